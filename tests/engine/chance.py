@@ -453,8 +453,8 @@ class Chance:
         return sum(member["cash"] for member in group if member["state"] == "OFFERED")
 
     def _payment(self, chance: Random, it: Row) -> str:
-        """Mostly a payment of the rental; sometimes another one, or none at all."""
-        mine = [it["key"]]
+        """Mostly a payment of the rental or its group; sometimes another one, or none at all."""
+        mine = [it["key"], *self.reference.groups.get(it["key"][:2], ())]
         if it["start"] == "LATE_PICKUP":
             # Its deposit was paid for the reservation.
             late = self.reference.late_pickups.items()
@@ -774,7 +774,12 @@ class Chance:
                 }
                 more |= {"rail_account": self._account(chance)}
                 if what == "RecordChargeBack" and chance.random() < 0.6:
-                    more |= {"payment": self._payment(chance, it)}
+                    more |= {"payment": (named := self._payment(chance, it))}
+                    paid = self.reference.payments.items()
+                    whole = [row["amount"] for (_, called), row in paid if called == named]
+                    if whole and chance.random() < 0.3:
+                        # Of a deposit of a group, more than the money of this member.
+                        money = Money(_currency(chance), whole[0] + chance.choice((0, 0, 50)))
                 return kinds[what](*name, self._payment_name(chance, it), money, **more)
             case "ResolveDispute":
                 won, goodwill = chance.random() < 0.6, chance.random() < 0.3

@@ -137,13 +137,12 @@ def charge_back(
     amount = of._paid(caller, it, command, "CASE", *TAKEN)
     _here(of, it, named, amount)
     if named:
-        charged = min(amount, _left(of, it, named), takeable(it))
+        left = _left(of, it, named)
+        charged = min(amount, left, takeable(it))
     else:
         within(amount, takeable(it))
-        charged = amount
+        left = charged = amount
     row = _open(of, it, case_id, owner, amount, charged, named, now_us)
-    if charged < amount:
-        _suspend(of, owner, case_id, "OUT", amount - charged, it["user_id"], it, now_us)
     of.step(
         it,
         "collection.charged_back",
@@ -152,7 +151,39 @@ def charge_back(
         ("suspense", "cash", amount - charged),
         charged_back=it["charged_back"] + charged,
     )
+    if charged < amount:
+        rest = amount - charged
+        item = _suspend(of, owner, case_id, "OUT", rest, it["user_id"], it, now_us)
+        _share(of, it, item, (owner, case_id), named, left - charged, now_us)
     return row
+
+
+def _share(
+    of: Reference, it: Row, item: Row, told: tuple[str, str], named: str, left: int, now_us: int
+) -> None:
+    """What a bank took of a group's deposit beyond a member's own money concerns the others."""
+    kinds = {payment["kind"] for payment in _payments(of, it, named).values()}
+    group = of.groups[it["key"][:2]]
+    if kinds != {"DEPOSIT"} or len(group) < 2:
+        return
+    caller, case_id = told
+    for other in [of.rentals[key] for key in sorted(group) if key != it["key"]]:
+        part = min(item["open"], left, takeable(other))
+        if part <= 0 or other["state"] not in TAKEN:
+            continue
+        left -= part
+        of.bring_up(other, now_us)
+        name = f"suspense/{item['matches'] + 1}/{case_id}"
+        _end(of, item, part)
+        of._record((caller, name), "CASE", other["user_id"], part, other)
+        _open(of, other, name, caller, part, part, named, now_us)
+        of.step(
+            other,
+            "collection.charged_back",
+            now_us,
+            ("receivable_charged_back", "suspense", part),
+            charged_back=other["charged_back"] + part,
+        )
 
 
 # -- deciding -------------------------------------------------------------------------------------

@@ -593,9 +593,7 @@ def test_r14_a_payment_is_not_taken_twice(desk: Desk) -> None:
 def test_r14_a_group_deposit_is_not_taken_twice(desk: Desk) -> None:
     """R14: a deposit of a group that is recorded at its first member is taken in a case of the
     second one, given back, and taken in a case of the first: no more of it is taken again."""
-    first, second = acts.members(desk, acts.group("cem", ("power-bank", "p1"), ("umbrella", "u1")))
-    amount_minor = first.cash_minor + second.cash_minor
-    desk.do(confirm(first, amount_minor, reference="dep"))
+    first, second, _ = deposited(desk)
     taken = [(second, second.cash_minor, "case-1"), (first, first.cash_minor, "case-2")]
     for it, minor, case_id in taken:
         did(desk, took(it, minor, case_id, "dep"))
@@ -607,6 +605,61 @@ def test_r14_a_group_deposit_is_not_taken_twice(desk: Desk) -> None:
     )
     did(desk, decides(second, "case-1", user_won=True))
     assert case(desk, second, "case-1").state is CaseState.LOST
+
+
+def deposited(desk: Desk) -> tuple[Authorization, Authorization, int]:
+    """A group of two with one deposit, recorded at the first member."""
+    first, second = acts.members(desk, acts.group("cem", ("power-bank", "p1"), ("umbrella", "u1")))
+    amount_minor = first.cash_minor + second.cash_minor
+    desk.do(confirm(first, amount_minor, reference="dep"))
+    return stored(desk, first), stored(desk, second), amount_minor
+
+
+@pytest.mark.parametrize("above_minor", [0, 300])
+@pytest.mark.parametrize("at", [0, 1])
+def test_r2_a_group_deposit_is_charged_back_at_every_member(
+    desk: Desk, at: int, above_minor: int
+) -> None:
+    """R2: a case of a whole deposit of 15,800, recorded at either of two members, charges back each
+    member's own part; only an amount above the payment stays in suspense."""
+    *both, amount_minor = deposited(desk)
+    it, other = both[at], both[1 - at]
+    assert amount_minor == 15_800
+    journal = Books(desk)
+    answer = did(desk, took(it, amount_minor + above_minor, "case-1", "dep")).charge_back
+    suspense_minor = other.cash_minor + above_minor
+    assert (answer.open_minor, answer.suspense_minor) == (it.cash_minor, suspense_minor)
+    journal.expect(
+        [
+            ("money", TAKEN, it.cash_minor),
+            ("money", "suspense / cash", suspense_minor),
+            ("money", "receivable_charged_back / suspense", other.cash_minor),
+        ],
+        "collection.charged_back",
+        "collection.charged_back",
+    )
+    for member in both:
+        assert stored(desk, member).charged_back_minor == member.cash_minor
+    left = item(desk, "case-1")
+    assert (left.open_minor, left.matches) == (above_minor, 1)
+    third = case(desk, other, "suspense/1/case-1")
+    assert (third.open_minor, third.payment) == (other.cash_minor, "dep")
+    won = rental(desk, decides(other, third.case_id, user_won=True), caller=PLATFORM)
+    assert (won.held_cash_minor, won.cash_minor) == (0, 0)
+    report = verify_books(desk.store.engine)
+    assert report.fault is None, report.fault
+
+
+def test_r2_no_more_than_a_group_deposit_is_charged_back(desk: Desk) -> None:
+    """R2: of a case of 16,800 about a deposit of 15,800 the last 1,000 stay in suspense, although
+    the second member has paid 1,000 more in another payment."""
+    first, second, amount_minor = deposited(desk)
+    second = rental(desk, acts.increment(second, 1_000, 1_000))
+    assert second.received_minor == amount_minor - first.cash_minor + 1_000
+    did(desk, took(first, amount_minor + 1_000, "case-1", "dep"))
+    taken = [stored(desk, it).charged_back_minor for it in (first, second)]
+    assert taken == [first.cash_minor, amount_minor - first.cash_minor]
+    assert item(desk, "case-1").open_minor == 1_000
 
 
 def test_r14_concessions_go_back_to_their_captures(desk: Desk) -> None:

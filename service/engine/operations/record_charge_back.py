@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from service.domain import charge_backs
 from service.domain.ledger import Account
 from service.domain.money import Money
-from service.domain.suspense import Direction
+from service.domain.suspense import Direction, SuspenseItem
+from service.engine import group_deposits
 from service.engine.calls import AuthorizationCommand, ChargedBack, Work
 from service.engine.charge_backs import (
-    add_item,
     left_of,
     payments_taken_back,
     require_here,
@@ -24,7 +24,7 @@ from service.engine.records.payments import PaymentKind
 from service.engine.references import require_new_payment
 from service.engine.rows import Keys, Rows
 from service.engine.second_uses import case_of_second_use
-from service.engine.tables import CHARGE_BACKS, PAYMENTS
+from service.engine.tables import CHARGE_BACKS, PAYMENTS, SUSPENSE
 
 _SUSPENSE = Account.SUSPENSE
 
@@ -74,19 +74,25 @@ def decide(work: Work, it: RecordChargeBack, rows: Rows, context: Context) -> De
     )
     draft[CHARGE_BACKS].append(case)
     draft[PAYMENTS].append(payment_of(counted, PaymentKind.CASE, current, amount_minor, context))
+    result = apply(draft, step, line, rows, context)
     if suspense_minor:
-        add_item(
-            draft,
+        item = SuspenseItem(
             owner,
             case_id,
+            current.user_id,
+            current.authorization_id,
             Direction.OUT,
-            user_id=current.user_id,
-            authorization_id=current.authorization_id,
-            amount_minor=suspense_minor,
-            currency=current.currency,
-            record_us=now_us,
+            suspense_minor,
+            current.currency,
+            now_us,
+            suspense_minor,
+        ).sealed()
+        left_minor = (most_minor or 0) - case.charged_minor
+        draft[SUSPENSE].append(
+            group_deposits.spread(
+                result, item, payments, it.payment, left_minor, line, draft, rows, context
+            )
         )
-    result = apply(draft, step, line, rows, context)
     return Decided(draft, ChargedBack(result, case), result.user_id, result.authorization_id)
 
 
