@@ -120,23 +120,25 @@ def _check_rows(
     waived = _waived(portion)
     docked = _docked(portion) if waived else {}
     numbers: Counter[tuple[str, str]] = Counter()
-    ends: dict[int, tuple[int, int]] = {}
-    """The beginning and the end of the last pause of each authorization."""
+    stands: defaultdict[int, list[list[int]]] = defaultdict(list)
+    """The pauses of each authorization: beginning, end, and 1 if the rental was resumed then."""
     people: list[int] = []
     for index, row in enumerate(rows):
         numbers[row[1:3]] += 1
         detail = _wrong_row(row, numbers[row[1:3]], told)
-        from_us, until_us = ends.get(row.of, (0, 0))
+        own, at_us, until_us = stands[row.of], row.event_us, row.until_us or 0
         if row.kind is Kind.PAUSE:
-            if row.event_us < until_us:
-                detail = detail or "begins within another pause"
-            ends[row.of] = (row.event_us, row.until_us or 0)
-            paused[row.of] += (row.until_us or 0) - row.event_us
+            if any(max(at_us, it[0]) < min(until_us, it[1]) for it in own):
+                detail = detail or "overlaps another pause"
+            own.append([at_us, until_us, 0])
+            paused[row.of] += until_us - at_us
         elif row.kind is Kind.RESUME:
-            if not from_us <= row.event_us < until_us:
+            goes_on = [it for it in own if it[0] <= at_us < it[1] and not it[2]]
+            if not goes_on:
                 detail = detail or "no pause goes on"
-            paused[row.of] += row.event_us - until_us
-            ends[row.of] = (row.event_us, row.event_us)
+            for it in goes_on:
+                paused[row.of] += at_us - it[1]
+                it[1:] = [at_us, 1]
         elif row.kind is Kind.WAIVER:
             both = (row.amount_minor - row.pending_minor, row.pending_minor)
             given_minor, rest_minor = waived[row.of, row.version]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from enum import StrEnum
+from operator import attrgetter
 from typing import NamedTuple
 
+from service.domain.errors import InvariantBroken
 from service.domain.meter import Meter, Pause
 
 
@@ -67,8 +69,19 @@ def meter_of(attested: Iterable[Attested]) -> Meter:
         if it.kind is AttestationKind.PAUSE and it.until_us is not None:
             pauses.append(Pause(it.event_us, it.until_us))
         elif it.kind is AttestationKind.RESUME:
-            pauses[-1] = Pause(pauses[-1].from_us, it.event_us, resumed=True)
+            place = resumable(pauses, it.event_us)
+            if place is None:
+                raise InvariantBroken("an attestation resumes a rental that is not paused")
+            pauses[place] = Pause(pauses[place].from_us, it.event_us, resumed=True)
         elif it.kind is AttestationKind.WAIVER:
             pending_minor += it.pending_minor
             given_minor += it.amount_minor - it.pending_minor
+    # An earlier pause may be told later.
+    pauses.sort(key=attrgetter("from_us"))
     return Meter(tuple(pauses), pending_minor, given_minor)
+
+
+def resumable(pauses: Sequence[Pause], at_us: int) -> int | None:
+    """The place of the pause that goes on at an instant and was not resumed; None without one."""
+    going_on = (it.from_us <= at_us < it.until_us and not it.resumed for it in pauses)
+    return next((place for place, there in enumerate(going_on) if there), None)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 class Pause(NamedTuple):
     """A time in which the meter stands, in microseconds since the epoch; `until_us` is its end.
 
-    A pause that was not resumed ends by itself, at the policy's bound.
+    A pause that was not resumed ends by itself: at the policy's bound, or where another begins.
     """
 
     from_us: int
@@ -37,6 +37,21 @@ class Meter(NamedTuple):
         return sum(
             min(it.until_us, until_us) - it.from_us for it in self.pauses if it.from_us < until_us
         )
+
+    def running_us(self, from_us: int) -> int:
+        """The first instant from `from_us` on that is in no pause, in microseconds."""
+        for it in self.pauses:
+            if it.from_us <= from_us < it.until_us:
+                from_us = it.until_us
+        return from_us
+
+    def next_pause_us(self, after_us: int) -> int | None:
+        """The beginning of the next pause after an instant, in microseconds; None without one.
+
+        A pause without length counts as none.
+        """
+        later = (it.from_us for it in self.pauses if it.from_us > after_us and it.length_us)
+        return next(later, None)
 
     @property
     def paused_whole_us(self) -> int:

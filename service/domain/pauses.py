@@ -8,6 +8,7 @@ move back by the rest of that time. So the bound needs no timer: the meter runs 
 from __future__ import annotations
 
 from service.domain.acts import Act, require, require_rental
+from service.domain.attestations import resumable
 from service.domain.authorization import Authorization, State, Step, step
 from service.domain.errors import IllegalState, InvariantBroken
 from service.domain.hold import put_off
@@ -25,12 +26,13 @@ def pause(
 ) -> tuple[Step, Pause]:
     """The meter stands from `from_us` on, for at most the rest of the policy's time.
 
-    A pause that would begin within the last one begins at its end. Raises IllegalState if the meter
-    stands already, or if the rental has used up the policy's time or number of pauses.
+    A pause may be told after a later one: it ends at the latest where that one begins. A pause that
+    would begin within another one begins at its end. Raises IllegalState if the meter stands
+    already, or if the rental has used up the policy's time or number of pauses.
     """
     require_rental(authorization)
     require(authorization, PAUSE)
-    if meter.pauses and now_us < meter.pauses[-1].until_us:
+    if any(now_us < it.until_us for it in meter.pauses):
         raise IllegalState(
             "ALREADY_PAUSED",
             f"the rental is paused; end the pause with {RESUME.call}",
@@ -45,10 +47,11 @@ def pause(
             f" {policy.pause_limit_us // MINUTE_US} minutes; waive the fee instead",
             authorization.state,
         )
-    if meter.pauses:
-        from_us = max(from_us, meter.pauses[-1].until_us)
-    paused = Pause(from_us, from_us + left_us)
-    moved = _moved(authorization, left_us)
+    from_us = meter.running_us(from_us)
+    next_us = meter.next_pause_us(from_us)
+    bound_us = from_us + left_us
+    paused = Pause(from_us, bound_us if next_us is None else min(bound_us, next_us))
+    moved = _moved(authorization, paused.length_us)
     late = moved.due_us is None or moved.due_us <= now_us
     state = authorization.state if late else State.ACTIVE
     return step(moved, (), Transition.PAUSED, from_us, state=state), paused
@@ -64,18 +67,30 @@ def resume(
     """
     require_rental(authorization)
     require(authorization, RESUME)
-    last = meter.pauses[-1] if meter.pauses else None
-    if last is None or last.resumed or at_us >= last.until_us:
-        bound = "" if last is None or last.resumed else ": it ended at the policy's bound"
+    pause = _going_on(meter, at_us)
+    if pause is None:
+        over = any(not it.resumed for it in meter.pauses)
+        bound = ": it ended at the policy's bound, or where another began" if over else ""
         raise IllegalState(
             "NOT_PAUSED", f"no pause goes on at this time{bound}", authorization.state
         )
-    ended = Pause(last.from_us, max(at_us, last.from_us), resumed=True)
-    moved = _moved(authorization, ended.until_us - last.until_us)
+    ended = Pause(pause.from_us, max(at_us, pause.from_us), resumed=True)
+    moved = _moved(authorization, ended.until_us - pause.until_us)
     if moved.due_us is None:
         raise InvariantBroken("a rental has no due time")
     lost_us = put_off(moved.lost_us, product, max(moved.due_us, now_us))
     return step(moved, (), Transition.RESUMED, ended.until_us, lost_us=lost_us), ended
+
+
+def _going_on(meter: Meter, at_us: int) -> Pause | None:
+    """The pause that goes on at an instant, or else the first that begins later; it has no resume.
+
+    A rental that was resumed before its pause began was never paused.
+    """
+    place = resumable(meter.pauses, at_us)
+    if place is not None:
+        return meter.pauses[place]
+    return next((it for it in meter.pauses if it.from_us > at_us and not it.resumed), None)
 
 
 def _moved(it: Authorization, by_us: int) -> Authorization:

@@ -647,21 +647,26 @@ class Attested:
         """Raises Found unless each row fits its event, and each pause the authorization."""
         numbers: Counter[str] = Counter()
         stands: dict[str, list[tuple[int, int]]] = {}
+        waiting: dict[str, set[tuple[int, int]]] = {}
+        """The pauses that nobody ended so far."""
         for it, row in self._rows:
             of = it.authorization_id
             numbers[of] += 1
             self._check_row(it, row, numbers[of])
             own = stands.setdefault(of, [])
-            last_us = own[-1][1] if own else 0
             if it.kind is AttestationKind.PAUSE:
-                if it.event_us < last_us:
-                    raise Found("ATTESTATION", row, "begins within another pause")
-                own.append((it.event_us, it.until_us or 0))
+                end_us = it.until_us or 0
+                if any(max(it.event_us, begin) < min(end_us, end) for begin, end in own):
+                    raise Found("ATTESTATION", row, "overlaps another pause")
+                own.append((it.event_us, end_us))
+                waiting.setdefault(of, set()).add((it.event_us, end_us))
             elif it.kind is AttestationKind.RESUME:
-                if not own or not own[-1][0] <= it.event_us < last_us:
-                    raise Found("ATTESTATION", row, "no pause goes on")
                 # A second RESUME finds no pause.
-                self._cut(own, it.event_us)
+                ended = [one for one in waiting.get(of, ()) if one[0] <= it.event_us < one[1]]
+                if not ended:
+                    raise Found("ATTESTATION", row, "no pause goes on")
+                waiting[of].remove(ended[0])
+                own[own.index(ended[0])] = (ended[0][0], it.event_us)
         attested = {(it.authorization_id, it.authorization_version) for it, _ in self._rows}
         for of, moved in self._moved.items():
             versions = enumerate(moved.story.versions, 1)
@@ -670,11 +675,6 @@ class Attested:
             paused_us = sum(end - begin for begin, end in stands.get(of, []))
             if silent or paused_us != moved.authorization.paused_us:
                 raise Found("PAUSED", moved.authorization.name, "the attestations tell otherwise")
-
-    @staticmethod
-    def _cut(own: list[tuple[int, int]], at_us: int) -> None:
-        begin, _ = own.pop()
-        own += [(begin, at_us), (at_us, at_us)]
 
     def _check_row(self, it: AttestationRecord, row: str, number: int) -> None:
         moved = self._moved.get(it.authorization_id)

@@ -84,6 +84,7 @@ FITS: dict[str, tuple[int, Callable[[Row], object]]] = {
     "ClaimReturn": (5, lambda it: it["state"] in ("ACTIVE", "OVERDUE")),
     "ContestReturn": (4, lambda it: it["state"] == "RETURN_CLAIMED"),
     "PauseRental": (7, lambda it: it["state"] in ("ACTIVE", "OVERDUE")),
+    "PauseRental earlier": (4, lambda it: it["state"] in ("ACTIVE", "OVERDUE") and it["paused_us"]),
     "ResumeRental": (5, lambda it: it["state"] in ("ACTIVE", "OVERDUE") and it["paused_us"]),
     "WaiveFee": (3, lambda it: it["state"] in OUT),
     "WaiveFee captured": (
@@ -753,8 +754,16 @@ class Chance:
                 return c.Settle(*name, Money(_currency(chance), amount), final, occurred_us, **more)
             case "PauseRental":
                 cause, source = chance.choice(list(Cause)), chance.choice(list(Source))
+                if kind.endswith("earlier") and it["start_us"] is not None:
+                    occurred_us = (
+                        it["start_us"] + (now_us - it["start_us"]) * chance.randrange(8) // 8
+                    )
                 return c.PauseRental(*name, cause, source, "photo", occurred_us, **more)
             case "ResumeRental":
+                if it["paused_us"] and chance.random() < 0.4 and it["start_us"] is not None:
+                    occurred_us = (
+                        it["start_us"] + (now_us - it["start_us"]) * chance.randrange(8) // 8
+                    )
                 return c.ResumeRental(*name, chance.choice(("", "photo")), occurred_us, **more)
             case "WaiveFee":
                 cause, source = chance.choice(list(Cause)), chance.choice(list(Source))

@@ -38,8 +38,13 @@ def stands(books: Any, it: Row) -> list[list[int]]:
         if word["kind"] == "PAUSE":
             found.append([word["event_us"], word["until_us"], 0])
         elif word["kind"] == "RESUME":
-            found[-1][1:] = [word["event_us"], 1]
+            going_on(found, word["event_us"])[0][1:] = [word["event_us"], 1]
     return found
+
+
+def going_on(pauses: list[list[int]], at_us: int) -> list[list[int]]:
+    """The pause that goes on at an instant and was not resumed, in a list; or an empty list."""
+    return [one for one in pauses if one[0] <= at_us < one[1] and not one[2]]
 
 
 def stood(books: Any, it: Row, until_us: int) -> int:
@@ -86,16 +91,20 @@ def pause(books: Any, caller: str, it: Row, command: c.PauseRental, now_us: int)
     from_us = books._occurred(it, command.occurred_us, now_us)
     no_damage(it)
     earlier = stands(books, it)
-    last_us = earlier[-1][1] if earlier else 0
-    if last_us > now_us:
+    if any(end > now_us for _, end, _ in earlier):
         raise Refused("ALREADY_PAUSED")
     left_us = PAUSE_US - sum(end - begin for begin, end, _ in earlier)
     if left_us <= 0 or len(earlier) >= MOST_PAUSES:
         raise Refused("PAUSE_LIMIT_REACHED")
-    from_us = max(from_us, last_us)
-    state = "ACTIVE" if it["due_us"] + left_us > now_us else it["state"]
-    _move(books, it, "paused", from_us, left_us, state=state)
-    return attest(books, it, "PAUSE", from_us, command, until_us=from_us + left_us)
+    while inside := [end for begin, end, _ in earlier if begin <= from_us < end]:
+        from_us = inside[0]
+    # An earlier pause, told later, ends where the later one begins.
+    later = [begin for begin, end, _ in earlier if from_us < begin < end]
+    until_us = min([from_us + left_us, *later])
+    long_us = until_us - from_us
+    state = "ACTIVE" if it["due_us"] + long_us > now_us else it["state"]
+    _move(books, it, "paused", from_us, long_us, state=state)
+    return attest(books, it, "PAUSE", from_us, command, until_us=until_us)
 
 
 def resume(books: Any, caller: str, it: Row, command: c.ResumeRental, now_us: int) -> Row:
@@ -104,10 +113,12 @@ def resume(books: Any, caller: str, it: Row, command: c.ResumeRental, now_us: in
     at_us = books._occurred(it, command.occurred_us, now_us)
     no_damage(it)
     earlier = stands(books, it)
-    if not earlier or earlier[-1][2] or at_us >= earlier[-1][1]:
+    later = [one for one in sorted(earlier) if one[0] > at_us and not one[2]]
+    ended = [*going_on(earlier, at_us), *later]
+    if not ended:
         raise Refused("NOT_PAUSED")
-    at_us = max(at_us, earlier[-1][0])
-    back_us = at_us - earlier[-1][1]
+    at_us = max(at_us, ended[0][0])
+    back_us = at_us - ended[0][1]
     # The item is overdue for a while before it counts as lost, however late the word comes.
     overdue_us = max(it["due_us"] + back_us, now_us) + OVERDUE_US
     lost_us = max(it["lost_us"] + back_us, overdue_us)

@@ -260,7 +260,7 @@ def test_r17_pauses_are_bounded(city: Desk) -> None:
 
 def test_r17_a_pause_without_length_counts(city: Desk) -> None:
     """R17: a pause that is resumed in the instant in which it began is one of the pauses that the
-    policy allows, and the next one does not begin before it."""
+    policy allows."""
     acts.change_terms(city, t.policies, "small-item", most_pauses=2)
     it = power_bank(city)
     after(city, 10 * MINUTE_US)
@@ -272,13 +272,51 @@ def test_r17_a_pause_without_length_counts(city: Desk) -> None:
     verified(city)
 
 
-def test_r17_a_pause_does_not_begin_before_one_without_length(city: Desk) -> None:
-    """R17: a pause that is told to begin before a pause without length begins with that one."""
+def test_r17_a_pause_without_length_bounds_no_other(city: Desk) -> None:
+    """R17: a pause that is told to begin before a pause without length goes on beyond that one."""
     it = power_bank(city)
     after(city, 10 * MINUTE_US)
     rental(city, acts.pause(it))
     rental(city, acts.resume(it))
-    assert attested(city, acts.pause(it, START_US)).event_us == START_US + 10 * MINUTE_US
+    row = attested(city, acts.pause(it, START_US))
+    assert (row.event_us, row.until_us) == (START_US, START_US + DAY_US)
+    verified(city)
+
+
+def test_r17_a_pause_told_after_a_later_one_counts(city: Desk) -> None:
+    """R17: of two pauses, 1:00 to 1:50 and 2:00 to 2:10, the later one is told first: at 3:00 the
+    fee is that of 2 hours, 600, in this order as in the order of time."""
+    it = power_bank(city)
+    after(city, 3 * HOUR_US)
+    hour_us = START_US + HOUR_US
+    rental(city, acts.pause(it, hour_us + HOUR_US))
+    rental(city, acts.resume(it, hour_us + HOUR_US + 10 * MINUTE_US))
+    row = attested(city, acts.pause(it, hour_us))
+    assert (row.event_us, row.until_us) == (hour_us, hour_us + HOUR_US)
+    it = rental(city, acts.resume(it, hour_us + 50 * MINUTE_US))
+    assert it.paused_us == HOUR_US
+    it = rental(city, acts.settle_usage(it))
+    assert it.captured_minor == 600
+    verified(city)
+
+
+def test_r17_an_earlier_pause_ends_where_a_later_one_begins(city: Desk) -> None:
+    """R17: no time is paused twice: a pause told later that nobody ends lasts until the known one
+    begins, 60 and 10 minutes; a resume within the known one is refused."""
+    it = power_bank(city)
+    after(city, 3 * HOUR_US)
+    hour_us = START_US + HOUR_US
+    rental(city, acts.pause(it, hour_us + HOUR_US))
+    rental(city, acts.resume(it, hour_us + HOUR_US + 10 * MINUTE_US))
+    it = rental(city, acts.pause(it, hour_us))
+    assert it.paused_us == 70 * MINUTE_US
+    error = refused(city, acts.resume(it, hour_us + 65 * MINUTE_US))
+    assert (error.reason, "where another began" in str(error)) == ("NOT_PAUSED", True)
+    # A third one fits in between by its own resume.
+    rental(city, acts.pause(it, START_US + 30 * MINUTE_US))
+    rental(city, acts.resume(it, START_US + 40 * MINUTE_US))
+    it = rental(city, acts.resume(it, hour_us + 50 * MINUTE_US))
+    assert it.paused_us == (10 + 50 + 10) * MINUTE_US
     verified(city)
 
 
