@@ -18,6 +18,7 @@ from sqlalchemy import Connection, Select, and_, not_, or_, select
 from sqlalchemy.sql.elements import ColumnElement
 
 from service.books import expectations as e
+from service.books.case_expectations import CASE_OPENINGS
 from service.books.columns import Cursor, kept
 from service.books.lapses import TOLD_BY
 from service.books.payloads import ReadPayload
@@ -93,7 +94,7 @@ def _missing(_connection: Connection, people: People) -> Select[Any]:
 
     by_time = there(lapses, lapses.authorization_version == o.authorization_version)
     ends = o.transition.in_(sorted(set(TOLD_BY.values())))
-    opens = o.transition.in_(sorted(set(e.CASE_OPENINGS.values())))
+    opens = o.transition.in_(sorted(set(CASE_OPENINGS.values())))
     posted = there(unposted, unposted.authorization_version == o.authorization_version)
     decided = there(decisions, decisions.authorization_version == o.authorization_version)
     charges = o.transition.in_(sorted({it for it, _ in e.CONSENTED}))

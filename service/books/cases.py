@@ -13,8 +13,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from service.books import expectations as e
 from service.books.authorizations import of_transitions
+from service.books.case_expectations import CASE_ENDS, CASE_EVENTS, CASE_OPENINGS
 from service.books.faults import Array, Faults, Found
 from service.books.portion import PURPOSES, TRANSITIONS, Portion, Stage
 from service.domain.captures import Purpose
@@ -23,7 +23,7 @@ from service.domain.transitions import Transition as T
 
 _NAMES = list(TRANSITIONS)
 _PURPOSE_NAMES = list(PURPOSES)
-_OF_CASES = of_transitions(e.CASE_EVENTS)
+_OF_CASES = of_transitions(CASE_EVENTS)
 _DECIDED = of_transitions({T.CASE_DECIDED, T.CASE_DECIDED_BY_TIME})
 _BY_STEPS = (CaseKind.CLAIM, CaseKind.DISPUTE)
 
@@ -170,7 +170,7 @@ def faults_of(user_id: str, person: Person) -> Iterator[tuple[str, str]]:
     for rows in evidence.values():
         yield "/".join(("case_evidence", *rows[0][:3], str(rows[0].number))), "of no case"
     for version, event in sorted(person.events.items()):
-        if event.transition in e.CASE_EVENTS and version not in told:
+        if event.transition in CASE_EVENTS and version not in told:
             name = f"users/{user_id}/authorizations/{version[0]}"
             yield name, f"{event.transition} at version {version[1]} without a case"
 
@@ -185,7 +185,7 @@ def _faults(case: Case, evidence: Sequence[Evidence], person: Person) -> Iterato
     if person.owners.get(case.authorization_id) != (case.operator_id, case.currency):
         yield "the authorization is not there, or has another operator or currency"
     opening = person.events.get((case.authorization_id, case.open_version))
-    expected = (e.CASE_OPENINGS[CaseKind(case.kind)], case.open_us)
+    expected = (CASE_OPENINGS[CaseKind(case.kind)], case.open_us)
     if opening is None or (opening.transition, opening.record_us) != expected:
         yield "no event opened it"
     if case.state == CaseState.CLOSED:
@@ -202,7 +202,7 @@ def _wrong_ends(case: Case, end: Event | None, given_minor: int) -> Iterator[str
     if end is None:
         yield "no event closed it"
         return
-    if case.outcome not in e.CASE_ENDS.get((CaseKind(case.kind), T(end.transition)), ()):
+    if case.outcome not in CASE_ENDS.get((CaseKind(case.kind), T(end.transition)), ()):
         yield f"{case.outcome} is no outcome of {end.transition}"
     by_step = case.kind in _BY_STEPS
     by_time = end.transition == T.CASE_DECIDED_BY_TIME and not by_step
