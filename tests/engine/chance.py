@@ -101,7 +101,7 @@ FITS: dict[str, tuple[int, Callable[[Row], object]]] = {
     "RecordPayment": (12, asked),
     "RecordPayment recovered": (4, lambda it: it["written_off"]),
     "RecordPayment twice": (3, lambda it: it["overpaid"]),
-    "RecordPayment lost": (5, lambda it: it["overpaid_written_off"]),
+    "RecordPayment lost": (9, lambda it: it["overpaid_written_off"]),
     "RecordPaidElsewhere": (3, asked),
     "RecordPaidElsewhere twice": (4, lambda it: it["paid"] > it["elsewhere"]),
     "LowerCharge": (4, asked),
@@ -113,11 +113,18 @@ FITS: dict[str, tuple[int, Callable[[Row], object]]] = {
     "ResolveDispute": (5, lambda it: it["disputed"] + it["unheld_disputed"]),
     "RecordChargeBack": (6, takeable),
     "RecordChargeBack late": (4, has_moved),
+    "RecordChargeBack group": (
+        4,
+        lambda it: it["cash"] and not it["parent_id"] and it["key"][2] and takeable(it),
+    ),
+    "RecordChargeBack again": (4, lambda it: it.get("at_the_bank") and takeable(it)),
     "ResolveChargeBack": (4, lambda it: it["charged_back"]),
-    "ResolveChargeBack again": (4, lambda it: it.get("at_the_bank")),
+    "ResolveChargeBack again": (7, lambda it: it.get("at_the_bank")),
     "SetProvision": (3, lambda it: it["state"] == "SETTLED" and due(it)),
     "ProposeWriteOff": (4, lambda it: it["overpaid"] or (it["state"] == "SETTLED" and due(it))),
     "ApproveWriteOff": (5, lambda it: it["write_off_by"]),
+    "ProposeWriteOff twice": (6, lambda it: it["overpaid"]),
+    "ApproveWriteOff twice": (9, lambda it: it["overpaid"] and it["write_off_by"]),
     "Wake": (2, lambda it: it["wake_us"]),
     "ClaimReturn late": (4, lambda it: it["state"] == "SETTLED" and not it["parent_id"]),
     "OpenComplaint": (5, lambda it: it["state"] == "SETTLED" and it["captured"] + it["unheld"]),
@@ -466,6 +473,29 @@ class Chance:
         known = [name for _, name in list(self.reference.payments)[-5:]]
         return chance.choice([*known, "unknown"])
 
+    def _taken_back(self, chance: Random, kind: str, it: Row) -> tuple[str, int]:
+        """The payment that a bank takes back, and the amount, or 0 for any amount."""
+        reference = self.reference
+        if kind == "RecordChargeBack again":
+            cases = [row for (of, _), row in reference.charge_backs.items() if of == it["key"]]
+            back = [row for row in cases if row["overturned"] and row["payment"]]
+            if back:
+                # A payment that came back once.
+                case = chance.choice(back)
+                return case["payment"], case["overturned"]
+        if kind == "RecordChargeBack group":
+            group = reference.groups[it["key"][:2]]
+            paid = [
+                (name, row["amount"])
+                for (_, name), row in reference.payments.items()
+                if row["kind"] == "DEPOSIT" and row["key"] in group
+            ]
+            if paid:
+                # More than the money of this member.
+                name, amount = chance.choice(paid)
+                return name, amount + chance.choice((0, 0, 50))
+        return self._payment(chance, it), 0
+
     def _report(self, chance: Random) -> c.ReportTransfer:
         transfers = self.reference.transfers
         names = list(transfers)[-WINDOW:]
@@ -691,7 +721,7 @@ class Chance:
             "RefundCharge": refundable(it), "RefundCharge due": refundable(it),
             "PayOutRefund": payable_out(it),
             "OpenDispute": asked(it), "RecordChargeBack": takeable(it),
-            "RecordChargeBack late": it["cash"],
+            "RecordChargeBack late": it["cash"], "RecordChargeBack again": takeable(it),
             "RecordPayment": asked(it), "SetProvision": it["written_off"] + due(it),
         }  # fmt: skip
         money = Money(_currency(chance), _around(chance, amounts.get(kind, 5_000)))
@@ -782,13 +812,12 @@ class Chance:
                     "RecordChargeBack": c.RecordChargeBack,
                 }
                 more |= {"rail_account": self._account(chance)}
-                if what == "RecordChargeBack" and chance.random() < 0.6:
-                    more |= {"payment": (named := self._payment(chance, it))}
-                    paid = self.reference.payments.items()
-                    whole = [row["amount"] for (_, called), row in paid if called == named]
-                    if whole and chance.random() < 0.3:
-                        # Of a deposit of a group, more than the money of this member.
-                        money = Money(_currency(chance), whole[0] + chance.choice((0, 0, 50)))
+                sure = kind in ("RecordChargeBack again", "RecordChargeBack group")
+                if sure or (what == "RecordChargeBack" and chance.random() < 0.6):
+                    named, amount = self._taken_back(chance, kind, it)
+                    more |= {"payment": named}
+                    if amount:
+                        money = Money(_currency(chance), amount)
                 return kinds[what](*name, self._payment_name(chance, it), money, **more)
             case "ResolveDispute":
                 won, goodwill = chance.random() < 0.6, chance.random() < 0.3
