@@ -25,12 +25,14 @@ def occurred_us(
     *,
     refuses_early: bool = True,
     refuses_old: bool = True,
+    lowers: bool = False,
 ) -> int:
     """The time of the event in microseconds; None in the call means now.
 
     An event may be reported within the policy's window, and not before the authorization. Unless
     the command refuses such a time, a time long before the start counts as the start, and a time
-    before the window counts as the window's beginning.
+    before the window counts as the window's beginning. An operator's own word that lowers the fee
+    has no window: a refusal would keep the meter running.
 
     A time later than now counts as now, which never costs the person more. A time a little before
     the rental's start counts as the start. The event is never before the start, even if another
@@ -41,8 +43,8 @@ def occurred_us(
         return max(now_us, begin_us)
     window_us = policy.report_window_us
     early = asked_us < begin_us - EARLIEST_OCCURRENCE_US
-    old = asked_us < now_us - window_us
-    if (early and refuses_early) or (old and refuses_old):
+    old = asked_us < now_us - window_us and not lowers
+    if (early and refuses_early and not lowers) or (old and refuses_old):
         raise InvalidInput.of(
             "occurred_at",
             "occurred_at.range",

@@ -88,7 +88,7 @@ def _move(books: Any, it: Row, name: str, event_us: int, by_us: int, **new: Any)
 def pause(books: Any, caller: str, it: Row, command: c.PauseRental, now_us: int) -> Row:
     """Stops the meter for what is left of the time for pauses."""
     required(it, "ACTIVE", "OVERDUE")
-    from_us = books._occurred(it, command.occurred_us, now_us)
+    from_us = books._occurred(it, command.occurred_us, now_us, lowers=True)
     no_damage(it)
     earlier = stands(books, it)
     if any(end > now_us for _, end, _ in earlier):

@@ -1104,19 +1104,19 @@ class Reference(Merges):
         return max(0, self._usage(it, until_us) - waived(self, it, "given"))
 
     def _occurred(
-        self, it: Row, occurred_us: int | None, now_us: int, *, back: bool = False
+        self, it: Row, occurred_us: int | None, now_us: int, *, lowers: bool = False
     ) -> int:
         if occurred_us is None:
             return now_us
         begin_us = it["start_us"] or it["create_us"]
-        early = occurred_us < begin_us - MINUTE_US and not back
-        if early or occurred_us < now_us - REPORT_US:
+        early = occurred_us < max(begin_us - MINUTE_US, now_us - REPORT_US)
+        if early and not lowers:
             raise Refused("INVALID_INPUT")
         return int(sorted((begin_us, occurred_us, now_us))[1])
 
     def _settle(self, caller: str, it: Row, command: c.Settle, now_us: int) -> int | None:
         required(it, *OUT)
-        event_us = self._occurred(it, command.occurred_us, now_us, back=True)
+        event_us = self._occurred(it, command.occurred_us, now_us, lowers=True)
         if command.handover is not None:
             no_damage(it)
         total, held = None, it["held_credit"] + it["held_cash"]
@@ -1280,7 +1280,7 @@ class Reference(Merges):
             raise Refused("NEVER_OUT")
         if it["custody"] not in ("MISSING", "SOLD") and command.occurred_us is None:
             raise Refused("NOT_MISSING")
-        docked_us = self._occurred(it, command.occurred_us, now_us, back=True)
+        docked_us = self._occurred(it, command.occurred_us, now_us, lowers=True)
         usage = self._usage_back(it, docked_us)
         self._give_back(it, "authorization.found", usage, docked_us, command)
 

@@ -204,20 +204,18 @@ def test_settled_by_usage_within_the_hold(desk: Desk) -> None:
     assert (answer.fee.total_minor, answer.authorization.captured_minor) == (25_000, 19_900)
 
 
-@pytest.mark.parametrize(
-    "occurred_us",
-    [START_US - MINUTE_US - 1, START_US + 6 * HOUR_US - 1],
-    ids=["more than a minute before the start", "longer ago than the policy's window"],
-)
-def test_a_devices_time_is_bounded(desk: Desk, occurred_us: int) -> None:
-    """`occurred_at` is at most a minute before the start, and within the policy's window."""
+@pytest.mark.parametrize(("hours", "fee_minor"), [(-1, 150), (0, 150), (1, 550), (6, 2_550)])
+def test_r3_a_settlement_is_billed_until_the_return_at_any_age(
+    desk: Desk, hours: int, fee_minor: int
+) -> None:
+    """R3: a settlement that tells a return before the policy's window, or before the start, is not
+    refused, which would keep the meter running: it bills until the return, at least from the
+    start."""
     change_terms(desk, t.policies, "bike", report_window_us=DAY_US)
     it = rental(desk, extend(out(desk), DAY_US))
     desk.clock.advance(START_US + 30 * HOUR_US)
-    error = refused(desk, settle_usage(it, occurred_us))
-    assert isinstance(error, InvalidInput)
-    assert error.violations[0].field == "occurred_at"
-    assert usage(desk, it, START_US + 6 * HOUR_US).authorization.captured_minor == 2_550
+    done = usage(desk, it, START_US + hours * HOUR_US).authorization
+    assert (done.state, done.captured_minor) == (State.SETTLED, fee_minor)
 
 
 # -- ACTIVE → OVERDUE ------------------------------------------------------------------------

@@ -216,9 +216,28 @@ def test_r17_a_pause_may_be_told_late(city: Desk) -> None:
     assert (it.state, it.due_us) == (State.ACTIVE, START_US + 96 * HOUR_US)
     it = rental(city, acts.resume(it, START_US + 71 * HOUR_US))
     assert it.due_us == START_US + 73 * HOUR_US
-    early = refused(city, acts.pause(it, START_US - MINUTE_US - 1))
-    assert isinstance(early, InvalidInput)
-    assert early.violations[0].field == "occurred_at"
+    verified(city)
+
+
+@pytest.mark.parametrize("early_us", [1, MINUTE_US, MINUTE_US + 1, 2 * HOUR_US])
+def test_r17_a_pause_before_the_start_begins_at_the_start(city: Desk, early_us: int) -> None:
+    """R17: a pause that is told to begin before the start begins at the start, as a settlement's
+    time does: paused until 1:00 and settled at 2:00, the fee is that of 1 hour, 300."""
+    it = power_bank(city)
+    after(city, 2 * HOUR_US)
+    assert attested(city, acts.pause(it, START_US - early_us)).event_us == START_US
+    rental(city, acts.resume(it, START_US + HOUR_US))
+    assert rental(city, acts.settle_usage(it)).captured_minor == 300
+    verified(city)
+
+
+def test_r17_a_pause_counts_at_any_age(city: Desk) -> None:
+    """R17: a pause from before the policy's report window counts from its own time."""
+    acts.change_terms(city, t.policies, "small-item", report_window_us=HOUR_US)
+    it = power_bank(city)
+    after(city, 3 * HOUR_US)
+    assert attested(city, acts.pause(it, START_US + HOUR_US)).event_us == START_US + HOUR_US
+    assert rental(city, acts.settle_usage(it)).captured_minor == 300
     verified(city)
 
 
@@ -556,13 +575,13 @@ def test_r17_a_docked_return_has_no_row(city: Desk) -> None:
         assert connection.execute(select(t.attestations)).all() == []
 
 
-def test_r17_the_report_window_bounds_a_return_by_post(city: Desk) -> None:
-    """R17: a hand-over before the policy's report window is refused."""
-    acts.change_terms(city, t.policies, "small-item", report_window_us=HOUR_US)
+@pytest.mark.parametrize("kind", [AttestationKind.BY_POST, AttestationKind.BY_HAND])
+def test_r17_a_return_by_post_counts_at_any_age(city: Desk, kind: AttestationKind) -> None:
+    """R17: a hand-over from before the policy's report window is billed until the hand-over: 600 at
+    2:00, told at 26:30."""
+    acts.change_terms(city, t.policies, "small-item", report_window_us=DAY_US)
     it = power_bank(city)
-    after(city, 2 * HOUR_US)
-    early = START_US + HOUR_US - 1
-    assert isinstance(
-        refused(city, acts.hand_over(it, AttestationKind.BY_POST, early)), InvalidInput
-    )
-    rental(city, acts.hand_over(it, AttestationKind.BY_POST, early + 1))
+    after(city, 26 * HOUR_US + 30 * MINUTE_US)
+    it = rental(city, acts.hand_over(it, kind, START_US + 2 * HOUR_US))
+    assert (it.state, it.captured_minor) == (State.SETTLED, 600)
+    verified(city)

@@ -47,6 +47,7 @@ def decide(work: Work, it: PauseRental, rows: Rows, context: Context) -> Decided
         product.policy,
         draft,
         context.now_us,
+        lowers=True,
     )
     step, paused = pauses.pause(current, product, meter(current, rows), from_us, context.now_us)
     result = apply(draft, step, line, rows, context)

@@ -46,8 +46,7 @@ def decide(work: Work, it: ReportFound, rows: Rows, context: Context) -> Decided
         product.policy,
         draft,
         context.now_us,
-        # Perhaps the dock's clock is wrong. A refusal would leave the person with the charge.
-        refuses_early=False,
+        lowers=True,
     )
     captures = captures_of(current, rows, draft)
     step = settlement.find(current, product, docked_us, captures, meter(current, rows))

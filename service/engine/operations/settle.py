@@ -70,8 +70,7 @@ def decide(work: Work, it: Settle, rows: Rows, context: Context) -> Decided:
         product.policy,
         draft,
         context.now_us,
-        # Perhaps the dock's clock is wrong. A refusal would keep the meter running.
-        refuses_early=False,
+        lowers=True,
     )
     if it.handover is not None:
         acts.require_rental(current)
