@@ -17,8 +17,8 @@ from service.engine.calls import Attestation
 from service.storage.store import SqlStore
 from tests.engine import acts
 from tests.engine.acts import HOUR_US, Books
-from tests.engine.calls import pay, refused, rental
-from tests.engine.test_late_fees import BACK_US, DROPPED, FEE, TAKEN_US, debt_of, unheld
+from tests.engine.calls import pay, pick_up, refused, rental, stored
+from tests.engine.test_late_fees import BACK_US, DROPPED, FEE, ITEM, TAKEN_US, debt_of, lost, unheld
 from tests.fakes import Desk
 
 HELD = 300
@@ -143,6 +143,17 @@ def test_r17_a_waiver_before_the_return_leaves_the_rest(desk: Desk) -> None:
     assert (it.captured_minor, debt_of(desk, it).unheld_due_minor) == (HELD, 450)
     it = waived(desk, it, 100)
     assert debt_of(desk, it).unheld_due_minor == 350
+
+
+def test_r17_a_waiver_after_an_unswept_end_lowers_what_is_left(desk: Desk) -> None:
+    """R5, R6, R17: a waiver of 150 that is told when the day's cap of 3,000 holds, and no timer has
+    run yet, leaves a debt of 2,850."""
+    it = lost(desk)
+    desk.put_users(dan=800)
+    rental(desk, pick_up("dan", "umbrella", ITEM))
+    desk.clock.advance(stored(desk, it).claim_until_us or 0)
+    it = waived(desk, it, 150)
+    assert (it.uncollected_minor, debt_of(desk, it).unheld_due_minor) == (2_850, 2_850)
 
 
 def test_r17_a_waiver_of_the_debt_that_is_told_as_pending_is_found(

@@ -15,7 +15,8 @@ from service.engine.correcting import Remark, captures_of
 from service.engine.operation import Operation
 from service.engine.operations.report_found import wanted
 from service.engine.posting import apply, opened, positive_minor, product_of
-from service.engine.rows import Rows
+from service.engine.rows import Draft, Rows
+from service.engine.tables import AUTHORIZATIONS
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,7 @@ def decide(work: Work, it: WaiveFee, rows: Rows, context: Context) -> Decided:
         captures_of(current, rows, draft),
         amount_minor,
         context.now_us,
-        _above_hold_minor(current, rows),
+        _above_hold_minor(current, rows, draft),
     )
     result = apply(draft, step, line, rows, context, Remark(it.cause))
     row = attest(
@@ -61,12 +62,17 @@ def decide(work: Work, it: WaiveFee, rows: Rows, context: Context) -> Decided:
     return Decided(draft, Attestation(result, row), result.user_id, result.authorization_id)
 
 
-def _above_hold_minor(it: Authorization, rows: Rows) -> int:
-    """What is left of the debt for a late pick-up's fee above the hold; 0 for other rentals."""
+def _above_hold_minor(it: Authorization, rows: Rows, draft: Draft) -> int:
+    """What is left of the debt for a late pick-up's fee above the hold; 0 for other rentals.
+
+    Timers that ran in the same call have booked or lowered it in the draft.
+    """
     if it.start is not Start.LATE_PICKUP:
         return 0
-    debts = filter(late_pickups.is_fee, rows.damage_charges(it.user_id, it.authorization_id))
-    return sum(map(late_pickups.standing_fee_minor, debts))
+    charges = {one.name: one for one in rows.damage_charges(it.user_id, it.authorization_id)}
+    charges |= {one.name: one for one in draft[AUTHORIZATIONS]}
+    debts = [one for one in charges.values() if one.parent_id == it.authorization_id]
+    return sum(map(late_pickups.standing_fee_minor, filter(late_pickups.is_fee, debts)))
 
 
 WAIVE_FEE = Operation(WaiveFee, wanted, decide)
