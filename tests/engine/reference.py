@@ -749,9 +749,10 @@ class Reference(Merges):
                     self.put(self.details, late, handed(None, "start", command.place))
                 return late
         required(it, "AUTHORIZED")
-        if self.line(it["user_id"])["standing"] == "SUSPENDED":
-            raise Refused("USER_SUSPENDED")
         start_us = self._occurred(it, command.occurred_us, now_us)
+        # Whoever has the item already has it all the same.
+        if self.line(it["user_id"])["standing"] == "SUSPENDED" and start_us >= now_us:
+            raise Refused("USER_SUSPENDED")
         asset = command.asset_id or it["asset_id"]
         if asset != it["asset_id"]:
             if it["asset_id"]:

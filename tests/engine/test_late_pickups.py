@@ -453,3 +453,18 @@ def test_r5_the_row_cites_reservation_and_rental(desk: Desk) -> None:
     with desk.store.begin() as transaction:
         found = read(transaction, LATE_PICKUPS, [acts.name(it)])[acts.name(it)]
     assert found == (*acts.name(it), begun.authorization_id, TAKEN_US, 9_950, END_US)
+
+
+def test_r5_a_suspension_refuses_no_pick_up_that_is_told_later(desk: Desk) -> None:
+    """R5: a user is suspended at 10 minutes, and a pick-up at 5 minutes is told at 29 minutes,
+    before the reservation ends: the item is out, so the rental is ACTIVE from 5 minutes. A pick-up
+    at the present time is refused, also if its clock is ahead."""
+    it = reserved(desk)
+    desk.clock.advance(START_US + 10 * MINUTE_US)
+    desk.do(c.SetStanding("ann", Standing.SUSPENDED), caller=PLATFORM)
+    desk.clock.advance(TAKEN_US)
+    for at_us in (None, TAKEN_US, TAKEN_US + 1, TAKEN_US + HOUR_US):
+        assert refused(desk, picked_up(it, at_us)).reason == "USER_SUSPENDED"
+    it = rental(desk, picked_up(it, START_US + 5 * MINUTE_US))
+    assert (it.state, it.start_us) == (State.ACTIVE, START_US + 5 * MINUTE_US)
+    assert (it.start, it.custody) == (Start.ON_PICKUP, Custody.OUT)

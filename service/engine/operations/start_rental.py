@@ -50,7 +50,8 @@ def wanted(caller: str, it: StartRental, keys: Keys) -> None:
 def decide(work: Work, it: StartRental, rows: Rows, context: Context) -> Decided:
     """Starts the rental; refused if the item is in use or the user is suspended.
 
-    If the reservation has expired since the pick-up, a new rental begins that cites it.
+    A pick-up that is told later has happened: a suspended user has the item all the same. If the
+    reservation has expired since the pick-up, a new rental begins that cites it.
     """
     current, line, draft = opened(work.caller, it, rows, context)
     if it.occurred_us is not None and current.state is State.EXPIRED:
@@ -59,8 +60,6 @@ def decide(work: Work, it: StartRental, rows: Rows, context: Context) -> Decided
             _add_place(late, it, rows, context)
             return late
     acts.require(current, hold.START)
-    if line.standing is Standing.SUSPENDED:
-        raise IllegalState("USER_SUSPENDED", "the user is suspended", current.state)
     product = product_of(current, context)
     start_us = occurred_us(
         work.caller,
@@ -71,6 +70,8 @@ def decide(work: Work, it: StartRental, rows: Rows, context: Context) -> Decided
         draft,
         context.now_us,
     )
+    if line.standing is Standing.SUSPENDED and start_us >= context.now_us:
+        raise IllegalState("USER_SUSPENDED", "the user is suspended", current.state)
     step = hold.start_rental(current, product, it.asset_id, start_us, context.now_us)
     if step.authorization.asset_id != current.asset_id:
         require_free(rows, work.caller, it.asset_id)
