@@ -71,6 +71,7 @@ from tests.engine.plain_terms import (
     debt_due,
 )
 from tests.engine.reference import Reference
+from tests.engine.statement import Statement
 from tests.fakes import START_US, CountingIds, FakeScorer, encode
 
 ATTEMPTS = 3
@@ -172,6 +173,7 @@ class Model:
         self.ids = CountingIds()
         self.reference = Reference()
         self.chance = Chance(self.reference)
+        self.statement = Statement(self._overturned)
         self.faults: list[BaseException] = []
         self.answers: dict[Key, bytes] = {}
         self.first: dict[Key, Call] = {}
@@ -459,6 +461,11 @@ class Model:
         else:
             self._keep(call, name, result, answer)
 
+    def _overturned(self, user_id: str, authorization_id: str) -> list[str]:
+        """The bank's cases of a rental that are overturned, by the reference."""
+        of, cases = self.reference.names[user_id, authorization_id], self.reference.charge_backs
+        return [case_id for (key, case_id), row in cases.items() if key == of and row["overturned"]]
+
     def _is_tombstone(self, name: Key, call: Call) -> bool:
         first = self.reference.requests.get(name)
         known = first is not None and first["command"] is None
@@ -478,6 +485,7 @@ class Model:
             self.answers[name], self.first[name] = encoded, call
         self._learn_names(name, answer)
         self._compare_with(answer, expected, call)
+        self.statement.hear(call.command, answer)
 
     def _learn_names(self, name: Key, answer: Answer) -> None:
         its: tuple[Authorization, ...] = ()
@@ -936,9 +944,10 @@ class Model:
     # -- the end ---------------------------------------------------------------------------------
 
     def finish(self) -> None:
-        """At the end, requires that every row is right, every retry gets its first answer, and the
-        books verify."""
+        """At the end, requires that every row is right, the books have the money of the rail's
+        statement, every retry gets its first answer, and the books verify."""
         self.check_all()
+        require(self.statement.found(self._read), self.statement.expected(self._read), "rail")
         again = list(self.first.values())
         for place in range(0, len(again), 64):
             calls = [call._replace(late=False) for call in again[place : place + 64]]

@@ -14,8 +14,11 @@ from service.domain.authorization import Authorization, State
 from service.domain.errors import FreeholdError
 from service.engine import operations as c
 from service.engine.records.transfers import TransferRecord, TransferState
+from tests.conftest import Databases
 from tests.engine import acts
 from tests.engine.calls import authorize, confirm, pay, rental, reverse, settle, stored
+from tests.engine.model import Model, Violation
+from tests.engine.soak import random_steps
 from tests.fakes import OPERATOR, Desk
 
 REQUESTED, SENT = TransferState.REQUESTED, TransferState.SENT
@@ -207,3 +210,29 @@ def test_the_rail_does_what_rails_really_do(desk: Desk) -> None:
             return
         rail.statement.clear()
     raise AssertionError(sorted(found))
+
+
+@pytest.mark.parametrize("part", ["a person's payment", "suspense", "an operator's payout", "till"])
+def test_the_random_model_compares_the_statement(databases: Databases, part: str) -> None:
+    """One fen in the rail's statement that the books do not have ends a random run."""
+    model = Model(databases.new())
+    try:
+        for step in random_steps(part):
+            model.do(step)
+            if model.commands >= 40:
+                break
+        model.finish()
+        match part:
+            case "suspense":
+                model.statement.suspense += 1
+            case "till":
+                model.statement.tills["city"] += 1
+            case "an operator's payout":
+                model.statement.operators["harbour"] -= 1
+            case _:
+                model.statement.people["ann"] += 1
+        with pytest.raises(Violation, match="rail"):
+            model.finish()
+    finally:
+        model.close()
+        databases.drop(model.url)
