@@ -16,6 +16,7 @@ from service.books import expectations as e
 from service.books.columns import kept, rows_of
 from service.books.faults import Found
 from service.domain import charge_backs, suspense
+from service.domain.cases import CaseKind, CaseState
 from service.domain.charge_backs import ChargeBack
 from service.domain.suspense import Direction, SuspenseItem
 from service.engine.records.payments import PaymentKind, PaymentRecord
@@ -64,6 +65,7 @@ def check(connection: Connection) -> None:
     for item in items.values():
         _check_item(item, payments, cases, matches)
     _check_proposals(connection)
+    _check_questions(connection, items)
     for key, payment in payments.items():
         row = f"payments/{payment.caller}/{payment.payment_reference}"
         if payment.kind is PaymentKind.CASE and key not in cases:
@@ -170,6 +172,26 @@ def _proposed_to_nobody(_connection: Connection) -> Select[Any]:
         .where(s.proposed_by != "", a.user_id.is_(None))
         .order_by(*t.suspense.primary_key)
     )
+
+
+def _check_questions(connection: Connection, items: Mapping[Key, SuspenseItem]) -> None:
+    """The platform is asked about items that are there, as long as a part of them is open.
+
+    Items of earlier builds have no case, and the platform may close a case by itself.
+    """
+    c = t.cases.c
+    query = (
+        select(c.user_id, c.authorization_id, c.case_id, c.reference, c.asked_minor, c.state)
+        .where(c.kind == str(CaseKind.UNMATCHED_MONEY))
+        .order_by(*t.cases.primary_key)
+    )
+    known = {f"payments/{caller}/{reference}": it for (caller, reference), it in items.items()}
+    for *name, reference, asked_minor, state in rows_of(connection, query):
+        row, item = "/".join(("cases", *name)), known.get(reference)
+        if item is None or item.amount_minor != asked_minor:
+            raise Found("CASE", row, "no money in suspense is as it asks")
+        if state == CaseState.OPEN and not item.open_minor:
+            raise Found("CASE", row, "asks about money that is matched")
 
 
 def _check_item(

@@ -28,6 +28,7 @@ from service.engine.tables import (
     PAYMENTS,
     SUSPENSE,
 )
+from service.engine.unmatched_cases import ask_about
 
 _BY_RAIL = (PaymentKind.PAYMENT, PaymentKind.DEPOSIT)
 GIVING_BACK = frozenset(
@@ -184,7 +185,7 @@ def require_new_row(it: Authorization, case_id: str, rail_account: str, rows: Ro
 def add_item(
     draft: Draft, caller: str, reference: str, direction: Direction, **values: Any
 ) -> None:
-    """Adds an item in suspense to the draft."""
+    """Adds an item in suspense to the draft, with the case that asks what it is."""
     item = SuspenseItem(
         caller=caller,
         payment_reference=reference,
@@ -193,6 +194,7 @@ def add_item(
         **values,
     )
     draft[SUSPENSE].append(item.sealed())
+    ask_about(draft, item)
 
 
 def case_named(case_id: str, cases: Iterable[ChargeBack]) -> ChargeBack:

@@ -10,6 +10,7 @@ from service.engine.rows import Keys, Rows, Wish
 from service.engine.tables import (
     AUTHORIZATIONS,
     CAPTURES,
+    CASES,
     CHARGE_BACKS,
     CORRECTIONS,
     DETAILS,
@@ -18,6 +19,7 @@ from service.engine.tables import (
     SUSPENSE,
     Pair,
 )
+from service.engine.unmatched_cases import case_key
 
 _BY_AUTHORIZATION, _BY_PARENT = ("user_id", "authorization_id"), ("user_id", "parent_id")
 _BY_GROUP = ("user_id", "group_id")
@@ -68,6 +70,8 @@ def _read_charge_backs(rows: Rows, keys: Keys, people: set[str], transaction: Tr
         Wish(PAYMENTS, PAYMENTS.key, payments),
     ]
     transaction.read(rows, wishes)
+    items = [item for key in keys.suspense if (item := rows[SUSPENSE].get(key)) is not None]
+    transaction.read(rows, [Wish(CASES, CASES.key, {case_key(item) for item in items})])
     # Of what the bank takes back once more, other cases may have taken the payment since.
     again = {
         (*key[:2], case.payment)

@@ -81,8 +81,9 @@ def read_references(rows: Rows, keys: Keys, transaction: Transaction) -> None:
         rows,
         [Wish(PAYMENTS, PAYMENTS.key, used), Wish(TRANSFERS, ("transfer_id",), transfers)],
     )
-    again = {it.about for it in keys.references if first_use_name(it, rows)}
-    transaction.read(rows, [Wish(CASES, ("user_id", "authorization_id"), again)])
+    # Without a rental the other questions of the platform stand under the same name.
+    again = {(*it.about, name) for it in keys.references if (name := first_use_name(it, rows))}
+    transaction.read(rows, [Wish(CASES, ("user_id", "authorization_id", "reference"), again)])
 
 
 def require_new_payment(

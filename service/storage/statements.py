@@ -293,7 +293,7 @@ ALSO_FOUND_BY: dict[RecordTable[Any, Any], list[tuple[str, ...]]] = {
     TRANSFERS: [("user_id", "authorization_id"), ("transfer_id",)],
     CAPTURES: [("user_id", "authorization_id")],
     CORRECTIONS: [("user_id", "authorization_id")],
-    CASES: [("user_id", "authorization_id")],
+    CASES: [("user_id", "authorization_id"), ("user_id", "authorization_id", "reference")],
     ATTESTATIONS: [("user_id", "authorization_id")],
     CHARGE_BACKS: [("user_id",)],
 }

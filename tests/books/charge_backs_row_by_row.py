@@ -29,6 +29,13 @@ NOWHERE = text(
     " (SELECT 1 FROM authorizations WHERE user_id = proposed_user_id"
     " AND authorization_id = proposed_authorization_id) ORDER BY caller, payment_reference"
 )
+QUESTIONS = text(
+    "SELECT user_id, authorization_id, case_id FROM cases AS c WHERE kind = 'UNMATCHED_MONEY'"
+    " AND NOT EXISTS (SELECT 1 FROM suspense AS s"
+    " WHERE c.reference = 'payments/' || s.caller || '/' || s.payment_reference"
+    " AND s.amount_minor = c.asked_minor AND (c.state = 'CLOSED' OR s.open_minor > 0))"
+    " ORDER BY user_id, authorization_id, case_id"
+)
 ORPHANS = (
     (
         "CHARGE_BACK",
@@ -83,6 +90,8 @@ def verify(connection: Connection) -> None:
     for item in _all(connection, NOWHERE):
         name = f"suspense/{item['caller']}/{item['payment_reference']}"
         raise Found("SUSPENSE", name, "is proposed to nothing")
+    for row in _all(connection, QUESTIONS):
+        raise Found("CASE", "/".join(("cases", *row.values())), "asks about nothing that is open")
     for rule, query in ORPHANS:
         for row in _all(connection, text(f"{query} ORDER BY caller, payment_reference")):
             raise Found(rule, "/".join(("payments", *row.values())), "nothing belongs to it")
@@ -139,12 +148,13 @@ def _verify_item(connection: Connection, item: dict[str, Any]) -> None:
         raise Found("SUSPENSE", name, "no charge-back says so")
     matches = _all(connection, MATCHES, caller=caller, references=f"suspense/%/{reference}")
     wanted = {f"suspense/{n}/{reference}" for n in range(1, item["matches"] + 1)}
-    back, other = ("RETURNED", "PAYMENT") if item["direction"] == "IN" else ("REGAINED", "CASE")
+    came_in = item["direction"] == "IN"
+    back, others = ("RETURNED", ("PAYMENT", "DEPOSIT")) if came_in else ("REGAINED", ("CASE",))
     returned = sum(it["amount_minor"] for it in matches if it["kind"] == back)
-    matched = sum(it["amount_minor"] for it in matches if it["kind"] == other)
+    matched = sum(it["amount_minor"] for it in matches if it["kind"] in others)
     if (
         {it["payment_reference"] for it in matches} != wanted
-        or any(it["kind"] not in (back, other) for it in matches)
+        or any(it["kind"] not in (back, *others) for it in matches)
         or returned != item["returned_minor"]
         or returned + matched + item["open_minor"] != item["amount_minor"]
     ):

@@ -662,6 +662,7 @@ class Model:
         )
         cases = {tuple(row[:3]): tuple(row[3:]) for row in self._read(query)}
         require(cases, self.reference.second_uses, "cases of second references")
+        self._check_questions()
         debts = {
             (self._keys[row[1]], row[2]): {
                 "user_id": row[0], "key": self._keys[row[3]], "amount": row[5],
@@ -723,6 +724,24 @@ class Model:
         require(decisions, len(self.reference.decisions), "decisions")
         ((requests,),) = self._read("SELECT count(*) FROM requests")
         require(requests, len(self.reference.requests), "requests")
+
+    def _check_questions(self) -> None:
+        """Each item in suspense has one case, which is open as long as a part of the item is."""
+        query = (
+            "SELECT reference, user_id, authorization_id, operator_id, asked_minor, state,"
+            " closed_by FROM cases WHERE kind = 'UNMATCHED_MONEY'"
+        )
+        found = sorted(
+            (row[0], row[1], self._keys.get(row[2]), *row[3:]) for row in self._read(query)
+        )
+        expected = []
+        for (caller, reference), item in self.reference.suspense.items():
+            user_id = "" if item["key"] is None else item["user_id"]
+            ended = ("OPEN", "") if item["open"] else ("CLOSED", caller)
+            asks = "" if caller == PLATFORM else caller
+            name = f"payments/{caller}/{reference}"
+            expected.append((name, user_id, item["key"], asks, item["amount"], *ended))
+        require(found, sorted(expected), "cases of unmatched money")
 
     def _learn_cases(self) -> None:
         """Reads the ids of new cases, so that calls can name them."""

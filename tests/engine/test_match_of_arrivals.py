@@ -49,7 +49,7 @@ def test_a_match_is_the_deposit_of_an_offer(desk: Desk) -> None:
         State.ACTIVE, 9_900, 100,
     )  # fmt: skip
     assert after.received_minor == 10_000
-    verify_books(desk.store.engine)
+    assert verify_books(desk.store.engine).fault is None
 
 
 def test_a_match_below_the_deposit_is_refused(desk: Desk) -> None:
@@ -74,7 +74,7 @@ def test_a_match_pays_for_a_whole_group(desk: Desk) -> None:
     after = [stored(desk, it) for it in got]
     assert [it.held_cash_minor for it in after] == [it.cash_minor for it in got]
     assert {it.state for it in after} == {State.ACTIVE}
-    verify_books(desk.store.engine)
+    assert verify_books(desk.store.engine).fault is None
 
 
 def test_a_match_to_an_offer_that_cannot_be_held_is_owed_back(desk: Desk) -> None:
@@ -85,7 +85,7 @@ def test_a_match_to_an_offer_that_cannot_be_held_is_owed_back(desk: Desk) -> Non
     desk.do(c.SetStanding("cem", Standing.SUSPENDED), caller=PLATFORM)
     after = matched(desk, 9_900, it)
     assert (after.state, after.refund_payable_minor) == (State.DECLINED, 9_900)
-    verify_books(desk.store.engine)
+    assert verify_books(desk.store.engine).fault is None
 
 
 @pytest.mark.parametrize("state", ["EXPIRED", "REVERSED", "ACTIVE", "SETTLED", "FREE"])
@@ -114,7 +114,7 @@ def test_a_match_to_what_was_never_owed_is_owed_back(desk: Desk, state: str) -> 
     assert (after.state, after.refund_payable_minor) == (it.state, owed_minor + 700)
     out = rental(desk, pay_out(after, 700), caller=PLATFORM)
     assert [one.amount_minor for one in acts.transfers(desk, out)][-1] == 700
-    verify_books(desk.store.engine)
+    assert verify_books(desk.store.engine).fault is None
 
 
 def test_a_proposed_deposit_that_comes_too_late_is_owed_back(desk: Desk) -> None:
@@ -127,7 +127,7 @@ def test_a_proposed_deposit_that_comes_too_late_is_owed_back(desk: Desk) -> None
     desk.do(match(9_900, it, by="key-2"), caller=PLATFORM)
     after = stored(desk, it)
     assert (after.state, after.refund_payable_minor) == (State.EXPIRED, 9_900)
-    verify_books(desk.store.engine)
+    assert verify_books(desk.store.engine).fault is None
 
 
 def test_a_match_waits_for_a_review(desk: Desk) -> None:

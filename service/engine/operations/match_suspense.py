@@ -12,7 +12,7 @@ from service.domain.ledger import Line
 from service.domain.money import Money
 from service.domain.suspense import RAIL_ACCOUNT, Direction, SuspenseItem, match_reference
 from service.domain.transitions import Transition
-from service.engine import deposits
+from service.engine import deposits, unmatched_cases
 from service.engine.calls import AuthorizationCommand, Matched, Work
 from service.engine.charge_backs import left_of, payments_taken_back, require_here
 from service.engine.context import Context, Decided
@@ -64,7 +64,7 @@ def decide(work: Work, it: MatchSuspense, rows: Rows, context: Context) -> Decid
     if item is None:
         raise NotFound("suspense", it.payment_reference)
     if not it.authorization_id:
-        return _to_rail(item, it, rows, context)
+        return _to_rail(work, item, it, rows, context)
     if (item.direction is Direction.OUT) != bool(it.payment):
         text = "must be set" if item.direction is Direction.OUT else "must be absent"
         raise InvalidInput.of(
@@ -77,7 +77,9 @@ def decide(work: Work, it: MatchSuspense, rows: Rows, context: Context) -> Decid
             return _to_payment(work, item, it, rows, context)
 
 
-def _to_rail(item: SuspenseItem, it: MatchSuspense, rows: Rows, context: Context) -> Decided:
+def _to_rail(
+    work: Work, item: SuspenseItem, it: MatchSuspense, rows: Rows, context: Context
+) -> Decided:
     """The money goes back where it came from."""
     amount_minor = it.amount.require(item.currency, "amount.currency_code")
     suspense.require_open(item, amount_minor)
@@ -85,6 +87,7 @@ def _to_rail(item: SuspenseItem, it: MatchSuspense, rows: Rows, context: Context
     after = suspense.matched(item, amount_minor, returned_minor=amount_minor)
     draft = Draft(list)
     draft[SUSPENSE].append(after)
+    unmatched_cases.end(draft, after, work.caller, rows, context.now_us)
     post_for_rail(
         draft,
         item.caller,
@@ -145,8 +148,8 @@ def _to_debt(
         paid = step.transition is Transition.PAYMENT_RECORDED
         kind = PaymentKind.PAYMENT if paid else PaymentKind.DEPOSIT
         step = suspense.out_of_suspense(step)
-        return _matched(to, after, kind, reference, step, rows, context)
-    _record(to, after, PaymentKind.DEPOSIT, reference, context)
+        return _matched(work, to, after, kind, reference, step, rows, context)
+    _record(work, to, after, PaymentKind.DEPOSIT, reference, rows, context)
     result = deposits.take(
         members,
         to.current,
@@ -187,10 +190,11 @@ def _to_payment(
         )
     )
     step = suspense.out_of_suspense(step)
-    return _matched(to, after, PaymentKind.CASE, reference, step, rows, context)
+    return _matched(work, to, after, PaymentKind.CASE, reference, step, rows, context)
 
 
 def _matched(
+    work: Work,
     to: _Target,
     after: SuspenseItem,
     kind: PaymentKind,
@@ -200,16 +204,23 @@ def _matched(
     context: Context,
 ) -> Decided:
     """The item after the match, its payment, and the step of the authorization."""
-    _record(to, after, kind, reference, context)
+    _record(work, to, after, kind, reference, rows, context)
     result = apply(to.draft, step, to.line, rows, context)
     return Decided(to.draft, Matched(after, result), result.user_id, result.authorization_id)
 
 
 def _record(
-    to: _Target, after: SuspenseItem, kind: PaymentKind, reference: str, context: Context
+    work: Work,
+    to: _Target,
+    after: SuspenseItem,
+    kind: PaymentKind,
+    reference: str,
+    rows: Rows,
+    context: Context,
 ) -> None:
-    """Adds the item after the match, and its payment, to the draft."""
+    """Adds the item after the match, its payment, and the end of its case to the draft."""
     to.draft[SUSPENSE].append(after)
+    unmatched_cases.end(to.draft, after, work.caller, rows, context.now_us)
     to.draft[PAYMENTS].append(
         payment_of((after.caller, reference), kind, to.current, to.amount_minor, context)
     )
