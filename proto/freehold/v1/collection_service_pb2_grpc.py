@@ -148,6 +148,10 @@ class CollectionServiceServicer:
         MatchSuspense. The same case of the bank again is ALREADY_EXISTS with the
         reason BUSINESS_REFERENCE_REUSED.
 
+        A deposit of a group is one payment. What exceeds the part of the member
+        named is matched to the other members, each with a charge-back of its own,
+        whose id is that of a match of MatchSuspense.
+
         A rental that was picked up late may have taken over the deposit of its
         reservation. A case about this deposit names its payment as usual, and is
         recorded for the rental. For the reservation, more than what was left there
@@ -165,7 +169,10 @@ class CollectionServiceServicer:
         a write-off. What had gone out to the user before is overpaid.
 
         A charge-back that was decided the other way is reopened under its id: the
-        first decision is undone, and it is decided anew.
+        first decision is undone, and it is decided anew. A bank takes no more than is
+        left of the payment: else the reason is NOTHING_LEFT_TO_TAKE_BACK. Freehold
+        bears no part of a debt without a hold: goodwill on one is refused with the
+        reason NO_GOODWILL_FOR_A_DEBT.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
