@@ -77,6 +77,7 @@ def check(connection: Connection) -> None:
             payment = min(found.values())
             row = f"payments/{payment.caller}/{payment.payment_reference}"
             raise Found("SUSPENSE", row, "the item in suspense is not there")
+    _check_questions(connection, items)
 
 
 @kept

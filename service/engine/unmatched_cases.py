@@ -17,14 +17,11 @@ from service.engine.cases import put_case
 from service.engine.rows import Draft, Rows
 from service.engine.tables import CASES
 
-_LETTERS = 20
-"""The length of a case's id."""
-
 
 def case_key(item: SuspenseItem) -> tuple[str, str, str]:
     """The key of an item's case: person and authorization, empty if nobody is known, and id."""
     digest = sha256(f"{item.caller}\n{item.payment_reference}".encode()).digest()
-    case_id = b32hexencode(digest).decode().lower()[:_LETTERS]
+    case_id = b32hexencode(digest).decode().lower()[:20]
     user_id = "" if item.user_id == RAIL_ACCOUNT else item.user_id
     return user_id, item.authorization_id, case_id
 

@@ -95,6 +95,8 @@ def verify(connection: Connection) -> None:
     for rule, query in ORPHANS:
         for row in _all(connection, text(f"{query} ORDER BY caller, payment_reference")):
             raise Found(rule, "/".join(("payments", *row.values())), "nothing belongs to it")
+    for row in _all(connection, QUESTIONS):
+        raise Found("CASE", "/".join(("cases", *row.values())), "asks about nothing that is open")
 
 
 def _name(case: dict[str, Any]) -> str:

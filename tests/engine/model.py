@@ -726,7 +726,7 @@ class Model:
         require(requests, len(self.reference.requests), "requests")
 
     def _check_questions(self) -> None:
-        """Each item in suspense has one case, which is open as long as a part of the item is."""
+        """An item that stayed in suspense has one case, open as long as a part of the item is."""
         query = (
             "SELECT reference, user_id, authorization_id, operator_id, asked_minor, state,"
             " closed_by FROM cases WHERE kind = 'UNMATCHED_MONEY'"
@@ -735,7 +735,7 @@ class Model:
             (row[0], row[1], self._keys.get(row[2]), *row[3:]) for row in self._read(query)
         )
         expected = []
-        for (caller, reference), item in self.reference.suspense.items():
+        for (caller, reference), item in self.reference.questions.items():
             user_id = "" if item["key"] is None else item["user_id"]
             ended = ("OPEN", "") if item["open"] else ("CLOSED", caller)
             asks = "" if caller == PLATFORM else caller

@@ -58,6 +58,8 @@ class Books:
         """Charge-backs, by rental and the bank's id."""
         self.suspense: dict[Key, Row] = {}
         """By caller and reference."""
+        self.questions: dict[Key, Row] = {}
+        """The items in suspense about which the platform is asked, by caller and reference."""
         self.lapses: dict[tuple[RentalKey, int], tuple[str, str, int]] = {}
         """Lapses by rental and version: the kind, the event and the instant."""
         self.consents: dict[tuple[RentalKey, int], str] = {}

@@ -155,6 +155,8 @@ def charge_back(
         rest = amount - charged
         item = _suspend(of, owner, case_id, "OUT", rest, it["user_id"], it, now_us)
         _share(of, it, item, (owner, case_id), named, left - charged, now_us)
+        if item["open"]:
+            of.put(of.questions, (owner, case_id), item)
     return row
 
 
@@ -418,7 +420,9 @@ def unmatched(of: Reference, caller: str, command: c.RecordUnmatched, now_us: in
         _rail(of, "suspense.came_in", now_us, "cash", "suspense", amount)
     else:
         _rail(of, "suspense.taken_back", now_us, "suspense", "cash", amount)
-    return _suspend(of, *counted, way, amount, RAIL, None, now_us)
+    item = _suspend(of, *counted, way, amount, RAIL, None, now_us)
+    of.put(of.questions, counted, item)
+    return item
 
 
 def match(

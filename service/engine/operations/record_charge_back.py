@@ -25,6 +25,7 @@ from service.engine.references import require_new_payment
 from service.engine.rows import Keys, Rows
 from service.engine.second_uses import case_of_second_use
 from service.engine.tables import CHARGE_BACKS, PAYMENTS, SUSPENSE
+from service.engine.unmatched_cases import ask_about
 
 _SUSPENSE = Account.SUSPENSE
 
@@ -88,11 +89,12 @@ def decide(work: Work, it: RecordChargeBack, rows: Rows, context: Context) -> De
             suspense_minor,
         ).sealed()
         left_minor = (most_minor or 0) - case.charged_minor
-        draft[SUSPENSE].append(
-            group_deposits.spread(
-                result, item, payments, it.payment, left_minor, line, draft, rows, context
-            )
+        item = group_deposits.spread(
+            result, item, payments, it.payment, left_minor, line, draft, rows, context
         )
+        draft[SUSPENSE].append(item)
+        if item.open_minor:
+            ask_about(draft, item)
     return Decided(draft, ChargedBack(result, case), result.user_id, result.authorization_id)
 
 
