@@ -75,7 +75,8 @@ def _references() -> list[Reference]:
     cited = and_(
         a.user_id == late.user_id,
         a.authorization_id == late.authorization_id,
-        a.state == State.EXPIRED,
+        a.state.in_(sorted(str(state) for state in (State.EXPIRED, State.REVERSED))),
+        a.start_us.is_(None),
         a.start == Start.ON_PICKUP,
         a.close_us > late.start_us,
     )

@@ -1,11 +1,11 @@
-"""Late pick-ups: an item was picked up within its reservation, and this is told after the expiry.
+"""Late pick-ups: an item was picked up within its reservation, and this is told after its end.
 
-The reservation stays EXPIRED. The late pick-up is an authorization of its own that cites it: it has
-the same terms, it rests on the same decision, and it is ACTIVE from its beginning. The item is out
-already, so neither the person's standing nor a full line can refuse it; the hold is what the line
-still has.
+The reservation stays EXPIRED, or REVERSED if it was cancelled after the pick-up. The late pick-up
+is an authorization of its own that cites it: it has the same terms, it rests on the same decision,
+and it is ACTIVE from its beginning. The item is out already, so neither the person's standing nor a
+full line can refuse it; the hold is what the line still has.
 
-After the expiry, another rental may have got the item. If that rental has not started, it ends,
+After the end, another rental may have got the item. If that rental has not started, it ends,
 because there is nothing to pick up.
 
 The hold may be too small for the fee. The rest of the fee is booked with the settlement as a debt
@@ -53,10 +53,14 @@ class LatePickup(NamedTuple):
     deposit_minor: int
 
 
+ENDED = frozenset({State.EXPIRED, State.REVERSED})
+"""The states of a reservation that ended without a pick-up, as far as anybody had told."""
+
+
 def is_cited(reservation: Authorization, start_us: int) -> bool:
-    """Whether an item picked up at `start_us` was picked up before the reservation expired."""
+    """Whether an item picked up at `start_us` was picked up before the reservation ended."""
     close_us = reservation.close_us
-    if reservation.state is not State.EXPIRED or close_us is None:
+    if reservation.state not in ENDED or reservation.start_us is not None or close_us is None:
         return False
     return start_us < close_us
 
@@ -71,7 +75,7 @@ def pick_up(
     start_us: int,
     now_us: int,
 ) -> LatePickup:
-    """Begins the rental of an item that was picked up at `start_us`, before the expiry.
+    """Begins the rental of an item that was picked up at `start_us`, before the end.
 
     It holds on credit at most what the reservation held and the line has available. A deposit that
     the reservation still owes back is held again; one that has gone out is not asked for again.

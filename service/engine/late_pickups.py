@@ -44,7 +44,7 @@ def read_late_pickups(rows: Rows, keys: Keys, transaction: Transaction, now_us: 
     items: set[Pair] = set()
     for *name, asset_id in keys.late:
         it = rows[AUTHORIZATIONS].get((name[0], name[1]))
-        if it is not None and (it.state is State.EXPIRED or timers.has_lapsed(it, now_us)):
+        if it is not None and _may_have_ended(it, keys, now_us):
             late.add((it.user_id, it.authorization_id))
             # Several calls of a batch may name several items.
             items.add((it.operator_id, asset_id or it.asset_id))
@@ -75,6 +75,16 @@ def read_late_pickups(rows: Rows, keys: Keys, transaction: Transaction, now_us: 
         raise ReadAgain(frozenset(unlocked))
 
 
+def _may_have_ended(it: Authorization, keys: Keys, now_us: int) -> bool:
+    """Whether the reservation has ended, or may end within the batch before its pick-up is told.
+
+    Another call may reverse it, or take its item away.
+    """
+    if it.state in late_pickups.ENDED or timers.has_lapsed(it, now_us):
+        return True
+    return it.state is State.AUTHORIZED and (it.user_id in keys.reversing or len(keys.late) > 1)
+
+
 def late_pickup(
     work: Work,
     asked: tuple[str, int],
@@ -84,7 +94,7 @@ def late_pickup(
     rows: Rows,
     context: Context,
 ) -> Decided | None:
-    """The late pick-up of an expired reservation; None if the item was not picked up in time.
+    """The late pick-up of a reservation that ended; None if the item was not picked up in time.
 
     `asked` are the item, if the call names it, and the instant of the pick-up. A reservation has
     one late pick-up: a later call gets the rental as it is now.
@@ -162,7 +172,7 @@ def case_of_late_pickup(
     reservation = rows[AUTHORIZATIONS].get((it.user_id, it.authorization_id))
     if not isinstance(refusal, AssetInUse) or it.occurred_us is None or reservation is None:
         return draft
-    if reservation.state is not State.EXPIRED:
+    if reservation.state not in late_pickups.ENDED:
         return draft
     known = cases_of(reservation, rows, draft)
     if any(case.kind is CaseKind.LATE_PICKUP and case.is_open for case in known):
@@ -185,7 +195,7 @@ def case_of_late_pickup(
 
 
 def _was_reserved(it: Authorization, rows: Rows) -> bool:
-    """Whether an expired authorization held for a pick-up: neither an offer nor a review did."""
+    """Whether an authorization that ended held for a pick-up: neither an offer nor a review did."""
     if it.start is not Start.ON_PICKUP or it.parent_id:
         return False
     if (it.user_id, it.authorization_id) in rows.reserved:

@@ -91,6 +91,7 @@ class Keys:
     corrected       authorizations whose corrections are read
     debts           rentals whose debts are read, by user id and authorization id
     late            reservations for which a late pick-up may come: user id, authorization id, item
+    reversing       people with an authorization that a call of the batch reverses
     cased           authorizations whose cases are read
     questions       questions of the platform, by user id, authorization id and case id
     named           people whose aliases, survivors and lines are read
@@ -123,6 +124,7 @@ class Keys:
     corrected: set[Pair] = field(default_factory=set)
     debts: set[Pair] = field(default_factory=set)
     late: set[tuple[str, str, str]] = field(default_factory=set)
+    reversing: set[str] = field(default_factory=set)
     cased: set[Pair] = field(default_factory=set)
     questions: set[tuple[str, str, str]] = field(default_factory=set)
     named: set[str] = field(default_factory=set)

@@ -38,6 +38,7 @@ from tests.engine.plain_terms import (
     asked,
     debt_due,
     due,
+    gone,
     grantable,
     payable_out,
     refundable,
@@ -65,7 +66,7 @@ def has_moved(it: Row) -> bool:
     """Whether the deposit of an expired reservation is, or was, that of another rental."""
     if not it["cash"]:
         return False
-    left = it["state"] == "EXPIRED" and it["received"] < it["cash"]
+    left = gone(it) and it["received"] < it["cash"]
     return bool(it["start"] == "LATE_PICKUP" or left)
 
 
@@ -74,7 +75,7 @@ FITS: dict[str, tuple[int, Callable[[Row], object]]] = {
     "Confirm late": (2, lambda it: it["offer"] in ("REDUCED", "FULL")),
     "ResolveReview": (8, lambda it: it["state"] == "REVIEW"),
     "StartRental": (6, lambda it: it["state"] == "AUTHORIZED"),
-    "StartRental late": (9, lambda it: it["state"] == "EXPIRED" and it["reserved"]),
+    "StartRental late": (9, lambda it: gone(it) and it["reserved"]),
     "Increment": (4, lambda it: it["state"] in ("AUTHORIZED", "ACTIVE", "OVERDUE")),
     "Decrease": (3, lambda it: it["held_credit"] + it["held_cash"]),
     "Extend": (4, lambda it: it["state"] in ("AUTHORIZED", "ACTIVE", "OVERDUE")),
@@ -626,7 +627,7 @@ class Chance:
         found = []
         for key in self.keys[-WINDOW:]:
             it = rentals[key]
-            if it["state"] == "EXPIRED" and it["reserved"] and it["asset_id"]:
+            if gone(it) and it["reserved"] and it["asset_id"]:
                 holder = items.get((it["operator_id"], it["asset_id"]))
                 state = rentals[holder]["state"] if holder is not None else ""
                 if state == ("AUTHORIZED" if promised else ""):

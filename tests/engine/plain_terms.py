@@ -201,6 +201,11 @@ ABOUT = {
 """The purpose that a kind of case is about."""
 
 
+def gone(it: Row) -> bool:
+    """Whether it ended before anybody told of a pick-up."""
+    return it["state"] in ("EXPIRED", "REVERSED") and it["start_us"] is None
+
+
 def takeable(it: Row) -> int:
     """The money that the bank can still take back: it came by the rail, even if it went out."""
     return int(it["received"] - it["charged_back"])

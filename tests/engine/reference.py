@@ -54,6 +54,7 @@ from tests.engine.plain_terms import (
     due,
     features_of,
     fee,
+    gone,
     grantable,
     left,
     life,
@@ -741,7 +742,7 @@ class Reference(Merges):
     # -- the hold, until the item is back ----------------------------------------------------
 
     def _start(self, caller: str, it: Row, command: c.StartRental, now_us: int) -> RentalKey | None:
-        if it["state"] == "EXPIRED" and it["reserved"] and command.occurred_us is not None:
+        if gone(it) and it["reserved"] and command.occurred_us is not None:
             again = it["key"] in self.late_pickups
             late = self._start_late(caller, it, command, now_us)
             if late is not None:
@@ -834,7 +835,7 @@ class Reference(Merges):
         open."""
         key = self.names[command.user_id, command.authorization_id]
         it, cases = self.rentals[key], self.late_questions.get(key, [])
-        if it["state"] != "EXPIRED" or command.occurred_us is None:
+        if it["state"] not in ("EXPIRED", "REVERSED") or command.occurred_us is None:
             return
         if not any(case["state"] == "OPEN" for case in cases):
             holder = self.items[it["operator_id"], command.asset_id or it["asset_id"]]

@@ -468,3 +468,60 @@ def test_r5_a_suspension_refuses_no_pick_up_that_is_told_later(desk: Desk) -> No
     it = rental(desk, picked_up(it, START_US + 5 * MINUTE_US))
     assert (it.state, it.start_us) == (State.ACTIVE, START_US + 5 * MINUTE_US)
     assert (it.start, it.custody) == (Start.ON_PICKUP, Custody.OUT)
+
+
+@pytest.mark.parametrize("by_user", [False, True])
+def test_r5_a_pick_up_before_the_reversal_begins_a_rental(desk: Desk, by_user: bool) -> None:
+    """R5: picked up at 5 minutes, cancelled at 10 minutes, told at 20 minutes: the reservation
+    stays REVERSED, and a rental that cites it is ACTIVE from 5 minutes; held h / avail h. It bills
+    5 hours."""
+    it = rental(desk, pick_up("ann", "power-bank", ITEM))
+    desk.clock.advance(START_US + 10 * MINUTE_US)
+    rental(desk, c.Reverse(*acts.name(it), by_user=by_user))
+    desk.clock.advance(START_US + 20 * MINUTE_US)
+    books = Books(desk)
+    answer = desk.do(picked_up(it, START_US + 5 * MINUTE_US))
+    books.expect([("line", "held / available", 9_900)], "authorization.late_picked_up")
+    assert isinstance(answer, LateStart)
+    begun = answer.authorization
+    assert answer.reservation == it.name
+    assert stored(desk, it).state is State.REVERSED
+    assert (begun.state, begun.start, begun.start_us) == (
+        State.ACTIVE, Start.LATE_PICKUP, START_US + 5 * MINUTE_US,
+    )  # fmt: skip
+    desk.clock.advance(START_US + 5 * MINUTE_US + 5 * HOUR_US)
+    assert rental(desk, acts.settle_usage(begun)).captured_minor == 1_500
+
+
+def test_r5_a_pick_up_after_the_reversal_is_refused(desk: Desk) -> None:
+    """R5: a pick-up in the instant of the reversal, or later, is refused; so is one of a rental
+    that was started and then reversed."""
+    desk.put_users(dan=800)
+    it = reserved(desk)
+    desk.clock.advance(START_US + 10 * MINUTE_US)
+    rental(desk, reverse(it))
+    for at_us in (START_US + 10 * MINUTE_US, START_US + 11 * MINUTE_US, None):
+        assert refused(desk, picked_up(it, at_us)).metadata == {"state": "REVERSED"}
+    started = rental(desk, start(rental(desk, pick_up("dan", "bike", "bike-8"))))
+    desk.clock.advance(START_US + 12 * MINUTE_US)
+    rental(desk, reverse(started))
+    error = refused(desk, picked_up(started, START_US + 11 * MINUTE_US))
+    assert error.metadata == {"state": "REVERSED"}
+
+
+@pytest.mark.parametrize("by_origin", [False, True])
+def test_r5_a_pick_up_may_be_told_in_the_batch_of_the_reversal(desk: Desk, by_origin: bool) -> None:
+    """R5: a pick-up that is told after the reversal in the same batch begins a rental too, and
+    takes the item from a reservation of the same batch."""
+    desk.put_users(dan=800)
+    it = rental(desk, pick_up("ann", "bike", ITEM), request_id="asked")
+    desk.clock.advance(START_US + 10 * MINUTE_US)
+    undo = c.ReverseByOrigin("ann", "asked", None) if by_origin else c.Reverse(*acts.name(it))
+    results = desk.apply(
+        desk.work(undo, request_id="undo"),
+        desk.work(pick_up("dan", "bike", ITEM), request_id="promised"),
+        desk.work(picked_up(it, START_US + 5 * MINUTE_US), request_id="told"),
+    )
+    assert all(isinstance(result, bytes) for result in results), results
+    assert stored(desk, it).state is State.REVERSED
+    assert counts(desk)["open_items"] == 1

@@ -8,9 +8,9 @@ from service.domain import cancellations, hold
 from service.domain.authorization import Authorization, Step
 from service.engine.calls import AuthorizationCommand, Work
 from service.engine.context import Context, Decided
-from service.engine.operation import Operation, of_authorization
+from service.engine.operation import OfAuthorization, Operation, of_authorization
 from service.engine.posting import one_step, product_of
-from service.engine.rows import Rows
+from service.engine.rows import Keys, Rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +21,12 @@ class Reverse(AuthorizationCommand):
     """
 
     by_user: bool = False
+
+
+def wanted(caller: str, it: OfAuthorization, keys: Keys) -> None:
+    """Needs the authorization; a pick-up of its item may be told in the same batch."""
+    of_authorization(caller, it, keys)
+    keys.reversing.add(it.user_id)
 
 
 def decide(work: Work, it: Reverse, rows: Rows, context: Context) -> Decided:
@@ -34,4 +40,4 @@ def decide(work: Work, it: Reverse, rows: Rows, context: Context) -> Decided:
     return one_step(work, it, rows, context, take)
 
 
-REVERSE = Operation(Reverse, of_authorization, decide)
+REVERSE = Operation(Reverse, wanted, decide)

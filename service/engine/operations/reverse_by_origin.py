@@ -36,6 +36,7 @@ def wanted(caller: str, it: ReverseByOrigin, keys: Keys) -> None:
     keys.named.add(it.user_id)
     keys.requests.add(origin)
     keys.origins.append(origin)
+    keys.reversing.add(it.user_id)
 
 
 def decide(work: Work, it: ReverseByOrigin, rows: Rows, context: Context) -> Decided:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from service.domain import acts, hold
-from service.domain.authorization import State
 from service.domain.details import ItemPlace
 from service.domain.errors import IllegalState
+from service.domain.late_pickups import ENDED
 from service.domain.ledger import Standing
 from service.engine.calls import AuthorizationCommand, Work
 from service.engine.context import Context, Decided
@@ -51,10 +51,10 @@ def decide(work: Work, it: StartRental, rows: Rows, context: Context) -> Decided
     """Starts the rental; refused if the item is in use or the user is suspended.
 
     A pick-up that is told later has happened: a suspended user has the item all the same. If the
-    reservation has expired since the pick-up, a new rental begins that cites it.
+    reservation has ended since the pick-up, a new rental begins that cites it.
     """
     current, line, draft = opened(work.caller, it, rows, context)
-    if it.occurred_us is not None and current.state is State.EXPIRED:
+    if it.occurred_us is not None and current.state in ENDED:
         late = late_pickup(work, (it.asset_id, it.occurred_us), current, line, draft, rows, context)
         if late is not None:
             _add_place(late, it, rows, context)
