@@ -173,7 +173,7 @@ class Model:
         self.ids = CountingIds()
         self.reference = Reference()
         self.chance = Chance(self.reference)
-        self.statement = Statement(self._overturned)
+        self.statement = Statement(self._overturned, self._spread)
         self.faults: list[BaseException] = []
         self.answers: dict[Key, bytes] = {}
         self.first: dict[Key, Call] = {}
@@ -465,6 +465,16 @@ class Model:
         """The bank's cases of a rental that are overturned, by the reference."""
         of, cases = self.reference.names[user_id, authorization_id], self.reference.charge_backs
         return [case_id for (key, case_id), row in cases.items() if key == of and row["overturned"]]
+
+    def _spread(self, user_id: str, case_id: str) -> list[tuple[str, str, int]]:
+        """The parts of a case that other members of the group bear, by the reference."""
+        return [
+            (name[1], one, row["amount"])
+            for (key, one), row in self.reference.charge_backs.items()
+            if one.startswith("suspense/") and one.endswith(f"/{case_id}")
+            for name in [self.chance.name(key)]
+            if name[0] == user_id
+        ]
 
     def _is_tombstone(self, name: Key, call: Call) -> bool:
         first = self.reference.requests.get(name)

@@ -23,6 +23,9 @@ Read = Callable[[str], Sequence[Any]]
 """Runs a query."""
 Overturned = Callable[[str, str], Iterable[str]]
 """The ids of the cases of a person's authorization that are overturned now."""
+Spread = Callable[[str, str], Iterable[tuple[str, str, int]]]
+"""The parts of a person's case that were recorded for other authorizations of the group: for each
+the authorization id, the id of its own case, and the amount."""
 
 UNDER_WAY = ("REQUESTED", "SENT")
 
@@ -30,8 +33,9 @@ UNDER_WAY = ("REQUESTED", "SENT")
 class Statement:
     """The balance of the rail's account, and to whom its money belongs. Amounts are minor units."""
 
-    def __init__(self, overturned: Overturned) -> None:
+    def __init__(self, overturned: Overturned, spread: Spread) -> None:
         self._overturned = overturned
+        self._spread = spread
         self.people: Counter[str] = Counter()
         """The money that came from each person and has not gone back, without transfers."""
         self.operators: Counter[str] = Counter()
@@ -66,7 +70,12 @@ class Statement:
                 if of.suspense_minor:
                     self.kinds["charge-back in suspense"] += 1
                 named = "charge-back of a payment" if command.payment else "charge-back"
-                self._take(command, of.case_id, taken - of.suspense_minor, named)
+                name = (command.user_id, command.authorization_id)
+                self._take(name, of.case_id, taken - of.suspense_minor, named)
+                for authorization_id, case_id, part_minor in self._spread(name[0], of.case_id):
+                    if (name[0], authorization_id, case_id) not in self._cases:
+                        self.suspense += part_minor
+                        self._take((name[0], authorization_id), case_id, part_minor, "group")
             case c.ResolveChargeBack():
                 self._decide(command)
             case c.RecordUnmatched():
@@ -91,9 +100,9 @@ class Statement:
         self.people[user_id] += amount_minor
         self.kinds[kind] += 1
 
-    def _take(self, it: Any, case_id: str, amount_minor: int, kind: str) -> None:
-        self._cases[it.user_id, it.authorization_id, case_id] = [amount_minor, True]
-        self._come(it.user_id, -amount_minor, kind)
+    def _take(self, name: Name, case_id: str, amount_minor: int, kind: str) -> None:
+        self._cases[*name, case_id] = [amount_minor, True]
+        self._come(name[0], -amount_minor, kind)
 
     def _decide(self, it: c.ResolveChargeBack) -> None:
         """The bank gives the money of a case back, or takes it again."""
@@ -125,7 +134,8 @@ class Statement:
                 self._come(it.user_id, amount_minor, "matched IN")
             else:
                 case_id = f"suspense/{answer.item.matches}/{it.payment_reference}"
-                self._take(it, case_id, amount_minor, "matched OUT")
+                name = (it.user_id, it.authorization_id)
+                self._take(name, case_id, amount_minor, "matched OUT")
 
     def expected(self, read: Read) -> dict[str, int]:
         """The money that the books must have."""
