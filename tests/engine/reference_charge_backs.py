@@ -38,13 +38,19 @@ NO_PROPOSAL: Row = {"by": "", "to": None, "proposed": 0}
 # -- recording ------------------------------------------------------------------------------------
 
 
+def _group(of: Reference, key: RentalKey) -> list[RentalKey]:
+    """The rentals of a group; a debt that was booked in the same call is none of them."""
+    group = of.groups[key[:2]]
+    return group if key in group else [key]
+
+
 def _payments(of: Reference, it: Row, named: str) -> dict[tuple[str, str], Row]:
     """The payments that a bank may mean: of this rental, or a deposit of its group, or of the
     expired reservation whose deposit the rental has now."""
     found = {}
     late = _taken_over(of, it)
     mine = [it["key"], *([late[0]] if late else [])]
-    together = [key for each in mine for key in of.groups[each[:2]]]
+    together = [key for each in mine for key in _group(of, each)]
     for caller in sorted({it["operator_id"], PLATFORM}):
         for reference in sorted((named, f"transfers/{named}")):
             row = of.payments.get((caller, reference))
@@ -71,7 +77,7 @@ def _left(of: Reference, it: Row, named: str) -> int:
     )
     amounts = [payment["amount"] for payment in payments.values()]
     left = min(max(amounts), sum(amounts) - taken)
-    late, group = _taken_over(of, it), of.groups[it["key"][:2]]
+    late, group = _taken_over(of, it), _group(of, it["key"])
     own = [
         payment["key"] == it["key"] or (payment["kind"] == "DEPOSIT" and payment["key"] in group)
         for payment in payments.values()
@@ -165,7 +171,7 @@ def _share(
 ) -> None:
     """What a bank took of a group's deposit beyond a member's own money concerns the others."""
     kinds = {payment["kind"] for payment in _payments(of, it, named).values()}
-    group = of.groups[it["key"][:2]]
+    group = _group(of, it["key"])
     if kinds != {"DEPOSIT"} or len(group) < 2:
         return
     caller, case_id = told
