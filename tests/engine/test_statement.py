@@ -55,7 +55,7 @@ class Rail:
         self._name = chance.getrandbits(32)
         self._references = 0
         self._moved: set[str] = set()
-        self.statement = Statement(self._overturned)
+        self.statement = Statement(self._overturned, self._spread)
         """All but the transfers, which it knows by the rail's words."""
         self.transferred: Counter[str] = Counter()
         """The transfers' money that each person has really sent or got."""
@@ -73,6 +73,13 @@ class Rail:
             f" AND authorization_id = '{authorization_id}' AND overturned_minor > 0"
         )
         return [row[0] for row in found]
+
+    def _spread(self, user_id: str, case_id: str) -> list[tuple[str, str, int]]:
+        found = self.read(
+            "SELECT authorization_id, case_id, amount_minor FROM charge_backs"
+            f" WHERE user_id = '{user_id}' AND case_id LIKE 'suspense/%/{case_id}'"
+        )
+        return [(row[0], row[1], row[2]) for row in found]
 
     def reference(self) -> str:
         """A new reference."""
