@@ -372,6 +372,11 @@ class Chance:
             way = chance.choice((Direction.IN, Direction.IN, Direction.OUT))
             return c.RecordUnmatched(way, amount, self._reference(chance))
         if kind == "MatchSuspense":
+            deposits = [it for it in map(self._deposit, self._offers()) if it]
+            if deposits and chance.random() < 0.3:
+                # A deposit comes in with a wrong id, and is matched later.
+                money = Money("CNY", chance.choice(deposits))
+                return c.RecordUnmatched(Direction.IN, money, self._reference(chance))
             return self._match(chance)
         if kind in ("PayOutOperator", "RecordOperatorPayment"):
             operator = chance.choice((*OPERATORS, *OPERATORS, *OPERATORS, "nobody"))
@@ -435,7 +440,7 @@ class Chance:
         if self._lively and chance.random() < 0.7:
             key = chance.choice(self._lively)
             enough = [it for it in self._offers() if 0 < self._deposit(it) <= item["open"]]
-            if enough and chance.random() < 0.6:
+            if enough and item["way"] == "IN" and chance.random() < 0.8:
                 # The money was the deposit of an offer.
                 it = chance.choice(enough)
                 key, amount = it["key"], chance.choice((item["open"], self._deposit(it)))
