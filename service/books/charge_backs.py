@@ -65,7 +65,6 @@ def check(connection: Connection) -> None:
     for item in items.values():
         _check_item(item, payments, cases, matches)
     _check_proposals(connection)
-    _check_questions(connection, items)
     for key, payment in payments.items():
         row = f"payments/{payment.caller}/{payment.payment_reference}"
         if payment.kind is PaymentKind.CASE and key not in cases:
