@@ -375,8 +375,8 @@ class Chance:
             deposits = [it for it in map(self._deposit, self._offers()) if it]
             if deposits and chance.random() < 0.3:
                 # A deposit comes in with a wrong id, and is matched later.
-                money = Money("CNY", chance.choice(deposits))
-                return c.RecordUnmatched(Direction.IN, money, self._reference(chance))
+                deposit = Money("CNY", chance.choice(deposits))
+                return c.RecordUnmatched(Direction.IN, deposit, self._reference(chance))
             return self._match(chance)
         if kind in ("PayOutOperator", "RecordOperatorPayment"):
             operator = chance.choice((*OPERATORS, *OPERATORS, *OPERATORS, "nobody"))
