@@ -359,7 +359,7 @@ def test_the_rail_does_what_rails_really_do(desk: Desk) -> None:
     chance = Random(6)
     rail = Rail(desk, chance)
     lives, missing = Lives(desk, rail, chance), set(EVENTS)
-    for _ in range(20):
+    for _ in range(60):
         lives.go_on()
         missing -= _found(desk, rail, lives)
         if not missing:
