@@ -128,6 +128,15 @@ def test_a_refund_is_paid_out() -> None:
     assert rest.collection is Collection.REFUNDED
 
 
+def test_what_a_bank_has_taken_back_is_not_paid_out() -> None:
+    """Of money that is owed back, only the part that no bank has taken is paid out."""
+    owed = collection.refund(paid(), 500, NOW_US).authorization
+    it = charge_backs.charge_back(owed, 800, NOW_US).authorization
+    with pytest.raises(InvalidInput):
+        collection.pay_out(it, 201, NOW_US)
+    assert collection.pay_out(it, 200, NOW_US).authorization.refund_payable_minor == 300
+
+
 def test_a_payout_that_failed_is_owed_again() -> None:
     """A payout that failed posts cash / refund_payable."""
     it = collection.refund(paid(), 100, NOW_US).authorization
@@ -324,6 +333,14 @@ def test_one_person_cannot_write_off() -> None:
     with pytest.raises(IllegalState) as refused:
         collection.propose_write_off(paid(), "key-1", NOW_US)
     assert refused.value.reason == "NOTHING_DUE"
+
+
+def test_what_fell_due_after_the_proposal_stays_due() -> None:
+    """A write-off takes the proposed amount; what a lost dispute made due since stays due."""
+    proposed = collection.propose_write_off(disputed(), "key-1", NOW_US).authorization
+    lost = collection.resolve_dispute(proposed, user_won=False, goodwill=False, now_us=NOW_US)
+    it = collection.write_off(lost.authorization, "key-2", NOW_US).authorization
+    assert (it.written_off_minor, it.due_minor) == (600, 400)
 
 
 def test_a_written_off_amount_may_be_recovered() -> None:
