@@ -64,6 +64,14 @@ async def _check(
     return "late" if begun else "other"
 
 
+def _in_use(r: Round, late: list[Answer], **metadata: str) -> None:
+    """Requires that one of these refused reports asked the platform; others wait for it."""
+    asked = [it for it in late if it.refusal is not None and it.refusal.reason == "ASSET_IN_USE"]
+    r.require(bool(asked) or not late, "no report of an item in use asked the platform")
+    r.lost(asked, FAILED, "ASSET_IN_USE", **metadata)
+    r.lost([it for it in late if it not in asked], FAILED, "PICKUP_IN_QUESTION")
+
+
 async def late_pickup(r: Round) -> None:
     """A pick-up that is told while its reservation expires begins one rental, whoever asks for the
     item meanwhile: a promise to somebody else ends, and only a rental that is out keeps the item.
@@ -85,8 +93,11 @@ async def late_pickup(r: Round) -> None:
     r.time_was(first=begun_late or winner == "other")
     how = winner if winner == "other" else "late" if begun_late else "in time"
     r.won(answers, of(answers, "other") if winner == "other" else told(of(answers, "late")), how)
-    for answer in refused(of(answers, "late")):
-        r.lost([answer], FAILED, "" if winner == "late" else "ASSET_IN_USE")
+    late = refused(of(answers, "late"))
+    if winner == "late":
+        r.lost(late, FAILED)
+    else:
+        _in_use(r, late)
     r.lost(refused(of(answers, "other")), FAILED, "ASSET_IN_USE", asset=asset_id)
 
 
@@ -107,4 +118,4 @@ async def late_start(r: Round) -> None:
     lost = refused(answers)
     r.require(len(lost) == (1 if winner == "late" else 2), f"{len(lost)} lost to {winner}")
     r.lost(of(lost, "start"), FAILED, "ILLEGAL_TRANSITION", ["REVERSED"])
-    r.lost(of(lost, "late"), FAILED, "ASSET_IN_USE", authorization=other.name)
+    _in_use(r, of(lost, "late"), authorization=other.name)

@@ -46,7 +46,7 @@ RACES: dict[str, Race] = {
     "late-pickup": Race(late_pickup, ("late", "in time", "other")),
     "late-start": Race(late_start, ("late", "start")),
     "offer": Race(offer, ("confirm", "reverse", "expiry")),
-    "capture": Race(capture, ("settle", "reverse", "loss")),
+    "capture": Race(capture, ("settle", "loss")),
     "overdue": Race(overdue, ("settle", "reverse", "report lost")),
     "claim": Race(claim, ("contest", "acceptance")),
     "review": Race(review, ("approve", "decline")),
