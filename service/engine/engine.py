@@ -179,7 +179,8 @@ class Engine:
         attempt = rounds = 1
         while True:
             context = self._context(batch)
-            batch = to_survivors(batch, context.assessed.survivors)
+            if context.assessed.survivors:
+                batch = to_survivors(batch, context.assessed.survivors)
             try:
                 with self._store.begin() as transaction:
                     rows, keys = self._read(batch, also, transaction)
@@ -302,7 +303,8 @@ class Engine:
             )
         if keys.authorizations:
             self._read_authorizations(rows, keys, transaction)
-        read_charges(rows, keys, transaction)
+        if keys.authorizations or keys.charge_backs or keys.suspense:
+            read_charges(rows, keys, transaction)
         if keys.attested:
             read_attestations(rows, keys.attested, transaction)
         if keys.cased or keys.questions:
@@ -369,7 +371,9 @@ class Engine:
                 rows.merge(operation.leaves(work, work.command, decided, rows, context))
             return decided
         events = decided.draft.get(OUTBOX, ())
-        payloads = {(it.authorization_id, it.authorization_version): it.payload for it in events}
+        payloads = {}
+        for it in events:
+            payloads[it.authorization_id, it.authorization_version] = it.payload
         try:
             answer = work.encode(decided.answer, payloads)
         except Exception as error:

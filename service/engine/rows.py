@@ -146,7 +146,7 @@ class Wish(NamedTuple):
     keys: set[Any]
 
 
-class Rows(dict[Table[Any, Any], dict[Any, Any]]):
+class Rows(defaultdict[Table[Any, Any], dict[Any, Any]]):
     """The present rows of a batch, a dictionary by key for each table.
 
     Later commands of a batch see the changes of earlier ones. Only `merge` changes rows.
@@ -159,7 +159,7 @@ class Rows(dict[Table[Any, Any], dict[Any, Any]]):
     """
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__(dict)
         self.read: dict[Table[Any, Any], dict[Any, Any]] = defaultdict(dict)
         self.changed: dict[Table[Any, Any], dict[Any, Any]] = defaultdict(dict)
         self.added: dict[Table[Any, Any], list[Any]] = defaultdict(list)
@@ -179,10 +179,6 @@ class Rows(dict[Table[Any, Any], dict[Any, Any]]):
     if TYPE_CHECKING:
 
         def __getitem__(self, table: Table[Key, Row]) -> dict[Key, Row]: ...
-
-    def __missing__(self, table: Table[Any, Any]) -> dict[Any, Any]:
-        rows = self[table] = dict[Any, Any]()
-        return rows
 
     def lines_of(self, user_id: str) -> list[Line]:
         """All lines of a person, in the order of the currencies."""

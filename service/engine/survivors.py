@@ -15,8 +15,6 @@ def to_survivors(batch: Sequence[Work], survivors: Mapping[str, str]) -> Sequenc
     A damage charge stays with the person of its rental. A call that meets the merge itself is still
     asked for by the merged person, whose line gives nothing any more.
     """
-    if not survivors:
-        return batch
     moved = []
     for work in batch:
         asked = work.command

@@ -145,8 +145,8 @@ AUTHORIZATIONS: Table[Pair, Authorization] = Table(
     ],
     usual={
         **dict.fromkeys(["parent_id", "group_id"], ""),
-        **dict.fromkeys(["cash_minor", "held_cash_minor", "captured_minor"], 0),
-        **dict.fromkeys(["captured_credit_minor", "fee_minor", "captures", "paused_us"], 0),
+        **dict.fromkeys(["held_cash_minor", "captured_minor", "captured_credit_minor"], 0),
+        **dict.fromkeys(["fee_minor", "captures", "paused_us"], 0),
         "close_us": None,
     },
 )

@@ -114,14 +114,19 @@ def encode_authorization(it: Authorization, receipt: Receipt | None = None) -> b
     They are those of the serialized message. The parts are in the order of the field numbers; parts
     that many authorizations share are made once, which costs a third of a whole message each time.
     """
-    name, request_id = it.name.encode(), it.request_id.encode()
+    # Without what is rare nothing was captured, so there is nothing to collect.
+    usual = _rare(it) == _USUAL
+    collection = _NOTHING_TO_COLLECT if usual else it.collection
+    # The same as `it.name`, without a call.
+    name = f"users/{it.user_id}/authorizations/{it.authorization_id}".encode()
+    request_id = it.request_id.encode()
     product_id, asset_id = it.product_id.encode(), it.asset_id.encode()
     decision_id = it.decision_id.encode()
     names = _names(len(name), len(request_id), len(product_id), len(asset_id))
     return b"".join(
         (
             names % (name, request_id, product_id, asset_id),
-            _condition(it.state, it.custody, it.collection, it.offer, it.reasons, it.band),
+            _condition(it.state, it.custody, collection, it.offer, it.reasons, it.band),
             _amounts(
                 it.currency,
                 it.cash_minor,
@@ -137,7 +142,7 @@ def encode_authorization(it: Authorization, receipt: Receipt | None = None) -> b
             _times(it.create_us, it.expire_us, it.start_us, it.close_us),
             _version(it.version),
             _ends(it.due_us, it.lost_us),
-            b"" if _rare(it) == _USUAL else encode_rest(it),
+            b"" if usual else encode_rest(it),
             b"" if receipt is None else encode_receipt(receipt, it.currency),
         )
     )
@@ -247,6 +252,7 @@ RARE = (
 )
 """The fields that `encode_rest` asks for first; with their defaults it encodes nothing."""
 _rare = itemgetter(*map(Authorization._fields.index, RARE))
+_NOTHING_TO_COLLECT = Collection.NONE
 _USUAL = tuple([Authorization._field_defaults.get(name, "") for name in RARE])
 
 

@@ -218,7 +218,7 @@ class ArraysStatement(RowsStatement):
     def __init__(
         self, head: str, tail: str, columns: Sequence[Column[Any]], literals: Sequence[str] = ()
     ) -> None:
-        super().__init__(columns)
+        super().__init__(head, tail, columns, literals)
         kinds = [_array_of(column) for column in columns]
         arrays = ", ".join(f"CAST(%s AS {kind}[])" for kind, _ in kinds)
         self._text = f"{head}SELECT {', '.join(['*', *literals])} FROM unnest({arrays}){tail}"

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
+from itertools import chain
 from typing import Any
 
 from sqlalchemy import Column
@@ -15,21 +15,40 @@ MOST_ROWS = 64
 """The most rows of a statement; SQLite's default build takes 32,766 parameters."""
 
 
-class RowsStatement(ABC):
+class RowsStatement:
     """One statement for up to MOST_ROWS rows of plain values, in the order of `columns`.
 
-    In every row, the values are followed by the same `literals`, if any.
+    In every row, the values are followed by the same `literals`, if any. The rows are written as
+    VALUES, with a parameter for each value, so each number of rows has a text of its own. More rows
+    than `together` are sent as a multiple of it, and the rest in a second statement, so that there
+    are few texts.
 
     If a driver gets rows one by one, it releases and takes the interpreter's lock for each row;
     with another thread waiting, each row costs a switch of threads.
     """
 
-    def __init__(self, columns: Sequence[Column[Any]]) -> None:
+    def __init__(
+        self,
+        head: str,
+        tail: str,
+        columns: Sequence[Column[Any]],
+        literals: Sequence[str] = (),
+        *,
+        together: int = 1,
+    ) -> None:
         self.columns = tuple(column.name for column in columns)
+        self.texts: dict[int, str] = {}
+        """The texts made so far, by their numbers of rows."""
+        self._head, self._tail, self._together = head, tail, together
+        self._row = f"({', '.join(['?'] * len(columns) + [*literals])})"
 
-    @abstractmethod
     def bound(self, rows: Sequence[Values], *parameters: int) -> tuple[str, Sequence[Any]]:
         """The statement's text for these rows, and all parameters to pass."""
+        number = len(rows)
+        if number not in self.texts:
+            values = ", ".join([self._row] * number)
+            self.texts[number] = f"{self._head}VALUES {values}{self._tail}"
+        return self.texts[number], (*chain.from_iterable(rows), *parameters)
 
     def run(self, cursor: DBAPICursor, rows: Sequence[Values], *parameters: int) -> int:
         """Runs the statement for any number of rows; returns the number of changed rows."""
@@ -49,4 +68,14 @@ class RowsStatement(ABC):
 
     def portions(self, rows: Sequence[Values]) -> list[Sequence[Values]]:
         """The rows of each execution, at most MOST_ROWS; none if there are no rows."""
-        return [rows[start : start + MOST_ROWS] for start in range(0, len(rows), MOST_ROWS)]
+        number = len(rows)
+        whole = number - number % self._together
+        if not whole or (whole == number <= MOST_ROWS):
+            return [rows] if number else []
+        ends = [*range(MOST_ROWS, whole, MOST_ROWS), whole, number]
+        parts, start = [], 0
+        for end in ends:
+            if end > start:
+                parts.append(rows[start:end])
+            start = end
+        return parts

@@ -7,7 +7,6 @@ import os
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
-from itertools import chain
 from threading import RLock
 from typing import Any, ClassVar
 
@@ -16,7 +15,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql.elements import ColumnElement
 
 from service.config import LIMITS
-from service.storage.row_statements import RowsStatement, Values
+from service.storage.row_statements import RowsStatement
 from service.storage.sqlite_files import (
     FileGone,
     OpenFiles,
@@ -226,34 +225,6 @@ minutes, and its cache would be too small for them.
 """
 
 
-class ValuesStatement(RowsStatement):
-    """A statement on SQLite: a parameter for each value, and a text for some numbers of rows."""
-
-    def __init__(
-        self, head: str, tail: str, columns: Sequence[Column[Any]], literals: Sequence[str] = ()
-    ) -> None:
-        super().__init__(columns)
-        self._head, self._tail = head, tail
-        self._row = f"({', '.join(['?'] * len(columns) + [*literals])})"
-        self._texts: dict[int, str] = {}
-
-    def portions(self, rows: Sequence[Values]) -> list[Sequence[Values]]:
-        """As `RowsStatement.portions`, for few numbers of rows; see ROWS_TOGETHER."""
-        number = len(rows)
-        rest = number % ROWS_TOGETHER
-        if number < ROWS_TOGETHER or not rest:
-            return super().portions(rows)
-        return [*super().portions(rows[: number - rest]), rows[number - rest :]]
-
-    def bound(self, rows: Sequence[Values], *parameters: int) -> tuple[str, Sequence[Any]]:
-        """The text for this number of rows, and all their values."""
-        number = len(rows)
-        if number not in self._texts:
-            values = ", ".join([self._row] * number)
-            self._texts[number] = f"{self._head}VALUES {values}{self._tail}"
-        return self._texts[number], (*chain.from_iterable(rows), *parameters)
-
-
 class Sqlite:
     """SQLite's own ways; see `backend.Backend`."""
 
@@ -274,7 +245,7 @@ class Sqlite:
         self, head: str, tail: str, columns: Sequence[Column[Any]], literals: Sequence[str]
     ) -> RowsStatement:
         """A statement with its rows between a head and a tail."""
-        return ValuesStatement(head, tail, columns, literals)
+        return RowsStatement(head, tail, columns, literals, together=ROWS_TOGETHER)
 
     def open(self, url: URL, *, create: bool) -> Engine:
         """An engine on a file."""

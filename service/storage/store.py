@@ -213,7 +213,10 @@ class SqlStore:
         except (self._driver.Error, SQLAlchemyError) as error:
             self._drop_writer()
             raise StorageFailed("the database refused the read") from telling(error)
-        return _people(found)
+        people = {}
+        for user_id, scoring_consent, *rest in found:
+            people[user_id] = UserFeatures(user_id, bool(scoring_consent), *rest)
+        return people
 
     def person(self, user_id: str, currency: str) -> tuple[UserRecord, Line | None] | None:
         """A person and the person's line in this currency, as of one instant; thread-safe."""
@@ -376,7 +379,3 @@ def _meaning_at_commit(error: BaseException) -> Exception:
 def _behind(order: Sequence[ColumnElement[Any]], place: Sequence[Any]) -> Iterable[Any]:
     """The conditions for rows after a place in an order; an index can use the first."""
     return order[0] >= place[0], tuple_(*order) > tuple_(*place)
-
-
-def _people(found: Iterable[Any]) -> dict[str, UserFeatures]:
-    return {row[0]: UserFeatures(row[0], bool(row[1]), *row[2:]) for row in found}

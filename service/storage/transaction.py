@@ -24,6 +24,10 @@ FOLDED_ROWS = LIMITS.fold_portion
 """The most rows of an operator's balance that one transaction merges."""
 
 
+_Run = tuple[RowsStatement | str, list[Values], int | None]
+"""A statement with its rows, and the number of rows that it must change, if that may fail."""
+
+
 class Writing(NamedTuple):
     """A statement that writes rows, and the function that makes its values of a record."""
 
@@ -143,20 +147,36 @@ class SqlTransaction:
         self.has_written = True
         cursor, statements = self.cursor, self.statements
         changed, added = rows.changed, rows.added
+        runs: list[_Run] = []
         for table in TABLES:
             if table in added:
-                self._insert(table, added[table])
+                self._insert(table, added[table], runs)
             elif table in changed:
-                self._write(table, rows.read[table], changed[table])
-        self._write_payables(rows)
+                self._write(table, rows.read[table], changed[table], runs)
+        for statement, values, expected in runs:
+            if isinstance(statement, str):
+                cursor.execute(statement, values[0])
+                found = cursor.rowcount
+            else:
+                found = statement.run(cursor, values)
+            if expected is not None and found != expected:
+                raise Conflict(f"other processes changed {expected - found} of the rows")
+        if rows.payable or rows.taken_payable:
+            self._write_payables(rows)
         for seal in rows.seals:
             statements.insert_seals.run(cursor, [seal[:-1]])
             heads = [(*head[:2], seal.number, *head[2:]) for head in seal.heads]
             for start in range(0, len(heads), HEADS_TOGETHER):
                 statements.insert_sealed_heads.run(cursor, heads[start : start + HEADS_TOGETHER])
 
-    def _write(self, table: Table[Any, Any], read: dict[Any, Any], changed: dict[Any, Any]) -> None:
-        """Writes new, changed and replaced rows, in the order of their keys."""
+    def _write(
+        self,
+        table: Table[Any, Any],
+        read: dict[Any, Any],
+        changed: dict[Any, Any],
+        runs: list[_Run],
+    ) -> None:
+        """Adds the statements for new, changed and replaced rows, in the order of their keys."""
         new, keys, rows, as_read = [], [], [], []
         for key in sorted(changed) if len(changed) > 1 else changed:
             row, before = changed[key], read.get(key)
@@ -168,29 +188,36 @@ class SqlTransaction:
                 rows.append(row)
                 as_read.append(before)
             elif row != before or row is None:
+                # The row must be unchanged since its read.
                 delete = str(self.statements.tables[table].delete)
-                _delete(self.cursor, delete, table, before)
+                named = tuple(getattr(before, name) for name in (*table.key, *table.taken))
+                runs.append((delete, [named], 1))
                 if row is not None:
                     new.append(row)
         # A new row may take the place that a changed row leaves, such as that of the open case.
         if rows:
-            self._update(table, keys, rows, as_read)
+            self._update(table, keys, rows, as_read, runs)
         if new:
-            self._insert(table, new)
+            self._insert(table, new, runs)
 
-    def _insert(self, table: Table[Any, Any], rows: list[Any]) -> None:
+    def _insert(self, table: Table[Any, Any], rows: list[Any], runs: list[_Run]) -> None:
         of = self.statements.tables[table]
         insert = of.insert
         if of.usual_insert is not None:
             usual = list(map(table.usual_of, rows))
             if usual.count(of.usual_values) == len(rows):
                 insert = of.usual_insert
-        insert.statement.run(self.cursor, list(map(insert.values, rows)))
+        runs.append((insert.statement, list(map(insert.values, rows)), None))
 
     def _update(
-        self, table: Table[Any, Any], keys: list[Values], rows: list[Any], as_read: list[Any]
+        self,
+        table: Table[Any, Any],
+        keys: list[Values],
+        rows: list[Any],
+        as_read: list[Any],
+        runs: list[_Run],
     ) -> None:
-        """Updates rows that still have the versions read, or raises Conflict."""
+        """Adds the update of rows, which must still have the versions read."""
         of, rare_of = self.statements.tables[table], table.rare_of
         update = of.update
         if of.usual_update and list(map(rare_of, rows)) == list(map(rare_of, as_read)):
@@ -202,12 +229,10 @@ class SqlTransaction:
         changes = [
             (*row, *key, version) for row, key, version in zip(values, keys, versions, strict=True)
         ]
-        _require(update.statement.run(self.cursor, changes), len(rows))
+        runs.append((update.statement, changes, len(rows)))
 
     def _write_payables(self, rows: Rows) -> None:
         """Writes one balance row for each operator; it includes the portion taken."""
-        if not rows.payable and not rows.taken_payable:
-            return
         amounts = {key: taken.amount_minor for key, taken in rows.taken_payable.items()}
         for key, amount_minor in rows.payable.items():
             amounts[key] = amounts.get(key, 0) + amount_minor
@@ -215,14 +240,3 @@ class SqlTransaction:
             self.cursor,
             [(*key, rows.batch_id, amount) for key, amount in sorted(amounts.items()) if amount],
         )
-
-
-def _delete(cursor: DBAPICursor, statement: str, table: Table[Any, Any], row: Any) -> None:
-    """Deletes one row that is unchanged since its read, or raises Conflict."""
-    cursor.execute(statement, tuple(getattr(row, name) for name in (*table.key, *table.taken)))
-    _require(cursor.rowcount, 1)
-
-
-def _require(changed: int, expected: int) -> None:
-    if changed != expected:
-        raise Conflict(f"other processes changed {expected - changed} of the rows")

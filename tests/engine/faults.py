@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from copy import copy
 from enum import Enum, auto
+from functools import partial
+from typing import Any
 
 from sqlalchemy import Engine
 
@@ -56,6 +58,25 @@ DEATHS: dict[Fault, Died] = {
 }
 
 
+class LastStatement:
+    """A cursor on which one more statement runs; the process dies at the next one."""
+
+    def __init__(self, cursor: Any, die: Callable[[], None]) -> None:
+        self._cursor = cursor
+        self._die = die
+        self._has_run = False
+
+    def execute(self, *arguments: Any) -> Any:
+        """Runs the first statement."""
+        if self._has_run:
+            self._die()
+        self._has_run = True
+        return self._cursor.execute(*arguments)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._cursor, name)
+
+
 class DyingTransaction(SqlTransaction):
     """A transaction in which the process dies before or within the write."""
 
@@ -70,12 +91,11 @@ class DyingTransaction(SqlTransaction):
         return self._whole.take_payable(keys)
 
     def write(self, rows: Rows) -> None:
-        """Writes nothing, or only some tables."""
+        """Writes nothing, or only the first table."""
         if self._fault is Fault.BEFORE_WRITE:
             self._die(self._fault)
+        self.cursor = LastStatement(self.cursor, partial(self._die, self._fault))
         super().write(rows)
-
-    def _write_payables(self, rows: Rows) -> None:
         self._die(self._fault)
 
 

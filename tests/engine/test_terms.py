@@ -13,8 +13,8 @@ from service.engine.operations import Authorize, Item, PayOutOperator
 from service.engine.tables import AUTHORIZATIONS
 from service.ids import RandomIds
 from service.storage import admin
+from service.storage.postgres import ArraysStatement
 from service.storage.row_statements import MOST_ROWS
-from service.storage.sqlite import ValuesStatement
 from tests.engine.calls import authorize, rental, settle
 from tests.fakes import START_US, Desk
 
@@ -50,5 +50,5 @@ def test_a_batch_of_large_groups(desk: Desk) -> None:
     insert = desk.store._statements.tables[AUTHORIZATIONS].usual_insert
     assert insert is not None
     statement = insert.statement
-    if isinstance(statement, ValuesStatement):
-        assert max(statement._texts) <= MOST_ROWS
+    if not isinstance(statement, ArraysStatement):
+        assert max(statement.texts) <= MOST_ROWS

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from service.books.verify import verify_books
 from service.domain.attestations import AttestationKind, Cause, Source
-from service.domain.authorization import Authorization
+from service.domain.authorization import Authorization, Collection
 from service.domain.captures import Purpose
 from service.domain.charge_backs import ChargeBack
 from service.domain.suspense import Direction, SuspenseItem
@@ -151,9 +151,11 @@ def test_a_response_is_put_together_as_it_would_be_serialized(
 
 @given(AUTHORIZATIONS)
 def test_rare_fields_alone_decide_whether_the_rest_is_encoded(it: Authorization) -> None:
-    """An authorization whose rare fields have their defaults has no bytes after its ends."""
+    """An authorization whose rare fields have their defaults has no bytes after its ends, and
+    nothing to collect."""
     usual = {name: Authorization._field_defaults.get(name, "") for name in RARE}
-    assert encode_rest(it._replace(**usual)) == b""
+    plain = it._replace(**usual)
+    assert (encode_rest(plain), plain.collection) == (b"", Collection.NONE)
 
 
 def test_every_response_with_authorizations_is_composed() -> None:

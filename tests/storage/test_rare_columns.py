@@ -11,8 +11,8 @@ from service.domain.ledger import Line
 from service.engine.calls import Settled
 from service.engine.rows import Rows, Wish
 from service.engine.tables import AUTHORIZATIONS, LINES, TABLES, Table
-from service.storage.row_statements import MOST_ROWS
-from service.storage.sqlite import ROWS_TOGETHER, ValuesStatement
+from service.storage.row_statements import MOST_ROWS, RowsStatement
+from service.storage.sqlite import ROWS_TOGETHER
 from tests.engine.calls import authorize, line, pay, rental, settle, stored
 from tests.fakes import Desk
 
@@ -110,7 +110,7 @@ def test_usual_values_are_read_as_they_were_written(desk: Desk) -> None:
 def test_sqlite_prepares_few_numbers_of_rows() -> None:
     """Any number of rows goes to SQLite in statements of at most 15 different numbers of rows, in
     their order, and up to 64 rows in at most two statements."""
-    statement = ValuesStatement("", "", ())
+    statement = RowsStatement("", "", (), together=ROWS_TOGETHER)
     numbers = set()
     for number in range(3 * MOST_ROWS):
         rows = [(place,) for place in range(number)]
