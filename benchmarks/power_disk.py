@@ -255,7 +255,8 @@ def ignoring(events: Sequence[Event], log: bool, folder: bool, database: bool) -
 
 
 def index_of_log(database: str, chance: random.Random) -> dict[str, bytes]:
-    """The index beside the log of `database`, a file name: missing or random."""
+    """The index beside the log of a database, which is missing or random; `database` is a file
+    name."""
     if chance.random() < 0.5:
         return {}
     return {database + REBUILT_SUFFIX: chance.randbytes(_INDEX_BYTES)}

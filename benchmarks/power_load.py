@@ -89,7 +89,7 @@ class ToldScore(NamedTuple):
 
 
 class ToldUnscorable(NamedTuple):
-    """A given refusal."""
+    """A refusal to score a person, as an answer told it."""
 
     reason: str
     feature: str = ""

@@ -52,7 +52,7 @@ SERVERS = {"sqlite": 1, "postgresql": 2}
 
 
 def run(place: Arena, name: str, rounds: int, seed: int, step: Callable[[Tally], None]) -> Tally:
-    """Runs one scenario with its own clients; as `race`."""
+    """Runs one scenario with clients of its own; see `race`."""
 
     async def connect_and_race() -> Tally:
         async with Clients(place) as clients:

@@ -1,5 +1,8 @@
-"""The race for two people who are one: of two merges that exclude each other one is approved, and
-both lines together give no more than the survivor's limit."""
+"""The race for two people who are one person.
+
+One of two merges that exclude each other is approved. Both lines together give no more than the
+survivor's limit.
+"""
 
 from __future__ import annotations
 
@@ -102,8 +105,8 @@ def _wished_minor(line: Line) -> int:
 def _check_lines(
     r: Round, stored: Stored, merged: str, survivor: str, answers: Sequence[Answer]
 ) -> None:
-    """The merged line gives nothing; the survivor's gives what its own limit leaves; and holds that
-    were answered are on one of them."""
+    """The merged line gives nothing, and the survivor's line gives what its own limit leaves. Every
+    hold that was answered is on one of the two lines."""
     runs_off, kept = stored.lines[merged], stored.lines[survivor]
     r.require(runs_off.available_minor == 0, f"{runs_off.available_minor} on the merged line")
     r.require(

@@ -47,7 +47,7 @@ def tasks(the_spec: spec.Spec) -> list[Task]:
 
 class Outcome(NamedTuple):
     """A fit's margins (or a baseline's PDs) of the rows that it did not see; for `served` the
-    model's text too. NaN: the fit cannot score the row."""
+    model's text too. A margin is NaN if the fit cannot score the row."""
 
     margin: Floats
     text: str = ""

@@ -1,9 +1,9 @@
-"""Checks the rows and the receipts of which events and answers tell: none may be missing.
+"""Checks that every row and every receipt is there of which an event or an answer tells.
 
 The event of a step tells of what the step wrote beside the authorization: details of an order, an
 end by time, a case that it opened, a settlement that posted nothing, the decision of an increment,
-a user's consent. A payload has a field for each, and its bytes are searched in the database, so
-that only events without their row are fetched. Events of earlier builds tell of nothing.
+a user's consent. A payload has a field for each of these. The database searches the payload's
+bytes, so that only events without their row are fetched. Events of earlier builds tell of nothing.
 
 A receipt was given if an answer has it, or if the list of what time ended has the step.
 """
@@ -58,7 +58,7 @@ TAGS: Final = {
 def wrong_beside(
     connection: Connection, people: People, read_payload: ReadPayload
 ) -> BookFault | None:
-    """The fault of the first event of which a row or the receipt is missing, or None."""
+    """The fault of the first event that lacks its receipt or a row of which it tells, or None."""
     first: tuple[int, BookFault] | None = None
     any_bare = False
     with closing(Cursor(connection, "beside", _missing(connection, people))) as it:
@@ -77,8 +77,8 @@ def wrong_beside(
 def _missing(_connection: Connection, people: People) -> Select[Any]:
     """Selects the events whose bytes may tell of a row that is not there, or that have no receipt.
 
-    Last come conditions: the row of each kind is missing, the receipt of an end by time is missing,
-    and any receipt is.
+    The last columns are conditions: the row of each kind is missing; the receipt of an end by time
+    is missing; any receipt is missing.
     """
     o = t.outbox.c
     lapses, details, cases = t.lapses.c, t.authorization_details.c, t.cases.c

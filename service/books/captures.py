@@ -1,7 +1,7 @@
 """Checks the captures and corrections of a portion against their authorizations and entries.
 
-A capture that a build without such rows wrote has none. The rows therefore never tell more than the
-entries do, and each authorization says how many rows it has.
+A capture has no row if the build that wrote it did not know such rows. So the rows never tell more
+than the entries do, and each authorization says how many rows it has.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The verifier's expectations of cases: the events that open and close each kind.
 
-As `expectations.py`, it states the rules of `domain/` a second time.
+Like `expectations.py`, this file states the rules of `domain/` a second time.
 """
 
 from __future__ import annotations

@@ -32,7 +32,7 @@ ABOUT = {
     **dict.fromkeys((CaseKind.WRONG_FEE, CaseKind.LATE_CLAIM), Purpose.FEE),
     CaseKind.DAMAGE_NOT_MINE: Purpose.DAMAGE,
 }
-"""The purpose of all captures that a case of the kind gives back; other kinds have no such rule."""
+"""A case of one of these kinds gives back only captures for this purpose."""
 
 Version = tuple[str, int]
 """An authorization id, and a version of the authorization."""

@@ -175,7 +175,7 @@ def _proposed_to_nobody(_connection: Connection) -> Select[Any]:
 
 
 def _check_questions(connection: Connection, items: Mapping[Key, SuspenseItem]) -> None:
-    """The platform is asked about items that are there, as long as a part of them is open.
+    """Checks that the platform is asked about items that exist, as long as a part of them is open.
 
     Items of earlier builds have no case, and the platform may close a case by itself.
     """
@@ -189,7 +189,7 @@ def _check_questions(connection: Connection, items: Mapping[Key, SuspenseItem]) 
     for *name, reference, asked_minor, state in rows_of(connection, query):
         row, item = "/".join(("cases", *name)), known.get(reference)
         if item is None or item.amount_minor != asked_minor:
-            raise Found("CASE", row, "no money in suspense is as it asks")
+            raise Found("CASE", row, "no money in suspense is the money that it asks about")
         if state == CaseState.OPEN and not item.open_minor:
             raise Found("CASE", row, "asks about money that is matched")
 
@@ -211,7 +211,7 @@ def _check_item(
         raise Found("SUSPENSE", row, "no payment says so")
     found = matches.get(key, {})
     if sorted(found) != list(range(1, it.matches + 1)):
-        raise Found("SUSPENSE", row, f"{len(found)} matches are recorded, stored {it.matches}")
+        raise Found("SUSPENSE", row, f"{len(found)} matches are recorded, its row has {it.matches}")
     back, others = _BACK[it.direction], _MATCHED[it.direction]
     if not {one.kind for one in found.values()} <= {back, *others}:
         raise Found("SUSPENSE", row, "a match of another kind")
@@ -219,4 +219,4 @@ def _check_item(
     matched_minor = sum(one.amount_minor for one in found.values()) - back_minor
     left_minor = it.amount_minor - it.returned_minor - it.open_minor
     if (back_minor, matched_minor) != (it.returned_minor, left_minor):
-        raise Found("SUSPENSE", row, "the matches are of another amount")
+        raise Found("SUSPENSE", row, "the matches do not add up to what left suspense")

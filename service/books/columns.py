@@ -2,8 +2,8 @@
 
 Each table is read as one stream in the order of the people. A portion has the rows of some
 consecutive people in all streams, so that memory is bounded by the size of a block, or by one
-person if that is more. Streams are matched by bytes, as SQLite sorts; on PostgreSQL the columns
-have the collation "C" for it.
+person if that is more. Streams are matched by bytes, because SQLite sorts by bytes. On PostgreSQL
+the columns have the collation "C", so that it does so too.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ LARGEST = 1 << 60
 LARGEST_SHARE = 1 << 14
 
 KEPT_TEXTS = 64
-"""The number of texts that are kept of one query, with other arguments each."""
+"""The number of texts that are kept of one query, one for each set of arguments."""
 
 Row = tuple[Any, ...]
 P = ParamSpec("P")
@@ -242,7 +242,7 @@ def last_of(index: Array, size: int) -> Array:
 
 
 class Text(NamedTuple):
-    """A query as plain text, so that nothing converts a value on its way; and its columns."""
+    """A query as plain text, with its columns. Nothing converts a value on its way."""
 
     sql: str
     columns: tuple[Any, ...]

@@ -1,5 +1,8 @@
-"""Checks the users' consents: each belongs to an event that may have charged for damage, and no
-single charge is above what the terms charge without consent."""
+"""Checks the users' consents.
+
+Each consent belongs to an event that may have charged for damage. No single charge without a
+consent is above the bound of its terms.
+"""
 
 from __future__ import annotations
 
@@ -24,11 +27,11 @@ People = Callable[[ColumnElement[str]], list[ColumnElement[bool]]]
 
 
 def wrong_consent(connection: Connection, people: People) -> BookFault | None:
-    """The first row, by its key, that belongs to no charge for damage, or a charge without its
-    consent, or None.
+    """The fault of the first consent, by its key, that belongs to no charge for damage; else that
+    of a charge without its consent; or None.
 
-    A charge is above the bound of the terms alone or together with others. Only the former is
-    checked, because others may have been given up since.
+    A charge may be above the terms' bound alone, or only together with others. Only the first case
+    is checked, because the others may have been given up since.
     """
     with closing(Cursor(connection, "consents", _consents(connection, people))) as cursor:
         while rows := cursor.fetch(TOGETHER):
@@ -61,8 +64,8 @@ def _consents(connection: Connection, people: People) -> Select[Any]:
 
 
 def _wrong_charge(connection: Connection, people: People) -> BookFault | None:
-    """The first charge for damage that is above the bound of its rental's terms alone, and to which
-    nobody consented; None if no terms have a bound."""
+    """The fault of the first charge for damage that alone is above the bound of its terms, and to
+    which nobody consented; or None, as when no terms have a bound."""
     if first_of(connection, _bounded(connection)) is None:
         return None
     found = first_of(connection, _charged(connection, people))

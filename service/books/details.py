@@ -40,7 +40,8 @@ def wrong_details(connection: Connection, people: People) -> BookFault | None:
 
 @kept
 def _details(connection: Connection, people: People) -> Select[Any]:
-    """Selects the details; first whether each can be read, and what is wrong beside its rental."""
+    """Selects the details. Each row begins with whether it can be read, and with what does not fit
+    its rental."""
     d, a = t.authorization_details.c, t.authorizations.c
     own = and_(
         a.user_id == d.user_id,

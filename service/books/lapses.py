@@ -78,7 +78,8 @@ def _untold(
     same: Sequence[str],
     wrong: Callable[[Row], str],
 ) -> BookFault | None:
-    """The fault of the first wrong row, by its key; an event has the same values in `same`."""
+    """The fault of the first wrong row, by its key. The event of a row has the same values in the
+    columns `same`."""
     text = _with_events(connection, people, table, same)
     with closing(Cursor(connection, table.name, text)) as cursor:
         while rows := cursor.fetch(TOGETHER):

@@ -336,7 +336,7 @@ def _broken(connection: Connection, share: Share, alone: set[str]) -> list[tuple
 
 @kept
 def _partnerless(_connection: Connection, number: int, share: Share) -> Select[Any]:
-    """Selects the first row without its partner of the reference of this number."""
+    """Selects the first row that lacks its partner in the reference with this number."""
     return REFERENCES[number].of(share.people)
 
 

@@ -1,8 +1,8 @@
-"""Money that has arrived and is found to be for an authorization: no state of it loses the money.
+"""Money that arrived with a wrong name, and is matched to its authorization: it is never lost.
 
-It pays what the person owes of the authorization. Where nothing was ever owed, as after a
-reservation that expired, it is owed back. The deposit of an offer is not paid so: it is confirmed
-(`hold.py`).
+The money pays what the person owes of the authorization. If nothing was ever owed, as after a
+reservation that expired, the money is owed back. The deposit of an offer is no such payment: it is
+confirmed (`hold.py`).
 """
 
 from __future__ import annotations
@@ -12,13 +12,14 @@ from service.domain.acts import Act, require
 from service.domain.authorization import CHARGED, TAKEN, Authorization, Step
 
 MATCH_SUSPENSE = Act("MatchSuspense", TAKEN)
-"""Before that the authorization waits for a review, or for the deposit of its offer."""
+"""In the states before these, the authorization waits for a review, or for the deposit of its
+offer."""
 
 
 def receive(it: Authorization, amount_minor: int, now_us: int) -> Step:
-    """A payment where the person owed something; else the amount is owed back.
+    """Takes matched money in: as a payment if the person owed something; else it is owed back.
 
-    Raises IllegalState in a review or an offer.
+    Raises IllegalState for a review or an offer.
     """
     owed = it.state in CHARGED and it.captured_credit_minor
     if owed or it.unheld_minor or it.twice_minor:

@@ -141,8 +141,8 @@ class Authorization(NamedTuple):
     `refund_after_us` is the policy's time, in microseconds, after which money owed back goes out by
     itself; None means only by PayOutRefund, as for authorizations of earlier builds. Since
     `refund_since_us` some of it may go out. `refund_tries` counts the payouts that failed or came
-    back since the last PayOutRefund. `paused_us` is the length of all pauses (`pauses.py`); of one
-    that goes on, until the policy's bound.
+    back since the last PayOutRefund. `paused_us` is the length of all pauses (`pauses.py`). A pause
+    that goes on counts until the policy's bound.
     """
 
     user_id: str

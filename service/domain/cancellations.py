@@ -18,11 +18,12 @@ from service.domain.transitions import Transition
 
 
 def cancel(authorization: Authorization, product: Product, now_us: int) -> Step:
-    """Cancels for the user: the hold is released, less the fee of a late cancellation.
+    """Cancels for the user: takes the fee of a late cancellation, and releases the rest of the
+    hold.
 
-    Nothing is charged for an offer or a review, within the policy's free time, and if the policy
-    has no such time. Raises IllegalState in the same cases as `reverse`, for a damage charge, and
-    for a rental after its free time.
+    Nothing is charged for an offer or a review. Nothing is charged within the policy's free time
+    either, nor if the policy has no such time. Raises IllegalState in the same cases as `reverse`,
+    for a damage charge, and for a rental after its free time.
     """
     require_rental(authorization)
     require(authorization, REVERSE)

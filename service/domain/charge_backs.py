@@ -352,13 +352,14 @@ def reopen(
 ) -> tuple[Step, ChargeBack]:
     """Undoes a decision: all of the case is open again.
 
-    After a decision against the person, the bank took the money once more: at most `left_minor`,
-    which no other case has taken of the payment; None if no payment was named. After one for the
-    person, everyone gets back what the decision took. `conceded` has the numbers of the captures
-    that the decision conceded, each with the amount that may be given back to it. Money that has no
-    place any more is owed to the person: a deposit of a closed rental, a debt that was paid since,
-    and what the operator gave up when the item was found or the fee was waived. Raises IllegalState
-    if the authorization, or the payment, has not enough money left that the bank could have taken.
+    If the decision went against the person, the bank has now taken the money once more. It can have
+    taken at most `left_minor`, the part of the payment that no other case has taken; None if no
+    payment was named. If the decision went for the person, everyone gets back what the decision
+    took. `conceded` has the numbers of the captures that the decision conceded, each with the
+    amount that may be given back to it. Money that has no place any more is owed to the person: a
+    deposit of a closed rental, a debt that was paid since, and what the operator gave up when the
+    item was found or the fee was waived. Raises IllegalState if the authorization, or the payment,
+    has not enough money left that the bank could have taken.
     """
     require(it, RESOLVE_CHARGE_BACK)
     if case.overturned_minor:

@@ -37,7 +37,7 @@ RECORD_PAYMENT = Act("RecordPayment", CHARGED)
 
 
 def pay(it: Authorization, amount_minor: int, now_us: int) -> Step:
-    """A payment: for the due, the written-off and the overpaid amount; the rest is owed back.
+    """A payment pays the due, the written-off and the overpaid amount; the rest is owed back.
 
     Raises IllegalState if nothing was captured on credit and the person got nothing twice.
     """
@@ -74,9 +74,9 @@ RECORD_PAID_ELSEWHERE = Act("RecordPaidElsewhere", CHARGED)
 def pay_elsewhere(it: Authorization, amount_minor: int, now_us: int) -> Step:
     """The person paid the operator: Freehold owes the operator less, and keeps its commission.
 
-    It pays what is due, then what was written off. The person had paid the rest by the rail before:
-    it is owed back, as if the operator had told it first. The operator can have got at most the
-    charge, so more than that raises InvalidInput.
+    The amount pays what is due, then what was written off. The person had already paid the rest by
+    the rail, so the rest is owed back: it would be, too, if the operator had told of its payment
+    first. Raises InvalidInput for more than the charge, because the operator cannot have got more.
     """
     require(it, RECORD_PAID_ELSEWHERE)
     by_rail_minor = it.paid_minor - it.elsewhere_minor

@@ -1,11 +1,11 @@
 """Complaints, and returns that are claimed after the settlement: what they give back.
 
-A complaint is about a charge that stands, so it is opened when the rental is closed. A person whose
-item is out claims its return instead. An operator may grant what is asked, or a part of it; only
-the platform decides against the person.
+A complaint is about a final charge, so it can be opened only once the rental is closed. A person
+whose item is out claims its return instead. An operator may grant what is asked, or a part of it;
+only the platform decides against the person.
 
 A complaint about the fee gives back captures for the fee, and one about damage those for damage. A
-damage charge and a debt are one charge each: every complaint that names one is about that charge.
+damage charge and a debt are one charge each: every complaint that names one is about all of it.
 """
 
 from __future__ import annotations
@@ -121,7 +121,7 @@ def grant(
 
     With a purpose, only captures for it are given back.
 
-    Nobody owes an unpaid part of a debt without a hold any more; that part comes first.
+    The unpaid part of a debt without a hold comes first: nobody owes it any more.
     """
     dropped_minor = min(amount_minor, it.unheld_due_minor + it.unheld_disputed_minor)
     of_due_minor = min(dropped_minor, it.unheld_due_minor)

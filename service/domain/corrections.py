@@ -38,7 +38,7 @@ def disputed(
 ) -> tuple[Part, ...]:
     """An amount of the cited capture, or of the newest with enough left, is disputed.
 
-    Raises InvalidInput as `conceded`.
+    Raises InvalidInput in the same cases as `conceded`.
     """
     shares = cited_parts(newest_first(it, captures), amount_minor, cited)
     return tuple([Part(number, minor, 0, minor) for number, minor in shares])

@@ -1,6 +1,6 @@
 """Damage: all charges for damage to the item of one rental are within one bound.
 
-Above a lower bound of the product's terms they need the user's consent.
+The product's terms may have a lower bound: charges above it need the user's consent.
 """
 
 from __future__ import annotations
@@ -49,8 +49,8 @@ def require_within(
 
     `product` is that of the rental, `captures` are the rental's, and `charges` its damage charges.
     `consented` says that the user consents to this charge. Raises ConsentRequired if the user does
-    not, and all damage to the rental together would be above what the product's terms let the
-    operator charge without consent.
+    not consent, and the charge would bring all damage to the rental above what the product's terms
+    allow without consent.
     """
     before_minor = charged_minor(captures, charges, now_us)
     left_minor = product.deposit_minor - before_minor

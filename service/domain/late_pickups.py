@@ -54,7 +54,7 @@ class LatePickup(NamedTuple):
 
 
 ENDED = frozenset({State.EXPIRED, State.REVERSED})
-"""The states of a reservation that ended without a pick-up, as far as anybody had told."""
+"""The states of a reservation that ended before a pick-up was told."""
 
 
 def is_cited(reservation: Authorization, start_us: int) -> bool:

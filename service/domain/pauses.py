@@ -83,7 +83,8 @@ def resume(
 
 
 def _going_on(meter: Meter, at_us: int) -> Pause | None:
-    """The pause that goes on at an instant, or else the first that begins later; it has no resume.
+    """The pause without a resume that goes on at an instant, or else the first one that begins
+    later.
 
     A rental that was resumed before its pause began was never paused.
     """

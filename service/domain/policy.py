@@ -56,7 +56,7 @@ class Policy:
     longest_rental_us: int | None = None
     """The longest time from the start to the due time, with all extensions but without pauses.
 
-    Of a damage charge it is the time from the order to its end. None means no bound.
+    For a damage charge it is the time from the order to the end of the charge. None means no bound.
     """
 
 

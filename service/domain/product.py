@@ -24,8 +24,8 @@ class Product:
     cancellation_fee_minor: int = 0
     """The price of a reservation that the user cancels after the policy's free time."""
     damage_without_consent_minor: int | None = None
-    """All damage to one rental above this amount needs the user's consent; None means no damage
-    does."""
+    """A charge that brings all damage to one rental above this amount needs the user's consent;
+    None means that no charge does."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,9 +4,10 @@ A receipt belongs to the step that docked the item: a settlement, a claimed retu
 contested, or a loss. The receipt can be made again at any time: it follows from the authorization,
 its meter, its debt, its terms and the time of that step, and from nothing else.
 
-The lines are the tariff's, with pauses and waivers, or the buy-out price of a lost item, and what
-was captured above or below it. They add up to the fee captured exactly. Freehold's commission is
-no part of a receipt: the operator pays it. No tax is added: prices include it.
+The lines are those of the tariff, with pauses and waivers, or the buy-out price of a lost item.
+Then comes what was captured above or below that. The lines add up to exactly the fee captured.
+Freehold's commission is no part of a receipt: the operator pays it. No tax is added: prices include
+it.
 """
 
 from __future__ import annotations
@@ -102,9 +103,9 @@ def receipt_of(
     """The receipt of a step at `event_us`, from the authorization after it.
 
     `debt_minor` is the part above the hold that the step leaves as a debt. `free_us` is the
-    policy's time of a free cancellation. The receipt is None for
-    a step that docks no item, and for a damage charge. Every later version of the authorization,
-    with its meter then, gives the same receipt.
+    policy's time of a free cancellation. The receipt is None for a step that docks no item, and for
+    a damage charge. Every later version of the authorization gives the same receipt, if it comes
+    with the meter of its own time.
     """
     if transition not in DOCKINGS or it.parent_id:
         return None

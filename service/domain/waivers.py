@@ -38,7 +38,8 @@ def waive(
     now_us: int,
     above_minor: int = 0,
 ) -> tuple[Step, Waiver]:
-    """Waives an amount of the fee; None means the whole fee, also what it would grow to.
+    """Waives an amount of the fee; None means the whole fee, and also all that the fee would grow
+    to.
 
     `above_minor` is what is left of the debt for the fee above the hold. The waived part of it is
     taken off `uncollected_minor`, to which the debt is lowered.

@@ -1,4 +1,4 @@
-"""Aliases: new calls for a merged person go to the survivor, whose limit is lowered meanwhile.
+"""Aliases: new calls for a merged person go to the survivor, and the survivor's limit is lowered.
 
 The merged person's line is cut to 0 and runs off. The amounts that are still in use there can only
 shrink. Whenever the survivor's limit is set, they are subtracted, so both lines together never use

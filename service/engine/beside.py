@@ -1,6 +1,6 @@
 """Lets the event of a step tell which row was written beside the authorization.
 
-The answer shares the event's bytes. The verifier finds a row that was removed by them.
+The answer shares the event's bytes. By these bytes the verifier notices that a row was removed.
 """
 
 from __future__ import annotations

@@ -57,7 +57,7 @@ def add_found(draft: Draft, it: Authorization, rows: Rows) -> None:
 
 
 def payments_taken_back(it: Authorization, reference: str, rows: Rows) -> list[PaymentRecord]:
-    """The payments of an authorization that a bank may mean; none if it is unknown.
+    """The payments of an authorization that a bank may mean by a reference; none if it is unknown.
 
     One is usual. Two payments have one reference if they came into two rail accounts.
     """
@@ -108,8 +108,8 @@ def require_here(
 ) -> None:
     """Raises IllegalState for money of a reservation that its late pick-up has taken over.
 
-    It names the rental at which the bank's case is recorded. A payment that is named and unknown
-    is in suspense, wherever it is recorded.
+    The error names the rental at which the bank's case is recorded. A payment that is named and
+    unknown is in suspense, wherever it is recorded.
     """
     late = rows[LATE_PICKUPS].get((it.user_id, it.authorization_id))
     if late is None or (named and not payments) or amount_minor <= it.chargeable_back_minor:
@@ -128,7 +128,7 @@ def require_here(
 
 
 def _left_of_deposit(late: LatePickupRecord, rows: Rows) -> int:
-    """The part of a deposit that was taken over which no charge-back of the rental has taken."""
+    """The part of the deposit taken over that no charge-back of the rental has taken."""
     name = (late.user_id, late.started_id)
     taken = [row for row in rows[CHARGE_BACKS].values() if row[:2] == name]
     return late.deposit_minor - sum([row.charged_minor - row.overturned_minor for row in taken])
@@ -137,9 +137,10 @@ def _left_of_deposit(late: LatePickupRecord, rows: Rows) -> int:
 def left_of(it: Authorization, payments: Sequence[PaymentRecord], named: str, rows: Rows) -> int:
     """The amount of the payments that no charge-back has taken, at most that of one payment.
 
-    It is in minor units. A charge-back counts if it took back one of these payments. One that took
-    back another payment with this reference, as of another operator, leaves them whole. Of a
-    payment for its reservation, a late pick-up has only the deposit that it took over.
+    The amount is in minor units. A charge-back counts if it took back one of these payments. It
+    does not count if it took back another payment with the same reference, such as one of another
+    operator. Of a payment for its reservation, a late pick-up has only the deposit that it took
+    over.
     """
     amounts = [payment.amount_minor for payment in payments]
     if not amounts:

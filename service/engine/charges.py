@@ -72,7 +72,7 @@ def _read_charge_backs(rows: Rows, keys: Keys, people: set[str], transaction: Tr
     transaction.read(rows, wishes)
     items = [item for key in keys.suspense if (item := rows[SUSPENSE].get(key)) is not None]
     transaction.read(rows, [Wish(CASES, CASES.key, {case_key(item) for item in items})])
-    # Of what the bank takes back once more, other cases may have taken the payment since.
+    # The bank takes money back once more; other cases may have taken the payment since.
     again = {
         (*key[:2], case.payment)
         for key in keys.reopened

@@ -58,7 +58,7 @@ class Context:
     """The context of a batch: an instant, the terms, and the scores taken before it began.
 
     `encode` makes the bytes of an authorization as callers see it, with its receipt, if any;
-    `encode_beside` those by which its event tells of a row that the step wrote beside it.
+    `encode_beside` makes the bytes by which its event tells of a row that the step wrote beside it.
     `debts` are the operators' debts beyond their bounds, by operator id and currency.
     """
 

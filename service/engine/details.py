@@ -14,7 +14,7 @@ from service.engine.tables import DETAILS
 def add_order(
     draft: Draft, it: Authorization, order: Order, price_hash: str, context: Context
 ) -> None:
-    """Adds the details of a new authorization, of which its event tells."""
+    """Adds the details of a new authorization; its event tells of them."""
     _add(draft, _new(it, order, price_hash, context.now_us), context)
 
 

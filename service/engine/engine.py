@@ -113,8 +113,8 @@ class Engine:
         pauses: ConflictPauses = PAUSES,
         log_debt: DebtLog = say_nothing,
     ) -> None:
-        """`encode` makes the bytes of an authorization, for its events and for answers, and
-        `encode_beside` those by which an event tells of a row beside it.
+        """`encode` makes the bytes of an authorization, for its events and for answers.
+        `encode_beside` makes the bytes by which an event tells of a row beside it.
 
         Raises TermsUnusable if `currency` has no sound limits.
         """

@@ -32,7 +32,7 @@ def spread(
     rows: Rows,
     context: Context,
 ) -> SuspenseItem:
-    """Matches an item in suspense to the other members of a group, and returns what it is then.
+    """Matches an item in suspense to the other members of a group, and returns the changed item.
 
     `payments` are those that the bank may mean. `left_minor` is their amount that no charge-back
     has taken, in minor units.

@@ -63,7 +63,7 @@ def product_of_member(member: Authorization, context: Context) -> Product:
 
 
 def taken_among(members: list[Authorization], rows: Rows) -> Reason | None:
-    """For the first item that is not free, the reason; None if all are free."""
+    """The reason why the first taken item is not free; None if all items are free."""
     # A damage charge may name an item that another person has rented since.
     reasons = (taken_as(rows, it.operator_id, it.asset_id) for it in members if not it.parent_id)
     return next((reason for reason in reasons if reason is not None), None)

@@ -195,7 +195,7 @@ def case_of_late_pickup(
 
 
 def _was_reserved(it: Authorization, rows: Rows) -> bool:
-    """Whether an authorization that ended held for a pick-up: neither an offer nor a review did."""
+    """Whether an authorization that ended had held for a pick-up; an offer and a review had not."""
     if it.start is not Start.ON_PICKUP or it.parent_id:
         return False
     if (it.user_id, it.authorization_id) in rows.reserved:

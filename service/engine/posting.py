@@ -236,7 +236,7 @@ def _follow_fee(
 
 
 def _payload(draft: Draft, step: Step, posted: list[Entry], rows: Rows, context: Context) -> bytes:
-    """The authorization as callers see it; the step that docks its item has the receipt too.
+    """The authorization as callers see it. If the step docks its item, the receipt is there too.
 
     If such a step posted nothing, a row tells of it, because no entry does.
     """

@@ -149,7 +149,7 @@ def _first_use(named: Reference, rows: Rows) -> PaymentRecord | None:
 
 
 def transfer_named(named: Reference, rows: Rows) -> TransferRecord | None:
-    """The transfer by the platform's rail whose id the reference is, whoever pays it."""
+    """The transfer of the platform's rail that has the reference as its id, whoever pays it."""
     account = _account(named, rows)
     if account is None or account.owner != PLATFORM:
         return None

@@ -1,7 +1,6 @@
 """Cases of money in suspense: the platform asks what it was, until all of it is matched.
 
-A case's id follows from its item, so that the match which ends the question finds the case by its
-key.
+A case's id follows from its item. So the match that ends the question finds the case by its key.
 """
 
 from __future__ import annotations

@@ -58,8 +58,8 @@ def read_report(
 ) -> RailReport:
     """The report in a signed body; its signature may be `tolerance_s` old, or ahead of the clock.
 
-    Raises Unauthenticated if the signature is not the rail's or out of time. Raises InvalidInput if
-    the body is not a report.
+    Raises Unauthenticated if the signature is not the rail's, or if it is too old or too far ahead.
+    Raises InvalidInput if the body is not a report.
     """
     parts = _SIGNATURE.fullmatch(signature)
     if parts is None:

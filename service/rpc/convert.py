@@ -110,9 +110,9 @@ def write_time(message: Timestamp, instant: int) -> None:
 def encode_authorization(it: Authorization, receipt: Receipt | None = None) -> bytes:
     """The bytes of an authorization as callers see it, in answers and in events.
 
-    The step that settled a rental has its receipt too.
-    They are those of the serialized message. The parts are in the order of the field numbers; parts
-    that many authorizations share are made once, which costs a third of a whole message each time.
+    If the step settled a rental, the receipt is there too. The bytes are those of the serialized
+    message. The parts are in the order of the field numbers; parts that many authorizations share
+    are made once, which costs a third of a whole message each time.
     """
     # Without what is rare nothing was captured, so there is nothing to collect.
     usual = _rare(it) == _USUAL

@@ -76,7 +76,7 @@ def _reservation(connection: Connection, it: Authorization) -> str:
 def docked(connection: Connection, told: Told) -> Docked | None:
     """The step that settled a rental, or None.
 
-    One of an earlier build that moved no money is not found.
+    A step of an earlier build that moved no money is not found.
     """
     it, p = told.authorization, t.products.c
     if it.parent_id:

@@ -22,12 +22,13 @@ BACKENDS: dict[str, Backend] = {"sqlite": Sqlite(), "postgresql": Postgres()}
 
 
 def backend_of(database: Engine | Connection) -> Backend:
-    """The own ways of the database behind an engine or a connection."""
+    """The backend for the kind of database behind an engine or a connection."""
     return BACKENDS[database.dialect.name]
 
 
 def backend_named(url: URL) -> Backend:
-    """The own ways of the database that a URL names; raises ValueError for any other kind."""
+    """The backend for the kind of database that a URL names; raises ValueError for an unknown
+    kind."""
     backend = BACKENDS.get(url.get_backend_name())
     if backend is None or url.drivername not in backend.drivers:
         raise ValueError(

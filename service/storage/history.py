@@ -83,8 +83,8 @@ class History:
 def _decided(
     connection: Connection, user_id: str, currency: str, entries: Sequence[Entry]
 ) -> list[DecidedEntry]:
-    """Entries of a line with their decisions: of an increment its own, otherwise that of the
-    authorization."""
+    """Entries of a line with their decisions. An increment has a decision of its own; every other
+    entry has that of its authorization."""
     a, d = t.authorizations.c, t.later_decisions.c
     names = sorted({it.authorization_id for it in entries} - {""})
     if not names:

@@ -97,7 +97,7 @@ def migrate(
     """Applies all missing migrations up to a revision, in one transaction.
 
     `migrations` is the folder of a build's migrations. Returns False, and changes nothing, for a
-    schema of a later build. Raises TablesInUse.
+    schema of a later build. Raises TablesInUse if tables stay in use.
     """
     for attempt in range(1, waits.tries + 1):
         try:

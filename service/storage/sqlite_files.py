@@ -138,7 +138,7 @@ class OpenFiles:
         if self._beside and self._beside != self._look_beside():
             text = f"{self._path}-wal or {self._path}-shm was removed or replaced: put it back"
             raise FileGone(
-                f"{text}, or stop the server, which writes what it has into the database"
+                f"{text}, or stop the server: then it writes what it has into the database"
             )
         self._failed = False
 

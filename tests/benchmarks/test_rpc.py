@@ -112,7 +112,7 @@ def test_missing_rows_fail_the_benchmark(tmp_path: Path) -> None:
 
 
 def test_rentals_that_were_not_settled_fail_the_benchmark(tmp_path: Path) -> None:
-    """Of Settle only the settled rows count; those that were only authorized do not."""
+    """For Settle only settled rows count; rows that were only authorized do not."""
     rows = prepared.count_rows(_table(tmp_path / "a.db", ["SETTLED"] * 5 + ["ACTIVE"] * 4))
     rpc_figures.check_rows(rows, 5, load.SETTLE)
     with pytest.raises(BenchmarkError, match=r"6 calls .* only 5 settled authorizations"):
@@ -120,7 +120,7 @@ def test_rentals_that_were_not_settled_fail_the_benchmark(tmp_path: Path) -> Non
 
 
 def test_answers_without_money_fail_the_benchmark() -> None:
-    """When most calls moved no money, the figure would measure declines, and is refused."""
+    """If most calls moved no money, the figure would be one of declines, so the run fails."""
     rpc_figures.check_moved(50, 100)
     with pytest.raises(BenchmarkError, match="49 of 100"):
         rpc_figures.check_moved(49, 100)

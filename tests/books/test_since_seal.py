@@ -139,7 +139,7 @@ def test_a_missing_starting_point_is_a_fault(file: Path, sealed: list[SealRecord
 
 
 def test_a_starting_point_on_both_databases(desk: Desk) -> None:
-    """On PostgreSQL the same people are checked."""
+    """On PostgreSQL and on SQLite, a verification since a seal checks the same people."""
     live(desk)
     start = seal(desk)[-1]
     rental(desk, authorize("cem", "umbrella"))

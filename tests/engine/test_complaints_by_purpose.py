@@ -103,7 +103,8 @@ def test_r18_silence_gives_back_all_of_the_purpose(
     desk: Desk, kind: CaseKind, fee_minor: int, damage_minor: int, fee_first: bool
 ) -> None:
     """R18: 48 hours of silence on a complaint without an amount give back all that was captured for
-    the purpose: 600 of the fee, or 5,000 of the damage; a rental that is not the user's, 5,600."""
+    the purpose: 600 of the fee, or 5,000 of the damage. For a rental that was not the user's they
+    give back 5,600."""
     it = both(desk, fee_first=fee_first)
     case = told(desk, complain(it, kind=kind))
     case = over(desk, case, desk.clock.now_us() + CLOCK_US)
@@ -124,8 +125,8 @@ def test_r18_no_more_than_the_purpose_is_granted(desk: Desk) -> None:
 
 
 def test_r18_a_complaint_about_the_fee_leaves_disputed_damage_in_dispute(desk: Desk) -> None:
-    """R18: if the damage of 5,000 is disputed, a complaint about the fee takes the 600 that are
-    due, and the dispute stays; a complaint about the damage then ends the dispute."""
+    """R18: if the damage of 5,000 is disputed, a complaint about the fee gives back the 600 that
+    are due, and the dispute stays. A complaint about the damage then ends the dispute."""
     it = both(desk, fee_first=True)
     rental(desk, acts.dispute(it, 5_000), caller=PLATFORM)
     case = told(desk, complain(it))
@@ -149,8 +150,8 @@ def test_r18_a_late_claim_granted_in_part_is_about_the_fee(desk: Desk) -> None:
 
 
 def test_r18_every_complaint_about_a_damage_charge_is_about_the_damage(desk: Desk) -> None:
-    """R18: a damage charge is one charge: a complaint that names it gives it back by whatever
-    name."""
+    """R18: a damage charge is one charge: a complaint that names it gives it back, whatever kind of
+    complaint it is."""
     it = acts.charged(desk)
     charge = rental(desk, damage(it, 800))
     charge = rental(desk, settle(charge, 800))

@@ -53,8 +53,9 @@ def consents(desk: Desk, it: Authorization) -> list[tuple[int, str]]:
 def test_28_a_capture_for_damage_above_the_bound_needs_consent(
     desk: Desk, out: Authorization
 ) -> None:
-    """28: captures for damage are free of consent up to the bound together; one more needs it, and
-    its reference is kept with the version of the capture. A refusal is no answer for good."""
+    """28: captures for damage need no consent while all of them together are within the bound. One
+    more needs consent, and the reference to it is kept with the version of the capture. A refusal
+    is not kept as the answer."""
     it = rental(desk, acts.capture(out, 1_500, DAMAGE))
     require_asked(refused(desk, acts.capture(it, 501, DAMAGE), request_id="again"), 500)
     assert stored(desk, it) == it
@@ -70,8 +71,8 @@ def test_28_a_capture_for_damage_above_the_bound_needs_consent(
 
 
 def test_28_a_damage_charge_above_the_bound_needs_consent(desk: Desk, out: Authorization) -> None:
-    """28: a damage charge counts with its whole amount, and its increment like another charge; a
-    debt without a hold counts too."""
+    """28: a damage charge counts with its whole amount, and an increment of it counts as another
+    charge does. A debt without a hold counts too."""
     parent = rental(desk, settle(out, 600))
     require_asked(refused(desk, damage(parent, 2_001)), 2_000)
     # Without an amount the deposit is asked for.
@@ -95,7 +96,8 @@ def test_28_a_damage_charge_above_the_bound_needs_consent(desk: Desk, out: Autho
 
 
 def test_28_what_is_given_up_needs_no_consent_again(desk: Desk, out: Authorization) -> None:
-    """28: what was given up, or was not captured of a closed charge, leaves the bound."""
+    """28: an amount that was given up, or that a closed charge did not capture, does not count any
+    more."""
     it = rental(desk, acts.capture(out, 2_000, DAMAGE))
     it = rental(desk, acts.lower(it, 300, 1))
     require_asked(refused(desk, acts.capture(it, 301, DAMAGE)), 300)
@@ -128,8 +130,8 @@ def test_28_consent_is_sent_only_with_damage(desk: Desk, out: Authorization) -> 
 
 
 def test_28_terms_without_a_bound_ask_for_no_consent(desk: Desk) -> None:
-    """28: terms of before have no bound, so the requests of an earlier build go on; a consent that
-    is sent all the same is kept."""
+    """28: terms from before have no bound, so requests of an earlier build need no consent. A
+    consent that is sent all the same is kept."""
     it = rental(desk, authorize("ann", "power-bank"))
     it = rental(desk, acts.capture(it, 9_900, DAMAGE, final=True))
     other = rental(desk, authorize("ann", "power-bank"))

@@ -46,8 +46,8 @@ def command_of(desk: Desk, kind: str) -> Command:
 def test_an_authorization_is_encoded_once(
     desk: Desk, monkeypatch: pytest.MonkeyPatch, kind: str, steps: int, told: int
 ) -> None:
-    """Each step of a command is encoded once, and an answer has the bytes of its event; the event
-    of an end by time also tells of that."""
+    """Each step of a command is encoded once, and an answer has the bytes of its event. If time
+    ended something, the event tells of that too."""
     for user_id in ("ann", "ben"):
         desk.put_user(user_id, 700)
     command = command_of(desk, kind)

@@ -59,8 +59,9 @@ def test_32_a_reservation_is_cancelled_free_within_the_time(desk: Desk) -> None:
 
 
 def test_32_a_reservation_is_cancelled_for_the_fee_after_it(desk: Desk) -> None:
-    """32: later it costs the fee, at once and for good: hold 19,900, fee 200, commission 3 %:
-    drawn / held 200; receivable / operator_payable 194, fee_income 6; avail / held 19,700."""
+    """32: a later cancellation costs the fee, at once and for good: hold 19,900, fee 200,
+    commission 3 %: drawn / held 200; receivable / operator_payable 194, fee_income 6; avail / held
+    19,700."""
     it = rental(desk, pick_up(asset_id="x-1"))
     desk.clock.advance(START_US + FREE_US + 1)
     rows = [
@@ -142,7 +143,7 @@ def test_32_a_rental_that_ends_early_is_free(desk: Desk) -> None:
 
 
 def test_32_a_pause_is_no_part_of_the_free_time(desk: Desk) -> None:
-    """32: the time for which the meter stood does not count, and the fee tells of it."""
+    """32: the time for which the meter stood does not count, and the lines of the fee show it."""
     it = rental(desk, authorize())
     it = rental(desk, acts.pause(it))
     desk.clock.advance(START_US + 2 * MINUTE_US)
@@ -157,8 +158,8 @@ def test_32_a_pause_is_no_part_of_the_free_time(desk: Desk) -> None:
 
 
 def test_32_a_rental_after_the_free_time_costs_its_fee(desk: Desk) -> None:
-    """32: one microsecond later a rental costs the start fee and an interval, and is not cancelled
-    any more: the refusal says to settle it."""
+    """32: one microsecond after the free time, a rental costs the start fee and an interval. It
+    cannot be cancelled any more: the refusal says to settle it."""
     it = rental(desk, authorize())
     desk.clock.advance(START_US + FREE_US + 1)
     error = refused(desk, cancel(it))
@@ -203,7 +204,7 @@ def test_32_offers_and_reviews_are_cancelled_for_nothing(desk: Desk) -> None:
 
 
 def test_32_a_policy_without_a_free_time_cancels_for_nothing(desk: Desk) -> None:
-    """32: under policies of before a cancellation is free at any time, whatever the fee."""
+    """32: under a policy from before, a cancellation is free at any time, whatever the fee."""
     acts.change_terms(desk, t.products, "umbrella", cancellation_fee_minor=FEE)
     one, other = (
         rental(desk, pick_up("ann", "umbrella")),

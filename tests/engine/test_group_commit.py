@@ -251,8 +251,8 @@ def test_the_writer_does_not_wait_for_unknown_callers(work: Make) -> None:
     ],
 )
 def test_the_writer_lingers_up_to_the_limit(work: Make, limits: CommitLimits) -> None:
-    """When recent callers stay away, the writer takes the batch after the longest pause, or after a
-    shorter time without calls."""
+    """If recent callers stay away, the writer takes the batch after the longest wait, or earlier if
+    no call came for a shorter time."""
 
     async def main() -> list[str]:
         gate = Gate()

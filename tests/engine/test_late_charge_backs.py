@@ -65,7 +65,8 @@ def test_r2_r5_at_the_reservation_the_refusal_names_the_rental(
     desk: Desk, both: tuple[Authorization, Authorization], payment: str
 ) -> None:
     """R2, R5: at the reservation the case is refused with DEPOSIT_TAKEN_OVER and the name of the
-    rental, with its payment or without; the same case is then recorded at the rental."""
+    rental, whether or not the case names its payment. The same case is then recorded at the
+    rental."""
     reservation, begun = both
     moved_on(desk, took(reservation, DEPOSIT, payment=payment), begun)
     assert rental(desk, took(begun, DEPOSIT, payment=payment), caller=PLATFORM)
@@ -76,8 +77,8 @@ def test_r2_r5_at_the_reservation_the_refusal_names_the_rental(
 def test_r2_r5_an_unknown_payment_is_in_suspense_at_both(
     desk: Desk, both: tuple[Authorization, Authorization]
 ) -> None:
-    """R2: a payment that nobody knows is in suspense, at the reservation and at the rental; a match
-    with the deposit is made at the rental."""
+    """R2: a case about an unknown payment is in suspense, at the reservation and at the rental. It
+    can be matched to the deposit only at the rental."""
     reservation, begun = both
     for number, it in enumerate(both):
         did(desk, took(it, 500, f"case-{number}", "pay-9"))
@@ -92,8 +93,8 @@ def test_r2_r5_an_unknown_payment_is_in_suspense_at_both(
 def test_r2_r5_the_case_is_decided_at_the_rental(
     desk: Desk, both: tuple[Authorization, Authorization], user_won: bool, left: int
 ) -> None:
-    """R2, R5: lost, the deposit of the rental is taken: deposit 9,950 / receivable_charged_back;
-    overturned, it comes back: cash 9,950. The reservation has no part in it."""
+    """R2, R5: a lost case takes the deposit of the rental: deposit 9,950 / receivable_charged_back.
+    An overturned case brings it back: cash 9,950. The reservation does not change."""
     reservation, begun = both
     it = rental(desk, took(begun, DEPOSIT, payment=PAID), caller=PLATFORM)
     account = "deposit" if user_won else "cash"
@@ -124,8 +125,8 @@ def test_r2_r5_a_fee_that_the_deposit_paid_is_conceded(
 
 def test_r2_r5_a_deposit_that_went_out_in_part_is_in_two_places(desk: Desk) -> None:
     """R2, R5: of 10,000 paid, 4,000 went out before the late pick-up took 6,000 over. A case of
-    10,000 takes 6,000 at the rental, the other 4,000 are in suspense, and are matched to the
-    reservation, DOUBLE."""
+    10,000 takes 6,000 at the rental. The other 4,000 are in suspense, and are matched to the
+    reservation as DOUBLE."""
     it = rental(desk, confirm(rental(desk, pick_up("ben", "bike", ITEM)), 10_000))
     it = woken(desk, it, END_US)
     it = rental(desk, acts.pay_out(it, 4_000), caller=PLATFORM)
@@ -146,8 +147,8 @@ def test_r2_r5_a_deposit_that_went_out_in_part_is_in_two_places(desk: Desk) -> N
 
 
 def test_r2_r5_what_stayed_at_the_reservation_is_taken_there(desk: Desk) -> None:
-    """R2, R5: of 10,000 paid, 50 stayed at the reservation: a case of 50 is recorded there, a
-    larger one at the rental, until the bank has all of the rental's 9,950."""
+    """R2, R5: of 10,000 paid, 50 stayed at the reservation. A case of 50 is recorded there. A
+    larger case is recorded at the rental, until the bank has all of the rental's 9,950."""
     it = rental(desk, confirm(rental(desk, pick_up("ben", "bike", ITEM)), 10_000))
     it = woken(desk, it, END_US)
     begun = late(desk, it)
@@ -178,8 +179,8 @@ def test_r2_r5_the_rentals_own_money_is_not_that_payment(desk: Desk) -> None:
 
 
 def test_r2_r5_a_deposit_that_went_out_before_stays_the_reservations(desk: Desk) -> None:
-    """R2, R5: a late pick-up that took nothing over has no part in the payment: the case is the
-    reservation's, DOUBLE, and at the rental it is in suspense."""
+    """R2, R5: a late pick-up that took nothing over has no part in the payment. A case at the
+    reservation is DOUBLE, and a case at the rental is in suspense."""
     it = woken(desk, reduced(desk), END_US)
     it = rental(desk, acts.pay_out(it, DEPOSIT), caller=PLATFORM)
     begun = late(desk, it)
@@ -209,7 +210,8 @@ def test_r2_r5_the_deposit_of_a_group_is_found_at_the_late_pick_up(desk: Desk) -
 
 def test_r2_r5_both_in_one_batch(desk: Desk) -> None:
     """R2, R5: a case at the reservation in the batch that begins the rental is refused with the
-    rental's name; before it, the case keeps its part, and only the rest is taken over."""
+    rental's name. If the case comes before the rental, the bank keeps its part, and only the rest
+    is taken over."""
     it = woken(desk, reduced(desk), END_US)
     *_, error = desk.apply(
         desk.work(took(it, 3_000, "case-0", PAID), caller=PLATFORM),

@@ -330,8 +330,8 @@ def test_r5_a_promise_that_has_lapsed_expires(desk: Desk) -> None:
 
 def test_r5_an_item_that_is_out_with_somebody_else_is_refused(desk: Desk) -> None:
     """R5: if the item was picked up by somebody else, the call is refused with ASSET_IN_USE, which
-    names that rental, and one case asks the platform; the pick-up waits until the case is closed,
-    also if the item is free by then."""
+    names that rental, and one case asks the platform. The pick-up waits until the case is closed,
+    even if the item is free before that."""
     it = expired(desk)
     other = rental(desk, authorize("ben", "umbrella", ITEM))
     before = counts(desk)
@@ -458,7 +458,7 @@ def test_r5_the_row_cites_reservation_and_rental(desk: Desk) -> None:
 def test_r5_a_suspension_refuses_no_pick_up_that_is_told_later(desk: Desk) -> None:
     """R5: a user is suspended at 10 minutes, and a pick-up at 5 minutes is told at 29 minutes,
     before the reservation ends: the item is out, so the rental is ACTIVE from 5 minutes. A pick-up
-    at the present time is refused, also if its clock is ahead."""
+    at the present time is refused, also if the caller's clock is ahead."""
     it = reserved(desk)
     desk.clock.advance(START_US + 10 * MINUTE_US)
     desk.do(c.SetStanding("ann", Standing.SUSPENDED), caller=PLATFORM)
@@ -472,9 +472,9 @@ def test_r5_a_suspension_refuses_no_pick_up_that_is_told_later(desk: Desk) -> No
 
 @pytest.mark.parametrize("by_user", [False, True])
 def test_r5_a_pick_up_before_the_reversal_begins_a_rental(desk: Desk, by_user: bool) -> None:
-    """R5: picked up at 5 minutes, cancelled at 10 minutes, told at 20 minutes: the reservation
-    stays REVERSED, and a rental that cites it is ACTIVE from 5 minutes; held h / avail h. It bills
-    5 hours."""
+    """R5: an item is picked up at 5 minutes, its reservation is cancelled at 10 minutes, and the
+    pick-up is told at 20 minutes. The reservation stays REVERSED, and a rental that cites it is
+    ACTIVE from 5 minutes; held h / avail h. It bills 5 hours."""
     it = rental(desk, pick_up("ann", "power-bank", ITEM))
     desk.clock.advance(START_US + 10 * MINUTE_US)
     rental(desk, c.Reverse(*acts.name(it), by_user=by_user))
@@ -494,8 +494,8 @@ def test_r5_a_pick_up_before_the_reversal_begins_a_rental(desk: Desk, by_user: b
 
 
 def test_r5_a_pick_up_after_the_reversal_is_refused(desk: Desk) -> None:
-    """R5: a pick-up in the instant of the reversal, or later, is refused; so is one of a rental
-    that was started and then reversed."""
+    """R5: a pick-up in the instant of the reversal, or later, is refused. If a rental was started
+    and then reversed, a pick-up of its item is refused too."""
     desk.put_users(dan=800)
     it = reserved(desk)
     desk.clock.advance(START_US + 10 * MINUTE_US)
@@ -511,8 +511,8 @@ def test_r5_a_pick_up_after_the_reversal_is_refused(desk: Desk) -> None:
 
 @pytest.mark.parametrize("by_origin", [False, True])
 def test_r5_a_pick_up_may_be_told_in_the_batch_of_the_reversal(desk: Desk, by_origin: bool) -> None:
-    """R5: a pick-up that is told after the reversal in the same batch begins a rental too, and
-    takes the item from a reservation of the same batch."""
+    """R5: a pick-up may be told after the reversal in the same batch. It begins a rental too, and
+    takes the item from another reservation of that batch."""
     desk.put_users(dan=800)
     it = rental(desk, pick_up("ann", "bike", ITEM), request_id="asked")
     desk.clock.advance(START_US + 10 * MINUTE_US)

@@ -342,8 +342,8 @@ def test_r7_a_start_told_late_is_not_lost_at_once(desk: Desk) -> None:
 
 
 def test_r7_an_item_extended_past_the_price_is_overdue_before_it_is_lost(desk: Desk) -> None:
-    """R7: an item that is extended past the buy-out time and is a minute late is OVERDUE; it is
-    lost the policy's time later, at the exact instant."""
+    """R7: a rental was extended past the buy-out time. When it is a minute late, it is OVERDUE.
+    After the policy's time its item is lost, at the exact instant."""
     it = rental(desk, extend(power_bank(desk), 72 * HOUR_US))
     due_us = START_US + 144 * HOUR_US
     assert (it.due_us, it.lost_us) == (due_us, due_us + 2 * HOUR_US)

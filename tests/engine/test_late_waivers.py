@@ -146,8 +146,8 @@ def test_r17_a_waiver_before_the_return_leaves_the_rest(desk: Desk) -> None:
 
 
 def test_r17_a_waiver_after_an_unswept_end_lowers_what_is_left(desk: Desk) -> None:
-    """R5, R6, R17: a waiver of 150 that is told when the day's cap of 3,000 holds, and no timer has
-    run yet, leaves a debt of 2,850."""
+    """R5, R6, R17: a fee has reached the day's cap of 3,000, and no timer has run yet. A waiver of
+    150 then leaves a debt of 2,850."""
     it = lost(desk)
     desk.put_users(dan=800)
     rental(desk, pick_up("dan", "umbrella", ITEM))
@@ -159,8 +159,8 @@ def test_r17_a_waiver_after_an_unswept_end_lowers_what_is_left(desk: Desk) -> No
 def test_r17_a_waiver_of_the_debt_that_is_told_as_pending_is_found(
     store: SqlStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """R17: after the return nothing waits for a later capture: a build that tells the waived part
-    of the debt as pending is found by the verifier."""
+    """R17: after the return nothing waits for a later capture. If a build tells the waived part of
+    the debt as pending, the verifier finds that."""
     desk, waive = Desk(store), waivers.waive
     desk.put_users(ann=700)
 

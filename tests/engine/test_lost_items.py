@@ -111,7 +111,8 @@ def test_r6_a_missing_item_that_is_rented_again_has_appeared(desk: Desk) -> None
 
 
 def test_r6_the_operator_says_in_time_when_it_was_docked(desk: Desk) -> None:
-    """R6: told in time as docked at 2 h, the rest is given back as in R3, and Ben goes on."""
+    """R6: the operator says in time that the item was docked at 2 h. The rest is given back as in
+    R3, and Ben's rental goes on."""
     it = appeared(desk)
     books = Books(desk)
     it = rental(desk, found(it, START_US + 2 * HOUR_US))
@@ -225,8 +226,8 @@ def test_r6_a_microsecond_before_the_sale_it_appears(desk: Desk) -> None:
 
 
 def test_r6_an_item_that_is_lost_unnoticed_appears(desk: Desk) -> None:
-    """R6: an item has been overdue long enough to count as lost, and no sweeper has noticed: one
-    call makes it lost and lets it appear."""
+    """R6: an item has been overdue long enough to count as lost, and no timer has run yet. One call
+    first makes the item lost, and then lets it appear."""
     it = rental(desk, authorize("ann", "power-bank", ITEM))
     desk.clock.advance((it.lost_us or 0) + MINUTE_US)
     books = Books(desk)

@@ -35,8 +35,8 @@ def matched(desk: Desk, amount_minor: int, it: Authorization) -> Authorization:
 
 
 def test_a_match_is_the_deposit_of_an_offer(desk: Desk) -> None:
-    """Part 3: 10,000 arrived with a wrong id; matched to an offer for 9,900, they are its deposit
-    (suspense / deposit 9,900) and 100 are owed back; the rental begins."""
+    """Part 3: 10,000 arrived with a wrong id, and are matched to an offer for 9,900. Its deposit is
+    paid (suspense / deposit 9,900), 100 are owed back, and the rental begins."""
     it = offered(desk)
     desk.do(unmatched(10_000), caller=PLATFORM)
     desk.do(match(10_000, it), caller=PLATFORM)
@@ -90,9 +90,9 @@ def test_a_match_to_an_offer_that_cannot_be_held_is_owed_back(desk: Desk) -> Non
 
 @pytest.mark.parametrize("state", ["EXPIRED", "REVERSED", "ACTIVE", "SETTLED", "FREE"])
 def test_a_match_to_what_was_never_owed_is_owed_back(desk: Desk, state: str) -> None:
-    """Part 3: money that arrived for an offer that expired, a rental that was reversed, one that
-    runs, one that only its deposit paid, or one without a fee is owed back (suspense /
-    refund_payable 700), and goes to the person."""
+    """Part 3: money is owed back if it arrived for an offer that expired, or for a rental that was
+    reversed, that runs, that only its deposit paid, or that had no fee (suspense / refund_payable
+    700). It goes to the person."""
     it = rental(desk, authorize()) if state in ("REVERSED", "FREE") else offered(desk)
     if state == "EXPIRED":
         it = woken(desk, it, it.expire_us or 0)

@@ -44,8 +44,8 @@ def test_r2_each_operators_payment_is_taken_back_by_itself(desk: Desk) -> None:
 
 
 def test_r2_both_cases_in_one_batch(desk: Desk) -> None:
-    """R2: the cases of two payments with the same reference are whole in one batch too, whereas a
-    second case of one of them is in suspense."""
+    """R2: in one batch too, the cases of two payments with the same reference are both whole. A
+    second case about one of the payments is in suspense."""
     one, other = charged(desk, OPERATOR, 1_250), charged(desk, OTHER_OPERATOR, 1_000)
     rental(desk, pay(one, 1_250, reference="pay-1"))
     rental(desk, pay(other, 1_000, reference="pay-1"), caller=OTHER_OPERATOR)
@@ -74,7 +74,7 @@ def test_r2_the_payment_of_another_rental_leaves_this_one_whole(desk: Desk) -> N
 
 def test_r2_two_payments_of_one_rental_are_both_taken_back(desk: Desk) -> None:
     """R2: a rental has two payments of 600 and 900 with the same reference; the bank takes back
-    1,500 of them in two cases, and a case goes up to the amount of one payment."""
+    1,500 of them in two cases. One case has at most the amount of one payment."""
     it = charged(desk, OPERATOR, 1_500)
     rental(desk, pay(it, 600, reference="pay-1"))
     rental(desk, pay(it, 900, reference="pay-1"), caller=PLATFORM)

@@ -74,8 +74,8 @@ def test_r1_a_payment_pays_a_written_off_overpaid_amount(desk: Desk) -> None:
 
 
 def test_r1_a_payout_that_returns_pays_a_written_off_overpaid_amount(desk: Desk) -> None:
-    """R1: a payout of 800 that returns after the write-off is no loss any more (cash /
-    refund_payable, refund_payable / recovery), and does not go out again."""
+    """R1: if a payout of 800 returns after its write-off, the 800 are no loss any more (cash /
+    refund_payable, refund_payable / recovery). They do not go out again."""
     it = written_off(desk)
     books = Books(desk)
     say(desk, transfers(desk, it)[1], RETURNED)
@@ -92,8 +92,8 @@ def test_r1_a_refund_pays_a_written_off_overpaid_amount(desk: Desk) -> None:
 
 
 def test_r1_a_deposit_pays_a_written_off_overpaid_amount(desk: Desk) -> None:
-    """R1: a closed reservation whose deposit of 9,950 went out twice takes a payment of 9,950 for
-    its write-off, although nothing was captured."""
+    """R1: the deposit of a closed reservation, 9,950, went out twice, and was written off once. A
+    payment of 9,950 pays for that write-off, although nothing was captured."""
     it = rental(desk, reverse(rental(desk, confirm(rental(desk, authorize("ben"))))))
     it = rental(desk, pay_out(it, 9_950))
     (first,) = transfers(desk, it)
@@ -115,8 +115,8 @@ def test_r1_a_deposit_pays_a_written_off_overpaid_amount(desk: Desk) -> None:
 
 
 def test_r2_a_payment_pays_a_lost_double_charge_back(desk: Desk) -> None:
-    """R2: 800 that a bank took back after their refund, written off and then paid, are recovered:
-    nothing is owed back."""
+    """R2: a bank takes back 800 after their refund, and the 800 are written off. When the person
+    pays them, they are recovered, and nothing is owed back."""
     it = rental(desk, refund(rental(desk, pay(charged(desk, amount_minor=800), 800)), 800))
     it = rental(desk, charge_back(rental(desk, pay_out(it, 800)), 800))
     it = rental(desk, decide_charge_back(it, user_won=True))

@@ -54,7 +54,8 @@ def test_r1_debited_and_then_paid_to_the_operator(desk: Desk) -> None:
 
 
 def test_r1_the_order_does_not_decide(desk: Desk) -> None:
-    """R1: told in the other order, the same amounts are owed to the person and by the operator."""
+    """R1: if the payments are told in the other order, the same amounts are owed to the person and
+    by the operator."""
     first, second = debited(desk), charged(desk)
     rental(desk, pay_elsewhere(first, 1_250, "till-1"))
     say(desk, transfers(desk, first)[0], SUCCEEDED)
@@ -85,8 +86,8 @@ def test_r1_a_part_pays_what_is_due_first(desk: Desk) -> None:
 
 
 def test_r1_paid_to_the_operator_after_the_write_off(desk: Desk) -> None:
-    """R1: 700 that the operator got after 500 were paid by the rail and 750 were written off are
-    at most 500 of it: operator_payable / recovery."""
+    """R1: of 1,250, 500 were paid by the rail and 750 were written off. A report of 501 paid to the
+    operator is refused. A report of 500 pays for the write-off: operator_payable / recovery."""
     it = rental(desk, pay(charged(desk), 500))
     it = rental(desk, approve(rental(desk, propose(it))))
     assert isinstance(refused(desk, pay_elsewhere(it, 501, "till-1")), InvalidInput)
@@ -134,8 +135,8 @@ def it_of(it: Authorization) -> tuple[str, str]:
 
 
 def test_r1_what_the_operator_got_is_set_off_against_an_overpaid_amount(desk: Desk) -> None:
-    """R1: of a person who still has 1,250 that went out twice, the operator's 1,250 pay them:
-    operator_payable / refund_payable, refund_payable / overpaid."""
+    """R1: a person still has 1,250 that went out twice. The 1,250 that the operator got pay for
+    them: operator_payable / refund_payable, refund_payable / overpaid."""
     it = rental(desk, pay_elsewhere(rental(desk, pay(charged(desk), 1_250)), 500, "till-1"))
     it = rental(desk, charge_back(rental(desk, pay_out(it, 500)), 1_250))
     it = rental(desk, decide_charge_back(it, user_won=True), caller=PLATFORM)

@@ -226,7 +226,8 @@ def test_an_account_takes_its_currency_alone(till: Desk) -> None:
 
 
 def test_a_transfer_is_no_deposit(bank: Desk) -> None:
-    """A13: nobody reports a transfer of the platform's rail as a payment into its accounts."""
+    """A13: if a caller reports a transfer of the platform's rail as a payment into one of the
+    platform's accounts, the report is refused."""
     it = woken(bank, charged(bank), START_US + DAY_US)
     with bank.store.engine.connect() as connection:
         debit = connection.execute(text("SELECT transfer_id FROM transfers")).scalar_one()

@@ -283,8 +283,8 @@ def test_r22_callers_see_when_a_refund_goes_out(desk: Desk) -> None:
 
 
 def test_r22_a_due_refund_ends_no_hold(desk: Desk) -> None:
-    """R22: a call is refused because its item is in use: the rental that has the item stays as it
-    is, although its overpaid deposit is due to go back."""
+    """R22: a call is refused because its item is in use. The rental that has the item stays as it
+    is, although the deposit that it overpaid is due to go back."""
     change_terms(desk, t.policies, "bike", refund_after_us=0)
     desk.put_users(ann=700, ben=550)
     offer = rental(desk, authorize("ben", asset_id="x-1"))

@@ -343,8 +343,8 @@ def _compare(rail: Rail) -> None:
 
 @pytest.mark.parametrize("seed", range(6))
 def test_the_rails_statement_agrees_with_the_books(desk: Desk, seed: int) -> None:
-    """Once the rail has corrected its reports, its statement equals the books' cash, in all, in
-    suspense, for each person (paid less owed back less overpaid) and for each operator."""
+    """Once the rail has corrected its reports, its statement and the books' cash are equal: in all,
+    in suspense, for each person (paid less owed back less overpaid) and for each operator."""
     rail = Rail(desk, Random(seed))
     lives = Lives(desk, rail, Random(seed))
     lives.go_on()
@@ -354,8 +354,8 @@ def test_the_rails_statement_agrees_with_the_books(desk: Desk, seed: int) -> Non
 
 
 def test_the_rail_does_what_rails_really_do(desk: Desk) -> None:
-    """Among these lives are late successes of both kinds, returned payouts, money that went twice,
-    and every kind of money event."""
+    """In these lives, debits and payouts succeed late, payouts return, money goes out twice, and
+    every kind of money event happens."""
     chance = Random(6)
     rail = Rail(desk, chance)
     lives, missing = Lives(desk, rail, chance), set(EVENTS)

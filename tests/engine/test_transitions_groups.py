@@ -235,8 +235,8 @@ def test_the_exact_rest_under_a_reversed_members_name(desk: Desk) -> None:
 
 
 def test_the_rest_of_a_group_cannot_be_held(desk: Desk) -> None:
-    """When the rest of a group cannot be held any more, the whole payment is owed back on the named
-    member, although it was reversed."""
+    """If the rest of a group cannot be held any more, the whole payment is owed back. It is owed at
+    the member that the call names, even if that member was reversed."""
     both = members(desk, group("ben", BIKE, ("umbrella", "u-1")))
     rental(desk, reverse(both[0]))
     rental(desk, authorize("ann", "umbrella", "u-1"))

@@ -65,8 +65,8 @@ def test_r18_a_match_to_a_debt_closes_the_case_at_its_second_key(desk: Desk) -> 
 
 
 def test_r18_what_a_charge_back_leaves_in_suspense_is_a_case_of_its_rental(desk: Desk) -> None:
-    """R18, R2: of a charge-back of 1,300 the payment has 1,250; the other 50 open a case at the
-    rental, and a charge-back that its payment covers opens none."""
+    """R18, R2: a charge-back of 1,300 takes back a payment of 1,250. The other 50 open a case at
+    the rental. A charge-back that its payment covers opens none."""
     it = charged(desk)
     rental(desk, pay(it, 1_250, reference="pay-1"))
     desk.do(took(it, 1_300, "bank-1", "pay-1"), caller=PLATFORM)

@@ -222,7 +222,8 @@ def test_r17_a_pause_may_be_told_late(city: Desk) -> None:
 @pytest.mark.parametrize("early_us", [1, MINUTE_US, MINUTE_US + 1, 2 * HOUR_US])
 def test_r17_a_pause_before_the_start_begins_at_the_start(city: Desk, early_us: int) -> None:
     """R17: a pause that is told to begin before the start begins at the start, as a settlement's
-    time does: paused until 1:00 and settled at 2:00, the fee is that of 1 hour, 300."""
+    time does. If the rental is paused until 1:00 and settled at 2:00, the fee is that of 1 hour,
+    300."""
     it = power_bank(city)
     after(city, 2 * HOUR_US)
     assert attested(city, acts.pause(it, START_US - early_us)).event_us == START_US
@@ -320,8 +321,8 @@ def test_r17_a_pause_told_after_a_later_one_counts(city: Desk) -> None:
 
 
 def test_r17_an_earlier_pause_ends_where_a_later_one_begins(city: Desk) -> None:
-    """R17: no time is paused twice: a pause told later that nobody ends lasts until the known one
-    begins, 60 and 10 minutes; a resume within the known one is refused."""
+    """R17: no time is paused twice. If nobody ends a pause that is told later, it lasts until the
+    known one begins: 60 and 10 minutes. A resume within the known one is refused."""
     it = power_bank(city)
     after(city, 3 * HOUR_US)
     hour_us = START_US + HOUR_US

@@ -570,8 +570,9 @@ def test_r14_no_more_is_taken_again_than_is_there(desk: Desk) -> None:
 
 def test_r14_a_payment_is_not_taken_twice(desk: Desk) -> None:
     """R14: of two payments of 800 the bank takes the first one in case-1, gives it back, and takes
-    it in case-2. Case-1 is not reopened, since that would take 1,600 of 800: its money is a case of
-    its own, all in suspense. Once case-2 has come back, case-1 may be reopened."""
+    it in case-2. Case-1 is not reopened, because that would take 1,600 of 800. Its money is
+    recorded as a case of its own, and is all in suspense. Once case-2 has come back, case-1 may be
+    reopened."""
     it = paid(desk)
     it = rental(desk, pay(it, 800, reference="pay-10"), caller=PLATFORM)
     did(desk, took(it, 800))

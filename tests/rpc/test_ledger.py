@@ -233,8 +233,8 @@ def test_an_entry_is_complete(desk: Desks) -> None:
 
 
 def test_an_entry_names_its_decision(desk: Desks) -> None:
-    """An entry has the decision of its authorization, and those of an increment its own; what
-    follows has the authorization's again, and a limit has none."""
+    """An entry has the decision of its authorization, but the entries of an increment have the
+    increment's own. Later entries have the authorization's again. The entry of a limit has none."""
     user_id = desk.platform.person()
     it = desk.operator.authorize(user_id, "bike")
     decisions = [it.decision_id]

@@ -138,8 +138,8 @@ def test_r19_only_a_settled_rental_has_a_receipt(desk: Desks) -> None:
 
 
 def test_r19_a_settlement_that_moves_no_money_has_a_receipt(desk: Desks) -> None:
-    """R19: damage takes the whole hold; the return then moves no money, and its receipt is in the
-    answer, in the event and in GetReceipt, whether the item is docked or lost."""
+    """R19: damage takes the whole hold, so the return moves no money. Its receipt is in the answer,
+    in the event and in GetReceipt, whether the item is docked or lost."""
     for lost in (False, True):
         it = ready.active(desk)
         advance(desk, HOUR_S)

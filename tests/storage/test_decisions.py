@@ -53,8 +53,8 @@ def test_increments_of_one_batch_have_their_own_decisions(desk: Desk) -> None:
 
 
 def test_an_increment_of_an_earlier_build_has_no_decision(desk: Desk) -> None:
-    """An entry of an increment without the row that leads to its decision has none, rather than
-    that of its authorization."""
+    """If the row that leads to an increment's decision is missing, its entries have no decision.
+    They do not get the decision of the authorization."""
     desk.put_user("ann", 700)
     rental(desk, acts.increment(rental(desk, authorize()), 500))
     with desk.store.engine.begin() as connection:
@@ -65,8 +65,8 @@ def test_an_increment_of_an_earlier_build_has_no_decision(desk: Desk) -> None:
 @pytest.mark.parametrize("minutes", [61, 0])
 def test_r5_r19_a_late_pick_up_with_a_hold_of_0_has_a_receipt(desk: Desk, minutes: int) -> None:
     """R5, R19: a line without anything available gives a late pick-up a hold of 0. Its settlement
-    moves no money, and its receipt is found: 1.50 and five units at 1.00 for 61 minutes, all of it
-    a debt; a return at the start costs nothing or the starting fee."""
+    moves no money, and its receipt is found. For 61 minutes it has 1.50 and five units at 1.00, all
+    of it a debt. A return at the start costs nothing or the starting fee."""
     desk.put_user("ann", 700)
     it = rental(desk, pick_up("ann", "bike", "b-1"))
     it = acts.woken(desk, it, desk.clock.now_us() + 31 * MINUTE_US)

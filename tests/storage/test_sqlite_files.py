@@ -249,7 +249,8 @@ def test_a9_a_read_from_a_removed_file_is_refused(file: Path, suffix: str) -> No
 
 
 def test_a9_a_file_that_goes_during_a_read(file: Path) -> None:
-    """A9: when the file goes during a read, the read is refused, not with an unknown outcome."""
+    """A9: if the file is removed during a read, the read is refused. Its outcome is not called
+    unknown."""
     engine = open_database(f"sqlite:///{file}")
     path, away = Path(f"{file}-wal"), file.with_name("away")
 

@@ -236,7 +236,7 @@ def test_correct_books_pass_on_both_databases(desk: Desk) -> None:
 
 
 def _let_rows_be_removed(engine: Engine, tables: Iterable[Table]) -> None:
-    """Takes the triggers of tables away that refuse changes."""
+    """Removes the triggers by which tables refuse changes."""
     with engine.begin() as connection:
         for table in tables:
             if engine.dialect.name == "postgresql":

@@ -287,10 +287,10 @@ class AuthorizationServiceServicer:
         changes nothing.
 
         RESOURCE_EXHAUSTED with the reason LINE_EXHAUSTED: the credit line does not
-        suffice; this refusal stays the answer of its request id. FAILED_PRECONDITION with the reason DEPOSIT_REQUIRED: the
-        increment needs cash as well. The ErrorInfo's metadata has the amount,
-        `deposit_minor`, and the `reasons`. Take the payment and call again with
-        it.
+        suffice. This refusal stays the answer of its request id.
+        FAILED_PRECONDITION with the reason DEPOSIT_REQUIRED: the increment needs
+        cash as well. The ErrorInfo's metadata has the amount, `deposit_minor`, and
+        the `reasons`. Take the payment and call again with it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -304,15 +304,16 @@ class AuthorizationServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ExtendRental(self, request, context):
-        """Moves the end of what time would end: the `expire_time` of a hold that waits
-        for its pick-up or of a damage charge, else the `due_time` of the rental; an
-        OVERDUE one becomes ACTIVE again.
+        """Moves the `expire_time` of a hold that waits for its pick-up, or of a
+        damage charge; else the `due_time` of the rental. An OVERDUE rental becomes
+        ACTIVE again.
 
-        The policy may bound the time with all extensions together: of a reservation
-        and a damage charge from the order, of a rental from its start and without
-        pauses. A longer one is refused with FAILED_PRECONDITION, EXTENSION_LIMIT;
-        the ErrorInfo's metadata has the bound, `longest_seconds`, and
-        `left_seconds`, the longest extension still allowed.
+        The policy may bound the whole time, with all extensions. The time of a
+        reservation or a damage charge counts from the order. The time of a rental
+        counts from its start, without pauses. An extension beyond the bound is
+        refused with FAILED_PRECONDITION and the reason EXTENSION_LIMIT. The
+        ErrorInfo's metadata has `longest_seconds`, the bound, and `left_seconds`,
+        the longest extension still allowed.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -337,13 +338,14 @@ class AuthorizationServiceServicer:
         authorization of the group.
 
         A user who cancels (`user_cancels`) pays nothing within the policy's free
-        time: of a reservation it counts from its beginning, which an extension puts
-        off; of a rental from its start. A reservation cancelled later becomes
-        SETTLED with the product's cancellation fee, at most the amount held, as its
-        only capture; the rest is released. A rental is not cancelled later:
-        FAILED_PRECONDITION, FREE_CANCELLATION_OVER; settle it by its usage. A
-        settlement by usage within the free time costs nothing either. A policy
-        without a free time lets users cancel for nothing at any time.
+        time. For a reservation this time counts from its beginning, which an
+        extension puts off. For a rental it counts from its start. A reservation
+        that is cancelled later becomes SETTLED. Its only capture is the product's
+        cancellation fee, at most the amount held; the rest is released. A rental
+        cannot be cancelled later: the call is refused with FAILED_PRECONDITION and
+        the reason FREE_CANCELLATION_OVER. Settle the rental by its usage. Within
+        the free time such a settlement costs nothing either. If the policy has no
+        free time, users cancel for nothing at any time.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -354,11 +356,11 @@ class AuthorizationServiceServicer:
         time: the fee clock stops there. The platform's keys may call it too,
         because users say so in the platform's app.
 
-        While the fee runs, a time before the start counts as the start, and one
-        before the policy's report window as its beginning: the operator may contest
-        it. On a settled, lost or sold rental the call opens a case
-        (CASE_KIND_LATE_CLAIM) and changes no charge; the answer is the rental as it
-        is. CaseService says how the case ends.
+        While the fee runs, a time before the start counts as the start, and a time
+        before the policy's report window counts as the window's beginning. The
+        operator may contest the claim. On a settled, lost or sold rental the call
+        opens a case (CASE_KIND_LATE_CLAIM) and changes no charge; the answer is
+        the rental as it is. CaseService says how the case ends.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -377,10 +379,10 @@ class AuthorizationServiceServicer:
         the due time and the time of loss move by the pause.
 
         All pauses of a rental together last at most the policy's time, and their
-        number is bounded. `until_time` of the answer says when the meter runs on by
-        itself. FAILED_PRECONDITION with the reason ALREADY_PAUSED: a pause goes on.
-        PAUSE_LIMIT_REACHED: the rental used the policy's time or number up; waive a
-        part of the fee instead.
+        number is bounded. `until_time` of the answer says when the meter runs on
+        by itself. FAILED_PRECONDITION with the reason ALREADY_PAUSED: a pause goes
+        on. PAUSE_LIMIT_REACHED: the rental has used up the policy's time or number
+        of pauses; waive a part of the fee instead.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -395,11 +397,11 @@ class AuthorizationServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def WaiveFee(self, request, context):
-        """Gives up the fee of a rental, or a part of it, because of a fault. A captured
-        part is given back at once, like a lowered or refunded charge, and the rest is
-        not captured later. The operator gets its commission back. After a late
-        pick-up, a part of the fee may be a debt without a hold: it is lowered first,
-        and is given back as far as it was paid.
+        """Gives up the fee of a rental, or a part of it, because of a fault. A
+        captured part is given back at once, like a lowered or refunded charge, and
+        the rest is not captured later. The operator gets its commission back.
+        After a late pick-up, a part of the fee may be a debt without a hold. That
+        debt is lowered first; what was paid of the waived part is given back.
 
         The price of a lost item is no fee: it is charged all the same until the item
         is found. FAILED_PRECONDITION with the reason NOT_RETURNED: the item counts as

@@ -84,10 +84,11 @@ class CaseServiceServicer:
         decide. When the time is over, the case is decided for the user by itself:
         what it asks for is given back at the operator's cost.
 
-        An authorization has one open complaint of each kind (CASE_OPEN). A kind
-        that the platform decided is not opened again (CASE_DECIDED). A kind that the
-        operator or time decided is opened again once. The second complaint ends it:
-        the operator grants all of it or gives evidence, and the platform decides.
+        An authorization has at most one open complaint of each kind (CASE_OPEN).
+        After the platform decided a complaint, no other of its kind can be opened
+        (CASE_DECIDED). After the operator or time decided it, one more of its kind
+        can be opened. This second complaint is the last: the operator grants all
+        of it, or gives evidence for the platform to decide.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -102,9 +103,9 @@ class CaseServiceServicer:
 
     def ResolveCase(self, request, context):
         """Decides a case. An operator may grant it, wholly or in part; only the
-        platform decides for the operator (NO_DECISION_IN_ONES_OWN_CASE). Of a
-        second complaint of the same kind, it may not grant a part only
-        (CASE_IS_THE_SECOND).
+        platform decides in the operator's favour (NO_DECISION_IN_ONES_OWN_CASE).
+        An operator may not grant only a part of a second complaint of the same
+        kind (CASE_IS_THE_SECOND).
 
         The outcome posts itself: an amount that is due is lowered, and an amount
         that was paid is refunded. If a late claim is granted, the rental costs what

@@ -143,20 +143,22 @@ class CollectionServiceServicer:
         rail: a deposit, held or released, a payment, or an excess payment. The bank
         may take it back also after it has gone out to the user.
 
-        A charge-back that names its payment is never refused for its amount. What
-        exceeds the payment, or all if the payment is unknown, is in suspense; see
-        MatchSuspense. The same case of the bank again is ALREADY_EXISTS with the
-        reason BUSINESS_REFERENCE_REUSED.
+        A charge-back that names its payment is never refused for its amount. An
+        amount above the payment is in suspense; if the payment is unknown, the
+        whole amount is. See MatchSuspense. If the same case of the bank is
+        recorded again, the call is refused with ALREADY_EXISTS and the reason
+        BUSINESS_REFERENCE_REUSED.
 
-        A deposit of a group is one payment. What exceeds the part of the member
-        named is matched to the other members, each with a charge-back of its own,
-        whose id is that of a match of MatchSuspense.
+        A deposit of a group is one payment. The call names one member. An amount
+        above that member's part is matched to the other members. Each of them gets
+        a charge-back of its own, with an id as MatchSuspense gives it.
 
         A rental that was picked up late may have taken over the deposit of its
         reservation. A case about this deposit names its payment as usual, and is
-        recorded for the rental. For the reservation, more than what was left there
-        is FAILED_PRECONDITION with the reason DEPOSIT_TAKEN_OVER; the ErrorInfo's
-        metadata names the rental as `authorization`.
+        recorded for the rental. At the reservation, a case about more than was
+        left there is refused with FAILED_PRECONDITION and the reason
+        DEPOSIT_TAKEN_OVER. The ErrorInfo's metadata names the rental as
+        `authorization`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -169,10 +171,11 @@ class CollectionServiceServicer:
         a write-off. What had gone out to the user before is overpaid.
 
         A charge-back that was decided the other way is reopened under its id: the
-        first decision is undone, and it is decided anew. A bank takes no more than is
-        left of the payment: else the reason is NOTHING_LEFT_TO_TAKE_BACK. Freehold
-        bears no part of a debt without a hold: goodwill on one is refused with the
-        reason NO_GOODWILL_FOR_A_DEBT.
+        first decision is undone, and the charge-back is decided anew. A bank
+        cannot take more than is left of the payment: such a call is refused with
+        the reason NOTHING_LEFT_TO_TAKE_BACK. Freehold bears no part of a debt
+        without a hold: goodwill on such a debt is refused with the reason
+        NO_GOODWILL_FOR_A_DEBT.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -199,9 +202,9 @@ class CollectionServiceServicer:
         rail, where it came from.
 
         Money that came in and is matched to an authorization is a payment of it,
-        or the deposit of an offer, as by ConfirmAuthorization. Where the person
-        never owed anything, as after an offer that expired, it is owed back.
-        That takes two keys, because two people must decide: the first call is a
+        or the deposit of an offer, as in ConfirmAuthorization. If the person never
+        owed anything, as after an offer that expired, the money is owed back. Such
+        a match takes two keys, because two people must decide: the first call is a
         proposal, and the same match by another key carries it out. A call with
         another amount or authorization is a new proposal. The key that proposed is
         refused with the reason SECOND_PERSON_NEEDED.

@@ -109,7 +109,8 @@ def decide(work: Work, it: Increment, rows: Rows, context: Context) -> Decided:
 
 
 def _add_decision(draft: Draft, step: Step, decision_id: str, context: Context) -> None:
-    """Adds the row by which the entries of the step, its last ones, lead to its own decision."""
+    """Adds the row that leads from the step's entries, the last of the draft, to the step's
+    decision."""
     it, first = step.authorization, draft[ENTRIES][-1].transaction_sequence
     row = LaterDecisionRecord(
         it.user_id,

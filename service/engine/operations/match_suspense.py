@@ -59,7 +59,7 @@ def wanted(caller: str, it: MatchSuspense, keys: Keys) -> None:
 
 
 def decide(work: Work, it: MatchSuspense, rows: Rows, context: Context) -> Decided:
-    """Matches the amount; money that came in needs two keys to pay a person's debt with it."""
+    """Matches the amount. Two keys are needed if money that came in is to pay a person's debt."""
     item = rows[SUSPENSE].get((work.caller, it.payment_reference))
     if item is None:
         raise NotFound("suspense", it.payment_reference)

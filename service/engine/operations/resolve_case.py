@@ -136,8 +136,8 @@ def _require_decision(caller: str, it: ResolveCase, case: Case) -> None:
     if caller != PLATFORM and it.outcome is Outcome.FOR_OPERATOR:
         raise IllegalState(
             "NO_DECISION_IN_ONES_OWN_CASE",
-            "an operator may grant a case, wholly or in part; add evidence, and the platform"
-            " decides",
+            "only the platform decides a case for the operator: an operator grants it, wholly or"
+            " in part, or adds evidence",
             str(case.state),
         )
 

@@ -12,8 +12,9 @@ class LaterDecisionRecord(NamedTuple):
     """The decision of a step, with the number of the step's first entry in its line.
 
     `authorization_version` is the version of the authorization after the step, `transition` its
-    name; `event_us` is the instant of the event, `record_us` at which it was written and decided,
-    both in microseconds since the epoch, UTC. `digest` covers the row, except the person.
+    name; `event_us` is the instant of the event, and `record_us` the instant at which it was
+    decided and written, both in microseconds since the epoch, UTC. `digest` covers the row, except
+    the person.
     """
 
     user_id: str

@@ -12,8 +12,8 @@ class UnpostedRecord(NamedTuple):
     """A step that docked the item of a rental and moved no money.
 
     `authorization_version` is the version of the authorization after the step, `transition` its
-    name; `event_us` is the instant of the event, `record_us` at which it was written, both in
-    microseconds since the epoch, UTC. `digest` covers the row, except the person.
+    name; `event_us` is the instant of the event, and `record_us` the instant at which it was
+    written, both in microseconds since the epoch, UTC. `digest` covers the row, except the person.
     """
 
     user_id: str
