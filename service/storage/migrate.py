@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 MIGRATIONS = Path(__file__).resolve().parent / "migrations"
 # The number of the lock that a migration holds; any number not used elsewhere.
 MIGRATION_LOCK = 4_602_678_819
-LOCK_NOT_AVAILABLE = "55P03"
+# PostgreSQL's codes for a lock that was not got in time, and for a deadlock with other sessions.
+LOCK_REFUSED = frozenset({"55P03", "40P01"})
 REVISION_TABLE = "alembic_version"
 COMPATIBILITY_TABLE = "compatibility"
 OLDEST_BUILD = f"SELECT max(oldest_build) FROM {COMPATIBILITY_TABLE}"
@@ -103,7 +104,7 @@ def migrate(
         try:
             return _migrate(engine, revision, migrations, waits.wait_ms)
         except OperationalError as error:
-            if getattr(error.orig, "sqlstate", None) != LOCK_NOT_AVAILABLE:
+            if getattr(error.orig, "sqlstate", None) not in LOCK_REFUSED:
                 raise
         if attempt < waits.tries:
             time.sleep(waits.pause_s)

@@ -77,9 +77,10 @@ class Rail:
     def _spread(self, user_id: str, case_id: str) -> list[tuple[str, str, int]]:
         found = self.read(
             "SELECT authorization_id, case_id, amount_minor FROM charge_backs"
-            f" WHERE user_id = '{user_id}' AND case_id LIKE 'suspense/%/{case_id}'"
+            f" WHERE user_id = '{user_id}' AND payment <> ''"
         )
-        return [(row[0], row[1], row[2]) for row in found]
+        ours = [row for row in found if row[1].startswith("suspense/")]
+        return [(row[0], row[1], row[2]) for row in ours if row[1].endswith(f"/{case_id}")]
 
     def reference(self) -> str:
         """A new reference."""

@@ -111,10 +111,10 @@ def test_a_schema_names_the_oldest_build_that_may_run_on_it(
 
 
 def test_a_fresh_schema_names_its_oldest_build(engine: Engine) -> None:
-    """The schema of this build names build 19 as the oldest: the first build that knows money
-    in suspense."""
+    """The schema of this build names build 21 as the oldest: the first build that knows a
+    reservation that was cancelled against a fee."""
     with engine.connect() as connection:
-        assert oldest_build_of(connection) == 19
+        assert oldest_build_of(connection) == 21
 
 
 def test_the_largest_number_counts(engine: Engine) -> None:

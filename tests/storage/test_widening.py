@@ -219,3 +219,24 @@ def test_a_migration_gives_up_while_a_table_is_in_use(used: Engine, tmp_path: Pa
     assert migrate(used)
     with used.connect() as connection, pytest.raises(DBAPIError):
         connection.execute(text("SELECT later FROM entries"))
+
+
+def test_a_migration_in_a_deadlock_tries_again(used: Engine, tmp_path: Path) -> None:
+    """A migration that PostgreSQL ends because of a deadlock with a server lets the server finish,
+    and tries again."""
+    patient = LockWaits(wait_ms=10_000, pause_s=0.05, tries=5)
+    waiting = text("SELECT count(*) FROM pg_locks WHERE NOT granted")
+    with ThreadPoolExecutor(1) as thread:
+        with used.connect() as server, used.connect() as watcher:
+            server.execute(text("SELECT count(*) FROM authorizations")).all()
+            migrating = thread.submit(
+                migrate_as_next_build, used, tmp_path / "next", ADDS, waits=patient
+            )
+            # By now it has locked the entries.
+            while not watcher.scalar(waiting):
+                time.sleep(0.01)
+            server.execute(text("SELECT count(*) FROM entries")).all()
+            assert not migrating.done()
+        migrating.result(60)
+    with used.connect() as connection:
+        connection.execute(text("SELECT later FROM entries")).all()
