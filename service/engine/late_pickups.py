@@ -166,16 +166,13 @@ def case_of_late_pickup(
     """The case that a late pick-up leaves if its item is out with somebody else, or nothing.
 
     Two people say that they had the item at one time, so the platform asks. While the case is open,
-    a further report opens no other.
+    a further report is refused before it comes here.
     """
     draft = Draft(list)
     reservation = rows[AUTHORIZATIONS].get((it.user_id, it.authorization_id))
     if not isinstance(refusal, AssetInUse) or it.occurred_us is None or reservation is None:
         return draft
     if reservation.state not in late_pickups.ENDED:
-        return draft
-    known = cases_of(reservation, rows, draft)
-    if any(case.kind is CaseKind.LATE_PICKUP and case.is_open for case in known):
         return draft
     by = Side.PLATFORM if work.caller == PLATFORM else Side.OPERATOR
     case = cases.open_case(

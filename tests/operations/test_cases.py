@@ -188,6 +188,7 @@ def test_r18_silence_decides_for_the_user(desk: Desk) -> None:
     it = acts.charged(desk)
     case = told(desk, complain(it, 250))
     assert desk.store.cases_over(START_US + CLOCK_US - 1, 9) == []
+    assert reason(by_time(desk, case)) == "NOTHING_TO_DO"
     books = Books(desk)
     case = over(desk, case, START_US + CLOCK_US + 5)
     happened = books.expect(

@@ -556,12 +556,14 @@ def test_r14_what_the_operator_gave_up_meanwhile_is_owed_back(desk: Desk) -> Non
     assert case(desk, it).overturned_minor == 19_900
 
 
-def test_r14_no_more_is_taken_again_than_is_there(desk: Desk) -> None:
-    """R14: a reopened case takes at most what the bank can still take back."""
+@pytest.mark.parametrize("payment", ["pay-9", ""])
+def test_r14_no_more_is_taken_again_than_is_there(desk: Desk, payment: str) -> None:
+    """R14: a reopened case takes at most what the bank can still take back, also if it names no
+    payment."""
     it = paid(desk)
-    did(desk, took(it, 800))
+    did(desk, took(it, 800, payment=payment))
     did(desk, decides(it, user_won=False))
-    did(desk, took(it, 100, "case-2"))
+    did(desk, took(it, 100, "case-2", payment))
     refusal = refused(desk, decides(it, user_won=True), caller=PLATFORM)
     assert isinstance(refusal, IllegalState)
     assert refusal.reason == "NOTHING_LEFT_TO_TAKE_BACK"
