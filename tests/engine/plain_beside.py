@@ -15,7 +15,7 @@ INCREMENTED = "authorization.incremented"
 
 
 def beside(read: Read, store: SqlStore, step: Step, told: Told) -> dict[str, object]:
-    """What is wrong with the rows of a step, by what its event tells; empty if nothing is.
+    """The fault of the rows of a step, by the event of the step; empty if there is none.
 
     A settlement without entries has a row, and GetReceipt finds every settlement. An increment's
     entries lead to the decision of a call that raised this authorization.

@@ -169,7 +169,7 @@ def charge_back(
 def _share(
     of: Reference, it: Row, item: Row, told: tuple[str, str], named: str, left: int, now_us: int
 ) -> None:
-    """What a bank took of a group's deposit beyond a member's own money concerns the others."""
+    """The other members bear the part of a group's deposit that is above one member's money."""
     kinds = {payment["kind"] for payment in _payments(of, it, named).values()}
     group = _group(of, it["key"])
     if kinds != {"DEPOSIT"} or len(group) < 2:

@@ -41,7 +41,7 @@ class Statement:
         self.operators: Counter[str] = Counter()
         """Payments of each operator, less what was paid out to it."""
         self.tills: Counter[str] = Counter()
-        """What people paid to each operator itself, which is not at the rail."""
+        """The payments of people to each operator itself; this money is not at the rail."""
         self.suspense = 0
         self.kinds: Counter[str] = Counter()
         """The number of lines of each kind."""

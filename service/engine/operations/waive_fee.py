@@ -63,7 +63,7 @@ def decide(work: Work, it: WaiveFee, rows: Rows, context: Context) -> Decided:
 
 
 def _above_hold_minor(it: Authorization, rows: Rows, draft: Draft) -> int:
-    """What is left of the debt for a late pick-up's fee above the hold; 0 for other rentals.
+    """The rest of the debt for a late pick-up's fee above the hold; 0 for other rentals.
 
     Timers that ran in the same call have booked or lowered it in the draft.
     """
