@@ -65,6 +65,11 @@ def is_cited(reservation: Authorization, start_us: int) -> bool:
     return start_us < close_us
 
 
+def has_deposit(reservation: Authorization) -> bool:
+    """Whether the reservation still owes back its whole deposit, or had none."""
+    return reservation.payable_out_minor >= reservation.cash_minor
+
+
 def pick_up(
     reservation: Authorization,
     product: Product,

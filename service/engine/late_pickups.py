@@ -26,11 +26,20 @@ from service.engine.calls import LateStart, Work
 from service.engine.cases import add_evidence, cases_of, with_open_case
 from service.engine.context import Context, Decided
 from service.engine.occurrence import occurred_us
+from service.engine.payouts import cancel_payouts
 from service.engine.ports import AuthorizationKey, ReadAgain, Transaction
 from service.engine.posting import apply, brought_up, claim, line_of, product_of
 from service.engine.records.late_pickups import LatePickupRecord
 from service.engine.rows import Draft, Keys, Rows, Wish
-from service.engine.tables import AUTHORIZATIONS, CASES, LATE_PICKUPS, LINES, OPEN_ITEMS, Pair
+from service.engine.tables import (
+    AUTHORIZATIONS,
+    CASES,
+    LATE_PICKUPS,
+    LINES,
+    OPEN_ITEMS,
+    TRANSFERS,
+    Pair,
+)
 
 _BY_AUTHORIZATION = ("user_id", "authorization_id")
 
@@ -54,6 +63,7 @@ def read_late_pickups(rows: Rows, keys: Keys, transaction: Transaction, now_us: 
     wishes = [
         Wish(LATE_PICKUPS, LATE_PICKUPS.key, late),
         Wish(CASES, _BY_AUTHORIZATION, late),
+        Wish(TRANSFERS, _BY_AUTHORIZATION, late),
     ]
     transaction.read(rows, wishes)
     begun = {(it.user_id, it.started_id) for it in rows[LATE_PICKUPS].values()}
@@ -118,6 +128,7 @@ def late_pickup(
     _require_no_question(reservation, rows, draft)
     asset_id = hold.item_of(reservation, asset_id)
     _take_item(reservation, asset_id, line, draft, rows, context)
+    reservation = _keep_deposit(reservation, line, draft, rows, context)
     found = late_pickups.pick_up(
         reservation,
         product,
@@ -144,6 +155,19 @@ def late_pickup(
     )
     answer = LateStart(begun, reservation.name)
     return Decided(draft, answer, user_id, begun.authorization_id)
+
+
+def _keep_deposit(
+    reservation: Authorization, line: Line, draft: Draft, rows: Rows, context: Context
+) -> Authorization:
+    """Cancels payouts that were not handed in, if the deposit is going out by them.
+
+    A payout that was handed in has gone out.
+    """
+    before = draft.get(LINES, [])
+    kept = cancel_payouts(reservation, late_pickups.has_deposit, line, draft, rows, context)
+    _keep_lines(draft, before)
+    return kept
 
 
 def _require_no_question(reservation: Authorization, rows: Rows, draft: Draft) -> None:

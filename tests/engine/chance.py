@@ -599,9 +599,10 @@ class Chance:
                 user_id, again, chance.choice((*[Start.ON_PICKUP] * 5, Start.IMMEDIATE)), ()
             )
         if kind == "Authorize deposit":
-            # A bike's deposit is owed back for a day, so that a late pick-up may take it over.
-            bike = (c.Item("bike", chance.choice(ASSETS)),)
-            return c.Authorize(user_id, bike, Start.ON_PICKUP, (Offer.FULL,))
+            # A bike's deposit is owed back for a day, and an umbrella's goes out at once. A late
+            # pick-up may take over either, unless it was handed to the rail.
+            item = (c.Item(chance.choice(("bike", "bike", "umbrella")), chance.choice(ASSETS)),)
+            return c.Authorize(user_id, item, Start.ON_PICKUP, (Offer.FULL,))
         sizes = (2, 2, 2, 3, 3, 1) if kind == "Authorize group" else (1,)
         names = (*list(PRODUCTS) * 12, "tank")
         items = [
@@ -625,6 +626,14 @@ class Chance:
                 ("", "form-1") if parent else ("",) * 60 + ("form-1",)
             ),
         )
+
+    def _paying_out(self) -> set[RentalKey]:
+        """Rentals with a payout that was not handed in."""
+        return {
+            it["key"]
+            for it in self.reference.transfers.values()
+            if (it["kind"], it["state"]) == ("PAYOUT", "REQUESTED")
+        }
 
     def _lapsed_keys(self, *, promised: bool) -> list[RentalKey]:
         """The latest expired reservations of items that are free, or promised to somebody else."""
@@ -658,7 +667,11 @@ class Chance:
         if kind == "StartRental late":
             # The deposit has not gone out yet.
             rich = [key for key in keys if payable_out(self.reference.rentals[key])]
-            if rich and chance.random() < 0.7:
+            going = self._paying_out()
+            leaving = [key for key in keys if key in going and key not in rich]
+            if leaving and chance.random() < 0.5:
+                keys = leaving
+            elif rich and chance.random() < 0.7:
                 keys = rich
             elif chance.random() < 0.6:
                 keys = self._lapsed_keys(promised=True) or keys

@@ -788,6 +788,7 @@ class Reference(Merges):
         if it["asset_id"] not in ("", asset):
             raise Refused("INVALID_INPUT")
         self._take_away(it, asset, bool(command.asset_id), now_us)
+        self._cancel_payouts(it, lambda: payable_out(it) >= it["cash"], now_us)
         at_us = max(now_us, it["close_us"])
         hold = min(it["credit"], self.line(it["user_id"])["available"])
         deposit = min(it["cash"], payable_out(it))
@@ -1923,12 +1924,7 @@ class Reference(Merges):
         enough is owed; what is owed less than that went out twice."""
         it, amount = self.rentals[transfer["key"]], transfer["amount"]
         self.bring_up(it, now_us)
-        newest = [*self.ordered[::-1], *(row for _, row in sorted(self.transfers.items())[::-1])]
-        for other in newest:
-            same = other["key"] == it["key"] and other["kind"] == "PAYOUT"
-            if same and other["state"] == "REQUESTED" and it["refund_payable"] < amount:
-                self.change(other, state="CANCELLED", change_us=now_us)
-                self._owed_again(it, other["amount"], "cancelled", now_us)
+        self._cancel_payouts(it, lambda: it["refund_payable"] >= amount, now_us)
         owed = min(amount, it["refund_payable"])
         self.step(
             it,
@@ -1940,6 +1936,15 @@ class Reference(Merges):
             overpaid=it["overpaid"] + amount - owed,
             paid_out=it["paid_out"] + amount,
         )
+
+    def _cancel_payouts(self, it: Row, enough: Callable[[], bool], now_us: int) -> None:
+        """Cancels payouts that were not handed in, the newest first, until enough is owed back."""
+        newest = [*self.ordered[::-1], *(row for _, row in sorted(self.transfers.items())[::-1])]
+        for other in newest:
+            same = other["key"] == it["key"] and other["kind"] == "PAYOUT"
+            if same and other["state"] == "REQUESTED" and not enough():
+                self.change(other, state="CANCELLED", change_us=now_us)
+                self._owed_again(it, other["amount"], "cancelled", now_us)
 
     def _owed_again(self, it: Row, amount: int, end: str, now_us: int) -> None:
         """A payout that did not reach the person."""

@@ -15,7 +15,7 @@ from service.engine.calls import ChargedBack
 from tests.engine import acts
 from tests.engine.acts import Books, money, woken
 from tests.engine.calls import CNY, confirm, line, pick_up, refused, rental, stored
-from tests.engine.test_late_pickups import END_US, ITEM, late, reduced
+from tests.engine.test_late_pickups import END_US, ITEM, gone_out, late, reduced
 from tests.fakes import Desk
 from tests.operations.test_charge_backs import case, decides, did, match, suspended, took
 
@@ -129,7 +129,7 @@ def test_r2_r5_a_deposit_that_went_out_in_part_is_in_two_places(desk: Desk) -> N
     reservation as DOUBLE."""
     it = rental(desk, confirm(rental(desk, pick_up("ben", "bike", ITEM)), 10_000))
     it = woken(desk, it, END_US)
-    it = rental(desk, acts.pay_out(it, 4_000), caller=PLATFORM)
+    it = gone_out(desk, it, 4_000)
     begun = late(desk, it)
     moved_on(desk, took(it, 10_000, payment=PAID), begun)
     books = Books(desk)
@@ -168,7 +168,7 @@ def test_r2_r5_the_rentals_own_money_is_not_that_payment(desk: Desk) -> None:
     also if more was paid for the rental."""
     it = rental(desk, confirm(rental(desk, pick_up("ben", "bike", ITEM)), 10_000))
     it = woken(desk, it, END_US)
-    it = rental(desk, acts.pay_out(it, 4_000), caller=PLATFORM)
+    it = gone_out(desk, it, 4_000)
     begun = rental(desk, acts.increment(late(desk, it), 1_000, 1_000))
     assert begun.chargeable_back_minor == 7_000
     answer = did(desk, took(begun, 7_000, payment=PAID))
@@ -182,7 +182,7 @@ def test_r2_r5_a_deposit_that_went_out_before_stays_the_reservations(desk: Desk)
     """R2, R5: a late pick-up that took nothing over has no part in the payment. A case at the
     reservation is DOUBLE, and a case at the rental is in suspense."""
     it = woken(desk, reduced(desk), END_US)
-    it = rental(desk, acts.pay_out(it, DEPOSIT), caller=PLATFORM)
+    it = gone_out(desk, it, DEPOSIT)
     begun = late(desk, it)
     assert begun.held_cash_minor == 0
     did(desk, took(begun, 1, "case-2", PAID))

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import pytest
 
+from service.books.verify import verify_books
 from service.domain.access import PLATFORM
-from service.domain.authorization import Authorization, Custody, Start, State
+from service.domain.authorization import Authorization, Custody, Start, State, TransferKind
 from service.domain.cases import Case, CaseKind, Outcome
 from service.domain.errors import IllegalState, InvalidInput
 from service.domain.ledger import Standing
 from service.engine import operations as c
 from service.engine.calls import LateStart
+from service.engine.records.transfers import TransferState
 from service.engine.rows import Rows, Wish
 from service.engine.tables import CASES, LATE_PICKUPS
+from service.storage import schema as t
 from tests.engine import acts
-from tests.engine.acts import DAY_US, HOUR_US, MINUTE_US, Books, picked_up, woken
+from tests.engine.acts import DAY_US, HOUR_US, MINUTE_US, Books, change_terms, picked_up, woken
 from tests.engine.calls import (
     authorize,
     balances,
@@ -227,15 +230,118 @@ def test_r5_a_deposit_that_is_still_here_comes_back(desk: Desk) -> None:
     assert rental(desk, acts.capture(begun, 350, final=True)).refund_payable_minor == 9_600
 
 
+def gone_out(desk: Desk, it: Authorization, amount_minor: int) -> Authorization:
+    """The authorization after a payout that was handed to the rail."""
+    it = rental(desk, acts.pay_out(it, amount_minor), caller=PLATFORM)
+    desk.do(acts.told(acts.transfers(desk, it)[-1], TransferState.SENT), caller=PLATFORM)
+    return it
+
+
 def test_r5_a_part_of_the_deposit_that_went_out_stays_out(desk: Desk) -> None:
     """R5: of a deposit that was paid out in part only the rest is held again, and what was overpaid
     is still owed back."""
     it = rental(desk, pick_up("ben", "bike", ITEM))
     it = woken(desk, rental(desk, confirm(it, 10_000)), it.create_us + 30 * MINUTE_US)
     assert it.refund_payable_minor == 10_000
-    it = rental(desk, acts.pay_out(it, 4_000), caller=PLATFORM)
+    it = gone_out(desk, it, 4_000)
     begun, cited = late(desk, it), stored(desk, it)
     assert (begun.held_cash_minor, cited.refund_payable_minor) == (6_000, 0)
+
+
+def test_r5_a_payout_that_was_only_requested_is_cancelled(desk: Desk) -> None:
+    """R5: the payout of the deposit of 9,950 is requested and was not handed in: it is cancelled,
+    cash / refund_payable 9,950, and the new authorization holds the deposit. A fee of 350 is taken
+    from it, and 9,600 are owed back."""
+    it = woken(desk, reduced(desk), END_US + DAY_US)
+    assert (it.refund_payable_minor, it.paid_out_minor) == (0, 9_950)
+    books = Books(desk)
+    begun = late(desk, it)
+    books.expect(
+        [
+            ("money", "cash / refund_payable", 9_950),
+            ("line", "held / available", 9_950),
+            ("money", "refund_payable / deposit", 9_950),
+        ],
+        "collection.payout_cancelled",
+        "authorization.deposit_carried_over",
+        "authorization.late_picked_up",
+    )
+    (payout,), cited = acts.transfers(desk, it), stored(desk, it)
+    assert (payout.state, payout.change_us) == (TransferState.CANCELLED, END_US + DAY_US)
+    assert (cited.refund_payable_minor, cited.paid_out_minor, cited.received_minor) == (0, 0, 0)
+    assert (begun.held_cash_minor, begun.received_minor) == (9_950, 9_950)
+    assert rental(desk, acts.capture(begun, 350, final=True)).refund_payable_minor == 9_600
+    assert verify_books(desk.store.engine).fault is None
+
+
+@pytest.mark.parametrize("swept", [True, False])
+def test_r5_a_policy_of_no_hours_keeps_the_deposit_until_it_is_handed_in(
+    desk: Desk, swept: bool
+) -> None:
+    """R5, R22: under a policy of 0 hours the payout is requested at the end of the reservation,
+    perhaps only by the call that tells of the pick-up. The deposit of 9,950 is held again."""
+    change_terms(desk, t.policies, "bike", refund_after_us=0)
+    it = reduced(desk)
+    it = woken(desk, it, END_US) if swept else it
+    desk.clock.advance(END_US + MINUTE_US)
+    begun = late(desk, it)
+    (payout,) = acts.transfers(desk, it)
+    assert (payout.kind, payout.state) == (TransferKind.PAYOUT, TransferState.CANCELLED)
+    assert (begun.held_cash_minor, stored(desk, it).paid_out_minor) == (9_950, 0)
+    assert line(desk, "ben").deposit_minor == 9_950
+    assert verify_books(desk.store.engine).fault is None
+
+
+@pytest.mark.parametrize("word", [TransferState.SENT, TransferState.SUCCEEDED])
+def test_r5_a_payout_that_was_handed_in_has_gone_out(desk: Desk, word: TransferState) -> None:
+    """R5: a payout that was handed to the rail is not cancelled: nothing is held in cash."""
+    it = woken(desk, reduced(desk), END_US + DAY_US)
+    (payout,) = acts.transfers(desk, it)
+    desk.do(acts.told(payout, word), caller=PLATFORM)
+    begun = late(desk, it)
+    assert (begun.held_cash_minor, begun.cash_minor) == (0, 0)
+    assert [it.state for it in acts.transfers(desk, it)] == [word]
+    assert stored(desk, it).paid_out_minor == 9_950
+
+
+def test_r5_only_as_many_payouts_are_cancelled_as_the_deposit_needs(desk: Desk) -> None:
+    """R5: 50 of the 10,000 paid are more than the deposit, and go out first; 9,900 and 50 follow.
+    Of the three payouts the two later ones are cancelled, the first stays requested."""
+    it = rental(desk, confirm(rental(desk, pick_up("ben", "bike", ITEM)), 10_000))
+    it = woken(desk, it, END_US)
+    for amount_minor in (50, 9_900, 50):
+        it = rental(desk, acts.pay_out(it, amount_minor), caller=PLATFORM)
+    begun = late(desk, it)
+    states = [it.state for it in acts.transfers(desk, it)]
+    assert states == [TransferState.REQUESTED, *[TransferState.CANCELLED] * 2]
+    cited = stored(desk, it)
+    assert (begun.held_cash_minor, cited.paid_out_minor, cited.refund_payable_minor) == (
+        9_950,
+        50,
+        0,
+    )
+
+
+def test_r5_a_refused_pick_up_cancels_no_payout(desk: Desk) -> None:
+    """R5: if the item is out with somebody else, the call is refused and the payout stays."""
+    it = woken(desk, reduced(desk), END_US + DAY_US)
+    desk.put_users(dan=800)
+    rental(desk, authorize("dan", "umbrella", ITEM))
+    assert refused(desk, picked_up(it, TAKEN_US)).reason == "ASSET_IN_USE"
+    assert [it.state for it in acts.transfers(desk, it)] == [TransferState.REQUESTED]
+
+
+def test_r5_the_payout_of_the_one_that_loses_the_item_stays(desk: Desk) -> None:
+    """R5: the promise of the item lapses with the same call, and its deposit is to go out at once:
+    only the payouts of the reservation that was picked up are cancelled."""
+    change_terms(desk, t.policies, "bike", refund_after_us=0)
+    desk.put_users(dan=550)
+    it = woken(desk, reduced(desk), END_US)
+    other = rental(desk, confirm(rental(desk, pick_up("dan", "bike", ITEM)), reference="pay-2"))
+    desk.clock.advance(END_US + HOUR_US)
+    late(desk, it)
+    assert [it.state for it in acts.transfers(desk, it)] == [TransferState.CANCELLED]
+    assert [it.state for it in acts.transfers(desk, other)] == [TransferState.REQUESTED]
 
 
 def test_r5_what_was_overpaid_for_the_reservation_is_still_owed_back(desk: Desk) -> None:

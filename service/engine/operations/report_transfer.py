@@ -12,6 +12,7 @@ from service.domain.ledger import Line
 from service.engine.calls import AuthorizationCommand, Work
 from service.engine.context import Context, Decided
 from service.engine.operation import Operation
+from service.engine.payouts import cancel_payouts, waiting
 from service.engine.posting import apply, opened, payment_of
 from service.engine.records.payments import PaymentKind
 from service.engine.records.transfers import (
@@ -114,7 +115,14 @@ def decide(work: Work, it: ReportTransfer, rows: Rows, context: Context) -> Deci
             again = collection.payout_returned if returned else collection.payout_failed
             step = again(current, transfer.amount_minor, now_us)
         case TransferKind.PAYOUT, True if late:
-            current = _cancel_payouts(transfer, current, line, draft, rows, context)
+            current = cancel_payouts(
+                current,
+                lambda it: it.refund_payable_minor >= transfer.amount_minor,
+                line,
+                draft,
+                rows,
+                context,
+            )
             step = collection.payout_succeeded_late(current, transfer.amount_minor, now_us)
         case TransferKind.PAYOUT, True:
             return Decided(draft, told, told.user_id, told.authorization_id)
@@ -122,7 +130,7 @@ def decide(work: Work, it: ReportTransfer, rows: Rows, context: Context) -> Deci
             raise InvariantBroken("the transfer has an unknown kind")
     current = apply(draft, step, line, rows, context)
     if late and transfer.kind is TransferKind.DEBIT and current.debiting_minor:
-        for debit in _waiting(TransferKind.DEBIT, current, draft, rows):
+        for debit in waiting(TransferKind.DEBIT, current, draft, rows):
             if current.collectable_minor < debit.amount_minor:
                 draft[TRANSFERS].append(_cancel(debit, current, line, draft, rows, context))
     return Decided(draft, told, told.user_id, told.authorization_id)
@@ -140,40 +148,6 @@ def _is_known(transfer: TransferRecord, said: TransferState) -> bool:
             return True
         case _:
             return said in (transfer.state, transfer.earlier_state)
-
-
-def _waiting(
-    kind: TransferKind, current: Authorization, draft: Draft, rows: Rows
-) -> list[TransferRecord]:
-    """The authorization's transfers that were not handed to the rail yet, the newest first.
-
-    A timer may have requested one only now, before the command.
-    """
-    known = rows.transfers_of(current.user_id, current.authorization_id)
-    known.update({it.transfer_id: it for it in draft[TRANSFERS]})
-    waiting = [
-        it for it in known.values() if it.kind is kind and it.state is TransferState.REQUESTED
-    ]
-    return sorted(waiting, key=lambda it: it.transfer_id, reverse=True)
-
-
-def _cancel_payouts(
-    succeeded: TransferRecord,
-    current: Authorization,
-    line: Line,
-    draft: Draft,
-    rows: Rows,
-    context: Context,
-) -> Authorization:
-    """Cancels payouts that were not handed in, until the succeeded one's amount is owed."""
-    for payout in _waiting(TransferKind.PAYOUT, current, draft, rows):
-        if current.refund_payable_minor >= succeeded.amount_minor:
-            break
-        step = collection.payout_cancelled(current, payout.amount_minor, context.now_us)
-        current = apply(draft, step, line, rows, context)
-        cancelled = payout._replace(state=TransferState.CANCELLED, change_us=context.now_us)
-        draft[TRANSFERS].append(cancelled)
-    return current
 
 
 def _cancel(

@@ -19,7 +19,7 @@ class TransferState(StrEnum):
     RETURNED = "RETURNED"
     """Paid out, and returned since."""
     CANCELLED = "CANCELLED"
-    """Not handed to the rail, because less was due or owed by then."""
+    """Not handed to the rail: less was due or owed by then, or the deposit was needed again."""
 
 
 ENDED = frozenset(TransferState) - {TransferState.REQUESTED, TransferState.SENT}
