@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import sqlalchemy as sa
+
 from service.engine.ports import Transaction
 from service.engine.rows import Rows, Wish
 from service.engine.tables import Key, Row, Table
@@ -32,3 +34,15 @@ def changed(
     made.read[table].update(read or {})
     made.changed[table] = dict(rows)
     return made
+
+
+def let_rows_be_removed(engine: sa.Engine, tables: Iterable[sa.Table]) -> None:
+    """Removes the triggers by which tables refuse changes."""
+    with engine.begin() as connection:
+        for table in tables:
+            if engine.dialect.name == "postgresql":
+                connection.exec_driver_sql(f"ALTER TABLE {table.name} DISABLE TRIGGER USER")
+                continue
+            triggers = "SELECT name FROM sqlite_master WHERE type='trigger' AND tbl_name=?"
+            for name in connection.exec_driver_sql(triggers, (table.name,)).scalars().all():
+                connection.exec_driver_sql(f"DROP TRIGGER {name}")

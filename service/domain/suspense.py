@@ -10,6 +10,7 @@ suspense is an account of the rail: an item that came in is a credit, one that w
 
 from __future__ import annotations
 
+from base64 import b32hexencode
 from enum import StrEnum
 from hashlib import sha256
 from typing import NamedTuple
@@ -38,7 +39,8 @@ class SuspenseItem(NamedTuple):
     `open_minor` is not matched yet. `matches` counts the matches, `returned_minor` went back to the
     rail. `proposed_by` is the key that proposed to match `proposed_minor` to the authorization of
     `proposed_user_id` and `proposed_authorization_id`; all are empty or 0 without a proposal.
-    `changes` counts the changes of the row, and `digest` covers all of it except the persons.
+    `changes` counts the changes of the row. `digest` covers all of it except the persons, and the
+    id of the case that asks what the money was, if there is one; so an item tells of its case.
     Amounts are minor units, times microseconds since the epoch, UTC.
     """
 
@@ -60,21 +62,46 @@ class SuspenseItem(NamedTuple):
     changes: int = 0
     digest: bytes = b""
 
-    def sealed(self) -> SuspenseItem:
-        """The same row with its digest."""
-        return self._replace(digest=digest_of(self))
+    @property
+    def case_id(self) -> str:
+        """The id of the item's case. It follows from the payment, so that the case can be found."""
+        digest = sha256(f"{self.caller}\n{self.payment_reference}".encode()).digest()
+        return b32hexencode(digest).decode().lower()[:20]
+
+    @property
+    def case_key(self) -> tuple[str, str, str]:
+        """The key of the item's case: person, authorization and case id.
+
+        Person and authorization are empty if nobody is known.
+        """
+        user_id = "" if self.user_id == RAIL_ACCOUNT else self.user_id
+        return user_id, self.authorization_id, self.case_id
+
+    @property
+    def has_case(self) -> bool:
+        """Whether a case asks, or asked, about the item; items of earlier builds have none."""
+        return self.digest == digest_of(self, self.case_id)
+
+    def sealed(self, *, asked: bool = False) -> SuspenseItem:
+        """The same row with its digest; `asked` says that the item has a case."""
+        return self._replace(digest=digest_of(self, self.case_id if asked else ""))
 
 
-def digest_of(it: SuspenseItem) -> bytes:
-    """The digest over a row, except its persons: a person who is erased gets another id."""
+def digest_of(it: SuspenseItem, case_id: str = "") -> bytes:
+    """The digest over a row and the id of its case, except the persons.
+
+    A person who is erased gets another id.
+    """
     persons = ("user_id", "proposed_user_id", "digest")
     values = [value for name, value in zip(it._fields, it, strict=True) if name not in persons]
-    return sha256("\n".join(map(str, values)).encode()).digest()
+    told = [*values, case_id] if case_id else values
+    return sha256("\n".join(map(str, told)).encode()).digest()
 
 
 def changed(it: SuspenseItem, **values: object) -> SuspenseItem:
-    """The row after one change."""
-    return it._replace(**values, changes=it.changes + 1).sealed()  # type: ignore[arg-type]
+    """The row after one change; it goes on telling of its case."""
+    after = it._replace(**values, changes=it.changes + 1)  # type: ignore[arg-type]
+    return after.sealed(asked=it.has_case)
 
 
 def match_reference(number: int, payment_reference: str) -> str:

@@ -26,7 +26,6 @@ from service.engine.tables import (
     CORRECTIONS,
     LATE_PICKUPS,
     PAYMENTS,
-    SUSPENSE,
 )
 from service.engine.unmatched_cases import ask_about
 
@@ -194,7 +193,6 @@ def add_item(
         open_minor=values["amount_minor"],
         **values,
     )
-    draft[SUSPENSE].append(item.sealed())
     ask_about(draft, item)
 
 

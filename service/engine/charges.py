@@ -19,7 +19,6 @@ from service.engine.tables import (
     SUSPENSE,
     Pair,
 )
-from service.engine.unmatched_cases import case_key
 
 _BY_AUTHORIZATION, _BY_PARENT = ("user_id", "authorization_id"), ("user_id", "parent_id")
 _BY_GROUP = ("user_id", "group_id")
@@ -71,7 +70,7 @@ def _read_charge_backs(rows: Rows, keys: Keys, people: set[str], transaction: Tr
     ]
     transaction.read(rows, wishes)
     items = [item for key in keys.suspense if (item := rows[SUSPENSE].get(key)) is not None]
-    transaction.read(rows, [Wish(CASES, CASES.key, {case_key(item) for item in items})])
+    transaction.read(rows, [Wish(CASES, CASES.key, {item.case_key for item in items})])
     # The bank takes money back once more; other cases may have taken the payment since.
     again = {
         (*key[:2], case.payment)

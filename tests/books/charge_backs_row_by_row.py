@@ -36,6 +36,8 @@ QUESTIONS = text(
     " AND s.amount_minor = c.asked_minor AND (c.state = 'CLOSED' OR s.open_minor > 0))"
     " ORDER BY user_id, authorization_id, case_id"
 )
+PERSONS = ("user_id", "proposed_user_id")
+ASKED = text("SELECT count(*) FROM cases WHERE kind = 'UNMATCHED_MONEY' AND case_id = :id")
 ORPHANS = (
     (
         "CHARGE_BACK",
@@ -69,9 +71,19 @@ def _all(connection: Connection, query: Any, **values: Any) -> list[dict[str, An
     return [dict(row) for row in connection.execute(query, values).mappings()]
 
 
-def _digest(row: dict[str, Any], *left_out: str) -> bytes:
+def _digest(row: dict[str, Any], *left_out: str, more: str = "") -> bytes:
     kept = [str(value) for name, value in row.items() if name not in (*left_out, "digest")]
-    return sha256("\n".join(kept).encode()).digest()
+    return sha256("\n".join(kept + [more] * bool(more)).encode()).digest()
+
+
+def _case_of(item: dict[str, Any]) -> str:
+    """The id of the case about an item: the first 20 digits of a hash, to the base of 32."""
+    said = f"{item['caller']}\n{item['payment_reference']}".encode()
+    number, digits = int.from_bytes(sha256(said).digest()[:13]) >> 4, []
+    for _ in range(20):
+        number, digit = divmod(number, 32)
+        digits.append("0123456789abcdefghijklmnopqrstuv"[digit])
+    return "".join(reversed(digits))
 
 
 def verify(connection: Connection) -> None:
@@ -85,7 +97,8 @@ def verify(connection: Connection) -> None:
         left = connection.scalar(OPEN, keys)
         if left is None or left < 0:
             raise Found("CHARGE_BACK", _name(case), "more is open than is charged back")
-    for item in _all(connection, text("SELECT * FROM suspense ORDER BY caller, payment_reference")):
+    items = _all(connection, text("SELECT * FROM suspense ORDER BY caller, payment_reference"))
+    for item in items:
         _verify_item(connection, item)
     for item in _all(connection, NOWHERE):
         name = f"suspense/{item['caller']}/{item['payment_reference']}"
@@ -95,6 +108,12 @@ def verify(connection: Connection) -> None:
             raise Found(rule, "/".join(("payments", *row.values())), "nothing belongs to it")
     for row in _all(connection, QUESTIONS):
         raise Found("CASE", "/".join(("cases", *row.values())), "asks about nothing that is open")
+    for item in items:
+        whole = _digest(item, *PERSONS, more=_case_of(item))
+        if whole == bytes(item["digest"]) and not connection.scalar(ASKED, {"id": _case_of(item)}):
+            of = item["user_id"] * (item["user_id"] != "rails/suspense")
+            name = "/".join(("cases", of, item["authorization_id"], _case_of(item)))
+            raise Found("CASE", name, "was asked, and is gone")
 
 
 def _name(case: dict[str, Any]) -> str:
@@ -124,7 +143,8 @@ def _verify_case(connection: Connection, case: dict[str, Any]) -> None:
 
 def _verify_item(connection: Connection, item: dict[str, Any]) -> None:
     name = f"suspense/{item['caller']}/{item['payment_reference']}"
-    if _digest(item, "user_id", "proposed_user_id") != bytes(item["digest"]):
+    told = [_digest(item, *PERSONS, more=more) for more in ("", _case_of(item))]
+    if bytes(item["digest"]) not in told:
         raise Found("SUSPENSE", name, "changed since it was written")
     caller, reference = item["caller"], item["payment_reference"]
     found = _all(connection, PAYMENT, caller=caller, reference=reference)

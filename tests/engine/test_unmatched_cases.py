@@ -11,16 +11,18 @@ from service.books.verify import verify_books
 from service.domain import cases
 from service.domain.access import PLATFORM
 from service.domain.cases import CaseKind
-from service.domain.suspense import Direction
+from service.domain.suspense import RAIL_ACCOUNT, Direction, SuspenseItem
 from service.engine import operations as c
 from service.engine.cases import put_case
 from service.engine.rows import Draft, Rows
+from service.storage import schema as t
 from service.storage.store import SqlStore
 from tests.books import row_by_row
 from tests.engine.acts import charged, money
 from tests.engine.calls import CNY, pay, refused, rental
 from tests.fakes import OPERATOR, START_US, Desk
 from tests.operations.test_charge_backs import match, took, unmatched
+from tests.rows import let_rows_be_removed
 
 Question = tuple[Any, ...]
 
@@ -141,3 +143,74 @@ def test_r18_verify_finds_a_question_without_its_money(store: SqlStore, referenc
     for fault in (verify_books(store.engine).fault, row_by_row.verify_books(store.engine).fault):
         assert fault is not None
         assert (fault.rule, fault.row) == ("CASE", "cases///" + "0" * 20)
+
+
+def faults(desk: Desk) -> list[tuple[str, str] | None]:
+    """The rule and the row of the fault that each of the two verifiers finds, or None."""
+    found = verify_books(desk.store.engine).fault, row_by_row.verify_books(desk.store.engine).fault
+    return [None if one is None else (one.rule, one.row) for one in found]
+
+
+@pytest.fixture
+def bare(store: SqlStore) -> Desk:
+    """An engine whose books may be wrong at the end."""
+    desk = Desk(store)
+    desk.put_user("ann", 700)
+    return desk
+
+
+def removed(desk: Desk, reference: str) -> str:
+    """Removes the case about a payment by SQL, and returns its row as faults name it."""
+    let_rows_be_removed(desk.store.engine, [t.cases])
+    with desk.store.engine.begin() as connection:
+        one = {"reference": f"payments/platform/{reference}"}
+        query = text(
+            "DELETE FROM cases WHERE reference = :reference"
+            " RETURNING user_id, authorization_id, case_id"
+        )
+        return "/".join(("cases", *connection.execute(query, one).one()))
+
+
+@pytest.mark.parametrize("back_minor", [0, 300, 800])
+def test_r18_verify_misses_a_question_that_was_removed(bare: Desk, back_minor: int) -> None:
+    """R18: the case of 800 in suspense is removed by SQL. verify names it, whether none, 300 or all
+    of the money has gone back since it was recorded."""
+    bare.do(unmatched(800), caller=PLATFORM)
+    if back_minor:
+        bare.do(match(back_minor), caller=PLATFORM)
+    assert faults(bare) == [None, None]
+    row = removed(bare, "odd-1")
+    assert faults(bare) == [("CASE", row)] * 2
+
+
+@pytest.mark.parametrize("proposed", [False, True])
+def test_r18_verify_misses_the_question_of_a_charge_back(bare: Desk, proposed: bool) -> None:
+    """R18, R2: a charge-back leaves 50 in suspense, and a match of 20 to its payment may follow. If
+    the case about the 50 is removed, verify names it."""
+    it = charged(bare)
+    rental(bare, pay(it, 1_250, reference="pay-1"))
+    rental(bare, pay(it, 20, reference="pay-2"))
+    bare.do(took(it, 1_300, "bank-1", "pay-1"), caller=PLATFORM)
+    if proposed:
+        bare.do(match(20, it, reference="bank-1", payment="pay-2"), caller=PLATFORM)
+    assert faults(bare) == [None, None]
+    row = removed(bare, "bank-1")
+    assert faults(bare) == [("CASE", row)] * 2
+
+
+def test_r18_an_item_without_a_question_of_an_earlier_build_verifies(desk: Desk) -> None:
+    """R18: an earlier build recorded 800 without a case. The books verify before a match, after a
+    part has gone back, and after all has."""
+    desk.do(unmatched(800), caller=PLATFORM)
+    removed(desk, "odd-1")
+    item = SuspenseItem(
+        PLATFORM, "odd-1", RAIL_ACCOUNT, "", Direction.IN, 800, CNY, START_US, 800
+    ).sealed()
+    with desk.store.engine.begin() as connection:
+        query = text("UPDATE suspense SET digest = :digest")
+        connection.execute(query, {"digest": item.digest})
+    assert faults(desk) == [None, None]
+    for minor in (300, 500):
+        desk.do(match(minor), caller=PLATFORM)
+        assert faults(desk) == [None, None]
+    assert questions(desk) == []

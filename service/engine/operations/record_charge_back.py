@@ -24,7 +24,7 @@ from service.engine.records.payments import PaymentKind
 from service.engine.references import require_new_payment
 from service.engine.rows import Keys, Rows
 from service.engine.second_uses import case_of_second_use
-from service.engine.tables import CHARGE_BACKS, PAYMENTS, SUSPENSE
+from service.engine.tables import CHARGE_BACKS, PAYMENTS
 from service.engine.unmatched_cases import ask_about
 
 _SUSPENSE = Account.SUSPENSE
@@ -92,9 +92,7 @@ def decide(work: Work, it: RecordChargeBack, rows: Rows, context: Context) -> De
         item = group_deposits.spread(
             result, item, payments, it.payment, left_minor, line, draft, rows, context
         )
-        draft[SUSPENSE].append(item)
-        if item.open_minor:
-            ask_about(draft, item)
+        ask_about(draft, item)
     return Decided(draft, ChargedBack(result, case), result.user_id, result.authorization_id)
 
 
