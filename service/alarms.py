@@ -1,4 +1,4 @@
-"""Log lines on money that waits: operators' debts, and what is owed back to people."""
+"""Log lines about waiting money: operators' debts, and money owed back to people."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def tell_debt(debt: Debt, *, ended: bool) -> None:
 
 
 def tell_owed_back(it: OwedBack, now_us: int) -> None:
-    """Logs a sum that is owed back, and warns of refunds that wait for too long."""
+    """Logs a sum that is owed back, and warns of refunds that have waited for too long."""
     # An authorization's id alone names nobody.
     with suppress(Exception):
         age_s = None if it.since_us is None else max(0, now_us - it.since_us) // 1_000_000

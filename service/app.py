@@ -444,8 +444,9 @@ def _take_turns() -> None:
 
     gRPC's threads, the loop and the writer wake one another several times a call. On Linux a batch
     thread that wakes does not interrupt the running thread; it runs next. If all threads share a
-    core, that saves many switches. For the same reason a thread keeps the interpreter's lock for
-    10 ms if another one asks for it, instead of 5 ms: the writer decides a whole batch in one turn.
+    core, that saves many switches. For the same reason a thread keeps the interpreter's lock for 10
+    ms instead of 5 ms when another thread asks for the lock. So the writer decides a whole batch in
+    one turn.
     """
     sys.setswitchinterval(0.010)
     if hasattr(os, "SCHED_BATCH"):

@@ -15,7 +15,8 @@ def bounded(default: float, low: float, high: float) -> Any:
 
 
 def out_of_bounds(limits: Any, path: str = "") -> Iterator[str]:
-    """A message for each field of a dataclass, nested ones included, that is out of its bounds.
+    """A message for each field of a dataclass that is out of its bounds, including fields of nested
+    dataclasses.
 
     The message has the field, its value and the bounds.
     """

@@ -71,7 +71,8 @@ A positive error means that the clock is ahead.
 
 
 def _steady_source() -> Callable[[], int]:
-    """A clock in nanoseconds that nobody can set; it also counts sleep where possible."""
+    """A clock in nanoseconds that nobody can set. Where possible, it also counts the time in which
+    the machine sleeps."""
     if hasattr(time, "CLOCK_BOOTTIME"):
         return partial(time.clock_gettime_ns, time.CLOCK_BOOTTIME)
     return time.monotonic_ns
@@ -88,20 +89,21 @@ class SystemClock:
     they agree within `most_apart_s`, the wall clock counts. After a small step back, time stands
     still until the wall clock has caught up.
 
-    A larger difference is a jump, and is reported. Time then goes on from before the jump by the
-    steady clock, so that calls are answered as usual. Meanwhile the clock is not `trusted`, so that
-    timers and transfers rest. When the wall clock comes back, it counts again, and that is reported
-    too.
+    A larger difference is a jump, and is reported. Time then continues from before the jump by the
+    steady clock, so calls are answered as usual. Meanwhile the clock is not `trusted`, so that
+    timers and transfers rest. When the wall clock is right again, it is used again, and that is
+    reported too.
 
-    A lasting jump is never followed. The process cannot distinguish a correction of a wrong clock
-    from a fault of a right one, and a rental that was sold by a wrong clock cannot be brought back.
-    If the new time is right, restart the process: it starts with the wall clock of then. A virtual
+    A lasting jump is never followed. The process cannot distinguish the correction of a wrong clock
+    from the fault of a right clock. A rental that was sold by a wrong clock cannot be undone. If
+    the new time is right, restart the process: it starts with the wall clock of then. A virtual
     machine that was stopped for longer than `most_apart_s` also sees a jump.
 
     At the start there is only the database to compare with (`compare_start`). A clock behind the
-    newest row is only reported, because late work harms nobody. With a clock ahead by more than
-    `most_ahead_s` the server does not start unless the clock is confirmed: any call would sell
-    items by that clock, and its event would make the clock look right from then on.
+    newest row is only reported, because late work harms nobody. If the clock is ahead by more than
+    `most_ahead_s`, the server starts only with a confirmed clock. Otherwise any call would sell
+    items by the wrong clock, and the event of this call would make the clock look right from then
+    on.
     """
 
     def __init__(

@@ -25,7 +25,7 @@ PROBE_CONNECTIONS = 1
 
 
 class LimitsWrong(ValueError):
-    """Limits out of their bounds; the text names each, with its bounds."""
+    """Limits that are out of bounds; the text names each limit with its bounds."""
 
 
 @dataclass(frozen=True, slots=True)

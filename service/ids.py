@@ -39,13 +39,13 @@ def _base32(number: int) -> str:
 
 
 class RandomIds:
-    """Random ids: ten characters of time (microseconds) and ten random ones, 50 bits each.
+    """Random ids: ten characters of time in microseconds, then ten random characters; 50 bits each.
 
     Time comes first, which keeps the indexes of append-mostly tables dense. An id is not a secret:
     the operator's key protects an authorization.
 
-    Each id is greater than the one before it, even if the clock stands still or goes back. So no
-    row enters a list, sorted by ids, before its older rows.
+    Each id is greater than the one before it, even if the clock stands still or goes back. So in a
+    list sorted by ids, a new row never comes before older rows.
     """
 
     def __init__(self) -> None:

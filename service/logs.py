@@ -36,10 +36,10 @@ _SHARED: list[Processor] = [
 
 
 class LogStream(io.TextIOBase):
-    """A text stream over a descriptor that may block; the stream itself never blocks its writers.
+    """A text stream over a descriptor that may block. The stream itself never blocks its writers.
 
     A thread writes whole lines in their order. It is a daemon thread and writes to the descriptor
-    directly, so that neither the thread nor a lock of Python's own stream delays the end of the
+    directly. So neither the thread nor a lock of Python's own stream delays the end of the
     interpreter.
     """
 

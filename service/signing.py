@@ -1,4 +1,4 @@
-"""Signatures of seals by Ed25519: its public key can check them, but not make them.
+"""Signatures of seals by Ed25519. A public key can check signatures, but cannot make them.
 
 The private key is a PEM file (PKCS #8) that only the server can read. The public key is beside it
 in `FILE.pub` (PEM, SubjectPublicKeyInfo), for auditors, who may use any other tool.
@@ -22,7 +22,7 @@ KEY_ID_CHARACTERS = 16
 
 
 class SealKeyUnusable(FreeholdError):
-    """A key file does not exist, is not a key, or is readable by others."""
+    """A key file does not exist, has no key in it, or is readable by others."""
 
     def __init__(self, why: str) -> None:
         super().__init__("SEAL_KEY_UNUSABLE", why)

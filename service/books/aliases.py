@@ -1,4 +1,4 @@
-"""Checks aliases: each is as it was written, and the people and lines tell the same."""
+"""Checks aliases: each alias is unchanged, and agrees with the people and the lines."""
 
 from __future__ import annotations
 

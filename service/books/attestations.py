@@ -56,7 +56,8 @@ class _Row(NamedTuple):
 
 
 def check(portion: Portion, faults: Faults) -> None:
-    """Notes attestations that differ from what they are about, and pauses without them."""
+    """Notes attestations that differ from their pause, waiver or hand-over, and pauses without an
+    attestation."""
     told = _events(portion)
     it = portion.authorizations
     if not (told or portion.attestations.count or (it.count and it["paused_us"].any())):
@@ -193,7 +194,8 @@ def _docked(portion: Portion) -> dict[int, int]:
 
 
 def _waived(portion: Portion) -> defaultdict[Version, tuple[int, int]]:
-    """The amounts that each waiver gave back, and that it took off a later capture."""
+    """Two amounts for each waiver: the amount given back, and the amount subtracted from a later
+    capture."""
     found: defaultdict[Version, tuple[int, int]] = defaultdict(lambda: (0, 0))
     it: Columns = portion.corrections
     if not it.count:

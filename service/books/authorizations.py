@@ -47,9 +47,10 @@ _PLACES: Final = len(e.PLACES)
 
 
 def _effects() -> tuple[Array, Array, Array]:
-    """The number of the effect of each transition, debit and credit, or -1.
+    """The number of the effect of each combination of transition, debit and credit; -1 if there is
+    no effect.
 
-    Also, for each effect, the places that it changes and their signs, padded with changes of 0.
+    Also, for each effect, the changed places and their signs, padded with changes of 0.
     """
     found = [(t, d, c, it) for t, all_of in e.EFFECTS.items() for (d, c), it in all_of.items()]
     effects = sorted({it for *_, it in found})

@@ -1,9 +1,9 @@
-"""Checks that every row and every receipt is there of which an event or an answer tells.
+"""Checks that every row and every receipt named by an event or an answer exists.
 
-The event of a step tells of what the step wrote beside the authorization: details of an order, an
-end by time, a case that it opened, a settlement that posted nothing, the decision of an increment,
-a user's consent. A payload has a field for each of these. The database searches the payload's
-bytes, so that only events without their row are fetched. Events of earlier builds tell of nothing.
+The event of a step has a copy of every other row that the step wrote: details of an order, an end
+by time, an opened case, a settlement that posted nothing, the decision of an increment, a user's
+consent. A payload has a field for each of these. The database searches the payload's bytes, so only
+events with a missing row are fetched. Events of earlier builds tell of nothing.
 
 A receipt was given if an answer has it, or if the list of what time ended has the step.
 """
@@ -58,7 +58,7 @@ TAGS: Final = {
 def wrong_beside(
     connection: Connection, people: People, read_payload: ReadPayload
 ) -> BookFault | None:
-    """The fault of the first event that lacks its receipt or a row of which it tells, or None."""
+    """The fault of the first event without its receipt or without a row that it names, or None."""
     first: tuple[int, BookFault] | None = None
     any_bare = False
     with closing(Cursor(connection, "beside", _missing(connection, people))) as it:
@@ -75,10 +75,10 @@ def wrong_beside(
 
 @kept
 def _missing(_connection: Connection, people: People) -> Select[Any]:
-    """Selects the events whose bytes may tell of a row that is not there, or that have no receipt.
+    """Selects the events without a receipt, and those whose bytes may name a missing row.
 
-    The last columns are conditions: the row of each kind is missing; the receipt of an end by time
-    is missing; any receipt is missing.
+    The last columns are conditions. One for each kind says that the row is missing. Two more say
+    that the receipt of an end by time is missing, and that any receipt is missing.
     """
     o = t.outbox.c
     lapses, details, cases = t.lapses.c, t.authorization_details.c, t.cases.c
@@ -118,7 +118,7 @@ def _missing(_connection: Connection, people: People) -> Select[Any]:
 
 
 def _faults(row: Sequence[Any], read_payload: ReadPayload) -> Iterator[tuple[int, BookFault]]:
-    """The faults of an event whose payload truly tells of a row that is not there."""
+    """The faults of an event whose payload really names a missing row."""
     sequence, user_id, authorization_id, version, payload, *missing, cut, _ = row
     if cut:
         yield sequence, _without_receipt(sequence)
@@ -158,7 +158,7 @@ def _without_receipt(sequence: int) -> BookFault:
 def _cut_receipt(
     connection: Connection, people: People, read_payload: ReadPayload
 ) -> BookFault | None:
-    """The first settlement whose event has no receipt, although its answer has one, or None."""
+    """The first settlement that has a receipt in its answer but not in its event, or None."""
     found: list[int] = []
     with closing(Cursor(connection, "receipts", _bare(connection, people))) as cursor:
         while rows := cursor.fetch(TOGETHER):
@@ -168,7 +168,8 @@ def _cut_receipt(
 
 @kept
 def _bare(_connection: Connection, people: People) -> Select[Any]:
-    """Selects the settlements whose event has no receipt, each with an answer that may have one."""
+    """Selects the settlements without a receipt in their event, each with an answer that may have
+    the receipt."""
     o, r = t.outbox.c, t.requests.c
     bare = and_(docks(), not_(HasBytes(o.payload, TAGS[RECEIPT])), *people(o.user_id))
     same = and_(r.user_id == o.user_id, r.authorization_id == o.authorization_id)

@@ -1,7 +1,7 @@
 """Checks the captures and corrections of a portion against their authorizations and entries.
 
-A capture has no row if the build that wrote it did not know such rows. So the rows never tell more
-than the entries do, and each authorization says how many rows it has.
+A capture of an earlier build may have no row. So the rows never have more than the entries, and
+each authorization has the number of its rows.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _CORRECTION_VALUES = (
 
 
 def check(portion: Portion, moved: Attribution, faults: Faults) -> None:
-    """Notes rows of captures and corrections that differ from what they are about."""
+    """Notes captures and corrections that differ from their authorization or its entries."""
     captures = _Rows(portion, portion.captures, "captures", Stage.CAPTURE_ROWS, faults)
     corrections = _Rows(portion, portion.corrections, "corrections", Stage.CORRECTION_ROWS, faults)
     events = _Events(portion)

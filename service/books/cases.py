@@ -1,8 +1,8 @@
-"""Checks the cases of a portion: each is as it was written, and the events tell the same.
+"""Checks the cases of a portion: each case is unchanged, and agrees with the events.
 
-Each case has the digest of its columns, and counts its evidence. An event opens each case about an
-authorization, and an event closes it. Claims and disputes of earlier builds have events and no
-case; every other event of a case has one.
+Each case has the digest of its columns, and the number of its rows of evidence. An event opens each
+case about an authorization, and an event closes it. Claims and disputes of earlier builds have
+events but no case. Every other event that opens or closes a case has its case.
 """
 
 from __future__ import annotations
@@ -50,9 +50,10 @@ class Person(NamedTuple):
     """The rows that one person's cases are compared with.
 
     owners  the operator and the currency of each authorization
-    events  the events of authorizations with a case, and all that open or close one
+    events  the events of authorizations with a case, and all events that open or close a case
     given   the amounts that decided cases gave back of the captures for each purpose, minor units
-    charges the damage charges and the debts: every case about one may give back all of it
+    charges the damage charges and the debts: a case about one of them may give back its whole
+    amount
     """
 
     cases: list[Case]

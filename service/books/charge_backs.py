@@ -175,11 +175,12 @@ def _proposed_to_nobody(_connection: Connection) -> Select[Any]:
 
 
 def _check_questions(connection: Connection, items: Mapping[Key, SuspenseItem]) -> None:
-    """Checks that the platform is asked about items that exist, as long as a part of them is open.
+    """Checks that each question to the platform is about an existing item, and stays open while a
+    part of the item is open.
 
     Each item tells whether it has a case, so a case that was removed is missed.
 
-    Items of earlier builds have no case, and the platform may close a case by itself.
+    Items of earlier builds have no case, and the platform may close a case without a match.
     """
     c = t.cases.c
     query = (
@@ -208,7 +209,8 @@ def _check_item(
     cases: Mapping[Key, ChargeBack],
     matches: Mapping[Key, Mapping[int, PaymentRecord]],
 ) -> None:
-    """An item has its payment or its charge-back, and a payment for each of its matches."""
+    """Checks that an item has its payment or its charge-back, and a payment for each of its
+    matches."""
     row, key = _item_row(it), (it.caller, it.payment_reference)
     if not it.has_case and suspense.digest_of(it) != it.digest:
         raise Found("SUSPENSE", row, "changed since it was written")

@@ -1,4 +1,4 @@
-"""The ways in which columns are read; names of enumerations become numbers, their codes."""
+"""The ways to read columns. Names of enumerations become numbers, their codes."""
 
 from __future__ import annotations
 

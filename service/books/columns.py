@@ -1,9 +1,9 @@
 """Rows of the database as columns, a portion of the people at a time.
 
 Each table is read as one stream in the order of the people. A portion has the rows of some
-consecutive people in all streams, so that memory is bounded by the size of a block, or by one
-person if that is more. Streams are matched by bytes, because SQLite sorts by bytes. On PostgreSQL
-the columns have the collation "C", so that it does so too.
+consecutive people in all streams. So memory is bounded by the size of a block, or by the rows of
+one person if these are more. Streams are matched by bytes, because SQLite sorts by bytes. On
+PostgreSQL the columns have the collation "C", so PostgreSQL compares in the same way.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class Maybe(NamedTuple):
     there: Array
 
     def same(self, other: Maybe) -> Array:
-        """True for each row where both columns have the same number, or neither has one."""
+        """True for each row in which both columns have the same number, or both have none."""
         found: Array = (self.there == other.there) & (self.values == other.values)
         return found
 
@@ -108,10 +108,11 @@ def _typed(column: Column[Any]) -> ColumnElement[bool]:
 
 
 class Columns(dict[str, Any]):
-    """The columns of some rows by their names: sequences of texts and bytes, arrays of the others.
+    """The columns of some rows by their names: sequences for texts and bytes, arrays for other
+    types.
 
-    Where rows came in groups, each group's names are kept once, and `sizes` says how many rows
-    each group has.
+    If rows came in groups, each group's names are kept once, and `sizes` has the number of rows of
+    each group.
     """
 
     count = 0
@@ -260,7 +261,8 @@ def text_of(connection: Connection, query: Text | Select[Any]) -> Text:
 def kept(
     build: Callable[Concatenate[Connection, P], Select[Any]],
 ) -> Callable[Concatenate[Connection, P], Text]:
-    """A function that returns the text of the query that `build` makes of the same arguments.
+    """A function that takes the arguments of `build` and returns the text of the query that `build`
+    makes.
 
     Each text is made once for each kind of database: making it takes longer than reading a small
     book.
@@ -389,14 +391,14 @@ def portions(streams: Sequence[Stream]) -> Iterator[tuple[str | None, list[list[
 
 
 class Counts(Stream):
-    """The number of rows that each line has in a large table, which bounds a portion."""
+    """The number of rows of each line in a large table. These numbers bound a portion."""
 
     def __init__(self, connection: Connection, fields: Fields, text: Text) -> None:
         super().__init__(connection, fields, text)
         self._most = BLOCK_VALUES // 16
 
     def whole_before(self) -> str | None:
-        """The person with whom the rows are enough, or before whom all counts are complete."""
+        """The person at which the rows are enough, or before which all counts are complete."""
         rows = 0
         for user_id, _, count, *_ in self.rows:
             rows += count
@@ -422,7 +424,8 @@ def rows_of(connection: Connection, query: Text | Select[Any]) -> Iterator[Row]:
 
 
 def first_of(connection: Connection, text: Text) -> Row | None:
-    """The first row of a query that selects at most one, or None; the server opens no cursor."""
+    """The first row of a query that selects at most one row, or None. The server opens no
+    cursor."""
     found = connection.exec_driver_sql(text.sql, execution_options={"stream_results": False})
     row = found.first()
     return None if row is None else tuple(row)

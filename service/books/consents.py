@@ -27,11 +27,11 @@ People = Callable[[ColumnElement[str]], list[ColumnElement[bool]]]
 
 
 def wrong_consent(connection: Connection, people: People) -> BookFault | None:
-    """The fault of the first consent, by its key, that belongs to no charge for damage; else that
-    of a charge without its consent; or None.
+    """The fault of the first consent, by its key, that belongs to no charge for damage. Without
+    such a consent: the fault of a charge that lacks its consent, or None.
 
-    A charge may be above the terms' bound alone, or only together with others. Only the first case
-    is checked, because the others may have been given up since.
+    A charge may be above the terms' bound alone, or only together with other charges. Only charges
+    that are above the bound alone are checked, because other charges may have been given up since.
     """
     with closing(Cursor(connection, "consents", _consents(connection, people))) as cursor:
         while rows := cursor.fetch(TOGETHER):
@@ -50,7 +50,8 @@ def wrong_consent(connection: Connection, people: People) -> BookFault | None:
 
 @kept
 def _consents(connection: Connection, people: People) -> Select[Any]:
-    """Selects the consents, each with whether it can be read, and its event and rental."""
+    """Selects the consents, each with its event and its rental. The first column says whether the
+    row can be read."""
     c, o, a = t.consents.c, t.outbox.c, t.authorizations.c
     names = ("user_id", "authorization_id", "authorization_version", "record_us")
     told = and_(*[o[name] == c[name] for name in names], *people(o.user_id))
@@ -64,8 +65,8 @@ def _consents(connection: Connection, people: People) -> Select[Any]:
 
 
 def _wrong_charge(connection: Connection, people: People) -> BookFault | None:
-    """The fault of the first charge for damage that alone is above the bound of its terms, and to
-    which nobody consented; or None, as when no terms have a bound."""
+    """The fault of the first charge for damage that is above the bound of its terms alone and has
+    no consent. None if there is no such charge, or if no terms have a bound."""
     if first_of(connection, _bounded(connection)) is None:
         return None
     found = first_of(connection, _charged(connection, people))

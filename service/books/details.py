@@ -22,7 +22,7 @@ People = Callable[[ColumnElement[str]], list[ColumnElement[bool]]]
 
 
 def wrong_details(connection: Connection, people: People) -> BookFault | None:
-    """The first row of details, by its key, that is not as the operator told it, or None."""
+    """The first row of details, by its key, that differs from the operator's request, or None."""
     record = CONVERTERS[DETAILS].record
     with closing(Cursor(connection, "details", _details(connection, people))) as cursor:
         while rows := cursor.fetch(TOGETHER):
@@ -40,8 +40,8 @@ def wrong_details(connection: Connection, people: People) -> BookFault | None:
 
 @kept
 def _details(connection: Connection, people: People) -> Select[Any]:
-    """Selects the details. Each row begins with whether it can be read, and with what does not fit
-    its rental."""
+    """Selects the details. The first columns of each row say whether it can be read, and what does
+    not fit its rental."""
     d, a = t.authorization_details.c, t.authorizations.c
     own = and_(
         a.user_id == d.user_id,

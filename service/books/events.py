@@ -120,7 +120,8 @@ class Story:
         )  # fmt: skip
 
     def _last(self, where: Array) -> tuple[Array, Array]:
-        """The last of these events for each authorization, and whether there is one."""
+        """The last of these events for each authorization, and whether the authorization has such
+        an event."""
         places = np.flatnonzero(where)
         last = last_of(self._at[places], self._portion.authorizations.count)
         there = last >= 0
@@ -207,7 +208,7 @@ def _due_fits(it: Columns) -> Array:
 def differing(these: Words, those: Words, *, below: bool = False) -> Array:
     """The authorizations whose words occur in different numbers, in ascending order.
 
-    With `below`, only those that occur less often in `these` than in `those`.
+    With `below`, only authorizations that occur less often in `these` than in `those`.
     """
     columns = [np.concatenate(pair) for pair in zip(these, those, strict=True)]
     if not len(columns[0]):

@@ -1,8 +1,9 @@
 """The verifier's expectations: the rules of the books, stated a second time.
 
-`domain/` makes the entries of each step. This file states independently the postings that each
-transition may have, the effect of each posting on an authorization, and the meaning of each event,
-so that an error in either place shows as a difference. Nothing here reads a database.
+`domain/` makes the entries of each step. This file states the same rules independently: the
+postings that each transition may have, the effect of each posting on an authorization, and the
+meaning of each event. So an error in either place shows as a difference. Nothing here reads a
+database.
 """
 
 from __future__ import annotations

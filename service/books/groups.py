@@ -170,7 +170,7 @@ def check_types(connection: Connection, people: People) -> None:
 
 @kept
 def _misfits(connection: Connection, table: str, people: People) -> Select[Any]:
-    """Selects a row in which a column that is not in the text has another type than declared."""
+    """Selects a row in which a column outside the text has another type than declared."""
     body = BODIES[table]
     found = select(literal(1)).where(not_(typed(connection, body.others)))
     return found.where(*people(body.fields.table.c.user_id)).limit(1)
@@ -181,7 +181,7 @@ def _size(rows: Sequence[Row]) -> int:
 
 
 class Trial(Faults):
-    """Raises Doubt at any fault: the portion is expected to be sound, and if it is not, another
+    """Raises Doubt at any fault. The portion is expected to be sound; if it has a fault, another
     reader names the first fault."""
 
     def note(self, rule: str, wrong: Array, *_: Any, **__: Any) -> None:
@@ -198,8 +198,8 @@ class Trial(Faults):
 
 
 def portion_of_groups(taken: Sequence[list[Row]]) -> Portion:
-    """The rows taken from all streams, in the order of FIELDS; raises Doubt where any of them is
-    not as in sound books."""
+    """The rows taken from all streams, in the order of FIELDS. Raises Doubt if any row could not
+    occur in sound books."""
     columns, entries = [], Columns()
     for fields, rows in zip(p.FIELDS, taken, strict=True):
         if fields is p.ENTRY_COUNTS:
@@ -219,7 +219,7 @@ def portion_of_groups(taken: Sequence[list[Row]]) -> Portion:
 
 
 class _Taken(NamedTuple):
-    """Groups that were taken, by their names, with the number of rows of each."""
+    """Groups that were taken, by their names, each with its number of rows."""
 
     names: Sequence[tuple[str, ...]]
     sizes: list[int]
@@ -309,7 +309,7 @@ def _links(text: str, count: int) -> list[bytes]:
 
 def _add_texts(rows: Rows, found: Columns) -> None:
     """Adds the text that each link covers, and the owner of each entry. Both are cut out of the
-    entry's fields, written without quotes and one a line."""
+    text of the entry's fields, which has one field a line and no quotes."""
     # Nothing but a number that is absent follows a comma like this.
     lines = rows.raw.replace(b",null", b",None").translate(_LINES, b'["')
     found["text"] = lines.split(b"\0")[:-1]

@@ -1,6 +1,7 @@
-"""Checks what time ended, settlements that posted nothing, and decisions of increments.
+"""Checks the rows of ends by time, of settlements that posted nothing, and of decisions of
+increments.
 
-An event tells of each row.
+Each row must have its event.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ _KEY = ("user_id", "authorization_id", "authorization_version")
 
 
 def wrong_lapse(connection: Connection, people: People) -> BookFault | None:
-    """The first row of what time ended, by its key, that no event tells of, or None."""
+    """The first row of an end by time, by its key, that has no event, or None."""
 
     def wrong(row: Row) -> str:
         lapse, transition = row[3], row[5]
@@ -51,7 +52,7 @@ def wrong_lapse(connection: Connection, people: People) -> BookFault | None:
 
 
 def wrong_unposted(connection: Connection, people: People) -> BookFault | None:
-    """The first settlement that posted nothing, by its key, that no event tells of, or None."""
+    """The first row of a settlement that posted nothing, by its key, that has no event, or None."""
 
     def wrong(row: Row) -> str:
         return "" if row[3] in DOCKINGS else f"{row[3]} settles no rental"
@@ -61,7 +62,7 @@ def wrong_unposted(connection: Connection, people: People) -> BookFault | None:
 
 
 def wrong_decision(connection: Connection, people: People) -> BookFault | None:
-    """The first decision of an increment, by its key, that no event tells of, or None."""
+    """The first decision of an increment, by its key, that has no event, or None."""
 
     def wrong(row: Row) -> str:
         return "" if row[6] == Transition.INCREMENTED else f"{row[6]} has no decision of its own"

@@ -202,10 +202,10 @@ class Recorded:
     def check(self, replay: Replay, story: Story) -> None:
         """Notes authorizations whose entries differ from the recorded money or the events.
 
-        Each recorded payout must be a posted one. Each debit must have been requested, and each
-        report on it must have an event of the same instant. Each transaction must have its event,
-        and each event of a call its request. A deposit is recorded at one authorization of a group,
-        and counts for the whole group.
+        Each recorded payout must be posted. Each debit must have been requested, and each report on
+        a debit must have an event of the same instant. Each transaction must have its event, and
+        each event of a call must have its request. A deposit is recorded at one authorization of a
+        group, and counts for the whole group.
         """
         portion, it = self._portion, self._portion.authorizations
         if it.count:

@@ -38,7 +38,7 @@ def wrong_payload(
 ) -> BookFault | None:
     """The first event with a wrong payload or operator, or None.
 
-    Without `read_payload`, payloads are not read; only their presence is checked.
+    Without `read_payload`, payloads are not read, and only their presence is checked.
     """
     first: tuple[int, BookFault] | None = None
     text = _query(connection, people, newest=read_payload is not None)
@@ -54,10 +54,11 @@ def wrong_payload(
 
 @kept
 def _query(_connection: Connection, people: People, *, newest: bool) -> Select[Any]:
-    """Selects events with a wrong operator, or with only one of operator and payload.
+    """Selects events with a wrong operator, and events that have an operator or a payload but not
+    both.
 
-    With `newest`, also selects the newest payload of each authorization, and the one with its
-    receipt, with the stored values.
+    With `newest`, also selects two payloads of each authorization, with the stored values: the
+    newest payload, and the payload with the receipt.
     """
     o, a = t.outbox.c, t.authorizations.c
     own = and_(a.user_id == o.user_id, a.authorization_id == o.authorization_id)

@@ -301,7 +301,7 @@ class Portion(NamedTuple):
     def owners(self) -> tuple[Array, Array]:
         """The authorization that each entry names: its place, NONE or MISSING.
 
-        Also whether the entry has another operator than its authorization.
+        Also returns whether the entry has another operator than its authorization.
         """
         it, names = self.authorizations, self.entries["owner"]
         keys = list(map(OWNER.format, it["operator_id"], it["authorization_id"]))
@@ -379,9 +379,10 @@ def join(
     columns: Sequence[Columns],
     read_entries: Callable[[Array, Sequence[Line], Sequence[str]], Entries],
 ) -> Portion:
-    """The columns of all tables, in the order of FIELDS, with the places that they name.
+    """The columns of all tables, in the order of FIELDS, with the indexes of the rows that they
+    name.
 
-    `read_entries` is told the line of each entry, all lines and all people.
+    `read_entries` gets the line of each entry, all lines and all people.
     """
     lines, counts, heads, authorizations, payments, transfers, events, *others = columns
     requests, captures, corrections, late_pickups, cases, evidence, attestations = others
@@ -430,7 +431,7 @@ def _entries(
     people: Sequence[str],
     faults: Faults,
 ) -> Entries:
-    """Entries as columns with the line of each, without those that cannot be read."""
+    """The readable entries as columns, with the line of each entry."""
     entries, wrong = read(ENTRIES, rows)
     if wrong:
         person = {user_id: place for place, user_id in enumerate(people)}

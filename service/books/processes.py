@@ -1,9 +1,9 @@
 """Verification by several processes, which read one state of the database.
 
-Each verifies a share of the people. On PostgreSQL all use one exported snapshot. SQLite has no name
-for a state: there all begin to read while the verifier holds the write lock, so that nobody can
-commit. If the lock cannot be taken, or the others take too long to begin, this process verifies
-everything alone.
+Each process verifies a share of the people. On PostgreSQL all processes use one exported snapshot.
+SQLite has no name for a state. There all processes begin to read while the verifier holds the write
+lock, so nobody can commit between. If the lock cannot be taken, or the other processes take too
+long to begin, this process verifies everything alone.
 """
 
 from __future__ import annotations
@@ -38,7 +38,8 @@ BEGIN_S = 2.0
 
 
 class Elsewhere(NamedTuple):
-    """The way for another process to open the database; `frozen` means that nobody writes to it."""
+    """The way for another process to open the database; `frozen` means that nobody writes to the
+    database."""
 
     open: Callable[[], Engine]
     frozen: bool = False
@@ -98,7 +99,7 @@ class Team:
 
 @contextmanager
 def at_one_state(engine: Engine, elsewhere: Elsewhere | None, readers: Readers) -> Iterator[Team]:
-    """Processes that read the same state; only this one if sharing is not worth it."""
+    """Processes that read the same state; only this process if sharing is not worth it."""
     with ExitStack() as stack:
         helpers: list[Helper] = []
         if elsewhere is not None:

@@ -24,10 +24,10 @@ DOCKINGS = (
 
 
 class Beside(NamedTuple):
-    """All that few rentals have and that their receipts tell; amounts in minor units.
+    """The parts of a receipt that few rentals have; amounts in minor units.
 
-    `stood` are the times in which the meter stood, `waived_minor` was waived before it was
-    captured, `debt_minor` is the fee above the hold that became a debt.
+    `stood` are the times in which the meter did not run. `waived_minor` is the part of the fee that
+    was waived before the capture. `debt_minor` is the fee above the hold that became a debt.
     """
 
     stood: Sequence[tuple[int, int]] = ()
@@ -77,7 +77,7 @@ def docks() -> ColumnElement[bool]:
 
 
 def terms() -> ColumnElement[bool]:
-    """The condition that joins an authorization with the terms under which it began."""
+    """The condition that joins an authorization with the terms of its beginning."""
     a, p = t.authorizations.c, t.products.c
     return and_(
         p.operator_id == a.operator_id,

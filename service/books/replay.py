@@ -1,8 +1,8 @@
 """Replays the entries of the lines of a portion, and compares them with the stored lines.
 
 Everything is compared in bulk: a balance after an entry is a running sum over its account, and a
-link is computed from the stored link before it. The first fault is the same as in a replay of one
-entry at a time, because all stored values before it are right.
+link is computed from the stored previous link. The first fault is the same as in a replay of one
+entry at a time, because all stored values before the first fault are right.
 """
 
 from __future__ import annotations
@@ -195,7 +195,8 @@ class Replay:
             self.note(first + 1, "BALANCE_NEGATIVE", negative[side::2], detail(side))
 
     def _check_links(self) -> None:
-        """Each link is the hash over the link before it, the person's subject and the entry."""
+        """Checks that each link is the hash over the previous link, the person's subject and the
+        entry."""
         portion, it = self._portion, self._it
         wrong = np.zeros(it.count, dtype=bool)
         begins = np.flatnonzero(self.first).tolist()
@@ -322,7 +323,7 @@ class Replay:
 
 
 def _of_others(lines: Columns) -> Array:
-    """True for each line whose subject does not follow from its key and person."""
+    """True for each line with a subject that does not follow from the line's key and person."""
     keyed = zip(lines["user_id"], lines["subject_key"], lines["subject"], strict=True)
     wrong = [key != b"" and _subject(user, key) != subject for user, key, subject in keyed]
     return np.array(wrong, dtype=bool)

@@ -1,7 +1,7 @@
 """The chain of seals over the heads of lines, and a seal as the start of a verification.
 
-A seal can be a start if its digest is known from outside the database: then the entries that it
-covers are as they were when sealed. A line whose head is still the sealed one has not changed
+A seal can be the start if its digest is known from outside the database: then the covered entries
+have not changed since the seal. If a line's head is still the sealed head, the line has not changed
 since.
 """
 

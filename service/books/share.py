@@ -52,7 +52,7 @@ Raises ValueError if the bytes are not an answer of the method.
 
 
 class Readers(NamedTuple):
-    """The functions that read stored messages; None means that they are not read."""
+    """The functions that read stored messages; None means that these messages are not read."""
 
     answer: ReadAnswer | None = None
     payload: ReadPayload | None = None
@@ -61,7 +61,7 @@ class Readers(NamedTuple):
 class Share(NamedTuple):
     """People from `low` (inclusive) to `high` (exclusive) with changes after `start`.
 
-    None means no such bound.
+    None means no bound.
     """
 
     low: str | None = None
@@ -207,8 +207,8 @@ def _verify_people(connection: Connection, share: Share, counts: _Counts) -> Non
 
 
 def _in_bulk(connection: Connection, share: Share) -> Iterator[tuple[str | None, _Counts | None]]:
-    """For each portion, the person before whom it ends (None for the last portion) and its counts.
-    The counts are None if it is in doubt whether the portion is sound."""
+    """For each portion, the counts and the first person after the portion (None for the last
+    portion). The counts are None if the portion may have a fault."""
     try:
         check_types(connection, share.people)
         with ExitStack() as stack:
@@ -343,10 +343,10 @@ def _partnerless(_connection: Connection, number: int, share: Share) -> Select[A
 def _wrong_answer(
     connection: Connection, share: Share, read_answer: ReadAnswer
 ) -> BookFault | None:
-    """The first stored answer that does not fit its method and request, or None.
+    """The first stored answer that does not fit its method or its request, or None.
 
-    Answers are read in any order, which is fastest; they are read in the order of their keys only
-    to find the first fault.
+    Answers are first read in any order, because that is fastest. They are read in the order of
+    their keys only to find the first fault.
     """
     try:
         _read_answers(connection, share, read_answer, named=False)
@@ -369,7 +369,7 @@ def _read_answers(
 
 @kept
 def _answers(_connection: Connection, share: Share, *, named: bool) -> Select[Any]:
-    """Selects the stored answers; with `named`, in the order of their keys, which it selects."""
+    """Selects the stored answers. With `named`, it also selects their keys and sorts by them."""
     r = t.requests.c
     key = (r.caller, r.request_id) if named else ()
     # A command of the shell keeps the text that it prints.

@@ -1,9 +1,9 @@
 """Rows that arrive as text, many at a time, and the columns in them.
 
-A database makes one JSON array of a row, and one text of the arrays of a group; a driver then hands
-over one value instead of hundreds. Handing values over is most of the cost of reading. The columns
-are cut out of the text in bulk. Only text of the form that sound books have is understood. Any
-other text raises Doubt, and its rows are read value by value instead.
+A database makes one JSON array of each row, and one text of all arrays of a group. So a driver
+hands over one value instead of hundreds. Handing values over is most of the cost of reading. The
+columns are cut out of the text in bulk. Only text of the form that sound books have is understood.
+Any other text raises Doubt, and its rows are read value by value instead.
 """
 
 from __future__ import annotations
@@ -122,7 +122,7 @@ class Rows:
         return found
 
     def _digit(self, ends: Array, digits: Array) -> Array:
-        """The numbers whose one digit stands before these ends; 0 if there is no digit."""
+        """The numbers of one digit before these ends; 0 if there is no digit."""
         found: Array = self._codes[ends - 1].astype(np.int64) - ord("0")
         if not digits.all():
             found[digits == 0] = 0
@@ -131,7 +131,7 @@ class Rows:
         return found
 
     def _eight(self, ends: Array, digits: Array) -> Array:
-        """The numbers whose digits, at most eight, stand before these ends."""
+        """The numbers of at most eight digits before these ends."""
         word: Array = (self._words[ends - 8] & _KEPT[digits]) | _ZEROS[digits]
         if not (((word & _HIGH) | (((word + _SIX) & _HIGH) >> _FOUR)) == _DIGITS).all():
             raise Doubt

@@ -1,8 +1,9 @@
 """Verifies the books: replays every entry, compares every stored amount, and checks every seal.
 
 Each authorization, payment and transfer is compared with its entries and events. People are
-verified in portions, so that memory is bounded however many entries there are, and in ranges, each
-by a process of its own if there are several cores. All processes read one state of the database.
+verified in portions, so memory is bounded for any number of entries. If there are several cores,
+the people are divided into ranges, and each range has its own process. All processes read one state
+of the database.
 """
 
 from __future__ import annotations
@@ -99,7 +100,7 @@ def verify_books(
 def _first(connection: Connection, parts: Sequence[Part], start: Start | None) -> BookFault | None:
     """The first fault of all parts.
 
-    They are people, balances, aliases, references, answers, payloads and cases, in this order.
+    The parts are people, balances, aliases, references, answers, payloads and cases, in this order.
     """
     for part in parts:
         if part.fault is not None:

@@ -42,7 +42,7 @@ def opened(url: str, use: Callable[[str], Engine] = open_current) -> Engine:
 
 
 def missing_library(error: ImportError) -> str | None:
-    """The library that is not installed; None if a module of Freehold itself is broken."""
+    """The name of the missing library; None if a module of Freehold itself is broken."""
     name = (error.name or "").partition(".")[0]
     return None if name in ("service", "models", "freehold") else name or str(error).split("\n")[0]
 

@@ -15,7 +15,7 @@ def rail_account() -> None:
     """Add and list the accounts at which payments arrive.
 
     A payment's reference counts once for its account. Each operator and the platform have an
-    account "default" from the start, for payments that name none."""
+    account "default" from the start, for payments that name no account."""
 
 
 @rail_account.command("create")
@@ -60,7 +60,8 @@ def share_account(account: str, operator: str, name: str, database: str, as_json
 @database_option
 @json_option
 def list_accounts(database: str, as_json: bool) -> None:
-    """List the accounts that were added, with the account of the platform that each one shares."""
+    """List the added accounts. Each shared account is shown with the platform's account that it
+    uses."""
     from service.storage import rail_accounts
 
     _report(rail_accounts.list_accounts(opened(database)), as_json)

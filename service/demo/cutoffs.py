@@ -42,7 +42,8 @@ class Cutoff:
 def curve(
     score: NDArray[np.int64], label: NDArray[np.int8], cutoffs: tuple[int, ...] = CUTOFFS
 ) -> list[Cutoff]:
-    """One row for each cut-off; `score` (n,) with 0 for people without one, `label` (n,) 1 = bad.
+    """One row for each cut-off. `score` (n,) is 0 for people without a score; `label` (n,) is 1 for
+    bad.
 
     People without a score are left out: they are neither approved nor refused by a cut-off.
     """

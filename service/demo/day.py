@@ -1,8 +1,8 @@
 """The plan of the day: every rental with its person, product, time, duration and outcome.
 
 Durations and hours are those of real bike trips: Bay Area Bike Share open data, year 1, 326,339
-trips, as packaged in the R package bikeshare14 (CC0). Everything else is an assumption, named
-here as a constant and repeated by `assumptions`.
+trips, as packaged in the R package bikeshare14 (CC0). Everything else is an assumption: a constant
+of this file, which `assumptions` repeats.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ def plan(label: NDArray[np.int8], rentals: int, seed: int) -> list[Rental]:
     """The day's rentals in the order of their start; the same seed gives the same plan.
 
     `label` is (n,) int8, 1 = bad, one for each person. Starts, durations, intentions and conduct
-    each have a generator of their own, so that a change of one leaves the others as they were.
+    each have a random generator of their own, so a change of one does not change the others.
     """
     people_seed, start_seed, duration_seed, fate_seed, conduct_seed = np.random.SeedSequence(
         seed

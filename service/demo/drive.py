@@ -1,7 +1,7 @@
 """Carries the plan out over gRPC, tick by tick of the server's simulated clock.
 
 Each tick advances the clock and sends every step that is due, at most `in_flight` at once. Steps of
-one person are sent one after the other, in the order of the plan, so that the use of a credit line
+one person are sent one after the other, in the order of the plan. So the use of a credit line
 depends on the plan and not on the network.
 """
 
@@ -72,7 +72,7 @@ class Step(Enum):
 
 @dataclass(slots=True)
 class Record:
-    """The operator's record of one rental, from the answers alone; amounts in fen.
+    """The operator's record of one rental, made only from the answers; amounts in fen.
 
     offer              the offer in force when Authorize was answered; None when declined
     held_credit_minor, held_cash_minor  the two parts when the hold was placed

@@ -1,21 +1,20 @@
 """The result of the same day under other deposit rules. Pure, in fen.
 
-The result of a day is that of operator and Freehold together, whichever of them bears a loss:
+The result of a day is the common result of the operator and Freehold; either may bear a loss:
 
     result = fees charged - fees never paid - items not recovered + interest on cash deposits
 
-- item not recovered = replacement value - what was collected for it, at least 0: a charge beyond
-  the item's value is no income.
-- interest = deposit x (rental + REFUND_AFTER_S) x FLOAT_BP a year: the holder of a deposit has the
-  use of it until it is refunded; waiving it costs that float.
+- item not recovered = replacement value - the amount collected for the item, at least 0: a charge
+  beyond the item's value is no income.
+- interest = deposit x (rental + REFUND_AFTER_S) x FLOAT_BP a year: the holder of a deposit can use
+  the money until the refund. Without a deposit this float is lost.
 - deposit for everyone: a share a of the people walks away, evenly; the others' fees and lost items
   are taken from the deposit. result(a) = (1 - a) x result(0).
 - free for everyone: no person is asked for a deposit, and nobody walks away. The same people pay
   fees and charges for lost items as in the day as it was run.
-- break-even loss: the multiple of its own loss at which free for everyone earns as much as the day
-  as it was run. People who risk nothing may return and pay less than they do today.
-- break-even abandonment: the share a at which deposit for everyone earns as much as the day as it
-  was run.
+- break-even loss: the factor on its losses at which free for everyone earns as much as the actual
+  day. People who risk nothing may return and pay less than they do today.
+- break-even abandonment: the share a at which deposit for everyone earns as much as the actual day.
 """
 
 from __future__ import annotations
@@ -33,7 +32,8 @@ _YEAR_S = 365 * 24 * 3600
 class Ride:
     """One rental that would take place if no deposit prevented it; amounts in fen.
 
-    `duration_s` is the time for which a deposit would be held, in seconds, without its refund.
+    `duration_s` is the time for which a deposit would be held, in seconds, without the time until
+    its refund.
     """
 
     fee_minor: int
@@ -86,7 +86,7 @@ def interest_minor(cash_minor_s: int) -> int:
 
 
 def item_loss_minor(replacement_minor: int, collected_minor: int) -> int:
-    """The loss by an item that never came back, after the amount collected for it."""
+    """The loss from an item that never came back, less the amount collected for the item."""
     return max(0, replacement_minor - collected_minor)
 
 
@@ -125,10 +125,10 @@ def free_for_everyone(rides: Iterable[Ride]) -> World:
 
 
 def break_even_abandonment(as_run: World, everyone_stays: World) -> float | None:
-    """The share of people at whose loss a deposit for everyone earns as much as `as_run`.
+    """The share of people who walk away at which deposit for everyone earns as much as `as_run`.
 
-    `everyone_stays` is deposit for everyone at 0 %; None if its result is not positive. A value
-    below 0 means that `as_run` earns more even if nobody walks away.
+    `everyone_stays` is the result of deposit for everyone if nobody walks away. Returns None if
+    this result is not positive. A share below 0 means that `as_run` earns more even then.
     """
     if everyone_stays.result_minor <= 0:
         return None
@@ -136,9 +136,9 @@ def break_even_abandonment(as_run: World, everyone_stays: World) -> float | None
 
 
 def break_even_loss_factor(as_run: World, free: World) -> float | None:
-    """The multiple of its own loss at which `free` earns as much as `as_run`.
+    """The factor on the losses of `free` at which `free` earns as much as `as_run`.
 
-    None if it has no loss. A factor below 1 means that `free` already earns less.
+    Returns None if `free` has no loss. A factor below 1 means that `free` already earns less.
     """
     if free.loss_minor <= 0:
         return None

@@ -2,7 +2,7 @@
 
 No data set says whether a card customer would pay for an umbrella. So conduct is drawn for each
 rental, independently, with a chance that depends only on the person's real label (default on the
-card in the next month). Every table that shows it calls it simulated.
+card in the next month). Every table that shows conduct calls it simulated.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ Flags = NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True)
 class Chance:
-    """A probability for people whose label is good, and one for those whose label is bad."""
+    """Two probabilities: one for people with a good label, and one for people with a bad label."""
 
     good: float
     bad: float

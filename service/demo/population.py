@@ -1,4 +1,4 @@
-"""The people who rent: those of the data set whom the served model has never seen.
+"""The people who rent: the people of the data set whom the served model has never seen.
 
 Data: I-C. Yeh, "Default of Credit Card Clients", UCI Machine Learning Repository, 2009,
 doi 10.24432/C55S3H, CC BY 4.0.

@@ -224,5 +224,5 @@ def write(path: Path, report: Mapping[str, Any]) -> None:
 
 
 def empty_end_states(counts: Mapping[str, int]) -> list[str]:
-    """End states that no rental of the day had; with enough rentals there are none."""
+    """End states that no rental of the day had. With enough rentals, every end state occurs."""
     return [state for state in tally.END_STATES if not counts[state]]

@@ -1,7 +1,7 @@
 """The server process of the demo, which is always stopped at the end.
 
-It runs in a session of its own, so that Ctrl-C reaches only the demo. The demo then stops it in
-order and reads the last line of its log.
+It runs in a session of its own, so that Ctrl-C reaches only the demo. The demo then stops the
+server properly and reads the last line of its log.
 """
 
 from __future__ import annotations
@@ -232,7 +232,8 @@ def _interrupts_held_back() -> Iterator[None]:
 
 
 def _kill_session(process: subprocess.Popen[bytes]) -> None:
-    """The server and whatever it started: they share the session that it leads."""
+    """Kills the server and every process that it started: they all belong to the server's
+    session."""
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()

@@ -214,13 +214,13 @@ class Waived:
 
 
 def walked_away(ended: Iterable[Ended]) -> Rate:
-    """Offers that asked for cash and were left to expire, of all that asked for cash."""
+    """The offers that asked for cash and expired, as a share of all offers that asked for cash."""
     asked = [e for e in ended if e.offer in ("REDUCED", "FULL")]
     return Rate(sum(e.state == "EXPIRED_OFFER" for e in asked), len(asked))
 
 
 def waived(ended: Sequence[Ended]) -> Waived:
-    """Deposits waived over the whole day; offers that nobody confirmed do not count."""
+    """Deposits waived over the whole day. Offers that nobody confirmed do not count."""
     held = [e for e in ended if e.state not in ("EXPIRED_OFFER", "DECLINED")]
     whole = [e for e in held if e.offer == "ZERO"]
     asked = {e.person for e in ended if e.offer in OFFERS}

@@ -77,8 +77,8 @@ def write_scopes(scopes: Iterable[Scope]) -> str:
 def read_scopes(kept: str, operator_id: str | None) -> KeyScopes:
     """The scopes of a stored key of an operator, or of the platform (`operator_id` None).
 
-    Unknown scopes are ignored, so that a key outlives the removal of a scope. Scopes added since
-    the key was made are not granted: its maker did not ask for them.
+    Unknown scopes are ignored, so a key outlives the removal of a scope. A key does not get scopes
+    that were added after it was made: its maker did not ask for them.
     """
     names = frozenset(kept.split())
     granted = frozenset(scope for scope in Scope if scope in names)

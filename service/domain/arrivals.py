@@ -1,8 +1,8 @@
-"""Money that arrived with a wrong name, and is matched to its authorization: it is never lost.
+"""Money that arrived under a wrong name and is then matched to its authorization.
 
-The money pays what the person owes of the authorization. If nothing was ever owed, as after a
-reservation that expired, the money is owed back. The deposit of an offer is no such payment: it is
-confirmed (`hold.py`).
+The money pays the amount that the person owes for the authorization. If nothing was ever owed, for
+example because the reservation expired, the money is owed back. The deposit of an offer does not
+come this way: a confirmation books it (`hold.py`).
 """
 
 from __future__ import annotations

@@ -51,7 +51,8 @@ class Source(StrEnum):
 class Attested(NamedTuple):
     """The values of an attestation that a fee depends on; amounts are minor units.
 
-    `until_us` is the end of a pause unless it is resumed, None for the other kinds.
+    `until_us` is the instant at which a pause ends if nobody resumes it. It is None for the other
+    kinds.
     """
 
     kind: AttestationKind
@@ -82,6 +83,7 @@ def meter_of(attested: Iterable[Attested]) -> Meter:
 
 
 def resumable(pauses: Sequence[Pause], at_us: int) -> int | None:
-    """The place of the pause that goes on at an instant and was not resumed; None without one."""
+    """The index of the pause that is running at an instant and was not resumed; None if there is
+    none."""
     going_on = (it.from_us <= at_us < it.until_us and not it.resumed for it in pauses)
     return next((place for place, there in enumerate(going_on) if there), None)

@@ -276,7 +276,7 @@ class Authorization(NamedTuple):
     def in_hand_minor(self) -> int:
         """The amount that came by the rail and has neither gone out nor been charged back.
 
-        It includes money that was paid to the operator and is owed back now.
+        The amount includes money that was paid to the operator and is now owed back.
         """
         rail_minor = self.received_minor - self.paid_out_minor
         back_minor = self.held_cash_minor + self.refund_payable_minor
@@ -290,17 +290,19 @@ class Authorization(NamedTuple):
 
     @property
     def chargeable_back_minor(self) -> int:
-        """The amount that a bank can still take back: it came by the rail."""
+        """The amount that a bank can still take back, because the money came by the rail."""
         return self.received_minor - self.charged_back_minor
 
     @property
     def unpaid_minor(self) -> int:
-        """The amount that the person owes, and that may be written off: due or overpaid."""
+        """The amount that the person owes and that may be written off: the due and the overpaid
+        amount."""
         return self.due_minor + self.overpaid_minor
 
     @property
     def twice_minor(self) -> int:
-        """The amount that the person got twice and has not given back, written off or not."""
+        """The amount that the person got twice and has not given back, including any part written
+        off."""
         return self.overpaid_minor + self.overpaid_written_off_minor
 
     @property
@@ -318,7 +320,7 @@ class Authorization(NamedTuple):
     def refund_us(self) -> int | None:
         """The instant at which money owed back goes out by itself, or None.
 
-        A debit that is under way for an amount still due is awaited first.
+        If a debit for an amount still due is under way, the money waits for the rail's answer.
         """
         since_us, pause_us = self.refund_since_us, self.refund_after_us
         if since_us is None or pause_us is None or not self.payable_out_minor:
@@ -342,7 +344,7 @@ class Authorization(NamedTuple):
 
     @property
     def life_us(self) -> int | None:
-        """The next instant at which its state ends or its debt is collected, or None."""
+        """The next instant at which the state ends or the debt is collected, or None."""
         if self.state is not _SETTLED:
             instant = _WAKES.get(self.state)
             return None if instant is None else instant(self)
@@ -357,7 +359,7 @@ class Authorization(NamedTuple):
     def _debt_wake_us(self) -> int | None:
         """The next rung of a debt without a hold, or the instant at which the debt is dropped.
 
-        It is not dropped while the rail has not answered a debit.
+        The debt is not dropped while the rail has not answered a debit.
         """
         if not self.unheld_due_minor or self.close_us is None:
             return None
@@ -436,8 +438,9 @@ class Transfer(NamedTuple):
 class Step(NamedTuple):
     """The result of one command or one timer on an authorization.
 
-    It has the next version, the postings, the name and time of the transition, and the transfer for
-    the payment rail, if any. `taken` is what it captures; `parts` say what it corrects.
+    A step has the next version, the postings, the name and time of the transition, and the transfer
+    for the payment rail, if any. `taken` is the capture that the step makes; `parts` are the
+    captures that the step corrects, with the corrected amounts.
     """
 
     authorization: Authorization
@@ -462,9 +465,9 @@ def step(
 ) -> Step:
     """One step of an authorization, with the fields that it changes.
 
-    An amount that is owed back is set off against an overpaid one at once, also against one that
-    was written off. When nothing is unpaid any more, a proposed write-off is dropped: an amount
-    that falls due later needs a new proposal.
+    An amount owed back is set off at once against an overpaid amount, even one that was written
+    off. When nothing is unpaid any more, a proposed write-off is dropped: an amount that falls due
+    later needs a new proposal.
     """
     following = changed(authorization, changes)
     if following.refund_payable_minor and following.twice_minor:

@@ -21,9 +21,9 @@ def cancel(authorization: Authorization, product: Product, now_us: int) -> Step:
     """Cancels for the user: takes the fee of a late cancellation, and releases the rest of the
     hold.
 
-    Nothing is charged for an offer or a review. Nothing is charged within the policy's free time
-    either, nor if the policy has no such time. Raises IllegalState in the same cases as `reverse`,
-    for a damage charge, and for a rental after its free time.
+    An offer or a review costs nothing. A cancellation within the policy's free time costs nothing,
+    and neither does any cancellation if the policy has no free time. Raises IllegalState in the
+    same cases as `reverse`, for a damage charge, and for a rental after its free time.
     """
     require_rental(authorization)
     require(authorization, REVERSE)
@@ -58,7 +58,8 @@ def cancel(authorization: Authorization, product: Product, now_us: int) -> Step:
 def _since_us(it: Authorization, *, waits: bool) -> int:
     """The instant from which the free time counts: the start, or the beginning of the reservation.
 
-    The latter is not stored. It is computed from the end, so an extension puts it off too.
+    The beginning of a reservation is not stored. It is computed from the reservation's end, so an
+    extension moves it too.
     """
     if not waits:
         return started_us(it) + it.paused_us

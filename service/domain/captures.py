@@ -1,7 +1,8 @@
 """Captures of an authorization, and the parts of them that corrections give up or dispute.
 
-Each capture has a number within its authorization and a purpose. An amount that a build without
-such rows captured has none; it counts as one capture for the fee, with the number 0.
+Each capture has a number within its authorization and a purpose. Earlier builds captured amounts
+without writing such rows. An amount without a row counts as one capture for the fee, with the
+number 0.
 """
 
 from __future__ import annotations
@@ -70,10 +71,10 @@ def cited_parts(
 ) -> list[tuple[int, int]]:
     """The captures that an amount comes from, each by its number with its share.
 
-    It is the cited capture, or else the newest with enough left. If no single capture has enough
-    left, the amount comes from several, the newest first. `captures` are the newest first, and the
-    last one is the amount without a row. Raises InvalidInput if the cited capture does not exist or
-    has less left.
+    The amount comes from the cited capture, or else from the newest capture with enough left. If no
+    single capture has enough left, the amount comes from several, the newest first. `captures` are
+    in this order; the last one is the amount without a row. Raises InvalidInput if the cited
+    capture does not exist or has less left.
     """
     if cited is not None:
         found = next((it for it in captures if it.number == cited), None)

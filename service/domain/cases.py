@@ -104,12 +104,12 @@ class Case(NamedTuple):
     `reference` is that of the payment, or the opener's own. `occurred_us` is the time of the return
     that a late claim tells.
 
-    `waits_for` is the side that is to answer until `due_us`; None has no limit. `granted_minor` was
-    given back. `closed_by` is the caller that decided the case; empty if time did, or a step of the
-    authorization. `open_version` and `close_version` are the versions of the authorization whose
-    steps opened and closed the case; 0 if none did. `evidence` counts the rows of evidence,
-    and `version` the changes. `digest` covers all other columns, except the person. Amounts are
-    minor units, times microseconds since the epoch, UTC.
+    `waits_for` is the side that must answer by `due_us`; if `due_us` is None, there is no limit.
+    `granted_minor` was given back. `closed_by` is the caller that decided the case; empty if time
+    did, or a step of the authorization. `open_version` and `close_version` are the versions of the
+    authorization whose steps opened and closed the case; 0 if none did. `evidence` counts the rows
+    of evidence, and `version` the changes. `digest` covers all other columns, except the person.
+    Amounts are minor units, times microseconds since the epoch, UTC.
     """
 
     user_id: str
@@ -160,8 +160,8 @@ class WaitingCase(NamedTuple):
 class Evidence(NamedTuple):
     """Evidence of one side; `number` counts from 1 within the case.
 
-    `text` says it, and `reference` names it elsewhere; either may be empty. `digest` covers all
-    other columns, except the person.
+    `text` is the evidence in words, and `reference` is the side's own reference to it; either may
+    be empty. `digest` covers all other columns, except the person.
     """
 
     user_id: str
@@ -176,7 +176,7 @@ class Evidence(NamedTuple):
 
 
 def digest_of(row: Case | Evidence) -> bytes:
-    """The digest over a row without the person, who gets another id when erased."""
+    """The digest over a row without the person's id, because an erased person gets another id."""
     return sha256("\n".join(map(str, row[1:-1])).encode()).digest()
 
 
@@ -316,7 +316,8 @@ _AGAINST_THE_PERSON = frozenset({Transition.RETURN_CONTESTED, Transition.DISPUTE
 
 
 def outcome_of(case: Case, it: Authorization, transition: Transition) -> Outcome | None:
-    """The outcome of a claim or a dispute by a step of its authorization; None if it stays open."""
+    """The outcome that a step of the authorization gives to a claim or a dispute; None if the case
+    stays open."""
     match case.kind:
         case CaseKind.CLAIM:
             waits = it.state is State.RETURN_CLAIMED

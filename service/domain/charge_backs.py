@@ -4,8 +4,8 @@ A case names the payment that was taken back, and goes up to that payment's amou
 money has gone out since. An amount above the payment, or of an unknown payment, matches nothing: it
 is in suspense (`suspense.py`).
 
-A case is decided once: the money comes back, or the person keeps it. If the bank decides the other
-way later, the case is reopened under its id: the first decision is undone, and the case is decided
+A case is decided once: the money comes back, or the person keeps it. If the bank later decides the
+other way, the same case is opened again. The first decision is undone, and the case is decided
 anew. Cases of earlier builds have no row. Their amount is the part of an authorization's
 `charged_back_minor` that no row has open.
 """
@@ -43,14 +43,15 @@ class ChargeBack(NamedTuple):
     """One case of a bank, for one authorization.
 
     `case_id` is the bank's id, as the caller told it. `payment` is the reference of the payment
-    that was taken back, empty if none was named. A case that came out of suspense has the reference
-    of its match as its id.
+    that was taken back, empty if none was named. If a case came out of suspense, its id is the
+    reference of the match.
 
-    `amount_minor` was taken back. It is the sum of the next amounts: in suspense, open, come back
-    (`overturned_minor`), or kept by the person. Kept amounts are told apart by the place from which
-    they were taken: money owed back, the deposit, the operator's charge (`conceded_minor`),
-    Freehold's goodwill, money recovered after a write-off, and money that had gone out before
-    (`overpaid_minor`); `found_minor` was given up by the operator when the item was found.
+    `amount_minor` was taken back. It is the sum of four parts: the part in suspense, the open part,
+    the part that came back (`overturned_minor`), and the part that the person kept. Kept amounts
+    are told apart by the place from which they were taken: money owed back, the deposit, the
+    operator's charge (`conceded_minor`), Freehold's goodwill, money recovered after a write-off,
+    and money that had gone out before (`overpaid_minor`); `found_minor` was given up by the
+    operator when the item was found.
 
     `gone_out_minor` is the part that had gone out when the bank took it: such a case is DOUBLE.
     `decide_us` and `decide_version` are the instant and the authorization's version of the last
@@ -95,7 +96,7 @@ class ChargeBack(NamedTuple):
 
     @property
     def charged_minor(self) -> int:
-        """The amount that concerns the authorization: all that is not in suspense."""
+        """The amount that concerns the authorization: everything except the part in suspense."""
         return self.amount_minor - self.suspense_minor
 
     @property
@@ -109,7 +110,7 @@ class ChargeBack(NamedTuple):
 
 
 def digest_of(it: ChargeBack) -> bytes:
-    """The digest over a row, except its person: a person who is erased gets another id."""
+    """The digest over a row without the person's id, because an erased person gets another id."""
     return sha256("\n".join(map(str, it[1:-1])).encode()).digest()
 
 
@@ -192,8 +193,8 @@ RESOLVE_CHARGE_BACK = Act("ResolveChargeBack", TAKEN)
 class Shares(NamedTuple):
     """The places from which an amount that the person keeps is taken, in this order.
 
-    `paid_minor` is taken from the charge, as after a won dispute. `overpaid_minor` had gone out
-    before the bank took it back: the person got it twice, and no operator pays for it.
+    `paid_minor` is taken from the charge, as after a won dispute. `overpaid_minor` had been paid
+    out before the bank took it back: the person got this amount twice, and no operator pays for it.
     """
 
     owed_minor: int
@@ -211,7 +212,7 @@ class Decision(NamedTuple):
 
 
 def _shares(it: Authorization, amounts: Sequence[int]) -> list[Shares]:
-    """The shares of several amounts, which are taken one after the other."""
+    """The shares of several amounts; the amounts are taken one after the other."""
     paid_minor = max(0, it.kept_minor - it.recovered_minor)
     left = [it.refund_payable_minor, it.held_cash_minor, paid_minor, it.kept_minor - paid_minor]
     found = []
@@ -235,11 +236,12 @@ def resolve(
     *,
     others_minor: int | None = None,
 ) -> tuple[Step, list[ChargeBack]]:
-    """Decides the open amounts of cases: the money comes back, or the person keeps it.
+    """Decides the open amounts of cases: either the money comes back, or the person keeps it.
 
-    Returns the step and the changed rows. `others_minor` is the open amount of charge-backs that
-    are decided with them and have no row; None means all of it. Raises IllegalState if nothing is
-    open, and for goodwill on a debt, of which Freehold bears no part.
+    Returns the step and the changed rows. `others_minor` is the open amount of charge-backs without
+    a row that are decided together with these cases; None means the whole amount. Raises
+    IllegalState if nothing is open, and for goodwill on a debt, because Freehold bears no part of a
+    debt.
     """
     require(it, RESOLVE_CHARGE_BACK)
     if others_minor is None:
@@ -319,9 +321,9 @@ def _kept(it: ChargeBack, own: Shares, decision: Decision, now_us: int, version:
 
 
 def found(it: Authorization, cases: Sequence[ChargeBack]) -> list[ChargeBack]:
-    """The changed rows after the operator gave up a part that is charged back.
+    """The changed rows after the operator gave up an amount that is charged back.
 
-    The person keeps that part. It is taken from charge-backs without a row first, then from the
+    The person keeps this amount. It is taken first from charge-backs without a row, then from the
     oldest case.
     """
     excess_minor = -unrowed_minor(it, cases)
@@ -352,14 +354,14 @@ def reopen(
 ) -> tuple[Step, ChargeBack]:
     """Undoes a decision: all of the case is open again.
 
-    If the decision went against the person, the bank has now taken the money once more. It can have
-    taken at most `left_minor`, the part of the payment that no other case has taken; None if no
-    payment was named. If the decision went for the person, everyone gets back what the decision
-    took. `conceded` has the numbers of the captures that the decision conceded, each with the
-    amount that may be given back to it. Money that has no place any more is owed to the person: a
+    If the decision went against the person, the bank has now taken the money once more. The bank
+    can have taken at most `left_minor`, the part of the payment that no other case has taken; None
+    if no payment was named. If the decision went for the person, everyone gets back what the
+    decision took. `conceded` has the number of each capture that the decision conceded, with the
+    amount that the capture may get back. Money that has no place any more is owed to the person: a
     deposit of a closed rental, a debt that was paid since, and what the operator gave up when the
-    item was found or the fee was waived. Raises IllegalState if the authorization, or the payment,
-    has not enough money left that the bank could have taken.
+    item was found or the fee was waived. Raises IllegalState if the authorization or the payment
+    has less money left than the bank took.
     """
     require(it, RESOLVE_CHARGE_BACK)
     if case.overturned_minor:

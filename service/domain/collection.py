@@ -74,9 +74,10 @@ RECORD_PAID_ELSEWHERE = Act("RecordPaidElsewhere", CHARGED)
 def pay_elsewhere(it: Authorization, amount_minor: int, now_us: int) -> Step:
     """The person paid the operator: Freehold owes the operator less, and keeps its commission.
 
-    The amount pays what is due, then what was written off. The person had already paid the rest by
-    the rail, so the rest is owed back: it would be, too, if the operator had told of its payment
-    first. Raises InvalidInput for more than the charge, because the operator cannot have got more.
+    The amount pays the due amount first, then the amount written off. The person had already paid
+    the rest by the rail, so the rest is owed back. The result is the same if the operator reports
+    its payment before the rail does. Raises InvalidInput for more than the charge, because the
+    operator cannot have got more.
     """
     require(it, RECORD_PAID_ELSEWHERE)
     by_rail_minor = it.paid_minor - it.elsewhere_minor
@@ -156,10 +157,10 @@ def pay_out(it: Authorization, amount_minor: int, now_us: int) -> Step:
 
 
 def refund_by_time(it: Authorization, at_us: int) -> Step:
-    """Money owed back that nobody called for in the policy's time is paid out.
+    """Pays out money owed back that nobody called for within the policy's time.
 
-    It pays what is still due of the same authorization first, so that a person who owes money is
-    not paid out and then debited.
+    The money first pays the amount still due for the same authorization. Otherwise a person who
+    owes money would be paid out and then debited.
     """
     if it.twice_minor:
         # A build before set_off.py owed back what had to pay for an overpaid amount first.
@@ -201,7 +202,7 @@ def payout_returned(it: Authorization, amount_minor: int, now_us: int) -> Step:
 
 
 def _tried(it: Authorization, now_us: int) -> Authorization:
-    """One try more; its pause counts from now, also for an amount that was owed before."""
+    """One more try. The pause after it counts from now, even for an amount that was owed before."""
     return it._replace(refund_since_us=now_us, refund_tries=it.refund_tries + 1)
 
 
@@ -257,7 +258,8 @@ def debit_failed(it: Authorization, now_us: int) -> Step:
 
 
 def debit_cancelled(it: Authorization, now_us: int) -> Step:
-    """A debit that was not yet handed to the rail is cancelled: less is due than it asks for."""
+    """Cancels a debit that was not yet handed to the rail, because it asks for more than is due
+    now."""
     return step(it, (), Transition.DEBIT_CANCELLED, now_us, debiting_minor=0)
 
 
@@ -370,9 +372,9 @@ def write_off(it: Authorization, by: str, now_us: int) -> Step:
     """A second person approves: the proposed amount is written off, and the limit falls by it.
 
     Less is written off if less is due by now. An amount that fell due after the proposal stays due,
-    as after a dispute that the person lost. The provision is raised as far as needed, so that the
-    allowance covers the write-off. An overpaid amount is written off apart from that, and does not
-    lower the limit.
+    for example because the person lost a dispute. The provision is raised as far as needed, so that
+    the allowance covers the write-off. An overpaid amount is written off apart from that, and does
+    not lower the limit.
     """
     if not _last_minor(it):
         require(it, APPROVE_WRITE_OFF)
@@ -424,7 +426,7 @@ FORGIVE_CHARGE = Act("ForgiveCharge", CHARGED)
 def forgive(it: Authorization, now_us: int) -> Step:
     """Freehold bears the whole due amount, which counts as lowered; the operator keeps its share.
 
-    A disputed amount stays disputed, and may be forgiven once it is due again. Raises IllegalState
+    A disputed amount stays disputed. It may be forgiven once it is due again. Raises IllegalState
     if nothing is due.
     """
     require(it, FORGIVE_CHARGE)

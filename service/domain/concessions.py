@@ -1,8 +1,8 @@
 """Concessions: the part of a charge that an operator, or Freehold out of goodwill, gives up.
 
-An operator that gives up x gives up its own part and gets back the commission on x. The commission
-is always the floored share of the amount that the operator keeps, so that giving a charge up in
-parts costs as much as giving it up at once.
+An operator that gives up an amount gives up its own share, and gets back the commission on the
+amount. The commission is always the floored share of the amount that the operator keeps. So giving
+up a charge in parts costs as much as giving it up at once.
 """
 
 from __future__ import annotations
@@ -57,12 +57,12 @@ def refund(it: Authorization, amount_minor: int) -> Given:
 
 
 def give_back(it: Authorization, amount_minor: int, open_minor: int, disputed_minor: int) -> Given:
-    """The operator gives up an amount, in any of its places; at most the amount that it has kept.
+    """The operator gives up an amount, at most the amount that it has kept.
 
-    The amount that the operator keeps is due, disputed, written off, charged back, paid, or was
-    borne by Freehold out of goodwill. These parts always add up to the whole. At most
-    `disputed_minor` of the disputed amount is given up, and `open_minor` of all others: the rest
-    was captured for something else.
+    Each part of the kept amount is due, disputed, written off, charged back, paid, or was borne by
+    Freehold out of goodwill. These parts always add up to the whole. At most `disputed_minor` of
+    the disputed amount is given up, and `open_minor` of all others: the rest was captured for
+    something else.
     """
     rest_minor = amount_minor
     all_postings: tuple[Posting, ...] = ()

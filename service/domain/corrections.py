@@ -9,7 +9,7 @@ from service.domain.captures import WITHOUT_ROW, Capture, Part, Purpose, cited_p
 
 
 def newest_first(it: Authorization, captures: Sequence[Capture]) -> list[Capture]:
-    """All captures, the newest first; the last one is what was captured without a row."""
+    """All captures, the newest first; the last one is the amount captured without a row."""
     without_row = Capture(
         WITHOUT_ROW,
         Purpose.FEE,

@@ -20,8 +20,8 @@ def charged_minor(
 ) -> int:
     """The amount charged for damage to one rental, less the amount that the operator gave up.
 
-    It is captured in the rental itself, or asked for by a damage charge. Of a damage charge that
-    has ended, or is due to end now, only the captured amount counts; of a debt without a hold, the
+    It is captured in the rental itself, or a damage charge asks for it. Of a damage charge that has
+    ended, or is due to end now, only the captured amount counts; of a debt without a hold, the
     amount that was not dropped. The part of a fee above the hold is no damage.
     """
     in_rental_minor = sum(it.kept_minor for it in captures if it.purpose is Purpose.DAMAGE)
@@ -48,9 +48,9 @@ def require_within(
     """Raises InvalidInput if the amount is above what is left of the deposit for damage.
 
     `product` is that of the rental, `captures` are the rental's, and `charges` its damage charges.
-    `consented` says that the user consents to this charge. Raises ConsentRequired if the user does
-    not consent, and the charge would bring all damage to the rental above what the product's terms
-    allow without consent.
+    `consented` says that the user consents to this charge. The product's terms allow a total of
+    damage without consent. Raises ConsentRequired if all damage, with this charge, exceeds this
+    total and the user does not consent.
     """
     before_minor = charged_minor(captures, charges, now_us)
     left_minor = product.deposit_minor - before_minor

@@ -2,9 +2,9 @@
 
 It is the same for everybody. The times count from the settlement. The first debit comes an hour
 later, so that the person can pay first. A debit asks the payment rail for the amount due at that
-moment, unless the rail has not answered the debit before. A reminder and a change of the
-delinquency range are events. Amounts that are paid, disputed, lowered or written off in between are
-no longer asked for.
+moment. While the rail has not answered the previous debit, no other debit is made. A reminder and a
+change of the delinquency range are events. The next debit does not ask for amounts that were paid,
+disputed, lowered or written off since.
 """
 
 from __future__ import annotations

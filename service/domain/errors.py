@@ -94,7 +94,7 @@ class PermissionDenied(FreeholdError):
 
 
 class NotFound(FreeholdError):
-    """The resource does not exist, or this caller may not know of it."""
+    """The resource does not exist, or the caller may not know that it exists."""
 
     def __init__(self, kind: str, name: str) -> None:
         super().__init__(f"{kind.upper()}_NOT_FOUND", f"{kind} not found", {kind: name})
@@ -149,7 +149,7 @@ class IllegalState(FreeholdError):
 
 
 class AssetInUse(IllegalState):
-    """The item is in another open rental of its operator, whatever the product of that rental.
+    """The item is in another open rental of its operator, under any product.
 
     `holder` is the user id and the authorization id of that rental.
     """
@@ -291,7 +291,7 @@ class InternalFault(FreeholdError):
 
 
 class InvariantBroken(FreeholdError):
-    """A rule that the code guarantees did not hold; nothing may be written."""
+    """A rule that the code guarantees is broken; nothing may be written."""
 
     def __init__(self, message: str) -> None:
         super().__init__("INVARIANT_BROKEN", message)

@@ -5,9 +5,9 @@ person's id. When a person is erased, the chain still verifies and does not name
 seal's digest covers the previous seal and the heads of lines; it names no person either.
 
 Each entry names the format of its link, so that one line may have links of several formats. Format
-1 covers the 14 fields from the currency to the ledger time. Format 2 and every later format cover
-their own number as well: a link of one format is never valid in another. A new field of entries
-needs a new format that covers it; links of earlier formats stay as they are.
+1 covers the 14 fields from the currency to the ledger time. From format 2 on, the link also covers
+the number of its format: a link of one format is never valid in another. If entries get a new
+field, a new format must cover the field; links of earlier formats do not change.
 """
 
 from __future__ import annotations

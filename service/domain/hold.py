@@ -34,7 +34,7 @@ LONGEST_US = 100 * 366 * DAY_US
 def lost_after_us(tariff: Tariff) -> int | None:
     """The time from the start until an item counts as lost: the fee reaches the buy-out cap.
 
-    None if it never counts as lost.
+    None if the item never counts as lost.
     """
     after_us = reaches_us(tariff, 0, tariff.buy_out_minor) if tariff.buy_out_minor else None
     return after_us if after_us is not None and after_us <= LONGEST_US else None
@@ -51,7 +51,8 @@ _DEPOSIT, _REFUND_PAYABLE = Account.DEPOSIT, Account.REFUND_PAYABLE
 
 
 def put_off(lost_us: int | None, product: Product, overdue_us: int) -> int | None:
-    """The time of loss, at least the policy's time after the item is overdue; None means never."""
+    """The time of loss, which is at least the policy's time after the due time; None means
+    never."""
     return None if lost_us is None else max(lost_us, overdue_us + product.policy.overdue_window_us)
 
 
@@ -167,7 +168,8 @@ def confirm(
 
 
 def owe_back(authorization: Authorization, paid_minor: int, now_us: int) -> Step:
-    """Records a payment that came too late or twice: it is owed back, and the state stays."""
+    """Records a payment that came too late or twice: the money is owed back, and the state
+    stays."""
     owed = authorization._replace(
         refund_payable_minor=authorization.refund_payable_minor + paid_minor,
         received_minor=authorization.received_minor + paid_minor,
@@ -286,9 +288,9 @@ EXTEND = Act("ExtendRental", frozenset({State.AUTHORIZED, State.ACTIVE, State.OV
 def extend(authorization: Authorization, product: Product, by_us: int, now_us: int) -> Step:
     """Extends the time until pick-up, the end of a damage charge, or the due time of a rental.
 
-    Each extension is at most the policy's window of that time. An overdue rental becomes ACTIVE if
-    the new due time lies ahead. The time at which the item counts as lost follows from the tariff.
-    It moves only if it would come less than the policy's time after the due time.
+    Each extension is at most as long as the policy's window for it. An overdue rental becomes
+    ACTIVE if the new due time lies ahead. The time at which the item counts as lost follows from
+    the tariff. It moves only if it would come less than the policy's time after the due time.
 
     Raises IllegalState if all the time together would be longer than the policy's bound.
     """
@@ -372,7 +374,8 @@ def reverse(authorization: Authorization, now_us: int) -> Step:
 def expire(authorization: Authorization) -> Step:
     """Expires an authorization at the instant when it lapsed.
 
-    It was not confirmed, reviewed or picked up in time, or it is a damage charge without a capture.
+    The authorization was not confirmed, reviewed or picked up in time, or it is a damage charge
+    without a capture.
     """
     lapses = authorization.state in LAPSING or authorization.parent_id
     if authorization.expire_us is None or not lapses:

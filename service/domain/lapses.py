@@ -1,4 +1,4 @@
-"""Lapses: steps by which time alone ended or decided something, so that they can be listed."""
+"""Lapses: steps that happened by time alone and ended or decided something. They can be listed."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _BY_TRANSITION = {
 
 
 def lapse_of(before: Authorization, transition: Transition) -> Lapse | None:
-    """The kind of a step that time took from this authorization; None if it ended nothing."""
+    """The kind of a timer's step on this authorization; None if the step ended nothing."""
     if transition is Transition.EXPIRED:
         return _EXPIRED.get(before.state)
     return _BY_TRANSITION.get(transition)

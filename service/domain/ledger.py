@@ -171,7 +171,7 @@ class Line:
 
 
 class LineAt(NamedTuple):
-    """A line's balances as of an instant, in minor units, and the entries that they count."""
+    """A line's balances as of an instant, in minor units, and the number of entries behind them."""
 
     user_id: str
     currency: str
@@ -289,7 +289,8 @@ def _enter(
     posting: Posting,
     times: tuple[int, int],
 ) -> Entry:
-    """One entry; `first` is its transaction's first sequence, `times` event and ledger time."""
+    """One entry. `first` is the first sequence of its transaction, `times` its event time and
+    ledger time."""
     debit, credit, amount_minor = posting
     debit_after = _move(line, debit, amount_minor)
     credit_after = _move(line, credit, -amount_minor)

@@ -1,4 +1,4 @@
-"""The meter of a rental: the pauses in which it stands, and the part of the fee that is waived."""
+"""The meter of a rental: its pauses, and the waived part of the fee."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from typing import NamedTuple
 
 
 class Pause(NamedTuple):
-    """A time in which the meter stands, in microseconds since the epoch; `until_us` is its end.
+    """A time in which the meter does not run, in microseconds since the epoch; `until_us` is the
+    end.
 
-    A pause that was not resumed ends by itself: at the policy's bound, or where another begins.
+    A pause that nobody resumes ends at the policy's bound, or where the next pause begins.
     """
 
     from_us: int
@@ -46,16 +47,16 @@ class Meter(NamedTuple):
         return from_us
 
     def next_pause_us(self, after_us: int) -> int | None:
-        """The beginning of the next pause after an instant, in microseconds; None without one.
+        """The beginning of the next pause after an instant, in microseconds; None if there is none.
 
-        A pause without length counts as none.
+        A pause without length does not count.
         """
         later = (it.from_us for it in self.pauses if it.from_us > after_us and it.length_us)
         return next(later, None)
 
     @property
     def paused_whole_us(self) -> int:
-        """The length of all pauses; of a pause that goes on, until the policy's bound."""
+        """The length of all pauses; a running pause counts up to the policy's bound."""
         return sum(it.length_us for it in self.pauses)
 
 

@@ -105,7 +105,8 @@ class Split(NamedTuple):
 
 
 class Wanted(Protocol):
-    """The requested hold, a product or a part of it: its deposit in minor units, and its policy."""
+    """The requested hold for a product or for a part of a product: the deposit in minor units, and
+    the policy."""
 
     @property
     def deposit_minor(self) -> int: ...
@@ -140,7 +141,8 @@ def decline(items: int, *reasons: str) -> Choice:
 
 
 def offer_for_score(score: int | None, policy: Policy) -> tuple[Offer, tuple[str, ...]]:
-    """The mildest offer that the policy allows at this score, and the reasons against a milder one.
+    """The mildest offer that the policy allows at this score, and the reasons against milder
+    offers.
 
     A person who cannot be scored (`score` None) gets the full deposit; the caller knows the reason.
     """
@@ -179,9 +181,10 @@ def choose(
 ) -> Choice:
     """Chooses the policy's offer, or a stricter one that the caller accepts and the line covers.
 
-    Several items get one offer, all or none: the strictest that any of them needs. `why` holds the
-    model's reasons for the score, or the reason for its absence; they follow the policy's own.
-    `accepted` is in the caller's order; empty means every offer, the mildest first.
+    Several items get one offer, all or none: the strictest offer that any of the items needs. `why`
+    holds the model's reasons for the score, or the reason why there is no score. In the result
+    these reasons follow the policy's own. `accepted` is in the caller's order; empty means every
+    offer, the mildest first.
     """
     mildest, reasons = offer_for_score(score, wanted[0].policy)
     for item in wanted[1:]:

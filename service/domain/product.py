@@ -32,8 +32,8 @@ class Product:
 class Operator:
     """A rental operator; `fee_bp` is Freehold's commission on every capture, in basis points.
 
-    If it owes more than `debt_limit_minor` in a currency, it gets no new authorizations; None means
-    no bound.
+    An operator that owes more than `debt_limit_minor` in a currency gets no new authorizations;
+    None means no bound.
     """
 
     operator_id: str

@@ -1,13 +1,13 @@
-"""The receipt of a rental: the arithmetic of the charge, as the user is shown it.
+"""The receipt of a rental: the arithmetic of the charge, for the user.
 
 A receipt belongs to the step that docked the item: a settlement, a claimed return that nobody
-contested, or a loss. The receipt can be made again at any time: it follows from the authorization,
-its meter, its debt, its terms and the time of that step, and from nothing else.
+contested, or a loss. The receipt can be made again at any time. It depends only on the
+authorization, its meter, its debt, its terms and the time of that step.
 
 The lines are those of the tariff, with pauses and waivers, or the buy-out price of a lost item.
-Then comes what was captured above or below that. The lines add up to exactly the fee captured.
-Freehold's commission is no part of a receipt: the operator pays it. No tax is added: prices include
-it.
+After them come the differences between the fee and the captured amount. The lines add up to exactly
+the fee captured. Freehold's commission is no part of a receipt: the operator pays it. No tax is
+added: prices include it.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class ReceiptItem(StrEnum):
     SURCHARGE = "SURCHARGE"
     """The amount that the operator charged above the tariff."""
     OWED = "OWED"
-    """The part above the hold of a late pick-up, which is a debt of its own; negative."""
+    """The part of a late pick-up's fee above the hold; it is a debt of its own. Negative."""
 
 
 class ReceiptLine(NamedTuple):
@@ -56,9 +56,9 @@ class ReceiptLine(NamedTuple):
 
 
 Lines = tuple[FeeLine | ReceiptLine, ...]
-"""The lines of the tariff's fee, as they are, and those that a receipt adds.
+"""The unchanged lines of the tariff's fee, and the lines that a receipt adds.
 
-An item of a fee equals the item of a receipt with its name.
+A FeeItem equals the ReceiptItem of the same name.
 """
 
 
@@ -103,9 +103,9 @@ def receipt_of(
     """The receipt of a step at `event_us`, from the authorization after it.
 
     `debt_minor` is the part above the hold that the step leaves as a debt. `free_us` is the
-    policy's time of a free cancellation. The receipt is None for a step that docks no item, and for
-    a damage charge. Every later version of the authorization gives the same receipt, if it comes
-    with the meter of its own time.
+    policy's time of a free cancellation. It is None for a step that docks no item, and for a damage
+    charge. Every later version of the authorization, with the meter of the same moment, gives the
+    same receipt.
     """
     if transition not in DOCKINGS or it.parent_id:
         return None

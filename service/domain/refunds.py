@@ -1,8 +1,8 @@
 """The pauses between payouts that the payment rail could not carry out.
 
-What is owed back to a person goes out by itself, after the policy's time. If the rail cannot pay it
-out, it is owed again, and goes out once more after the next pause. After the last pause it waits
-for PayOutRefund, which begins the pauses anew.
+Money owed back to a person is paid out by time, after the policy's time. If the rail cannot pay the
+money out, Freehold owes it again, and tries again after the next pause. After the last pause the
+money waits for PayOutRefund, and after that call the pauses begin anew.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Set-off: money owed back to a person pays first for money that the person got twice.
+"""Set-off: money owed back to a person first pays back money that the person got twice.
 
-A part that was written off as lost is paid too: it is money recovered. So nothing goes out to a
-person who still has money that went out twice, in whatever way it comes to be owed.
+A part that was written off as lost is paid back too, and counts as recovered. So no money goes out
+to a person who still has money that went out twice.
 """
 
 from __future__ import annotations

@@ -91,8 +91,8 @@ def _capture(
 ) -> tuple[Authorization, tuple[Posting, ...]]:
     """Captures an amount from the hold, the cash part first.
 
-    Freehold's commission is floored on the cumulated amount, so that many small captures cost as
-    much as one large capture.
+    Freehold's commission is the floored share of the total captured amount, so many small captures
+    cost as much as one large capture.
     """
     other_minor = 0 if purpose is _FEE else amount_minor
     cash_minor = min(amount_minor, authorization.held_cash_minor)
@@ -129,7 +129,7 @@ def final_capture(
     event_us: int,
     wanted_minor: int | None,
 ) -> Step:
-    """The last capture: it releases the rest of the hold in the same transaction.
+    """The last capture. The same transaction releases the rest of the hold.
 
     `wanted_minor` is the whole fee, or the price of a lost item; None if it is not known.
     """
@@ -210,9 +210,9 @@ def settle(
     """Captures an amount; the last capture releases the rest of the hold.
 
     `wanted_minor` is the whole fee of the usage, if it is settled. `handed_over` says that the item
-    was returned without a dock. Raises IllegalState unless the item is out. Raises InvalidInput for
-    more than the hold; for a larger fee than at the claim, while a return is claimed; and for a
-    larger fee than a waiver left.
+    was returned without a dock. Raises IllegalState unless the item is out. Raises InvalidInput if
+    the amount is above the hold, if the fee is larger than at the time of a claimed return, or if
+    the fee is larger than a waiver allows.
     """
     require_capturable(authorization)
     taken = Taken(purpose, amount_minor, business_reference)
@@ -389,8 +389,8 @@ AWAY = frozenset({Custody.MISSING, Custody.SOLD})
 def require_found(authorization: Authorization, *, dated: bool) -> None:
     """Raises IllegalState unless the item may be reported as docked.
 
-    If the item is neither missing nor sold, only an earlier time of docking changes the charge, so
-    the report must be dated.
+    If the item is neither missing nor sold, only an earlier time of docking changes the charge. The
+    report must then have a time.
     """
     require(authorization, REPORT_FOUND)
     require_rental(authorization)
@@ -458,7 +458,7 @@ def kept_fee_minor(it: Authorization, captures: Sequence[Capture]) -> int:
 def give_fee_back(
     it: Authorization, captures: Sequence[Capture], amount_minor: int
 ) -> tuple[Authorization, tuple[Posting, ...], tuple[Part, ...]]:
-    """The operator gives up an amount of the captured fee, at most what it has kept of it."""
+    """The operator gives up a part of the captured fee, at most the part that it has kept."""
     fee = _fee_captures(it, captures)
     open_minor = sum(one.open_minor for one in fee)
     disputed_minor = sum(one.disputed_minor for one in fee)

@@ -1,9 +1,10 @@
 """Suspense: money at the payment rail that matches nothing, until somebody matches it.
 
-An item came in (a payment that no rental is known for), or went out (a bank took back an unknown
-payment, or more than the payment that it names). An item is matched in one or several parts: to a
-payment of an authorization, or back to the rail. Money that came in and is matched to an
-authorization pays that person's debt, so two people must match it, each with a key of their own.
+The money of an item came in or went out. It came in as a payment for which no rental is known. It
+went out when a bank took back an unknown payment, or more than the named payment. An item is
+matched in one or several parts: to a payment of an authorization, or back to the rail. Money that
+came in and is matched to an authorization pays that person's debt, so two people must match it,
+each with a key of their own.
 
 suspense is an account of the rail: an item that came in is a credit, one that went out a debit.
 """
@@ -88,9 +89,9 @@ class SuspenseItem(NamedTuple):
 
 
 def digest_of(it: SuspenseItem, case_id: str = "") -> bytes:
-    """The digest over a row and the id of its case, except the persons.
+    """The digest over a row and the id of its case, without the ids of its persons.
 
-    A person who is erased gets another id.
+    An erased person gets another id.
     """
     persons = ("user_id", "proposed_user_id", "digest")
     values = [value for name, value in zip(it._fields, it, strict=True) if name not in persons]
@@ -127,7 +128,7 @@ def booked(direction: Direction, amount_minor: int) -> Posting:
 
 
 def returned(direction: Direction, amount_minor: int) -> Posting:
-    """The posting of money that goes back where it came from."""
+    """The posting for money that is sent back to its sender."""
     other = Direction.OUT if direction is Direction.IN else Direction.IN
     return booked(other, amount_minor)
 

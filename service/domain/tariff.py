@@ -53,9 +53,10 @@ class FeeLine(NamedTuple):
 
     FULL_DAYS counts full 24 hours at the day cap, INTERVALS the started intervals of the day under
     way. FREE_MINUTES counts the tariff's free minutes at a price of 0; it explains the number of
-    intervals. The two reductions have quantity 1 and a negative amount: the excess of the day under
-    way, or of the whole rental, over its cap. PAUSED_MINUTES counts the full minutes for which the
-    meter stood, at a price of 0. WAIVED is the waived amount, with quantity 1 and negative.
+    intervals. The two reductions have quantity 1 and a negative amount. One is the excess of the
+    current day over the day cap; the other is the excess of the whole rental over the buy-out cap.
+    PAUSED_MINUTES counts the full minutes for which the meter stood, at a price of 0. WAIVED is the
+    waived amount, with quantity 1 and negative.
     """
 
     item: FeeItem
@@ -89,7 +90,8 @@ def fee(
     """The fee of a rental from `start_us` to `end_us`, both in microseconds since the epoch.
 
     For `paused_us` of that time the meter stood. At most `waived_minor` is taken off the fee. A
-    rental of at most `free_us` is cancelled in time and costs nothing; None means no such rule.
+    rental of at most `free_us` counts as cancelled in time and costs nothing; None means no such
+    rule.
 
     Raises InvalidInput if the end lies before the start. Raises InvariantBroken if the tariff has a
     negative number or intervals without length.
@@ -143,14 +145,14 @@ _FREE = (FeeItem.FREE_MINUTES, FeeItem.PAUSED_MINUTES)
 def reaches_us(tariff: Tariff, start_us: int, amount_minor: int) -> int | None:
     """The first microsecond at which a rental started at `start_us` costs `amount_minor`.
 
-    It is `start_us` itself if the rental costs that much from the beginning, as for an amount of 0.
-    It is None if the fee never reaches the amount: the amount is above the buy-out cap, or the day
-    cap is 0.
+    It is `start_us` itself if the rental costs the amount from the beginning, for example an amount
+    of 0. It is None if the fee never reaches the amount, because the amount is above the buy-out
+    cap or the day cap is 0.
 
     At the buy-out cap the rental counts as lost. A buy-out cap of 0 gives the start itself, so
-    check for a cap first. The result is exact and may lie beyond any calendar (a cap of 1 a day, a
-    large amount): compare it with the present before storing or showing it. Raises InvariantBroken
-    as `fee` does.
+    check for a cap first. The result is exact, and may be too late for any calendar, for example
+    with a cap of 1 a day and a large amount. Compare it with the present before you store or show
+    it. Raises InvariantBroken as `fee` does.
     """
     _require_sound(tariff)
     if amount_minor <= 0:

@@ -35,7 +35,8 @@ def is_due(authorization: Authorization, now_us: int) -> bool:
 
 
 def has_lapsed(authorization: Authorization, now_us: int) -> bool:
-    """Whether the state ends by now; a refund that is due frees neither a line nor an item."""
+    """Whether the state has ended by now. A refund that is due does not count, because it frees
+    neither a line nor an item."""
     life_us = authorization.life_us
     return life_us is not None and life_us <= now_us
 
@@ -49,9 +50,10 @@ def advance(
 ) -> Step | None:
     """The first due timer's step, or None if no timer is due.
 
-    `captures` are those of an item that appeared; `meter` is that of the rental.
+    `captures` are the captures of the rental if its lost item appeared; `meter` is the rental's
+    meter.
 
-    Apply it until it returns None to bring an authorization up to the present. Each step takes
+    To bring an authorization up to the present, call this until it returns None. Each step takes
     effect at the instant when it was due, however late it runs.
     """
     wake_us = authorization.wake_us
@@ -85,8 +87,8 @@ def climb(authorization: Authorization, now_us: int) -> Step:
     """The next rung of the ladder.
 
     If the server was down for long, only the last missed debit and the last missed reminder are
-    made up for, so that a person is not debited five times in one morning. No debit is requested
-    while the rail has not answered the one before.
+    sent now, so a person is not debited five times in one morning. No debit is requested while the
+    rail has not answered the previous debit.
     """
     close_us = authorization.close_us or 0
     passed = [place for place, it in enumerate(LADDER) if close_us + it.after_us <= now_us]

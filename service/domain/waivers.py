@@ -1,8 +1,9 @@
 """Waivers: the operator gives up the fee of a rental, or a part of it, because of a fault.
 
 A part that was captured is given back at once. The rest is not captured later. After a late pick-up
-the fee may be above the hold: that part is a debt (`late_pickups.py`), which falls first. The price
-of a lost item is no fee, and is charged all the same until the item is found.
+the fee may be above the hold. The part above the hold is a debt (`late_pickups.py`), and a waiver
+lowers this debt first. The price of a lost item is no fee, and is charged all the same until the
+item is found.
 """
 
 from __future__ import annotations
@@ -38,11 +39,10 @@ def waive(
     now_us: int,
     above_minor: int = 0,
 ) -> tuple[Step, Waiver]:
-    """Waives an amount of the fee; None means the whole fee, and also all that the fee would grow
-    to.
+    """Waives an amount of the fee. None means the whole fee, including its later growth.
 
-    `above_minor` is what is left of the debt for the fee above the hold. The waived part of it is
-    taken off `uncollected_minor`, to which the debt is lowered.
+    `above_minor` is what is left of the debt for the fee above the hold. The waived part of the
+    debt is subtracted from `uncollected_minor`, and the debt is lowered to the rest.
 
     Raises IllegalState if the item is lost or nothing is left to waive, and InvalidInput for more
     than is left of the fee until now.

@@ -10,8 +10,8 @@ Record = TypeVar("Record", bound=tuple[Any, ...])
 def wide(record: type[Record]) -> type[Record]:
     """Gives a NamedTuple with many fields a `_replace` that touches only the named fields.
 
-    The standard one looks up every field by its name, which takes several times as long as the
-    copy of the values. The new one raises KeyError for an unknown name.
+    The standard `_replace` looks up every field by its name, and this takes several times as long
+    as copying the values. The new `_replace` raises KeyError for an unknown name.
     """
     places = {name: n for n, name in enumerate(getattr(record, "_fields", ()))}
     new = tuple.__new__

@@ -1,8 +1,8 @@
 """Aliases: new calls for a merged person go to the survivor, and the survivor's limit is lowered.
 
 The merged person's line is cut to 0 and runs off. The amounts that are still in use there can only
-shrink. Whenever the survivor's limit is set, they are subtracted, so both lines together never use
-more than the survivor's limit, and no call for a rental needs to read the other line.
+shrink. Whenever the survivor's limit is set, these amounts are subtracted. So both lines together
+never use more than the survivor's limit, and no call for a rental needs to read the other line.
 """
 
 from __future__ import annotations

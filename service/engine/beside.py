@@ -14,7 +14,7 @@ from service.engine.tables import OUTBOX
 
 
 def tell(draft: Draft, row: Beside, context: Context) -> None:
-    """Adds what a row says to the event of the step that wrote it."""
+    """Adds the content of a row to the event of the step that wrote the row."""
     version = row.open_version if isinstance(row, Case) else row.authorization_version
     step = (row.user_id, row.authorization_id, version)
     events = draft[OUTBOX]

@@ -29,7 +29,8 @@ from service.engine.records.unposted import UnpostedRecord
 class AuthorizationCommand:
     """A command on an existing authorization.
 
-    It is refused if the authorization's version is not `expected_version`; None accepts any.
+    The command is refused if the authorization's version is not `expected_version`; None accepts
+    any version.
     """
 
     user_id: str
@@ -78,8 +79,8 @@ class Settled:
     """An authorization after a settlement.
 
     `fee` is the fee of the usage with its lines, `capture` the row of the capture, and `handover`
-    that of a return without a dock; each if any. `debt` is the resource name of the debt for the
-    fee above the hold, or empty.
+    the row of a return without a dock; each may be None. `debt` is the resource name of the debt
+    for the fee above the hold, or empty.
     """
 
     authorization: Authorization
@@ -232,9 +233,9 @@ class Work:
     """One call inside the engine.
 
     `caller` is the operator's id or `PLATFORM`. `command` is of a type in `operations`. `body` is
-    the request as the client sent it. `encode` makes the bytes of the answer, which are stored and
-    sent again to a retry. `differing_field` names the field in which another body differs, or is
-    None if both mean the same.
+    the request as the client sent it. `encode` makes the bytes of the answer; they are stored, and
+    a retry gets the same bytes. `differing_field` names the field in which another body differs;
+    its result is None if both bodies mean the same.
     """
 
     caller: str

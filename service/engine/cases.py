@@ -47,8 +47,8 @@ def cases_of(it: Authorization, rows: Rows, draft: Draft) -> list[Case]:
 def require_new_case(it: Authorization, kind: CaseKind, rows: Rows, draft: Draft) -> None:
     """Raises IllegalState if the authorization has an open case of the kind.
 
-    A complaint that the platform decided is not opened again, and any other one is opened again
-    once.
+    If the platform decided a complaint, it cannot be opened again. Any other complaint can be
+    opened again once.
     """
     of_kind = [case for case in cases_of(it, rows, draft) if case.kind is kind]
     for case in of_kind:

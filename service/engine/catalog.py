@@ -21,7 +21,7 @@ class TermsKind(StrEnum):
 
 
 class TermsFault(NamedTuple):
-    """A row of the terms that makes no sense, and the reason; the row is ignored.
+    """A row of the terms that makes no sense, with the reason. The row is ignored.
 
     `key` is an operator id; a policy id and revision; an operator id, a product id and a revision;
     or a currency.
@@ -61,10 +61,10 @@ class TermsNames(NamedTuple):
 class Catalog:
     """The terms: operators, products and limits; they change only by configuration.
 
-    `products` has the latest revision of each product. `revisions` has every revision, because
-    rentals go on under the one that they began with. `refused` are the products whose latest
-    revision is among the `faults`: they cannot be rented, not even under an earlier revision.
-    `change` is the number of the last change of the terms in this catalog.
+    `products` has the latest revision of each product. `revisions` has every revision, because a
+    rental keeps the revision under which it began. `refused` has each product with a fault in its
+    latest revision: the product cannot be rented, not even under an earlier revision. `change` is
+    the number of the last change of the terms in this catalog.
     """
 
     operators: dict[str, Operator]
@@ -76,7 +76,7 @@ class Catalog:
     change: int = field(default=0, compare=False)
 
     def with_part(self, names: TermsNames, part: Catalog) -> Catalog:
-        """These terms, with all terms of these names replaced by those of `part`."""
+        """These terms, in which `part` replaces all terms of these names."""
         operators, products = dict(self.operators), dict(self.products)
         revisions = dict(self.revisions)
         for operator_id in names.operators:
@@ -103,7 +103,8 @@ class Catalog:
         )
 
     def or_last_good(self, last: Catalog) -> Catalog:
-        """These terms, with wrong operators, revisions and limits replaced by those of `last`."""
+        """These terms, in which the correct ones of `last` replace wrong operators, revisions and
+        limits."""
         if not self.faults:
             return self
         operators, revisions = dict(self.operators), dict(self.revisions)

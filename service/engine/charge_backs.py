@@ -56,9 +56,10 @@ def add_found(draft: Draft, it: Authorization, rows: Rows) -> None:
 
 
 def payments_taken_back(it: Authorization, reference: str, rows: Rows) -> list[PaymentRecord]:
-    """The payments of an authorization that a bank may mean by a reference; none if it is unknown.
+    """The payments of an authorization that a bank may mean by a reference; empty if the reference
+    is unknown.
 
-    One is usual. Two payments have one reference if they came into two rail accounts.
+    Usually there is one. Two payments have the same reference if they came into two rail accounts.
     """
     found = [rows[PAYMENTS].get(key) for key in sorted(payments_named(it.operator_id, reference))]
     return [row for row in found if row is not None and _concerns(row, it, rows)]
@@ -136,10 +137,10 @@ def _left_of_deposit(late: LatePickupRecord, rows: Rows) -> int:
 def left_of(it: Authorization, payments: Sequence[PaymentRecord], named: str, rows: Rows) -> int:
     """The amount of the payments that no charge-back has taken, at most that of one payment.
 
-    The amount is in minor units. A charge-back counts if it took back one of these payments. It
-    does not count if it took back another payment with the same reference, such as one of another
-    operator. Of a payment for its reservation, a late pick-up has only the deposit that it took
-    over.
+    The amount is in minor units. A charge-back counts if it took back one of these payments. A
+    charge-back of another payment with the same reference, for example another operator's payment,
+    does not count. If the payment was for the reservation of a late pick-up, only the deposit that
+    the late pick-up took over counts.
     """
     amounts = [payment.amount_minor for payment in payments]
     if not amounts:
@@ -165,7 +166,8 @@ def _took_one(row: ChargeBack, payments: Iterable[PaymentRecord], rows: Rows) ->
 
 
 def left_of_case(it: Authorization, case: ChargeBack, rows: Rows) -> int | None:
-    """The amount of a case's payment that no charge-back has taken, or None without a payment."""
+    """The amount of a case's payment that no charge-back has taken; None if the case has no
+    payment."""
     payments = payments_taken_back(it, case.payment, rows) if case.payment else []
     return left_of(it, payments, case.payment, rows) if payments else None
 
@@ -185,7 +187,8 @@ def require_new_row(it: Authorization, case_id: str, rail_account: str, rows: Ro
 def add_item(
     draft: Draft, caller: str, reference: str, direction: Direction, **values: Any
 ) -> None:
-    """Adds an item in suspense to the draft, with the case that asks what it is."""
+    """Adds an item in suspense to the draft, with a case in which the platform identifies the
+    money."""
     item = SuspenseItem(
         caller=caller,
         payment_reference=reference,
@@ -205,7 +208,7 @@ def case_named(case_id: str, cases: Iterable[ChargeBack]) -> ChargeBack:
 
 
 def conceded_by(it: Authorization, case: ChargeBack, rows: Rows) -> list[tuple[int, int]]:
-    """The captures that the last decision on a case conceded, each with that amount."""
+    """The captures that the last decision on a case conceded, each with the conceded amount."""
     return [
         (row.capture, row.conceded_minor)
         for row in rows[CORRECTIONS].values()

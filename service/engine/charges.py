@@ -61,7 +61,7 @@ def read_charges(rows: Rows, keys: Keys, transaction: Transaction) -> None:
 
 
 def _read_charge_backs(rows: Rows, keys: Keys, people: set[str], transaction: Transaction) -> None:
-    """Reads charge-backs, the payments that they name, and what is in suspense."""
+    """Reads charge-backs, the payments that they name, and the items in suspense."""
     payments = _payments_of(rows, keys.taken_back)
     wishes = [
         Wish(CHARGE_BACKS, ("user_id",), people | keys.charge_backs),
@@ -96,9 +96,9 @@ def _payments_of(rows: Rows, taken_back: set[tuple[str, str, str]]) -> set[Pair]
 
 
 def _charged_back_by_name(rows: Rows, taken_back: set[tuple[str, str, str]]) -> set[Pair]:
-    """The authorizations of which a bank took back a payment with a reference that is named now.
+    """The authorizations with a charge-back of a payment reference that the batch names.
 
-    It may be another payment: only its authorization tells.
+    Another payment may have the same reference; only the authorization tells them apart.
     """
     named = {(user_id, reference) for user_id, _, reference in taken_back}
     every = rows[CHARGE_BACKS].values() if named else ()

@@ -1,7 +1,7 @@
 """Clock gaps: counts times from clients that the server had to adjust, and warns of large gaps.
 
-Two clocks never agree exactly, so a time that is a little off is moved to the nearest possible one.
-A time that is far ahead is moved too, and somebody should set that clock.
+Two clocks never agree exactly, so an impossible time is moved to the nearest possible time. A time
+that is far ahead is moved too, but then somebody should set the client's clock.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from service.bounds import bounded
 class ClockGap(NamedTuple):
     """A client's time that the server adjusted.
 
-    `gap_us` is how much later than the server's `now_us` the time was, or, if negative, how much
-    earlier than the rental's start. `method` is the call's name. Times are microseconds.
+    A positive `gap_us` is the lead of the client's time over the server's `now_us`. A negative one
+    is its distance before the rental's start. `method` is the call's name. Times are microseconds.
     """
 
     caller: str

@@ -15,7 +15,7 @@ class ConflictPauses:
     """The pauses before a batch is decided again because another process changed its rows.
 
     A pause is random, from 0 to a bound that doubles with each attempt from `first_s` to
-    `longest_s`, in seconds. Two processes that met once should not meet again at the same moment.
+    `longest_s`, in seconds. Otherwise two processes that collided once could collide again.
     """
 
     first_s: float = bounded(0.000_5, 0, 1)

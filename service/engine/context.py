@@ -44,7 +44,7 @@ UNKNOWN_PERSON = Assessment(False, 0, None, None, (Reason.NO_FEATURES,))
 class Assessed(NamedTuple):
     """Assessments: of people who ask for a hold, by user id, and of people sent by PutUser.
 
-    `survivors` are the people to whom new rentals of merged people go, by these people's ids; both
+    `survivors` gives, for the id of each merged person, the survivor who gets the new rentals; both
     are assessed.
     """
 
@@ -57,8 +57,8 @@ class Assessed(NamedTuple):
 class Context:
     """The context of a batch: an instant, the terms, and the scores taken before it began.
 
-    `encode` makes the bytes of an authorization as callers see it, with its receipt, if any;
-    `encode_beside` makes the bytes by which its event tells of a row that the step wrote beside it.
+    `encode` makes the bytes of an authorization as callers see it, with its receipt, if any.
+    `encode_beside` makes the bytes of another row of the step for the authorization's event.
     `debts` are the operators' debts beyond their bounds, by operator id and currency.
     """
 

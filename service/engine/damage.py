@@ -20,10 +20,9 @@ def require_damage(
     *,
     consented: bool,
 ) -> None:
-    """Raises InvalidInput if a damage charge asks for more than is left of the rental's deposit.
+    """Raises InvalidInput if a damage charge asks for more than the rest of the rental's deposit.
 
-    Raises ConsentRequired if it is also above what is charged without the user's consent, and the
-    user does not consent.
+    Raises ConsentRequired if the charge needs the user's consent and has none.
     """
     parent = rows[AUTHORIZATIONS].get((user_id, parent_id))
     if parent is None:

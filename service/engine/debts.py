@@ -1,8 +1,8 @@
 """Operators that owe Freehold more than their bound.
 
 An operator that gives amounts back after it was paid out owes them. People's refunds are never held
-up for that. Beyond its bound an operator gets no new rentals, until its other earnings or a payment
-have brought it back.
+up for that. An operator beyond its bound gets no new rentals, until other earnings or a payment
+lower the debt to the bound.
 
 A balance is the sum of many rows, so no call reads it. A worker adds the balances up every few
 seconds, and the writer looks up the result.
@@ -28,7 +28,7 @@ class Debt(NamedTuple):
 
 
 class DebtLog(Protocol):
-    """Logs operators that are beyond their bound, and those that are within it again."""
+    """Logs when an operator goes beyond its bound, and when it is within the bound again."""
 
     def __call__(self, debt: Debt, /, *, ended: bool) -> None: ...
 

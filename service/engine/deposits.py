@@ -47,9 +47,9 @@ def take(
 ) -> Authorization:
     """Holds offers whose deposits were paid together, or declines them all for an obstacle.
 
-    `named` is the member that the call names: what exceeds the deposits is owed back there.
-    `source` writes into each step where the money came from. Returns that member, or `named` if it
-    is none of them.
+    `named` is the member that the call names: an amount above the deposits is owed back to this
+    member. `source` records the origin of the money in each step. Returns the named member after
+    its step; if the member is not among the offers, it is returned unchanged.
     """
     result = named
     cash_minor = sum(it.cash_minor for it in members)

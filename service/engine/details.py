@@ -56,7 +56,7 @@ def add_place(
 ) -> None:
     """Adds the place of a hand-over to the details of an authorization, which may have none yet.
 
-    Each replaces the one that was told before; the other parts stay.
+    The new place replaces the earlier one; the other parts stay.
     """
     known = rows[DETAILS].get((it.user_id, it.authorization_id))
     if known is None:

@@ -1,7 +1,7 @@
 """Applies one batch: score, read, decide in order, write, commit, answer.
 
-All calls that change something pass through `Engine.apply`, one batch at a time; there is no
-other way to write.
+Every call that changes something passes through `Engine.apply`, one batch at a time. No other code
+writes.
 """
 
 from __future__ import annotations
@@ -77,7 +77,8 @@ class FaultLog(Protocol):
 
 
 class BatchSplit(Exception):
-    """A batch failed as a whole, for its cause; its calls are applied one by one."""
+    """A batch failed as a whole; its calls are then applied one by one. The exception's cause is
+    the failure."""
 
 
 @dataclass(slots=True)
@@ -265,8 +266,8 @@ class Engine:
     ) -> tuple[Rows, Keys]:
         """Reads all rows that the batch may touch, and the authorizations in `also`.
 
-        It uses one statement for each table. Returns the rows and their keys; the users' lines are
-        locked.
+        Each table is read by one statement, and the users' lines are locked. Returns the rows and
+        their keys.
         """
         rows, keys = Rows(), Keys()
         for work in batch:

@@ -3,8 +3,8 @@
     python service/engine/generate.py           write operations/__init__.py
     python service/engine/generate.py --check   fail if the committed list differs
 
-Each file has one row, `NAME = Operation(…)`, and its command. This program imports no file of the
-engine, because the import fails while the list is not current.
+Each file has one row, `NAME = Operation(…)`, and the row's command. This program imports no file of
+the engine, because such an import fails while the list is not current.
 """
 
 from __future__ import annotations

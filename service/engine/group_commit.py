@@ -1,9 +1,9 @@
 """Group commit: one bounded queue, one writer, one transaction for each batch.
 
-Calls arrive one by one. A writer that takes only the waiting calls would commit few at a time, and
-pay for a transaction each time. The writer therefore waits a moment if enough calls are expected to
-arrive (`linger_s`), but not when the server is quiet. It stops waiting when all recent callers wait
-for it (`Crowd`), because no further call would come.
+Calls arrive one by one. A writer that takes only the waiting calls would commit few calls at a
+time, at the price of one transaction each time. The writer therefore waits a moment if enough calls
+are expected to arrive (`linger_s`), but not when the server is quiet. It stops waiting when all
+recent callers wait for it (`Crowd`), because no further call would come.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ class CommitLimits:
 
     The writer waits at most `max_linger_s`, at most as long as a batch takes to arrive, and only if
     at least `min_arrivals` calls are expected meanwhile. It stops waiting if nothing arrives for
-    `quiet_s`, or for `patience` times as long while more than an eighth of the callers is away:
-    callers come back soon after their answers. While the process is busy, calls count as arriving,
-    because it has not read them yet.
+    `quiet_s`. While more than an eighth of the callers is away, it waits `patience` times as long,
+    because callers come back soon after their answers. While the process is busy, calls count as
+    arriving, because it has not read them yet.
     """
 
     max_queue: int = bounded(4096, 1, 1_000_000)
@@ -81,8 +81,8 @@ class ArrivalRate:
 class Crowd:
     """The number of callers: the largest number of calls that were present at once recently.
 
-    Recently means when the last batch was answered, or the one before it. A caller that is away for
-    one batch still counts for the next one; a caller that has left soon does not.
+    Only the moments at which the last two batches were answered count as recent. A caller that is
+    away for one batch still counts for the next one; a caller that has left soon does not.
     """
 
     def __init__(self) -> None:
@@ -109,7 +109,8 @@ def linger_s(rate_per_second: float, waiting: int, limits: CommitLimits) -> floa
 class WriterThread:
     """The only thread that applies batches; an event loop passes them one at a time.
 
-    It is no executor, whose locks, work items and futures are of no use for one batch at a time.
+    It is not an executor: for one batch at a time, the locks, work items and futures of an executor
+    are of no use.
     """
 
     def __init__(self, apply: Apply) -> None:

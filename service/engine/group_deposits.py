@@ -1,9 +1,9 @@
 """Charge-backs of a group's deposit: the bank takes one payment back, and each member has a part.
 
 A deposit of a group is one payment, recorded at one of its authorizations. A case of the bank about
-it is recorded at one of them too. The part that is above that member's own money goes through
-suspense to the other members, as `MatchSuspense` would bring it there: each of them gets a
-charge-back of its own, and nothing of a known payment stays in suspense.
+it is recorded at one of them too. The part above that member's own money goes through suspense to
+the other members, in the same way as by `MatchSuspense`. Each other member gets a charge-back of
+its own, and no part of a known payment stays in suspense.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
 Health falls after any failure: the database refused or did not answer a batch, or a probe failed or
 took too long. Health rises only after a committed transaction. A read would not detect a full or
-read-only disk, and an answered call may be a stored answer. The probe therefore reads, which is
-cheap, while the server is healthy, and writes while it is not.
+read-only disk, and an answered call may be a stored answer. So the probe only reads while the
+server is healthy, because reading is cheap. While the server is not healthy, the probe writes.
 
 A probe may be too optimistic: it writes little, and the next batch may still fail. Therefore a
 server whose health falls soon after it rose waits longer each time before a commit counts.
@@ -75,7 +75,8 @@ class Health:
     def committed(self, began_s: float) -> None:
         """Records that a transaction that began at this instant was committed.
 
-        It counts unless storage failed since then, or too shortly before it.
+        The commit does not count if the transaction began before storage failed, or too soon
+        afterwards.
         """
         if not self._up and began_s >= self._failed_s + self._pause_s:
             self._up, self._rose_s = True, began_s
@@ -86,10 +87,10 @@ class Health:
 
 
 class Prober:
-    """Probes storage at intervals, and at once after a refused batch; lives on one event loop.
+    """Probes storage at intervals, and at once after a refused batch. It runs on one event loop.
 
     Each probe has a thread of its own, apart from the writer and the readers. A probe begins only
-    after the last one has ended, however long that takes.
+    after the previous probe has ended, however long the previous one takes.
     """
 
     def __init__(

@@ -1,8 +1,8 @@
 """The refusal of an item in use: it names the product of the rental that has the item.
 
-An item is one item of its operator, whatever product it is rented out under. The row of an open
-item has no product, and the rental may be another person's whose line is not locked; so the product
-is read only for a refusal, and without a lock.
+An operator's item is the same item under every product. The row of an open item has no product. The
+rental may belong to another person, and that person's line is not locked. So the product is read
+only for a refusal, and without a lock.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Lapsed holds in the way of a command: they still take its line or its item.
 
 A hold may have lapsed, and the timers have not ended it yet. If such a hold caused a refusal or a
-stricter offer, the engine ends it first and decides again. It is the same with a missing item: a
-command that names the item shows that the item has turned up, so the engine first tells the rental
-that lost it.
+stricter offer, the engine ends it first and decides again. A missing item can block a command too.
+A command that names the item shows that the item has turned up, so the engine first updates the
+rental that lost the item.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ _OF_THE_PERSON = frozenset({_EXHAUSTED, "PARENT_OPEN"})
 class LapsedHolds:
     """The lapsed holds of all people in a batch, within one transaction.
 
-    They are read together when the first of them may be in the way, so that a batch costs the same
-    few statements however many of its calls are blocked.
+    All of them are read together as soon as one may be in the way. So a batch costs the same few
+    statements, however many of its calls are blocked.
     """
 
     locked: frozenset[UserKey]

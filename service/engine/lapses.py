@@ -10,7 +10,7 @@ from service.engine.tables import LAPSES
 
 
 def add_lapse(draft: Draft, before: Authorization, step: Step, now_us: int) -> LapseRecord | None:
-    """Adds the row of a step that time took, and returns it; None if the step ended nothing."""
+    """Adds and returns the row of a timer's step; None if the step ended nothing."""
     lapse = lapse_of(before, step.transition)
     if lapse is None:
         return None

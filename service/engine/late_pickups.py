@@ -1,7 +1,7 @@
 """Late pick-ups in a batch: the rows that they need, and their decision.
 
-The rental that has the item by now may be another person's, whose line must be locked as well. It
-is known only after the item was read, so the batch is then read again.
+The rental that has the item by now may belong to another person, whose line must be locked too.
+This person is known only after the item was read, so the batch is then read again.
 """
 
 from __future__ import annotations
@@ -106,8 +106,8 @@ def late_pickup(
 ) -> Decided | None:
     """The late pick-up of a reservation that ended; None if the item was not picked up in time.
 
-    `asked` are the item, if the call names it, and the instant of the pick-up. A reservation has
-    one late pick-up: a later call gets the rental as it is now.
+    `asked` is the item, if the call names it, and the instant of the pick-up. A reservation has one
+    late pick-up. A later call gets the present state of its rental.
     """
     if not _was_reserved(reservation, rows):
         return None
@@ -187,10 +187,10 @@ def _require_no_question(reservation: Authorization, rows: Rows, draft: Draft) -
 def case_of_late_pickup(
     work: Work, it: Any, refusal: FreeholdError, rows: Rows, context: Context
 ) -> Draft:
-    """The case that a late pick-up leaves if its item is out with somebody else, or nothing.
+    """The case that a late pick-up opens if somebody else has the item; otherwise nothing.
 
-    Two people say that they had the item at one time, so the platform asks. While the case is open,
-    a further report is refused before it comes here.
+    Two people say that they had the item at the same time, so the platform asks. While the case is
+    open, a further report is refused before this function is called.
     """
     draft = Draft(list)
     reservation = rows[AUTHORIZATIONS].get((it.user_id, it.authorization_id))
@@ -233,9 +233,9 @@ def _take_item(
     rows: Rows,
     context: Context,
 ) -> None:
-    """Takes the item away from the rental that has it by now, unless that one has started.
+    """Takes the item away from the rental that has it by now, unless that rental has started.
 
-    A missing item has appeared. Raises AssetInUse or AssetSold.
+    A missing item counts as found. Raises AssetInUse or AssetSold.
     """
     item = rows[OPEN_ITEMS].get((reservation.operator_id, asset_id)) if asset_id else None
     if item is None or item[2:4] == reservation[:2]:

@@ -29,14 +29,14 @@ def occurred_us(
 ) -> int:
     """The time of the event in microseconds; None in the call means now.
 
-    An event may be reported within the policy's window, and not before the authorization. Unless
-    the command refuses such a time, a time long before the start counts as the start, and a time
-    before the window counts as the window's beginning. The window does not bound an operator's own
+    An event may be reported within the policy's window, and not before the authorization. A time
+    long before the start counts as the start, and a time before the window counts as the window's
+    beginning. Some commands refuse such times instead. The window does not bound an operator's own
     word that lowers the fee: a refusal would keep the meter running.
 
     A time later than now counts as now, which never costs the person more. A time a little before
-    the rental's start counts as the start. The event is never before the start, even if another
-    process, whose clock is ahead, wrote a start that is later than now.
+    the rental's start counts as the start. The event is never before the start. This holds even if
+    another process with a fast clock wrote a start that is later than now.
     """
     begin_us = current.create_us if current.start_us is None else current.start_us
     if asked_us is None:

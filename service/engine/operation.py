@@ -1,4 +1,5 @@
-"""Operations: one row for each kind of command, with all that the engine knows of it."""
+"""Operations: one row for each kind of command, with everything that the engine knows of the
+command."""
 
 from __future__ import annotations
 
@@ -18,7 +19,7 @@ Pair = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Asks:
-    """Marks a command that needs the line or an item, which lapsed holds may block.
+    """Marks a command that needs the line or an item. Lapsed holds may block either.
 
     items        the items that the command names
     offers_anew  whether a stricter offer than before counts as a refusal

@@ -1,7 +1,7 @@
 """Thread pools for blocking work: one bounded pool for each kind of work.
 
 The event loop's default pool is shared and unbounded: a flood of one kind of work would delay all
-others, the server's own included.
+other work, including the server's own.
 """
 
 from __future__ import annotations

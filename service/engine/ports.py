@@ -78,9 +78,9 @@ class Transaction(Protocol):
         ...
 
     def lapsed(self, keys: Iterable[UserKey], now_us: int) -> list[AuthorizationKey]:
-        """The authorizations of these people that hold something and have a due timer.
+        """These people's authorizations that hold something and have a due timer.
 
-        They are not locked, and their people's lines may not be locked either.
+        The authorizations are not locked, and the lines of these people need not be locked.
         """
         ...
 
@@ -89,7 +89,7 @@ class Transaction(Protocol):
         ...
 
     def reserved(self, keys: Iterable[AuthorizationKey]) -> set[AuthorizationKey]:
-        """Those of these authorizations whose entries say that they held for a pick-up."""
+        """The ids of these authorizations that held for a pick-up, as their entries show."""
         ...
 
     def take_payable(self, keys: Iterable[PayableKey]) -> dict[PayableKey, TakenPayable]:
@@ -123,10 +123,10 @@ class TermsStore(Protocol):
         ...
 
     def changed_terms(self, after: int) -> tuple[TermsNames | None, Catalog] | None:
-        """The terms that changed after this change number; None if none did.
+        """The terms that changed after this change number; None if no terms changed.
 
-        The result has their names and the terms of these names. If too much changed, the names are
-        None, and the catalog has all terms.
+        The result has the names of the changed terms, and a catalog with the terms of these names.
+        If too much changed, the names are None, and the catalog has all terms.
         """
         ...
 
@@ -255,14 +255,14 @@ class Rail(Protocol):
     """
 
     async def submit(self, transfer: TransferRecord) -> None:
-        """Hands a transfer in; raises if the rail did not accept it, or may not have."""
+        """Hands in a transfer. Raises if the rail did not accept it, and if that is unknown."""
         ...
 
     async def tell(self, deliver: Deliver) -> int:
-        """Sends the due call-backs; returns the number acknowledged.
+        """Sends the due call-backs, and returns the number of acknowledged ones.
 
-        It is called at short intervals. A rail that calls ReportTransfer by itself does nothing
-        here; a rail that must be polled is polled here.
+        This is called at short intervals. A rail that calls ReportTransfer by itself does nothing
+        here. A rail that must be polled is polled here.
         """
         ...
 

@@ -238,7 +238,7 @@ def _follow_fee(
 def _payload(draft: Draft, step: Step, posted: list[Entry], rows: Rows, context: Context) -> bytes:
     """The authorization as callers see it. If the step docks its item, the receipt is there too.
 
-    If such a step posted nothing, a row tells of it, because no entry does.
+    If such a step posted nothing, there is no entry of it, so a row records the step.
     """
     it = step.authorization
     if step.transition not in DOCKINGS or it.parent_id:
@@ -365,7 +365,7 @@ def finish(draft: Draft, step: Step, line: Line, rows: Rows, context: Context) -
 
 
 def claim(draft: Draft, authorization: Authorization) -> None:
-    """Marks the item, if named, as in this open rental; a damage charge marks none."""
+    """Marks the item, if named, as in use by this open rental. A damage charge marks no item."""
     if authorization.asset_id and not authorization.parent_id:
         draft[OPEN_ITEMS].append(
             OpenItem(

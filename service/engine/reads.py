@@ -41,8 +41,8 @@ class Place(NamedTuple):
     def read(cls, text: str) -> Place:
         """The place of a text. Raises ValueError for any other text.
 
-        A text of an earlier build has no arrival. The page that begins after such a text may repeat
-        rows of an earlier page, but leaves none out.
+        A text of an earlier build has no arrival number. The page after such a text may repeat rows
+        of an earlier page, but leaves out no row.
         """
         identifier, _, arrival = text.partition(".")
         return cls(int(arrival or 0), identifier)
@@ -60,7 +60,7 @@ class Page(NamedTuple, Generic[Row]):
 
 
 class Told(NamedTuple):
-    """An authorization with all that belongs to it, as of one instant.
+    """An authorization with all rows that belong to it, as of one instant.
 
     Captures, corrections and attestations are in the order of their numbers. `reservation` is the
     resource name of the reservation that a late pick-up cites, or empty. Charge-backs are in the
@@ -78,7 +78,7 @@ class Told(NamedTuple):
 
 
 class CaseWithEvidence(NamedTuple):
-    """A case with its evidence, as of one instant, by their numbers."""
+    """A case as of one instant, with its evidence in the order of the numbers."""
 
     case: Case
     evidence: list[Evidence]
@@ -93,7 +93,8 @@ class CaseReader(Protocol):
 
 
 class CaseFilter(NamedTuple):
-    """The cases of a list: of an operator, or all if it is empty; None and 0 do not filter."""
+    """The filter of a list of cases. An empty operator means all operators; None and 0 do not
+    filter."""
 
     operator_id: str
     state: CaseState
@@ -106,8 +107,8 @@ class CaseFilter(NamedTuple):
 class Docked(NamedTuple):
     """A settled rental with the tariff under which it began, and the step that settled it.
 
-    `debt_minor` is the part of its fee above the hold that the step left as a debt. `free_us` is
-    the policy's time of a free cancellation.
+    `debt_minor` is the part of the fee above the hold that became a debt in this step. `free_us` is
+    the time in which the policy allows a free cancellation.
     """
 
     told: Told
@@ -155,7 +156,8 @@ class ProfileReader(Protocol):
     """Reads people outside any write transaction."""
 
     def person(self, user_id: str, currency: str) -> tuple[UserRecord, Line | None] | None:
-        """A person and the person's line in this currency, as of one instant; None if unknown."""
+        """A person and the person's line in this currency, as of one instant; None if the person is
+        unknown."""
         ...
 
 
@@ -196,7 +198,7 @@ class ListReader(Protocol):
 
 
 class DecidedEntry(NamedTuple):
-    """An entry with the id of the decision on which it rests; empty if there is none."""
+    """An entry with the id of its decision; the id is empty if there was no decision."""
 
     entry: Entry
     decision_id: str

@@ -1,7 +1,7 @@
 """Payment references: each counts once for a rail account, whoever reports it.
 
-A row of `payments` is a used reference: its key is the owner of the rail account and the reference
-as stored, so that the database itself refuses a second use, also by another server. Earlier builds
+A row of `payments` is a used reference. Its key is the owner of the rail account and the stored
+reference, so the database itself refuses a second use, even by another server. Earlier builds
 stored references under the caller that reported them. That is the caller's default account, so they
 stay used.
 """
@@ -97,12 +97,12 @@ def require_new_payment(
 ) -> Pair:
     """The key of the payment's row: the account's owner and the reference as stored.
 
-    Raises NotFound for an account that is not the caller's, as for one that does not exist. Raises
-    PaymentReferenceUsed if the reference was used before, or is a transfer's id: the rail itself
-    reports its transfers. In an account that operators share, only the platform is told so, and an
-    operator gets the same NotFound. If the money was `taken_back`, the reference is the bank's, and
-    may be the id of the debit. Raises InvalidInput for a payment in another currency than the
-    account's.
+    Raises NotFound for another caller's account, and in the same way for an account that does not
+    exist. Raises PaymentReferenceUsed if the reference was used before, or is a transfer's id: the
+    rail itself reports its transfers. In an account that operators share, only the platform learns
+    of the first use; an operator gets the same NotFound. If the money was `taken_back`, the
+    reference is the bank's, and may be the id of the debit. Raises InvalidInput for a payment in
+    another currency than the account's.
     """
     named = reference_of(caller, it)
     account = _account(named, rows)
@@ -126,10 +126,10 @@ def require_new_payment(
 
 
 def first_use_name(named: Reference, rows: Rows) -> str:
-    """The name of the row that has the first use of a reference; empty if it is unused.
+    """The name of the row with the first use of a reference; empty if the reference is unused.
 
-    The id of a transfer is used from its request on. The name is that of its payment, which is
-    there once a debit has succeeded.
+    The id of a transfer counts as used as soon as the transfer is requested. The returned name is
+    that of the transfer's payment, which exists once a debit has succeeded.
     """
     first, transfer = _first_use(named, rows), transfer_named(named, rows)
     if first is not None:
@@ -140,7 +140,8 @@ def first_use_name(named: Reference, rows: Rows) -> str:
 
 
 def _first_use(named: Reference, rows: Rows) -> PaymentRecord | None:
-    """The payment that used a reference first; None if it is unused or its account is unknown."""
+    """The payment that used a reference first; None if the reference is unused or the account is
+    unknown."""
     account = _account(named, rows)
     if account is None:
         return None
@@ -174,8 +175,8 @@ def _stored(account: RailAccountRecord, reference: str) -> str:
 def _places(named: Reference, account: RailAccountRecord, rows: Rows) -> Iterator[Pair]:
     """The keys under which the reference may have been used in the account.
 
-    A caller's payments stand under its own name if they were recorded before its default account
-    became a shared one.
+    If a caller's payments were recorded before its default account became a shared one, their key
+    has the caller's own name.
     """
     yield account.owner, _stored(account, named.reference)
     for it in rows[RAIL_ACCOUNTS].values():

@@ -15,7 +15,7 @@ from service.engine.tables import AUTHORIZATIONS, REQUESTS
 
 
 def keep_refusal(work: Work, refusal: FreeholdError, rows: Rows, context: Context) -> None:
-    """Keeps a refusal with its request id, so that a retry cannot be granted what was refused."""
+    """Keeps a refusal with its request id, so that a retry gets the same refusal."""
     draft = Draft(list)
     draft[REQUESTS].append(
         RequestRecord(
@@ -33,9 +33,9 @@ def keep_refusal(work: Work, refusal: FreeholdError, rows: Rows, context: Contex
 
 
 def keep_what_time_brought(work: Work, rows: Rows, context: Context) -> None:
-    """Writes the steps of due timers although the command on the authorization was refused.
+    """Writes the steps of due timers even though the command on the authorization was refused.
 
-    The refusal is based on them. If they were not written, another process, whose clock is behind,
+    The refusal is based on these steps. If they were not written, another process with a slow clock
     could accept a command that this process refused as too late.
     """
     command = work.command

@@ -32,7 +32,8 @@ class Assessor:
         store.save_feature_schema(self.schema_id, scorer.raw_names)
 
     def assess(self, batch: Sequence[Work], explain_below: int) -> Assessed:
-        """Assesses people who ask for a hold, by stored features, and each PutUser, as sent.
+        """Assesses people who ask for a hold, by their stored features, and each PutUser, by the
+        features sent.
 
         Scores below `explain_below` come with the model's reasons.
         """
@@ -105,8 +106,8 @@ class Assessor:
     def _row(self, names: Sequence[str], raw: bytes) -> bytes | _Refusal:
         """The values in the served model's order.
 
-        A value that was not sent is not a missing value, because nobody said that the person has
-        none. It counts as missing only if the model's spec says so.
+        A value that was not sent is not a missing value, because nobody said that the person has no
+        such value. It counts as missing only if the model's spec says so.
         """
         sent = dict(zip(names, unpack(raw), strict=True))
         for name in self.raw_names:

@@ -25,10 +25,12 @@ UNKNOWN_ACCOUNT = "RAIL_ACCOUNT_NOT_FOUND"
 def case_of_second_use(
     work: Work, it: Any, refusal: FreeholdError, rows: Rows, context: Context
 ) -> Draft:
-    """The case that the refusal of a payment leaves; an empty draft if it was no second use.
+    """The case that the refusal of a payment opens; an empty draft if the payment was no second
+    use.
 
-    A caller that is refused an unknown account may have tried a reference that was used there.
-    While a case of the same reference and rental is open, a further try opens no other.
+    A caller may be refused because of an unknown account, although its reference was used in that
+    account before; this counts too. While a case of the same reference and rental is open, a
+    further try opens no other case.
     """
     draft = Draft(list)
     unknown = isinstance(refusal, NotFound) and refusal.reason == UNKNOWN_ACCOUNT

@@ -10,10 +10,10 @@ from service.engine.operations.authorize import Authorize
 
 
 def to_survivors(batch: Sequence[Work], survivors: Mapping[str, str]) -> Sequence[Work]:
-    """The batch, in which new rentals of merged people are asked for by their survivors.
+    """The batch, in which survivors ask for the new rentals of merged people.
 
-    A damage charge stays with the person of its rental. A call that meets the merge itself is still
-    asked for by the merged person, whose line gives nothing any more.
+    A damage charge stays with the person of its rental. A call that is in one batch with the merge
+    itself stays with the merged person, whose line gives no more credit.
     """
     moved = []
     for work in batch:

@@ -45,8 +45,8 @@ class Table(Generic[Key, Row]):
     version  column that must be unchanged since the read when a row is updated
     fixed    columns that never change
     taken    columns that must be unchanged since the read when a row is replaced or deleted
-    locked   whether rows are locked when read, if the database has several writers
-    rare     columns that mostly have the record's default, and that few steps change
+    locked   whether rows are locked when read, if the database has several writers columns that
+    mostly have the record's default, and that few steps change
     columns  all columns of the record, in order
     usual    the values that most new rows have in the rare columns (the record's defaults), and in
              some more

@@ -1,8 +1,8 @@
 """The terms in use: loaded by a worker, and exchanged as a whole.
 
-The writer uses one reference to them for each batch. It reads the database only for products and
-operators that a batch names and this server has not loaded. All other changes are loaded in another
-thread.
+The writer takes one reference to the terms for each batch. It reads the database only if a batch
+names a product or an operator that this server has not loaded. All other changes are loaded in
+another thread.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from service.engine.ports import TermsStore
 
 
 class TermsLog(Protocol):
-    """Logs terms that became wrong, and terms that are right again: each change once."""
+    """Logs once when terms become wrong, and once when they are right again."""
 
     def __call__(self, fault: TermsFault, *, mended: bool) -> None: ...
 

@@ -1,7 +1,7 @@
 """Encodes the engine's answers as responses of the contract.
 
-An authorization is encoded once, for its event and for every answer that contains it. A response is
-composed of these bytes, as its field number 1, and of its other fields.
+An authorization is encoded once, for its event and for every answer that contains it. In a
+response, these bytes are field number 1; the other fields follow.
 """
 
 from __future__ import annotations
@@ -72,7 +72,8 @@ def _require(kind: type[T], answer: Answer) -> T:
 
 
 def _bytes(it: Authorization, payloads: Payloads) -> bytes:
-    """An authorization's bytes: those of its event, if the answered command has one for it."""
+    """An authorization's bytes. If the answered command has an event for the authorization, the
+    bytes of the event are used."""
     return payloads.get((it.authorization_id, it.version)) or encode_authorization(it)
 
 
@@ -183,7 +184,7 @@ def write_attested(response: Any, answer: Answer, payloads: Payloads) -> bytes:
 
 
 def write_told(told: Told) -> bytes:
-    """Encodes an authorization with all that belongs to it: charges, attestations, details."""
+    """Encodes an authorization with its charges, attestations and details."""
     it = told.authorization
     rest = calls.GetAuthorizationResponse(reservation=told.reservation)
     for capture in told.captures:

@@ -116,7 +116,7 @@ def _consent(call: Call[Any]) -> str:
 
 
 def _paid_if_any(call: Call[pb.IncrementAuthorizationRequest]) -> Money | None:
-    """The payment for an increment, or None; amount and reference come together or not at all."""
+    """The payment for an increment, or None. A payment needs both an amount and a reference."""
     message = call.message
     paid = message.HasField("paid")
     if paid and not message.payment_reference:

@@ -1,4 +1,4 @@
-"""Encodes the rows that a step wrote beside its authorization, as the event tells them."""
+"""Encodes a step's rows for its event: the rows written in addition to the authorization."""
 
 from __future__ import annotations
 

@@ -93,7 +93,7 @@ def _write(response: Any, answer: Answer, _payloads: Payloads) -> bytes:
 def split_case(name: str) -> tuple[str, str, str]:
     """The user id, the authorization id and the case id of a resource name.
 
-    The first two are empty where the name says that they are not known.
+    The user id and the authorization id are empty if the name marks them as unknown.
     """
     _, user_id, _, authorization_id, _, case_id = name.split("/")
     if authorization_id == NOBODY and user_id == NOBODY:

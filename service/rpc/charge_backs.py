@@ -46,7 +46,7 @@ def _write_item(
 
 
 def write_matched(response: type[Any], answer: Answer, payloads: Payloads) -> bytes:
-    """Encodes an item in suspense, and the authorization to which it was matched, if any."""
+    """Encodes an item in suspense and, if it was matched, its authorization."""
     if not isinstance(answer, Matched):
         raise InvariantBroken("the answer is not of the method's type")
     rest: Message = response(item=item_message(answer.item))
@@ -66,7 +66,7 @@ def _unmatched(call: Call[calls.RecordUnmatchedRequest]) -> RecordUnmatched:
 
 
 def _match(call: Call[calls.MatchSuspenseRequest]) -> MatchSuspense:
-    """The command; it names the key, because each person has a key of their own."""
+    """The command. It contains the caller's key, because two persons with two keys must match."""
     message = call.message
     named = convert.split_name(message.name) if message.name else ("", "")
     return MatchSuspense(

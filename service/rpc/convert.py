@@ -110,9 +110,9 @@ def write_time(message: Timestamp, instant: int) -> None:
 def encode_authorization(it: Authorization, receipt: Receipt | None = None) -> bytes:
     """The bytes of an authorization as callers see it, in answers and in events.
 
-    If the step settled a rental, the receipt is there too. The bytes are those of the serialized
-    message. The parts are in the order of the field numbers; parts that many authorizations share
-    are made once, which costs a third of a whole message each time.
+    If the step settled a rental, the receipt is included. The bytes equal those of the serialized
+    message, with the parts in the order of the field numbers. Parts that many authorizations share
+    are encoded once and reused. That takes a third of the time that a whole message takes.
     """
     # Without what is rare nothing was captured, so there is nothing to collect.
     usual = _rare(it) == _USUAL
@@ -194,7 +194,7 @@ def _amounts(
     due_minor: int,
     refund_payable_minor: int,
 ) -> bytes:
-    """The amounts that every authorization tells, also if they are 0."""
+    """The amounts that every encoded authorization has, even if they are 0."""
     message = pb.Authorization()
     for amount, minor in (
         (message.deposit_asked, cash_minor),
@@ -257,7 +257,8 @@ _USUAL = tuple([Authorization._field_defaults.get(name, "") for name in RARE])
 
 
 def encode_rest(it: Authorization) -> bytes:
-    """The fields that most authorizations lack; their numbers are above those of the others."""
+    """The fields that most authorizations lack. Their field numbers are larger than those of all
+    other fields."""
     message = pb.Authorization()
     if it.claim_us is not None:
         write_time(message.claim_time, it.claim_us)

@@ -191,8 +191,8 @@ def _placed(place: int) -> Iterator[None]:
 def _response(profiles: Sequence[bytes]) -> bytes:
     """The answer to a bulk call, made of the profiles of its people.
 
-    It is replayed if all of them are, since the last of them was recorded. A retry that goes on
-    where the first call stopped is no replay.
+    The answer counts as replayed if all profiles are replayed, since the time when the last of them
+    was recorded. A retry that continues where the first call stopped is not a replay.
     """
     response = pb.PutUsersResponse()
     for profile in profiles:
@@ -291,9 +291,9 @@ class People:
         return _response(profiles)
 
     async def first_answer(self, call: Call[pb.PutUsersRequest]) -> bytes | None:
-        """The stored answer to the same bulk call; None unless all its people were stored.
+        """The stored answer to the same bulk call; None if some of its people were not stored.
 
-        Raises RequestIdReused if its id was used with other people or other features.
+        Raises RequestIdReused if the call's id was used with other people or other features.
         """
         message = call.message
         whole = message.request_id

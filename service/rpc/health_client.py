@@ -20,7 +20,8 @@ _OPTIONS = [
 
 
 class NotServing(Exception):
-    """The server does not serve; the text is its status, or gRPC's code if it did not answer."""
+    """The server does not serve. The text is the server's status, or gRPC's code if the server did
+    not answer."""
 
 
 def require_serving(address: str, wait_s: float = 0.0) -> None:

@@ -28,7 +28,7 @@ class KeyRing:
     Known keys and unknown keys are looked up in separate pools, so that a flood of made-up keys
     does not delay known callers. Calls with one key share one look-up. Both caches are bounded and
     drop their oldest result first. If many keys are refused in one second, each refusal is delayed
-    for a moment: a delay costs no CPU, and slows the flood down.
+    for a moment. A delay costs no CPU, and slows the flood down.
     """
 
     def __init__(

@@ -1,12 +1,12 @@
 """Requests compared by meaning: the same request may be written in several ways.
 
 An explicit default means the same as an absent field, and a time below the microsecond is not seen.
-Every other field is compared as it was sent, whether or not the engine reads it: a request without
-its line items or its evidence is another request. Nothing is compared here while the bytes of two
-requests are equal.
+Every other field is compared as it was sent, even if the engine does not read it. A request without
+its line items or its evidence is therefore another request. Nothing is compared here while the
+bytes of two requests are equal.
 
-The terms decide some defaults, such as that of `rental_period`. Such a default is no fixed value: a
-request that names the value differs from a request without the field.
+The terms decide some defaults, such as that of `rental_period`. Such a default is not a fixed
+value. So a request that names the value differs from a request without the field.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ def _start(request: Any) -> None:
 
 
 def _offers(request: Any) -> None:
-    """Puts OFFER_ZERO first: it comes first or not at all, because no offer is milder.
+    """Puts OFFER_ZERO first, because no offer is milder.
 
-    The others are tried in the order in which they are sent. All of them, the mildest first, mean
-    the same as none.
+    The other offers are tried in the order in which they were sent. A list of all offers, the
+    mildest first, means the same as an empty list.
     """
     offers = sorted(request.accept_offers, key=lambda offer: offer != OFFER_ZERO)
     request.accept_offers[:] = [] if offers == _MILDEST_FIRST else offers
@@ -51,9 +51,10 @@ def _final(request: Any) -> None:
 
 
 def _purpose(request: Any) -> None:
-    """Leaves out the purpose of a rental's capture that is a fee.
+    """Leaves out the purpose of a capture if it is FEE and the authorization is a rental.
 
-    A damage charge takes no fee, so there the two are not confused: it refuses the explicit one.
+    A damage charge refuses the purpose FEE. So there the field is kept, and the two requests
+    differ.
     """
     if request.purpose == CAPTURE_PURPOSE_FEE:
         request.ClearField("purpose")
@@ -102,7 +103,7 @@ SAME: dict[type[Message], tuple[Callable[[Any], None], ...]] = {
 
 
 def plain(message: M) -> M:
-    """A copy of a request in one form, which is the same for all ways to say the same."""
+    """A copy of a request in canonical form: requests that mean the same have one form."""
     copy = type(message)()
     copy.CopyFrom(message)
     _floor_times(copy)
@@ -126,8 +127,7 @@ def _floor_times(message: Any) -> None:
 def differing_field(message: Message, first: bytes) -> str | None:
     """The first field in which a request differs from the bytes `first`.
 
-    It is None if both mean the same. Of the fields that were sent differently, it is the first one
-    whose difference has a meaning.
+    The result is None if both requests mean the same. Differences without a meaning are skipped.
     """
     other = type(message).FromString(first)
     if other == message:

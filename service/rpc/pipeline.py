@@ -1,7 +1,7 @@
 """The pipeline of every call: authentication, scope, deadline, input rules, handler, status.
 
-Methods take and return bytes. A message that cannot be parsed is then refused here with
-INVALID_ARGUMENT, and an answer stored in the database is sent unchanged.
+Methods take and return bytes. So this module itself refuses a message that cannot be parsed, with
+INVALID_ARGUMENT, and sends a stored answer unchanged.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ log = structlog.get_logger("freehold.rpc")
 
 @dataclass(slots=True)
 class Call(Generic[M]):
-    """One call: its message, its bytes, its caller and its deadline."""
+    """One call: the message, its bytes, the caller and the deadline."""
 
     message: M
     body: bytes

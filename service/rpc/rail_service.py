@@ -59,7 +59,7 @@ def _encode(answer: Answer, _payloads: Payloads) -> bytes:
 
 
 class Rails:
-    """The calls on transfers; without a `secret` there is no rail, and no report is accepted."""
+    """The calls on transfers. Without a `secret` there is no rail, and every report is refused."""
 
     def __init__(
         self,

@@ -1,4 +1,5 @@
-"""Encodes receipts: bills are often the same, so each is encoded once, and then copied."""
+"""Encodes receipts. Many bills are the same, so each different bill is encoded once and then
+copied."""
 
 from __future__ import annotations
 
@@ -95,8 +96,7 @@ def _minutes(minutes: int) -> bytes:
 def _bill(
     currency: str, free_minutes: int, interval_minutes: int, lines: Lines, *amounts_minor: int
 ) -> bytes:
-    """A receipt without its times; of its amounts, in the order of `_AMOUNTS`, all that are not 0,
-    and the total."""
+    """A receipt without its times: the total, and those of `_AMOUNTS` that are not 0."""
     receipt = receipt_pb2.Receipt(free_minutes=free_minutes)
     for line in lines:
         text = text_of(line.item, line.quantity, interval_minutes)

@@ -1,7 +1,7 @@
-"""Retries of calls that today's input rules refuse: they get their stored answer.
+"""Gives retries their stored answer if the present input rules would refuse the call.
 
-The engine looks every request id up before it decides. Only calls that are refused before they
-reach the engine are looked up here, so that accepted calls cost nothing more.
+The engine looks up every request id before it decides. This module looks up only calls that are
+refused before they reach the engine, so accepted calls take no longer.
 """
 
 from __future__ import annotations

@@ -27,7 +27,8 @@ class CannotListen(Exception):
 
 
 def _why_not(address: str) -> str:
-    """The reason why an address (HOST:PORT) cannot be bound; tries again, as gRPC gives none."""
+    """The reason why an address (HOST:PORT) cannot be bound. Tries to bind it once more, because
+    gRPC gives no reason."""
     host, _, port = address.rpartition(":")
     why = "gRPC could not bind it"
     try:

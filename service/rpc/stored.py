@@ -1,7 +1,8 @@
 """Reads stored messages (answers and payloads of events), for the verifier.
 
 An answer is kept as long as its authorization, and may outlive its method. A change that removes a
-method keeps its response message in the contract, and adds both to `REMOVED`.
+method keeps the response message in the contract, and adds the method and its response to
+`REMOVED`.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """Set-up from the shell: operators, their products, and keys.
 
-With a request id each of these commands can be retried after an unknown outcome, like a call. The
-same id and content take effect once; the same id with other content is refused. A key is shown once
-and not stored, so a retry cannot show it again: the retry's key replaces the key of the first try.
+Each of these commands takes a request id, so it can be retried after an unknown outcome, like a
+call. The same id and content take effect once; the same id with other content is refused. A key is
+shown once and not stored, so a retry cannot show it again: the retry's key replaces the key of the
+first try.
 """
 
 from __future__ import annotations
@@ -211,7 +212,8 @@ def find_principal(engine: Engine, key_hash: str) -> Principal | None:
 
 
 class KeyInfo(NamedTuple):
-    """A key without its secret: id, owner (None: the platform), scopes, and times.
+    """A key without its secret: its id, its owner (None for the platform), its scopes, and its
+    times.
 
     The times of making and revoking are microseconds since the epoch.
     """

@@ -1,4 +1,4 @@
-"""A database's own ways: all in which SQLite and PostgreSQL differ, as one port.
+"""The differences between SQLite and PostgreSQL, as one port.
 
 `storage/sqlite.py` and `storage/postgres.py` each implement it; no other file asks which of the two
 it is working with.
@@ -80,7 +80,7 @@ class Backend(Protocol):
         ...
 
     def only_server(self, url: URL) -> AbstractContextManager[None]:
-        """Keeps the database for one server, where it is a file; raises NotAlone."""
+        """Reserves the database for one server if it is a file; raises NotAlone."""
         ...
 
     def session(self, connection: Connection) -> Session:
@@ -99,7 +99,7 @@ class Backend(Protocol):
         ...
 
     def write_nothing(self, connection: Connection) -> None:
-        """Changes something that means nothing, so that the commit waits for the disk."""
+        """Makes a change without a meaning, so that the commit waits for the disk."""
         ...
 
     def any_text(self, connection: Connection) -> AbstractContextManager[None]:
@@ -111,11 +111,13 @@ class Backend(Protocol):
         ...
 
     def export_snapshot(self, connection: Connection) -> str | None:
-        """The name by which other transactions read the same state, or None if there is none."""
+        """The name by which other transactions can read the same state; None if a state has no
+        name."""
         ...
 
     def see_snapshot(self, engine: Engine, snapshot: str | None) -> Engine:
-        """The same database; each transaction reads the exported state, if it has a name."""
+        """The same database. Each of its transactions reads the exported state, if the state has a
+        name."""
         ...
 
     def named_rows(self, name: str, columns: Sequence[str]) -> str:

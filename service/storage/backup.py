@@ -2,9 +2,9 @@
 
 A backup is one file with its SHA-256 beside it (`FILE.sha256`, as `sha256sum --check` reads it). On
 SQLite the file is the database itself, copied in one step. A read transaction in WAL mode sees one
-snapshot, and neither delays a writer nor is restarted by one. (A copy in portions starts anew with
-every commit by others: under steady writes it never ended.) On PostgreSQL the file is a dump in the
-custom format, see `service.storage.dump`.
+snapshot. It does not delay a writer, and no writer restarts it. (A copy in portions starts anew
+after every commit by others: under steady writes it never ended.) On PostgreSQL the file is a dump
+in the custom format, see `service.storage.dump`.
 
 A backup or a restored database gets its name only after it was checked, and never replaces an
 existing file.
@@ -55,7 +55,7 @@ class Backup(NamedTuple):
     """A finished backup: its path, its SHA-256 in hexadecimal, and the verification of its books.
 
     `warnings` has a clause for each row of terms that names a missing row; the books do not need
-    such rows. For a quick backup, `books` only says what was left out.
+    such rows. For a quick backup, `books` only names the checks that were left out.
     """
 
     path: Path
@@ -155,7 +155,7 @@ def _new_file(target: Path) -> Iterator[Path]:
 
 
 def _publish(draft: Path, target: Path) -> None:
-    """Gives a synced file its name, durably, and never over another file."""
+    """Gives a synced file its name, durably. It never replaces another file."""
     try:
         os.link(draft, target)
     except FileExistsError as error:
@@ -220,7 +220,7 @@ def _proved(url: str) -> Verification:
 
 
 def _copy(source: Path, draft: Path) -> None:
-    """Copies a database, its log included, in one step into one file without a log."""
+    """Copies a database and its log in one step into one file without a log."""
     if not source.is_file():
         raise BackupRefused("NO_DATABASE", f"{source} is not there")
     end = time.monotonic() + LIMITS.sqlite.busy_ms / 1_000

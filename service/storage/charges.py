@@ -28,7 +28,7 @@ from service.storage.schema.record_tables import CONVERTERS
 
 
 def told(connection: Connection, user_id: str, authorization_id: str) -> Told | None:
-    """One authorization with what belongs to it, or None."""
+    """One authorization with all rows that belong to it, or None."""
 
     def of(table: Table) -> Select[Any]:
         c = table.c
@@ -100,8 +100,8 @@ def docked(connection: Connection, told: Told) -> Docked | None:
 
 
 def _docking(connection: Connection, it: Authorization) -> tuple[str, int] | None:
-    """The transition and the instant of the step that settled a rental: by its entries, or, if it
-    posted none, by its row."""
+    """The transition and the instant of the step that settled a rental. They are read from the
+    step's entries, or from its row if it has no entries."""
     e, u = t.entries.c, t.unposted_dockings.c
     own = (e.user_id == it.user_id, e.currency == it.currency)
     posted = select(e.transition, e.event_us).where(

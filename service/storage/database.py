@@ -71,9 +71,9 @@ def telling(error: BaseException) -> BaseException | None:
 
 @contextmanager
 def reading(engine: Engine) -> Iterator[Connection]:
-    """A connection that reads one state of the database, whatever is written meanwhile.
+    """A connection that reads one state of the database, even while others write.
 
-    Raises StorageFailed if the database is unavailable, or its file goes away meanwhile.
+    Raises StorageFailed if the database is unavailable, or if its file disappears while it is read.
     """
     driver: Any = engine.dialect.loaded_dbapi
     try:
@@ -115,7 +115,7 @@ def reading_all(engine: Engine, portion: int) -> Iterator[Connection]:
 def take_time(connection: Connection, answer_s: float | None = None) -> None:
     """Lifts the time limit of a call for the rest of this transaction; SQLite has none.
 
-    Each answer may take `answer_s` seconds, or any time if it is None.
+    Each answer may take `answer_s` seconds; None means any time.
     """
     backend_of(connection).take_time(connection, answer_s)
 

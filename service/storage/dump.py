@@ -1,8 +1,8 @@
 """Backups of PostgreSQL with its own tools: pg_dump, and pg_restore into an empty database.
 
 The dump and the verification see the same snapshot: a transaction exports it, and both import it.
-The verification therefore proves the dumped rows, not the dump file. The dump is also read to its
-end once, and a restore ends with a verification of its own.
+The verification therefore proves the dumped rows, not the dump file. So the dump file is also read
+to its end once, and a restore ends with a verification of its own.
 """
 
 from __future__ import annotations
@@ -52,11 +52,11 @@ def write(
 ) -> tuple[Verification | None, list[str]]:
     """Dumps a database into a file, and verifies the books of the dumped snapshot.
 
-    Returns the verification, and a clause for each row that names a missing row where the database
-    has no key against it. With `quick` the books are not verified.
+    Returns the verification, and a clause for each row that names a missing row, for columns
+    without a foreign key. With `quick` the books are not verified.
 
-    Raises BackupRefused if the tools of the server's version are not found or fail, or if a row
-    breaks a key of the database: a restore could not make that key again.
+    Raises BackupRefused if the tools of the server's version are not found or fail. Also raises it
+    if a row breaks a key of the database, because a restore could not make that key again.
     """
     engine = open_database(url)
     try:
@@ -166,9 +166,9 @@ def _tools(connection: Connection, folder: Path | None) -> Tools:
 def _address(connection: Connection) -> tuple[str, dict[str, str]]:
     """A connection's address for the command line, and an environment with its password.
 
-    Command lines are readable by all users; a process's environment only by its owner. Only the
-    URL's own options and the timeouts are passed on, because the driver's library may be newer than
-    the tools, and have options that they do not know.
+    All users can read a command line, but only its owner can read a process's environment. Only the
+    URL's own options and the timeouts are passed on: the driver's library may be newer than the
+    tools, and have options that the tools do not know.
     """
     from psycopg.conninfo import make_conninfo
 

@@ -84,7 +84,7 @@ def _decided(
     connection: Connection, user_id: str, currency: str, entries: Sequence[Entry]
 ) -> list[DecidedEntry]:
     """Entries of a line with their decisions. An increment has a decision of its own; every other
-    entry has that of its authorization."""
+    entry has the decision of its authorization."""
     a, d = t.authorizations.c, t.later_decisions.c
     names = sorted({it.authorization_id for it in entries} - {""})
     if not names:

@@ -106,7 +106,7 @@ class Horizon:
     def look(self) -> Numbers:
         """Advances the horizon as far as possible now, and returns it; raises StorageFailed.
 
-        Looks run one at a time, so that an older look does not undo a newer one.
+        Looks run one at a time, so an older look cannot undo a newer look.
         """
         if self._reached.rows == EVERYTHING:
             return self._reached

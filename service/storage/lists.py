@@ -1,8 +1,9 @@
-"""Lists, page by page: no row is missed and none comes twice, even if it was committed late.
+"""Lists, page by page: each row comes exactly once, even if it was committed late.
 
-Rows are in the order of their arrival, not of their ids: an id begins with the clock of the server
-that made it, and clocks differ. A page with a next page ends at the horizon at the latest, so that
-no row can appear before its end later. The last page has all visible rows.
+Rows are in the order of their arrival. They are not in the order of their ids, because an id begins
+with the time of the server that made it, and clocks differ. A page with a next page ends at the
+horizon at the latest. So no row can later appear before the end of the page. The last page has all
+visible rows.
 """
 
 from __future__ import annotations

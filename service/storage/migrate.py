@@ -2,8 +2,8 @@
 
 The number of a build is the number of its newest migration. A schema names the oldest build that
 may still run on it (the largest `oldest_build` in the table `compatibility`). A migration that only
-adds leaves that number alone. A migration that removes something, or lets builds write rows that
-earlier builds cannot read, adds a row with a larger number.
+adds leaves that number alone. A migration may remove something, or let builds write rows that
+earlier builds cannot read. Such a migration adds a row with a larger number.
 """
 
 from __future__ import annotations
@@ -76,8 +76,8 @@ class TablesInUse(FreeholdError):
 class LockWaits:
     """The waits of a migration for tables in use, on PostgreSQL.
 
-    Other sessions queue behind a waiting migration. It therefore gives up after `wait_ms`, lets
-    them run for `pause_s`, and tries again; after `tries` it is refused.
+    Other sessions queue behind a waiting migration. It therefore gives up after `wait_ms`, lets the
+    others run for `pause_s`, and tries again. After `tries` attempts it is refused.
     """
 
     wait_ms: int = 2_000
@@ -136,7 +136,7 @@ def _revisions(migrations: Path) -> tuple[str, ...]:
 
 
 def revision_of(connection: Connection) -> str | None:
-    """The revision of a database's schema, or None if it has none."""
+    """The revision of a database's schema, or None if the schema names no revision."""
     if not inspect(connection).has_table(REVISION_TABLE):
         return None
     found = connection.scalar(text(f"SELECT version_num FROM {REVISION_TABLE}"))
@@ -161,7 +161,7 @@ def build_number() -> int:
 def compare_schema(revision: str | None, oldest_build: int | None) -> Schema:
     """Compares a schema with this revision and this oldest build to what this build needs.
 
-    `oldest_build` is None if the schema names none, as those before 0006.
+    `oldest_build` is None if the schema names no oldest build; schemas before 0006 name none.
     """
     if revision is None:
         return Schema.MISSING
@@ -182,7 +182,8 @@ def schema_of(engine: Engine) -> Schema:
 
 
 def oldest_build_of(connection: Connection) -> int | None:
-    """The oldest build that may run on a database's schema, or None if it names none."""
+    """The oldest build that may run on a database's schema, or None if the schema names no
+    build."""
     if not inspect(connection).has_table(COMPATIBILITY_TABLE):
         return None
     oldest = connection.scalar(text(OLDEST_BUILD))

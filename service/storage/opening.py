@@ -1,6 +1,6 @@
 """Opens a database for a command; any fault is reported in one line, with its remedy.
 
-The checks change nothing: they make no file, and leave a database of another program as it is.
+The checks change nothing: they make no file, and do not change a database of another program.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class DatabaseUnusable(FreeholdError):
 class _Found(NamedTuple):
     """A database's schema: its revision, the names of its tables, and its oldest build.
 
-    `revision` and `oldest_build` are None if the schema names none.
+    `revision` and `oldest_build` are None if the schema does not name them.
     """
 
     revision: str | None

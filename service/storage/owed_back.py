@@ -10,10 +10,11 @@ from service.storage.database import reading
 
 
 def owed_back(engine: Engine, late_us: int) -> list[OwedBack]:
-    """The sums owed back, by currency; refunds that wait since `late_us` or before are late.
+    """The sums owed back, by currency. A refund that has been waiting since `late_us` or longer is
+    late.
 
-    It reads every line, which is one short row a person, and the authorizations of the people to
-    whom something is owed. Raises StorageFailed.
+    This reads every line, one short row for each person, and the authorizations of the people to
+    whom money is owed. Raises StorageFailed.
     """
     line, a = t.lines.c, t.authorizations.c
     of_line = and_(a.user_id == line.user_id, a.currency == line.currency)

@@ -211,8 +211,8 @@ class ArraysStatement(RowsStatement):
     """A statement on PostgreSQL: one text, and an array for each column.
 
     The driver prepares a statement for each text and each combination of parameter types, and an
-    integer's type depends on its size. Rows of parameters would therefore almost never meet a
-    prepared statement again. An array is passed as text and cast to one fixed type.
+    integer's type depends on its size. Rows of parameters would therefore almost never reuse a
+    prepared statement. An array is passed as text and cast to one fixed type.
     """
 
     def __init__(
@@ -295,7 +295,7 @@ class Postgres:
         return PostgresSession(connection)
 
     def take_time(self, connection: Connection, answer_s: float | None) -> None:
-        """Each answer may take `answer_s` seconds, or any time if it is None."""
+        """Each answer may take `answer_s` seconds; None means any time."""
         connection.execute(text("SET LOCAL statement_timeout = 0"))
         session: Any = connection.connection.driver_connection
         session.answer_s = answer_s
@@ -328,7 +328,8 @@ class Postgres:
         return str(session.execute("SELECT pg_export_snapshot()").fetchone()[0])
 
     def see_snapshot(self, engine: Engine, snapshot: str | None) -> Engine:
-        """The same database; each transaction reads the exported state, if there is one."""
+        """The same database. Each of its transactions reads the exported state, if a state was
+        exported."""
         if snapshot is None:
             return engine
         seen = engine.execution_options(isolation_level="REPEATABLE READ")

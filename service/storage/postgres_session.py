@@ -1,8 +1,8 @@
-"""PostgreSQL sessions that wait for no answer without a bound.
+"""PostgreSQL sessions with a time limit for every answer.
 
-The server bounds its own statements, but not while it is stopped (a stopped process, a hanging
-machine), and never a COMMIT that waits for a standby. On the network a stopped process still looks
-alive: its kernel acknowledges our packets.
+PostgreSQL limits the time of its own statements. But the limit does not work while its process is
+stopped or its machine hangs, and it never applies to a COMMIT that waits for a standby. On the
+network a stopped process still looks alive, because its kernel acknowledges our packets.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ LOOK_S = 0.1
 class Session(psycopg.Connection[Any]):
     """A connection that waits at most `answer_s` seconds for each answer; None means no bound.
 
-    After that the connection is closed, with the same error as a broken connection.
+    After this time the connection is closed, and the caller gets the same error as for a broken
+    connection.
     """
 
     answer_s: float | None = None

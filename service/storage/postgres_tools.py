@@ -1,8 +1,8 @@
 """Finds PostgreSQL's tools of the server's version.
 
 Dumps by newer tools do not fit the server: pg_dump 17 writes settings that PostgreSQL 15 does not
-know, and pg_restore 15 does not read dumps of pg_dump 17. Older tools refuse a newer server. Only
-the tools of the server's own major version are used, wherever they are on the machine.
+know, and pg_restore 15 does not read dumps of pg_dump 17. Older tools refuse a newer server. So
+only the tools of the server's own major version are used.
 """
 
 from __future__ import annotations

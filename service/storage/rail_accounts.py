@@ -1,7 +1,8 @@
-"""Rail accounts from the shell: an operator's own, the platform's, and shared ones.
+"""Rail accounts from the shell: an operator's own, the platform's own, and shared ones.
 
 An account is never changed or removed, because the references used in it stay used. So each command
-can be repeated: the same account again changes nothing, and another one of that name is refused.
+can be repeated: the same account again changes nothing, and another account with the same name is
+refused.
 """
 
 from __future__ import annotations

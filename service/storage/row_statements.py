@@ -19,12 +19,12 @@ class RowsStatement:
     """One statement for up to MOST_ROWS rows of plain values, in the order of `columns`.
 
     In every row, the values are followed by the same `literals`, if any. The rows are written as
-    VALUES, with a parameter for each value, so each number of rows has a text of its own. More rows
-    than `together` are sent as a multiple of it, and the rest in a second statement, so that there
-    are few texts.
+    VALUES, with a parameter for each value. So each number of rows has its own text. If there are
+    more rows than `together`, the first statement gets the largest multiple of `together`, and a
+    second one gets the rest. So there are few texts.
 
-    If a driver gets rows one by one, it releases and takes the interpreter's lock for each row;
-    with another thread waiting, each row costs a switch of threads.
+    A driver that gets rows one by one releases and takes the interpreter's lock for each row. If
+    another thread is waiting, each row costs a switch of threads.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class RowsStatement:
         return found
 
     def portions(self, rows: Sequence[Values]) -> list[Sequence[Values]]:
-        """The rows of each execution, at most MOST_ROWS; none if there are no rows."""
+        """The rows of each execution, at most MOST_ROWS; no execution if there are no rows."""
         number = len(rows)
         whole = number - number % self._together
         if not whole or (whole == number <= MOST_ROWS):

@@ -2,7 +2,7 @@
 
 The type of a record's field decides how its column is stored: an enumeration as its value, a tuple
 as its parts joined by commas, any other type unchanged. One function is compiled for each record,
-as `collections.namedtuple` does; it is as fast as code written by hand.
+in the same way as `collections.namedtuple` does; it is as fast as code written by hand.
 """
 
 from __future__ import annotations

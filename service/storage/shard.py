@@ -81,7 +81,7 @@ TRIGGERS = (
 
 
 class ShardingUnavailable(FreeholdError):
-    """The database cannot be sharded: it is not PostgreSQL, or has no Citus."""
+    """The database cannot be sharded, because it is not PostgreSQL or has no Citus."""
 
     def __init__(self, why: str) -> None:
         super().__init__("SHARDING_UNAVAILABLE", why)
@@ -106,7 +106,8 @@ def statements(table: str) -> list[str]:
 
 
 def shard(engine: Engine) -> list[str]:
-    """Distributes all tables that are not distributed yet, in one transaction; returns their names.
+    """Distributes all tables that are not distributed yet, in one transaction. Returns the names of
+    these tables.
 
     The database must be migrated, and may have rows. Raises ShardingUnavailable.
     """

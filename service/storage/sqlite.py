@@ -86,8 +86,8 @@ class SqliteDatabase:
     def begin_writing(self, connection: sqlite3.Connection) -> None:
         """Begins a write transaction; its commit checks the files.
 
-        At intervals it first copies a long log back into the file; if that fails, nothing may be
-        written. Raises the driver's error.
+        At intervals it first copies a long log back into the file. If the copy fails, nothing may
+        be written. Raises the driver's error.
         """
         if next(self._turns) % LIMITS.sqlite.checkpoint_turns == 0:
             self._checkpoint(connection)
@@ -286,7 +286,7 @@ class Sqlite:
         return session.cursor()
 
     def export_snapshot(self, _connection: Connection) -> str | None:
-        """None: a state has no name."""
+        """None, because a state of SQLite has no name."""
         return None
 
     def see_snapshot(self, engine: Engine, _snapshot: str | None) -> Engine:

@@ -3,19 +3,19 @@
 After a failed sync the kernel treats the unwritten pages as written, and shows them to all readers.
 SQLite does not handle three consequences:
 
-- The next process that opens the database takes a whole transaction at the end of the log for
-  committed; an answer replayed from it would not survive a power cut.
-- On ext4 the next sync of the same blocks succeeds, but newly allocated blocks stay unwritten; a
+- The next process that opens the database takes a complete transaction at the end of the log for
+  committed. An answer replayed from this transaction would not survive a power cut.
+- On ext4 the next sync of the same blocks succeeds, but newly allocated blocks stay unwritten. A
   repeated transaction or checkpoint would not survive a power cut.
 - An automatic checkpoint hides its errors, and the log is overwritten all the same.
 
-Therefore the first connection of a process, and each connection after an error, syncs the files and
-drops the kernel's cache of them. Checkpoints are made here, so that their errors are seen.
+Therefore the first connection of a process syncs the files and drops the kernel's cache of them. So
+does each connection after an error. Checkpoints are made here, so that their errors are seen.
 
-A file that is removed, renamed or overwritten stays open: SQLite goes on in it without an error,
-and its commits are lost when the process ends. Therefore every transaction checks that the paths
-still lead to the open files (`OpenFiles`): before and after its commit. A read-only transaction
-also checks before it begins.
+A file that is removed, renamed or overwritten stays open. SQLite continues to write into it without
+an error, and these commits are lost when the process ends. Therefore every transaction checks that
+the paths still lead to the open files (`OpenFiles`): before and after its commit. A read-only
+transaction also checks before it begins.
 
 A third file, `FILE-server`, is locked by the only server of the database. It is empty and is never
 removed. Only its lock shows that a server is running; the kernel releases the lock when the process
@@ -71,20 +71,21 @@ class OpenFiles:
     """The files of one database, as this process has them open.
 
     The path is fixed, without symbolic links. The first connection binds the database's file for
-    good: another file at its path is never accepted, and when the file comes back (`mv` there and
-    back), work goes on. The log and the shared memory are bound while a connection is open; they
-    must not be replaced meanwhile. Without its log a database loses transactions that were not
-    copied into it yet. Without the shared memory two processes overwrite each other's log.
+    good. Another file at the same path is never accepted. When the file comes back (`mv` there and
+    back), work continues. The log and the shared memory are bound while a connection is open; they
+    must not be replaced meanwhile. Without its log, a database loses the transactions that were not
+    yet copied from the log into the file. Without the shared memory two processes overwrite each
+    other's log.
 
     A file may also be overwritten in its place (`cp OTHER FILE`). While the log is in use, only
-    checkpoints write into the database's file, and the shared memory records them. If the file's
-    time or size changed, no checkpoint was recorded and the first page differs, another program has
-    written it. (A `touch` changes no page.)
+    checkpoints write into the database's file, and the shared memory records them. Another program
+    has written the file if three things are true: its time or size changed, no checkpoint was
+    recorded, and the first page differs. (A `touch` changes no page.)
 
     The file may still go away between a check and the next step. Each commit is therefore followed
     by a thorough check (`check_all`) before it is answered. Other checks are cheaper, because
-    checking a path costs as much as all the rest; after a failed check, all are thorough. Any
-    thread may check; `opening`, `opened` and `closed` are called one at a time.
+    checking a path costs as much as everything else. After a failed check, all checks are thorough.
+    Any thread may check; `opening`, `opened` and `closed` are called one at a time.
     """
 
     def __init__(self, path: str) -> None:
@@ -329,8 +330,8 @@ def read_from_disk(file: str) -> None:
 def _opened(path: str) -> Iterator[int | None]:
     """A descriptor of a file, or None if the file does not exist.
 
-    It is SQLite's own descriptor if this process has one: closing another one would release every
-    lock of the process on the file.
+    If this process has a descriptor of SQLite, that one is used: closing another descriptor would
+    release every lock of the process on the file.
     """
     own = _own(path)
     if own is not None or not os.path.exists(path):

@@ -351,10 +351,10 @@ class SqlStore:
             return read_catalog(connection)
 
     def changed_terms(self, after: int) -> tuple[TermsNames | None, Catalog] | None:
-        """The terms that changed after this change number; None if none did.
+        """The terms that changed after this change number; None if no terms changed.
 
-        The result has their names and the terms of these names. If too much changed, the names are
-        None, and the catalog has all terms.
+        The result has the names of the changed terms, and a catalog with the terms of these names.
+        If too much changed, the names are None, and the catalog has all terms.
         """
         with reading(self._engine) as connection:
             return read_changed(connection, after)

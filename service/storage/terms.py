@@ -1,8 +1,8 @@
-"""Reads the terms: operators, policies, products and limits; a wrong row affects no other row.
+"""Reads the terms: operators, policies, products and limits. A wrong row affects no other row.
 
-The database's own rules refuse most wrong rows, but SQL clients can bypass them: SQLite stores a
-text in a number column, and checks foreign keys only on request. Every value is therefore checked
-here before it is used.
+The database's own rules refuse most wrong rows, but SQL clients can bypass these rules: SQLite
+stores a text in a number column, and checks foreign keys only on request. Every value is therefore
+checked here before it is used.
 """
 
 from __future__ import annotations

@@ -29,7 +29,8 @@ _Run = tuple[RowsStatement | str, list[Values], int | None]
 
 
 class Writing(NamedTuple):
-    """A statement that writes rows, and the function that makes its values of a record."""
+    """A statement that writes rows, and the function that converts a record to the statement's
+    values."""
 
     statement: RowsStatement
     values: Callable[[Any], Values]
@@ -110,7 +111,7 @@ class SqlTransaction:
         return {(row[0], row[1]): row[2] for row in found}
 
     def reserved(self, keys: Iterable[tuple[str, str]]) -> set[tuple[str, str]]:
-        """Those of these authorizations whose entries say that they held for a pick-up."""
+        """The authorizations among these that held for a pick-up, as their entries show."""
         return {(row[0], row[1]) for row in self.statements.reserved.fetch(self.cursor, keys)}
 
     def take_payable(self, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], TakenPayable]:
@@ -232,7 +233,8 @@ class SqlTransaction:
         runs.append((update.statement, changes, len(rows)))
 
     def _write_payables(self, rows: Rows) -> None:
-        """Writes one balance row for each operator; it includes the portion taken."""
+        """Writes one balance row for each operator, including the portion that was taken for
+        merging."""
         amounts = {key: taken.amount_minor for key, taken in rows.taken_payable.items()}
         for key, amount_minor in rows.payable.items():
             amounts[key] = amounts.get(key, 0) + amount_minor

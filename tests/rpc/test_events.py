@@ -6,7 +6,6 @@ import sqlite3
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
-import pytest
 from freehold.v1 import authorization_pb2 as pb
 from hypothesis import given
 from hypothesis import strategies as st

@@ -47,7 +47,7 @@ from service.engine.tables import AUTHORIZATIONS, DECISIONS, DETAILS, LINES, REQ
 class Item(NamedTuple):
     """One requested item; an empty `asset_id` means that the item is not known yet.
 
-    `price_hash` is that of the price shown, or empty.
+    `price_hash` is the hash of the price that the user was shown, or empty.
     """
 
     product_id: str
@@ -101,7 +101,8 @@ _IN_STATION, _ON_PICKUP, _UNDER_REVIEW = Custody.IN_STATION, Start.ON_PICKUP, Re
 
 
 def decide(work: Work, command: Authorize, rows: Rows, context: Context) -> Decided:
-    """Scores, decides, and holds offers without cash; several items all or none."""
+    """Scores the person, decides, and holds offers without cash. Of several items it holds all or
+    none."""
     user_id, now_us = command.user_id, context.now_us
     products = _products(work.caller, command.items, context)
     if context.debts and not command.parent_id:

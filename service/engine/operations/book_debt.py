@@ -41,7 +41,8 @@ def wanted(caller: str, it: BookDebt, keys: Keys) -> None:
 
 
 def decide(work: Work, it: BookDebt, rows: Rows, context: Context) -> Decided:
-    """Books the debt, whatever the person's standing and line; each business reference once."""
+    """Books the debt, even if the person is suspended or the line is full. Each business reference
+    counts once."""
     parent, line, draft = opened(work.caller, it, rows, context)
     if work.caller != parent.operator_id:
         # The debt is the operator's own request, also if the platform sends it.

@@ -42,10 +42,11 @@ def wanted(caller: str, it: Confirm, keys: Keys) -> None:
 
 
 def decide(work: Work, it: Confirm, rows: Rows, context: Context) -> Decided:
-    """Holds what was offered; if that is no longer possible, the payment is owed back.
+    """Holds the offered amount; if that is no longer possible, the payment is owed back.
 
-    A payment is never refused because of changes since the offer: it is recorded, and owed back.
-    For a group, it pays for all members that are still offered, whichever member is named.
+    A payment is never refused because of changes since the offer: the payment is recorded, and owed
+    back. In a group, the payment counts for all members that are still offered, and the call may
+    name any member.
     """
     current, line, draft = opened(work.caller, it, rows, context)
     counted = require_new_payment(work.caller, it, current.currency, rows, context)

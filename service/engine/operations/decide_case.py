@@ -23,7 +23,8 @@ from service.engine.tables import AUTHORIZATIONS
 
 @dataclass(frozen=True, slots=True)
 class DecideCase:
-    """Decide a case whose time is over; it is not a call, and has no request record."""
+    """Decide a case after its time has ended. This command is not a call, and has no request
+    record."""
 
     user_id: str
     authorization_id: str
@@ -31,7 +32,8 @@ class DecideCase:
 
 
 def decide(work: Work, it: DecideCase, rows: Rows, context: Context) -> Decided:
-    """Gives back what the case asks for, as of the instant at which its time ended."""
+    """Gives back the amount that the case asks for, as of the instant at which the case's time
+    ended."""
     draft = Draft(list)
     names = (it.user_id, it.authorization_id, it.case_id)
     case_of(work.caller, *names, rows, draft)

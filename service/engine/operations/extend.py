@@ -14,7 +14,7 @@ from service.engine.rows import Rows
 
 @dataclass(frozen=True, slots=True)
 class Extend(AuthorizationCommand):
-    """Move the due time, or the end of a hold that lapses, to a later one."""
+    """Move the due time, or the instant at which a hold lapses, to a later time."""
 
     by_us: int
 

@@ -34,7 +34,7 @@ from service.engine.tables import DECISIONS, ENTRIES, LATER_DECISIONS, PAYMENTS
 
 @dataclass(frozen=True, slots=True)
 class Increment(AuthorizationCommand):
-    """Hold more, after a new decision; `paid` is the cash paid for it, or None.
+    """Hold more, after a new decision; `paid` is the cash payment for the increment, or None.
 
     `user_consent_reference` refers to the user's consent to a larger damage charge, if there is
     one.

@@ -29,9 +29,9 @@ from service.engine.tables import CHARGE_BACKS, PAYMENTS, SUSPENSE
 class MatchSuspense:
     """Match an amount of an item in suspense; `by` names the key used.
 
-    `payment_reference` is the item's. Without a user and an authorization the amount goes back to
-    the rail. `payment` is the payment of the authorization that a bank took back; it is empty for
-    money that came in.
+    `payment_reference` is the reference of the item. Without a user and an authorization the amount
+    goes back to the rail. If a bank took back a payment of the authorization, `payment` is its
+    reference; for money that came in, `payment` is empty.
     """
 
     payment_reference: str
@@ -126,9 +126,10 @@ def _target(
 def _to_debt(
     work: Work, item: SuspenseItem, it: MatchSuspense, rows: Rows, context: Context
 ) -> Decided:
-    """Money that came in is the deposit of an offer, or pays a debt, or is owed back.
+    """Money that came in becomes the deposit of an offer, pays a debt, or is owed back.
 
-    The first key only proposes that. The state in which the second key approves counts.
+    The first key only proposes the match. The state at the moment of the second key's approval
+    decides.
     """
     to = _target(work, item, it, rows, context)
     members, step = [], None

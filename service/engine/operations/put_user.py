@@ -29,7 +29,7 @@ class PutUser:
     `raw` are the values sent, as in `FeatureSnapshot`; NaN stands for a missing one. `names` are
     the names of the values; None means all features of the served model, in its order. `violations`
     are the faults of the input. A command with faults is refused, unless it is a retry of a command
-    that was accepted when the server knew other features.
+    that was accepted under another model.
     """
 
     user_id: str
@@ -41,10 +41,11 @@ class PutUser:
 
 
 def decide(work: Work, it: PutUser, rows: Rows, context: Context) -> Decided:
-    """Registers a person or updates the features; the limit follows the score unless it is fixed.
+    """Registers a person or updates the features. The limit follows the score unless somebody fixed
+    the limit.
 
     A later `as_of_us` than now counts as now. Raises InvalidInput for wrong input. Raises
-    IllegalState for features older than the stored ones, which they must not replace.
+    IllegalState for features that are older than the stored ones.
     """
     now_us = context.now_us
     if it.violations:

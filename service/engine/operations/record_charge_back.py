@@ -45,7 +45,7 @@ class RecordChargeBack(AuthorizationCommand):
 
 
 def wanted(caller: str, it: RecordChargeBack, keys: Keys) -> None:
-    """Needs the payment that was taken back, and what was taken back of it before."""
+    """Needs the payment that was taken back, and the earlier charge-backs of the same payment."""
     of_payment(caller, it, keys)
     keys.charge_backs.add(it.user_id)
     keys.carried.add((it.user_id, it.authorization_id))

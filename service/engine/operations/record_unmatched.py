@@ -25,7 +25,7 @@ from service.engine.tables import ENTRIES, LINES, PAYMENTS, SUSPENSE
 
 @dataclass(frozen=True, slots=True)
 class RecordUnmatched:
-    """Record money that came in or went out, and for which no authorization is known."""
+    """Record money that came in or went out for no known authorization."""
 
     direction: Direction
     amount: Money

@@ -83,7 +83,7 @@ def decision(
     captures: list[Capture],
     meter: Meter,
 ) -> Step:
-    """The step that gives back an amount, or, if it is None, all that the case asks for."""
+    """The step that gives back an amount; None means everything that the case asks for."""
     if amount_minor is None and case.kind is CaseKind.LATE_CLAIM:
         docked_us = event_us if case.occurred_us is None else case.occurred_us
         return complaints.grant_return(
@@ -96,7 +96,7 @@ def decision(
 
 
 def _most_minor(case: Case, current: Authorization, captures: list[Capture]) -> int:
-    """The amount that the case asks for and that can still be given back."""
+    """The amount that the case asks for, as far as it can still be given back."""
     purpose = complaints.purpose_of(current, case.kind)
     most_minor = complaints.grantable_minor(current, captures, purpose)
     return min(case.asked_minor or most_minor, most_minor)
@@ -145,7 +145,7 @@ def _require_decision(caller: str, it: ResolveCase, case: Case) -> None:
 def _part_minor(
     it: ResolveCase, case: Case, current: Authorization, captures: list[Capture]
 ) -> int | None:
-    """The part that is given back; None for all that is asked. Raises InvalidInput."""
+    """The amount to give back; None for the whole amount asked for. Raises InvalidInput."""
     if it.outcome is Outcome.FOR_OPERATOR:
         return 0
     if it.amount is None:

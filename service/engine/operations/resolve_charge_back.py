@@ -20,7 +20,7 @@ from service.engine.tables import CHARGE_BACKS, CORRECTIONS
 
 @dataclass(frozen=True, slots=True)
 class ResolveChargeBack(AuthorizationCommand):
-    """Decide a charge-back: the one with this case id, or all that are open if it is empty."""
+    """Decide the charge-back with this case id; an empty id means all open charge-backs."""
 
     user_won: bool
     goodwill: bool
@@ -31,7 +31,7 @@ class ResolveChargeBack(AuthorizationCommand):
 def wanted(caller: str, it: ResolveChargeBack, keys: Keys) -> None:
     """Needs the captures and the charge-backs.
 
-    A case that may be reopened needs the corrections by which it was decided, and its payment.
+    If a case may be reopened, the corrections of its decision and its payment are needed too.
     """
     of_correction(caller, it, keys)
     keys.charge_backs.add(it.user_id)
@@ -44,10 +44,10 @@ def wanted(caller: str, it: ResolveChargeBack, keys: Keys) -> None:
 
 
 def decide(work: Work, it: ResolveChargeBack, rows: Rows, context: Context) -> Decided:
-    """Decides what is open; a case that was decided the other way is reopened first.
+    """Decides the open charge-backs; a case that was decided the other way is reopened first.
 
-    If the money comes back, a part that the operator gave up meanwhile is reopened too: it is owed
-    to the person.
+    If the money comes back, and the operator gave up a part meanwhile, this part is reopened too.
+    It is then owed to the person.
     """
     current, line, draft = opened(work.caller, it, rows, context)
     corrections = len(draft[CORRECTIONS])

@@ -17,7 +17,7 @@ from service.engine.rows import Keys, Rows
 class Reverse(AuthorizationCommand):
     """Release the whole hold.
 
-    `by_user` says that the user cancels, which may cost the product's fee for a cancellation.
+    `by_user` says that the user cancels. This may cost the product's cancellation fee.
     """
 
     by_user: bool = False

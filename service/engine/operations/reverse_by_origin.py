@@ -40,11 +40,11 @@ def wanted(caller: str, it: ReverseByOrigin, keys: Keys) -> None:
 
 
 def decide(work: Work, it: ReverseByOrigin, rows: Rows, context: Context) -> Decided:
-    """Reverses an Authorize by its request id; for one that has not arrived it leaves a tombstone.
+    """Reverses an Authorize by its request id. If the Authorize has not arrived, a tombstone
+    refuses it later.
 
-    A group is reversed as it was granted: all of it or nothing. Members that ended without a charge
-    stay as they are. A refusal names the authorization that cannot be reversed, because the caller
-    named none.
+    A group is reversed as a whole or not at all. Members that ended without a charge do not change.
+    A refusal names the authorization that cannot be reversed, because the caller did not name it.
     """
     origin = rows[REQUESTS].get((work.caller, it.authorize_request_id))
     if origin is None:

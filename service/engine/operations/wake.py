@@ -17,9 +17,10 @@ from service.engine.tables import AUTHORIZATIONS
 
 @dataclass(frozen=True, slots=True)
 class Wake:
-    """Run the due timers of one authorization; it is not a call, and has no request record.
+    """Run the due timers of one authorization. This command is not a call, and has no request
+    record.
 
-    `seen` says that somebody else has the item in hand, which may be missing.
+    `seen` says that somebody else has the item, which may be missing so far.
     """
 
     user_id: str

@@ -1,4 +1,4 @@
-"""Aliases: people who turned out to be somebody else who is known."""
+"""Aliases: people who turned out to be another registered person."""
 
 from __future__ import annotations
 

@@ -42,10 +42,11 @@ class CaptureRecord(NamedTuple):
 class CorrectionRecord(NamedTuple):
     """One part of a correction; `number` counts from 1 within the authorization.
 
-    A correction that concerns several captures has a row for each of them, with one
-    `authorization_version`. `capture` is the number of the capture, or 0: the amount was captured
-    without a row, or the correction concerns no capture. `conceded_minor` and `disputed_minor` are
-    the changes of the capture. The business reference is on the first row of a correction.
+    A correction of several captures has one row for each capture, all with the same
+    `authorization_version`. `capture` is the number of the capture. It is 0 if the amount was
+    captured without a row, or if the correction concerns no capture. `conceded_minor` and
+    `disputed_minor` are the changes of the capture. The business reference is on the first row of a
+    correction.
     """
 
     user_id: str
@@ -65,8 +66,8 @@ class CorrectionRecord(NamedTuple):
 
 
 def digest_of(*values: object) -> bytes:
-    """The digest over all columns that never change, in their order, without the person.
+    """The digest over all columns that never change, in their order, without the person's id.
 
-    A person who is erased gets another id, so the id is not covered.
+    An erased person gets another id, so the id is not covered.
     """
     return sha256("\n".join(map(str, values)).encode()).digest()

@@ -9,8 +9,8 @@ class DebtRecord(NamedTuple):
     """A booked debt: each business reference of a rental is booked once.
 
     `parent_id` is the rental that the debt cites, `authorization_id` the debt itself. `evidence` is
-    the operator's reference to its evidence; `user_consent_reference` refers to the user's consent,
-    and is empty if there is none. Amounts are minor units, times microseconds since the epoch, UTC.
+    the operator's reference to its evidence. `user_consent_reference` refers to the user's consent;
+    it is empty without a consent. Amounts are minor units, times microseconds since the epoch, UTC.
     """
 
     user_id: str

@@ -8,11 +8,11 @@ from service.engine.records.captures import digest_of
 
 
 class DetailsRecord(NamedTuple):
-    """The details of an authorization; texts that were not told are empty.
+    """The details of an authorization; a text that nobody sent is empty.
 
     `labels` is a JSON object. `authorization_version` is the version of the authorization after the
-    step that told last; `record_us` is the time of that step, in microseconds since the epoch, UTC.
-    `digest` covers the row, except the person.
+    last step that sent details; `record_us` is the time of this step, in microseconds since the
+    epoch, UTC. `digest` covers the row, except the person.
     """
 
     user_id: str

@@ -11,11 +11,12 @@ DEFAULT = "default"
 
 
 class RailAccountRecord(NamedTuple):
-    """A rail account, under a name that one caller gives it.
+    """A rail account, under the name that one caller gives to it.
 
-    `caller` is the operator or the platform that uses the name. `owner` and `account` are the
-    account itself: the caller's own under the same name, or one of the platform's accounts that
-    operators share. `currency` is the account's, or empty if it takes all. Rows never change.
+    `caller` is the operator or the platform that uses the name. `owner` and `account` identify the
+    account. It is the caller's own account of the same name, or one of the platform's accounts that
+    operators share. `currency` is the currency of the account; empty means all currencies. Rows
+    never change.
     """
 
     caller: str

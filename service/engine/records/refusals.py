@@ -1,8 +1,8 @@
 """Refusals that are kept with their request id, so that a retry gets the same refusal.
 
-The record of such a request has the marked name of its method, and the refusal in place of the
-answer. A server of an earlier build, which does not know the mark, therefore takes it for another
-method's request and does nothing, instead of taking the refusal for an answer.
+The record of such a request has the name of its method with a mark, and the refusal instead of an
+answer. A server of an earlier build does not know the mark. It therefore takes the record for
+another method's request and does nothing; it does not take the refusal for an answer.
 """
 
 from __future__ import annotations

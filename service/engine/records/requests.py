@@ -45,8 +45,8 @@ class RequestRecord(NamedTuple):
         """The stored answer for the same request.
 
         `differing_field` names the field in which the request differs from the first body, or is
-        None if both mean the same. Raises RequestIdReused for another request, with what differs,
-        and the kept refusal of a request that was refused.
+        None if both mean the same. Raises RequestIdReused for another request, with the differing
+        field. If the request was refused, raises the kept refusal.
         """
         refused = self.method.endswith(REFUSED)
         if self.method.removesuffix(REFUSED) != method:

@@ -40,9 +40,9 @@ LATER_WORDS: Mapping[tuple[TransferKind, TransferState], TransferState] = {
 class TransferRecord(NamedTuple):
     """A transfer by the payment rail: a debit of a person, or a payout to one.
 
-    Its id identifies it to the rail, which must execute it at most once, however often it is handed
+    The rail must execute a transfer at most once, however often the transfer with this id is handed
     in. `earlier_state`, with its detail and its instant, is the state before a late success; None
-    if there was none.
+    if there was no late success.
     """
 
     user_id: str

@@ -1,4 +1,4 @@
-"""Settlements that posted nothing, so that no entry tells of them."""
+"""Settlements that posted nothing: no entry records them, so they have rows of their own."""
 
 from __future__ import annotations
 

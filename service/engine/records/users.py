@@ -30,11 +30,12 @@ UNSCORED = KeptScore(0, None, "", "", "", "", "", (), 0)
 
 
 class UserRecord(NamedTuple):
-    """A person; version 0 means no features, `as_of_us` is the instant of the latest ones.
+    """A person. Version 0 means no features; `as_of_us` is the instant of the latest features.
 
-    The fields from `score_version` on are those of `KeptScore`. They belong to older features if a
-    server of an earlier build took the newer ones. `alias_of` is the person to whom new calls go; a
-    survivor, into whom others were merged, names itself. It is empty for everybody else.
+    The fields from `score_version` on are those of `KeptScore`. If a server of an earlier build
+    accepted newer features, these fields still belong to the older ones. `alias_of` is the person
+    to whom new calls go. A survivor, into whom others were merged, names itself. The field is empty
+    for everybody else.
     """
 
     user_id: str
@@ -71,7 +72,8 @@ class FeatureSnapshot(NamedTuple):
 
 
 class UserFeatures(NamedTuple):
-    """A person's latest features, as in `FeatureSnapshot`; without features, version 0 and None."""
+    """A person's latest features, as in `FeatureSnapshot`. Without features the version is 0 and
+    the rest is None."""
 
     user_id: str
     scoring_consent: bool

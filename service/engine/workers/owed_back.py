@@ -10,7 +10,8 @@ from service.engine.ports import OwedBack, Store
 
 
 class OwedBackWatch:
-    """Adds up what is owed back, in a thread of the pool; each currency gives one report."""
+    """Adds up the amounts owed back, in a thread of the pool, and makes one report for each
+    currency."""
 
     def __init__(
         self,

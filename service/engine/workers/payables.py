@@ -1,8 +1,8 @@
 """Payables worker: merges the rows of operators' balances, so that a payout reads few rows.
 
-Each batch writes one balance row for each operator in it, so that calls do not contend for one row.
-Without this worker the payout would add them up inside the only writer: 1,000,000 rows took 3 s.
-The worker merges a bounded portion in each transaction.
+Each batch writes one balance row for each of its operators, so calls do not contend for one row.
+Without this worker, a payout would add up all these rows inside the only writer: 1,000,000 rows
+took 3 s. The worker merges a bounded portion in each transaction.
 """
 
 from __future__ import annotations

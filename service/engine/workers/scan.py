@@ -12,11 +12,12 @@ Found = TypeVar("Found")
 
 
 class Scan(Generic[Found]):
-    """Rounds over all waiting rows in a fixed order; a round begins where the last one stopped.
+    """Rounds over all waiting rows in a fixed order. A round begins at the place where the previous
+    round stopped.
 
     Rows that fail keep waiting. If each round began at the front, many failing rows would hide all
-    others. Therefore each portion begins after the one before it, also across rounds, and the scan
-    starts over at the end. Its only state is the last place.
+    others. Therefore each portion begins after the previous portion, even across rounds. At the end
+    the scan starts over. Its only state is the last place.
     """
 
     def __init__(
@@ -40,8 +41,8 @@ class Scan(Generic[Found]):
     async def round(self) -> int:
         """Runs one round and returns the number of rows moved on.
 
-        A portion in which no row moves ends the round: rows that fail now are not tried again at
-        once, and neither are the rows after them while everything fails.
+        A portion in which no row moves on ends the round. So failing rows are not tried again at
+        once, and while everything fails, later rows are not tried either.
         """
         moved = 0
         to_the_end = self._last is None

@@ -2,10 +2,10 @@
 
 A hash chain alone shows that an entry was changed, but not that the whole chain was rewritten:
 anyone who can write the database can compute every link again. A seal is signed with a key that is
-not in the database, and seals are chained, so that sealed entries can be neither rewritten nor cut
-off. Entries after a line's last seal are protected only by the next seal. Removing the last seals
-is detected only with a witness, the noted number and digest of a seal; therefore each seal is
-logged.
+not in the database, and seals are chained. So sealed entries can be neither rewritten nor removed.
+Entries after a line's last seal are protected only by the next seal. The removal of the last seals
+is detected only with a witness: the number and digest of a seal, noted elsewhere. Therefore each
+seal is logged.
 """
 
 from __future__ import annotations
@@ -31,8 +31,9 @@ LogSeal = Callable[[SealRecord], None]
 class Sealer:
     """Seals in bounded portions, through the same committer as every call.
 
-    It reads on connections of its own, so that calls wait only for the write of the seal. Several
-    processes may seal one database: each number is given once, and the later process starts over.
+    The sealer reads on connections of its own, so calls wait only for the write of the seal.
+    Several processes may seal one database: each number is used once, and the later process starts
+    over.
     """
 
     def __init__(

@@ -54,8 +54,8 @@ class Transfers:
     async def send_requested(self) -> int:
         """Sends every transfer that must be sent by now; returns the number that the rail accepted.
 
-        Sends none while the clock is not trusted, because the age of sent transfers is then
-        unknown.
+        While the clock is not trusted, it sends no transfer, because the age of sent transfers is
+        then unknown.
         """
         if not self._clock.trusted:
             return 0

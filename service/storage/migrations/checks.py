@@ -1,9 +1,9 @@
 """CHECKs that change: lists of values grow, and new columns join, without reading or moving rows.
 
-CHECKs list the values of states, accounts and kinds. They cost almost nothing for each row, and
+CHECKs list the values of states, accounts and kinds. CHECKs cost almost nothing for each row. They
 also bind other programs that write into the database. Rules for some of the states
-(`only_open_states_hold`) use the same form. Foreign keys to a table of values would cost more, are
-off by default in other programs on SQLite, and cannot express such rules.
+(`only_open_states_hold`) use the same form. Foreign keys to a table of values would cost more. On
+SQLite they are off by default in other programs, and they cannot express such rules.
 
 SQLite has no statement for this, and rebuilding a table takes as long as copying it. For changes
 that touch no row, its manual recommends changing the text of the table in the schema itself, within
@@ -38,7 +38,8 @@ def widen_check(table: str, name: str, before: str, after: str) -> None:
 
 
 def change_check(table: str, name: str, before: str, after: str) -> None:
-    """Replaces a CHECK by one that all rows satisfy, because its new columns have their defaults.
+    """Replaces a CHECK by a new one. All rows satisfy the new CHECK, because its new columns have
+    their defaults.
 
     Raises NoSuchCheck if the table has no such CHECK.
     """

@@ -59,8 +59,8 @@ def of_records(
 
     `types` are the columns' types that do not follow from the field's type. `key` is the primary
     key if the record's rows are not found by a key. `first` and `last` are columns that the
-    database fills in. `added` are columns that were added to existing rows, with the values that
-    these rows got.
+    database fills in. `added` has each column that was added later, with the value that the
+    existing rows got.
     """
     kinds = kinds_of(declared.record)
     keys = (*declared.key, *key)
