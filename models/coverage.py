@@ -50,9 +50,9 @@ def _require_both(state: fits.State, admitted: Admitted, found: dict[str, dict[s
         if not (label == value).any():
             worst = max(found.values(), key=lambda row: int(row["missing"]) + int(row["outside"]))
             raise TrainingError(
-                f"of the {state.holdout.shape[0]} hold-out rows no {name} one can be scored; "
-                f"{worst['missing']} lack a value of {worst['column']} and {worst['outside']} have "
-                "a value outside the training's; choose another hold-out, or leave the column out"
+                f"of the {state.holdout.shape[0]} hold-out rows no {name} row can be scored; "
+                f"{worst['missing']} lack a value of {worst['column']} and {worst['outside']} "
+                "have one outside the trained values; choose another hold-out, or leave the column out"
             )
 
 
@@ -67,13 +67,13 @@ def require(columns: list[dict[str, Any]], rows: int, rules: HouseRules) -> list
         if outside > rules.most_refused:
             raise TrainingError(
                 f"{row['column']}: {row['outside']} of {rows} hold-out rows have values "
-                "outside the training's and cannot be scored; declare min and max, merge rare "
+                "outside the trained values and cannot be scored; declare min and max, merge rare "
                 "codes, or choose another hold-out"
             )
         if outside + missing > rules.warn_refused:
             warnings.append(
-                f"{row['column']}: of {rows} hold-out rows {row['missing']} cannot be scored for "
-                f"a missing value and {row['outside']} for a value outside the training's"
+                f"{row['column']}: {rows} hold-out rows were checked; {row['missing']} cannot be "
+                f"scored without a value, {row['outside']} have a value outside the trained values"
             )
         if row["trained_missing"] and not row["may_be_missing"]:
             warnings.append(

@@ -108,7 +108,7 @@ def holdout_indices(dataset: Dataset, spec: Spec) -> Indices:
     if spec.time is not None and dataset.time is not None:
         late = np.array([t >= spec.time.oot_from for t in dataset.time])
         if not 0 < int(late.sum()) < late.shape[0]:
-            raise DatasetError("time.oot_from leaves no rows before it, or none after it")
+            raise DatasetError("time.oot_from needs rows before it and rows after it")
         return np.flatnonzero(late)
     fold = stratified_folds(dataset.label, spec.validation.folds, spec.validation.seeds[0])
     return np.flatnonzero(fold == 0)
@@ -178,7 +178,7 @@ def _labelled(spec: Spec, rows: list[list[str]], j: int) -> tuple[list[list[str]
     label = np.array([meaning[row[j]] for row in kept], dtype=np.int8)
     for value, name in ((1, "bad"), (0, "good")):
         if not (label == value).any():
-            raise DatasetError(f"label.{name}: no row has one of its values")
+            raise DatasetError(f"label.{name}: no row has any of these values")
     return kept, label, len(rows) - len(kept)
 
 

@@ -169,7 +169,7 @@ def read(directory: Path, *, expected_id: str | None = None) -> Manifest:
         model_text = _verified_model(directory, document)
         if metrics_sha256(_json(directory / METRICS)) != document["metrics_sha256"]:
             raise TamperedError(
-                f"{METRICS}: its sha256 is not the manifest's; restore the folder or train again"
+                f"{METRICS}: its sha256 differs from the manifest; restore it or train again"
             )
         _verify_derive(document["derive"])
         return _manifest(document, model_text)
@@ -186,7 +186,7 @@ def _verified_model(directory: Path, document: Mapping[str, Any]) -> str:
     content = _bytes(directory / MODEL)
     if _sha256(content) != document["model_sha256"]:
         raise TamperedError(
-            f"{MODEL}: its sha256 is not the manifest's; restore the folder or train again"
+            f"{MODEL}: its sha256 differs from the manifest; restore the folder or train again"
         )
     return content.decode("utf-8")
 
@@ -198,7 +198,7 @@ def _verify_derive(derive: Mapping[str, Any]) -> None:
         raise IncompatibleError(str(error)) from error
     if found != derive["sha256"]:
         raise TamperedError(
-            f"{derive['function']}: its source has changed; restore it or train again"
+            f"{derive['function']}: its source has changed; restore the source or train again"
         )
 
 
@@ -209,7 +209,7 @@ def _manifest(document: Mapping[str, Any], model_text: str) -> Manifest:
     platt = Platt(*(float.fromhex(document["platt"][k]) for k in ("a", "b")))
     stored_scale = Scale(*(float.fromhex(scale[k]) for k in ("a", "b")))
     if stored_scale != scorecard.scale(platt):
-        raise TamperedError("scale: a and b are not those that follow from platt")
+        raise TamperedError("scale: a and b do not follow from platt")
     training = document["training_ids"]
     hashes = training["sha256"]
     if any(not _SHA256.fullmatch(h) for h in hashes):

@@ -87,7 +87,7 @@ class ModelScorer:
         except lightgbm.basic.LightGBMError as error:
             raise ModelDirectoryError(f"model.txt: LightGBM cannot read it ({error})") from error
         if self._booster.feature_name() != [d.name for d in verified.derived]:
-            raise IncompatibleError("model.txt: its features are not the manifest's")
+            raise IncompatibleError("model.txt: its features differ from the manifest's")
         trees = tables.parse(verified.model_text)
         groups = [d.reason_group for d in verified.derived]
         # LightGBM itself computes trees that are too deep for tables.
@@ -213,14 +213,20 @@ class ModelScorer:
         derived = features.apply(self._derive, raw, len(self.manifest.derived))
         promised = np.array([g.margin for g in golden]).tobytes()
         if self._oracle(derived).tobytes() != promised:
-            raise TamperedError("golden rows: this runtime gives other margins")
+            raise TamperedError(
+                "golden rows: the margins computed here differ from the stored ones"
+            )
         together = self._margins(derived)
         alone = np.concatenate([self._margins(row) for row in np.split(derived, len(golden))])
         if together.tobytes() != promised or alone.tobytes() != promised:
-            raise TamperedError("golden rows: the tables give other margins")
+            raise TamperedError(
+                "golden rows: the margins of the tables differ from the stored ones"
+            )
         for g in golden:
             if self._scale.score(g.margin) != g.score:
-                raise TamperedError("golden rows: the scale gives other scores")
+                raise TamperedError(
+                    "golden rows: the scores of the scale differ from the stored ones"
+                )
 
 
 def reasons_from(trees: list[tables.Tree], column_groups: Sequence[str | None]) -> str:
@@ -234,8 +240,8 @@ def _warnings(source: str, verified: Manifest) -> tuple[str, ...]:
     warnings = []
     if source == "treeshap":
         warnings.append(
-            f"a tree has more than {tables.NODES} splits: LightGBM finds the reasons, and those "
-            f"not found in time are {explain.REASONS_PENDING}"
+            f"a tree has more than {tables.NODES} splits: LightGBM computes the reasons, and "
+            f"reasons that take too long are {explain.REASONS_PENDING}"
         )
     unnamed = [d.name for d in verified.derived if d.reason_group is None]
     if unnamed:

@@ -281,7 +281,7 @@ def _label(top: TomlTable) -> Label:
             raise SpecError(f"label.{name}", "must not be empty")
     both = sorted(set(bad) & set(good))
     if both:
-        raise SpecError("label.good", f"has the value {both[0]!r}, which label.bad has too")
+        raise SpecError("label.good", f"has the value {both[0]!r}, which is also in label.bad")
     return Label(
         column=table.text("column"),
         bad=bad,
@@ -331,7 +331,7 @@ def _feature(index: int, item: object) -> Feature:
     missing = table.choice("missing", MISSING, "reject")
     absent = table.choice("absent", ABSENT, "reject")
     if absent == "missing" and missing != "nan":
-        raise SpecError(table.at("absent"), 'is "missing", but missing is not "nan"')
+        raise SpecError(table.at("absent"), 'may be "missing" only if missing is "nan"')
     return Feature(
         name=table.text("name"),
         type=table.choice("type", TYPES),
@@ -367,7 +367,7 @@ def _derive(
         if feature.monotone:
             raise SpecError(
                 f"feature[{index}].monotone",
-                "cannot bind a raw column behind a derive function; set it at derive.column",
+                "is not allowed for a raw column behind a derive function; set it in derive.column",
             )
     table = TomlTable("derive", top.value["derive"], _KEYS["derive"])
     function = table.text("function")
@@ -408,7 +408,7 @@ def _validation(top: TomlTable) -> Validation:
         if any(not 0 <= s < 2**31 for s in values):
             raise SpecError(f"validation.{name}", "must be from 0 to 2147483647")
     if set(seeds) & set(extra):
-        raise SpecError("validation.extra_seeds", "has a seed that validation.seeds has too")
+        raise SpecError("validation.extra_seeds", "has a seed that is also in validation.seeds")
     return Validation(folds=table.integer("folds", 3, 20), seeds=seeds, extra_seeds=extra)
 
 

@@ -204,7 +204,9 @@ def _tree(keys: dict[str, str]) -> Tree:
             return Tree((), (), (), (), (), (), (value,), (1,), ())
         kinds = _integers(keys["decision_type"])
         if any(k & _CATEGORICAL or k & _KIND not in (_KIND_NONE, _KIND_NAN) for k in kinds):
-            raise IncompatibleError("a tree has categorical splits, or zero for a missing value")
+            raise IncompatibleError(
+                "a tree has categorical splits, or treats zero as a missing value"
+            )
         threshold = tuple(_threshold(float(v)) for v in keys["threshold"].split())
         return Tree(
             feature=_integers(keys["split_feature"]),

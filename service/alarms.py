@@ -22,8 +22,8 @@ def tell_debt(debt: Debt, *, ended: bool) -> None:
         log.warning(
             "operator owes",
             **debt._asdict(),
-            why="refunds after its payouts are more than its bound: it gets no new rentals until"
-            " it pays (RecordOperatorPayment) or earns the difference",
+            why="refunds after the operator's payouts are more than its bound: the operator gets"
+            " no new rentals until it pays (RecordOperatorPayment) or earns the difference",
         )
 
 
@@ -42,6 +42,6 @@ def tell_owed_back(it: OwedBack, now_us: int) -> None:
                 owed_minor=it.late_minor,
                 oldest_s=age_s,
                 authorization_id=it.oldest,
-                why="they did not go out by themselves: the rail refused them again and again, or"
-                " has not answered a debit, or their terms are older or say so: PayOutRefund",
+                why="the rail refused these refunds repeatedly, or has not answered a debit, or"
+                " their terms have no time for refunds: pay them out with PayOutRefund",
             )

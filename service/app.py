@@ -354,10 +354,10 @@ def _sealer(parts: Parts, committer: Committer, horizon: Horizon, pool: Pool) ->
 
 
 CLOCK_NEWS = {
-    ClockNews.JUMPED: "the machine's clock was set: the server keeps its own time, and until the "
-    "clock is right again nothing lapses, is lost, sold or debited by time alone; if the new time "
-    "is right, restart the server",
-    ClockNews.RIGHT_AGAIN: "the machine's clock is followed again",
+    ClockNews.JUMPED: "the machine's clock was set: the server keeps its own time. Until the "
+    "machine's clock is right again, nothing lapses, is lost, sold or debited by time alone. If "
+    "the new time is right, restart the server",
+    ClockNews.RIGHT_AGAIN: "the server follows the machine's clock again",
     ClockNews.BEHIND: "the machine's clock is behind the newest event in the database: one of "
     "them is wrong; set the clock and restart the server",
 }
@@ -394,7 +394,7 @@ def _warn_of_gap(gap: ClockGap, seen: int) -> None:
             ahead_s=round(gap.gap_us / 1_000_000, 3),
             seen=seen,
             why="the call's time is more than a minute later than this server's clock: it was"
-            " taken as now; correct the clock that is wrong",
+            " taken as now; correct the wrong clock",
         )
 
 
@@ -405,8 +405,9 @@ def _log_waiting(it: Waiting) -> None:
             pid=it.pid,
             application=it.application,
             since_s=round(it.since_s, 1),
-            why="a transaction of this PostgreSQL process has not ended: seals and the newest pages"
-            " of lists wait for it; end it, or, if the pid is 0, roll back prepared transactions",
+            why="a transaction of this PostgreSQL process has not ended, and seals and the newest"
+            " pages of lists wait for it: end the transaction; if the pid is 0, roll back the"
+            " prepared transactions",
         )
 
 

@@ -195,7 +195,7 @@ class SystemClock:
         elif off_us > self._most_ahead_us and not vouched:
             raise ClockUnproven(
                 f"the machine's clock is {off_us / DAY_US:,.1f} days ahead of the newest event in "
-                "the database: set the clock right; or, if it is right and nothing happened for "
+                "the database: correct the clock; if the clock is right and nothing happened for "
                 "so long, start once with --trust-clock"
             )
 

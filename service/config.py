@@ -204,7 +204,7 @@ class Limits:
         if self.postgres.connections < most:
             faults.append(
                 f"postgres.connections is {self.postgres.connections}: the threads of all pools,"
-                f" the writer and the probe use {most} at once: give at least {most}"
+                f" the writer and the probe use up to {most} connections: give at least {most}"
             )
         if faults:
             raise LimitsWrong("; ".join(faults))

@@ -29,7 +29,7 @@ def check_aliases(connection: Connection) -> None:
     for user_id in sorted(expected.keys() | found.keys()):
         if expected.get(user_id) != found.get(user_id):
             names = found.get(user_id, "nobody")
-            raise Found("ALIAS", f"users/{user_id}", f"names {names}, which no alias tells")
+            raise Found("ALIAS", f"users/{user_id}", f"names {names}, but no alias says so")
     lines = connection.exec_driver_sql(_merged_lines(connection).sql)
     for user_id, currency, limit_minor, pending_minor in lines:
         if limit_minor != pending_minor:

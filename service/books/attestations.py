@@ -71,7 +71,7 @@ def check(portion: Portion, faults: Faults) -> None:
         if of in unattested:
             detail = "an event has no attestation"
         elif paused[of] != stored_us:
-            detail = f"paused_us: the attestations tell {paused[of]}, stored {stored_us}"
+            detail = f"paused_us: the attestations give {paused[of]}, stored {stored_us}"
         if detail:
             place = (int(portion.authorization_person[of]), Stage.ATTESTED, of)
             faults.add(place, Found("PAUSED", portion.authorization_name(of), detail))
@@ -159,7 +159,7 @@ def _check_rows(
 def _wrong_row(row: _Row, number: int, told: dict[Version, tuple[int, int, int]]) -> str:
     """The first rule that a row breaks alone; empty if none."""
     if row.of < 0:
-        return "the authorization is not there"
+        return "the authorization is missing"
     if row.number != number:
         return "not the next number"
     if digest_of(*row[2:-1]) != row.digest:
@@ -176,9 +176,9 @@ def _wrong_row(row: _Row, number: int, told: dict[Version, tuple[int, int, int]]
         and (row.evidence != "" or row.kind is Kind.RESUME)
     )
     if not fits:
-        return "never attested so"
+        return "such an attestation is never written"
     event = (_ATTESTING[row.kind], row.event_us, row.record_us)
-    return "" if told.get((row.of, row.version)) == event else "no event says so"
+    return "" if told.get((row.of, row.version)) == event else "no event records this"
 
 
 def _docked(portion: Portion) -> dict[int, int]:

@@ -177,7 +177,7 @@ class Attribution:
     def _check(self, effect: Array) -> None:
         it, named, note = self._portion.entries, self.named, self._replay.note
         authorizations = self._portion.authorizations
-        note(13, "ENTRY_WITHOUT_AUTHORIZATION", named == MISSING, "the authorization is not there")
+        note(13, "ENTRY_WITHOUT_AUTHORIZATION", named == MISSING, "the authorization is missing")
         lines = self._portion.lines_of
         keys = zip(authorizations["user_id"], authorizations["currency"], strict=True)
         line = {key: place for place, key in enumerate(lines)}
@@ -347,32 +347,35 @@ def _wrong_amounts(it: Columns, charge: Array) -> Iterator[tuple[str, Array]]:
     yield "only open states hold", ~_HOLDS[state] & (held != 0)
     yield "only rentals are charged", ~_CHARGED[state] & (it["captured_minor"] != 0)
     whole = (credit_rest == 0) & (cash_rest == 0)
-    yield "authorized = held + captured until it ends", _HOLDS[state] & ~whole
-    yield "captured and held within authorized", (credit_rest < 0) | (cash_rest < 0)
+    yield "authorized = held + captured while open", _HOLDS[state] & ~whole
+    yield "captured and held are at most the authorized amount", (credit_rest < 0) | (cash_rest < 0)
     yield "nothing is negative", negative
-    yield "given back within paid", refundable < 0
-    yield "given up within given", given - it["conceded_minor"] < 0
-    yield "recovered within written off", unrecovered < 0
-    yield "what came in has its place", came != owed_back + refundable
-    yield "charged back within what came", chargeable_back < 0
+    yield "refunded is at most the paid amount", refundable < 0
+    yield "given up is at most the given-back amount", given - it["conceded_minor"] < 0
+    yield "recovered and forgiven are at most the amount written off", unrecovered < 0
+    yield "money that came in is held, kept, owed back or paid out", came != owed_back + refundable
+    yield "charged back is at most the received amount", chargeable_back < 0
     both = (it["overpaid_minor"] != 0) & (it["refund_payable_minor"] != 0)
-    yield "what is overpaid is set off", both
-    yield "provided for before written off", it["provisioned_minor"] < it["written_off_minor"]
+    yield "nothing is both overpaid and owed back", both
+    yield (
+        "the amount written off is at most the provision",
+        it["provisioned_minor"] < it["written_off_minor"],
+    )
     off = by_somebody & (it["overpaid_minor"] == 0)
     yield "collected only when settled", ~settled & ((it["rung"] != 0) | off)
-    yield "a proposal names who and how much", by_somebody != (proposed > 0)
+    yield "a proposal has a person and an amount", by_somebody != (proposed > 0)
     unpaid = due + it["overpaid_minor"]
     yield "proposed only while something is unpaid", (proposed != 0) & (unpaid == 0)
     debt = it["unheld_minor"] != 0
     parts = it["paid_minor"] + it["unheld_dropped_minor"] + it["unheld_disputed_minor"]
     yield "a debt is a settled charge", debt & ~(settled & charge)
     yield (
-        "a debt is captured as it is paid",
+        "a debt is captured when it is paid",
         debt & (it["captured_credit_minor"] != it["paid_minor"]),
     )
     unbooked = it["unheld_dropped_minor"] + it["unheld_disputed_minor"]
     yield (
-        "dropped and disputed within a debt",
+        "dropped and disputed are at most the debt",
         np.where(debt, parts > it["unheld_minor"], unbooked != 0)
         | (it["unheld_disputed_minor"] < 0),
     )

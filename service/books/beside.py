@@ -148,11 +148,16 @@ def _faults(row: Sequence[Any], read_payload: ReadPayload) -> Iterator[tuple[int
         strict=True,
     ):
         if absent and tells:
-            yield sequence, BookFault(rule, name, f"outbox/{sequence} tells of it: it is missing")
+            yield (
+                sequence,
+                BookFault(rule, name, f"outbox/{sequence} names this row, but it is missing"),
+            )
 
 
 def _without_receipt(sequence: int) -> BookFault:
-    return BookFault("PAYLOAD", f"outbox/{sequence}", "the receipt that was given is missing")
+    return BookFault(
+        "PAYLOAD", f"outbox/{sequence}", "the answer has a receipt, but the event has none"
+    )
 
 
 def _cut_receipt(

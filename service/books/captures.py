@@ -51,16 +51,16 @@ def check(portion: Portion, moved: Attribution, faults: Faults) -> None:
         captures.check_rows(it["purpose"], _PURPOSE_NAMES, _CAPTURE_VALUES)
         transition, event_us = events.of(captures.named, it["authorization_version"])
         told = _CAPTURING[transition] & (event_us == it["event_us"])
-        captures.note(~told, "no event says so")
+        captures.note(~told, "no event records this")
         more = _more(captures.named, transition, it, it["amount_minor"], moved, "captured_minor")
         captures.note(more, "the entries captured less")
     if corrections.count:
         it = corrections.it
         corrections.check_rows(it["transition"], _TRANSITION_NAMES, _CORRECTION_VALUES)
-        corrections.note(~_allowed(it), "never changes a capture so")
+        corrections.note(~_allowed(it), "this transition never makes such a correction")
         transition, event_us = events.of(corrections.named, it["authorization_version"])
         told = (transition == it["transition"]) & (event_us == it["event_us"])
-        corrections.note(~told, "no event says so")
+        corrections.note(~told, "no event records this")
         given = it["conceded_minor"]
         more = _more(corrections.named, transition, it, given, moved, "conceded_minor")
         corrections.note(more, "the entries conceded less")
@@ -99,7 +99,7 @@ class _Rows:
     def check_rows(self, codes: Array, names: Sequence[str], covered: Sequence[str]) -> None:
         """Notes rows of no authorization, out of order, or changed since they were written."""
         it, named = self.it, self.named
-        self.note(named < 0, "the authorization is not there")
+        self.note(named < 0, "the authorization is missing")
         first = np.ones(it.count, dtype=bool)
         ids = list(zip(it["user_id"], it["authorization_id"], strict=True))
         first[1:] = [one != other for one, other in zip(ids[1:], ids[:-1], strict=True)]
@@ -197,15 +197,19 @@ def _check_authorizations(
         there = rows.sums(ones)
         found.note("CAPTURES", there != it[name], _differ(f"rows of {name}", there, it[name]))
     amounts = captures.sums(captures.it["amount_minor"]) if captures.count else 0 * it["captures"]
-    found.note("CAPTURES", amounts > it["captured_minor"], "the rows tell of more captured")
+    found.note("CAPTURES", amounts > it["captured_minor"], "the rows have more captured")
     other = 0 * it["captures"]
     if captures.count:
         other = captures.sums(captures.it["amount_minor"], captures.it["purpose"] != _FEE)
     stored = it["other_captured_minor"]
-    found.note("CAPTURES", other != stored, _differ("captured beside the fee", other, stored))
+    found.note(
+        "CAPTURES",
+        other != stored,
+        _differ("captured for other purposes than the fee", other, stored),
+    )
     for name in ("conceded_minor", "disputed_minor"):
         told = captures.sums(captures.it[name]) if captures.count else 0 * it["captures"]
-        found.note("CAPTURES", told > it[name], f"{name}: the rows tell of more")
+        found.note("CAPTURES", told > it[name], f"{name}: the rows have more")
     found.note("CAPTURES", it["uncollected_minor"] < 0, "uncollected_minor is negative")
 
 
@@ -224,7 +228,7 @@ def _check_conceded(captures: _Rows, corrections: _Rows) -> None:
         it = corrections.it
         keys = list(zip(corrections.named.tolist(), it["capture"].tolist(), strict=True))
         absent = [number != 0 and (of, number) not in numbers for of, number in keys]
-        corrections.note(np.array(absent, dtype=bool), "the capture is not there", Stage.CITED)
+        corrections.note(np.array(absent, dtype=bool), "the capture is missing", Stage.CITED)
         for name in ("conceded_minor", "disputed_minor"):
             sums[name] = Counter()
             for key, amount_minor in zip(keys, it[name].tolist(), strict=True):

@@ -184,11 +184,11 @@ def _faults(case: Case, evidence: Sequence[Evidence], person: Person) -> Iterato
             yield "a question of the platform changes no authorization"
         return
     if person.owners.get(case.authorization_id) != (case.operator_id, case.currency):
-        yield "the authorization is not there, or has another operator or currency"
+        yield "the authorization is missing, or has another operator or currency"
     opening = person.events.get((case.authorization_id, case.open_version))
     expected = (CASE_OPENINGS[CaseKind(case.kind)], case.open_us)
     if opening is None or (opening.transition, opening.record_us) != expected:
-        yield "no event opened it"
+        yield "no event opened this case"
     if case.state == CaseState.CLOSED:
         version = (case.authorization_id, case.close_version)
         given = person.given.get(version, Counter())
@@ -201,16 +201,16 @@ def _faults(case: Case, evidence: Sequence[Evidence], person: Person) -> Iterato
 
 def _wrong_ends(case: Case, end: Event | None, given_minor: int) -> Iterator[str]:
     if end is None:
-        yield "no event closed it"
+        yield "no event closed this case"
         return
     if case.outcome not in CASE_ENDS.get((CaseKind(case.kind), T(end.transition)), ()):
         yield f"{case.outcome} is no outcome of {end.transition}"
     by_step = case.kind in _BY_STEPS
     by_time = end.transition == T.CASE_DECIDED_BY_TIME and not by_step
     if case.close_us != (end.event_us if by_time else end.record_us):
-        yield "closed at another time than the event tells"
+        yield "closed at another time than in the event"
     if bool(case.closed_by) != (not by_step and not by_time):
-        yield "closed_by: the event tells otherwise"
+        yield "closed_by: the event has another value"
     if by_step:
         return
     if case.granted_minor != given_minor:

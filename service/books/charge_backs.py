@@ -68,14 +68,14 @@ def check(connection: Connection) -> None:
     for key, payment in payments.items():
         row = f"payments/{payment.caller}/{payment.payment_reference}"
         if payment.kind is PaymentKind.CASE and key not in cases:
-            raise Found("CHARGE_BACK", row, "the charge-back is not there")
+            raise Found("CHARGE_BACK", row, "the charge-back is missing")
         if payment.kind in _UNMATCHED.values() and key not in items:
-            raise Found("SUSPENSE", row, "the item in suspense is not there")
+            raise Found("SUSPENSE", row, "the item in suspense is missing")
     for key, found in matches.items():
         if key not in items:
             payment = min(found.values())
             row = f"payments/{payment.caller}/{payment.payment_reference}"
-            raise Found("SUSPENSE", row, "the item in suspense is not there")
+            raise Found("SUSPENSE", row, "the item in suspense is missing")
     _check_questions(connection, items)
 
 
@@ -123,11 +123,11 @@ def _check_case(it: ChargeBack, payments: Payments, items: Mapping[Key, Suspense
     payment = payments.get(key)
     told = (PaymentKind.CASE, it.user_id, it.authorization_id, it.amount_minor, it.currency)
     if payment is None or (*payment[2:7], payment.record_us) != (*told, it.record_us):
-        raise Found("CHARGE_BACK", row, "no payment says so")
+        raise Found("CHARGE_BACK", row, "no payment records this")
     item = items.get(key)
     booked = (it.user_id, it.authorization_id, Direction.OUT, it.suspense_minor)
     if (item is not None or it.suspense_minor) and (item is None or item[2:6] != booked):
-        raise Found("CHARGE_BACK", row, "another part of it is in suspense")
+        raise Found("CHARGE_BACK", row, "the part in suspense is another one")
 
 
 def _check_open(connection: Connection, cases: Sequence[ChargeBack]) -> None:
@@ -137,7 +137,7 @@ def _check_open(connection: Connection, cases: Sequence[ChargeBack]) -> None:
     for it in cases:
         open_minor[it[:2]] += it.open_minor
         if it[:2] not in stored:
-            raise Found("CHARGE_BACK", _case_row(it), "the authorization is not there")
+            raise Found("CHARGE_BACK", _case_row(it), "the authorization is missing")
         if open_minor[it[:2]] > stored[it[:2]]:
             raise Found("CHARGE_BACK", _case_row(it), "more is open than is charged back")
 
@@ -158,7 +158,7 @@ def _check_proposals(connection: Connection) -> None:
     """A match is proposed to an authorization that is there."""
     for caller, reference in rows_of(connection, _proposed_to_nobody(connection)):
         row = f"suspense/{caller}/{reference}"
-        raise Found("SUSPENSE", row, "the proposed authorization is not there")
+        raise Found("SUSPENSE", row, "the proposed authorization is missing")
 
 
 @kept
@@ -194,9 +194,9 @@ def _check_questions(connection: Connection, items: Mapping[Key, SuspenseItem]) 
         found.add(tuple(name))
         row, item = "/".join(("cases", *name)), known.get(reference)
         if item is None or item.amount_minor != asked_minor:
-            raise Found("CASE", row, "no money in suspense is the money that it asks about")
+            raise Found("CASE", row, "no item in suspense is the money of this question")
         if state == CaseState.OPEN and not item.open_minor:
-            raise Found("CASE", row, "asks about money that is matched")
+            raise Found("CASE", row, "asks about money that is already matched")
     for item in items.values():
         if item.has_case and item.case_key not in found:
             row = "/".join(("cases", *item.case_key))
@@ -218,7 +218,7 @@ def _check_item(
     told = (_UNMATCHED[it.direction], it.user_id, "", it.amount_minor, it.currency, it.record_us)
     own = payment is not None and payment[2:] == told and not it.authorization_id
     if not own and (case is None or case.suspense_minor != it.amount_minor):
-        raise Found("SUSPENSE", row, "no payment says so")
+        raise Found("SUSPENSE", row, "no payment records this")
     found = matches.get(key, {})
     if sorted(found) != list(range(1, it.matches + 1)):
         raise Found("SUSPENSE", row, f"{len(found)} matches are recorded, its row has {it.matches}")

@@ -40,7 +40,7 @@ def wrong_consent(connection: Connection, people: People) -> BookFault | None:
                 if not readable:
                     return BookFault("UNREADABLE", name, "has a value of another type")
                 if transition is None or parent_id is None:
-                    return BookFault("CONSENTS", name, "no event tells of it")
+                    return BookFault("CONSENTS", name, "no event records this row")
                 if (transition, parent_id != "") not in CONSENTED:
                     return BookFault("CONSENTS", name, f"{transition} charges no damage anew")
                 if digest_of(*row[1:-1]) != row[-1]:

@@ -49,7 +49,7 @@ def _details(connection: Connection, people: People) -> Select[Any]:
         a.operator_id == d.operator_id,
     )
     wrong = case(
-        (a.version.is_(None), literal("the authorization is not there")),
+        (a.version.is_(None), literal("the authorization is missing")),
         (a.version < d.authorization_version, literal("of a later version")),
         else_=literal(""),
     )

@@ -108,7 +108,7 @@ class Story:
         def row(index: int) -> str:
             return f"outbox/{events['sequence'][index]}"
 
-        faults.note("EVENT", named == MISSING, place(0), row, "the authorization is not there")
+        faults.note("EVENT", named == MISSING, place(0), row, "the authorization is missing")
         first = np.ones(events.count, dtype=bool)
         first[1:] = named[1:] != named[:-1]
         begins = np.flatnonzero(first)
@@ -145,7 +145,7 @@ class Story:
         )  # fmt: skip
 
         def tell(name: str, fits: Array) -> None:
-            found.note("EVENTS_TELL", ~fits, f"{name}: the events tell otherwise")
+            found.note("EVENTS_TELL", ~fits, f"{name}: the events have another value")
 
         last, there = self._last(_TELLS_STATE[transition])
         state = transition[last] if len(transition) else last
@@ -192,7 +192,7 @@ class Story:
             for owner, at in named.items():
                 if owner not in seen:
                     row = f"lines/{lines['user_id'][at]}/{lines['currency'][at]}"
-                    found = Found("SET_BY_NOBODY", row, f"{what}, and no event says so")
+                    found = Found("SET_BY_NOBODY", row, f"{what}, and no event records this")
                     faults.add((owner, Stage.BY_HAND, order), found)
 
 

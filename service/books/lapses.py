@@ -88,7 +88,7 @@ def _untold(
                 name = "/".join((table.name, *map(str, row[: len(_KEY)])))
                 if not readable:
                     return BookFault("UNREADABLE", name, "has a value of another type")
-                detail = "no event tells of it" if sequence is None else wrong(tuple(row))
+                detail = "no event records this row" if sequence is None else wrong(tuple(row))
                 if not detail and digest_of(*row[1:-1]) != row[-1]:
                     detail = "the digest does not fit the row"
                 if detail:

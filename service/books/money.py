@@ -174,7 +174,7 @@ class Recorded:
             if of >= 0:
                 self._succeeded[of] += 1
             if not self._is_paid(index):
-                return [("TRANSFER_WITHOUT_PAYMENT", "succeeded, and no payment says so")]
+                return [("TRANSFER_WITHOUT_PAYMENT", "succeeded, and no payment records this")]
         return []
 
     def _say(self, of: int, word: T, instant_us: int) -> None:
@@ -228,7 +228,7 @@ class Recorded:
     def _check_transfers(self, found: Check, story: Story) -> None:
         apart = {key[0] for key in self._payouts.keys() | self._moved.payouts.keys()
                  if self._payouts[key] != self._moved.payouts[key]}  # fmt: skip
-        found.note("TRANSFER", self._mask(sorted(apart)), "other payouts than were posted")
+        found.note("TRANSFER", self._mask(sorted(apart)), "the payouts differ from the posted ones")
         debiting = self._portion.authorizations["debiting_minor"]
         wrong = debiting != 0
         for of, amounts in self._asked.items():
@@ -249,7 +249,9 @@ class Recorded:
         begins = np.flatnonzero(replay.begins_transaction & (named >= 0))
         posted = (named[begins], entries["transition"][begins], entries["event_us"][begins])
         untold = differing(story.told, posted, below=True)
-        found.note("EVENTS_TELL", self._mask(untold), "something was posted, and no event says so")
+        found.note(
+            "EVENTS_TELL", self._mask(untold), "something was posted, and no event records this"
+        )
         calls, lost = story.calls()
         calls = calls - self._succeeded
         kept = self._requests()

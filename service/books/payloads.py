@@ -66,10 +66,10 @@ def _query(_connection: Connection, people: People, *, newest: bool) -> Select[A
     wrong = case(
         (
             and_(named, o.operator_id != func.coalesce(a.operator_id, "")),
-            literal("of another operator than the authorization"),
+            literal("has another operator than the authorization"),
         ),
-        (and_(named, ~filled), literal("an operator and no payload")),
-        (and_(~named, filled), literal("a payload and no operator")),
+        (and_(named, ~filled), literal("has an operator but no payload")),
+        (and_(~named, filled), literal("has a payload but no operator")),
         else_=literal(""),
     )
     owed = a.paid_minor + a.lowered_minor + a.disputed_minor + a.written_off_minor
@@ -106,9 +106,9 @@ def _differing(
     try:
         told = read_payload(payload)
     except ValueError as error:
-        return f"the payload is not to be read: {error}"
+        return f"the payload cannot be read: {error}"
     if newest:
         for name, said, is_stored in zip(TOLD, told, stored, strict=False):
             if said != is_stored:
-                return f"{name}: the payload tells {said}, stored {is_stored}"
+                return f"{name}: the payload has {said}, stored {is_stored}"
     return receipts.wrong_receipt(connection, told.receipt, stored[len(TOLD) :])

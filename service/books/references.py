@@ -124,7 +124,7 @@ def _references() -> list[Reference]:
                 ),
                 table.c.authorization_id != "",
             ),
-            "the authorization is not there",
+            "the authorization is missing",
             seen_by_person=True,
         )
         for table in (t.requests, t.payments, t.transfers)
@@ -135,7 +135,7 @@ def _references() -> list[Reference]:
             "REFERENCE",
             t.authorizations,
             _alone(t.authorizations, t.requests, asked, a.request_id != ""),
-            "the request that made it is not there",
+            "its request is missing",
         ),
         Reference(
             "REFERENCE",
@@ -146,31 +146,31 @@ def _references() -> list[Reference]:
                 *(t.authorizations, t.decisions, decided),
                 *(a.unheld_minor == 0, a.start != Start.LATE_PICKUP),
             ),
-            "the decision that it rests on is not there",
+            "its decision is missing",
         ),
         Reference(
             "REFERENCE",
             t.authorizations,
             _alone(t.authorizations, t.products, of_terms),
-            "the product that was rented is not there",
+            "the rented product is missing",
         ),
         Reference(
             "REFERENCE",
             t.authorizations,
             _alone(t.authorizations, t.users, t.users.c.user_id == a.user_id),
-            "the person is not there",
+            "the person is missing",
         ),
         Reference(
             "DEBT",
             t.debts,
             _alone(t.debts, t.authorizations, booked),
-            "the debt is not there as it was booked",
+            "the debt is missing, or differs from its booking",
         ),
         Reference(
             "DEBT",
             t.authorizations,
             _alone(t.authorizations, t.debts, booked, a.unheld_minor != 0),
-            "the booking of the debt is not there",
+            "the booking of the debt is missing",
         ),
         Reference(
             "LATE_PICKUP",
@@ -178,7 +178,7 @@ def _references() -> list[Reference]:
             select(*t.late_pickups.primary_key)
             .select_from(pickups)
             .where(or_(a.user_id.is_(None), n.user_id.is_(None))),
-            "the reservation or the rental is not there as the row says",
+            "the reservation or the rental is missing, or differs from the row",
         ),
         Reference(
             "LATE_PICKUP",
@@ -189,7 +189,7 @@ def _references() -> list[Reference]:
                 and_(late.user_id == a.user_id, late.started_id == a.authorization_id),
                 a.start == Start.LATE_PICKUP,
             ),
-            "the reservation that the late pick-up cites is not there",
+            "the reservation of the late pick-up is missing",
         ),
         Reference(
             "DECISION",
@@ -202,7 +202,7 @@ def _references() -> list[Reference]:
                     d.decide_us == later.record_us,
                 ),
             ),
-            "the decision is not there",
+            "the decision is missing",
         ),
         Reference(
             "DECISION",
@@ -217,7 +217,7 @@ def _references() -> list[Reference]:
                     e.transition == later.transition,
                 ),
             ),
-            "the entries that it led to are not there",
+            "its entries are missing",
         ),
         Reference(
             "CASE",
@@ -228,7 +228,7 @@ def _references() -> list[Reference]:
                 and_(question.user_id == r.user_id, HasText(r.answer, question.case_id)),
                 *(r.authorization_id == "", r.method.in_([ADD_EVIDENCE, RESOLVE_CASE])),
             ),
-            "the question of the platform that it was about is not there",
+            "its question to the platform is missing",
         ),
         Reference(
             "ALIAS",
@@ -237,7 +237,7 @@ def _references() -> list[Reference]:
                 *(t.requests, t.aliases, t.aliases.c.user_id == r.user_id),
                 r.method.in_([PROPOSE_MERGE, APPROVE_MERGE]),
             ),
-            "the merge that it proposed or approved is not there",
+            "the merge that it proposed or approved is missing",
         ),
         Reference(
             "OPEN_ITEM",

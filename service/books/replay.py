@@ -97,7 +97,7 @@ class Replay:
     def _check_order(self) -> None:
         it, later = self._it, ~self.first
         sequence, place = it["sequence"], self._place
-        self.note(0, "ENTRY_WITHOUT_LINE", self._stored == MISSING, "the line is not there")
+        self.note(0, "ENTRY_WITHOUT_LINE", self._stored == MISSING, "the line is missing")
         self.note(
             1, "ENTRY_MISSING", sequence != place,
             lambda i: f"expected {place[i]}, found {sequence[i]}",
@@ -111,10 +111,10 @@ class Replay:
         )  # fmt: skip
         self._check_transactions(later)
         event, ledger = it["event_us"], it["ledger_us"]
-        self.note(6, "TIME", event > ledger, "written before it happened")
+        self.note(6, "TIME", event > ledger, "written before the event happened")
         before = np.zeros(it.count, dtype=bool)
         before[1:] = ledger[1:] < ledger[:-1]
-        self.note(7, "TIME", before & later, "written before the entry that it follows")
+        self.note(7, "TIME", before & later, "written before the previous entry")
 
     def _check_transactions(self, later: Array) -> None:
         """Checks transactions: each balances, and drawn = receivable + disputed after it."""
@@ -140,7 +140,7 @@ class Replay:
             same[1:] &= it[name][1:] == it[name][:-1]
         self.note(
             5, "TRANSACTION", ~begins & ~(same & later),
-            "neither begins a transaction nor goes on with one",
+            "neither begins nor continues a transaction",
         )  # fmt: skip
 
     def _transaction_row(self, index: int) -> str:
@@ -212,7 +212,9 @@ class Replay:
         self.note(
             12, "LINK_FORMAT", unknown, lambda i: f"format {formats[i]} is not known to this build"
         )
-        self.note(13, "LINK", wrong, "the link does not follow from the entry and the link before")
+        self.note(
+            13, "LINK", wrong, "the link does not follow from the entry and the previous link"
+        )
 
     # -- sealed heads ---------------------------------------------------------------------------
 

@@ -49,11 +49,13 @@ class SealChain:
             raise Found(
                 "SEAL_MISSING",
                 f"seals/{heads.number}",
-                "it is gone, but heads that it covered are left",
+                "the seal is gone, but heads that it covered are left",
             )
         for absent in sorted(self._witnesses):
             if absent >= first:
-                raise Found("SEAL_MISSING", f"seals/{absent}", "a witness names it, but it is gone")
+                raise Found(
+                    "SEAL_MISSING", f"seals/{absent}", "a witness names this seal, but it is gone"
+                )
 
     def _check(
         self,
@@ -68,15 +70,15 @@ class SealChain:
         if number != expected:
             raise Found("SEAL_MISSING", name, f"expected {expected}")
         if before != previous:
-            raise Found("SEAL_CHAIN", name, "does not follow the seal before it")
+            raise Found("SEAL_CHAIN", name, "does not follow the previous seal")
         if digest != seal_digest(number, before, seal_us, outbox_sequence, heads.of(number)):
-            raise Found("SEAL_DIGEST", name, "the digest does not follow from what it covers")
+            raise Found("SEAL_DIGEST", name, "the digest does not follow from the covered values")
         if self._keys is not None:
             if not self._keys.verify(key_id, digest, signature):
                 raise Found("SEAL_SIGNATURE", name, f"not signed by the key {key_id}")
             self.signatures += 1
         if self._witnesses.pop(number, digest) != digest:
-            raise Found("SEAL_WITNESS", name, "a witness names another digest for it")
+            raise Found("SEAL_WITNESS", name, "a witness names another digest for this seal")
         self.seals += 1
         self.last = Witness(number, digest)
         return digest
@@ -187,4 +189,4 @@ def start_at(connection: Connection, number: int) -> Start:
     query = select(_S.number, _S.outbox_sequence).where(_S.number == number)
     for row in rows_of(connection, query):
         return Start(*row)
-    raise Found("SEAL_MISSING", f"seals/{number}", "a witness names it, but it is gone")
+    raise Found("SEAL_MISSING", f"seals/{number}", "a witness names this seal, but it is gone")

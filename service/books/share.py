@@ -392,7 +392,9 @@ def _check_answers(rows: Sequence[Row], read_answer: ReadAnswer) -> None:
                 continue
         elif about is None or about == f"users/{user_id}":
             continue
-        raise Found("ANSWER", _request(key), f"is about {about}, but its request was not")
+        raise Found(
+            "ANSWER", _request(key), f"is about {about}, but its request was about something else"
+        )
 
 
 def _request(key: Sequence[str]) -> str:

@@ -33,8 +33,8 @@ class WitnessMissing(FreeholdError):
     def __init__(self, number: int) -> None:
         super().__init__(
             "WITNESS_MISSING",
-            f"seal {number} is no starting point without its digest from outside the database: say "
-            f"--witness {number}:DIGEST as the server's log has it, or verify everything",
+            f"seal {number} can be the start only with its digest from outside the database: give "
+            f"--witness {number}:DIGEST from the server's log, or verify everything",
         )
 
 
@@ -139,12 +139,12 @@ def _payables(_connection: Connection) -> Select[tuple[str, str, str, int]]:
 def _unchecked(connection: Connection, start: Start, first: int) -> tuple[str, ...]:
     """The checks left out if a seal is the start, one sentence for each."""
     lines = start.unmoved(connection)
-    still = f"{lines} lines did not move since seal {start.number}: their heads are the sealed ones"
+    still = f"{lines} lines have the heads of seal {start.number}, so they have not changed since"
     left_out = [
-        f"{still}; what leads to them, and the rest of what belongs to these people, was not read",
-        "what operators are owed was not compared with the entries",
-        "rows that no line and no event tells of were not looked for",
+        f"{still}; earlier entries and other rows of these people were not read",
+        "operators' balances were not compared with the entries",
+        "rows without a line or an event were not searched for",
     ]
     if first > 1:
-        left_out.append(f"seals 1 to {first - 1} were not checked, nor the heads that they cover")
+        left_out.append(f"seals 1 to {first - 1}, and the heads that they cover, were not checked")
     return tuple(left_out)

@@ -70,8 +70,8 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print one JS
 request_option = click.option(
     "--request-id",
     default="",
-    help="Id for a safe retry: the same id is done once. A key cannot be shown twice, so that a "
-    "retry replaces it.",
+    help="Id for a safe retry: a command with the same id is done once. A key is shown only once, "
+    "so a retry makes a new key in place of the first.",
 )
 key_only_option = click.option("--key-only", is_flag=True, help="Print the key and nothing else.")
 postgres_bin_option = click.option(

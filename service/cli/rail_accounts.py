@@ -43,7 +43,7 @@ def create_account(
     "--name",
     default="default",
     show_default=True,
-    help='The operator\'s name for it; "default" takes payments that name no account.',
+    help='The operator\'s name for the account; "default" takes payments that name no account.',
 )
 @database_option
 @json_option

@@ -46,7 +46,7 @@ def require_was_out(authorization: Authorization) -> None:
     if authorization.start_us is None:
         raise IllegalState(
             "NEVER_OUT",
-            "the reservation was cancelled, and its item was never out",
+            "the reservation was cancelled, and its item was never handed out",
             authorization.state,
         )
 

@@ -36,8 +36,8 @@ def cancel(authorization: Authorization, product: Product, now_us: int) -> Step:
     if not waits:
         raise IllegalState(
             "FREE_CANCELLATION_OVER",
-            f"a rental is cancelled for nothing within {free_us // 1_000_000} s of its start:"
-            " settle it by its usage",
+            f"a rental can be cancelled for nothing only within {free_us // 1_000_000} s of its"
+            " start: settle the rental by its usage",
             authorization.state,
         )
     fee_minor = product.cancellation_fee_minor

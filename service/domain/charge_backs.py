@@ -146,7 +146,7 @@ def charge_back(
             "amount.amount_minor",
             "amount.range",
             f"must be more than zero and at most {left_minor}, the amount received by the rail and"
-            " not charged back; or name the payment, and the rest is booked in suspense",
+            " not charged back; if you name the payment, the rest is booked in suspense",
         )
     matched_minor = min(
         amount_minor, left_minor, amount_minor if most_minor is None else most_minor
@@ -373,7 +373,7 @@ def reopen(
             raise IllegalState(
                 "NOTHING_LEFT_TO_TAKE_BACK",
                 f"the bank can take back only {most_minor} of this payment or authorization;"
-                " record the rest as a case of its own, with its payment",
+                " record the rest as a separate case that names its payment",
                 it.state,
             )
         again = it._replace(charged_back_minor=it.charged_back_minor + amount_minor)

@@ -82,7 +82,7 @@ def pay_elsewhere(it: Authorization, amount_minor: int, now_us: int) -> Step:
     require(it, RECORD_PAID_ELSEWHERE)
     by_rail_minor = it.paid_minor - it.elsewhere_minor
     most_minor = it.collectable_minor + by_rail_minor
-    _within(amount_minor, most_minor, "due, or paid and not to the operator")
+    _within(amount_minor, most_minor, "that is due or was paid by the rail")
     if it.unheld_minor:
         return debts.pay_elsewhere(it, amount_minor, now_us)
     paid_minor = min(amount_minor, it.due_minor)
@@ -383,7 +383,7 @@ def write_off(it: Authorization, by: str, now_us: int) -> Step:
     if it.write_off_by == by:
         raise IllegalState(
             "SECOND_PERSON_NEEDED",
-            "this key proposed the write-off; another must approve",
+            "this key proposed the write-off; another key must approve it",
             it.state,
         )
     if _last_minor(it):

@@ -58,7 +58,7 @@ def require_within(
         raise InvalidInput.of(
             "amount.amount_minor",
             "amount.exceeds_damage",
-            f"must be at most {max(0, left_minor)}, what is left of the deposit for damage",
+            f"must be at most {max(0, left_minor)}, the rest of the deposit for damage",
         )
     bound_minor = product.damage_without_consent_minor
     if bound_minor is not None and not consented and before_minor + amount_minor > bound_minor:

@@ -32,7 +32,9 @@ def require_out(parent: Authorization) -> None:
     """Raises IllegalState unless a debt may cite the rental: its item was out, and it is closed."""
     require(parent, BOOK_DEBT)
     if parent.start_us is None:
-        raise IllegalState("PARENT_NEVER_OUT", "the item of the rental was never out", parent.state)
+        raise IllegalState(
+            "PARENT_NEVER_OUT", "the item of the rental was never handed out", parent.state
+        )
 
 
 def book(

@@ -136,7 +136,7 @@ class BusinessReferenceReused(FreeholdError):
     def __init__(self, reference: str, first: str, name: int | str) -> None:
         super().__init__(
             "BUSINESS_REFERENCE_REUSED",
-            f"the business reference is that of {first} {name} of this rental",
+            f"this rental has the business reference already, at {first} {name}",
             {"business_reference": reference, first: str(name)},
         )
 
@@ -196,8 +196,8 @@ class OperatorOwes(FreeholdError):
     def __init__(self, currency: str, owed_minor: int, limit_minor: int) -> None:
         super().__init__(
             "OPERATOR_OWES",
-            f"the operator owes {owed_minor}, and at most {limit_minor} is allowed: new rentals"
-            " begin again once it has paid or earned the difference",
+            f"the operator owes {owed_minor}, but at most {limit_minor} is allowed: it gets"
+            " new rentals once it has paid or earned the difference",
             {
                 "currency": currency,
                 "owed_minor": str(owed_minor),
@@ -280,7 +280,9 @@ class DeadlineTooNear(FreeholdError):
     """The caller's deadline is too near; this attempt wrote nothing."""
 
     def __init__(self) -> None:
-        super().__init__("DEADLINE_TOO_NEAR", "the deadline is too near; retry with a later one")
+        super().__init__(
+            "DEADLINE_TOO_NEAR", "the deadline is too near; retry with a later deadline"
+        )
 
 
 class InternalFault(FreeholdError):

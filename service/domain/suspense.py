@@ -152,7 +152,7 @@ def propose(
         )
     if it.proposed_by == by:
         raise IllegalState(
-            "SECOND_PERSON_NEEDED", "this key proposed the match; another must approve it", ""
+            "SECOND_PERSON_NEEDED", "this key proposed the match; another key must approve it", ""
         )
     return None
 

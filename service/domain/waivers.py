@@ -72,7 +72,7 @@ def waive(
         raise InvalidInput.of(
             "amount.amount_minor",
             "amount.exceeds_fee",
-            f"must be more than zero and at most {most_minor}, what is left of the fee until now",
+            f"must be more than zero and at most {most_minor}, the rest of the fee until now",
         )
     lowered_minor = min(waived_minor, above_minor)
     given_minor = min(waived_minor - lowered_minor, kept_minor)

@@ -54,28 +54,32 @@ def require_new_case(it: Authorization, kind: CaseKind, rows: Rows, draft: Draft
     for case in of_kind:
         if case.is_open:
             raise IllegalState(
-                "CASE_OPEN", f"the case {case.name} of this kind is open: add evidence", it.state
+                "CASE_OPEN",
+                f"the case {case.name} of the same kind is open: add evidence to it",
+                it.state,
             )
         if case.closed_by == PLATFORM and kind in cases.CLOCKED:
             raise IllegalState(
-                "CASE_DECIDED", f"the platform decided {case.name} of this kind", it.state
+                "CASE_DECIDED",
+                f"the platform decided the case {case.name} of the same kind",
+                it.state,
             )
     if kind in cases.CLOCKED and len(of_kind) >= cases.MOST_OF_A_KIND:
         raise IllegalState(
             "CASE_DECIDED",
-            f"{len(of_kind)} cases of this kind were decided, {of_kind[-1].name} at last",
+            f"{len(of_kind)} cases of the same kind were decided; the last is {of_kind[-1].name}",
             it.state,
         )
 
 
 def require_whole(it: Authorization, case: Case, rows: Rows, draft: Draft) -> None:
-    """Raises IllegalState if an operator may not grant only a part of a case: it is the second."""
+    """Raises IllegalState for a second case: an operator may grant it only as a whole."""
     others = [one for one in cases_of(it, rows, draft) if one.kind is case.kind]
     if len(others) >= cases.MOST_OF_A_KIND:
         raise IllegalState(
             "CASE_IS_THE_SECOND",
-            "it is the second complaint of its kind: grant all of it, or add evidence, and the"
-            " platform decides",
+            "this is the second complaint of its kind: grant the whole amount, or add evidence and"
+            " let the platform decide",
             str(case.state),
         )
 

@@ -118,9 +118,9 @@ def require_here(
         return
     refusal = IllegalState(
         "DEPOSIT_TAKEN_OVER",
-        f"the late pick-up took over {late.deposit_minor} of what was paid for this reservation:"
-        f" record at most {it.chargeable_back_minor} here, and more at the rental that began with"
-        " it",
+        f"the late pick-up took over {late.deposit_minor} of the money paid for this reservation:"
+        f" record at most {it.chargeable_back_minor} here, and the rest for the rental that began"
+        " with the late pick-up",
         it.state,
     )
     refusal.about(f"users/{late.user_id}/authorizations/{late.started_id}")

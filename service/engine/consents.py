@@ -35,5 +35,5 @@ def no_damage() -> InvalidInput:
     return InvalidInput.of(
         "user_consent_reference",
         "user_consent_reference.damage",
-        "is allowed only where damage is charged anew",
+        "is allowed only for a new charge for damage",
     )

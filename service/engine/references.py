@@ -120,7 +120,7 @@ def require_new_payment(
         raise PaymentReferenceUsed(it.payment_reference, account_name(named.holder, named.name))
     if account.currency not in ("", currency):
         raise InvalidInput.of(
-            "rail_account", "rail_account.currency", f"the account takes {account.currency} only"
+            "rail_account", "rail_account.currency", f"the account takes only {account.currency}"
         )
     return account.owner, _stored(account, it.payment_reference)
 

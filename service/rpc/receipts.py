@@ -49,7 +49,7 @@ def read_receipt(it: pb.Authorization) -> Receipt:
     )
     same = pb.Authorization(receipt=told).SerializeToString()
     if encode_receipt(receipt, it.held.currency_code) != same:
-        raise ValueError("a receipt has other words, minutes or currencies than its numbers say")
+        raise ValueError("the words, minutes or currencies of a receipt do not fit its numbers")
     return receipt
 
 

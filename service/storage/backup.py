@@ -118,7 +118,7 @@ def restore(
     try:
         return _proved(url)
     except BackupRefused as error:
-        text = f"the restored database must not be served from: {error.message}"
+        text = f"do not serve from the restored database: {error.message}"
         raise BackupRefused(error.reason, text) from error
 
 

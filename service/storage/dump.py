@@ -208,6 +208,6 @@ def _refuse_failure(name: str, code: int, said: str) -> None:
         lines = [line for line in said.splitlines() if "error:" in line] or said.splitlines()[:1]
         first = COPY_FAILED.sub(r"\1", lines[0] if lines else f"{name} ended with {code}")
         if NEWER in first:
-            text = "the backup was made by a newer PostgreSQL: restore it into one of that version"
+            text = "the backup was made by a newer PostgreSQL: restore it into that version"
             raise BackupRefused("BACKUP_NEWER", text)
         raise BackupRefused("TOOL_FAILED", first[:MAX_SAID])

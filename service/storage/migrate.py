@@ -67,8 +67,9 @@ class TablesInUse(FreeholdError):
     def __init__(self) -> None:
         super().__init__(
             "TABLES_IN_USE",
-            "another program has used the tables for long (a backup or a verification), and "
-            "the servers must not wait for it: nothing was changed; migrate again when it is done",
+            "another program, such as a backup or a verification, has used the tables for too "
+            "long, and the servers must not wait for it: nothing was changed; migrate again when "
+            "that program has ended",
         )
 
 

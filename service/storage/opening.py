@@ -88,7 +88,7 @@ def open_to_migrate(url: str) -> Engine:
         in_the_way = found.tables if own_file else found.tables & metadata.tables.keys()
         if found.revision is None and in_the_way:
             text = f"{_name(engine.url)} has tables of another program ({min(in_the_way)})"
-            raise DatabaseUnusable("NOT_FREEHOLD", f"{text}: give a database that is empty")
+            raise DatabaseUnusable("NOT_FREEHOLD", f"{text}: give an empty database")
     return engine
 
 
@@ -154,7 +154,9 @@ def _look_into_file(path: str, *, to_create: bool) -> _Found:
     if not os.path.exists(path):
         folder = os.path.dirname(os.path.realpath(path))
         if not os.path.isdir(folder):
-            text = f"{path} is not there, nor is its folder: check --database, or make the folder"
+            text = (
+                f"{path} does not exist, nor does its folder: check --database, or make the folder"
+            )
             raise DatabaseUnusable("NO_DATABASE", text)
         if to_create:
             return _Found(None, frozenset())
@@ -163,7 +165,7 @@ def _look_into_file(path: str, *, to_create: bool) -> _Found:
     if not os.path.isfile(path):
         raise DatabaseUnusable("NOT_A_FILE", f"{path} is not a file: say sqlite:///FILE")
     if not os.access(path, os.R_OK | os.W_OK):
-        text = f"{path} may not be read and written by this user: change its owner or its mode"
+        text = f"{path} cannot be read and written by this user: change its owner or its mode"
         raise DatabaseUnusable("NO_ACCESS", text)
     try:
         if has_log(path):
@@ -193,6 +195,6 @@ def _why_unreadable(path: str, error: sqlite3.Error) -> str:
         case "SQLITE_CORRUPT":
             return f"{path} is damaged: restore a backup"
         case "SQLITE_BUSY":
-            return f"{path} is locked by another program: wait until that is done"
+            return f"{path} is locked by another program: wait until that program ends"
         case _:
             return f"{path} cannot be opened ({error}): check the file, its folder and their modes"

@@ -24,8 +24,8 @@ def require_current(engine: Engine) -> None:
     if schema_of(engine) not in USABLE:
         raise BackupRefused(
             "SCHEMA_NOT_CURRENT",
-            "its schema is not for this build: if it is older, run freehold migrate; if newer, use "
-            "the build that made it",
+            "its schema is not for this build: if the schema is older, run freehold migrate; if it "
+            "is newer, use the build that made it",
         )
 
 

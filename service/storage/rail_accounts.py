@@ -28,7 +28,7 @@ class RailAccountExists(FreeholdError):
     def __init__(self, name: str) -> None:
         super().__init__(
             "RAIL_ACCOUNT_EXISTS",
-            f"another account is {name}: accounts never change, so choose another name",
+            f"another account has the name {name}: accounts never change, so choose another name",
             {"rail_account": name},
         )
 
@@ -41,7 +41,7 @@ def create(
     Raises InvalidInput, NotFound for an unknown operator, and RailAccountExists.
     """
     if name == DEFAULT:
-        text = "exists already: a call that names no account means it; choose another name"
+        text = "exists already, for calls that name no account; choose another name"
         raise InvalidInput.of("name", "name.default", text)
     _require(NAME.fullmatch(name), "name", "must match [a-z0-9][a-z0-9-]{0,62}")
     _require(not currency or CURRENCY.fullmatch(currency), "currency", "must be like CNY")

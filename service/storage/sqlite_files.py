@@ -139,7 +139,7 @@ class OpenFiles:
         if self._beside and self._beside != self._look_beside():
             text = f"{self._path}-wal or {self._path}-shm was removed or replaced: put it back"
             raise FileGone(
-                f"{text}, or stop the server: then it writes what it has into the database"
+                f"{text}, or stop the server: it then writes its changes into the database"
             )
         self._failed = False
 
@@ -163,7 +163,7 @@ class OpenFiles:
             raise FileGone(f"{self._path} is not there any more: put it back")
         if self._file != found.identity:
             self._failed = True
-            raise FileGone(f"{self._path} was replaced by another file: put the first one back")
+            raise FileGone(f"{self._path} was replaced by another file: put the first file back")
         written = self._written
         if written is None:
             return

@@ -130,7 +130,7 @@ def _verify_case(connection: Connection, case: dict[str, Any]) -> None:
     if [(it["kind"], *(it[name] for name in same)) for it in found] != [
         ("CASE", *(case[name] for name in same))
     ]:
-        raise Found("CHARGE_BACK", _name(case), "no payment says so")
+        raise Found("CHARGE_BACK", _name(case), "no payment records this")
     query = text("SELECT * FROM suspense WHERE caller = :caller AND payment_reference = :case_id")
     items = _all(connection, query, caller=case["caller"], case_id=case["case_id"])
     expected = [("OUT", case["suspense_minor"], case["user_id"], case["authorization_id"])]
@@ -138,7 +138,7 @@ def _verify_case(connection: Connection, case: dict[str, Any]) -> None:
         (it["direction"], it["amount_minor"], it["user_id"], it["authorization_id"]) for it in items
     ]
     if parts != (expected if case["suspense_minor"] else []):
-        raise Found("CHARGE_BACK", _name(case), "another part of it is in suspense")
+        raise Found("CHARGE_BACK", _name(case), "the part in suspense is another one")
 
 
 def _verify_item(connection: Connection, item: dict[str, Any]) -> None:
@@ -150,7 +150,7 @@ def _verify_item(connection: Connection, item: dict[str, Any]) -> None:
     found = _all(connection, PAYMENT, caller=caller, reference=reference)
     kinds = [it["kind"] for it in found]
     if kinds not in (["CASE"], [f"UNMATCHED_{item['direction']}"]):
-        raise Found("SUSPENSE", name, "no payment says so")
+        raise Found("SUSPENSE", name, "no payment records this")
     if kinds != ["CASE"]:
         same = ("user_id", "authorization_id", "amount_minor", "currency", "record_us")
         if any(found[0][column] != item[column] for column in same):

@@ -106,11 +106,11 @@ class LineReplay:
         if last is None or entry.transaction_sequence == entry.sequence:
             self._end_transaction()
         if not _belongs(entry, last):
-            raise Found("TRANSACTION", row, "neither begins a transaction nor goes on with one")
+            raise Found("TRANSACTION", row, "neither begins nor continues a transaction")
         if entry.event_us > entry.ledger_us:
-            raise Found("TIME", row, "written before it happened")
+            raise Found("TIME", row, "written before the event happened")
         if last is not None and entry.ledger_us < last.ledger_us:
-            raise Found("TIME", row, "written before the entry that it follows")
+            raise Found("TIME", row, "written before the previous entry")
         self._move(entry.debit, entry.amount_minor, entry.debit_after_minor, row)
         self._move(entry.credit, -entry.amount_minor, entry.credit_after_minor, row)
         if entry.link_format not in LINK_FORMATS:
@@ -119,7 +119,9 @@ class LineReplay:
             )
         self.head = link_of(self.head, self._stored.subject, entry)
         if entry.link != self.head:
-            raise Found("LINK", row, "the link does not follow from the entry and the link before")
+            raise Found(
+                "LINK", row, "the link does not follow from the entry and the previous link"
+            )
         self.entries = entry.sequence
         self._last = entry
 
@@ -343,28 +345,30 @@ def _inconsistencies(it: Authorization) -> Iterator[tuple[str, str]]:
     wrong_amounts = {
         "only open states hold": state not in HOLDING and it.held_minor != 0,
         "only rentals are charged": state not in CHARGED and it.captured_minor != 0,
-        "authorized = held + captured until it ends": state in HOLDING and any(rest_minor),
-        "captured and held within authorized": min(rest_minor) < 0,
+        "authorized = held + captured while open": state in HOLDING and any(rest_minor),
+        "captured and held are at most the authorized amount": min(rest_minor) < 0,
         "nothing is negative": min(getattr(it, name) for name in e.AMOUNTS) < 0,
-        "given back within paid": it.refundable_minor < 0,
-        "given up within given": it.goodwill_minor < 0,
-        "recovered within written off": it.unrecovered_minor < 0,
-        "what came in has its place": came_minor != place_minor,
-        "charged back within what came": it.received_minor < it.charged_back_minor,
-        "what is overpaid is set off": it.overpaid_minor != 0 != it.refund_payable_minor,
-        "provided for before written off": it.provisioned_minor < it.written_off_minor,
+        "refunded is at most the paid amount": it.refundable_minor < 0,
+        "given up is at most the given-back amount": it.goodwill_minor < 0,
+        "recovered and forgiven are at most the amount written off": it.unrecovered_minor < 0,
+        "money that came in is held, kept, owed back or paid out": came_minor != place_minor,
+        "charged back is at most the received amount": it.received_minor < it.charged_back_minor,
+        "nothing is both overpaid and owed back": it.overpaid_minor != 0 != it.refund_payable_minor,
+        "the amount written off is at most the provision": it.provisioned_minor
+        < it.written_off_minor,
         "collected only when settled": not settled
         and (it.rung != 0 or (it.write_off_by != "" and not it.overpaid_minor)),
-        "a proposal names who and how much": (it.write_off_by != "") != (it.write_off_minor > 0),
+        "a proposal has a person and an amount": (it.write_off_by != "")
+        != (it.write_off_minor > 0),
         "proposed only while something is unpaid": it.write_off_minor != 0
         and it.due_minor + it.overpaid_minor == 0,
         "a charge is ACTIVE until it ends": charge
         and state in (State.AUTHORIZED, State.OVERDUE, State.RETURN_CLAIMED),
         "failed payouts are counted": it.refund_tries < 0,
         "a debt is a settled charge": it.unheld_minor != 0 and not (settled and charge),
-        "a debt is captured as it is paid": it.unheld_minor != 0
+        "a debt is captured when it is paid": it.unheld_minor != 0
         and it.captured_credit_minor != it.paid_minor,
-        "dropped and disputed within a debt": it.unheld_disputed_minor < 0
+        "dropped and disputed are at most the debt": it.unheld_disputed_minor < 0
         or it.unheld_dropped_minor + it.unheld_disputed_minor
         > (it.unheld_minor - it.paid_minor if it.unheld_minor else 0),
         "a rung of the ladder": not 0 <= it.rung <= len(LADDER),
@@ -485,7 +489,7 @@ class Story:
         }
         for name, fits in told.items():
             if not fits:
-                raise Found("EVENTS_TELL", it.name, f"{name}: the events tell otherwise")
+                raise Found("EVENTS_TELL", it.name, f"{name}: the events have another value")
 
 
 # -- captures and corrections -------------------------------------------------------------------
@@ -550,7 +554,7 @@ class Corrected:
             if isinstance(it, CorrectionRecord) and it.capture:
                 numbers = [one.number for one in self._captures.get(it.authorization_id, [])]
                 if it.capture not in numbers:
-                    raise Found("CAPTURE", row, "the capture is not there")
+                    raise Found("CAPTURE", row, "the capture is missing")
         for _, it, row, *_ in self._rows:
             if isinstance(it, CaptureRecord):
                 self._check_conceded(it, row)
@@ -561,7 +565,7 @@ class Corrected:
         of = it.authorization_id
         moved = self._moved.get(of)
         if moved is None:
-            raise Found("CAPTURE", row, "the authorization is not there")
+            raise Found("CAPTURE", row, "the authorization is missing")
         covered = [value for name, value in it._asdict().items() if name in _COVERED[type(it)]]
         if it.number != place or it.amount_minor <= 0 or digest_of(*covered) != it.digest:
             raise Found("CAPTURE", row, "of another number, of nothing, or changed")
@@ -578,12 +582,12 @@ class Corrected:
                 it.capture or it.conceded_minor or it.disputed_minor
             )
             if not of_debt and (not whole or (conceded_minor > 0, sign) not in kinds):
-                raise Found("CAPTURE", row, "never changes a capture so")
+                raise Found("CAPTURE", row, "this transition never makes such a correction")
             fits = told == [(it.transition, it.event_us)]
         else:
             fits = bool(told) and told[0][0] in e.CAPTURING and told[0][1] == it.event_us
         if it.authorization_version < 1 or not fits:
-            raise Found("CAPTURE", row, "no event says so")
+            raise Found("CAPTURE", row, "no event records this")
         key = (amount, transition, it.event_us)
         if self._told[of][key] > moved.changes[key]:
             raise Found("CAPTURE", row, "the entries moved less")
@@ -679,7 +683,7 @@ class Attested:
     def _check_row(self, it: AttestationRecord, row: str, number: int) -> None:
         moved = self._moved.get(it.authorization_id)
         if moved is None:
-            raise Found("ATTESTATION", row, "the authorization is not there")
+            raise Found("ATTESTATION", row, "the authorization is missing")
         covered = [value for name, value in it._asdict().items() if name not in _UNCOVERED]
         if it.number != number or digest_of(*covered) != it.digest:
             raise Found("ATTESTATION", row, "of another number, or changed")
@@ -777,7 +781,9 @@ class Recorded:
                 paid.amount_minor,
                 paid.currency,
             ):
-                raise Found("TRANSFER_WITHOUT_PAYMENT", row, "succeeded, and no payment says so")
+                raise Found(
+                    "TRANSFER_WITHOUT_PAYMENT", row, "succeeded, and no payment records this"
+                )
 
     def _add_words(self, it: TransferRecord, row: str) -> None:
         """Takes a debit's results and instants: its request, its end before a late success, and its
@@ -827,7 +833,7 @@ class Recorded:
         event of the same instant."""
         it, told = moved.authorization, moved.story.transfers
         if self._payouts.get(it.authorization_id, Counter()) != moved.payouts:
-            raise Found("TRANSFER", it.name, "other payouts than were posted")
+            raise Found("TRANSFER", it.name, "the payouts differ from the posted ones")
         asked = self._asked.get(it.authorization_id, [])
         if asked != ([it.debiting_minor] if it.debiting_minor else []):
             raise Found(
@@ -1089,16 +1095,18 @@ class _Books:
             if number != self.seals + 1:
                 raise Found("SEAL_MISSING", name, f"expected {self.seals + 1}")
             if before != previous:
-                raise Found("SEAL_CHAIN", name, "does not follow the seal before it")
+                raise Found("SEAL_CHAIN", name, "does not follow the previous seal")
             covered = ((version, head) for _, version, head in heads.of(number))
             if digest != seal_digest(number, before, seal_us, outbox_sequence, covered):
-                raise Found("SEAL_DIGEST", name, "the digest does not follow from what it covers")
+                raise Found(
+                    "SEAL_DIGEST", name, "the digest does not follow from the covered values"
+                )
             if keys is not None:
                 if not keys.verify(key_id, digest, signature):
                     raise Found("SEAL_SIGNATURE", name, f"not signed by the key {key_id}")
                 self.signatures += 1
             if witnesses.pop(number, digest) != digest:
-                raise Found("SEAL_WITNESS", name, "a witness names another digest for it")
+                raise Found("SEAL_WITNESS", name, "a witness names another digest for this seal")
             previous = digest
             self.seals = number
             self.last_seal = Witness(number, digest)
@@ -1106,10 +1114,12 @@ class _Books:
             raise Found(
                 "SEAL_MISSING",
                 f"seals/{heads.head[0]}",
-                "it is gone, but heads that it covered are left",
+                "the seal is gone, but heads that it covered are left",
             )
         for number in sorted(witnesses):
-            raise Found("SEAL_MISSING", f"seals/{number}", "a witness names it, but it is gone")
+            raise Found(
+                "SEAL_MISSING", f"seals/{number}", "a witness names this seal, but it is gone"
+            )
 
     # -- people ---------------------------------------------------------------------------------
 
@@ -1193,7 +1203,7 @@ class _Books:
                 continue
             moved = person.moved.get(authorization_id)
             if moved is None:
-                raise Found("EVENT", name, "the authorization is not there")
+                raise Found("EVENT", name, "the authorization is missing")
             moved.story.add(event, name)
             times = (event.event_us, event.record_us)
             person.told[authorization_id, version] = EventOfCase(event.transition, *times)
@@ -1201,7 +1211,7 @@ class _Books:
             moved.story.check()
         for what, (line, by) in person.by_hand.items():
             if person.seen.isdisjoint(by):
-                raise Found("SET_BY_NOBODY", line, f"{what}, and no event says so")
+                raise Found("SET_BY_NOBODY", line, f"{what}, and no event records this")
 
     def _verify_line(self, people: _People, person: _Person, currency: str) -> None:
         """Checks one line: its entries one by one, its sealed heads, then the line itself."""
@@ -1221,7 +1231,7 @@ class _Books:
         for row in people.entries.of(*key):
             entry_name = entry_row(*key, row[2])
             if replay is None:
-                raise Found("ENTRY_WITHOUT_LINE", entry_name, "the line is not there")
+                raise Found("ENTRY_WITHOUT_LINE", entry_name, "the line is missing")
             entry = _made(rows.entry_of, row, entry_name)
             replay.add(entry, entry_name)
             self._attribute(person, entry, entry_name)
@@ -1243,7 +1253,7 @@ class _Books:
         if entry.authorization_id:
             moved = person.moved.get(entry.authorization_id)
             if moved is None:
-                raise Found("ENTRY_WITHOUT_AUTHORIZATION", name, "the authorization is not there")
+                raise Found("ENTRY_WITHOUT_AUTHORIZATION", name, "the authorization is missing")
             moved.add(entry, name)
             if entry.transition is Transition.WRITTEN_OFF:
                 person.seen.add(entry.transition)
@@ -1318,7 +1328,7 @@ def _verify_details(connection: Connection) -> None:
         *told, told_at, record_us, digest = row
         version = versions.get(tuple(told[:3]))
         if version is None:
-            raise Found("DETAILS", name, "the authorization is not there")
+            raise Found("DETAILS", name, "the authorization is missing")
         if isinstance(told_at, (str, bytes)) or told_at > version:
             raise Found("DETAILS", name, "of a later version")
         text = "\n".join(map(str, (*told[1:], told_at, record_us)))
@@ -1337,7 +1347,7 @@ def _verify_lapses(connection: Connection) -> None:
         user_id, of, version, lapse, operator_id, transition, event_us, record_us, digest = row
         name = f"lapses/{user_id}/{of}/{version}"
         if (user_id, of, operator_id, version, transition, event_us, record_us) not in events:
-            raise Found("LAPSES", name, "no event tells of it")
+            raise Found("LAPSES", name, "no event records this row")
         kind = transition.rpartition(".")[2].upper()
         if kind != lapse and (kind, lapse in EXPIRED) != ("EXPIRED", True):
             raise Found("LAPSES", name, "of another kind")
@@ -1358,7 +1368,7 @@ def _verify_consents(connection: Connection) -> None:
         name = f"consents/{row[0]}/{row[1]}/{row[2]}"
         transition, of = events.get((*row[:3], row[5])), (row[0], row[1], row[3])
         if transition is None or of not in parents:
-            raise Found("CONSENTS", name, "no event tells of it")
+            raise Found("CONSENTS", name, "no event records this row")
         asked = ("offered", "review", "declined", "active", "incremented")
         taken = ("captured", "settled", "handed_over")
         kind = transition.rpartition(".")[2]
@@ -1379,7 +1389,7 @@ def _verify_unposted(connection: Connection) -> None:
     for row in _rows(connection, select(t.unposted_dockings).order_by(*key)):
         name = "/".join(map(str, ("unposted_dockings", *row[:3])))
         if row[:-1] not in events or row[3] not in SETTLING:
-            raise Found("UNPOSTED", name, "no event tells of it")
+            raise Found("UNPOSTED", name, "no event records this row")
         if hashlib.sha256("\n".join(map(str, row[1:-1])).encode()).digest() != row[-1]:
             raise Found("UNPOSTED", name, "the digest does not fit the row")
 
@@ -1394,7 +1404,7 @@ def _verify_later_decisions(connection: Connection) -> None:
     for row in _rows(connection, select(t.later_decisions).order_by(*key)):
         name = "/".join(map(str, ("later_decisions", *row[:3])))
         if (*row[:3], *row[6:9]) not in events or row[6] != "authorization.incremented":
-            raise Found("DECISION", name, "no event tells of it")
+            raise Found("DECISION", name, "no event records this row")
         if hashlib.sha256("\n".join(map(str, row[1:-1])).encode()).digest() != row[-1]:
             raise Found("DECISION", name, "the digest does not fit the row")
 

@@ -254,7 +254,7 @@ SITUATIONS: dict[str, Situation] = {
         somebody_elses_file, READERS, ("is not a Freehold database", "check --database")
     ),
     "somebody else's, to migrate": Situation(
-        somebody_elses_file, frozenset({"migrate"}), ("recipes", "give a database that is empty")
+        somebody_elses_file, frozenset({"migrate"}), ("recipes", "give an empty database")
     ),
     "damaged": Situation(a_damaged_file, USERS, ("is damaged: restore a backup",)),
     "newer": Situation(changed_by(NEWER, CLOSED), USERS, REFUSED_BUILD),

@@ -166,7 +166,8 @@ def test_32_a_rental_after_the_free_time_costs_its_fee(desk: Desk) -> None:
     assert isinstance(error, IllegalState)
     assert (error.reason, error.metadata["state"]) == ("FREE_CANCELLATION_OVER", "ACTIVE")
     assert error.message == (
-        "a rental is cancelled for nothing within 300 s of its start: settle it by its usage"
+        "a rental can be cancelled for nothing only within 300 s of its start: settle the rental"
+        " by its usage"
     )
     assert rental(desk, acts.settle_usage(it)).captured_minor == 250
 

@@ -200,7 +200,9 @@ def test_a_wrong_balance_in_a_dump_is_named(
     words = [str(programs / "pg_dump"), "--format=custom", f"--file={dump}", address]
     subprocess.run(words, check=True)
     anew = hashlib.sha256(dump.read_bytes()).hexdigest()
-    with pytest.raises(BackupRefused, match="must not be served from: BALANCE_STORED at lines/"):
+    with pytest.raises(
+        BackupRefused, match="do not serve from the restored database: BALANCE_STORED at lines/"
+    ):
         restore(dump, target, sha256=anew, postgres_bin=programs)
 
 

@@ -428,7 +428,7 @@ PLANTED: dict[str, tuple[tuple[str, ...], str, str]] = {
         (f"{E} transaction_sequence=sequence {AT}{{after_captured}}",),
         "DRAWN_IS_RECEIVABLE", "entries/ann/CNY/{captured}",
     ),
-    "written before it happened": (
+    "written before the event happened": (
         (f"{E} event_us=ledger_us+1 {AT}{{reversed}}",), "TIME", "entries/ann/CNY/{reversed}",
     ),
     "written before the one before": (

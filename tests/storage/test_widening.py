@@ -214,7 +214,7 @@ def test_a_migration_gives_up_while_a_table_is_in_use(used: Engine, tmp_path: Pa
     with used.connect() as reader:
         reader.execute(text("SELECT count(*) FROM entries")).all()
         few = LockWaits(wait_ms=50, pause_s=0.01, tries=3)
-        with pytest.raises(TablesInUse, match="migrate again when it is done"):
+        with pytest.raises(TablesInUse, match="migrate again when that program has ended"):
             migrate_as_next_build(used, tmp_path / "next", ADDS, waits=few)
     assert migrate(used)
     with used.connect() as connection, pytest.raises(DBAPIError):

@@ -36,10 +36,10 @@ def decide(_work: Work, it: ApproveMerge, rows: Rows, context: Context) -> Decid
     require_mergeable(it.user_id, it.survivor, rows)
     proposed = rows[ALIASES].get(it.user_id)
     if proposed is None or proposed.survivor != it.survivor:
-        raise IllegalState("MERGE_NOT_PROPOSED", "nobody proposed to merge these two", "")
+        raise IllegalState("MERGE_NOT_PROPOSED", "no merge of these two people was proposed", "")
     if proposed.proposed_by == it.by:
         raise IllegalState(
-            "SECOND_PERSON_REQUIRED", "this key proposed the merge; another must approve it", ""
+            "SECOND_PERSON_REQUIRED", "this key proposed the merge; another key must approve it", ""
         )
     draft = Draft(list)
     lines = [*rows.lines_of(it.user_id), *rows.lines_of(it.survivor)]

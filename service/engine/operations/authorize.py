@@ -286,15 +286,19 @@ def _require_charge(
         raise NotFound("authorization", command.parent_id)
     if parent.state not in life.CLOSED:
         raise IllegalState(
-            "PARENT_OPEN", "the parent rental is open: settle the damage there", parent.state
+            "PARENT_OPEN",
+            "the parent rental is still open: charge the damage in its settlement",
+            parent.state,
         )
     if parent.start_us is None:
         raise IllegalState(
-            "PARENT_NEVER_OUT", "the item of the parent rental was never out", parent.state
+            "PARENT_NEVER_OUT", "the item of the parent rental was never handed out", parent.state
         )
     if any(product.product_id != parent.product_id for product in products):
         raise InvalidInput.of(
-            "product_id", "product_id.parent", f"must be {parent.product_id}, as in the parent"
+            "product_id",
+            "product_id.parent",
+            f"must be {parent.product_id}, the product of the parent rental",
         )
     asked = command.amount
     all_minor = sum(it.deposit_minor if asked is None else asked.amount_minor for it in products)

@@ -64,7 +64,9 @@ def require_mergeable(user_id: str, survivor: str, rows: Rows) -> None:
         if rows[USERS].get(person) is None:
             raise NotFound("user", person)
     if survivor_of(user_id, rows) != user_id or survivor_of(survivor, rows) != survivor:
-        raise IllegalState("USER_MERGED", "one of the two is merged into somebody already", "")
+        raise IllegalState(
+            "USER_MERGED", "one of these two people is already merged into another person", ""
+        )
     if merged_into(user_id, rows):
         raise IllegalState(
             "USER_SURVIVES",

@@ -131,7 +131,9 @@ def _require_decision(caller: str, it: ResolveCase, case: Case) -> None:
         )
     if (it.outcome is Outcome.IN_PART) != (it.amount is not None):
         raise InvalidInput.of(
-            "amount", "amount.in_part", "is required for the outcome IN_PART, and for no other"
+            "amount",
+            "amount.in_part",
+            "is required for the outcome IN_PART, and not allowed for other outcomes",
         )
     if caller != PLATFORM and it.outcome is Outcome.FOR_OPERATOR:
         raise IllegalState(
@@ -156,8 +158,7 @@ def _part_minor(
         raise InvalidInput.of(
             "amount.amount_minor",
             "amount.range",
-            f"must be at most {most_minor}, the amount that the case is about and that was not"
-            " given back",
+            f"must be at most {most_minor}, the part of the case's amount that was not given back",
         )
     return amount_minor
 
