@@ -52,7 +52,8 @@ def _require_both(state: fits.State, admitted: Admitted, found: dict[str, dict[s
             raise TrainingError(
                 f"of the {state.holdout.shape[0]} hold-out rows no {name} row can be scored; "
                 f"{worst['missing']} lack a value of {worst['column']} and {worst['outside']} "
-                "have one outside the trained values; choose another hold-out, or leave the column out"
+                "have one outside the trained values; choose another hold-out, or leave the column "
+                "out"
             )
 
 
