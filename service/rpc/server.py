@@ -113,6 +113,8 @@ def _options(limits: Limits) -> list[tuple[str, Any]]:
         ("grpc.keepalive_time_ms", int(limits.keepalive_s * 1000)),
         ("grpc.keepalive_timeout_ms", int(limits.keepalive_timeout_s * 1000)),
         ("grpc.keepalive_permit_without_calls", 1),
+        # gRPC's records of every call would serve nobody: no service here shows them.
+        ("grpc.enable_channelz", 0),
         (
             "grpc.http2.min_recv_ping_interval_without_data_ms",
             int(limits.min_ping_interval_s * 1000),
