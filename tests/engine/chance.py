@@ -24,6 +24,7 @@ from service.engine.records.transfers import TransferState
 from tests.engine.plain_accounts import NAMES
 from tests.engine.plain_books import Key, RentalKey
 from tests.engine.plain_details import ORDERS, PLACES, shown
+from tests.engine.plain_questions import is_open, question
 from tests.engine.plain_terms import (
     DAY_US,
     HOUR_US,
@@ -144,7 +145,8 @@ OTHERS = {
     "Reverse by origin": 3,
     "Reverse unseen": 2, "ReportTransfer": 12, "PutUser": 6, "SetLimit": 4, "SetStanding": 3,
     "ProposeMerge": 1, "ApproveMerge": 1,
-    "RecordUnmatched": 3, "MatchSuspense": 8,
+    "RecordUnmatched": 3, "MatchSuspense": 8, "MatchSuspense deposit": 12,
+    "ResolveCase question": 7,
     "PayOutOperator": 3, "RecordOperatorPayment": 2, "OpenBulk": 1, "retry": 10, "reuse": 4,
     "ghost": 1,
 }  # fmt: skip
@@ -322,6 +324,10 @@ class Chance:
         sent = self.sent[-SENT:]
         if kind in FITS or kind == "ghost":
             return self._following(chance, kind, now_us)
+        if kind == "MatchSuspense deposit":
+            return self._deposit_with_a_wrong_id(chance)
+        if kind == "ResolveCase question":
+            return self._answer(chance)
         if kind in OF_PLATFORM:
             return Call(kind, PLATFORM, self._fresh("p"), self._of_platform(chance, kind, now_us))
         if kind == "Reverse unseen":
@@ -456,6 +462,61 @@ class Chance:
         money = Money(_currency(chance), amount)
         return c.MatchSuspense(name[1], money, by, *named, payment)
 
+    def _deposit_with_a_wrong_id(self, chance: Random) -> Call:
+        """The next step of a deposit that comes in with a wrong id: an offer asks for it, it comes
+        in, one key proposes the match, and another one approves it."""
+        offers = {it["key"]: it for it in self._offers() if self._deposit(it)}
+        items = {
+            name[1]: item
+            for name, item in self.reference.suspense.items()
+            if name[0] == PLATFORM and item["way"] == "IN"
+        }
+        proposed = [it for it in items.items() if it[1]["by"] and it[1]["to"] in offers]
+        if proposed:
+            reference, item = chance.choice(proposed)
+            by = "key-2" if item["by"] == "key-1" else "key-1"
+            key, amount, what = item["to"], item["proposed"], "approved"
+        elif not offers:
+            return self._asking(chance, "Authorize deposit")
+        else:
+            it = chance.choice(list(offers.values()))
+            deposit = self._deposit(it)
+            enough = [it for it in items.items() if it[1]["open"] >= deposit and not it[1]["by"]]
+            if not enough:
+                came = c.RecordUnmatched(
+                    Direction.IN,
+                    Money("CNY", deposit + chance.choice((0, 0, 0, 50))),
+                    self._fresh("pay"),
+                )
+                return Call("RecordUnmatched deposit", PLATFORM, self._fresh("p"), came)
+            reference, item = chance.choice(enough)
+            by, key, what = chance.choice(("key-1", "key-2")), it["key"], "proposed"
+            amount = chance.choice((item["open"], deposit))
+        match = c.MatchSuspense(reference, Money("CNY", amount), by, *self.name(key))
+        return Call(f"MatchSuspense deposit {what}", PLATFORM, self._fresh("p"), match)
+
+    def _answer(self, chance: Random) -> Call | None:
+        """An answer to a question of the platform, or more evidence for it; mostly an open one."""
+        reference = self.reference
+        names = {
+            told: name[0]
+            for told, name in reference.question_names.items()
+            if is_open(question(reference, name)) or chance.random() < 0.03
+        }
+        if not names:
+            return None
+        kind = chance.choice(sorted(set(names.values())))
+        told = chance.choice([told for told, name in names.items() if name == kind])
+        caller = PLATFORM if chance.random() < 0.95 else chance.choice(OPERATORS)
+        if chance.random() < 0.2:
+            said = c.AddEvidence(*told, Side.PLATFORM, "看照片", chance.choice(("", "photo-3")))
+            return Call(f"AddEvidence {kind}", caller, self._fresh("f"), said)
+        outcome = Outcome.HANDLED if chance.random() < 0.95 else chance.choice(list(Outcome))
+        amount = Money("CNY", 1) if chance.random() < 0.03 else None
+        reason = chance.choice(("", "", "it was hers"))
+        answer = c.ResolveCase(*told, outcome, amount, reason)
+        return Call(f"ResolveCase {kind}", caller, self._fresh("f"), answer)
+
     def _offers(self) -> list[Row]:
         """The latest offers that wait for a deposit."""
         its = [self.reference.rentals[key] for key in self.keys[-WINDOW:]]
@@ -589,14 +650,14 @@ class Chance:
             if chance.random() < 0.6:
                 asked = chance.choice((1, 500, 4_001, 5_900, 9_900, 19_900, 19_901, 0))
                 amount = Money(_currency(chance), asked)
-        lapsed = self._lapsed_keys(promised=False) if kind == "Authorize again" else []
+        lapsed = self._lapsed_keys(("",)) if kind == "Authorize again" else []
         lapsed = [key for key in lapsed if self.reference.rentals[key]["operator_id"] == caller]
         if lapsed:
             # The item of an expired reservation is promised to somebody else.
             it = self.reference.rentals[chance.choice(lapsed)]
             again = (c.Item(it["product_id"], it["asset_id"]),)
             return c.Authorize(
-                user_id, again, chance.choice((*[Start.ON_PICKUP] * 5, Start.IMMEDIATE)), ()
+                user_id, again, chance.choice((*[Start.ON_PICKUP] * 3, *[Start.IMMEDIATE] * 2)), ()
             )
         if kind == "Authorize deposit":
             # A bike's deposit is owed back for a day, and an umbrella's goes out at once. A late
@@ -635,8 +696,9 @@ class Chance:
             if (it["kind"], it["state"]) == ("PAYOUT", "REQUESTED")
         }
 
-    def _lapsed_keys(self, *, promised: bool) -> list[RentalKey]:
-        """The latest expired reservations of items that are free, or promised to somebody else."""
+    def _lapsed_keys(self, states: tuple[str, ...]) -> list[RentalKey]:
+        """The latest expired reservations of items that are in a rental of these states by now; of
+        free items, if the state is empty."""
         rentals, items = self.reference.rentals, self.reference.items
         found = []
         for key in self.keys[-WINDOW:]:
@@ -644,7 +706,7 @@ class Chance:
             if gone(it) and it["reserved"] and it["asset_id"]:
                 holder = items.get((it["operator_id"], it["asset_id"]))
                 state = rentals[holder]["state"] if holder is not None else ""
-                if state == ("AUTHORIZED" if promised else ""):
+                if state in states:
                     found.append(key)
         return found
 
@@ -674,7 +736,7 @@ class Chance:
             elif rich and chance.random() < 0.7:
                 keys = rich
             elif chance.random() < 0.6:
-                keys = self._lapsed_keys(promised=True) or keys
+                keys = self._lapsed_keys(chance.choice((OUT, ("AUTHORIZED",)))) or keys
         if not keys:
             return None
         key = chance.choice(keys)

@@ -53,6 +53,7 @@ from service.rpc.stored import read_payload
 from service.storage import schema as t
 from service.storage.database import open_database
 from service.storage.schema.record_tables import CONVERTERS
+from tests.engine import plain_questions
 from tests.engine.chance import Call, Chance
 from tests.engine.faults import DEATHS, Died, Fault, FaultyStore
 from tests.engine.plain_accounts import add_accounts
@@ -560,6 +561,9 @@ class Model:
                 self._compare_row(_plain(answer.authorization), row, call)
                 found = [_plain_correction(it[3:-1]) for it in answer.corrections]
                 require(found, corrections, call)
+            case CaseTold(), ("question", row):
+                told = {name: getattr(answer.case, name) for name in plain_questions.STATE}
+                require(told, {name: row[name] for name in plain_questions.STATE}, call)
             case CaseTold(), ("case", row):
                 told = _plain_case(answer.case)
                 require(told, {**row, "evidence": len(row["evidence"])}, call)
@@ -667,11 +671,15 @@ class Model:
         }  # fmt: skip
         require(found, self.reference.payments, "payments")
         query = (
-            "SELECT user_id, authorization_id, reference, operator_id, currency, asked_minor"
-            " FROM cases WHERE kind = 'SECOND_REFERENCE'"
+            f"SELECT {', '.join(plain_questions.STATE)}, user_id, authorization_id, reference,"
+            " operator_id, currency, asked_minor"
+            " FROM cases WHERE kind = 'SECOND_REFERENCE' ORDER BY case_id"
         )
-        cases = {tuple(row[:3]): tuple(row[3:]) for row in self._read(query)}
-        require(cases, self.reference.second_uses, "cases of second references")
+        second: dict[Any, list[Row]] = {}
+        for *state, user_id, of, first, operator_id, currency, minor in self._read(query):
+            case = {**_state(state), "asked": (operator_id, currency, minor)}
+            second.setdefault((user_id, of, first), []).append(case)
+        require(second, self.reference.second_uses, "cases of second references")
         self._check_questions()
         debts = {
             (self._keys[row[1]], row[2]): {
@@ -691,11 +699,11 @@ class Model:
         require(late, self.reference.late_pickups, "late_pickups")
         asked: dict[Any, list[Row]] = {}
         for row in self._read(
-            "SELECT authorization_id, state, reference, occurred_us FROM cases"
-            " WHERE kind = 'LATE_PICKUP' ORDER BY case_id"
+            f"SELECT authorization_id, reference, occurred_us, {', '.join(plain_questions.STATE)}"
+            " FROM cases WHERE kind = 'LATE_PICKUP' ORDER BY case_id"
         ):
-            holder = self._keys[row[2].rpartition("/")[2]]
-            case = {"state": row[1], "holder": holder, "occurred_us": row[3]}
+            holder = self._keys[row[1].rpartition("/")[2]]
+            case = {**_state(row[3:]), "holder": holder, "occurred_us": row[2]}
             asked.setdefault(self._keys[row[0]], []).append(case)
         require(asked, self.reference.late_questions, "cases of late pick-ups")
         self._check_cases()
@@ -738,16 +746,16 @@ class Model:
     def _check_questions(self) -> None:
         """An item that stayed in suspense has one case, open as long as a part of the item is."""
         query = (
-            "SELECT reference, user_id, authorization_id, operator_id, asked_minor, state,"
-            " closed_by FROM cases WHERE kind = 'UNMATCHED_MONEY'"
+            "SELECT reference, user_id, authorization_id, operator_id, asked_minor,"
+            f" {', '.join(plain_questions.STATE)} FROM cases WHERE kind = 'UNMATCHED_MONEY'"
         )
         found = sorted(
             (row[0], row[1], self._keys.get(row[2]), *row[3:]) for row in self._read(query)
         )
         expected = []
-        for (caller, reference), item in self.reference.questions.items():
+        for (caller, reference), (row,) in self.reference.questions.items():
+            item, ended = row["item"], [row[name] for name in plain_questions.STATE]
             user_id = "" if item["key"] is None else item["user_id"]
-            ended = ("OPEN", "") if item["open"] else ("CLOSED", caller)
             asks = "" if caller == PLATFORM else caller
             name = f"payments/{caller}/{reference}"
             expected.append((name, user_id, item["key"], asks, item["amount"], *ended))
@@ -766,6 +774,22 @@ class Model:
             self.reference.case_names[user_id, authorization_id, case_id] = name
             self._last_case = case_id
         require(len(self.reference.case_names), len(self.reference.cases), "cases")
+        self._learn_questions()
+
+    def _learn_questions(self) -> None:
+        """Reads the names of the questions of the platform, so that calls can answer them."""
+        names, places = self.reference.question_names, Counter[Any]()
+        for user_id, of, case_id, kind, reference in self._read(
+            "SELECT user_id, authorization_id, case_id, kind, reference FROM cases"
+            " WHERE open_version = 0 ORDER BY case_id"
+        ):
+            about: dict[str, Any] = {
+                "LATE_PICKUP": self._keys.get(of), "SECOND_REFERENCE": (user_id, of, reference),
+                "UNMATCHED_MONEY": tuple(reference.split("/", 2)[1:]),
+            }  # fmt: skip
+            key = about[kind]
+            names[user_id, of, case_id] = (kind, key, places[kind, key])
+            places[kind, key] += 1
 
     def _check_cases(self) -> None:
         """Compares all cases, and all evidence."""
@@ -1049,6 +1073,11 @@ def _plain_correction(values: Sequence[Any]) -> Row:
     """A row of `corrections` in the reference's words, from the transition on."""
     names = ("transition", "capture", "amount", "conceded", "disputed", "reference", "reason")
     return dict(zip((*names, "version", "event_us"), values, strict=False))
+
+
+def _state(values: Sequence[Any]) -> Row:
+    """The state of a question of the platform."""
+    return dict(zip(plain_questions.STATE, values, strict=True))
 
 
 def _plain_case(it: Case) -> Row:

@@ -42,7 +42,7 @@ class Books:
         """From person and authorization id, which the engine assigns, to the rental."""
         self.items: dict[Key, RentalKey] = {}
         self.payments: dict[Key, Row] = {}
-        self.second_uses: dict[tuple[str, str, str], tuple[str, str, int]] = {}
+        self.second_uses: dict[tuple[str, str, str], list[Row]] = {}
         """The cases of references that were used again, by user, rental and first use."""
         self.debts: dict[tuple[RentalKey, str], Row] = {}
         """By rental and business reference."""
@@ -58,8 +58,10 @@ class Books:
         """Charge-backs, by rental and the bank's id."""
         self.suspense: dict[Key, Row] = {}
         """By caller and reference."""
-        self.questions: dict[Key, Row] = {}
-        """The items in suspense about which the platform is asked, by caller and reference."""
+        self.questions: dict[Key, list[Row]] = {}
+        """The case about each item in suspense, by caller and reference."""
+        self.question_names: dict[tuple[str, str, str], tuple[str, Any, int]] = {}
+        """From person, authorization id and case id to the question of the platform."""
         self.lapses: dict[tuple[RentalKey, int], tuple[str, str, int]] = {}
         """Lapses by rental and version: the kind, the event and the instant."""
         self.consents: dict[tuple[RentalKey, int], str] = {}

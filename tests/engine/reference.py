@@ -11,6 +11,7 @@ from typing import Any
 
 from service.engine import calls
 from service.engine import operations as c
+from tests.engine import plain_questions
 from tests.engine import reference_charge_backs as bank
 from tests.engine.plain_accounts import counted_once, second_use
 from tests.engine.plain_attestations import handed_over, pause, resume, stood, waive, waived
@@ -240,6 +241,9 @@ class Reference(Merges):
             case c.ReverseByOrigin():
                 return self._reverse_by_origin(caller, command, now_us)
             case c.AddEvidence() | c.ResolveCase():
+                told = plain_questions.answer(self, caller, command, now_us)
+                if told is not None:
+                    return told, command.user_id, None
                 self._known_case(caller, command)
                 return self._follow(caller, request_id, command, now_us)
             case c.DecideCase():
@@ -783,7 +787,7 @@ class Reference(Merges):
         start_us = self._occurred(it, command.occurred_us, now_us)
         if start_us >= it["close_us"]:
             return None
-        if any(case["state"] == "OPEN" for case in self.late_questions.get(it["key"], [])):
+        if any(map(plain_questions.is_open, self.late_questions.get(it["key"], []))):
             raise Refused("PICKUP_IN_QUESTION")
         if it["asset_id"] not in ("", asset):
             raise Refused("INVALID_INPUT")
@@ -838,10 +842,10 @@ class Reference(Merges):
         it, cases = self.rentals[key], self.late_questions.get(key, [])
         if it["state"] not in ("EXPIRED", "REVERSED") or command.occurred_us is None:
             return
-        if not any(case["state"] == "OPEN" for case in cases):
+        if not any(map(plain_questions.is_open, cases)):
             holder = self.items[it["operator_id"], command.asset_id or it["asset_id"]]
             occurred_us = max(it["create_us"], min(command.occurred_us, now_us))
-            case = {"state": "OPEN", "holder": holder, "occurred_us": occurred_us}
+            case = plain_questions.new(1, holder=holder, occurred_us=occurred_us)
             self.late_questions[key] = [*cases, case]
 
     def _take_away(self, it: Row, asset: str, named: bool, now_us: int) -> None:
@@ -1587,7 +1591,9 @@ class Reference(Merges):
             user_id, name, operator, first = case
             money = command.paid if hasattr(command, "paid") else command.amount
             asked = (operator, money.currency, money.amount_minor)
-            self.second_uses.setdefault((user_id, name, first), asked)
+            same = self.second_uses.setdefault((user_id, name, first), [])
+            if not any(map(plain_questions.is_open, same)):
+                same.append(plain_questions.new(1, asked=asked))
 
     def _new_payment(self, caller: str, command: Any) -> Key:
         return counted_once(caller, command, self.payments, self.transfers)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from service.engine import operations as c
+from tests.engine import plain_questions
 from tests.engine.plain_terms import (
     CHARGED,
     CURRENCY,
@@ -162,7 +163,7 @@ def charge_back(
         item = _suspend(of, owner, case_id, "OUT", rest, it["user_id"], it, now_us)
         _share(of, it, item, (owner, case_id), named, left - charged, now_us)
         if item["open"]:
-            of.put(of.questions, (owner, case_id), item)
+            _ask(of, (owner, case_id), item)
     return row
 
 
@@ -182,7 +183,7 @@ def _share(
         left -= part
         of.bring_up(other, now_us)
         name = f"suspense/{item['matches'] + 1}/{case_id}"
-        _end(of, item, part)
+        _end(of, told, part, now_us)
         of._record((caller, name), "CASE", other["user_id"], part, other)
         _open(of, other, name, caller, part, part, named, now_us)
         of.step(
@@ -427,7 +428,7 @@ def unmatched(of: Reference, caller: str, command: c.RecordUnmatched, now_us: in
     else:
         _rail(of, "suspense.taken_back", now_us, "suspense", "cash", amount)
     item = _suspend(of, *counted, way, amount, RAIL, None, now_us)
-    of.put(of.questions, counted, item)
+    _ask(of, counted, item)
     return item
 
 
@@ -444,7 +445,7 @@ def match(
             raise Refused("INVALID_INPUT")
         amount = command.amount.amount_minor
         within(amount, item["open"])
-        _end(of, item, amount, returned=amount)
+        _end(of, (caller, command.payment_reference), amount, now_us, returned=amount)
         name = _match_name(item, command)
         of._record((caller, name), "RETURNED" if came_in else "REGAINED", RAIL, amount)
         accounts = ("suspense", "cash") if came_in else ("cash", "suspense")
@@ -466,7 +467,7 @@ def match(
     _here(of, it, command.payment, amount)
     within(amount, min(_left(of, it, command.payment), takeable(it)))
     required(it, *TAKEN)
-    _end(of, item, amount)
+    _end(of, (caller, command.payment_reference), amount, now_us)
     name = _match_name(item, command)
     of._record((caller, name), "CASE", it["user_id"], amount, it)
     _open(of, it, name, caller, amount, amount, command.payment, now_us)
@@ -498,7 +499,7 @@ def _pay(
         return item, None
     if item["by"] == command.by:
         raise Refused("SECOND_PERSON_NEEDED")
-    _end(of, item, amount)
+    _end(of, (caller, command.payment_reference), amount, now_us)
     name = _match_name(item, command)
     charged = it["state"] in CHARGED and it["captured_credit"]
     pays = charged or it["unheld"] or it["overpaid"] or it["overpaid_written_off"]
@@ -512,9 +513,19 @@ def _pay(
     return item, it
 
 
-def _end(of: Reference, item: Row, amount: int, returned: int = 0) -> None:
+def _ask(of: Reference, told: tuple[str, str], item: Row) -> None:
+    """The platform is asked what money in suspense is."""
+    of.put(of.questions, told, [plain_questions.new(0, item=item)])
+
+
+def _end(of: Reference, told: tuple[str, str], amount: int, now_us: int, returned: int = 0) -> None:
+    """A part of an item leaves suspense; the last part ends the question about it."""
+    item = of.suspense[told]
     of.change(item, open=item["open"] - amount, returned=item["returned"] + returned)
     of.change(item, matches=item["matches"] + 1, **NO_PROPOSAL)
+    for row in of.questions.get(told, ()):
+        if not item["open"] and plain_questions.is_open(row):
+            plain_questions.close(of, row, told[0], now_us)
 
 
 def _match_name(item: Row, command: c.MatchSuspense) -> str:
