@@ -49,6 +49,11 @@ class FreeholdError(Exception):
         self.message = message
         self.metadata: dict[str, str] = dict(metadata or {})
 
+    def advise(self, text: str) -> None:
+        """Adds to the text what the caller may do next."""
+        self.message = f"{self.message}; {text}"
+        self.args = (self.message,)
+
     def about(self, authorization: str) -> None:
         """Adds the resource name of the authorization that the refusal is about."""
         if self.metadata.setdefault("authorization", authorization) == authorization:

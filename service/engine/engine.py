@@ -49,7 +49,7 @@ from service.engine.ports import (
 )
 from service.engine.records.requests import TOMBSTONE, RequestRecord
 from service.engine.references import read_references
-from service.engine.refusals import keep_refusal, keep_what_time_brought
+from service.engine.refusals import advise_on_payment, keep_refusal, keep_what_time_brought
 from service.engine.rows import Keys, Rows, Wish
 from service.engine.scoring import Assessor
 from service.engine.survivors import to_survivors
@@ -432,6 +432,7 @@ class Engine:
         if isinstance(outcome, FreeholdError) and not isinstance(outcome, InternalFault):
             try:
                 keep_what_time_brought(work, rows, context)
+                advise_on_payment(work, outcome)
                 if isinstance(outcome, AssetInUse):
                     name_product(outcome, rows, lapsed.transaction)
             except Exception as error:

@@ -1,17 +1,33 @@
-"""Rows that a refusal leaves: the refusal itself, and the steps of due timers."""
+"""Rows that a refusal leaves, and what it advises.
+
+The rows are the refusal itself, and the steps of due timers.
+"""
 
 from __future__ import annotations
 
 from service.domain import timers
 from service.domain.access import PLATFORM
-from service.domain.errors import FreeholdError
+from service.domain.errors import FreeholdError, IllegalState
 from service.engine.calls import AuthorizationCommand, Work, own_work
 from service.engine.context import Context
-from service.engine.operations import BY_COMMAND, Wake
+from service.engine.operations import BY_COMMAND, Confirm, Increment, RecordPayment, Wake
 from service.engine.records.refusals import REFUSED, write_refusal
 from service.engine.records.requests import RequestRecord
 from service.engine.rows import Draft, Rows
 from service.engine.tables import AUTHORIZATIONS, REQUESTS
+
+_RECORD_IT = (
+    "the payment is not recorded: if its money has arrived and this call stays refused, the"
+    " platform records it with RecordUnmatched, and MatchSuspense brings it to the user"
+)
+
+
+def advise_on_payment(work: Work, refusal: FreeholdError) -> None:
+    """Says in a payment's refusal for a state how its money is recorded: it may be here already."""
+    command = work.command
+    pays = isinstance(command, Confirm | Increment | RecordPayment) and command.payment_reference
+    if pays and isinstance(refusal, IllegalState):
+        refusal.advise(_RECORD_IT)
 
 
 def keep_refusal(work: Work, refusal: FreeholdError, rows: Rows, context: Context) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from service.books.verify import verify_books
@@ -9,11 +11,12 @@ from service.domain.access import PLATFORM
 from service.domain.authorization import Authorization, State
 from service.domain.errors import IllegalState, InvalidInput
 from service.domain.ledger import Standing
+from service.domain.suspense import Direction
 from service.engine import operations as c
 from tests.engine import acts
 from tests.engine.acts import Books, group, members, pay_out, woken
-from tests.engine.calls import authorize, confirm, refused, rental, reverse, settle, stored
-from tests.fakes import Desk
+from tests.engine.calls import authorize, confirm, pay, refused, rental, reverse, settle, stored
+from tests.fakes import START_US, Desk
 from tests.operations.test_charge_backs import match, unmatched
 
 OWED_BACK = "authorization.payment_owed_back"
@@ -50,6 +53,80 @@ def test_a_match_is_the_deposit_of_an_offer(desk: Desk) -> None:
     )  # fmt: skip
     assert after.received_minor == 10_000
     assert verify_books(desk.store.engine).fault is None
+
+
+ADVICE = "the platform records it with RecordUnmatched, and MatchSuspense brings it to the user"
+END_US = START_US + 2 * acts.HOUR_US
+Paying = Callable[[Authorization], c.Command]
+
+
+def ended(desk: Desk) -> Authorization:
+    """A power bank that was settled for 600, a second before END_US."""
+    it = rental(desk, authorize("ann", "power-bank"))
+    desk.clock.advance(END_US - 1_000_000)
+    it = rental(desk, settle(it, 600))
+    desk.clock.advance(END_US)
+    return it
+
+
+def reversed_one(desk: Desk) -> Authorization:
+    """A power bank that was reversed at once; nothing was ever due."""
+    return rental(desk, reverse(rental(desk, authorize("ann", "power-bank"))))
+
+
+def without_deposit(desk: Desk) -> Authorization:
+    """A rental that began under an offer of no cash."""
+    return rental(desk, authorize("ann", "power-bank"))
+
+
+REFUSED: dict[str, tuple[Callable[[Desk], Authorization], Paying, int]] = {
+    "an increment a second after the end": (ended, lambda it: acts.increment(it, 900, 900), 300),
+    "a confirmation without an offer of cash": (without_deposit, lambda it: confirm(it, 900), 900),
+    "a payment for a reversed rental": (reversed_one, lambda it: pay(it, 900), 900),
+}
+"""Each with the part of 900 that is owed back; the rest pays what was due."""
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_money_of_a_refused_payment_is_recorded_and_matched(desk: Desk, name: str) -> None:
+    """Part 6, A13: 900 have arrived for a call that the state does not allow. The refusal posts
+    nothing, does not use the reference up, and says how the money is recorded. So it is: it pays
+    the 600 that are due, or is owed back."""
+    begin, paying, owed_minor = REFUSED[name]
+    it = begin(desk)
+    command, books = paying(it), Books(desk)
+    error = refused(desk, command)
+    assert error.reason == "ILLEGAL_TRANSITION"
+    assert ADVICE in error.message
+    books.news()
+    reference = command.payment_reference
+    desk.do(c.RecordUnmatched(Direction.IN, acts.money(900), reference), caller=PLATFORM)
+    for by in ("key-1", "key-2"):
+        desk.do(match(900, it, by=by, reference=reference), caller=PLATFORM)
+    after = stored(desk, it)
+    assert (after.received_minor - it.received_minor, after.refund_payable_minor) == (
+        900,
+        owed_minor,
+    )
+    assert (after.paid_minor, after.due_minor) == (900 - owed_minor, 0)
+    assert verify_books(desk.store.engine).fault is None
+
+
+def test_a_suspended_users_paid_increment_says_how_its_money_is_recorded(desk: Desk) -> None:
+    """Part 6: also a refusal for the user's standing tells of the money. An increment without a
+    payment tells of none, and neither do wrong input and a reference that was used."""
+    it = without_deposit(desk)
+    wrong = refused(desk, acts.increment(it, 0, 900))
+    assert isinstance(wrong, InvalidInput)
+    assert ADVICE not in wrong.message
+    desk.do(unmatched(900), caller=PLATFORM)
+    used = refused(desk, pay(it, 900, reference="odd-1"), caller=PLATFORM)
+    assert (used.reason, ADVICE in used.message) == ("PAYMENT_REFERENCE_USED", False)
+    desk.do(c.SetStanding("ann", Standing.SUSPENDED), caller=PLATFORM)
+    for paid_minor in (None, 900):
+        error = refused(desk, acts.increment(it, 900, paid_minor))
+        assert error.reason == "USER_SUSPENDED"
+        assert (ADVICE in error.message) is (paid_minor is not None)
 
 
 def test_a_match_below_the_deposit_is_refused(desk: Desk) -> None:

@@ -241,7 +241,8 @@ class AuthorizationServiceServicer:
         no longer suffices, the item is taken, or the user is suspended, the answer
         is STATE_DECLINED with the reason. If the offer has lapsed or was confirmed
         before, the state stays. In each case the payment is recorded and owed back
-        to the user (`refund_payable`).
+        to the user (`refund_payable`). An authorization that never asked for cash
+        refuses the call; the platform records such money with RecordUnmatched.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -284,7 +285,8 @@ class AuthorizationServiceServicer:
 
     def IncrementAuthorization(self, request, context):
         """Holds more, after a new decision with the person's current score. A refusal
-        changes nothing.
+        changes nothing. If the money of a refused payment has arrived, for example
+        after the end, the platform records it with RecordUnmatched.
 
         RESOURCE_EXHAUSTED with the reason LINE_EXHAUSTED: the credit line does not
         suffice. This refusal stays the answer of its request id.

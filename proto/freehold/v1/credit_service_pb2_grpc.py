@@ -160,7 +160,9 @@ class CreditServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def RecordPayment(self, request, context):
-        """Records a person's payment of an amount that was captured on credit.
+        """Records a person's payment of an amount that was captured on credit. Money
+        for an authorization of which nothing was captured on credit is refused;
+        RecordUnmatched and MatchSuspense bring it to the person.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
