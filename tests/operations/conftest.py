@@ -1,4 +1,4 @@
-"""The desks of the engine's tests, whose books are verified after every test."""
+"""The desks of the engine's tests, whose books are verified as theirs are."""
 
 from __future__ import annotations
 
