@@ -42,6 +42,8 @@ from tests.terms import plant as plant_terms
 NOTHING = hashlib.sha256(b"").hexdigest()
 OTHERS = other_programs()
 MAJORS = ["pinned", *sorted({OLDEST, *OTHERS} - {major_of_pinned()})]
+PINNED = pytest.mark.parametrize("cluster", ["pinned"], indirect=True, scope="module")
+"""For tests whose rule does not depend on the version of the server and its tools."""
 
 
 @pytest.fixture(scope="module", params=MAJORS)
@@ -155,6 +157,7 @@ def test_a_round_trip_changes_nothing(
         assert verify_books(engine) == made.books
 
 
+@PINNED
 def test_wrong_books_make_no_dump(busy: Desk, source: str, programs: Path, tmp_path: Path) -> None:
     """A database with wrong books is not backed up: the row is named and no file is left."""
     plant(source)
@@ -163,6 +166,7 @@ def test_wrong_books_make_no_dump(busy: Desk, source: str, programs: Path, tmp_p
     assert names(tmp_path) == set()
 
 
+@PINNED
 def test_a_damaged_dump_is_refused(
     busy: Desk, source: str, target: str, programs: Path, tmp_path: Path
 ) -> None:
@@ -190,6 +194,7 @@ def test_a_truncated_dump_restores_nothing(
     assert relations(target) == 0
 
 
+@PINNED
 def test_a_wrong_balance_in_a_dump_is_named(
     busy: Desk, source: str, target: str, programs: Path, tmp_path: Path
 ) -> None:
@@ -206,6 +211,7 @@ def test_a_wrong_balance_in_a_dump_is_named(
         restore(dump, target, sha256=anew, postgres_bin=programs)
 
 
+@PINNED
 def test_a_restore_needs_an_empty_database(
     busy: Desk, source: str, programs: Path, tmp_path: Path
 ) -> None:
@@ -218,6 +224,7 @@ def test_a_restore_needs_an_empty_database(
     assert content(source) == before
 
 
+@PINNED
 def test_the_password_is_on_no_command_line(
     busy: Desk, source: str, target: str, programs: Path, tmp_path: Path
 ) -> None:
@@ -249,6 +256,7 @@ def test_the_password_is_on_no_command_line(
         assert (line in connecting) is (secret in told)
 
 
+@PINNED
 @pytest.mark.parametrize("failing", ["pg_dump", "pg_restore"])
 def test_a_failing_tool_leaves_nothing(
     failing: str, busy: Desk, source: str, programs: Path, tmp_path: Path
