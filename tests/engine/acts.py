@@ -266,6 +266,8 @@ def transfers(desk: Desk, it: Authorization) -> list[TransferRecord]:
     )
     with desk.store.engine.connect() as connection:
         ids = connection.scalars(query).all()
+    if not ids:
+        return []
     with desk.store.begin() as transaction:
         known = read(transaction, TRANSFERS, [(it.user_id, key) for key in ids])
     return [known[it.user_id, key] for key in ids]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from sqlalchemy import select
 
 from service.domain.authorization import Authorization, Start
 from service.domain.errors import FreeholdError
@@ -31,7 +32,9 @@ from service.engine.operations import (
     Settle,
     StartRental,
 )
+from service.engine.tables import AUTHORIZATIONS
 from service.storage import schema as t
+from service.storage.schema.record_tables import CONVERTERS
 from tests.fakes import OPERATOR, Desk
 
 CNY = "CNY"
@@ -153,10 +156,18 @@ def balances(desk: Desk, user_id: str = "ann") -> tuple[int, int, int, int]:
 
 
 def stored(desk: Desk, it: Authorization) -> Authorization:
-    """The stored authorization."""
-    found = desk.store.told(it.user_id, it.authorization_id)
-    assert found is not None
-    return found.authorization
+    """The stored authorization, without what belongs to it."""
+    return stored_of(desk, it.user_id, it.authorization_id)
+
+
+def stored_of(desk: Desk, user_id: str, authorization_id: str) -> Authorization:
+    """The stored authorization with this name."""
+    c = t.authorizations.c
+    query = select(*t.recorded(t.authorizations)).where(
+        c.user_id == user_id, c.authorization_id == authorization_id
+    )
+    with desk.store.engine.connect() as connection:
+        return CONVERTERS[AUTHORIZATIONS].record(connection.execute(query).one())
 
 
 def counts(desk: Desk) -> dict[str, int]:

@@ -21,7 +21,7 @@ from service.engine import operations as c
 from service.engine.records.transfers import TransferRecord, TransferState
 from tests.conftest import Databases
 from tests.engine import acts
-from tests.engine.calls import authorize, confirm, pay, reverse, settle
+from tests.engine.calls import authorize, confirm, pay, reverse, settle, stored_of
 from tests.engine.model import Model, Violation
 from tests.engine.soak import random_steps
 from tests.engine.statement import Statement
@@ -66,6 +66,15 @@ class Rail:
         """The rows of a query."""
         with self._desk.store.engine.connect() as connection:
             return connection.exec_driver_sql(query).all()
+
+    def unfinished(self) -> list[tuple[str, str]]:
+        """The authorizations with a transfer that it has not executed, or told wrongly."""
+        found = self.read(
+            "SELECT user_id, authorization_id, transfer_id, state FROM transfers"
+            " WHERE state IN ('REQUESTED', 'SENT', 'FAILED') ORDER BY 2"
+        )
+        open_ = [(row[0], row[1]) for row in found if row[3] != FAILED or row[2] in self._moved]
+        return list(dict.fromkeys(open_))
 
     def _overturned(self, user_id: str, authorization_id: str) -> list[str]:
         found = self.read(
@@ -150,9 +159,7 @@ class Lives:
         return self._rail.read("SELECT user_id, authorization_id FROM authorizations ORDER BY 2")
 
     def _stored(self, user_id: str, authorization_id: str) -> Authorization:
-        told = self._desk.store.told(user_id, authorization_id)
-        assert told is not None
-        return told.authorization
+        return stored_of(self._desk, user_id, authorization_id)
 
     def _one(self) -> Authorization:
         """Mostly one of the latest rentals."""
@@ -179,8 +186,8 @@ class Lives:
                 any(rail.call(caller, command, name) for caller, name, command in wanted[:8])
             rail.tend(self._one())
         for _ in range(4):
-            for it in self.rentals():
-                rail.tend(it, honest=True)
+            for name in rail.unfinished():
+                rail.tend(self._stored(*name), honest=True)
 
     def _asks(self) -> None:
         """Somebody asks for an item, and mostly pays what is asked."""
@@ -354,6 +361,8 @@ def test_the_rails_statement_agrees_with_the_books(desk: Desk, seed: int) -> Non
     _compare(rail)
 
 
+# What the rail does is the same on every database.
+@pytest.mark.parametrize("databases", ["sqlite"], indirect=True)
 def test_the_rail_does_what_rails_really_do(desk: Desk) -> None:
     """In these lives, debits and payouts succeed late, payouts return, money goes out twice, and
     every kind of money event happens."""
@@ -362,22 +371,27 @@ def test_the_rail_does_what_rails_really_do(desk: Desk) -> None:
     lives, missing = Lives(desk, rail, chance), set(EVENTS)
     for _ in range(60):
         lives.go_on()
-        missing -= _found(desk, rail, lives)
+        missing -= _found(rail)
         if not missing:
             break
     assert not missing
     _compare(rail)
 
 
-def _found(desk: Desk, rail: Rail, lives: Lives) -> set[str]:
+def _found(rail: Rail) -> set[str]:
     """The events so far."""
     found = {*rail.done, *rail.statement.kinds}
-    for it in lives.rentals():
-        found |= {"twice"} if it.overpaid_minor or it.overpaid_written_off_minor else set()
-        found |= {"debt paid"} if it.unheld_minor and it.paid_minor else set()
-        for each in acts.transfers(desk, it):
-            found |= {f"{each.kind} late"} if each.earlier_state else set()
-            found |= {f"{each.kind} {each.state}"}
+    queries = {
+        "twice": "overpaid_minor > 0 OR overpaid_written_off_minor > 0",
+        "debt paid": "unheld_minor > 0 AND paid_minor > 0",
+    }
+    for event, condition in queries.items():
+        if rail.read(f"SELECT 1 FROM authorizations WHERE {condition} LIMIT 1"):
+            found.add(event)
+    for kind, state, earlier in rail.read(
+        "SELECT DISTINCT kind, state, earlier_state FROM transfers"
+    ):
+        found |= {f"{kind} {state}", f"{kind} late" if earlier else ""}
     for (transition,) in rail.read("SELECT DISTINCT transition FROM outbox"):
         found.add(transition)
     carried = rail.read("SELECT count(*) FROM late_pickups WHERE deposit_minor > 0")[0][0]
