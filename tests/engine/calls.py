@@ -167,7 +167,8 @@ def stored_of(desk: Desk, user_id: str, authorization_id: str) -> Authorization:
         c.user_id == user_id, c.authorization_id == authorization_id
     )
     with desk.store.engine.connect() as connection:
-        return CONVERTERS[AUTHORIZATIONS].record(connection.execute(query).one())
+        found: Authorization = CONVERTERS[AUTHORIZATIONS].record(connection.execute(query).one())
+    return found
 
 
 def counts(desk: Desk) -> dict[str, int]:
