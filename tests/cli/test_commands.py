@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sqlite3
 import subprocess
 from collections.abc import Callable
@@ -58,9 +59,19 @@ def url(file: Path) -> str:
     return f"sqlite:///{file}"
 
 
+@pytest.fixture(scope="module")
+def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file that `freehold migrate` has made."""
+    path = tmp_path_factory.mktemp("migrated") / "freehold.db"
+    assert invoke("migrate", "--database", f"sqlite:///{path}").exit_code == 0
+    assert not path.with_name("freehold.db-wal").exists()
+    return path
+
+
 @pytest.fixture
-def migrated(url: str) -> str:
-    assert invoke("migrate", "--database", url).exit_code == 0
+def migrated(migrated_file: Path, file: Path, url: str) -> str:
+    """A copy of it: copying takes a hundredth of the time."""
+    shutil.copy(migrated_file, file)
     return url
 
 
