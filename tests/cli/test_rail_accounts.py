@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +15,20 @@ from service.storage.rail_accounts import RailAccountExists
 from tests.cli.test_commands import invoke, refused, shell
 
 
+@pytest.fixture(scope="module")
+def city(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file that the commands have made, with one operator."""
+    path = tmp_path_factory.mktemp("city") / "freehold.db"
+    for words in (("migrate",), ("operator", "create", "city", "--name", "City")):
+        assert invoke(*words, "--database", f"sqlite:///{path}").exit_code == 0
+    assert not path.with_name("freehold.db-wal").exists()
+    return path
+
+
 @pytest.fixture
-def url(tmp_path: Path) -> str:
+def url(city: Path, tmp_path: Path) -> str:
     """A database with one operator."""
-    made = f"sqlite:///{tmp_path / 'freehold.db'}"
-    assert invoke("migrate", "--database", made).exit_code == 0
-    create = ("operator", "create", "city", "--name", "City")
-    assert invoke(*create, "--database", made).exit_code == 0
-    return made
+    return f"sqlite:///{shutil.copy(city, tmp_path / 'freehold.db')}"
 
 
 def told(url: str, *words: str) -> list[dict[str, Any]]:
