@@ -222,8 +222,8 @@ def outcome(
 
 
 def test_a_proving_run_has_no_shortcomings() -> None:
-    """A run without lost, doubled or faulty calls has calls in flight at its kills, and some
-    unknown ones were committed."""
+    """A run passes if no call is lost, doubled or faulty, if calls were in flight at its kills, and
+    if some calls with an unknown outcome were committed."""
     assert crash.shortcomings(outcome()) == []
     # All of a few kills may miss the moment between commit and answer.
     assert crash.shortcomings(outcome(committed=0, rounds=5)) == []

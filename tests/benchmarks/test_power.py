@@ -309,7 +309,8 @@ def test_a_disk_can_lie_about_each_kind_of_sync() -> None:
 
 
 def test_deaths_are_at_different_calls_of_the_run() -> None:
-    """Deaths are spread over writes, syncs, acknowledgements and deletions, none of them twice."""
+    """Deaths are spread over writes, syncs, acknowledgements and deletions; no two deaths are at
+    the same call."""
     events: list[Event] = [Write("a", n, b"x") for n in range(50)]
     events += [Sync("a"), SyncFolder(), Unlink("a"), *[Acknowledge(b"{}")] * 5]
     found = power_kill.moments(events, 40, 1)
@@ -510,7 +511,7 @@ def test_full_loses_nothing(recordings: dict[str, Recording], tmp_path: Path) ->
 def test_the_controls_lose_batches(
     recordings: dict[str, Recording], tmp_path: Path, synchronous: str, lies: str
 ) -> None:
-    """Without FULL's syncs, or on a disk that skips one kind of them, acknowledged batches are
+    """Without the syncs of FULL, or on a disk that skips one kind of sync, acknowledged batches are
     lost."""
     bench = Bench(recordings, 1, tmp_path / "states")
     experiment = Experiment("control", synchronous, lies, True, 60)

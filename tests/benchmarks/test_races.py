@@ -159,7 +159,8 @@ def test_a_proving_run_has_no_shortcomings() -> None:
     ],
 )
 def test_shortcomings_are_reported(changes: dict[str, object], said: str) -> None:
-    """A wrong round, a kind that never won, and calls that did not overlap are reported."""
+    """The report names wrong rounds, kinds of call that never won, and calls that did not
+    overlap."""
     (sentence,) = races.shortcomings({"review": proof("review", **changes)})
     assert sentence == f"review: {said}"
 

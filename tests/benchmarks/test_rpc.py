@@ -60,8 +60,8 @@ def test_every_message_is_distinct() -> None:
 
 
 def test_messages_follow_from_the_seed() -> None:
-    """The same seed gives both servers the same bytes; another round's seed gives different
-    ones."""
+    """The same seed gives both servers the same bytes; the seed of another round gives different
+    bytes."""
     assert load.messages(_JOB) == load.messages(replace(_JOB, port=2, in_flight=9))
     assert not set(load.messages(_JOB)) & set(load.messages(replace(_JOB, seed=8)))
 
@@ -224,10 +224,9 @@ def test_a_folder_without_the_code_is_refused(tmp_path: Path) -> None:
 def test_two_builds_are_measured_in_turn(
     tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch, method: str
 ) -> None:
-    """Each build's server answers every call on its own database, and each one's rows count: of
-    Settle the settled ones, and no Authorize is among the measured calls.
-
-    Here the other build is this one, which prepares once for both.
+    """Each build's server answers every call on its own database, and the rows of each database are
+    counted. For Settle only the settled rows count, and no Authorize is measured. Here both builds
+    are this one, which prepares once for both.
     """
     out, once_in = tmp_path / "rpc.json", tmp_path / "once"
     once_in.mkdir()

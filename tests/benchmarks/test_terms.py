@@ -14,8 +14,8 @@ from service.engine.terms import Terms
 
 
 def test_a_change_of_terms_is_measured(tmp_path: Path) -> None:
-    """For each number of operators every figure is above zero, and the headline is the time of a
-    load beside the writer divided by that of a read of all terms."""
+    """For each number of operators every figure is above zero. The headline is the time of a load
+    beside the writer, divided by the time of a read of all terms."""
     file = tmp_path / "terms.json"
     words = ["--operators", "2,3", "--rounds", "2", "--json", str(file)]
     done = CliRunner().invoke(benchmark.terms, words)

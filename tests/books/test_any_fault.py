@@ -177,8 +177,8 @@ BESIDE = (
 
 @pytest.mark.parametrize("table", BESIDE)
 def test_any_removed_row_is_found_as_by_a_replay(book: Path, tmp_path: Path, table: str) -> None:
-    """After the removal of any row that a step wrote beside its authorization, with its evidence,
-    both verifiers name the same rule and the same row."""
+    """A step writes rows beside its authorization. After the removal of any such row and its
+    evidence, both verifiers name the same rule and the same row."""
     with sqlite3.connect(book) as connection:
         names = [column.name for column in t.metadata.tables[table].primary_key]
         query = f"SELECT {', '.join(names)} FROM {table}"

@@ -117,7 +117,7 @@ def test_sound_books_are_never_doubted(desk: Desk, monkeypatch: pytest.MonkeyPat
 
 @pytest.mark.usefixtures("undoubted")
 def test_links_of_earlier_builds_are_read_in_bulk(file: Path) -> None:
-    """Lines whose first links are of format 1 and whose later ones are of format 2 are sound."""
+    """A line may begin with links of format 1 and continue with links of format 2."""
     with at(file) as desk:
         live(desk)
     with attack(file) as connection:

@@ -29,10 +29,8 @@ def busy(file: Path) -> Iterator[Desk]:
 
 
 def test_a_backup_beside_a_server_and_its_restore(busy: Desk, file: Path, tmp_path: Path) -> None:
-    """backup copies a database during writes, restore brings it back; both print what they
-    verified.
-
-    The writer goes on while another process makes the backup.
+    """`backup` copies a database during writes, and `restore` brings it back; both print the
+    verification. The writer continues while another process makes the backup.
     """
     backup, target = tmp_path / "backup.db", tmp_path / "restored.db"
     writer = Writer(busy)
@@ -53,8 +51,8 @@ def test_a_backup_beside_a_server_and_its_restore(busy: Desk, file: Path, tmp_pa
 
 
 def test_a8_a_wrong_row_of_terms_is_a_warning(busy: Desk, file: Path, tmp_path: Path) -> None:
-    """A8: backup of a database with a product whose policy is missing exits with 0 and has a line
-    on standard error with table and row; its backup can be restored."""
+    """A8: if a product's policy is missing, `backup` exits with 0 and names the table and the row
+    on standard error. The backup can be restored."""
     plant_terms(busy.store.engine, BAD_POLICY.replace("city'", "city' AND product_id = 'bike'"))
     to = str(tmp_path / "b.db")
     done = shell("backup", "--database", f"sqlite:///{file}", "--to", to)
@@ -75,8 +73,8 @@ def test_wrong_books_end_with_1_and_no_file(busy: Desk, file: Path, tmp_path: Pa
 def test_a_quick_backup_reports_what_it_did_not_check(
     busy: Desk, file: Path, tmp_path: Path
 ) -> None:
-    """backup --quick keeps wrong books and reports that it did not verify them; restore refuses
-    them."""
+    """`backup --quick` copies wrong books and reports that it did not verify them; `restore`
+    refuses this backup."""
     plant(file)
     to, database = str(tmp_path / "quick.db"), f"sqlite:///{file}"
     done = shell("backup", "--database", database, "--to", to, "--quick")

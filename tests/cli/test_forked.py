@@ -23,7 +23,7 @@ def forked(cwd: Path) -> Forked:
 
 
 def test_all_that_forked_programs_import_is_there() -> None:
-    """Each module that is imported before a fork exists: a missing one would be passed over, and
+    """Each module that is imported before a fork exists. A missing module would be ignored, and
     every program would import it again."""
     assert [name for name in PRELOADED if find_spec(name) is None] == []
 

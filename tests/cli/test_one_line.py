@@ -372,7 +372,7 @@ def test_a22_a_driver_that_is_not_installed(
 
 @pytest.mark.parametrize("module", ["sklearn", "scipy", "threadpoolctl"])
 def test_a22_training_without_its_extra(module: str, place: Place) -> None:
-    """A22: train without one of its libraries names the library and the extra that installs it."""
+    """A22: if a library is missing, `train` names the library and the extra that installs it."""
     spec = place.folder / "spec.toml"
     spec.touch()
     words = ("train", "--spec", str(spec), "--out", str(place.folder / "out"))
@@ -510,8 +510,8 @@ FILES: dict[str, tuple[Callable[[Place], tuple[str, ...]], str]] = {
 
 @pytest.mark.parametrize("situation", sorted(FILES))
 def test_a22_an_unusable_file_is_reported_in_one_line(situation: str, place: Place) -> None:
-    """A22: a model, key, secret, backup or spec that is missing, wrong or in the way is reported in
-    one line, and nothing is written."""
+    """A22: a model, key, secret, backup or spec may be missing, be wrong, or exist where a new one
+    must be written. It is reported in one line, and nothing is written."""
     make, part = FILES[situation]
     words = make(place)
     before = tree(place.folder)
@@ -545,7 +545,7 @@ def test_a22_an_address_that_is_in_use(place: Place) -> None:
     ],
 )
 def test_a22_an_address_of_another_machine(listen: str, said: str, place: Place) -> None:
-    """A22: an address that is not this machine's, or not an address, is reported as such."""
+    """A22: an address of another machine, and a text that is no address, are reported as such."""
     line = one_line(in_a_process(*serving_on(place, "--listen", listen)))
     assert listen in line
     assert said in line

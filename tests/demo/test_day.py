@@ -18,7 +18,7 @@ def rentals() -> list[day.Rental]:
 
 
 def test_same_seed_same_plan() -> None:
-    """The same seed gives the same plan, another seed another."""
+    """The same seed gives the same plan; another seed gives another plan."""
     assert plan(LABEL, 500, 4) == plan(LABEL, 500, 4)
     assert plan(LABEL, 500, 4) != plan(LABEL, 500, 5)
 

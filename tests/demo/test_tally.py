@@ -124,8 +124,8 @@ def test_groups(day: Day) -> None:
 
 
 def test_waived(day: Day) -> None:
-    """The waived amount is what was held on credit; people who were ever asked for cash are not
-    among the others."""
+    """The waived amount is the amount held on credit. People who were ever asked for cash do not
+    count as people who never had to pay cash."""
     waived = tally.waived(day.ended())
     assert waived.whole_minor == 5 * 19_900
     assert waived.minor == waived.whole_minor + 9_950

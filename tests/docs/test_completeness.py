@@ -71,7 +71,7 @@ def acts() -> dict[str, Act]:
 
 
 def test_the_wire_has_every_method_of_the_contract() -> None:
-    """Each method of the contract that changes something has a row at the wire, and each row a
+    """Each method of the contract that changes something has a row at the wire, and each row has a
     method."""
     from service.rpc import (
         authorization_service,
@@ -125,7 +125,7 @@ def test_every_transition_in_the_code_has_a_name() -> None:
 
 
 def test_the_books_expect_every_transition() -> None:
-    """The books know the postings of each transition, or that it has none."""
+    """The books know the postings of each transition, or know that it has no postings."""
     from service.books.expectations import EFFECTS
     from service.domain.transitions import Transition
 

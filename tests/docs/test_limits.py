@@ -154,7 +154,7 @@ def numbers_of(source: str) -> set[str]:
 
 def test_every_limit_stands_in_config() -> None:
     """A number with a name in a module is a limit in `service/config.py`, or one of the facts
-    above; each of these facts still exists."""
+    above. Each of the facts above still exists."""
     found = {}
     for path in modules():
         name = path.relative_to(SERVICE).as_posix()
@@ -208,7 +208,7 @@ LEAVES = [it for it in leaves(LIMITS) if not callable(it[2])]
 
 @pytest.mark.parametrize("path", [path for path, _, _ in LEAVES])
 def test_a_limit_has_a_unit_and_bounds(path: str) -> None:
-    """Every limit is a number within its own bounds, and its name has its unit or says that it is a
+    """Every limit is a number within its own bounds. Its name has its unit, or says that it is a
     count."""
     ((_, field, value),) = [it for it in LEAVES if it[0] == path]
     low, high = field.metadata[BOUNDS]
@@ -229,8 +229,8 @@ WRONG = {
 
 @pytest.mark.parametrize("name", WRONG)
 def test_a_limit_out_of_bounds_is_refused(name: str) -> None:
-    """A limit out of its bounds is refused with its name and its bounds; so are fewer connections
-    than there are threads that use one."""
+    """A limit out of its bounds is refused with its name and its bounds. If there are more threads
+    that use a connection than connections, that is refused too."""
     with pytest.raises(LimitsWrong, match=rf"{name} is .*: give ") as refused:
         WRONG[name]()
     assert str(refused.value).count(" is ") <= 2

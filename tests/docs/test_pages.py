@@ -194,7 +194,7 @@ def test_a_broken_link_is_named() -> None:
 
 
 def test_a_missing_path_is_named() -> None:
-    """A path that does not exist is reported; files that commands make are not."""
+    """A path that does not exist is reported, unless a command makes this file."""
     text = "`service/gone.py`, `domain/`, `.freehold/demo/report.json`, `a / b`"
     assert missing_paths(text, ROOT / "service" / "README.md") == ["service/gone.py"]
 

@@ -102,8 +102,8 @@ def at_work(folder: Path) -> list[str]:
 def test_the_quickstart_may_be_pasted_twice(
     shell: str, times: int, checkout: Path, tmp_path: Path
 ) -> None:
-    """The README's quickstart, pasted once, and in bash a second time, prints the README's
-    transcript each time, and leaves no file and no process, and nothing in the checkout."""
+    """The README's quickstart is pasted once, and in bash a second time. Each time it prints the
+    README's transcript. It leaves no file, no process, and no change in the checkout."""
     if shutil.which(shell) is None:
         pytest.skip(f"{shell} is not installed")
     temporary = tmp_path / "temporary"
@@ -122,8 +122,8 @@ def test_the_quickstart_may_be_pasted_twice(
 
 
 def test_a_failing_quickstart_gives_the_reason(checkout: Path, tmp_path: Path) -> None:
-    """When the server does not start, the quickstart ends with the server's own output, and leaves
-    no file and no process either."""
+    """If the server does not start, the quickstart ends with the server's output, and leaves no
+    file and no process."""
     (checkout / ".freehold" / "demo" / "model").unlink()
     block = quickstart()
     done = paste("sh", block.replace("--wait 60", "--wait 3"), checkout, TMPDIR=str(tmp_path))

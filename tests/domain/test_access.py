@@ -30,7 +30,8 @@ REMOVED: set[str] = set()
 
 
 def test_the_name_of_a_removed_scope_is_never_used_again() -> None:
-    """The scopes of this build are those that were ever released, without the removed ones."""
+    """The scopes of this build are all scopes that were ever released, without the removed
+    scopes."""
     assert set(Scope) == RELEASED - REMOVED
 
 

@@ -270,8 +270,8 @@ def test_any_collection_keeps_books_and_amounts_together(
     moves: list[tuple[str, int, int]],
     lost: bool,
 ) -> None:
-    """After any steps, the commission is the floored share of what the operator keeps, and refunds
-    never exceed what was captured and paid."""
+    """After any steps, the commission is the floored share of the amount that the operator keeps,
+    and refunds never exceed the captured and paid amount."""
     offered = REDUCED._replace(
         credit_minor=19_900 - cash_minor, cash_minor=cash_minor, fee_bp=fee_bp
     )

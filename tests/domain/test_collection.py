@@ -129,7 +129,7 @@ def test_a_refund_is_paid_out() -> None:
 
 
 def test_what_a_bank_has_taken_back_is_not_paid_out() -> None:
-    """Of money that is owed back, only the part that no bank has taken is paid out."""
+    """If money is owed back and a bank has taken back a part of it, only the rest is paid out."""
     owed = collection.refund(paid(), 500, NOW_US).authorization
     it = charge_backs.charge_back(owed, 800, NOW_US).authorization
     with pytest.raises(InvalidInput):
@@ -156,8 +156,8 @@ def test_a_debit_that_failed_changes_no_amount() -> None:
 
 
 def test_a_late_success_leaves_another_debit_under_way() -> None:
-    """A debit that succeeds after it had failed pays what is due, then what was written off, and
-    the rest is owed back; a newer debit under way stays."""
+    """A debit that first failed and then succeeds pays the due amount, then the amount written off.
+    The rest is owed back, and a newer debit under way continues."""
     it = settled()._replace(debiting_minor=600)
     it = collection.open_dispute(it, 400, NOW_US).authorization
     it = collection.propose_write_off(it, "key-1", NOW_US).authorization
@@ -200,8 +200,8 @@ def test_a_lost_dispute_is_due_again() -> None:
 
 @pytest.mark.parametrize("goodwill", [False, True])
 def test_a_won_dispute_is_conceded(goodwill: bool) -> None:
-    """When the person wins a dispute, the operator gives the amount up, or Freehold bears it as
-    goodwill; the amount is available on the line again."""
+    """If the person wins a dispute, the operator gives up the amount, or Freehold bears it as
+    goodwill. The amount is available on the line again."""
     step = collection.resolve_dispute(disputed(), user_won=True, goodwill=goodwill, now_us=NOW_US)
     given = (
         [(A.GOODWILL, A.RECEIVABLE_DISPUTED, 400)]
@@ -400,8 +400,8 @@ BOUNDED: list[tuple[str, Callable[..., object], Authorization, int]] = [
 def test_amounts_are_bounded(
     act: Callable[..., object], it: Authorization, most_minor: int
 ) -> None:
-    """An amount is more than zero and, depending on the command, at most what is due, paid or owed
-    back."""
+    """An amount is more than zero. Depending on the command, it is at most the due amount, the paid
+    amount or the amount owed back."""
     act(it, 1, NOW_US)
     act(it, most_minor, NOW_US)
     for amount_minor in (0, most_minor + 1):

@@ -20,8 +20,8 @@ STEPS = (
      (549, 10_000), (500, 10_000), (499, 0), (350, 0)],
 )  # fmt: skip
 def test_a_limit_follows_from_the_score(score: int, limit_minor: int) -> None:
-    """A score of at least 650 gives a limit of 500 yuan, 600 gives 300, 550 gives 200, 500 gives
-    100, and less gives none."""
+    """A score of at least 650 gives a limit of 500 yuan, 600 gives 300, 550 gives 200, and 500
+    gives 100; a lower score gives no limit."""
     assert limit_for(score, STEPS) == limit_minor
 
 

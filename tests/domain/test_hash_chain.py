@@ -78,8 +78,8 @@ WORDS = st.text(alphabet="abc.-0123456789", max_size=6)
 def test_links_of_two_formats_differ(
     operator_id: str, authorization_id: str, sequence: int
 ) -> None:
-    """For any entry, the links of two formats differ, so an entry cannot pass as one of another
-    format."""
+    """For any entry, the links of two formats differ, so an entry cannot pass as an entry of
+    another format."""
     entry = ENTRY._replace(
         operator_id=operator_id, authorization_id=authorization_id, sequence=sequence
     )

@@ -100,8 +100,8 @@ def test_an_overpayment_is_owed_back() -> None:
 
 
 def test_an_offer_without_line_or_item_is_declined() -> None:
-    """An offer whose line or item is gone is declined with that reason first, and its payment is
-    owed back."""
+    """If the line or the item of an offer is gone, the offer is declined with this reason first,
+    and its payment is owed back."""
     before = REDUCED._replace(reasons=("B", "LINE_EXHAUSTED", "C", "D"))
     step = hold.declined(before, "LINE_EXHAUSTED", 9_950, NOW_US)
     assert step.event_us == NOW_US
@@ -151,8 +151,8 @@ def test_a_request_posts_nothing(state: State, transition: str) -> None:
 
 
 def test_an_approved_review() -> None:
-    """An approved review starts the hold when it needs no cash; else the cash is asked for, with a
-    whole offer window."""
+    """An approved review without a cash part starts the hold. Otherwise the user is asked for the
+    cash, with a whole offer window."""
     review = PLAIN._replace(state=State.REVIEW, expire_us=NOW_US + DAY_US)
     granted_now = hold.grant(review, BIKE, NOW_US)
     assert moved(granted_now) == [(A.HELD, A.AVAILABLE, 19_900)]
@@ -224,8 +224,8 @@ def test_another_item_cannot_be_picked_up() -> None:
     ids=["bike", "no cap", "free", "longer than anybody lives", "at once"],
 )
 def test_when_an_item_counts_as_lost(tariff: Tariff, after_us: int | None) -> None:
-    """An item counts as lost when the fee reaches the buy-out cap. It never does without a cap, or
-    if that takes more than a century."""
+    """An item counts as lost when the fee reaches the buy-out cap. Without a cap, or if the fee
+    takes more than a century, an item never counts as lost."""
     assert hold.lost_after_us(tariff) == after_us
 
 

@@ -56,8 +56,8 @@ def test_a_sandbox_clock_moves_only_on_request() -> None:
 
 
 def test_ids_grow_with_any_clock() -> None:
-    """Each id of a process is greater than its last one, even when the clock stands still for more
-    ids than a microsecond has, or goes back."""
+    """Each id of a process is greater than its previous id, even if the clock goes back, or stands
+    still while the ids of one microsecond run out."""
     ids = RandomIds()
     now_us = 1_704_067_200_000_000
     made = [ids.new(now_us - number % 3) for number in range(1_000)]

@@ -81,8 +81,8 @@ def test_the_ledgers_time_does_not_go_back() -> None:
 
 
 def test_later_entries_keep_a_fast_clocks_time() -> None:
-    """An entry from a process whose clock is ahead keeps that ledger time, and later entries use it
-    too."""
+    """An entry from a process with a fast clock keeps the ledger time of this clock, and later
+    entries have no earlier time."""
     line = line_of(1_000)
     (first,) = post(
         line,

@@ -206,8 +206,8 @@ def test_all_reasons_are_given_together() -> None:
 def test_an_offer_is_chosen_again(
     present: Offer, accepted: tuple[Offer, ...], available_minor: int, offer: Offer | None
 ) -> None:
-    """The same offer is made again when the line has room for it, else the caller's next stricter
-    one; never a milder one."""
+    """The same offer is made again if the line has room for it. Otherwise the caller's next
+    stricter offer is made, and never a milder offer."""
     before = ("A", "B", "C", "D")
     choice = choose_again(present, before, accepted, available_minor, [A_BIKE])
     assert choice.offer is offer
@@ -239,8 +239,8 @@ def test_a_choice_respects_policy_list_and_line(
     deposit_minor: int,
     policy: Policy,
 ) -> None:
-    """Every offer is accepted by the caller, no milder than the policy's, and fits on the line; at
-    most four reasons are given, and a decline has at least one."""
+    """Every offer is accepted by the caller, is no milder than the policy's offer, and fits on the
+    line. It has at most four reasons, and a decline has at least one."""
     choice = choose(score, why, accepted, available_minor, [Part(deposit_minor, policy)])
     assert len(choice.reasons) <= MAX_REASONS == 4
     if choice.offer is None:

@@ -96,8 +96,8 @@ def test_r19_the_lines_add_up_to_the_fee_captured(
     late: bool,
 ) -> None:
     """R19: for any tariff, duration, pause, waiver, hold, damage and amount, the lines add up to
-    the fee captured, each is its quantity times its unit, and the hold is charged or set free to
-    the cent; a late pick-up's fee above the hold is owed."""
+    the captured fee. Each line is its quantity times its unit price. Every cent of the hold is
+    charged or set free, and a late pick-up's fee above the hold is owed."""
     product = replace(BIKE, tariff=tariff)
     it = rented(product, held, min(cash, held))
     it = it._replace(start=Start.LATE_PICKUP if late else it.start)
@@ -152,7 +152,7 @@ def test_r19_a_charge_that_differs_from_the_tariff_has_a_line_for_it() -> None:
 
 def test_r19_silence_and_loss_have_receipts() -> None:
     """R19: a claimed return that nobody contests is billed until the claim, and a lost item costs
-    the buy-out cap; what the hold did not cover is said."""
+    the buy-out cap. The receipt has the part that the hold did not cover."""
     hour_us = 60 * MINUTE_US
     it = rented(BIKE, 10_000)
     claimed = settlement.claim_return(it, BIKE, NOW_US + hour_us, NOW_US + hour_us).authorization
@@ -187,8 +187,8 @@ def test_r19_pauses_and_waivers_are_lines_of_the_receipt() -> None:
 
 
 def test_r19_the_price_of_a_lost_item_is_not_waived() -> None:
-    """R19, R17: a waiver of the fee leaves the buy-out price of a lost item as it is, and its
-    receipt has neither pauses nor waivers."""
+    """R19, R17: a waiver of the fee does not change the buy-out price of a lost item. The receipt
+    of a lost item has neither pauses nor waivers."""
     late = settlement.overdue(rented(BIKE, 19_900), BIKE).authorization
     meter = Meter((Pause(NOW_US, NOW_US + DAY_US),), 120)
     gone = settlement.lose(late, BIKE, NOW_US + 3 * DAY_US)
@@ -196,8 +196,8 @@ def test_r19_the_price_of_a_lost_item_is_not_waived() -> None:
 
 
 def test_r19_a_late_pick_up_owes_the_fee_above_its_hold() -> None:
-    """R19, R5: the fee of a late pick-up above its hold is a line of the receipt, as a debt, and is
-    not called uncollected; a charge below the tariff is a discount all the same."""
+    """R19, R5: the part of a late pick-up's fee above the hold is a line of the receipt. The line
+    is a debt, and not an uncollected amount. A charge below the tariff is still a discount."""
     end_us = NOW_US + 60 * MINUTE_US
     it = rented(BIKE, 300)._replace(start=Start.LATE_PICKUP)
     whole = settlement.settle(it, BIKE, 300, True, end_us, end_us, wanted_minor=550)

@@ -354,8 +354,8 @@ EXCESS_MINOR = 19_550
 
 
 def test_found_while_due_is_lowered() -> None:
-    """When a found item's charge is due, the excess over the tariff at its return is lowered, and
-    nothing is owed."""
+    """If the charge of a found item is still due, it is lowered to the tariff's fee until the
+    return, and nothing is owed back."""
     step = settlement.find(missing(), BIKE, DOCKED_US)
     it = step.authorization
     assert moved(step) == [
@@ -400,8 +400,8 @@ def test_found_after_write_off_is_borne_by_the_operator() -> None:
 
 
 def test_found_gives_back_in_order() -> None:
-    """The excess is taken first off what is due, then off what was written off, then off what was
-    paid."""
+    """The excess is subtracted first from the due amount, then from the amount written off, then
+    from the paid amount."""
     it = collection.pay(missing(), 10_000, LOST_US).authorization
     it = collection.open_dispute(it, 4_000, LOST_US).authorization
     it = written_off(it)
@@ -422,8 +422,8 @@ def test_found_gives_back_in_order() -> None:
 
 
 def test_found_while_disputed() -> None:
-    """When a found item's charge is disputed, the disputed excess over the tariff at its return is
-    lowered; the rest waits for the decision."""
+    """If the charge of a found item is disputed, the excess over the tariff's fee until the return
+    is lowered; the rest waits for the decision."""
     it = collection.open_dispute(missing(), 19_900, LOST_US).authorization
     step = settlement.find(it, BIKE, DOCKED_US)
     assert moved(step) == [
@@ -453,7 +453,7 @@ def test_found_after_a_concession() -> None:
 
 @pytest.mark.parametrize("custody", [Custody.IN_STATION, Custody.UNKNOWN])
 def test_only_a_missing_or_sold_item_is_found_without_a_time(custody: Custody) -> None:
-    """Finding an item that is neither missing nor sold is refused without a time, and the error
+    """A report without a time is refused if the item is neither missing nor sold, and the error
     names the state."""
     with pytest.raises(IllegalState) as refused:
         settlement.require_found(settled()._replace(custody=custody), dated=False)
@@ -511,9 +511,9 @@ def test_concessions_go_in_order(
     goodwill: bool,
     amount_minor: int,
 ) -> None:
-    """A concession is taken from the due amount, then from the disputed, written-off, charged-back
-    and paid amounts, and last from the one that Freehold bore. Together these are all that the
-    operator keeps, and nothing is given back twice."""
+    """A concession is taken from the due, disputed, written-off, charged-back and paid amounts, in
+    this order, and last from the amount that Freehold bore. The sum of these is the amount that the
+    operator keeps. Nothing is given back twice."""
     it = missing()
     if paid_minor:
         it = collection.pay(it, paid_minor, LOST_US).authorization

@@ -72,9 +72,9 @@ def test_a4_each_jump_is_reported(machine: Machine) -> None:
 
 @pytest.mark.parametrize("step_s", [0.5, 2, MOST_S])
 def test_a4_small_steps_are_followed(machine: Machine, step_s: float) -> None:
-    """A step of a few seconds, such as a time daemon makes, is followed. After a step forward, time
-    follows at once; after a step back, it stands still until the wall clock has caught up. Later
-    steps are followed too."""
+    """Time follows a small step of the wall clock, such as a time daemon makes. After a step
+    forward, time follows at once. After a step back, time stands still until the wall clock has
+    caught up. Time follows later steps too."""
     clock = machine.clock()
     for _ in range(5):
         machine.pass_s(30 * MOST_S)
@@ -117,7 +117,7 @@ def test_a4_a_slew_is_followed(machine: Machine) -> None:
 
 
 def test_a4_a_sleeping_machine_does_not_jump(machine: Machine) -> None:
-    """When the process gets no CPU, or the machine sleeps, both clocks go on and no jump is
+    """If the process gets no CPU, or the machine sleeps, both clocks continue and no jump is
     seen."""
     clock = machine.clock()
     machine.pass_s(3 * 86_400)

@@ -57,8 +57,8 @@ def catch_up(it: Authorization, now_us: int) -> list[Step]:
     ids=["offer", "review", "pick-up", "due", "lost", "claim"],
 )
 def test_a_timer_fires_exactly_at_its_instant(it: Authorization, at_us: int, state: State) -> None:
-    """Time changes an authorization exactly at its instant, not a microsecond before, and the
-    change is dated at that instant however late it is noticed."""
+    """A timer changes an authorization exactly at its instant, not a microsecond before. The change
+    has the time of this instant, however late the timer runs."""
     assert not timers.is_due(it, at_us - 1)
     assert timers.advance(it, BIKE, at_us - 1) is None
     for now_us in (at_us, at_us + 1, at_us + 1_000 * DAY_US):
@@ -114,8 +114,8 @@ HOURS = [
 
 
 def test_the_dunning_schedule() -> None:
-    """An unpaid amount is debited an hour and 3, 7, 14 and 30 days after the settlement, reminded
-    of on days 1, 7 and 30, and changes its range on days 1, 31, 61 and 91."""
+    """An unpaid amount is debited an hour and 3, 7, 14 and 30 days after the settlement. Reminders
+    go out on days 1, 7 and 30. The amount changes its range on days 1, 31, 61 and 91."""
     it, seen = settled(), []
     while it.wake_us is not None:
         step = timers.advance(it, BIKE, it.wake_us)
@@ -149,8 +149,8 @@ def test_one_debit_at_a_time() -> None:
 
 
 def test_only_the_amount_due_is_debited() -> None:
-    """A debit asks for the amount due at that moment; nothing is debited when all is paid or
-    disputed, and an amount whose dispute the person lost is debited again."""
+    """A debit asks for the amount due at that moment. Nothing is debited if the whole amount is
+    paid or disputed. If the person loses a dispute, the amount is debited again."""
     it = collection.pay(settled(), 400, NOW_US).authorization
     (first,) = catch_up(it, NOW_US + 60 * MINUTE_US)
     assert first.transfer is not None
@@ -179,8 +179,8 @@ def test_an_outage_that_ends_on_a_dunning_step(days: int, debits: int) -> None:
     it=st.sampled_from([settled(), missing()]),
 )
 def test_an_outage_causes_one_debit(days: list[float], it: Authorization) -> None:
-    """After an outage of any length, only the last of the missed debits and of the missed reminders
-    is made up for, every change of range is recorded once, and no step goes back in time."""
+    """After an outage of any length, only the last missed debit and the last missed reminder are
+    sent. Every change of range is recorded once, and no step goes back in time."""
     assert it.close_us is not None
     now_us, ranges = it.close_us, 0
     for away in days:
@@ -206,8 +206,8 @@ def test_an_outage_causes_one_debit(days: list[float], it: Authorization) -> Non
     jumps=st.lists(st.integers(0, 200 * DAY_US), min_size=1, max_size=6),
 )
 def test_time_makes_a_bounded_number_of_changes(it: Authorization, jumps: list[int]) -> None:
-    """After any jumps of the clock, time makes a bounded number of changes, each once and none
-    before the last; in the end nothing is left to do."""
+    """After any jumps of the clock, timers make a bounded number of changes. Each change happens
+    once, and no earlier than the previous change. In the end nothing is left to do."""
     now_us, seen = NOW_US, 0
     for jump_us in jumps:
         now_us += jump_us

@@ -48,8 +48,8 @@ def test_forbidden_pairs_change_nothing(desk: Desk, state: State) -> None:
 
 @pytest.mark.parametrize("state", State)
 def test_allowed_pairs_pass_or_give_another_reason(desk: Desk, state: State) -> None:
-    """In each state, every command that the table allows passes, or is refused for its amounts or
-    custody with that reason and changes nothing."""
+    """In each state, every command that the table allows passes, or is refused because of its
+    amounts or the custody. A refusal has its reason and changes nothing."""
     for method, call in ON_AUTHORIZATION.items():
         if state not in call.states:
             continue
@@ -65,8 +65,8 @@ def test_allowed_pairs_pass_or_give_another_reason(desk: Desk, state: State) -> 
 
 @pytest.mark.parametrize("method", ON_AUTHORIZATION)
 def test_every_command_passes_once(desk: Desk, method: str) -> None:
-    """Each command makes the next version; a repeat gets the first answer's bytes and writes
-    nothing, and another body is refused."""
+    """Each command makes the next version. A repeat gets the first answer's bytes and writes
+    nothing. Another body with the same id is refused."""
     call = ON_AUTHORIZATION[method]
     it = call.before(desk, "zoe")
     command = call.command(it)

@@ -58,8 +58,9 @@ def test_the_common_rental_is_active_at_once(desk: Desk) -> None:
 def test_the_default_products_and_policies(
     desk: Desk, product_id: str, score: int, offer: Offer, credit_minor: int, cash_minor: int
 ) -> None:
-    """A bike's deposit is 199 yuan, an umbrella's 59, a power bank's 99; zero deposit starts at 600
-    for bikes and 550 for the others; from 500 half is on credit, and below that all is in cash."""
+    """The deposit is 199 yuan for a bike, 59 for an umbrella and 99 for a power bank. No cash is
+    needed from a score of 600 for bikes and 550 for the others. From 500 on, half of the deposit is
+    on credit; below 500 the whole deposit is in cash."""
     desk.put_user("zoe", score)
     it = rental(desk, authorize("zoe", product_id))
     assert (it.offer, it.credit_minor, it.cash_minor) == (offer, credit_minor, cash_minor)

@@ -104,8 +104,8 @@ def broken(_answer: Answer, _payloads: Payloads) -> bytes:
 
 @pytest.mark.parametrize("alone", [True, False])
 def test_an_answer_that_cannot_be_encoded_writes_nothing(desk: Desk, alone: bool) -> None:
-    """A defect while encoding an answer is an internal error with only an id; nothing of its
-    command is written, but the rest of the batch is."""
+    """A defect while encoding an answer is an internal error with only an id. Nothing of its
+    command is written, but the rest of the batch is written."""
     before = counts(desk)
     work = desk.work(authorize(asset_id="bike-7"), request_id="r")
     work.encode = broken
@@ -134,8 +134,8 @@ def test_one_bad_command_does_not_fail_the_others(desk: Desk) -> None:
 
 
 def test_a_split_batch_is_logged_with_its_reason(desk: Desk) -> None:
-    """When the commands of a batch have to be applied one by one, the log has their number and the
-    reason, once, before their results, and no person's name; the commands are counted."""
+    """If the commands of a batch are applied one by one, one log line before their results has
+    their number and the reason, and no person's name. The commands are counted."""
     poison = desk.work(authorize("zoe", asset_id="secret-\ud800"), request_id="poison")
     desk.apply(desk.work(authorize()), poison, desk.work(authorize("ben")))
     split, alone = desk.faults

@@ -59,8 +59,8 @@ def test_the_fee_of_a_bill(tariff: Tariff, duration_us: int, total_minor: int) -
 
 @pytest.mark.parametrize(("tariff", "duration_us", "total_minor"), BILLS)
 def test_the_instant_of_a_bill(tariff: Tariff, duration_us: int, total_minor: int) -> None:
-    """The fee of a bill is reached at its duration or earlier, and one fen more is reached later:
-    so no microsecond costs what a bill does not say."""
+    """The fee of a bill is reached at its duration or earlier, and one fen more is reached only
+    later. So no microsecond costs an amount that is not in the bill."""
     reached_us = reaches_us(tariff, START_US, total_minor)
     more_us = reaches_us(tariff, START_US, total_minor + 1)
     assert reached_us is not None

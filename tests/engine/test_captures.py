@@ -138,8 +138,8 @@ def test_r8_damage_then_lost_then_found(desk: Desk, out: Authorization) -> None:
 
 
 def test_r8_found_leaves_a_disputed_damage(desk: Desk, out: Authorization) -> None:
-    """R8: what is given back when an item is found is a fee: a dispute about damage stays open, and
-    one about the fee is settled as far as the fee is given back."""
+    """R8: when an item is found, only the fee is given back. A dispute about damage stays open; a
+    dispute about the fee is settled as far as the fee is given back."""
     it = lost(desk, damaged(desk, out))
     it = rental(desk, acts.dispute(it, 5_000, 1), caller=PLATFORM)
     it = rental(desk, acts.dispute(it, 4_000, 2), caller=PLATFORM)
@@ -172,8 +172,8 @@ def test_r8_found_lowers_a_disputed_fee_beside_a_due_damage(desk: Desk, out: Aut
 
 
 def test_r8_a_claim_bounds_only_the_fee(desk: Desk, out: Authorization) -> None:
-    """R8: while a return is claimed, captures for the fee are at most the fee at the claim; damage
-    and penalties are not bounded by it, and take nothing of it."""
+    """R8: while a return is claimed, captures for the fee are at most the fee at the claim.
+    Captures for damage and penalties are not bounded by this fee, and do not count toward it."""
     desk.clock.advance(START_US + 2 * HOUR_US)
     it = rental(desk, acts.claim_return(out), caller=FIVE)
     it = damaged(desk, it, 3_000)
@@ -194,8 +194,9 @@ def test_r8_a_claim_that_is_not_contested(desk: Desk, out: Authorization) -> Non
 
 
 def test_r8_all_captures_are_within_the_hold(desk: Desk, out: Authorization) -> None:
-    """R8: captures of all purposes together are at most what was held; a usage beyond it says what
-    was not collected, and an amount beyond it is refused."""
+    """R8: captures of all purposes together are at most the held amount. If the usage costs more,
+    the answer has the uncollected amount; if the caller names a larger amount, the call is
+    refused."""
     it = rental(desk, acts.capture(out, 9_500, PENALTY), caller=FIVE)
     for purpose in (None, DAMAGE, PENALTY):
         error = refused(desk, acts.capture(it, 401, purpose), caller=FIVE)
@@ -257,8 +258,9 @@ def test_r8_a_correction_cites_a_capture(desk: Desk, out: Authorization, what: s
 
 
 def test_r8_by_default_the_newest_capture_with_enough_left(desk: Desk, out: Authorization) -> None:
-    """R8: without a citation the newest capture with enough left is corrected. If no single one has
-    enough, the amount is taken from several, the newest first, with one row each."""
+    """R8: without a citation the newest capture with enough left is corrected. If no single capture
+    has enough left, the amount is taken from several captures, the newest first, with one row for
+    each."""
     it = rental(desk, acts.capture(damaged(desk, out), 600, final=True), caller=FIVE)
     it = rental(desk, acts.lower(it, 500), caller=FIVE)
     it = rental(desk, acts.lower(it, 101), caller=FIVE)
@@ -331,7 +333,7 @@ def test_r10_a_capture_counts_once(desk: Desk, out: Authorization) -> None:
 
 def test_r10_a_correction_counts_once(desk: Desk, out: Authorization) -> None:
     """R10: a business reference is used once for a rental, by a capture, a refund or a lowered
-    charge; another rental may use it again."""
+    charge. Another rental may use the same reference."""
     it = rental(desk, acts.capture(out, 3_000, reference="case-1", final=True), caller=FIVE)
     it = rental(desk, acts.lower(it, 100, reference="case-2"), caller=FIVE)
     it = rental(desk, pay(it, 1_000), caller=PLATFORM)

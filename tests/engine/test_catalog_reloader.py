@@ -50,8 +50,8 @@ def other(url: str, desk: Desk) -> Iterator[Desk]:
 
 
 def test_a_new_revision_reaches_the_other_process(desk: Desk, other: Desk) -> None:
-    """A new revision of a product and its policy counts in another process after its next look;
-    rentals under the first revision stay under it; without changes nothing is read again."""
+    """A new revision of a product and its policy counts in another process after its next look.
+    Rentals under the first revision keep this revision. Without changes nothing is read again."""
     assert not other.engine.terms.follow()
     first = rental(other, authorize(product_id="umbrella"), request_id="first")
     assert (first.product_revision, first.held_minor) == (1, 5_900)
@@ -89,8 +89,8 @@ def test_each_of_the_terms_is_watched(desk: Desk, change: object) -> None:
 def test_terms_that_could_not_be_read_are_read_later(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """While changed terms cannot be read, the earlier ones count; once they can be read, the new
-    ones."""
+    """While changed terms cannot be read, the earlier terms count. Once the changed terms can be
+    read, they count."""
     revise(desk.store.engine, "umbrella", deposit_minor=7_000)
 
     def away(after: int) -> None:

@@ -122,9 +122,9 @@ def test_r4_an_item_is_found_between_the_start_and_now(
 
 
 def test_r4_a_retry_of_a_future_instant_gets_the_same_answer(desk: Desk) -> None:
-    """R4: a retry is compared with the instant that was sent: the same body gets the same answer
-    even after that instant, and is not counted again; the instant that it counted as is another
-    body."""
+    """R4: a retry is compared with the instant that was sent. The same body gets the same answer
+    even after that instant, and is not counted again. A body with the instant that the server used
+    instead is another body."""
     it = rental(desk, authorize())
     desk.clock.advance(START_US + HOUR_US)
     ahead = settle_usage(it, START_US + HOUR_US + 30 * SECOND_US)
@@ -138,8 +138,8 @@ def test_r4_a_retry_of_a_future_instant_gets_the_same_answer(desk: Desk) -> None
 
 @pytest.mark.parametrize("ahead_us", [1, 5_000, 1_000 * DAY_US])
 def test_r4_as_of_after_now_counts_as_now(desk: Desk, ahead_us: int) -> None:
-    """R4: an `as_of` after the server's now counts as now; the next features, as of an instant
-    between the two, are newer than those on record."""
+    """R4: an `as_of` after the server's present time counts as the present. If the next features
+    are as of an instant between the two, they are newer than the features on record."""
     answer = desk.do(features(START_US + ahead_us), caller=PLATFORM)
     assert isinstance(answer, calls.Profile)
     assert answer.as_of_us == known_as_of(desk) == START_US
@@ -167,8 +167,9 @@ def other(desk: Desk, url: str, request: pytest.FixtureRequest) -> Iterator[Desk
 
 
 def test_r4_servers_ten_seconds_apart_settle_each_others_rentals(desk: Desk, other: Desk) -> None:
-    """R4: one server can settle at once a rental that another started, by either clock; no event is
-    earlier than the start, no entry is written before its event, and the books verify."""
+    """R4: one server can at once settle a rental that another server started, if either clock is
+    fast. No event is earlier than the start, no entry is written before its event, and the books
+    verify."""
     apart_us = other.clock.now_us() - START_US
     for place, told_us in enumerate((None, START_US + 1, START_US + 1 + apart_us)):
         for begin, end in ((desk, other), (other, desk)):
@@ -226,8 +227,8 @@ def test_r4_a_charge_of_another_server_occurs_after_its_request(desk: Desk, othe
 
 
 def test_r4_newer_features_are_newer_at_another_server(desk: Desk, other: Desk) -> None:
-    """R4: features that one server recorded can be followed by newer ones at another whose clock is
-    behind; features on record never get older, and older ones stay refused."""
+    """R4: one server recorded features, and another server with a slow clock can record newer ones.
+    Features on record never get older, and older features are still refused."""
     first, second = sorted((desk, other), key=lambda it: -it.clock.now_us())
     now_us = first.clock.now_us()
     first.do(features(now_us), caller=PLATFORM, request_id="first")
@@ -242,8 +243,8 @@ def test_r4_newer_features_are_newer_at_another_server(desk: Desk, other: Desk) 
 
 
 def test_r4_a_gap_is_counted_once(shaky: Desk, faulty: FaultyStore) -> None:
-    """R4: a clock gap is counted once when its batch commits, however often the batch was decided,
-    and not at all when nothing was written."""
+    """R4: a clock gap is counted once when its batch commits, however often the batch was decided.
+    It is not counted if nothing was written."""
     it = rental(shaky, authorize())
     command = c.Settle(it.user_id, it.authorization_id, money(1), False, START_US + 1)
     faulty.plan = [Fault.FAILED]

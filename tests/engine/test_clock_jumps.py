@@ -149,8 +149,8 @@ def test_a4_a_call_during_the_jump_ends_no_hold(hall: Desk, machine: Machine) ->
 
 @pytest.mark.parametrize("off_s", [HOUR_S, -HOUR_S, -10 * YEAR_S])
 def test_a4_a_jump_that_stays(hall: Desk, machine: Machine, off_s: int) -> None:
-    """A4: while the clock stays wrong, forward or back, nothing is swept, however long; a new
-    process uses the clock as it is."""
+    """A4: while the clock stays wrong, forward or back, nothing is swept, however long that takes.
+    A new process uses the wrong clock."""
     hold = rental(hall, pick_up())
     machine.set_clock(off_s)
     machine.pass_s(DAY_S)
@@ -189,8 +189,8 @@ def test_a4_a_wrong_clock_hands_in_nothing(hall: Desk, machine: Machine) -> None
 
 
 def test_a4_a_jump_harms_no_other_server(hall: Desk, url: str, machine: Machine) -> None:
-    """A4: of two servers on one database, the one whose clock jumped ends none of the other's
-    holds, the other ends what is due, and their entries stay in order."""
+    """A4: two servers use one database, and the clock of one jumps. That server ends no hold of the
+    other. The other server ends the due holds, and the entries of both stay in order."""
     well = Machine()
     for other in desk_on(url, well, other=True):
         active = rental(other, authorize())
@@ -210,7 +210,7 @@ def test_a4_a_jump_harms_no_other_server(hall: Desk, url: str, machine: Machine)
 
 def test_a4_a_running_sweeper_survives_a_jump(tmp_path: Path, machine: Machine) -> None:
     """A4: a server that sweeps all the time keeps an active rental through four seconds with the
-    clock ten years ahead, and bills it as without them."""
+    clock ten years ahead. The bill is the same as without these seconds."""
     limits = Limits(sweep_interval_s=0.02)
     with serving(tmp_path, limits=limits, clock=machine.clock()) as served:
         with Client(served.address, served.platform_key, plaintext=True) as platform:

@@ -62,8 +62,8 @@ def conceded(desk: Desk, it: Authorization) -> dict[str, int]:
 def test_r18_a_complaint_about_the_fee_gives_back_the_fee(
     desk: Desk, kind: CaseKind, fee_first: bool
 ) -> None:
-    """R18: of a fee of 600 and a damage of 5,000, a granted complaint about the fee gives back the
-    600 of the fee; when the item turns out to have been docked at 4 minutes, nothing more is given
+    """R18: the fee is 600 and the damage 5,000. A granted complaint about the fee gives back the
+    fee of 600. If the item is then found to have been docked at 4 minutes, nothing more is given
     back, and 5,000 stay due."""
     it = both(desk, fee_first=fee_first)
     case = told(desk, complain(it, 600, kind))
@@ -77,8 +77,9 @@ def test_r18_a_complaint_about_the_fee_gives_back_the_fee(
 
 @pytest.mark.parametrize("fee_first", [False, True])
 def test_r18_a_complaint_about_damage_gives_back_the_damage(desk: Desk, fee_first: bool) -> None:
-    """R18: of a damage of 5,000 and a fee of 600, a granted complaint of 500 about the damage gives
-    back 500 of the damage; when the fee turns out to be nothing, its 600 come back too: 1,100."""
+    """R18: the damage is 5,000 and the fee 600. A granted complaint of 500 about the damage gives
+    back 500 of the damage. If the fee is later found to be 0, its 600 are given back too, in all
+    1,100."""
     it = both(desk, fee_first=fee_first)
     case = told(desk, complain(it, 500, CaseKind.DAMAGE_NOT_MINE))
     assert told(desk, resolve(case, Outcome.FOR_USER)).granted_minor == 500
@@ -102,9 +103,9 @@ def test_r18_a_complaint_about_damage_gives_back_the_damage(desk: Desk, fee_firs
 def test_r18_silence_gives_back_all_of_the_purpose(
     desk: Desk, kind: CaseKind, fee_minor: int, damage_minor: int, fee_first: bool
 ) -> None:
-    """R18: 48 hours of silence on a complaint without an amount give back all that was captured for
-    the purpose: 600 of the fee, or 5,000 of the damage. For a rental that was not the user's they
-    give back 5,600."""
+    """R18: after 48 hours of silence, a complaint without an amount gives back everything that was
+    captured for its purpose: the fee of 600, or the damage of 5,000. A complaint about a rental
+    that was not the user's gives back 5,600."""
     it = both(desk, fee_first=fee_first)
     case = told(desk, complain(it, kind=kind))
     case = over(desk, case, desk.clock.now_us() + CLOCK_US)
@@ -150,8 +151,8 @@ def test_r18_a_late_claim_granted_in_part_is_about_the_fee(desk: Desk) -> None:
 
 
 def test_r18_every_complaint_about_a_damage_charge_is_about_the_damage(desk: Desk) -> None:
-    """R18: a damage charge is one charge: a complaint that names it gives it back, whatever kind of
-    complaint it is."""
+    """R18: a complaint of any kind that names a damage charge gives back the whole damage
+    charge."""
     it = acts.charged(desk)
     charge = rental(desk, damage(it, 800))
     charge = rental(desk, settle(charge, 800))

@@ -44,9 +44,9 @@ def outcome(desk: Desk, command: Command) -> object:
 
 @pytest.mark.parametrize("state", HOLDING)
 def test_a_withdrawn_consent_leaves_the_hold(desk: Desk, state: State) -> None:
-    """Row 76: an open hold stays as it is when the person withdraws the consent to scoring: on
-    credit, in cash, and in every state. Only what is free of the limit goes, at once; what is held
-    goes when it is released."""
+    """Row 76: if the person withdraws the consent to scoring, an open hold does not change: on
+    credit, in cash, and in every state. The free part of the limit goes at once; the held part goes
+    when it is released."""
     held = in_state(desk, state, "zoe")
     desk.put_user("zoe", 620)
     before = balances(desk, "zoe")
@@ -82,8 +82,8 @@ def test_a_withdrawn_consent_ends_with_the_rental(desk: Desk) -> None:
 
 
 def test_no_increment_on_credit_without_consent(desk: Desk) -> None:
-    """Row 76: an increment of an open hold needs its whole amount in cash once the consent is
-    withdrawn; the refusal leaves the hold, and with the cash it is held."""
+    """Row 76: once the consent is withdrawn, an increment of an open hold needs its whole amount in
+    cash. Without the cash it is refused and the hold does not change; with the cash it is held."""
     held = rental(desk, authorize())
     desk.put_user("ann", 700, consent=False)
     refusal = refused(desk, increment(held, 1_000))

@@ -58,8 +58,9 @@ def require_left(desk: Desk, parent: Authorization, left_minor: int) -> Authoriz
 
 
 def test_38_damage_in_the_rental_is_bounded(desk: Desk, out: Authorization) -> None:
-    """38: captures for damage in one rental are together at most its deposit, also if more is held;
-    a penalty takes nothing of it, and what is given up may be captured anew."""
+    """38: captures for damage in one rental are together at most its deposit, even if more is held.
+    A penalty does not count toward this bound, and an amount that was given up may be captured
+    again."""
     it = rental(desk, acts.increment(out, 5_000))
     it = rental(desk, acts.capture(it, 6_000, DAMAGE))
     it = rental(desk, acts.capture(it, 1_000, PENALTY))
@@ -72,8 +73,8 @@ def test_38_damage_in_the_rental_is_bounded(desk: Desk, out: Authorization) -> N
 
 
 def test_38_later_charges_count_what_the_rental_has(desk: Desk, out: Authorization) -> None:
-    """38: later damage charges ask at most for what captures for damage in the rental, and other
-    damage charges, leave of its deposit."""
+    """38: a later damage charge is at most the rest of the deposit, after captures for damage in
+    the rental and after other damage charges."""
     it = rental(desk, acts.capture(out, 2_000, DAMAGE))
     parent = rental(desk, settle(it, 600))
     first = rental(desk, damage(parent, 3_000))
@@ -141,8 +142,8 @@ def test_38_a_charge_is_for_the_product_of_the_rental(desk: Desk, out: Authoriza
 
 
 def test_38_a_damage_charge_captures_damage(desk: Desk, out: Authorization) -> None:
-    """38: what a damage charge captures is damage unless the caller says that it is a penalty; it
-    is never the fee."""
+    """38: a capture of a damage charge is for damage, unless the caller says that it is a penalty.
+    It is never for the fee."""
     it = rental(desk, damage(rental(desk, settle(out, 600)), 1_000))
     assert rule_of(refused(desk, acts.capture(it, 10, Purpose.FEE))) == "purpose.damage_charge"
     it = rental(desk, acts.capture(it, 100))

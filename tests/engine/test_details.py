@@ -58,8 +58,8 @@ def test_an_order_is_kept_whole(desk: Desk) -> None:
 
 
 def test_a_place_replaces_its_own_side(desk: Desk) -> None:
-    """StartRental tells the hand-over to the user, the settlement the return; each replaces only
-    what was told of its side, and opens the details if there are none."""
+    """StartRental records the hand-over to the user, and the settlement records the return. Each
+    replaces only the details of its own side, and makes the row of details if there is none."""
     desk.put_users(ann=700, ben=700)
     it = ordered(desk, pick_up())
     out = ItemPlace("dock-2", "wet")
@@ -84,7 +84,7 @@ def test_an_order_of_which_nothing_is_told_has_no_row(desk: Desk) -> None:
 
 
 def test_the_price_shown_is_the_price_charged(desk: Desk) -> None:
-    """The hash of the tariff in force is accepted and kept; any other is refused with
+    """The hash of the tariff in force is accepted and kept. Any other hash is refused with
     PRICE_CHANGED, which names the hash in force, and nothing is held."""
     desk.put_user("ann", 700)
     asked = authorize()

@@ -45,8 +45,8 @@ def extend(desk: Desk, it: Authorization, by_us: int) -> Authorization:
 
 
 def test_25_a_reservation_is_extended_within_the_bound(desk: Desk) -> None:
-    """25: repeated extensions of a reservation are together within the policy's longest time, to
-    the microsecond; a refusal says what is left, and changes nothing."""
+    """25: all extensions of a reservation together are within the policy's longest time, to the
+    microsecond. A refusal names the time that is left, and changes nothing."""
     it = rental(desk, pick_up())
     it = extend(desk, it, 30 * MINUTE_US)
     desk.clock.advance(START_US + 50 * MINUTE_US)

@@ -42,8 +42,8 @@ def reversal(desk: Desk, request_id: str = "r") -> FreeholdError:
 def test_r21_the_member_that_cannot_be_reversed_is_named(
     desk: Desk, place: int, final: bool
 ) -> None:
-    """R21: when one member of a group keeps it from being reversed, the refusal names that member
-    in its text and in its metadata."""
+    """R21: if one member prevents the reversal of its group, the refusal names this member in its
+    text and in its metadata."""
     three = members(desk, group("ann", BIKE, UMBRELLA, BANK), request_id="r")
     held = rental(desk, settle(three[place], 100, final=final))
     refusal = reversal(desk)
@@ -53,8 +53,8 @@ def test_r21_the_member_that_cannot_be_reversed_is_named(
 
 
 def test_r21_members_that_ended_are_not_named(desk: Desk) -> None:
-    """R21: members that ended without a charge do not keep a group from being reversed, so the
-    refusal names the one with a charge."""
+    """R21: members that ended without a charge do not prevent the reversal of a group, so the
+    refusal names the member with a charge."""
     three = members(desk, group("ann", BIKE, UMBRELLA, BANK), request_id="r")
     rental(desk, reverse(three[0]))
     rental(desk, settle(three[2], 100))
@@ -118,8 +118,8 @@ def test_r21_the_member_with_wrong_terms_is_named(
 
 
 def test_r21_the_overdue_member_with_wrong_terms_is_named(desk: Desk) -> None:
-    """R21: when a member's timer cannot run because its terms make no sense, the reversal of its
-    group names it."""
+    """R21: if a member's timer cannot run because the member's terms make no sense, the refusal to
+    reverse its group names this member."""
     bike, umbrella = members(desk, group("ann", BIKE, UMBRELLA), request_id="r")
     rental(desk, reverse(umbrella))
     later = restarted(desk)

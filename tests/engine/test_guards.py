@@ -16,8 +16,8 @@ from tests.fakes import Desk
 
 
 def test_missing_terms_fail_one_command(desk: Desk) -> None:
-    """An authorization whose terms are missing is a fault of its own command; the others of its
-    batch pass."""
+    """If the terms of an authorization are missing, only its own command fails; the other commands
+    of the batch pass."""
     it, other = rental(desk, authorize()), rental(desk, authorize("ann", "umbrella"))
     bikes = t.products.c.product_id == "bike"
     with writing(desk.store.engine) as connection:

@@ -33,8 +33,8 @@ def test_a21_it_is_down_before_the_start() -> None:
 
 
 def test_a21_it_rises_with_a_commit_that_began_after_the_failure(health: Health) -> None:
-    """A21: a failure makes health fall; a commit that began before the failure does not lift it, a
-    later one does."""
+    """A21: after a failure, health is NOT_SERVING. A commit that began before the failure does not
+    change that; a later commit does."""
     health.failed(10.0)
     assert not health.serving
     health.committed(9.9)
@@ -205,8 +205,8 @@ def test_a21_a_read_does_not_lift_health() -> None:
 
 
 def test_a21_probes_do_not_pile_up() -> None:
-    """A21: a probe that does not end makes health fall after its time limit; no other probe begins
-    before it ends, and its late answer lifts nothing."""
+    """A21: if a probe does not end, health is NOT_SERVING after the probe's time limit. No other
+    probe begins before this one ends, and its late answer does not change health."""
 
     async def story(storage: Storage, watched: Watched) -> None:
         storage.silent.clear()

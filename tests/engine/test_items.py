@@ -79,8 +79,8 @@ def test_r15_the_product_of_the_same_batch_is_named(desk: Desk) -> None:
 
 
 def test_r15_the_same_item_of_another_operator_is_not_named(desk: Desk) -> None:
-    """R15: an item is scoped by its operator: the other operator's rental of an item of that name
-    is neither in the way nor named."""
+    """R15: an item belongs to its operator. Another operator's rental of an item with the same name
+    does not block this item, and is never named."""
     theirs = rental(desk, authorize(asset_id=ITEM), caller=OTHER_OPERATOR)
     ours = rental(desk, authorize("ben", "umbrella", ITEM, accept=(Offer.ZERO,)))
     assert (theirs.state, ours.state) == (State.ACTIVE, State.ACTIVE)

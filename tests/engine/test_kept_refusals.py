@@ -90,8 +90,8 @@ def send(desk: Desk, command: Command, request_id: str = "r") -> Result:
 
 
 def test_row_53_a_retry_is_refused_again(desk: Desk, obstacle: Obstacle) -> None:
-    """Row 53: the refusal stays the answer of its request id when the item is free again or the
-    line has room; it writes nothing but its record. Another id is decided anew."""
+    """Row 53: a refusal stays the answer of its request id even if the item becomes free or the
+    line has room. It writes only its record. A call with another id is decided anew."""
     before = counts(desk)
     first = send(desk, obstacle.command)
     assert reason(first) == obstacle.reason
@@ -110,8 +110,8 @@ def test_row_53_a_retry_is_refused_again(desk: Desk, obstacle: Obstacle) -> None
 
 
 def test_row_53_a_refused_id_is_used(desk: Desk, obstacle: Obstacle) -> None:
-    """Row 53: the request id of a kept refusal is used: another body or another method under it is
-    refused with what differs."""
+    """Row 53: the request id of a kept refusal counts as used. Another body or another method with
+    this id is refused, with the difference."""
     send(desk, obstacle.command)
     other = send(desk, obstacle.other)
     assert isinstance(other, RequestIdReused)
@@ -132,8 +132,8 @@ def test_row_53_equal_calls_of_a_batch_are_refused_alike(desk: Desk, obstacle: O
 
 @pytest.mark.parametrize("name", ["item", "item_of_a_group"])
 def test_row_53_a_refused_authorize_needs_no_reversal(desk: Desk, name: str) -> None:
-    """Row 53: a reversal by the request id of a refused Authorize reverses nothing and answers as
-    for one that has not arrived; the refusal stays."""
+    """Row 53: a reversal by the request id of a refused Authorize reverses nothing, and gets the
+    same answer as for an Authorize that has not arrived. The refusal stays."""
     obstacle = OBSTACLES[name](desk)
     first = send(desk, obstacle.command)
     assert desk.do(reverse_origin("ann", "r")) == Tombstone()
@@ -163,8 +163,8 @@ def test_row_53_a_late_authorize_of_an_item_in_use(desk: Desk) -> None:
 
 
 def test_row_53_other_refusals_are_not_kept(desk: Desk) -> None:
-    """Row 53: a refusal for another reason keeps nothing, so its request id can be used again: for
-    the state, for the cash that an increment needs, and for an item that is named at the
+    """Row 53: a refusal for another reason is not kept, so its request id can be used again. Such
+    reasons are the state, the cash that an increment needs, and an item that is named at the
     pick-up."""
     waiting = rental(desk, pick_up())
     before = counts(desk)

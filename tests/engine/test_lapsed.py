@@ -105,8 +105,8 @@ def test_a_lapsed_hold_takes_no_item(desk: Desk, who: str) -> None:
 
 
 def test_the_first_of_two_gets_the_lapsed_item(desk: Desk) -> None:
-    """When two people in a batch ask for an item whose hold has lapsed, the first gets it; the
-    commands before them are decided once."""
+    """If two people in a batch ask for an item with a lapsed hold, the first person gets the item.
+    The commands before them are decided once."""
     rental(desk, pick_up(asset_id=ITEM))
     desk.clock.advance(LAPSE_US)
     before, first, second = desk.apply(
@@ -121,7 +121,7 @@ def test_the_first_of_two_gets_the_lapsed_item(desk: Desk) -> None:
 
 
 def test_an_overdue_item_is_not_free(desk: Desk) -> None:
-    """A timer that does not end the rental frees no item, but its step is taken all the same."""
+    """A timer that does not end the rental frees no item, but its step is still taken."""
     out = rental(desk, authorize(asset_id=ITEM))
     desk.clock.advance(START_US + DAY_US)
     assert refused(desk, authorize("ben", "umbrella", ITEM)).reason == "ASSET_IN_USE"
@@ -206,8 +206,8 @@ def test_an_increment_and_a_pick_up_after_lapsed_holds(desk: Desk) -> None:
 
 @pytest.mark.parametrize("amount_minor", [30_100, 30_101])
 def test_the_expected_version_is_compared_first(desk: Desk, amount_minor: int) -> None:
-    """An increment compares its expected version before its own rental's timers run, also when it
-    first ends the person's other lapsed holds."""
+    """An increment compares its expected version before its own rental's timers run. That holds
+    even if it first ends the person's other lapsed holds."""
     two = group("ann", ("bike", ""), ("bike", ""), start=Start.ON_PICKUP)
     first, waiting = members(desk, two)
     out = rental(desk, start(first))

@@ -120,8 +120,8 @@ def test_d1_64_people_with_lapsed_holds_of_their_own(
 
 
 def test_d1_64_items_in_lapsed_holds_of_others(desk: Desk, effort: Callable[[], Effort]) -> None:
-    """D1: 64 callers who ask for items in the lapsed holds of 64 others start again once, with the
-    lines of all the others locked."""
+    """D1: 64 callers ask for items in the lapsed holds of 64 other people. The batch starts again
+    once, with the lines of all the other people locked."""
     names = people(desk, 2 * MANY)
     holders, callers = names[:MANY], names[MANY:]
     waiting = done(desk, *(pick_up(it, "umbrella", f"of-{it}") for it in holders))
@@ -251,8 +251,8 @@ def test_d1_a_lapsed_hold_under_terms_that_are_new(
 def test_d1_a_database_that_goes_away_while_lapsed_holds_are_read(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """D1: when the database goes away while a batch looks for lapsed holds, nothing is written, and
-    all its calls get UNAVAILABLE, not a defect."""
+    """D1: if the database becomes unavailable while a batch looks for lapsed holds, nothing is
+    written, and all its calls get UNAVAILABLE instead of an internal error."""
     done(desk, pick_up(), pick_up())
     desk.clock.advance(LAPSE_US)
     before = counts(desk)
@@ -294,8 +294,8 @@ def test_d1_a_lapsed_hold_that_cannot_end(
 def test_d1_payables_outlive_a_second_start(
     desk: Desk, effort: Callable[[], Effort], paid_minor: int
 ) -> None:
-    """D1: a batch that folds or pays out an operator's payable, and then has to lock the line of a
-    lapsed hold, loses nothing of the payable."""
+    """D1: a batch merges or pays out an operator's payable, and then must lock the line of a lapsed
+    hold. No part of the payable is lost."""
     charged(desk)
     charged(desk)
     owed_minor = payables_of(desk.store.engine, OPERATOR)["CNY"]

@@ -32,8 +32,8 @@ def woken(desk: Desk, it: Authorization, after_us: int) -> Authorization:
 
 
 def test_what_time_ended_is_listed_by_its_kind(desk: Desk) -> None:
-    """An offer, a reservation and a damage charge that ended, a claim that silence decided, a loss
-    and a sale by time are each listed by their kind, for their own operator alone."""
+    """Six things that happen by time are listed by their kind, only for their own operator: an
+    ended offer, reservation or damage charge, a claim decided by silence, a loss, and a sale."""
     desk.put_users(ann=700, ben=550, cem=700, dan=700, eve=700)
     offer = rental(desk, authorize("ben"))
     assert offer.offer is not Offer.ZERO

@@ -164,8 +164,8 @@ def test_r2_r5_what_stayed_at_the_reservation_is_taken_there(desk: Desk) -> None
 
 
 def test_r2_r5_the_rentals_own_money_is_not_that_payment(desk: Desk) -> None:
-    """R2, R5: a case that names the reservation's payment takes at most the deposit that came over,
-    also if more was paid for the rental."""
+    """R2, R5: a case that names the reservation's payment takes at most the deposit that the rental
+    took over, even if more was paid for the rental."""
     it = rental(desk, confirm(rental(desk, pick_up("ben", "bike", ITEM)), 10_000))
     it = woken(desk, it, END_US)
     it = gone_out(desk, it, 4_000)
@@ -192,8 +192,8 @@ def test_r2_r5_a_deposit_that_went_out_before_stays_the_reservations(desk: Desk)
 
 
 def test_r2_r5_the_deposit_of_a_group_is_found_at_the_late_pick_up(desk: Desk) -> None:
-    """R2, R5: a deposit that was recorded at another authorization of the reservation's group is a
-    payment of the rental that took a share over."""
+    """R2, R5: a deposit may be recorded at another authorization of the reservation's group. It is
+    still a payment of the rental that took over a share of it."""
     first, second = acts.members(
         desk, acts.group("ben", ("bike", ITEM), ("umbrella", "u-1"), start=Start.ON_PICKUP)
     )

@@ -68,8 +68,8 @@ def asked_twice(desk: Desk) -> tuple[Authorization, TransferRecord, TransferReco
 
 
 def test_r1_a_success_after_the_failure_counts(desk: Desk) -> None:
-    """R1: a debit's success after its failure is a payment of what is due; the earlier result stays
-    on record with its detail and instant."""
+    """R1: if a debit succeeds after its failure, the success is a payment of the due amount. The
+    earlier result stays on record with its detail and instant."""
     it, debit = failed_once(desk)
     books = Books(desk)
     desk.clock.advance(desk.clock.now_us() + HOUR_US)
@@ -138,8 +138,8 @@ def test_r1_a_requested_debit_is_cancelled(desk: Desk) -> None:
 
 
 def test_r1_a_debit_of_a_late_timer_is_cancelled(desk: Desk) -> None:
-    """R1: when the next dunning step is due but not taken before the late success, its debit is
-    requested as of its instant, and cancelled."""
+    """R1: if the next dunning step was due before the late success but had not run, its debit is
+    requested as of the step's instant, and then cancelled."""
     it, first = failed_once(desk)
     desk.clock.advance(START_US + 3 * DAY_US)
     say(desk, first, SUCCEEDED)
@@ -150,8 +150,9 @@ def test_r1_a_debit_of_a_late_timer_is_cancelled(desk: Desk) -> None:
 
 @pytest.mark.parametrize("word", [SUCCEEDED, FAILED])
 def test_r1_a_sent_debit_stays_under_way(desk: Desk, word: TransferState) -> None:
-    """R1: a later debit in state SENT stays under way when the earlier one succeeds: no other is
-    requested; if it succeeds too, all of it is owed back, and if it fails, it ends."""
+    """R1: if the earlier debit succeeds, a later debit in state SENT stays under way, and no other
+    debit is requested. If the later debit succeeds too, its whole amount is owed back; if it fails,
+    it ends."""
     it, first, second = asked_twice(desk)
     say(desk, second, SENT)
     say(desk, first, SUCCEEDED)

@@ -64,7 +64,8 @@ def test_r5_a_fee_above_the_hold_is_a_debt_after_a_return_by_post(desk: Desk) ->
 @pytest.mark.parametrize("held_minor", [0, 300, FEE - 1])
 def test_r5_a_fee_above_the_hold_is_a_debt(desk: Desk, held_minor: int) -> None:
     """R5, R9: the settlement captures the hold and books the rest of the fee, receivable_unheld x /
-    operator_deferred x, as an authorization that cites the rental; the answer names it."""
+    operator_deferred x. The rest is an authorization that cites the rental, and the answer names
+    it."""
     it = unheld(desk, held_minor)
     desk.clock.advance(BACK_US)
     books, share_minor = Books(desk), held_minor * 300 // 10_000
@@ -133,8 +134,8 @@ def test_r9_a_paid_fee_is_owed_to_the_operator(desk: Desk) -> None:
 
 @pytest.mark.parametrize("paid_minor", [0, 200])
 def test_r17_a_waived_fee_includes_its_debt(desk: Desk, paid_minor: int) -> None:
-    """R5, R17: an operator that waives the whole fee gives up the part above the hold, too: what is
-    unpaid of the debt is dropped, and what was paid is owed to the person."""
+    """R5, R17: an operator that waives the whole fee also gives up the part above the hold. The
+    unpaid part of the debt is dropped, and the paid part is owed to the person."""
     it = unheld(desk, 300)
     desk.clock.advance(BACK_US)
     it = rental(desk, acts.settle_usage(it))
@@ -150,8 +151,8 @@ def test_r17_a_waived_fee_includes_its_debt(desk: Desk, paid_minor: int) -> None
 
 
 def test_r5_an_amount_by_the_operator_above_the_hold_is_a_debt(desk: Desk) -> None:
-    """R5: the operator's own amount is captured as far as it is held, and the rest is booked, at
-    most up to the buy-out cap; a capture that is not final stays within the hold."""
+    """R5: the operator's own amount is captured up to the hold, and the rest is booked, at most up
+    to the buy-out cap. A capture that is not final stays within the hold."""
     it = unheld(desk, 500)
     for wrong in (acts.capture(it, BUY_OUT + 1, final=True), acts.capture(it, 501)):
         assert isinstance(refused(desk, wrong), InvalidInput)
@@ -164,8 +165,8 @@ def test_r5_an_amount_by_the_operator_above_the_hold_is_a_debt(desk: Desk) -> No
 
 
 def test_r5_a_claimed_return_bounds_the_debt(desk: Desk) -> None:
-    """R5: while a return is claimed, the operator's own amount is at most the fee at the claim; by
-    silence that fee is settled, and its part above the hold is booked."""
+    """R5: while a return is claimed, the operator's own amount is at most the fee at the claim. If
+    the operator says nothing, this fee is settled, and its part above the hold is booked."""
     it = unheld(desk)
     desk.clock.advance(BACK_US)
     it = rental(desk, acts.claim_return(it))
@@ -226,8 +227,8 @@ def test_r5_the_hold_pays_first_after_a_return(desk: Desk) -> None:
 
 
 def test_r5_a_paid_or_disputed_debt_is_lowered_too(desk: Desk) -> None:
-    """R5: of a lowered debt the due part goes first, then the disputed, then the paid one, which is
-    owed back."""
+    """R5: a lowered debt loses its due part first, then its disputed part, then its paid part; the
+    paid part is owed back."""
     it = lost(desk)
     debt = rental(desk, pay(debt_of(desk, it), 2_000), caller=PLATFORM)
     debt = rental(desk, acts.dispute(debt, 10_000), caller=PLATFORM)
@@ -248,8 +249,8 @@ def test_r5_a_paid_or_disputed_debt_is_lowered_too(desk: Desk) -> None:
 
 
 def test_r5_silence_after_an_item_appeared_lowers_the_debt(desk: Desk) -> None:
-    """R5, R6: an item that appeared and of which the operator says nothing costs at most one day's
-    cap, the debt included."""
+    """R5, R6: if a missing item appears and the operator says nothing, the rental costs at most one
+    day's cap, including the debt."""
     it = lost(desk)
     desk.put_users(dan=800)
     rental(desk, pick_up("dan", "umbrella", ITEM))
@@ -260,8 +261,8 @@ def test_r5_silence_after_an_item_appeared_lowers_the_debt(desk: Desk) -> None:
 
 
 def test_r5_a_late_claim_that_is_decided_lowers_the_debt(desk: Desk) -> None:
-    """R5, R18: a return that the person claims after the loss, and that nobody answers, lowers the
-    debt for the fee too."""
+    """R5, R18: if the person claims a return after the loss and nobody answers, the debt for the
+    fee is lowered too."""
     it = lost(desk)
     rental(desk, c.ClaimReturn(*acts.name(it), BACK_US, "dock-7"))
     desk.clock.advance(desk.clock.now_us() + 48 * HOUR_US)

@@ -113,8 +113,8 @@ def test_r5_the_fee_counts_from_the_pick_up(desk: Desk) -> None:
 
 
 def test_r5_a_late_pick_up_happens_once(desk: Desk) -> None:
-    """R5: the same request id gets the stored answer; another one gets the same authorization as it
-    is now, and nothing is posted."""
+    """R5: the same request id gets the stored answer. Another request id gets the present state of
+    the same authorization, and nothing is posted."""
     it, books = expired(desk), Books(desk)
     first = desk.do(picked_up(it, TAKEN_US), request_id="told-1")
     again = desk.apply(desk.work(picked_up(it, TAKEN_US), request_id="told-1"))
@@ -142,8 +142,8 @@ def test_r5_two_reports_in_one_batch_begin_one_rental(desk: Desk) -> None:
 
 
 def test_r5_a_claim_on_a_late_pick_up_ends_in_a_batch_that_reports_it_again(desk: Desk) -> None:
-    """R5, R18: a claimed return of a late pick-up is accepted by time, and its case closed, also if
-    another call of the same batch only reports the pick-up again."""
+    """R5, R18: a claimed return of a late pick-up is accepted by time, and its case is closed. That
+    holds even if another call of the same batch reports the pick-up again."""
     it = expired(desk)
     claimed = rental(desk, acts.claim_return(late(desk, it)))
     assert claimed.claim_until_us is not None
@@ -211,8 +211,8 @@ def reduced(desk: Desk) -> Authorization:
 
 
 def test_r5_a_deposit_that_is_still_here_comes_back(desk: Desk) -> None:
-    """R5: a deposit not yet paid out posts refund_payable / deposit with the new authorization; the
-    reservation owes it no more, and the money of both adds up to what came in."""
+    """R5: a deposit not yet paid out posts refund_payable / deposit with the new authorization. The
+    reservation no longer owes the deposit, and the money of both adds up to the money received."""
     it = woken(desk, reduced(desk), END_US)
     assert (it.refund_payable_minor, it.received_minor) == (9_950, 9_950)
     books = Books(desk)
@@ -238,8 +238,8 @@ def gone_out(desk: Desk, it: Authorization, amount_minor: int) -> Authorization:
 
 
 def test_r5_a_part_of_the_deposit_that_went_out_stays_out(desk: Desk) -> None:
-    """R5: of a deposit that was paid out in part only the rest is held again, and what was overpaid
-    is still owed back."""
+    """R5: if a part of the deposit was paid out, only the rest is held again. An overpaid amount is
+    still owed back."""
     it = rental(desk, pick_up("ben", "bike", ITEM))
     it = woken(desk, rental(desk, confirm(it, 10_000)), it.create_us + 30 * MINUTE_US)
     assert it.refund_payable_minor == 10_000
@@ -503,8 +503,8 @@ def test_r5_a_reviewed_hold_that_was_lowered_to_nothing_was_a_reservation(desk: 
 
 
 def test_r5_an_offer_or_a_review_that_lapsed_was_no_reservation(desk: Desk) -> None:
-    """R5: only a reservation that held for a pick-up has a late pick-up; an offer that was not
-    paid and a review that nobody decided have none."""
+    """R5: only a reservation with a hold has a late pick-up. An unpaid offer and an undecided
+    review have no late pick-up."""
     offered = rental(desk, pick_up("ben", "bike", ITEM))
     assert offered.state is State.OFFERED
     desk.do(c.SetStanding("ann", Standing.WATCHED), caller=PLATFORM)
@@ -542,8 +542,8 @@ def test_r5_one_of_a_group_is_picked_up_late(desk: Desk) -> None:
 
 
 def test_r5_a_late_pick_up_may_be_overdue_already(desk: Desk) -> None:
-    """R5: a pick-up that is told after the due time begins a rental that is overdue at once, and
-    that is not lost before the policy's time is over."""
+    """R5: a pick-up that is reported after the due time begins a rental that is overdue at once.
+    The rental is not lost before the policy's time has passed."""
     it = expired(desk)
     desk.clock.advance(TAKEN_US + 40 * DAY_US)
     begun = late(desk, it)

@@ -81,8 +81,9 @@ def test_new_calls_go_to_the_survivor(two: Desk) -> None:
 
 
 def test_rentals_under_way_run_off_on_the_old_line(two: Desk) -> None:
-    """R20: a rental made before the merge keeps its person and line, which gives nothing again;
-    with the next features the survivor gets back what ran off."""
+    """R20: a rental made before the merge keeps its person and line, and an amount released there
+    gives no new credit. With the next features the survivor's limit grows by the released
+    amounts."""
     before_minor = limit_of(two)
     it = rental(two, authorize("ann", "umbrella"))
     merge(two)
@@ -116,8 +117,8 @@ def test_the_worse_standing_wins(two: Desk, suspended: str) -> None:
 
 
 def test_a_merge_needs_two_people(two: Desk) -> None:
-    """R20: a merge is approved as it was proposed, by another key; a later proposal replaces an
-    earlier one, and until then nothing changes."""
+    """R20: another key approves a merge exactly as it was proposed. A later proposal replaces an
+    earlier one, and nothing changes before the approval."""
     approve = c.ApproveMerge("ann", "dan", "key-2")
     assert refused(two, approve, caller=PLATFORM).reason == "MERGE_NOT_PROPOSED"
     two.do(c.ProposeMerge("ann", "ben", "a guess", "key-2"), caller=PLATFORM)
@@ -131,8 +132,8 @@ def test_a_merge_needs_two_people(two: Desk) -> None:
 
 
 def test_an_alias_leads_to_its_survivor_in_one_step(two: Desk) -> None:
-    """R20: nobody is merged into an alias, and a survivor into nobody; several people may be merged
-    into one; unknown people, and one person alone, are refused."""
+    """R20: nobody is merged into an alias, and no survivor is merged. Several people may be merged
+    into one. A merge of unknown people, or of a person with the same person, is refused."""
     merge(two)
     for user_id, survivor, why in (
         ("ben", "ann", "USER_MERGED"),
@@ -162,8 +163,8 @@ def _bytes(desk: Desk) -> str:
 
 
 def test_a_retry_and_a_reversal_know_both_ids(two: Desk) -> None:
-    """R20: a retry of a rental from before the merge gets its first answer; by its request id a
-    rental is reversed under the id that asked for it."""
+    """R20: a retry of an Authorize from before the merge gets its first answer. A reversal by its
+    request id reverses the rental of the person who asked for it."""
     early = two.work(authorize("ann", "umbrella"), request_id="early")
     (first,) = two.apply(early)
     merge(two)
@@ -245,8 +246,8 @@ COPY = (
     ],
 )
 def test_the_books_notice_people_that_no_alias_tells(store: SqlStore, statement: str) -> None:
-    """R20: `verify` finds an alias that was added or removed, and a person who names another
-    without one."""
+    """R20: `verify` finds an alias that was added or removed, and a person who names another person
+    without an alias."""
     desk = Desk(store)
     desk.put_users(ann=700, ben=550, dan=700)
     merge(desk)

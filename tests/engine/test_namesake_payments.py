@@ -29,8 +29,8 @@ def taken(desk: Desk, command: Any, caller: str) -> ChargeBack:
 
 
 def test_r2_each_operators_payment_is_taken_back_by_itself(desk: Desk) -> None:
-    """R2: two operators record payments of one person with the same reference; the bank takes both
-    back, 1,250 and 1,000, and nothing of either is in suspense."""
+    """R2: two operators record payments of one person with the same reference. The bank takes back
+    both payments, 1,250 and 1,000, and no part of them is in suspense."""
     one, other = charged(desk, OPERATOR, 1_250), charged(desk, OTHER_OPERATOR, 1_000)
     rental(desk, pay(one, 1_250, reference="pay-1"))
     rental(desk, pay(other, 1_000, reference="pay-1"), caller=OTHER_OPERATOR)
@@ -60,8 +60,8 @@ def test_r2_both_cases_in_one_batch(desk: Desk) -> None:
 
 
 def test_r2_the_payment_of_another_rental_leaves_this_one_whole(desk: Desk) -> None:
-    """R2: an operator and the platform record payments of two rentals with the same reference in
-    their own rail accounts; each is taken back up to its own amount, and no more."""
+    """R2: an operator and the platform record payments of two rentals with the same reference, each
+    in its own rail account. The bank can take back each payment up to its own amount."""
     one, other = charged(desk, OPERATOR, 1_250), charged(desk, OPERATOR, 1_250)
     rental(desk, pay(one, 1_250, reference="pay-1"))
     rental(desk, pay(other, 1_250, reference="pay-1"), caller=PLATFORM)

@@ -45,8 +45,8 @@ def in_debt(desk: Desk, debt_limit_minor: int | None) -> Authorization:
 
 
 def test_r22_an_operator_beyond_its_bound_gets_no_new_rentals(desk: Desk) -> None:
-    """R22: an operator that owes 14,550 with a bound of 14,549 is refused with both amounts; with a
-    bound of 14,550 it is not."""
+    """R22: an operator that owes 14,550 is refused with a bound of 14,549, and the refusal has both
+    amounts. With a bound of 14,550 the operator is not refused."""
     in_debt(desk, KEPT - 1)
     error = refused(desk, authorize("ann"))
     assert isinstance(error, OperatorOwes)
@@ -79,8 +79,8 @@ def test_r22_others_rent_on(desk: Desk) -> None:
 
 
 def test_r22_what_began_before_goes_on(desk: Desk) -> None:
-    """R22: an offer that was made before is confirmed, an open rental is settled, and a damage
-    charge is made, although the operator is beyond its bound."""
+    """R22: an operator beyond its bound can still confirm an earlier offer, settle an open rental,
+    and make a damage charge."""
     desk.put_users(ann=700, ben=550)
     offer, open_one = rental(desk, authorize("ben")), rental(desk, authorize("ann"))
     in_debt(desk, 0)
@@ -115,8 +115,8 @@ def test_r22_earnings_set_the_debt_off(desk: Desk) -> None:
 
 
 def test_r22_a_payment_ends_the_debt(desk: Desk) -> None:
-    """R22: an operator that pays what it owes gets new rentals; PayOutOperator pays only what is
-    positive."""
+    """R22: an operator that pays its debt gets new rentals. PayOutOperator pays only a positive
+    balance."""
     in_debt(desk, 0)
     out = c.PayOutOperator(OPERATOR, money(1), "t-2")
     assert refused(desk, out, caller=PLATFORM).reason == "PAYABLE_EXCEEDED"
@@ -141,8 +141,8 @@ def test_r22_a_retry_gets_its_first_answer(desk: Desk) -> None:
 
 
 def test_r22_the_log_tells_a_debt_and_its_end_once(desk: Desk) -> None:
-    """R22: each server tells once that an operator is beyond its bound, at its start too, and once
-    that it is within it again."""
+    """R22: each server logs once that an operator is beyond its bound, also at the server's start.
+    It logs once that the operator is within its bound again."""
     in_debt(desk, 100)
     said: list[tuple[Debt, bool]] = []
     debts = Debts(

@@ -142,8 +142,8 @@ def test_r1_money_in_suspense_pays_a_written_off_overpaid_amount(desk: Desk) -> 
 
 @pytest.mark.parametrize("owed_minor", [300, 800, 1_000])
 def test_r1_an_earlier_build_owed_back_what_pays_the_write_off(desk: Desk, owed_minor: int) -> None:
-    """R1: an amount that an earlier build owed back beside a write-off of 800 pays it when its
-    time has come, and PayOutRefund allows at most the rest."""
+    """R1: an earlier build owed an amount back beside a write-off of 800. When the refund is due,
+    the amount first pays the 800, and PayOutRefund allows at most the rest."""
     it = written_off(desk)._replace(
         refund_payable_minor=owed_minor, received_minor=800 + owed_minor, refund_since_us=1
     )

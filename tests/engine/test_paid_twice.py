@@ -69,8 +69,8 @@ def test_r1_the_order_does_not_decide(desk: Desk) -> None:
 
 
 def test_r1_a_part_pays_what_is_due_first(desk: Desk) -> None:
-    """R1: of 1,000 that the operator got after 400 of 1,250 were paid by the rail, 850 pay what is
-    due and 150 are owed back; 251 more is above the charge."""
+    """R1: 400 of 1,250 were paid by the rail, and then the operator got 1,000. Of these, 850 pay
+    the due amount and 150 are owed back; 251 more is above the charge."""
     it = rental(desk, pay(charged(desk), 400))
     it = Books(desk).step(
         pay_elsewhere(it, 1_000, "till-1"),
@@ -100,8 +100,8 @@ def test_r1_paid_to_the_operator_after_the_write_off(desk: Desk) -> None:
 
 
 def test_r2_a_bank_takes_back_the_payment_that_was_paid_back(desk: Desk) -> None:
-    """R2: if the bank also takes back the payment whose 1,250 went out because the operator had
-    got them too, the person got 1,250 twice, and the operator keeps the charge."""
+    """R2: a payment of 1,250 was refunded because the operator had got the amount too. If the bank
+    then takes back this payment, the person got 1,250 twice, and the operator keeps the charge."""
     it = rental(desk, pay_elsewhere(rental(desk, pay(charged(desk), 1_250)), 1_250, "till-1"))
     it = rental(desk, charge_back(rental(desk, pay_out(it, 1_250)), 1_250))
     it = Books(desk).step(
@@ -113,8 +113,8 @@ def test_r2_a_bank_takes_back_the_payment_that_was_paid_back(desk: Desk) -> None
 
 
 def test_r9_a_debt_paid_by_the_rail_and_to_the_operator(desk: Desk) -> None:
-    """R9: of 1,000 that the operator got for a debt of 1,000 after 600 were paid by the rail, 400
-    pay the debt, less the commission, and 600 are owed back."""
+    """R9: 600 of a debt of 1,000 were paid by the rail, and then the operator got 1,000. Of these,
+    400 pay the debt, less the commission, and 600 are owed back."""
     booked = c.BookDebt(*it_of(charged(desk)), Money("CNY", 1_000), "dent", "photo")
     it = rental(desk, pay(rental(desk, booked), 600))
     it = Books(desk).step(

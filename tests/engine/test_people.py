@@ -176,8 +176,8 @@ def test_a_profile_of_a_person_never_seen(desk: Desk) -> None:
 
 
 def test_d9_a_profile_keeps_the_score_under_another_model(desk: Desk) -> None:
-    """D9: under another served model, a profile still has the score, model and scale that the limit
-    rests on; newer features bring the new model's."""
+    """D9: under another served model, a profile still has the score, model and scale behind its
+    limit. Newer features bring those of the new model."""
     before = profile(desk.put_user("zoe", 640))
     newer = Desk(desk.store, ids=RandomIds(), scorer=HarsherScorer())
     assert rental(newer, authorize("zoe"), request_id="newer-1").band == "E"
@@ -243,7 +243,8 @@ def test_d9_a_pending_cut_rests_on_the_score(desk: Desk) -> None:
 
 
 def test_d9_a_profile_is_consistent(desk: Desk) -> None:
-    """D9: newer features that arrive while a profile is read show in all of it or in none of it."""
+    """D9: if newer features arrive while a profile is read, the whole profile has either the old
+    features or the new ones."""
     before = profile(desk.put_user("zoe", 640))
     came: list[Answer] = []
 
@@ -305,8 +306,8 @@ class StricterScorer(FakeScorer):
 
 
 def test_m2_an_absent_value_is_not_a_missing_one(desk: Desk) -> None:
-    """M2: under a model with a new feature, people on record cannot be scored without it, and the
-    reason names it; no one counts as having declined to answer."""
+    """M2: under a model with a new feature, people without this feature cannot be scored, and the
+    reason names the feature. Nobody counts as having declined to answer."""
     stricter = Desk(desk.store, scorer=StricterScorer())
     it = rental(stricter, authorize("ann"), request_id="stricter-1")
     assert (it.offer, it.reasons) == ("FULL", ("FEATURE_NOT_SENT",))
@@ -336,7 +337,7 @@ def test_m2_absent_and_missing_values_are_kept_apart(
     feature: str,
 ) -> None:
     """M2: the answer of PutUsers, the profile and the decision distinguish a value that was not
-    sent from one that the person does not have."""
+    sent from a value that the person does not have."""
     put = PutUser("zoe", pack(values), START_US, True, names=names)
     answer = desk.do(put, caller=PLATFORM)
     assert isinstance(answer, Profile)

@@ -39,7 +39,7 @@ def test_d7_work_beyond_the_bound_is_refused(gate: threading.Event) -> None:
 
 def test_d7_cancelled_work_keeps_its_place(gate: threading.Event) -> None:
     """D7: work that was cancelled in the queue keeps its place until a thread skips it, so
-    cancelled calls cannot fill the memory; it is not done."""
+    cancelled calls cannot fill the memory. Cancelled work is not done."""
     done: list[int] = []
     with Pool("reads", PoolLimits(threads=1, max_waiting=2)) as pool:
         first = pool.submit(gate.wait, WAIT_S)

@@ -181,8 +181,9 @@ OF_PLATFORM: dict[str, Callable[[Desk], Command]] = {
 
 @pytest.mark.parametrize("method", sorted(OF_OPERATORS))
 def test_an_account_of_others_is_unknown(till: Desk, method: str) -> None:
-    """A13: an operator's call that names another's account, or the platform's, gets the refusal of
-    an account that does not exist, whether or not the reference was used there."""
+    """A13: an operator's call that names an account of another operator or of the platform gets the
+    same refusal as for an account that does not exist. The refusal is the same if the reference was
+    used there."""
     harbours = f"operators/{OTHER_OPERATOR}/railAccounts/default"
     rental(till, confirm(offered(till, OTHER_OPERATOR), reference="r-1"), caller=OTHER_OPERATOR)
     command = OF_OPERATORS[method](till)
@@ -302,8 +303,8 @@ def test_a13_a_debit_counts_once_for_the_platform_too(desk: Desk, method: str, e
 
 
 def test_a13_a_payout_counts_once(desk: Desk) -> None:
-    """A13: a payout of 800 is in the books from its request on, so nobody records it as unmatched
-    money or as a charge-back."""
+    """A13: a payout of 800 is in the books as soon as it is requested, so nobody can record it as
+    unmatched money or as a charge-back."""
     it = charged(desk, amount_minor=800)
     rental(desk, pay(it, 1_600, reference="p-1"), caller=PLATFORM)
     rental(desk, pay_out(it, 800), caller=PLATFORM)
@@ -387,8 +388,8 @@ def cases(desk: Desk) -> list[tuple[Any, ...]]:
 
 
 def test_a_second_use_opens_one_case_for_the_platform(bank: Desk) -> None:
-    """A13: each rental for which a used reference is reported gets one case for the platform, with
-    the first use, however often it is tried; the refusal posts nothing."""
+    """A13: if a used reference is reported for a rental, the rental gets one case for the platform
+    with the first use, however often the report is repeated. The refusal posts nothing."""
     one, other, due = offered(bank), offered(bank, OTHER_OPERATOR), charged(bank)
     rental(bank, confirm(one, reference="wx-1"))
     first = "payments/platform/railAccounts/bank/wx-1"
@@ -422,8 +423,8 @@ def test_a_second_use_in_an_account_of_others_opens_a_case(till: Desk) -> None:
 
 
 def test_a_second_payment_of_an_operator_opens_a_case(desk: Desk) -> None:
-    """A13: a payment between Freehold and an operator that is reported twice has a case without a
-    rental; a first use has none."""
+    """A13: if a payment between Freehold and an operator is reported twice, a case without a rental
+    is opened. A first use opens no case."""
     paid = c.RecordOperatorPayment(OPERATOR, Money(CNY, 7), "t-1")
     desk.do(paid, caller=PLATFORM)
     assert cases(desk) == []
@@ -434,8 +435,8 @@ def test_a_second_payment_of_an_operator_opens_a_case(desk: Desk) -> None:
 
 
 def test_only_a_second_use_opens_a_case(bank: Desk) -> None:
-    """A13: other refusals of a payment leave no case, not even for a used reference of a rental
-    that the caller may not know."""
+    """A13: other refusals of a payment open no case, not even for a used reference if the caller
+    may not know the rental."""
     one = offered(bank)
     rental(bank, confirm(one, reference="wx-1"))
     assert refused(bank, confirm(one, reference="wx-1"), caller=OTHER_OPERATOR).reason == (

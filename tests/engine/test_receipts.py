@@ -46,8 +46,9 @@ def items(receipt: Receipt) -> dict[str, int]:
 def test_r19_a_paused_and_waived_rental_has_them_in_its_receipt(
     desk: Desk, kind: AttestationKind | None
 ) -> None:
-    """R19, R17: a bike was out for an hour, its meter stood for 20 minutes, and 0.70 was waived:
-    1.50 + 3 units at 1.00 - 0.70; docked or by post, and also after a later waiver and payment."""
+    """R19, R17: a bike was out for an hour, was paused for 20 minutes, and 0.70 was waived: 1.50 +
+    3 units at 1.00 - 0.70. The receipt is the same for a dock and for a return by post, and after a
+    later waiver and payment."""
     desk.put_user("ann", 800)
     it = rental(desk, authorize())
     begun_us = desk.clock.now_us()
@@ -74,8 +75,8 @@ def test_r19_a_paused_and_waived_rental_has_them_in_its_receipt(
 
 @pytest.mark.parametrize("kind", [None, AttestationKind.BY_HAND])
 def test_r19_a_late_pick_up_says_what_is_owed(desk: Desk, kind: AttestationKind | None) -> None:
-    """R19, R5: a late pick-up with a hold of 3.00 and a fee of 9.50 owes 6.50, docked or by hand;
-    the receipt says so, also after the debt was lowered."""
+    """R19, R5: a late pick-up with a hold of 3.00 and a fee of 9.50 owes 6.50, for a dock and for a
+    return by hand. The receipt has this debt, even after the debt was lowered."""
     it = unheld(desk, 300)
     desk.clock.advance(BACK_US)
     back = acts.settle_usage(it) if kind is None else acts.hand_over(it, kind, BACK_US)

@@ -137,8 +137,8 @@ def test_r22_without_a_time_a_refund_waits_for_a_call(desk: Desk) -> None:
 
 
 def test_r22_a_failed_payout_is_tried_again_four_times_and_then_waits(desk: Desk) -> None:
-    """R22: a payout that fails goes out again after 1 hour, 1 day, 3 and 7 days, counted from the
-    rail's word; then it waits for a call, which begins the pauses anew."""
+    """R22: a failed payout goes out again after 1 hour, 1 day, 3 and 7 days, counted from the
+    rail's report. Then it waits for a call, and after the call the pauses begin anew."""
     it, books = released(desk), Books(desk)
     it = books.wake(it, START_US + DAY_US, OUT, BY_TIME)
     for tries, pause_us in enumerate((HOUR_US, DAY_US, 3 * DAY_US, 7 * DAY_US), 1):
@@ -166,8 +166,8 @@ def test_r22_a_payout_that_came_back_is_tried_again(desk: Desk) -> None:
 
 
 def test_r22_what_a_bank_took_back_waits_for_the_decision(desk: Desk) -> None:
-    """R22: of 9,950 owed back, 4,000 that a bank took back stay here: 5,950 go out by time, and the
-    4,000 a policy's time after the charge-back is overturned."""
+    """R22: of 9,950 owed back, a bank took back 4,000. The other 5,950 go out by time. The 4,000 go
+    out after the charge-back is overturned and the policy's time has passed again."""
     it, books = released(desk), Books(desk)
     it = rental(desk, charge_back(it, 4_000, "b-1"), caller=PLATFORM)
     books.news()
@@ -194,8 +194,8 @@ def owing_both(desk: Desk) -> Authorization:
 
 
 def test_r22_a_refund_pays_what_is_due_first(desk: Desk) -> None:
-    """R22: of 500 owed back while 400 of the same rental are due, 400 are set off and 100 go out;
-    no debit is asked for any more."""
+    """R22: 500 are owed back while 400 of the same rental are due. Then 400 are set off and 100 go
+    out, and no debit is requested any more."""
     change_terms(desk, t.policies, "bike", refund_after_us=HOUR_US // 2)
     it, books = owing_both(desk), Books(desk)
     rows = [
@@ -270,8 +270,8 @@ def test_r22_a_step_of_an_earlier_build_verifies(desk: Desk) -> None:
 
 
 def test_r22_callers_see_when_a_refund_goes_out(desk: Desk) -> None:
-    """R22: the authorization shows the time at which its refund goes out by itself, and none when
-    it waits for a call."""
+    """R22: the authorization shows the time at which its refund goes out by time, and no time if
+    the refund waits for a call."""
     from freehold.v1.authorization_pb2 import Authorization as Message
 
     it = released(desk)
@@ -283,8 +283,8 @@ def test_r22_callers_see_when_a_refund_goes_out(desk: Desk) -> None:
 
 
 def test_r22_a_due_refund_ends_no_hold(desk: Desk) -> None:
-    """R22: a call is refused because its item is in use. The rental that has the item stays as it
-    is, although the deposit that it overpaid is due to go back."""
+    """R22: a call is refused because its item is in use. The rental that has the item does not
+    change, although a refund of its overpaid deposit is due."""
     change_terms(desk, t.policies, "bike", refund_after_us=0)
     desk.put_users(ann=700, ben=550)
     offer = rental(desk, authorize("ben", asset_id="x-1"))

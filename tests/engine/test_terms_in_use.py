@@ -136,8 +136,8 @@ def test_unknown_names_change_nothing(desk: Desk) -> None:
 def test_calls_are_answered_while_terms_are_loaded(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """While changed terms are loaded, calls are decided under the earlier ones; terms that the
-    writer reads meanwhile and loaded terms are both kept."""
+    """While changed terms are loaded, calls are decided under the earlier terms. Terms that the
+    writer reads meanwhile are kept, and so are the loaded terms."""
     engine = desk.store.engine
     read, reading, go = desk.store.changed_terms, threading.Event(), threading.Event()
 

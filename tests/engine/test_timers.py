@@ -176,8 +176,8 @@ def of_products(desk: Desk, users: Iterable[str], revision: int) -> None:
 
 
 def test_failing_rentals_delay_no_others(hall: Desk, watched: WatchedStore) -> None:
-    """When more than a portion of due rentals fails again and again, the next rounds reach the ones
-    behind them, come back to them, and end them once they no longer fail."""
+    """More due rentals than fit into a portion fail repeatedly. The next rounds reach the rentals
+    behind them, then try the failing rentals again, and end them once they no longer fail."""
     failing = [f"new-{n}" for n in range(7)]
     for user_id in failing:
         rental(hall, authorize(user_id))

@@ -138,8 +138,9 @@ def test_a_debit_of_a_paid_amount_is_not_handed_in(desk: Desk) -> None:
 
 
 def test_refused_transfers_delay_no_others(desk: Desk) -> None:
-    """When the rail refuses more than a portion of transfers, the next round reaches the others
-    behind them; refused ones are handed in again after a long time without an answer."""
+    """If the rail refuses more transfers than fit into a portion, the next round reaches the
+    transfers behind them. Refused transfers are handed in again after a long time without an
+    answer."""
     owing(desk, *CROWD, "zoe")
     rail = Rail(*CROWD)
     assert dispatches(desk, Counter(desk), rail, 3) == [0, 1, 0]
@@ -151,8 +152,8 @@ def test_refused_transfers_delay_no_others(desk: Desk) -> None:
 
 
 def test_unmarkable_transfers_delay_no_others(desk: Desk) -> None:
-    """When more than a portion of transfers can never be marked SENT, the next round reaches the
-    transfers behind them, and none of the unmarked ones is handed in."""
+    """If more transfers than fit into a portion can never be marked SENT, the next round reaches
+    the transfers behind them, and no unmarked transfer is handed in."""
     owing(desk, *CROWD, "zoe")
     rail = Rail()
     assert dispatches(desk, Counter(desk, *CROWD), rail, 3) == [0, 1, 0]

@@ -470,8 +470,8 @@ def test_charge_back_won(desk: Desk, goodwill: bool) -> None:
 
 
 def test_charge_back_of_too_much(desk: Desk) -> None:
-    """At most what came by the rail can be charged back, even if it went out again; a reference
-    counts once."""
+    """At most the money that came by the rail can be charged back, even if it went out again. A
+    reference counts once."""
     it = rental(desk, pay_out(rental(desk, refund(paid(desk), 50)), 50))
     assert isinstance(refused(desk, charge_back(it, 1_251)), InvalidInput)
     it = rental(desk, charge_back(it, 200))
@@ -539,8 +539,8 @@ def test_charge_back_of_a_deposit_that_is_captured_meanwhile(desk: Desk) -> None
 
 
 def test_charge_back_of_a_released_deposit_is_not_paid_out_too(desk: Desk) -> None:
-    """A released deposit can be charged back; the charged-back part is not paid out while that is
-    open, and is no longer owed when the user keeps it."""
+    """A released deposit can be charged back. The charged-back part is not paid out while the case
+    is open. If the user keeps this part, it is no longer owed."""
     it = rental(desk, reverse(deposit(desk)))
     books = Books(desk)
     it = books.step(charge_back(it, 5_000), TAKEN, "collection.charged_back")
@@ -624,8 +624,8 @@ def test_charge_back_of_a_payment_elsewhere(desk: Desk) -> None:
 
 
 def test_refund_while_charged_back_gives_back_once(desk: Desk) -> None:
-    """A refund of a charged-back amount is owed but not paid out, and settles the charge-back when
-    the user keeps it; the operator bears it once."""
+    """A refund of a charged-back amount is owed but not paid out. If the user keeps the amount, the
+    refund settles the charge-back, and the operator bears the amount once."""
     it = rental(desk, refund(rental(desk, charge_back(paid(desk), 1_250)), 1_250))
     assert isinstance(refused(desk, pay_out(it, 1)), InvalidInput)
     it = Books(desk).step(
@@ -693,7 +693,7 @@ def test_write_off_after_a_partial_payment(desk: Desk) -> None:
 
 
 def test_write_off_of_at_most_the_proposal(desk: Desk) -> None:
-    """An amount that became due after the proposal, by a dispute that the person lost, stays due
+    """An amount that became due after the proposal, because the person lost a dispute, stays due
     until it is proposed too."""
     it = rental(desk, propose(rental(desk, dispute(charged(desk), 1_000))))
     assert it.write_off_minor == 250

@@ -203,8 +203,8 @@ def test_damage_is_reversed(desk: Desk) -> None:
 
 
 def test_damage_to_a_reversed_rental(desk: Desk) -> None:
-    """A reversed rental may be cited if its item had been out; one that was never out, such as a
-    damage charge, may not."""
+    """A reversed rental may be cited if its item had been out. If the item was never out, or for a
+    damage charge, it may not be cited."""
     out = rental(desk, reverse(rental(desk, authorize())))
     charge = rental(desk, reverse(rental(desk, damage(out, 100))))
     never = rental(desk, reverse(rental(desk, pick_up())))

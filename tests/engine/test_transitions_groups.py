@@ -93,8 +93,8 @@ def test_the_line_is_enough_for_a_stricter_offer(desk: Desk) -> None:
 
 
 def test_one_item_in_use(desk: Desk) -> None:
-    """When one item of a group is in use or named twice, nothing of the group is written; the
-    refusal for the item in use is kept."""
+    """If one item of a group is in use or named twice, nothing of the group is written. The refusal
+    for an item in use is kept."""
     rental(desk, authorize("ben", "umbrella", "u-2", accept=(Offer.ZERO,)))
     before = counts(desk)
     command = group("ann", ("umbrella", "u-1"), ("umbrella", "u-2"))
@@ -251,8 +251,8 @@ def test_the_rest_of_a_group_cannot_be_held(desk: Desk) -> None:
 
 
 def test_too_little_for_the_rest_of_a_group(desk: Desk) -> None:
-    """A payment under a closed member's name that is too small for the others counts as late: it is
-    owed back, and their offer stays."""
+    """If a payment in the name of a closed member is too small for the other members, it counts as
+    late: it is owed back, and the offer of the others stays."""
     both = members(desk, group("ben", BIKE, UMBRELLA))
     rental(desk, reverse(both[1]))
     it = Books(desk).step(
@@ -303,8 +303,8 @@ def watched_group(desk: Desk, *accept: Offer) -> list[Authorization]:
 
 
 def test_a_reviewed_group_gets_one_stricter_offer(desk: Desk) -> None:
-    """When the line is too small for a reviewed group, all members get the next offer that fits for
-    them together, each with its own parts, and one payment confirms them."""
+    """If the line is too small for a reviewed group, all members get the next offer that fits for
+    the whole group. Each member has its own parts, and one payment confirms all members."""
     both = watched_group(desk)
     books = Books(desk)
     named = rental(desk, review(both[1], approve=True))
@@ -335,8 +335,8 @@ def test_the_rest_of_a_reviewed_group_fits(desk: Desk) -> None:
 
 
 def test_a_reviewed_group_without_an_accepted_offer(desk: Desk) -> None:
-    """When the line is too small for a reviewed group and no stricter offer is accepted, all of it
-    is DECLINED, although one member would fit."""
+    """If the line is too small for a reviewed group and no stricter offer is accepted, the whole
+    group is DECLINED, even if one member alone would fit."""
     both = watched_group(desk, Offer.ZERO)
     books = Books(desk)
     rental(desk, review(both[0], approve=True))

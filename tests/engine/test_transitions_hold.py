@@ -309,8 +309,8 @@ def test_extend(desk: Desk) -> None:
 
 
 def test_a_hold_that_waits_is_extended(desk: Desk) -> None:
-    """A reservation waits longer by the extension, which is at most the policy's pick-up window;
-    it expires at the new end, and not before."""
+    """A reservation is extended by at most the policy's pick-up window. It expires at the new end,
+    and not before."""
     it = rental(desk, pick_up())
     assert it.expire_us == START_US + 30 * MINUTE_US
     longer = Books(desk).step(extend(it, 30 * MINUTE_US), [], "authorization.extended")
@@ -392,8 +392,8 @@ def test_authorized_expired(desk: Desk) -> None:
 
 
 def test_event_time_and_ledger_time(desk: Desk) -> None:
-    """A step that is noticed late, even by a command that is refused, is posted with its own
-    instant as event time and the present as ledger time."""
+    """A timer's step may run late, even within a refused command. It is posted with its own instant
+    as event time and the present as ledger time."""
     it = rental(desk, pick_up())
     end_us, late_us = START_US + 30 * MINUTE_US, START_US + 9 * DAY_US
     books = Books(desk)

@@ -313,8 +313,8 @@ def test_review_approved_with_the_callers_next_offer(
 def test_review_approved_when_no_accepted_offer_is_left(
     desk: Desk, accept: tuple[Offer, ...], limit_minor: int
 ) -> None:
-    """When no accepted offer fits on the line at an approval, the review is DECLINED:
-    LINE_EXHAUSTED; an offer that was not accepted is never made."""
+    """If no accepted offer fits on the line at an approval, the review is DECLINED with
+    LINE_EXHAUSTED. An offer that was not accepted is never made."""
     last = reviewed_last(desk, accept)
     desk.do(SetLimit("ann", money(limit_minor)), caller=PLATFORM)
     books = Books(desk)
@@ -334,8 +334,8 @@ def test_review_approved_when_no_accepted_offer_is_left(
 def test_review_of_a_reduced_deposit_on_an_exhausted_line(
     desk: Desk, accept: tuple[Offer, ...], state: State, offer: Offer, cash_minor: int
 ) -> None:
-    """An approval never asks for cash with a credit part too large for the line; it asks for the
-    full deposit, where that is accepted."""
+    """If the credit part of an offer is too large for the line, an approval does not make this
+    offer. It asks for the full deposit in cash, if the caller accepts that."""
     watch(desk, "ben")
     it = rental(desk, authorize("ben", accept=accept))
     assert (it.state, it.offer) == (State.REVIEW, Offer.REDUCED)

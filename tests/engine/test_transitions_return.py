@@ -208,9 +208,9 @@ def test_settled_by_usage_within_the_hold(desk: Desk) -> None:
 def test_r3_a_settlement_is_billed_until_the_return_at_any_age(
     desk: Desk, hours: int, fee_minor: int
 ) -> None:
-    """R3: a settlement that tells a return before the policy's window, or before the start, is not
-    refused, which would keep the meter running: it bills until the return, at least from the
-    start."""
+    """R3: a settlement with a return before the policy's window, or before the start, is not
+    refused, because a refusal would keep the meter running. It bills until the return; a return
+    before the start counts as the start."""
     change_terms(desk, t.policies, "bike", report_window_us=DAY_US)
     it = rental(desk, extend(out(desk), DAY_US))
     desk.clock.advance(START_US + 30 * HOUR_US)

@@ -118,8 +118,8 @@ def test_r13_money_is_not_matched_to_a_misspelt_person(desk: Desk) -> None:
 
 
 def test_r13_every_command_about_a_person_is_tried() -> None:
-    """R13: these tests try each kind of command that names a person, except those that make the
-    person known or may come before."""
+    """R13: these tests try each kind of command that names a person, except commands that make a
+    person known or are allowed for unknown people."""
     it = Authorization._make("x" for _ in Authorization._fields)._replace(cash_minor=1)
     tried = {MatchSuspense, *(type(command) for command, _ in PEOPLES.values())}
     tried |= {type(make(it)) for make in (*RENTALS.values(), *CASES.values())}

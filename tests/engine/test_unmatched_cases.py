@@ -84,8 +84,8 @@ def test_r18_what_a_charge_back_leaves_in_suspense_is_a_case_of_its_rental(desk:
 
 
 def test_r18_a_charge_back_matched_to_its_payment_closes_the_case(desk: Desk) -> None:
-    """R18, R2: 200 that a bank took back are matched to the payment of a rental, in one batch with
-    their record, and the case is closed in it."""
+    """R18, R2: a bank took back 200. One batch records the 200, matches them to the payment of a
+    rental, and closes the case."""
     it = charged(desk)
     rental(desk, pay(it, 1_250, reference="pay-1"))
     done = desk.apply(
@@ -120,8 +120,8 @@ def test_r18_a_second_use_has_a_case_of_its_own(desk: Desk) -> None:
 
 @pytest.mark.parametrize("reference", ["odd-1", "odd-2", "odd-3"])
 def test_r18_verify_finds_a_question_without_its_money(store: SqlStore, reference: str) -> None:
-    """R18: an open case about money that is matched, about another amount, or about no money at all
-    is found."""
+    """R18: the verifier finds an open case about matched money, about another amount, or about no
+    money at all."""
     desk = Desk(store)
     desk.do(unmatched(800), caller=PLATFORM)
     desk.do(match(800), caller=PLATFORM)

@@ -87,8 +87,8 @@ def test_endless_conflicts_are_unavailable(shaky: Desk, faulty: FaultyStore) -> 
 
 
 def test_a_batch_in_conflict_is_split(shaky: Desk, faulty: FaultyStore) -> None:
-    """A batch that meets conflict after conflict is applied one by one; a command that still meets
-    them is refused alone."""
+    """After repeated conflicts, the commands of a batch are applied one by one. Only a command that
+    still has conflicts is refused."""
     faulty.plan = [Fault.CONFLICT] * 3 + [Fault.NONE] + [Fault.CONFLICT] * 3
     results = shaky.apply(
         *(shaky.work(authorize(product_id="umbrella"), request_id=f"r-{n}") for n in range(3))
@@ -103,8 +103,8 @@ def test_a_batch_in_conflict_is_split(shaky: Desk, faulty: FaultyStore) -> None:
 
 
 def test_a_batch_waits_between_conflicts(shaky: Desk, faulty: FaultyStore) -> None:
-    """Between two attempts the writer waits for a random time, whose bound doubles up to a maximum;
-    not before the first attempt, nor after the last."""
+    """Between two attempts the writer waits for a random time, with a bound that doubles up to a
+    maximum. It does not wait before the first attempt or after the last."""
     waits: list[float] = []
     draws = iter([0.0, 0.5, 1.0, 1.0, 1.0])
     pauses = ConflictPauses(0.001, 0.004, lambda: next(draws), waits.append)
@@ -172,8 +172,8 @@ def test_an_unknown_outcome_is_not_a_failure(
 
 
 def test_an_unknown_outcome_of_a_batch(shaky: Desk, faulty: FaultyStore) -> None:
-    """When a batch's outcome is unknown, the engine tries none of its commands again, its refusals
-    are unknown too, and retries get the true answers."""
+    """If a batch's outcome is unknown, the engine tries none of its commands again. The outcome of
+    its refusals is unknown too, and retries get the true answers."""
     it = rental(shaky, authorize(), request_id="first")
     faulty.plan = [Fault.LOST]
     works = [

@@ -60,9 +60,9 @@ def others_go_on(desk: Desk) -> None:
 
 @pytest.mark.parametrize("statement", ON_BOTH)
 def test_a8_only_the_wrong_product_is_refused(desk: Desk, statement: str) -> None:
-    """A8: when one product is wrong, only an Authorize for it is refused: alone, in a group, and in
-    a batch whose other calls are answered. The fault and its end are each reported once, with
-    operator and product; then the product can be rented again."""
+    """A8: if one product is wrong, only an Authorize for this product is refused: alone, in a
+    group, and in a batch with other calls. The fault and its end are each reported once, with
+    operator and product. Afterwards the product can be rented again."""
     change(desk, statement)
     for _ in range(3):
         error = refused(desk, authorize())
@@ -109,8 +109,9 @@ def test_a8_a_wrong_product_is_read_once(desk: Desk, monkeypatch: pytest.MonkeyP
 
 
 def test_a8_rentals_under_a_good_revision_go_on(desk: Desk) -> None:
-    """A8: rentals under the good revision before a wrong one go on, also in a new process; under a
-    revision that was good when this process read it, they go on in this process."""
+    """A8: rentals under a good earlier revision continue, even in a new process. If a revision
+    became wrong after this process had read it, rentals under this revision continue in this
+    process."""
     first, second = rental(desk, authorize()), rental(desk, pick_up())
     change(desk, REVISION_2)
     assert refused(desk, authorize()).reason == WRONG
@@ -139,8 +140,8 @@ def test_a8_rentals_under_unreadable_terms(desk: Desk) -> None:
 
 
 def test_a8_a_wrong_operator(desk: Desk) -> None:
-    """A8: an operator whose row is gone goes on under its last good one; a new process refuses its
-    products and serves all others."""
+    """A8: if an operator's row is gone, the operator continues under its last good row. A new
+    process refuses its products and serves all others."""
     rental(desk, authorize("ann", "umbrella"))
     change(desk, "DELETE FROM operators WHERE operator_id = 'city'")
     it = rental(desk, authorize())
@@ -162,8 +163,9 @@ def test_a8_a_wrong_operator(desk: Desk) -> None:
     ],
 )
 def test_a8_wrong_limits(desk: Desk, statement: str) -> None:
-    """A8: while limits are wrong the last good ones count, which is reported once; a process
-    without good ones refuses to start, with one line that names the currency and the fault."""
+    """A8: while limits are wrong, the last good limits count, and the fault is reported once. A
+    process without good limits refuses to start, with one line that names the currency and the
+    fault."""
     change(desk, statement)
     for user_id, limit_minor in (("new-1", 50_000), ("new-2", 50_000)):
         profile = desk.put_user(user_id, 700)

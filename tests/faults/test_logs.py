@@ -155,8 +155,8 @@ def test_a3_a_closed_log_stops_no_process() -> None:
 
 
 def test_a3_an_interpreter_ends_with_a_full_pipe() -> None:
-    """A3: a process whose log, warnings, prints and failing threads meet a full pipe ends within
-    seconds, with its own exit code."""
+    """A3: if the log, warnings, prints and failing threads of a process write into a full pipe, the
+    process still ends within seconds, with its own exit code."""
     words = """
 import sys, threading, warnings
 from service.logs import configure_logs

@@ -63,8 +63,8 @@ def test_a_second_server_on_the_same_port_is_refused(
 
 
 def test_a_second_server_on_the_same_file_is_refused(tmp_path: Path, model: Path) -> None:
-    """A second server on one SQLite file, by any path, exits with one line that names it; the first
-    goes on, and so do commands beside it. A killed server keeps no lock."""
+    """A second server on one SQLite file, by any path, exits with one line that names the file. The
+    first server and other commands continue. A killed server keeps no lock."""
     folder = tmp_path / "data"
     folder.mkdir()
     (tmp_path / "link").symlink_to(folder)
@@ -254,8 +254,8 @@ def test_a4_the_log_reports_a_wrong_clock_at_the_start(
     options: tuple[str, ...],
     event: str | None,
 ) -> None:
-    """A4: a server whose clock is behind the newest event logs that with the remedy, and serves; a
-    clock less than a month ahead, or with --trust-clock, is not reported."""
+    """A4: a server with a clock behind the newest event logs that with the remedy, and serves. A
+    clock less than a month ahead is not reported, and neither is any clock with --trust-clock."""
     last_event(tmp_path, days)
     with server(database, model, "127.0.0.1:0", *options) as running:
         running.wait_for("serving")

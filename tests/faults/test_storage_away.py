@@ -247,8 +247,8 @@ def test_a9_a_removed_log_is_written_into_the_database_at_the_stop(
 
 
 def test_a9_a_database_that_comes_back_is_served_again(tmp_path: Path, model: Path) -> None:
-    """A9: a file that is moved away and back is served again without a restart, with every answered
-    call, even when the server's symbolic link has changed."""
+    """A9: after a file is moved away and back, the server serves it again without a restart, with
+    every answered call. That holds even if the server's symbolic link has changed."""
     folder = tmp_path / "data"
     folder.mkdir()
     (tmp_path / "link").symlink_to(folder)

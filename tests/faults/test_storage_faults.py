@@ -253,8 +253,8 @@ def test_a_full_database_refuses_and_recovers(
 
 
 def test_a_read_only_database_refuses_and_recovers(tmp_path: Path) -> None:
-    """While the file cannot be written, calls are UNAVAILABLE and nothing is half written; this
-    ends when it can be written again."""
+    """While the file cannot be written, calls are UNAVAILABLE and nothing is half written. Calls
+    work again when the file can be written again."""
     with a_story(tmp_path) as (story, callers, _), ExitStack() as stack:
         person = callers.platform.person(720.0)
         assert story.authorize(person) is not None
@@ -494,8 +494,8 @@ def test_lost_pages_of_a_failed_sync_are_not_answered_from(tmp_path: Path, resta
     """After a failed sync, an answer still means that the row survives a power cut.
 
     The kernel forgets pages that it could not sync, shows them to readers until then, and reports
-    success at the next sync. Neither this process nor one started later may answer from pages that
-    only the kernel's memory has.
+    success at the next sync. Neither this process nor a later one may answer from pages that are
+    only in the kernel's memory.
     """
     with ExitStack() as stack:
         disk = BrokenDisk(tmp_path, stack)

@@ -107,8 +107,8 @@ def test_m1_a_blank_counts_from_50_rows_5_bad_5_good_and_one_leaf(
 
 
 def test_m1_rows_left_out_for_one_blank_do_not_count_for_another() -> None:
-    """M1: a column whose blanks suffice only together with rows that are left out may not be
-    missing either."""
+    """M1: a column may not be missing if it has enough blanks only together with rows that are left
+    out."""
     raw = np.ones((600, 2))
     raw[:60, 0] = NAN
     raw[:20, 1] = NAN
@@ -266,7 +266,8 @@ def test_the_report_shows_unscorable_rows_and_gains_by_a_blank(
 
 
 def test_case_15_an_unseen_code_cannot_be_scored() -> None:
-    """Codes seen in training are scored, and no other: neither 99 nor one in a gap."""
+    """Only codes seen in training are scored. The code 99 is not scored, and neither is a code in a
+    gap."""
     it = table()
     it.b[it.b == 1.0] = 5.0
     scorer = fitted(np.column_stack((it.a, it.b)), it.y, [A, {**B, "type": "code"}])
@@ -306,8 +307,8 @@ def test_case_16_numbers_far_outside_the_training_range_cannot_be_scored() -> No
 def test_a_number_is_scored_up_to_one_training_range_beyond_its_ends(
     value: float, expected: str
 ) -> None:
-    """Trained from 10 to 20, a number from 0 to 30 counts as the nearest trained value; one below 0
-    is refused when no training row is below 0."""
+    """After training on values from 10 to 20, a number from 0 to 30 counts as the nearest trained
+    value. A number below 0 is refused if no training row is below 0."""
     it = table()
     b = 10.0 + 5.0 * it.b
     scorer = fitted(np.column_stack((it.a, b)), it.y, [A, B])
@@ -396,9 +397,9 @@ def test_golden_rows_have_each_kind_of_value() -> None:
 
 
 def test_a_derived_column_without_a_value_refuses_the_row() -> None:
-    """A complete row without a value of a derived column is refused with the derived column's name;
-    a row with a missing value, with the raw column's name if the model does not know the resulting
-    NaN."""
+    """If a complete row has no value in a derived column, it is refused with the derived column's
+    name. If a row has a missing value and the model does not know the resulting NaN, it is refused
+    with the raw column's name."""
     it = table()
     both = [{**A, "missing": "nan"}, NULLABLE_B]
     the_spec = spec.parse(small_tables.tree(both), path=Path("s"), sha256="")

@@ -184,8 +184,8 @@ def test_trees_are_added_in_their_order(trees: int) -> None:
 
 
 def test_deep_trees_do_not_fit_and_unknown_splits_are_refused() -> None:
-    """Trees of more than seven splits do not fit into tables; splits that treat zero as missing,
-    and categorical splits, are refused, because no model here has them."""
+    """Trees of more than seven splits do not fit into tables. Splits that treat zero as missing and
+    categorical splits are refused, because no model here has such splits."""
     generator = np.random.default_rng(0)
     x = generator.normal(size=(2_000, 3))
     x[:, 2] = generator.integers(0, 9, 2_000)

@@ -116,7 +116,8 @@ def test_bounds_must_not_cross() -> None:
 
 
 def test_unreadable_files_are_spec_errors(tmp_path: Path) -> None:
-    """A missing file, or one that is not TOML, is a SpecError that names the file."""
+    """For a missing file, or a file that is not TOML, the reader raises a SpecError that names the
+    file."""
     with pytest.raises(SpecError, match="cannot be read"):
         spec.load(tmp_path / "none.toml")
     (tmp_path / "bad.toml").write_text("= 1", encoding="utf-8")

@@ -139,8 +139,8 @@ def verified(desk: Desk) -> None:
 
 
 def test_r17_a_pause_stops_the_meter(city: Desk) -> None:
-    """R17: a rental of 2:30 that was paused for 30 minutes costs 600, as one of 2:00 does, and the
-    bill names the 30 minutes."""
+    """R17: a rental of 2:30 with a pause of 30 minutes costs 600, like a rental of 2:00, and the
+    bill has the 30 minutes."""
     it = power_bank(city)
     after(city, HOUR_US)
     rental(city, acts.pause(it))
@@ -169,8 +169,9 @@ def test_r17_a_pause_stops_the_meter(city: Desk) -> None:
 def test_r17_the_meter_runs_on_by_itself_at_the_bound(
     city: Desk, end_us: int, fee_minor: int
 ) -> None:
-    """R17: a pause that nobody resumes stands for the policy's 24 hours; the answer says when the
-    meter runs on, and the fee goes on from where it stood, to the microsecond."""
+    """R17: a pause that nobody resumes lasts for the policy's 24 hours. The answer has the time at
+    which the meter runs again, and the fee continues from its amount before the pause, to the
+    microsecond."""
     it = power_bank(city)
     after(city, 2 * HOUR_US + 10 * MINUTE_US)
     row = attested(city, acts.pause(it))
@@ -293,7 +294,8 @@ def test_r17_a_pause_without_length_counts(city: Desk) -> None:
 
 
 def test_r17_a_pause_without_length_bounds_no_other(city: Desk) -> None:
-    """R17: a pause that is told to begin before a pause without length goes on beyond that one."""
+    """R17: if a pause is reported to begin before a pause without length, it continues beyond the
+    pause without length."""
     it = power_bank(city)
     after(city, 10 * MINUTE_US)
     rental(city, acts.pause(it))
@@ -449,8 +451,8 @@ def test_r17_a_waived_fee_settles_at_zero(city: Desk) -> None:
 
 
 def test_r17_a_waived_part_lowers_the_fee(city: Desk) -> None:
-    """R17: of a fee of 600 a part of 200 is waived beforehand: 400 is captured, with a commission
-    of 20, and no more than the fee until now can be waived."""
+    """R17: 200 of a fee of 600 are waived before the settlement. Then 400 is captured, with a
+    commission of 20. At most the fee until now can be waived."""
     it = power_bank(city)
     after(city, 2 * HOUR_US)
     error = refused(city, acts.waive(it, 601))
@@ -522,7 +524,7 @@ def test_r17_only_the_fee_is_waived(city: Desk) -> None:
 
 
 def test_r17_a_lost_item_is_charged_all_the_same(city: Desk) -> None:
-    """R17: a waiver is about the fee: a lost item is charged at 9,900, and when it is found, the
+    """R17: a waiver applies only to the fee. A lost item still costs 9,900; when it is found, the
     waived part is given back with the excess."""
     it = power_bank(city)
     after(city, 2 * HOUR_US)

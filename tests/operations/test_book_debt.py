@@ -122,7 +122,7 @@ def test_r9_a_full_line_is_no_obstacle(desk: Desk) -> None:
 
 def test_r9_paid_the_operator_is_owed_its_share(desk: Desk) -> None:
     """R9: a payment of x posts cash x / receivable_unheld x, and operator_deferred x /
-    operator_payable x-f, fee_income f; f is the floored share of all that was paid."""
+    operator_payable x-f, fee_income f; f is the floored share of the whole paid amount."""
     it, books = in_debt(desk), Books(desk)
     it = books.step(
         pay(it, 1_033, reference="p-1"),
@@ -211,7 +211,7 @@ def test_r9_a_dispute_lost_by_the_person_is_due_for_a_month_more(desk: Desk) -> 
 
 def test_r9_freehold_bears_no_part_of_a_debt(desk: Desk) -> None:
     """R9: a dispute of a debt is not decided with goodwill, and a debt is not forgiven, provided
-    for, or written off: Freehold has no loss by it."""
+    for, or written off, because Freehold bears no loss of a debt."""
     it = rental(desk, acts.dispute(in_debt(desk), 1_000), caller=PLATFORM)
     goodwill = acts.decide_dispute(it, user_won=True, goodwill=True)
     assert refused(desk, goodwill, caller=PLATFORM).reason == "NO_GOODWILL_FOR_A_DEBT"
@@ -253,8 +253,8 @@ def test_r9_a_policy_sets_the_days(desk: Desk) -> None:
 
 
 def test_r9_a_debt_is_not_dropped_while_a_debit_is_under_way(desk: Desk) -> None:
-    """R9: while the rail has not answered a debit, the debt waits: it is paid by a success, and
-    dropped after a failure, as of its end."""
+    """R9: while the rail has not answered a debit, the debt waits. A success pays the debt; after a
+    failure it is dropped as of its end."""
     for said, paid_minor in ((TransferState.SUCCEEDED, 4_000), (TransferState.FAILED, 0)):
         user_id = f"zoe-{said}"
         desk.put_user(user_id, 700)
@@ -394,8 +394,8 @@ def test_r9_freehold_bears_no_charge_back_of_a_debt(desk: Desk) -> None:
 
 
 def test_r9_a_debit_of_more_than_the_debt_is_cancelled(desk: Desk) -> None:
-    """R9: the ladder debits what is due of a debt; a debit of more than that is cancelled before it
-    is sent."""
+    """R9: the ladder debits the due part of a debt. A debit of more than the due part is cancelled
+    before it is sent."""
     it = acts.woken(desk, in_debt(desk), START_US + HOUR_US)
     (debit,) = acts.transfers(desk, it)
     rental(desk, acts.lower(it, 1))

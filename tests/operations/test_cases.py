@@ -210,8 +210,8 @@ def test_r18_silence_decides_for_the_user(desk: Desk) -> None:
 
 
 def test_r18_a_complaint_without_an_amount_asks_for_all(desk: Desk) -> None:
-    """R18: a complaint without an amount asks for all of the charge: what was paid is refunded, and
-    what is due is lowered."""
+    """R18: a complaint without an amount asks for the whole charge. The paid part is refunded, and
+    the due part is lowered."""
     it = acts.charged(desk)
     rental(desk, pay(it, 1_000), caller=PLATFORM)
     case = told(desk, complain(it, kind=CaseKind.NOT_MINE))
@@ -233,8 +233,8 @@ def test_r18_no_more_is_given_back_than_is_left(desk: Desk) -> None:
 
 
 def test_r18_the_operator_grants_a_complaint(desk: Desk) -> None:
-    """R18: the operator may grant a complaint wholly, or a part of it with an amount; the part is
-    at most what was asked for."""
+    """R18: the operator may grant a complaint wholly or in part. A part needs an amount, which is
+    at most the amount asked for."""
     it = acts.charged(desk)
     case = told(desk, complain(it, 500))
     assert isinstance(refused(desk, resolve(case, Outcome.IN_PART, 501)), InvalidInput)
@@ -583,8 +583,8 @@ def test_r3_a_late_word_beyond_the_window_is_refused(desk: Desk) -> None:
 
 
 def test_r3_no_contradiction_keeps_the_meter_running(desk: Desk) -> None:
-    """R3: while the fee runs, a return before the start counts as of the start, and one older than
-    the window as of the window's beginning; the operator may contest either."""
+    """R3: while the fee runs, a return before the start counts as the start, and a return older
+    than the window counts as the window's beginning. The operator may contest either."""
     it = rental(desk, late(power_bank(desk), START_US - DAY_US))
     assert (it.state, it.claim_us) == (State.RETURN_CLAIMED, START_US)
     (gap,) = desk.clock_gaps

@@ -212,8 +212,8 @@ def test_r2_above_the_payment_is_in_suspense(desk: Desk) -> None:
 
 
 def test_r2_an_unknown_payment_is_in_suspense(desk: Desk) -> None:
-    """R2: a charge-back of a payment that the rental does not know posts suspense x / cash x, and
-    there is nothing to decide."""
+    """R2: a charge-back of a payment that is not of the rental posts suspense x / cash x, and no
+    decision is needed."""
     posted = [("money", "suspense / cash", 500)]
     it = books(desk, took(paid(desk), 500, payment="nobody-1"), posted, "collection.charged_back")
     assert (it.charged_back_minor, case(desk, it).state) == (0, CaseState.UNMATCHED)
@@ -222,8 +222,8 @@ def test_r2_an_unknown_payment_is_in_suspense(desk: Desk) -> None:
 
 
 def test_r2_a_payment_elsewhere_was_never_at_the_bank(desk: Desk) -> None:
-    """R2: what was paid to the operator did not come by the rail, so no bank can take it back: it
-    is in suspense."""
+    """R2: a payment to the operator did not come by the rail, so no bank can take it back. A
+    charge-back that names this payment is in suspense."""
     it = rental(desk, acts.pay_elsewhere(acts.charged(desk, amount_minor=800), 800, "till-1"))
     did(desk, took(it, 800, payment="till-1"))
     assert case(desk, it).suspense_minor == 800
@@ -288,8 +288,8 @@ def test_r2_a_case_is_recorded_once(desk: Desk) -> None:
 
 
 def test_r2_a_call_without_a_payment_goes_on(desk: Desk) -> None:
-    """R2: a client of an earlier build names no payment: the case goes up to all that came by the
-    rail, and beyond it is refused as before."""
+    """R2: a client of an earlier build names no payment. Its case is at most the amount that came
+    by the rail; a larger amount is refused."""
     it = paid(desk)
     assert isinstance(refused(desk, took(it, 801, payment=""), caller=PLATFORM), InvalidInput)
     answer = did(desk, took(it, 800, payment=""))
@@ -300,8 +300,8 @@ def test_r2_a_call_without_a_payment_goes_on(desk: Desk) -> None:
 
 
 def test_r2_cases_are_decided_one_by_one(desk: Desk) -> None:
-    """R2: of two cases one is lost and the other comes back; a call that names none decides all
-    that are open."""
+    """R2: of two cases, one is lost and the other comes back. A call that names no case decides all
+    open cases."""
     it = paid(desk)
     for number in (1, 2, 3):
         did(desk, took(it, 200, f"case-{number}"))
@@ -330,8 +330,8 @@ def test_r2_all_cases_are_decided_in_one_step(desk: Desk) -> None:
 
 
 def test_r2_an_old_charge_back_without_a_row_is_decided(desk: Desk) -> None:
-    """R2: a charge-back of an earlier build, which has no row, is decided with the others, and goes
-    on beside cases that are decided alone."""
+    """R2: a charge-back of an earlier build has no row. It is decided together with the other
+    cases, and stays open while other cases are decided alone."""
     it = paid(desk)
     did(desk, took(it, 300, payment=""))
     with desk.store.engine.begin() as connection:
@@ -494,8 +494,8 @@ def test_r14_an_overpaid_amount_that_was_written_off_is_no_loss(desk: Desk) -> N
 
 
 def test_r14_a_recovered_amount_is_recovered_again(desk: Desk) -> None:
-    """R14: an amount that was taken from a recovery after a write-off is recovered again; what was
-    paid meanwhile is owed back."""
+    """R14: if an amount was taken from a recovery after a write-off, it is recovered again. An
+    amount paid meanwhile is owed back."""
     it = acts.charged(desk, amount_minor=800)
     rental(desk, acts.propose(it), caller=PLATFORM)
     rental(desk, acts.approve(it), caller=PLATFORM)
@@ -572,9 +572,9 @@ def test_r14_no_more_is_taken_again_than_is_there(desk: Desk, payment: str) -> N
 
 def test_r14_a_payment_is_not_taken_twice(desk: Desk) -> None:
     """R14: of two payments of 800 the bank takes the first one in case-1, gives it back, and takes
-    it in case-2. Case-1 is not reopened, because that would take 1,600 of 800. Its money is
-    recorded as a case of its own, and is all in suspense. Once case-2 has come back, case-1 may be
-    reopened."""
+    it in case-2. Case-1 is not reopened, because that would take 1,600 of 800. The money of case-1
+    is recorded as a separate case, and is wholly in suspense. Once case-2 has come back, case-1 may
+    be reopened."""
     it = paid(desk)
     it = rental(desk, pay(it, 800, reference="pay-10"), caller=PLATFORM)
     did(desk, took(it, 800))
@@ -594,8 +594,9 @@ def test_r14_a_payment_is_not_taken_twice(desk: Desk) -> None:
 
 
 def test_r14_a_group_deposit_is_not_taken_twice(desk: Desk) -> None:
-    """R14: a deposit of a group that is recorded at its first member is taken in a case of the
-    second one, given back, and taken in a case of the first: no more of it is taken again."""
+    """R14: a group's deposit is recorded at the first member. A case of the second member takes the
+    deposit, the bank gives it back, and a case of the first member takes it. After that the first
+    case cannot be reopened for the same deposit."""
     first, second, _ = deposited(desk)
     taken = [(second, second.cash_minor, "case-1"), (first, first.cash_minor, "case-2")]
     for it, minor, case_id in taken:
@@ -654,7 +655,7 @@ def test_r2_a_group_deposit_is_charged_back_at_every_member(
 
 
 def test_r2_no_more_than_a_group_deposit_is_charged_back(desk: Desk) -> None:
-    """R2: of a case of 16,800 about a deposit of 15,800 the last 1,000 stay in suspense, although
+    """R2: a case of 16,800 is about a deposit of 15,800. The last 1,000 stay in suspense, although
     the second member has paid 1,000 more in another payment."""
     first, second, amount_minor = deposited(desk)
     second = rental(desk, acts.increment(second, 1_000, 1_000))
@@ -698,7 +699,7 @@ def item(desk: Desk, reference: str = "odd-1") -> SuspenseItem:
 def test_money_that_matches_nothing_goes_back(
     desk: Desk, direction: Direction, posting: str, back: str
 ) -> None:
-    """Money that matches nothing is booked in suspense, and goes back where it came from, in one
+    """Money that matches nothing is booked in suspense. It can be sent back to its sender in one
     part or in several; one key is enough."""
     journal = Books(desk)
     answer = did(desk, unmatched(900, direction))
@@ -753,8 +754,8 @@ def test_another_match_is_a_new_proposal(desk: Desk) -> None:
 
 
 def test_a_matched_payment_can_be_charged_back(desk: Desk) -> None:
-    """A payment that came out of suspense is a payment like any other: a bank may take it back, and
-    names it by its match."""
+    """A payment that came out of suspense is an ordinary payment: a bank may take it back, and
+    names it by the reference of its match."""
     it = acts.charged(desk, amount_minor=800)
     did(desk, unmatched(800))
     did(desk, match(800, it, by="key-1"))
@@ -814,7 +815,8 @@ def test_no_more_is_matched_than_the_payment_has(desk: Desk) -> None:
 
 
 def test_a_reference_counts_once_in_suspense_too(desk: Desk) -> None:
-    """A payment that is in suspense is not recorded again, neither there nor as a payment."""
+    """A payment that is in suspense cannot be recorded again, either in suspense or as a
+    payment."""
     it = acts.charged(desk, amount_minor=800)
     did(desk, unmatched(800))
     for command in (unmatched(800), pay(it, 800, reference="odd-1")):
@@ -827,8 +829,8 @@ def test_an_unknown_item_is_not_matched(desk: Desk) -> None:
 
 
 def test_r17_a_waiver_decides_a_charge_back_of_the_fee(desk: Desk) -> None:
-    """R2, R17: an operator that waives a fee gives up the part of it that a bank has; the
-    charge-back is decided so far."""
+    """R2, R17: an operator that waives a fee also gives up the part of the fee that a bank took
+    back. This part of the charge-back is then decided."""
     it = paid(desk, 800)
     it = rental(desk, took(it, 500), caller=PLATFORM)
     it = rental(desk, acts.waive(it))

@@ -214,8 +214,8 @@ def test_a_payout_that_fails_is_owed_again(street: Street) -> None:
 
 
 def test_the_rails_final_result_stays(tmp_path: Path) -> None:
-    """The same report gets the same answer, another one after the final result is refused, and an
-    unsigned one is refused."""
+    """The same report gets the same answer. Another report after the final result is refused, and
+    so is an unsigned report."""
     with serving(tmp_path) as served:
         street = Street(served)
         rental = street.settled()

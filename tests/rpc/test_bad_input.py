@@ -222,8 +222,8 @@ def test_bad_value_names_its_field(method: str) -> None:
 
 @pytest.mark.parametrize("method", EVERY)
 def test_bad_field_is_refused_by_the_server(desk: Desks, method: str) -> None:
-    """Over the wire, each field with a bad value is INVALID_ARGUMENT with a violation at exactly
-    this field, also for values that are found only when the message is read."""
+    """Over the wire, a bad value in any field is INVALID_ARGUMENT with a violation at exactly this
+    field. That includes values that only the conversion of the message finds."""
     caller = desk.caller_for(method)
     for leaf in leaves_of(method):
         bad = bad_values(leaf)

@@ -488,8 +488,8 @@ def test_a_cut_waits_for_holds(desk: Desks) -> None:
 
 
 def test_a_profile_without_a_score_gives_the_reason(desk: Desks) -> None:
-    """Without consent or a usable value, the profile has the reason and the feature; a value that
-    was not sent differs from one that the person does not have."""
+    """Without consent or a usable value, the profile has the reason and the feature. A value that
+    was not sent differs from a value that the person does not have."""
     private = user_with(desk.platform.fresh("person"), 700, consent=False)
     silent = user_with(desk.platform.fresh("person"), 700)
     silent.features.clear()

@@ -26,8 +26,8 @@ def captured(desk: Desks, name: str, amount_minor: int, **parts: Any) -> pb.Capt
 
 
 def test_r8_captures_are_returned_and_read(desk: Desks) -> None:
-    """R8: the answer has the capture with its number, and the authorization is read with all
-    captures, what was conceded of them, and the corrections with their reasons."""
+    """R8: the answer has the capture with its number. GetAuthorization has all captures, their
+    conceded amounts, and the corrections with their reasons."""
     name = ready.active(desk).name
     damage = captured(desk, name, 5_000, purpose=DAMAGE, business_reference="case-1")
     assert (damage.number, damage.purpose, damage.amount) == (1, DAMAGE, yuan(5_000))

@@ -38,8 +38,8 @@ def waiting(desk: Desks, who: str = "operator", **filters: Any) -> set[str]:
 
 
 def test_r18_a_complaint_is_told_to_both_sides(desk: Desks) -> None:
-    """R18: the operator and the platform read a complaint with its clock and all evidence, each
-    side's in its order; another operator does not find it."""
+    """R18: the operator and the platform read a complaint with its clock and the evidence of all
+    sides, in order. Another operator does not find the complaint."""
     case = complain(desk, amount=yuan(100), evidence="photo-1")
     assert case.due_time.seconds - case.create_time.seconds == 2 * DAY_S
     assert (case.kind, case.state, case.waits_for) == (
@@ -108,8 +108,8 @@ def test_r18_lists_show_what_waits(desk: Desks) -> None:
 
 
 def test_r3_a_late_word_answers_with_the_rental(desk: Desks) -> None:
-    """R3: ClaimReturn on a settled rental is answered with the rental as it is, and opens a case
-    with the time that it tells."""
+    """R3: ClaimReturn on a settled rental answers with the unchanged rental, and opens a case with
+    the claimed time."""
     it = ready.settled(desk)
     after = desk.operator.call("ClaimReturn", name=it.name, occurred_at=it.start_time).authorization
     assert (after.state, after.due) == (it.state, it.due)
@@ -122,8 +122,8 @@ def test_r3_a_late_word_answers_with_the_rental(desk: Desks) -> None:
     ("who", "side"), [("operator", pb.CASE_SIDE_PLATFORM), ("platform", pb.CASE_SIDE_OPERATOR)]
 )
 def test_r18_nobody_speaks_for_the_other(desk: Desks, who: str, side: int) -> None:
-    """R18: an operator adds its own evidence and the user's, the platform its own and the user's;
-    evidence without a text and a reference is refused."""
+    """R18: an operator may add its own evidence and the user's, and the platform its own and the
+    user's. Evidence with neither a text nor a reference is refused."""
     case = complain(desk)
     for fields, field in (({"side": side, "text": "no"}, "side"), ({"side": 1}, "text")):
         with pytest.raises(Refused) as refusal:

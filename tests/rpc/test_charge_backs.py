@@ -54,8 +54,8 @@ def test_r2_a_case_is_recorded_and_seen(desk: Desks) -> None:
 
 
 def test_r14_a_case_is_decided_twice(desk: Desks) -> None:
-    """R14: a case is decided for the user, and then against; both decisions are told, and the list
-    of open cases does not have it."""
+    """R14: a case is decided for the user, and then against the user. Both decisions have events,
+    and the list of open cases does not have the case."""
     it, reference = paid(desk)
     case_id = desk.platform.fresh("case")
     fields = {"name": it.name, "payment_reference": case_id, "payment": reference}

@@ -43,8 +43,8 @@ def reserved(desk: Desks) -> A:
 
 
 def test_28_the_refusal_says_how_much_needs_no_consent(strict: Desks) -> None:
-    """28: a capture for damage above the bound is FAILED_PRECONDITION with what is left, and the
-    same request goes through with the consent, which GetAuthorization shows."""
+    """28: a capture for damage above the bound is FAILED_PRECONDITION with the amount that is left.
+    The same request passes with the consent, and GetAuthorization shows the consent."""
     rental = strict.operator.authorize(strict.platform.person(), STRICT)
     asked = {
         "name": rental.name, "amount": yuan(1_001), "purpose": CAPTURE_PURPOSE_DAMAGE,
@@ -65,8 +65,8 @@ def test_28_the_refusal_says_how_much_needs_no_consent(strict: Desks) -> None:
 
 
 def test_32_a_user_cancels_by_name_only(strict: Desks) -> None:
-    """32: a late cancellation answers SETTLED with the fee; it is refused for a request id of an
-    Authorize, and there is no receipt of an item that was never out."""
+    """32: a late cancellation answers SETTLED with the fee. It is refused if it names the request
+    id of an Authorize. An item that was never out has no receipt."""
     it = reserved(strict)
     advance(strict, 301)
     origin = {"user_id": it.name.split("/")[1], "authorize_request_id": "another"}

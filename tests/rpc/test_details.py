@@ -27,8 +27,8 @@ def ask(desk: Desks, user_id: str, **parts: Any) -> Any:
 
 
 def test_what_is_told_about_an_order_is_read_with_it(desk: Desks) -> None:
-    """GetAuthorization and ListAuthorizations answer with all that Authorize, StartRental and the
-    settlement told; labels come in the order of their names."""
+    """GetAuthorization and ListAuthorizations have all details that Authorize, StartRental and the
+    settlement sent. Labels come in the order of their names."""
     user_id = desk.platform.person(700)
     told = order(
         "order-7", device_hash="ab+/=", payment_account_hash="cd", rail_account="wechat-1",

@@ -174,8 +174,8 @@ def told_by(desk: Desks, method: str) -> list[pb.Authorization]:
 
 
 def test_an_event_is_rebuilt_from_its_row_alone(tmp_path: Path) -> None:
-    """The row of an event has the operator, and the authorization as it was read while the event
-    was its newest, for every method; its bytes are those in the stored answer."""
+    """For every method, the row of an event has the operator, and the authorization as it was right
+    after the event. The bytes equal those in the stored answer."""
     with serving(tmp_path) as served, desks(served) as desk:
         told = [it for method in ABOUT for it in told_by(desk, method)]
     with sqlite3.connect(tmp_path / "freehold.db") as connection:

@@ -57,9 +57,9 @@ def test_row_53_a_refusal_is_given_again(
     monkeypatch: pytest.MonkeyPatch,
     made: Callable[[Desks], tuple[str, Any, Callable[[], object]]],
 ) -> None:
-    """Row 53: a retry of a refused call gets the same status, byte for byte, with the time of the
-    first refusal as a mark, also where today's input rules would refuse it; another id is decided
-    anew."""
+    """Row 53: a retry of a refused call gets the same status, byte for byte, marked with the time
+    of the first refusal. That holds even if the present input rules would refuse the call. A call
+    with another id is decided anew."""
     method, request, remove = made(desk)
     at = Timestamp()
     at.FromMicroseconds(desk.served.clock.now_us())

@@ -82,9 +82,9 @@ def flooded(caller: Caller, keys: Sequence[str], slow: SlowLookups) -> Iterator[
 def test_d7_a_flood_of_invented_keys_slows_no_other_caller(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """D7: while invented keys cause slow look-ups, a bounded number waits, and the rest is refused
-    with RESOURCE_EXHAUSTED and a delay; good keys are answered, and the server's own reads go
-    on."""
+    """D7: while invented keys cause slow look-ups, a bounded number of calls waits, and the rest is
+    refused with RESOURCE_EXHAUSTED and a delay. Good keys are answered, and the server's own reads
+    continue."""
     slow, looks = SlowLookups(monkeypatch), Counter[str]()
 
     follow = Terms.follow
@@ -211,8 +211,8 @@ def test_d7_the_oldest_answer_is_forgotten_first(kind: str) -> None:
 
 
 def test_d7_many_refusals_are_delayed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """D7: of the refusals in one second, some go out at once, and so do those without a place to
-    wait; the others are delayed. A good key is never delayed."""
+    """D7: of the refusals in one second, the first ones go out at once and the others are delayed.
+    If there is no place to wait, a refusal also goes out at once. A good key is never delayed."""
     ring = Ring(refusals_a_second=2, max_held_back=3, hold_back_s=30.0)
     seconds = [1.0]
     monkeypatch.setattr(keys_module, "time", SimpleNamespace(monotonic=lambda: seconds[0]))

@@ -153,8 +153,8 @@ def test_a_line_as_it_happened(desk: Desks) -> None:
 
 
 def test_a_line_that_was_rearranged(desk: Desks) -> None:
-    """When an early step was reported after a later one, the line as it happened was never stored:
-    it is marked as rearranged, and only then a balance may be negative."""
+    """If an early step is reported after a later step, the line never had the balances of that
+    order. Such an answer is marked as rearranged, and only then may a balance be negative."""
     user_id = desk.platform.person()
     name = desk.operator.authorize(user_id, "bike").name
     docked = at(desk.served.clock.now_us() + 600_000_000)
@@ -212,8 +212,8 @@ def test_entries_come_page_by_page(desk: Desks) -> None:
 
 
 def test_an_entry_is_complete(desk: Desks) -> None:
-    """An entry has its accounts, its amount, the balances after, both times, and its link with the
-    link's format."""
+    """An entry has its accounts, its amount, the balances after it, both times, and its link with
+    the link's format."""
     user_id = desk.platform.person()
     name = desk.operator.authorize(user_id, "bike").name
     desk.operator.settle(name, 1_000)

@@ -68,8 +68,8 @@ def may_have_a_default(field: Any) -> bool:
 
 
 def test_r11_every_fixed_default_is_known() -> None:
-    """R11: every field of every call that changes something, which may be unspecified or absent,
-    has its default here, or a reason why it has none."""
+    """R11: each call that changes something has optional fields. For each such field, this table
+    has its default, or the reason why it has no default."""
     found = {
         f"{it.containing_type.name}.{it.name}"
         for method in MUTATIONS
@@ -157,8 +157,8 @@ def put(request: Any, parts: dict[str, Any]) -> Any:
 @pytest.mark.parametrize("name", PAIRS)
 @pytest.mark.parametrize("turned", [False, True])
 def test_r11_another_way_to_say_the_same_is_a_retry(desk: Desks, name: str, turned: bool) -> None:
-    """R11: a repeated request that says the same in another way gets its first answer; which of the
-    two ways came first makes no difference."""
+    """R11: a repeated request with the same meaning in another form gets its first answer. Either
+    form may come first."""
     pair = PAIRS[name]
     caller, request = desk.caller_for(pair.method), passing(desk, pair.method)
     ways = [put(request, pair.one), put(request, pair.two)]
@@ -238,7 +238,7 @@ NAMED = {
 @pytest.mark.parametrize("name", _DIFFERENT)
 def test_r11_another_meaning_is_refused(desk: Desks, name: str) -> None:
     """R11: a difference that has a meaning, or that is kept with the request, is ALREADY_EXISTS
-    with the field that differs; a field that says the same in another way is not named."""
+    with the differing field. A field with the same meaning in another form is not named."""
     pair = _DIFFERENT[name]
     caller, request = desk.caller_for(pair.method), passing(desk, pair.method)
     caller.send(pair.method, put(request, pair.one))
@@ -314,7 +314,7 @@ PRINCIPAL = Principal("city", frozenset(Scope), "key")
 
 @pytest.mark.parametrize("name", PAIRS)
 def test_r11_the_same_request_makes_the_same_command(desk: Desks, name: str) -> None:
-    """R11: two requests that count as the same make the engine do the same, and a first answer
+    """R11: if two requests count as the same, the engine does the same for both, and a first answer
     counts for both."""
     pair = PAIRS[name]
     request = passing(desk, pair.method)

@@ -139,8 +139,8 @@ def test_a_declined_review_is_an_answer(desk: Desks) -> None:
 
 
 def test_an_approval_without_room_asks_for_more_cash(desk: Desks) -> None:
-    """An approval when the line has no more room is OFFERED with the next offer that the caller
-    accepts, or DECLINED without one; neither holds anything."""
+    """If the line has no more room at an approval, the review is OFFERED with the next offer that
+    the caller accepts. Without such an offer it is DECLINED. Neither holds an amount."""
     user_id = desk.platform.person()
     stand(desk, user_id, STANDING_WATCHED)
     waiting = desk.operator.authorize(user_id, "bike")

@@ -97,8 +97,8 @@ def test_r19_a_lost_item_has_a_receipt(desk: Desks) -> None:
 
 
 def test_r19_pauses_and_waivers_are_said_in_both_languages(desk: Desks) -> None:
-    """R19, R17: a paused rental whose fee was waived and that came back by post has the paused
-    minutes and the waived amount in its receipt, in Chinese and English."""
+    """R19, R17: a rental was paused, a part of its fee was waived, and the item came back by post.
+    The receipt has the paused minutes and the waived amount, in Chinese and English."""
     it = ready.active(desk)
     desk.operator.call("PauseRental", name=it.name, **WORD)
     advance(desk, 600)

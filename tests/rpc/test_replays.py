@@ -58,8 +58,9 @@ def now(desk: Desks) -> datetime:
 def test_r12_a_replay_is_marked_with_the_first_time(
     desk: Desks, monkeypatch: pytest.MonkeyPatch, method: str
 ) -> None:
-    """R12: a fresh answer of any call has no mark; every later one to the same request has the time
-    of the first answer in RFC 3339, also where today's input rules would refuse the request."""
+    """R12: a fresh answer of any call has no mark. Every later answer to the same request has the
+    time of the first answer in RFC 3339, even if the present input rules would refuse the
+    request."""
     caller, request = desk.caller_for(method), passing(desk, method)
     advance(desk, 0.000_001)
     first = told(caller, method, request)
@@ -98,8 +99,8 @@ def test_r12_an_answer_of_long_ago_is_told_apart(desk: Desks) -> None:
 
 
 def test_r12_of_equal_calls_at_once_one_is_fresh(desk: Desks) -> None:
-    """R12: of equal calls that arrive together, one has a fresh answer, and the others are marked
-    as replays of it."""
+    """R12: of equal calls that arrive together, one gets a fresh answer. The answers to the others
+    are marked as replays."""
     request = passing(desk, "Authorize")
     answers = together([lambda: told(desk.operator, "Authorize", request)] * 8)
     assert len({it.answer for it in answers if isinstance(it, Told)}) == 1

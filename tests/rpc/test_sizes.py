@@ -38,8 +38,8 @@ def bill(request_id: str, name: str, *lines: str) -> SettleAuthorizationRequest:
 
 @pytest.mark.parametrize("method", [it for it in EVERY if it != "PutUsers"])
 def test_r16_the_largest_valid_message_is_not_too_large(desk: Desks, method: str) -> None:
-    """R16: the largest message that keeps the rules of its fields passes the check of its size, for
-    every method; so no valid message is refused for its size."""
+    """R16: for every method, the largest message that keeps the rules of its fields passes the
+    check of its size. So no valid message is refused because of its size."""
     message = largest(RPCS[method].request)
     assert protovalidate.collect_violations(message) == []
     assert message.ByteSize() <= Limits().max_message_bytes
@@ -50,8 +50,8 @@ def test_r16_the_largest_valid_message_is_not_too_large(desk: Desks, method: str
 
 
 def test_r16_the_largest_bulk_is_refused_with_its_limit(desk: Desks) -> None:
-    """R16: only a bulk call can keep the rules of its fields and be too large: it is refused with
-    the limit as a violation, and a thousand people with 32 features each are not too many."""
+    """R16: only a bulk call can keep the rules of its fields and still be too large. It is refused
+    with the limit as a violation. A thousand people with 32 features each are not too many."""
     message = largest(PutUsersRequest)
     assert protovalidate.collect_violations(message) == []
     limit = Limits().max_bulk_message_bytes
@@ -77,8 +77,8 @@ def test_r16_the_largest_bulk_is_refused_with_its_limit(desk: Desks) -> None:
 
 @pytest.mark.parametrize("text", [FAMILY, PERSIAN, "👩‍🚀" * 60, "\u200dx\u200c"])
 def test_r16_joiners_are_allowed(desk: Desks, text: str) -> None:
-    """R16: a line of a bill may have the joiners U+200C and U+200D, which Persian and emoji are
-    written with; other invisible characters, or joiners alone, are refused."""
+    """R16: a line of a bill may have the joiners U+200C and U+200D, because Persian and emoji need
+    them. Other invisible characters, and a text of joiners alone, are refused."""
     name = ready.active(desk).name
     desk.operator.send("SettleAuthorization", bill(desk.operator.fresh(), name, text))
     for wrong in ("\u200d\u200c", f"{text}\u202e", f"\ufeff{text}", f"{text}\u0085"):

@@ -82,8 +82,8 @@ def test_a_retry_is_answered_before_new_rules_for_ids(
 
 @pytest.mark.parametrize("operator_id", [OPERATOR, None])
 def test_a_request_id_makes_one_key(store: SqlStore, operator_id: str | None) -> None:
-    """A key made again with the same request id replaces the first, which may not have arrived; one
-    made without a request id is an additional key."""
+    """A key made again with the same request id replaces the first key, because the first may not
+    have arrived. A key made without a request id is an additional key."""
     lost, shown, other = new_key(), new_key(), new_key()
     admin.add_key(store.engine, other, operator_id, START_US)
     admin.add_key(store.engine, lost, operator_id, START_US, request_id="k-1")
@@ -184,7 +184,7 @@ def test_a_key_of_an_unknown_operator(store: SqlStore) -> None:
 
 def test_a_revoked_key_is_unknown(store: SqlStore) -> None:
     """A revoked key gives no access, stays on record, and cannot be revoked again; the operator's
-    other keys go on."""
+    other keys stay valid."""
     gone, stays = new_key(), new_key()
     for key in (gone, stays):
         admin.add_key(store.engine, key, OPERATOR, START_US)

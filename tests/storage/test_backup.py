@@ -265,8 +265,8 @@ def test_only_a_file_can_be_backed_up(tmp_path: Path) -> None:
 
 
 def test_a8_a_wrong_row_of_terms_is_no_damage(busy: Desk, file: Path, tmp_path: Path) -> None:
-    """A8: a database with a row of terms that is wrong, or refers to a missing row, is backed up
-    and restored unchanged; the backup names the dangling row and its table."""
+    """A8: a row of terms may be wrong, or refer to a missing row. The database is still backed up
+    and restored unchanged, and the backup names the dangling row and its table."""
     for number, spoiled in enumerate((BAD_POLICY, *ON_BOTH, *ON_SQLITE)):
         source = url_of(tmp_path / f"source-{number}.db")
         restore(back_up(url_of(file), tmp_path / f"sound-{number}.db").path, source)

@@ -33,8 +33,8 @@ def charged(desk: Desk) -> Desk:
 
 @pytest.mark.parametrize("table", [t.captures, t.corrections, t.attestations], ids=str)
 def test_47_corrections_are_append_only(charged: Desk, table: Table) -> None:
-    """47: the database refuses to remove a capture, a correction or an attestation, or to change
-    what it says; of a capture only the conceded and disputed amounts change."""
+    """47: the database refuses to remove a capture, a correction or an attestation, and to change
+    its content. Only the conceded and the disputed amount of a capture may change."""
     kept = {column.name for column in table.columns}
     kept -= CHANGING if table is t.captures else {"user_id"}
     statements = [f"UPDATE {table.name} SET {name} = {name}" for name in sorted(kept)]
@@ -51,8 +51,8 @@ def test_47_corrections_are_append_only(charged: Desk, table: Table) -> None:
 
 @pytest.mark.parametrize("table", [t.captures, t.corrections], ids=["captures", "corrections"])
 def test_r10_the_database_takes_a_reference_once(charged: Desk, table: Table) -> None:
-    """R10: the database refuses a second row of a rental with the same business reference; another
-    rental may have it, and rows without one are not compared."""
+    """R10: the database refuses a second row of a rental with the same business reference. Another
+    rental may have the same reference, and rows without a reference are not compared."""
     with charged.store.engine.connect() as connection:
         row = dict(connection.execute(select(table)).mappings().one())
     again = {**row, "number": 2}

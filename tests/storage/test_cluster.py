@@ -42,7 +42,7 @@ def gone(process: int) -> bool:
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
 def test_the_server_ends_with_the_tests(how: signal.Signals) -> None:
-    """In whatever way a test run ends, its server ends with it, and its folder is removed."""
+    """However a test run ends, its server ends too, and the server's folder is removed."""
     run = subprocess.Popen(
         [sys.executable, "-c", TEST_RUN],
         stdin=subprocess.PIPE,

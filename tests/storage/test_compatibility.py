@@ -78,8 +78,8 @@ def test_a_build_has_the_number_of_its_newest_migration() -> None:
 
 
 def test_only_a_migration_imports_alembic() -> None:
-    """No module of the service imports Alembic at its top, except the migrations: a server and most
-    commands start without it."""
+    """Only migrations import Alembic at the top of a module, so a server and most commands start
+    without Alembic."""
     found = {
         path.relative_to(SERVICE).as_posix()
         for path in SERVICE.rglob("*.py")
@@ -204,8 +204,8 @@ def test_no_backup_is_made_of_a_schema_that_excludes_this_build(file: Path, tmp_
 def test_every_command_stops_on_a_schema_that_excludes_its_build(
     engine: Engine, url: str, tmp_path: Path, command: str
 ) -> None:
-    """After a migration that raises the oldest build, each command of this build stops with one
-    line that has both numbers, and changes nothing."""
+    """After a migration that raises the oldest build above this one, each command of this build
+    stops with one line that has both numbers, and changes nothing."""
     migrate_as_next_build(engine, tmp_path / "next", ADDS + CLOSES)
     done = typed(url, *COMMANDS[command])
     assert done.exit_code == 1

@@ -29,8 +29,8 @@ def decisions(desk: Desk, transition: Transition) -> list[str]:
 
 
 def test_increments_of_one_batch_have_their_own_decisions(desk: Desk) -> None:
-    """Two increments of two rentals of one person, made in one batch, each lead to the decision of
-    its own call; with a payment, all entries of the increment do."""
+    """One batch has two increments, of two rentals of one person. The entries of each increment
+    lead to the decision of their own call; if the increment has a payment, all its entries do."""
     desk.put_user("ann", 700)
     desk.do(c.SetLimit("ann", acts.money(60_000)), caller=PLATFORM)
     one, two = rental(desk, authorize()), rental(desk, authorize())

@@ -125,10 +125,9 @@ def plant(url: str) -> None:
 def test_a_dump_under_load_is_one_moment(
     busy: Desk, source: str, target: str, programs: Path, tmp_path: Path
 ) -> None:
-    """A dump taken during writes has every call that was answered before it, and only whole
-    transactions.
-
-    Once restored, it has exactly what the verification of its snapshot saw, and its books verify.
+    """A dump taken during writes has every call that was answered before the dump, and only whole
+    transactions. Once restored, it has exactly the rows that the verification of its snapshot read,
+    and its books verify.
     """
     writer = Writer(busy)
     with writer.at_work():
@@ -355,8 +354,8 @@ def restored(backup: Path, url: str, programs: Path) -> Verification | BackupRef
 def test_a20_a_backup_of_an_older_server_restores_into_a_newer_one(
     busy: Desk, source: str, programs: Path, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    """A20: a dump restores into every newer PostgreSQL; an older one that cannot read it refuses it
-    with one line that says so, and stays empty."""
+    """A20: a dump restores into every newer PostgreSQL. An older PostgreSQL that cannot read the
+    dump refuses it with one clear line, and stays empty."""
     made = back_up(source, tmp_path / "books.dump", postgres_bin=programs)
     mine = int(major_of(programs))
     for major, folder in {**OTHERS, major_of_pinned(): pinned_programs()}.items():
@@ -376,8 +375,8 @@ def test_a20_a_backup_of_an_older_server_restores_into_a_newer_one(
 def test_a20_tools_of_another_version_are_refused(
     source: str, programs: Path, tmp_path: Path
 ) -> None:
-    """A20: tools of another major version than the server's are not used; the refusal says which
-    are needed, and which were found where."""
+    """A20: tools of another major version than the server's are not used. The refusal names the
+    needed version, and the versions that were found, with their places."""
     (tmp_path / "any").touch()
     for number in (14, 19):
         for name in ("pg_dump", "pg_restore"):
@@ -396,9 +395,9 @@ def test_a20_tools_of_another_version_are_refused(
 def test_a8_a_dangling_row_is_reported_before_the_dump(
     busy: Desk, target: str, programs: Path, tmp_path: Path
 ) -> None:
-    """A8: a row that refers to a missing one, despite the database's key, stops a backup with one
-    line, because a restore would fail; without the key, the backup is made with a warning and can
-    be restored."""
+    """A8: if a row breaks a key of the database by referring to a missing row, a backup stops with
+    one line, because a restore would fail. If the database has no such key, the backup is made with
+    a warning and can be restored."""
     engine, url = busy.store.engine, busy.store.engine.url.render_as_string(hide_password=False)
     plant_terms(engine, BAD_POLICY)
     row = "products: city [a-z-]+ 1 names nothing 1 of policies, which is not there"

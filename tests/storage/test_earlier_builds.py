@@ -81,7 +81,7 @@ def test_the_books_of_an_earlier_build_verify(desk: Desk) -> None:
 
 
 def test_events_of_an_earlier_build_are_without_a_payload(desk: Desk) -> None:
-    """An earlier build's events have no operator and no payload, also after the migration; a later
+    """Events of an earlier build have no operator and no payload, even after the migration. A later
     step of the same authorization has both, and the books verify."""
     engine = desk.store.engine
     with engine.begin() as connection:
@@ -142,7 +142,7 @@ def test_a_debit_that_failed_under_an_earlier_build_may_succeed(desk: Desk) -> N
 
 def test_d9_an_earlier_builds_score_is_not_kept(desk: Desk) -> None:
     """D9: a person registered by an earlier build has no score on record until newer features
-    arrive; then it is the score that the limit rests on."""
+    arrive. From then on, the score on record is the score of the limit."""
     it = read_profile(desk.store, "ann", "CNY")
     assert (it.score, it.unscorable_reason, it.model_id) == (None, SCORE_NOT_KEPT, "")
     assert it.limit_basis is LimitBasis.NOT_KEPT
@@ -193,8 +193,8 @@ def test_r8_an_amount_that_an_earlier_build_captured(desk: Desk) -> None:
 
 
 def test_r8_an_earlier_server_captures_without_a_row(desk: Desk) -> None:
-    """R8: while servers of the build before run, their captures have no rows and count as the fee,
-    before and after captures of this build in the same rental."""
+    """R8: while servers of the previous build run, their captures have no rows and count as the
+    fee. This holds before and after captures of this build in the same rental."""
     it = rental(desk, authorize("ann", "bike"), request_id="anew")
 
     def without_a_row(amount_minor: int, request_id: str) -> None:
@@ -240,8 +240,8 @@ def test_a_line_has_links_of_two_formats(desk: Desk) -> None:
 
 
 def test_an_earlier_server_continues_the_line(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Entries of an earlier build's server, which writes format 1 without saying so, may stand
-    between entries of this build."""
+    """An earlier build's server writes links of format 1 and does not name the format. Its entries
+    may stand between entries of this build."""
     rental(desk, authorize("ann", "bike"), request_id="this-build")
     with monkeypatch.context() as earlier:
         earlier.setattr("service.domain.ledger.LINK_FORMAT", 1)

@@ -191,9 +191,9 @@ def all_pages(case: Case, lists: Lists, size: int, after: Place = START) -> list
 def test_a_late_commit_is_on_a_later_page(
     servers: list[Server], pool: ThreadPoolExecutor, case: Case
 ) -> None:
-    """A page waits for a transaction that took its number before the page's last row, whatever ids
-    that server makes; each row comes once, and a reader that continues from an early page misses
-    none."""
+    """A page waits for a transaction that took its number before the page's last row, even if that
+    server's ids are larger. Each row comes once, and a reader that continues from an early page
+    misses no row."""
     slow, quick = (server.desk for server in servers)
     before = prepared(servers, case)
     lists = lists_of(quick.store)
@@ -220,7 +220,7 @@ def test_a_late_commit_is_on_a_later_page(
 def test_a_row_of_a_slow_clock_is_on_a_later_page(
     servers: list[Server], pool: ThreadPoolExecutor, case: Case
 ) -> None:
-    """A row of a server whose clock is behind, made after a page was read, comes after that
+    """A server with a slow clock makes a row after a page was read. The row comes after that
     page."""
     slow, quick = (server.desk for server in servers)
     before = prepared(servers, case)
@@ -285,8 +285,8 @@ def test_a_late_committed_event_is_sealed(servers: list[Server], pool: ThreadPoo
 def test_events_are_read_up_to_a_mark_while_others_write(
     servers: list[Server], pool: ThreadPoolExecutor
 ) -> None:
-    """Overlapping writers do not stop a reader: once the transactions end that were under way,
-    every number from before the oldest one's start can be read."""
+    """Overlapping writers do not stop a reader: once the transactions under way have ended, every
+    number from before the start of the oldest can be read."""
     slow, quick = (server.desk for server in servers)
     prepared(servers, CASES["ListAuthorizations"])
     horizon = Horizon(quick.store.engine, lambda _: None)
@@ -323,9 +323,9 @@ WRITE = "UPDATE authorizations SET version = version WHERE false"
 def test_a_hanging_writer_is_named(
     servers: list[Server], session: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """While a transaction that writes to a list does not end, pages up to the reached place and the
-    last page are given; a later page is UNAVAILABLE after a bounded wait; the log repeatedly names
-    the process."""
+    """While a transaction that writes to a list does not end, pages up to the reached place are
+    given, and so is the last page. A later page is UNAVAILABLE after a bounded wait. The log
+    repeatedly names the process."""
     monkeypatch.setattr(h, "LOG_AFTER_S", SHORT_S)
     case = CASES["ListAuthorizations"]
     before = prepared(servers, case)

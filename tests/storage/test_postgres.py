@@ -141,8 +141,8 @@ def writing_session(store: SqlStore) -> int:
 
 
 def test_a_lost_answer_after_the_commit(remote: Desk, wire: Wire) -> None:
-    """A COMMIT that took place but whose answer was lost is unknown; a retry with the same id gets
-    the true answer, and there is one effect."""
+    """If a COMMIT took place but its answer was lost, the outcome is unknown. A retry with the same
+    id gets the true answer, and there is one effect."""
     wire.at_commit = Wire.cut_answer
     (result,) = remote.apply(remote.work(authorize(), request_id="r"))
     assert reason(result) == "OUTCOME_UNKNOWN"
@@ -163,8 +163,8 @@ def terminate(cluster: Cluster) -> None:
 
 @pytest.mark.parametrize("how", ["cut", "terminated"])
 def test_a_lost_commit(remote: Desk, wire: Wire, cluster: Cluster, how: str) -> None:
-    """A COMMIT that never reached the server is unknown too, whether the connection was cut or the
-    session ended; nothing is written, and the retry is applied."""
+    """If a COMMIT never reached the server, the outcome is unknown too, for a cut connection and
+    for an ended session. Nothing is written, and the retry is applied."""
     before = counts(remote)
     wire.at_commit = Wire.cut if how == "cut" else lambda _: terminate(cluster)
     (result,) = remote.apply(remote.work(authorize(), request_id="r"))
@@ -185,8 +185,8 @@ def own_wire(own: Cluster, tmp_path: Path) -> Iterator[Wire]:
 
 
 def test_a_server_that_dies_at_the_commit(own: Cluster, own_wire: Wire) -> None:
-    """When the server is killed as COMMIT arrives, the outcome is unknown; after its restart it has
-    every answered call, nothing of this one, and takes the retry."""
+    """If the server is killed as COMMIT arrives, the outcome is unknown. After its restart the
+    server has every answered call and no part of this call, and accepts the retry."""
     desk = Desk(SqlStore(open_database(own.url(own.fresh(), own_wire.folder))))
     desk.put_user("ann", 700)
     first = rental(desk, authorize(), request_id="first")
@@ -218,8 +218,8 @@ def write_and_stumble(transaction: SqlTransaction, changes: Rows) -> None:
 
 
 def test_a_commit_that_is_answered_with_rollback(desk: Desk) -> None:
-    """When PostgreSQL answers COMMIT with ROLLBACK after an ignored failure, that is a failure:
-    nothing is written, and the next transaction works."""
+    """PostgreSQL answers COMMIT with ROLLBACK if a failure was ignored. This answer counts as a
+    failure: nothing is written, and the next transaction works."""
     store = desk.store
     zoe = changed(LINES, {("zoe", "CNY"): renamed(line(desk), "zoe")})
     with pytest.raises(StorageFailed, match="ROLLBACK"), store.begin() as transaction:
@@ -259,8 +259,8 @@ def test_a_commit_without_its_standbys_answer(own: Cluster, doomed: Desk) -> Non
 
 @pytest.mark.parametrize("how", ["stop", "kill"])
 def test_a_server_that_returns(own: Cluster, doomed: Desk, how: str) -> None:
-    """While the server is away, calls are UNAVAILABLE and reads fail; when it is back, reads work
-    at once, and calls at the second try at the latest."""
+    """While the server is away, calls are UNAVAILABLE and reads fail. When the server is back,
+    reads work at once, and calls work at the second try at the latest."""
     first = rental(doomed, authorize(), request_id="r")
     own.stop() if how == "stop" else own.kill()
     for _ in range(3):
@@ -321,8 +321,9 @@ def bounded(seconds: float = BOUNDED_S) -> Iterator[None]:
 
 @pytest.mark.usefixtures("impatient")
 def test_a_stopped_session(cluster: Cluster, name: str) -> None:
-    """A call whose session does not answer is UNAVAILABLE in bounded time with nothing written, and
-    the next works on another session; the stopped one's locks stay until it goes on and ends."""
+    """If its session does not answer, a call is UNAVAILABLE in bounded time with nothing written.
+    The next call works on another session. The stopped session keeps its locks until it continues
+    and ends."""
     desk = hasty(cluster, name, "-c lock_timeout=50")
     desk.put_user("ann", 700)
     with standing_still(writing_session(desk.store)):
@@ -352,8 +353,9 @@ def test_a_stopped_session(cluster: Cluster, name: str) -> None:
 
 @pytest.mark.usefixtures("impatient")
 def test_a_stopped_commit(cluster: Cluster, name: str, wire: Wire) -> None:
-    """A COMMIT that reached a stopped session is unknown in bounded time; it takes place when the
-    session goes on, and then a retry with the same id gets the true answer."""
+    """If a COMMIT reached a stopped session, the outcome is unknown in bounded time. The COMMIT
+    takes place when the session continues, and then a retry with the same id gets the true
+    answer."""
     desk = Desk(SqlStore(open_database(cluster.url(name, wire.folder))))
     desk.put_user("ann", 700)
     pid = writing_session(desk.store)
@@ -374,7 +376,7 @@ def test_a_stopped_commit(cluster: Cluster, name: str, wire: Wire) -> None:
 @pytest.mark.usefixtures("impatient")
 def test_a_stopped_server(own: Cluster, doomed: Desk) -> None:
     """While the whole server is stopped, calls are UNAVAILABLE and reads fail, each in bounded
-    time; when it goes on, both work at once."""
+    time. When the server continues, both work at once."""
     first = rental(doomed, authorize(), request_id="r")
     assert own._server is not None
     with standing_still(own._server.pid, *children(own._server.pid)):
@@ -536,8 +538,8 @@ def hasty(cluster: Cluster, name: str, options: str) -> Desk:
 
 
 def test_a_lock_that_is_held_too_long(cluster: Cluster, name: str, desk: Desk) -> None:
-    """When another session locks a line for too long, the call is refused before the write; once it
-    is free, the call passes."""
+    """If another session locks a line for too long, the call is refused before the write. Once the
+    line is free, the call passes."""
     other = hasty(cluster, name, "-c lock_timeout=50")
     with psycopg.connect(cluster.dsn(name)) as rival:
         rival.execute("SELECT 1 FROM lines WHERE user_id = 'ann' FOR UPDATE")
@@ -549,8 +551,8 @@ def test_a_lock_that_is_held_too_long(cluster: Cluster, name: str, desk: Desk) -
 
 
 def test_an_idle_transaction_is_ended(cluster: Cluster, name: str, desk: Desk) -> None:
-    """The server ends a transaction that is left idle, so that others can use its rows; its later
-    statements fail and write nothing."""
+    """The server ends an idle transaction, so that others can use the locked rows. Later statements
+    of this transaction fail and write nothing."""
     other = hasty(cluster, name, "-c idle_in_transaction_session_timeout=50")
     pid = writing_session(other.store)
     zoe = changed(LINES, {("zoe", "CNY"): renamed(line(desk), "zoe")})
@@ -716,8 +718,8 @@ def test_no_statement_of_a_call_reads_a_whole_table(store: SqlStore) -> None:
 
 
 def test_a_long_read_streams_one_state(desk: Desk) -> None:
-    """A long read takes portions from a server-side cursor, sees one state whatever others write,
-    and may take as long as it needs."""
+    """A long read takes portions from a server-side cursor, sees one state even while others write,
+    and has no time limit."""
     for n in range(10):
         desk.put_user(f"user-{n}", 700)
     with reading_all(desk.store.engine, 3) as connection:
@@ -811,8 +813,8 @@ def read_while_lost(connection: Connection, lost: list[Session]) -> None:
 
 
 def test_a_lost_reader_gives_its_place_back(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A read whose connection is lost fails as StorageFailed, also where the driver has not noticed
-    the loss; it takes no place of the pool with it."""
+    """If a read loses its connection, it raises StorageFailed, even if the driver has not noticed
+    the loss. The read gives its place in the pool back."""
     engine, lost = desk.store.engine, list[Session]()
     wait, rollback = Session.wait, Session.rollback
 
@@ -855,8 +857,8 @@ def test_an_unknown_outcome_drops_the_connection(remote: Desk, wire: Wire) -> No
 def test_a_session_stuck_in_autocommit_is_dropped(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A session that cannot leave autocommit after a read is never written to: the read is refused,
-    and the next batch has another session."""
+    """If a session cannot leave autocommit after a read, nobody writes to it: the read is refused,
+    and the next batch gets another session."""
     store = desk.store
     stuck = store._writing_session().driver
     autocommit: Any = Session.autocommit

@@ -137,8 +137,8 @@ def test_d2_a_batch_that_starts_again_keeps_its_statements(desk: Desk) -> None:
 def test_d2_statements_are_prepared_again_at_once_after_a_conflict(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """D2: after a rollback, at which the driver forgets its prepared statements, each statement is
-    prepared once more: all of them by the end of the next batch."""
+    """D2: the driver forgets its prepared statements at a rollback. Afterwards each statement is
+    prepared once more, and all of them by the end of the next batch."""
     rounds(desk, 1)
     line = {("zoe", "CNY"): Line("zoe", "CNY")}
     with pytest.raises(Conflict), desk.store.begin() as transaction:

@@ -27,8 +27,8 @@ def authorizations(desk: Desk, people: int) -> list[Authorization]:
 
 @pytest.mark.parametrize("rare", range(3))
 def test_a_rare_value_in_one_row_of_a_batch_is_written(desk: Desk, rare: int) -> None:
-    """A batch in which one row has a rare value, or changes one, writes all values of all rows,
-    wherever that row stands."""
+    """If any row of a batch has a rare value or changes one, the batch writes all values of all
+    rows."""
     them = authorizations(desk, 3)
     others = [rental(desk, authorize(it.user_id)) for it in them]
     commands = [
@@ -75,8 +75,8 @@ def written(desk: Desk, table: Table, *new: Any) -> list[Any]:  # type: ignore[t
 
 
 def test_a_new_row_with_a_rare_value_is_inserted_whole(desk: Desk) -> None:
-    """A new row whose rare columns differ from their defaults is stored with them, also beside rows
-    with the defaults."""
+    """A new row with rare values is stored with these values, even in a batch with rows that have
+    the defaults."""
     (it,) = authorizations(desk, 1)
     asked = it._replace(**AUTHORIZATIONS.usual)
     usual = [asked._replace(authorization_id=f"usual-{n}") for n in range(3)]
@@ -87,7 +87,7 @@ def test_a_new_row_with_a_rare_value_is_inserted_whole(desk: Desk) -> None:
 
 @pytest.mark.parametrize("name", AUTHORIZATIONS.usual)
 def test_a_new_row_with_an_unusual_value_is_inserted_whole(desk: Desk, name: str) -> None:
-    """A new row in which any one of the usual columns has another value is not taken for usual."""
+    """A new row is stored whole if any single column has an unusual value."""
     desk.put_users(ann=700)
     it = rental(desk, authorize("ann"))
     another: dict[str, Any] = {name: "another"}

@@ -192,9 +192,9 @@ OLD_LIMIT = """UPDATE lines SET limit_minor = 7, available_minor = 7, limit_fixe
 
 
 def test_d9_an_earlier_builds_scores_are_not_kept(empty: Engine) -> None:
-    """D9: a person registered by an earlier build has the reason SCORE_NOT_KEPT and no score,
-    whether that was before the migration or by an old server after it, until newer features arrive.
-    A limit that the earlier build fixed rests on no score."""
+    """D9: a person registered by an earlier build has the reason SCORE_NOT_KEPT and no score, until
+    newer features arrive. This holds for people registered before the migration, and by an old
+    server after it. A limit that the earlier build fixed has no score as its basis."""
     bring(empty, command.upgrade, "0005")
     with writing(empty) as connection:
         for name in ("before", "fixed"):
@@ -623,8 +623,8 @@ def test_every_rule_of_the_tables_has_its_test() -> None:
 def test_a8_terms_refer_to_existing_rows(
     database: Engine, name: str, changes: dict[str, Any]
 ) -> None:
-    """A8: a product of a missing operator or policy is refused, and so is such a key; a row that
-    others refer to cannot be deleted."""
+    """A8: a product of a missing operator or policy is refused, and so is a key of a missing
+    operator. A row to which other rows refer cannot be deleted."""
     table = t.metadata.tables[name]
     with database.connect() as connection:
         with_parents(connection, table)

@@ -194,8 +194,9 @@ def test_a9_a_check_creates_no_file(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("suffix", ["", "-wal", "-shm"])
 def test_a9_a_commit_into_a_removed_file_is_unknown(file: Path, suffix: str) -> None:
-    """A9: when a file goes between the check and the end of COMMIT, the outcome is unknown; when it
-    went before the check, the commit is refused and its rows are not in the file later."""
+    """A9: if a file disappears between the check and the end of COMMIT, the outcome is unknown. If
+    it disappeared before the check, the commit is refused, and its rows never appear in the
+    file."""
     engine = open_database(f"sqlite:///{file}")
     path, away = Path(f"{file}{suffix}"), file.with_name("away")
 
@@ -233,8 +234,8 @@ def test_a9_a_commit_into_a_removed_file_is_unknown(file: Path, suffix: str) -> 
 
 @pytest.mark.parametrize("suffix", ["", "-wal", "-shm"])
 def test_a9_a_read_from_a_removed_file_is_refused(file: Path, suffix: str) -> None:
-    """A9: while any file is away, each read is refused, never with an unknown outcome; reads work
-    when it is back."""
+    """A9: while any file is missing, each read is refused, and never with an unknown outcome. Reads
+    work when the file is back."""
     store = SqlStore(open_database(f"sqlite:///{file}"))
     Desk(store).put_user("ann", 700)
     known = store.person("ann", "CNY")

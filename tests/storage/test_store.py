@@ -130,8 +130,8 @@ def used_tombstone(desk: Desk) -> Rows:
      taken_after_another, used_tombstone],
 )  # fmt: skip
 def test_a_changed_row_is_a_conflict(desk: Desk, make: Callable[[Desk], Rows]) -> None:
-    """A row that changed since it was read, or a key that was taken, is a conflict, and nothing of
-    the batch is written."""
+    """If a row changed since it was read, or another process took a key, that is a conflict, and no
+    part of the batch is written."""
     desk.put_user("ann", 700)
     changes = make(desk)
     other = desk.store.line("ann", "CNY")
@@ -281,8 +281,8 @@ def scripted(backend: str, session: FakeSession) -> SqlStore:
 def test_a_commit_that_fails_is_unknown(
     backend: str, at_commit: Exception, meaning: type[Exception]
 ) -> None:
-    """A failed COMMIT is unknown, except where the database is certain that it rolled back:
-    SQLite's refusal, and PostgreSQL's serialization failure and deadlock."""
+    """After a failed COMMIT the outcome is unknown, unless the database certainly rolled back:
+    after SQLite's refusal, and after PostgreSQL's serialization failure or deadlock."""
     session = FakeSession(at_commit=at_commit)
     fake = scripted(backend, session)
     with pytest.raises(meaning), fake.begin():
@@ -505,8 +505,8 @@ def test_a_batch_reads_by_keys(desk: Desk) -> None:
 
 
 def test_due_wake_ups_are_ordered_by_time(desk: Desk) -> None:
-    """Due authorizations are returned in the order of their times, at most as many as requested,
-    and from a place on if one is given."""
+    """Due authorizations are returned in the order of their times, and at most as many as
+    requested. If a place is given, the list begins there."""
     ends = []
     for n, minutes in enumerate((5, 0, 9)):
         desk.clock.advance(START_US + sum((5, 0, 9)[: n + 1]) * MINUTE_US)

@@ -29,8 +29,8 @@ def without(catalog: Catalog, *keys: tuple[object, ...]) -> dict[tuple[str, str,
 
 
 def test_a8_a_wrong_product_affects_no_other(store: SqlStore) -> None:
-    """A8: with any wrong value in a product's row, that product is a fault with its name; all
-    others are read as before, and so is the product once its row is right."""
+    """A8: a product with any wrong value in its row is a fault with its name. All other products
+    are read as before, and so is this product once its row is right."""
     sound = store.catalog()
     assert (sound.refused, sound.faults) == (frozenset(), ())
     before = rows(store.engine, "products")
@@ -59,8 +59,8 @@ def test_a8_a_wrong_product_affects_no_other(store: SqlStore) -> None:
 
 
 def test_a8_an_older_revision_stays_good(store: SqlStore) -> None:
-    """A8: a wrong latest revision is refused and not replaced by an earlier one, whose rentals go
-    on; a wrong earlier one does not affect the latest."""
+    """A8: a wrong latest revision is refused, and no earlier revision replaces it, but rentals
+    under earlier revisions continue. A wrong earlier revision does not affect the latest."""
     copied = (
         "INSERT INTO products SELECT operator_id, product_id, 2, category, currency, deposit_minor,"
         " replacement_minor, policy_id, policy_revision, start_fee_minor, free_minutes,"
@@ -201,8 +201,8 @@ def test_a8_migrating_keeps_every_row(before: Engine) -> None:
     ],
 )
 def test_a8_migrating_names_the_wrong_row(before: Engine, statement: str, said: str) -> None:
-    """A8: one line names a row that the new rules refuse and says what to do, and nothing is
-    changed; once the row is right, the migration goes on."""
+    """A8: if the new rules refuse a row, one line names the row and the remedy, and nothing is
+    changed. Once the row is right, the migration continues."""
     products = rows(before, "products")
     with writing(before) as connection:
         connection.exec_driver_sql(statement)

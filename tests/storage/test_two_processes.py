@@ -202,8 +202,8 @@ def test_a_person_registered_twice_at_once(desks: tuple[Desk, Desk]) -> None:
 
 
 def test_crossing_batches(desks: tuple[Desk, Desk]) -> None:
-    """Batches with the same people (new ones too), request ids and items in opposite orders are all
-    answered, without a deadlock."""
+    """Batches with the same people, request ids and items in opposite orders are all answered,
+    without a deadlock. Some of the people are new."""
     people = [f"user-{n}" for n in range(16)]
     for user_id in people[::2]:
         desks[0].put_user(user_id, 700)
@@ -237,8 +237,8 @@ def test_settle_and_reverse_at_once(desks: tuple[Desk, Desk]) -> None:
 
 
 def test_a_late_success_and_the_next_debit_at_once(desks: tuple[Desk, Desk]) -> None:
-    """When one process reports a debit's late success while another hands in the next debit, that
-    debit is either cancelled and not handed in, or stays under way; the sums are exact."""
+    """One process reports a debit's late success while another hands in the next debit. The next
+    debit is either cancelled and not handed in, or stays under way, and the sums are exact."""
     desks[0].put_user("ann", 700)
     for _ in range(ROUNDS):
         it = rental(desks[0], settle(rental(desks[0], authorize(product_id="umbrella")), 800))

@@ -254,8 +254,8 @@ REMOVED = (
 
 
 def test_removed_rows_are_missed_on_both_databases(desk: Desk) -> None:
-    """Each kind of row that a step wrote beside its authorization is missed when all of them are
-    removed, with their evidence."""
+    """A step writes rows beside its authorization. The verifier finds it if all rows of one kind,
+    with their evidence, are removed."""
     live(desk)
     engine = desk.store.engine
     let_rows_be_removed(engine, {t.case_evidence, *(table for table, *_ in REMOVED)})

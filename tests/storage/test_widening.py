@@ -63,8 +63,8 @@ GROWN: list[tuple[Table, dict[str, Any], dict[str, Any]]] = [
 
 @pytest.mark.parametrize("case", range(len(GROWN)))
 def test_a_list_grows(engine: Engine, tmp_path: Path, case: int) -> None:
-    """A value that the database refuses is accepted after a migration adds it to its list; values
-    in no list are still refused."""
+    """A migration adds a value to a list, and the database then accepts this value. Values in no
+    list are still refused."""
     table, added, unknown = GROWN[case]
     with engine.connect() as connection:
         assert "ck_" in refusal(connection, table, **added)
