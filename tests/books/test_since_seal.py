@@ -107,7 +107,7 @@ def test_people_who_did_not_move_are_not_checked(file: Path, sealed: list[SealRe
     tamper(file, "UPDATE payments SET amount_minor=amount_minor+1 WHERE payment_reference='p-1'")
     found = since(file, sealed[-1])
     assert found.fault is None
-    assert "was not read" in found.unchecked[0]
+    assert "were not read" in found.unchecked[0]
 
 
 def test_a_seal_without_a_witness_is_no_starting_point(

@@ -39,8 +39,9 @@ class AuthorizationServiceStub:
 
     A call that the authorization's state does not allow is refused with
     FAILED_PRECONDITION; google.rpc.ErrorInfo has the `state`. If a group is
-    refused because of one of its authorizations, or if the call named none, the
-    ErrorInfo's metadata has that one's name as `authorization`.
+    refused because of one of its authorizations, the ErrorInfo's metadata has
+    the name of that authorization as `authorization`. The same holds for a
+    refusal of a call that named no authorization.
 
     If the terms of a product make no sense, Authorize is refused with
     FAILED_PRECONDITION and the reason PRODUCT_MISCONFIGURED; the ErrorInfo's
@@ -192,8 +193,9 @@ class AuthorizationServiceServicer:
 
     A call that the authorization's state does not allow is refused with
     FAILED_PRECONDITION; google.rpc.ErrorInfo has the `state`. If a group is
-    refused because of one of its authorizations, or if the call named none, the
-    ErrorInfo's metadata has that one's name as `authorization`.
+    refused because of one of its authorizations, the ErrorInfo's metadata has
+    the name of that authorization as `authorization`. The same holds for a
+    refusal of a call that named no authorization.
 
     If the terms of a product make no sense, Authorize is refused with
     FAILED_PRECONDITION and the reason PRODUCT_MISCONFIGURED; the ErrorInfo's
@@ -232,10 +234,11 @@ class AuthorizationServiceServicer:
         """Accepts an offer whose cash part was paid, and holds both parts.
 
         To confirm an offer to a group, name any of its authorizations and pay all
-        cash parts together. Authorizations of the group that were reversed before
-        are left out, whichever one is named: only those still OFFERED are
-        confirmed and need their cash parts. If a closed one is named and the
-        payment is too small for the others, the payment is owed back.
+        cash parts together. Only authorizations of the group that are still
+        OFFERED are confirmed and need their cash parts. Members that were reversed
+        before are left out, even if the call names one of them. If a closed one is
+        named and the payment is too small for the others, the payment is owed
+        back.
 
         A payment is not refused because of a change in the meantime. If the line
         no longer suffices, the item is taken, or the user is suspended, the answer
@@ -267,7 +270,7 @@ class AuthorizationServiceServicer:
     def GetReceipt(self, request, context):
         """Reads the receipt of a settled rental of the calling operator: the
         arithmetic of the charge at docking. It never changes; `corrections` are
-        what was given back since.
+        the amounts given back since.
 
         FAILED_PRECONDITION with the reason NO_RECEIPT: the rental is not settled, it
         is a damage charge, or an earlier build settled it and no money moved.
@@ -335,9 +338,9 @@ class AuthorizationServiceServicer:
         By the request id of an Authorize that has not arrived, it leaves a
         tombstone: the Authorize is declined if it arrives. By the request id of an
         AuthorizeGroup, it reverses the whole group. Authorizations that ended
-        without a charge stay as they are; if one of the others cannot be reversed,
-        none is, and the refusal names that one. The answer has the first
-        authorization of the group.
+        without a charge do not change. If one of the others cannot be reversed,
+        none is reversed, and the refusal names the authorization that cannot be
+        reversed. The answer has the first authorization of the group.
 
         A user who cancels (`user_cancels`) pays nothing within the policy's free
         time. For a reservation this time counts from its beginning, which an
@@ -362,7 +365,7 @@ class AuthorizationServiceServicer:
         before the policy's report window counts as the window's beginning. The
         operator may contest the claim. On a settled, lost or sold rental the call
         opens a case (CASE_KIND_LATE_CLAIM) and changes no charge; the answer is
-        the rental as it is. CaseService says how the case ends.
+        the unchanged rental. CaseService says how the case ends.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -403,7 +406,8 @@ class AuthorizationServiceServicer:
         captured part is given back at once, like a lowered or refunded charge, and
         the rest is not captured later. The operator gets its commission back.
         After a late pick-up, a part of the fee may be a debt without a hold. That
-        debt is lowered first; what was paid of the waived part is given back.
+        debt is lowered first. If a part of the waived amount was paid, it is given
+        back.
 
         The price of a lost item is no fee: it is charged all the same until the item
         is found. FAILED_PRECONDITION with the reason NOT_RETURNED: the item counts as
@@ -414,27 +418,27 @@ class AuthorizationServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ReportLost(self, request, context):
-        """Gives an OVERDUE item up as lost. It captures the buy-out cap, at most what
-        is held. The item may still be found.
+        """Gives up an OVERDUE item as lost. The call captures the buy-out cap, at
+        most the held amount. The item may still be found.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ReportFound(self, request, context):
-        """Records that an item was docked: a MISSING or SOLD one, or one that was
-        docked earlier than its rental was settled. The operator gives back the
-        charge that exceeds the fee until then. This holds whether that charge is
-        due, disputed, written off, charged back, paid, or borne by Freehold. A
-        charge never rises.
+        """Records that an item was docked: a MISSING or SOLD item, or an item that
+        was docked before its rental was settled. The operator gives back the part
+        of the charge above the fee until the docking. It does not matter whether
+        that part is due, disputed, written off, charged back, paid, or borne by
+        Freehold. A charge never rises.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def BookDebt(self, request, context):
-        """Books damage to the item of a closed rental as a debt of the user, without a
-        hold: whatever the user's standing, and even if the credit line is full.
+        """Books damage to the item of a closed rental as a debt of the user, without
+        a hold. The user may be suspended, and the credit line may be full.
 
         Freehold owes the operator only the amount that the user pays, less the
         commission. The debt is an authorization of its own, SETTLED, with the
@@ -467,8 +471,8 @@ class AuthorizationServiceServicer:
 
     def RecordPaidElsewhere(self, request, context):
         """Records that the user paid the operator an amount that was due to Freehold.
-        Freehold owes the operator that much less. The part that the user had paid
-        by the payment rail before is owed back to the user.
+        Freehold owes the operator less by this amount. If the user had already
+        paid a part of it by the payment rail, that part is owed back to the user.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -614,8 +618,9 @@ class AuthorizationService:
 
     A call that the authorization's state does not allow is refused with
     FAILED_PRECONDITION; google.rpc.ErrorInfo has the `state`. If a group is
-    refused because of one of its authorizations, or if the call named none, the
-    ErrorInfo's metadata has that one's name as `authorization`.
+    refused because of one of its authorizations, the ErrorInfo's metadata has
+    the name of that authorization as `authorization`. The same holds for a
+    refusal of a call that named no authorization.
 
     If the terms of a product make no sense, Authorize is refused with
     FAILED_PRECONDITION and the reason PRODUCT_MISCONFIGURED; the ErrorInfo's

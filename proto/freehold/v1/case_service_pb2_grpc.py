@@ -27,11 +27,11 @@ if _version_not_supported:
 
 class CaseServiceStub:
     """Cases between a user, an operator and the platform. An operator's key reaches
-    the cases of its own authorizations. The platform's keys reach all, and alone
-    see questions of the platform, such as money that matches nothing.
+    the cases of its own authorizations. The platform's keys reach all cases.
+    Only they see questions of the platform, such as money that matches nothing.
 
-    ClaimReturn and OpenDispute open cases too. These end by their own calls and
-    clocks: ContestReturn, SettleAuthorization, ResolveDispute, or time.
+    ClaimReturn and OpenDispute open cases too. Such cases end by their own calls
+    and clocks: ContestReturn, SettleAuthorization, ResolveDispute, or time.
     """
 
     def __init__(self, channel):
@@ -69,11 +69,11 @@ class CaseServiceStub:
 
 class CaseServiceServicer:
     """Cases between a user, an operator and the platform. An operator's key reaches
-    the cases of its own authorizations. The platform's keys reach all, and alone
-    see questions of the platform, such as money that matches nothing.
+    the cases of its own authorizations. The platform's keys reach all cases.
+    Only they see questions of the platform, such as money that matches nothing.
 
-    ClaimReturn and OpenDispute open cases too. These end by their own calls and
-    clocks: ContestReturn, SettleAuthorization, ResolveDispute, or time.
+    ClaimReturn and OpenDispute open cases too. Such cases end by their own calls
+    and clocks: ContestReturn, SettleAuthorization, ResolveDispute, or time.
     """
 
     def OpenComplaint(self, request, context):
@@ -81,14 +81,14 @@ class CaseServiceServicer:
 
         The operator has 48 hours to answer: it grants the complaint with
         ResolveCase, or adds evidence. With evidence, the platform has 48 hours to
-        decide. When the time is over, the case is decided for the user by itself:
-        what it asks for is given back at the operator's cost.
+        decide. When the time is over without an answer, the case is decided for
+        the user: the amount asked for is given back at the operator's cost.
 
         An authorization has at most one open complaint of each kind (CASE_OPEN).
         After the platform decided a complaint, no other of its kind can be opened
         (CASE_DECIDED). After the operator or time decided it, one more of its kind
-        can be opened. This second complaint is the last: the operator grants all
-        of it, or gives evidence for the platform to decide.
+        can be opened. The second complaint is the last. The operator grants the
+        whole amount, or gives evidence for the platform to decide.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -167,11 +167,11 @@ def add_CaseServiceServicer_to_server(servicer, server):
  # This class is part of an EXPERIMENTAL API.
 class CaseService:
     """Cases between a user, an operator and the platform. An operator's key reaches
-    the cases of its own authorizations. The platform's keys reach all, and alone
-    see questions of the platform, such as money that matches nothing.
+    the cases of its own authorizations. The platform's keys reach all cases.
+    Only they see questions of the platform, such as money that matches nothing.
 
-    ClaimReturn and OpenDispute open cases too. These end by their own calls and
-    clocks: ContestReturn, SettleAuthorization, ResolveDispute, or time.
+    ClaimReturn and OpenDispute open cases too. Such cases end by their own calls
+    and clocks: ContestReturn, SettleAuthorization, ResolveDispute, or time.
     """
 
     @staticmethod

@@ -182,8 +182,8 @@ class CollectionServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListChargeBacks(self, request, context):
-        """Lists charge-backs, those of one user or of everybody, in the order of their
-        users, authorizations and cases.
+        """Lists the charge-backs of one user or of all users, in the order of users,
+        authorizations and cases.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -198,11 +198,11 @@ class CollectionServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def MatchSuspense(self, request, context):
-        """Matches an amount in suspense to an authorization, or back to the payment
-        rail, where it came from.
+        """Matches an amount in suspense to an authorization, or sends it back to the
+        payment rail.
 
-        Money that came in and is matched to an authorization is a payment of it,
-        or the deposit of an offer, as in ConfirmAuthorization. If the person never
+        Money that came in and is matched to an authorization pays its charge, or
+        is the deposit of an offer, as in ConfirmAuthorization. If the person never
         owed anything, as after an offer that expired, the money is owed back. Such
         a match takes two keys, because two people must decide: the first call is a
         proposal, and the same match by another key carries it out. A call with
@@ -253,7 +253,8 @@ class CollectionServiceServicer:
     def ForgiveCharge(self, request, context):
         """Forgives the whole amount that is due now. Freehold bears it, the operator
         keeps its share, and the person can use that part of the credit line again.
-        An amount that is disputed or written off stays so.
+        A disputed amount stays disputed, and an amount written off stays written
+        off.
 
         Refused with the reason NOTHING_DUE when nothing is due.
         """
@@ -263,7 +264,7 @@ class CollectionServiceServicer:
 
     def PayOutRefund(self, request, context):
         """Pays out an amount owed back to the user, through the payment rail, before
-        it goes out by itself (`refund_time`) or when it waits for a call.
+        its time (`refund_time`) or while it waits for a call.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -90,7 +90,7 @@ class CreditServiceServicer:
 
     def PutUsers(self, request, context):
         """Registers people, or gives them newer features, and sets their limits. Each
-        person is one transaction: a retry with the same request id goes on where
+        person is one transaction: a retry with the same request id continues where
         the first call stopped. A person whose features are older than those on
         record is refused with FAILED_PRECONDITION; the others are still
         registered.
@@ -101,8 +101,9 @@ class CreditServiceServicer:
 
     def GetCreditProfile(self, request, context):
         """Reads a person's credit line, the score that PutUsers gave to the features
-        on record, and whether the limit rests on that score. It does not score
-        anew. Each Authorize does, with the served model, which its decision names.
+        on record, and whether the limit rests on that score. This call does not
+        compute a score. Each Authorize computes a score with the served model, and
+        its decision names the model.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -124,19 +125,19 @@ class CreditServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ProposeMerge(self, request, context):
-        """Proposes to merge a person into another who is the same one. Nothing else
-        changes until ApproveMerge.
+        """Proposes to merge two people who are one person. Nothing else changes until
+        ApproveMerge.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ApproveMerge(self, request, context):
-        """Merges a person into the survivor, as another key has proposed. From then on
-        new calls for the person go to the survivor: Authorize, PutUsers,
+        """Merges a person into the survivor, as another key has proposed. From then
+        on new calls for the person go to the survivor: Authorize, PutUsers,
         GetCreditProfile, SetCreditLimit and SetStanding answer with the survivor's
-        id. The person's line is cut to 0 and runs off with the rentals that were
-        made under the old id; these keep it. The amount in use there lowers the
+        id. The person's line is cut to 0. Rentals that were made under the old id
+        stay on this line until they end. The amount in use there lowers the
         survivor's limit whenever it is set. The worse standing of the two counts.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

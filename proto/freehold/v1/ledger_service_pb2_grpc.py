@@ -29,10 +29,10 @@ class LedgerServiceStub:
     """The two books: credit lines and money. Only the platform's keys may call it.
 
     Every movement is an entry: a debit of one account and a credit of another in
-    one book and currency. Entries are only added. Each has the balances after it
-    and a link: a hash over itself and the link before it. Every few seconds the
-    server signs the newest links of the lines that changed; the signature is a
-    seal.
+    one book and currency. Entries are only added. Each entry has the balances
+    after it, and a link: a hash over the entry and the previous link. Every few
+    seconds the server signs the newest links of the lines that changed; the
+    signature is a seal.
     """
 
     def __init__(self, channel):
@@ -62,10 +62,10 @@ class LedgerServiceServicer:
     """The two books: credit lines and money. Only the platform's keys may call it.
 
     Every movement is an entry: a debit of one account and a credit of another in
-    one book and currency. Entries are only added. Each has the balances after it
-    and a link: a hash over itself and the link before it. Every few seconds the
-    server signs the newest links of the lines that changed; the signature is a
-    seal.
+    one book and currency. Entries are only added. Each entry has the balances
+    after it, and a link: a hash over the entry and the previous link. Every few
+    seconds the server signs the newest links of the lines that changed; the
+    signature is a seal.
     """
 
     def VerifyBooks(self, request, context):
@@ -121,10 +121,10 @@ class LedgerService:
     """The two books: credit lines and money. Only the platform's keys may call it.
 
     Every movement is an entry: a debit of one account and a credit of another in
-    one book and currency. Entries are only added. Each has the balances after it
-    and a link: a hash over itself and the link before it. Every few seconds the
-    server signs the newest links of the lines that changed; the signature is a
-    seal.
+    one book and currency. Entries are only added. Each entry has the balances
+    after it, and a link: a hash over the entry and the previous link. Every few
+    seconds the server signs the newest links of the lines that changed; the
+    signature is a seal.
     """
 
     @staticmethod

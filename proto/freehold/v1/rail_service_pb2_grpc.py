@@ -27,8 +27,9 @@ if _version_not_supported:
 
 class RailServiceStub:
     """Transfers: debits of people for amounts due, and payouts of amounts owed to
-    them. Freehold hands each to the payment rail at least once, under an id that
-    the rail carries out at most once. Only the platform's keys may call it.
+    them. Freehold hands each transfer to the payment rail at least once. The
+    rail must carry out each transfer id at most once. Only the platform's keys
+    may call it.
     """
 
     def __init__(self, channel):
@@ -51,8 +52,9 @@ class RailServiceStub:
 
 class RailServiceServicer:
     """Transfers: debits of people for amounts due, and payouts of amounts owed to
-    them. Freehold hands each to the payment rail at least once, under an id that
-    the rail carries out at most once. Only the platform's keys may call it.
+    them. Freehold hands each transfer to the payment rail at least once. The
+    rail must carry out each transfer id at most once. Only the platform's keys
+    may call it.
     """
 
     def ReportTransfer(self, request, context):
@@ -64,7 +66,7 @@ class RailServiceServicer:
         A debit may succeed after the rail reported a failure. The success counts:
         it pays the amount due, recovers an amount written off, and the rest is
         owed back. A later debit that was not yet handed to the rail is CANCELLED
-        if less is due by then than it asks for. One that was handed over stays
+        if it asks for more than is due by then. A debit that was handed over stays
         SENT until the rail reports its outcome. A success of a debit is final: a
         failure after it is refused with TRANSFER_ENDED, unless it repeats a
         failure that was reported before the success.
@@ -103,8 +105,9 @@ def add_RailServiceServicer_to_server(servicer, server):
  # This class is part of an EXPERIMENTAL API.
 class RailService:
     """Transfers: debits of people for amounts due, and payouts of amounts owed to
-    them. Freehold hands each to the payment rail at least once, under an id that
-    the rail carries out at most once. Only the platform's keys may call it.
+    them. Freehold hands each transfer to the payment rail at least once. The
+    rail must carry out each transfer id at most once. Only the platform's keys
+    may call it.
     """
 
     @staticmethod
