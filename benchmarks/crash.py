@@ -319,10 +319,11 @@ def crash(
     folder: Path,
     json_file: Path | None,
 ) -> None:
-    """SIGKILL under load, again and again: no acknowledged call is lost or doubled.
+    """Kill the server under load by SIGKILL, again and again: no acknowledged call is lost or
+    doubled.
 
-    Exits with 1 when one is, when the books do not verify, or when the kills came at idle moments
-    and prove nothing.
+    Exits with 1 if a call is lost or doubled, if the books do not verify, or if the kills came at
+    idle moments and prove nothing.
     """
     plan = Plan(rounds, acknowledged, clients, seed, defect or "")
     folder.mkdir(parents=True, exist_ok=True)
@@ -354,7 +355,7 @@ def crash(
 
 @contextmanager
 def _terminable() -> Iterator[None]:
-    """SIGTERM ends the block like an exception, so that it takes its processes along."""
+    """SIGTERM ends the block like an exception, so that the block's processes end too."""
 
     def end(number: int, _frame: object) -> None:
         sys.exit(128 + number)

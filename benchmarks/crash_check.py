@@ -190,7 +190,7 @@ class Checker:
             findings.double(line.request_id, "was answered with two different things")
 
     def _records(self, connection: Connection) -> dict[str, _Record]:
-        """All request records by id, without those of bulk calls, which load the people."""
+        """All request records by id, except those of the bulk calls that load the people."""
         r = t.requests.c
         query = select(r.request_id, r.method, r.body, r.answer, r.authorization_id)
         found: dict[str, _Record] = {}

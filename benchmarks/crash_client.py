@@ -12,9 +12,9 @@ The coordinator sends JSON lines. The first line on stdin is the Job; then follo
 The client prints {"obeyed": ORDER, "told": N} when it has followed an order, and meanwhile {"told":
 N} a few hundred times a second: the number of answered calls so far, repeats included. "failure" in
 it is the newest failure of a try. The client ends when its stdin ends. A caller makes one rental
-after the other, each call after the last: Authorize, Confirm, partial and final Settle, Reverse,
-RecordPayment, and sometimes a repeat of a call answered long ago. A call keeps its request id and
-its bytes until it is answered.
+after the other, and one call after the other: Authorize, Confirm, partial and final Settle,
+Reverse, RecordPayment, and sometimes a repeat of a call answered long ago. A call keeps its request
+id and its bytes until it is answered.
 """
 
 from __future__ import annotations

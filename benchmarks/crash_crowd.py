@@ -67,7 +67,8 @@ class _Process:
         return self._log.read_text(encoding="utf-8", errors="replace")[-3000:]
 
     def end(self) -> None:
-        """Close the process's input, which should end it; kill it if it does not end."""
+        """Close the process's input, which should end the process. Kill the process if it does not
+        end."""
         if self._child.stdin is not None:
             with suppress(OSError):  # it ended before it read its last order
                 self._child.stdin.close()

@@ -78,8 +78,8 @@ class SqliteSite:
     def after_kill(self, victim: str, folder: Path) -> str:
         """A copy of the file and its log as they were after the kill.
 
-        The server itself recovers the originals: a checker that opened them first would do part of
-        its work.
+        The server itself must recover the originals: if the checker opened them first, it would do
+        a part of this work.
         """
         for suffix in ("", "-wal"):
             source, target = folder / f"freehold.db{suffix}", folder / f"checked.db{suffix}"

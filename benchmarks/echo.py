@@ -1,8 +1,8 @@
 """A bare grpc.aio server with the messages of Authorize and Settle: the ceiling of a unary call in
 Python.
 
-It parses each request and serialises an answer with a real answer's size and fields, as the
-generated code does, and does nothing else: no key, checks, score, ledger or disk.
+The server parses each request and serialises an answer with the size and fields of a real answer,
+by the generated code. It does nothing else: no key, checks, score, ledger or disk.
 """
 
 from __future__ import annotations

@@ -72,7 +72,7 @@ def percentile(ordered: Sequence[float], share: float) -> float:
 def in_turn(names: Sequence[str], rounds: int) -> Iterator[tuple[int, tuple[str, ...]]]:
     """(round from 0, names in the order to run them); the order is reversed each time.
 
-    So the side that goes second, with warm caches or a busier machine, changes every round.
+    So each side runs second, with warm caches or a busier machine, in every other round.
     """
     for number in range(rounds):
         yield number, tuple(names if number % 2 == 0 else reversed(names))

@@ -1,4 +1,4 @@
-"""A real PostgreSQL for benchmarks and tests, which ends with the process that started it.
+"""A real PostgreSQL server for benchmarks and tests. It ends with the process that started it.
 
 Its programs come as a Python package, so nothing else must be installed; `FREEHOLD_POSTGRES` may
 name a folder with another version's programs. PostgreSQL refuses to run as root: then it runs as an
@@ -50,7 +50,8 @@ UNSAFE = {"fsync": "off", "full_page_writes": "off"}
 
 
 def _as_nobody() -> dict[str, Any]:
-    """Arguments that run a program of PostgreSQL as this user, but not as root."""
+    """Arguments that run a program of PostgreSQL as this user, or as an unprivileged user if this
+    is root."""
     if os.geteuid() != 0:
         return {}
     return {"user": NOBODY, "group": NOBODY, "extra_groups": []}
@@ -92,8 +93,8 @@ def _programs(folder: Path, found: Path) -> Path:
 class Cluster:
     """One server with its databases.
 
-    With `safe` it syncs to the disk; `settings` follow those above; `programs` is a folder with
-    another version's programs.
+    With `safe` the server syncs to the disk. `settings` are added to those above. `programs` is a
+    folder with the programs of another version.
     """
 
     def __init__(
@@ -277,7 +278,8 @@ def keep(folder: Path) -> None:
 
 
 def _running(folder: Path) -> int | None:
-    """The process of the folder's server, None when there is none; never another process."""
+    """The process of the folder's server; None if there is none. It never returns another
+    process."""
     try:
         number = int((folder / "data" / "postmaster.pid").read_text("utf-8").split()[0])
         words = _words(number)

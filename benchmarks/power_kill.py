@@ -50,8 +50,8 @@ class Death:
 def moments(events: Sequence[Event], deaths: int, seed: int) -> list[tuple[str, int]]:
     """(call, number) of at most this many different deaths in a run with these events.
 
-    Half at writes, a quarter at syncs, most others at acknowledgements; fewer for a call that the
-    run makes less often.
+    Half of the deaths are at writes, a quarter at syncs, and most others at acknowledgements. A
+    call that the run makes less often has fewer.
     """
     chance = random.Random(f"{seed}/deaths")
     found = []

@@ -119,7 +119,8 @@ class TellingScorer:
 
 
 class CountingIds:
-    """Counting ids, so that a run repeats; a session continues the last one's."""
+    """Counting ids, so that a run can be repeated; each session continues the ids of the previous
+    session."""
 
     def __init__(self) -> None:
         self._numbers = itertools.count(1)

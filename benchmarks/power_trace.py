@@ -195,7 +195,7 @@ def parse(lines: Iterable[str], folder: Path, present: Iterable[str]) -> Iterato
 
 
 def _call(line: str) -> _Call | None:
-    """The call of a line; None for a failed call, and for a line without a call."""
+    """The call of a line; None if the call failed, or if the line has no call."""
     if "<unfinished ...>" in line or " resumed>" in line:
         # With two threads at once, the order of the lines is not the order in which calls returned.
         raise TraceError(f"calls of two threads overlap: {line[:80]}")
@@ -279,7 +279,8 @@ def _mapped(call: _Call, folder: Path) -> Iterator[Event]:
 
 
 def _inside(path: str, folder: Path) -> str | None:
-    """The path below `folder`; None for other files, and for the one that is always rebuilt."""
+    """The path below `folder`; None for files elsewhere, and for the file that is always
+    rebuilt."""
     start = f"{folder}{os.sep}"
     inside = path.startswith(start) and not path.endswith(REBUILT_SUFFIX)
     return path.removeprefix(start) if inside else None

@@ -183,9 +183,9 @@ def races(
     folder: Path,
     json_file: Path | None,
 ) -> None:
-    """Many clients, one barrier, one object: exactly one gets it, whichever it is.
+    """Many clients at one barrier ask for one object: exactly one client gets it.
 
-    Exits with 1 when a round came out wrong, or when some kind of contender never won.
+    Exits with 1 if a round had a wrong outcome, or if some kind of contender never won.
     """
     folder.mkdir(parents=True, exist_ok=True)
     described, head = machine(folder), commit()
@@ -252,7 +252,7 @@ def _trained(model: Path) -> Path:
 
 @contextmanager
 def _terminable() -> Iterator[None]:
-    """SIGTERM ends the block like an exception, so that it takes its processes along."""
+    """SIGTERM ends the block like an exception, so that the block's processes end too."""
 
     def end(number: int, _frame: object) -> None:
         sys.exit(128 + number)

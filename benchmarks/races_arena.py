@@ -295,7 +295,7 @@ class Clients:
     # -- the clocks --------------------------------------------------------------------------
 
     def to_instant(self, at_us: int, kind: str, server: int) -> Call:
-        """The call that moves one server's clock to an instant and runs the timers that are due."""
+        """The call that moves one server's clock to an instant and runs the due timers."""
         request = AdvanceClockRequest()
         request.now.FromMicroseconds(at_us)
         key = self.arena.keys.platform[0]

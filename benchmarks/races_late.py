@@ -35,7 +35,7 @@ def _late(r: Round, held: Authorization) -> list[Call]:
 async def _check(
     r: Round, held: Authorization, other: Authorization | None, asset_id: str, late: list[Answer]
 ) -> str:
-    """The one who has the item in the end: `late` or `other`.
+    """The person who has the item in the end: `late` or `other`.
 
     The person of the reservation has at most one rental, which all successful reports name, and
     exactly one hold; a promise that lost the item is REVERSED with ASSET_TAKEN and holds nothing.
@@ -65,7 +65,8 @@ async def _check(
 
 
 def _in_use(r: Round, late: list[Answer], **metadata: str) -> None:
-    """Requires that one of these refused reports asked the platform; others wait for it."""
+    """Requires that one of these refused reports opened the platform's case, and that the others
+    wait for this case."""
     asked = [it for it in late if it.refusal is not None and it.refusal.reason == "ASSET_IN_USE"]
     r.require(bool(asked) or not late, "no report of an item in use asked the platform")
     r.lost(asked, FAILED, "ASSET_IN_USE", **metadata)

@@ -31,7 +31,8 @@ from benchmarks.races_round import (
 async def line(r: Round) -> None:
     """A line with room for only some of the calls is used exactly to its last unit.
 
-    Two operators authorize on it, and one increments an existing hold; all for one amount.
+    Two operators authorize on the line, and one increments an existing hold, all for the same
+    amount.
     """
     clients = r.chance.randint(6, 16)
     fits = r.chance.randint(1, clients - 1)
@@ -117,8 +118,9 @@ async def suspension(r: Round) -> None:
     """A suspension takes effect although holds are placed at the same moment, and later calls are
     declined.
 
-    The standing is part of the line's row, which every hold writes, but it makes no entry that
-    would change the line's version: the two calls go to different servers.
+    The standing is part of the line's row, and every hold writes this row. But a change of the
+    standing makes no entry, so it does not change the line's version. The two calls go to different
+    servers.
     """
     user_id = await r.person()
     server = r.chance.randrange(2)

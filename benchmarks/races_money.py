@@ -63,7 +63,7 @@ async def captures(r: Round) -> None:
 async def payment(r: Round) -> None:
     """A payment reference counts once, even for two people, each at a different server.
 
-    It confirms offers in some rounds, and pays what is due in the others.
+    In some rounds the payment confirms offers; in the other rounds it pays the due amount.
     """
     people = await r.people(2)
     reference = r.reference()
@@ -134,7 +134,7 @@ async def debit(r: Round) -> None:
 
 
 async def refund(r: Round) -> None:
-    """The bank takes back at most the payment; no payout is of money that it has taken back."""
+    """The bank takes back at most the payment, and no money that it has taken back is paid out."""
     parts, amount_minor = r.chance.randint(1, 5), 400
     user_id = await r.person()
     held = await r.settle(await r.authorize(user_id, **ZERO), parts * amount_minor)

@@ -190,7 +190,7 @@ class Round:
     async def person(
         self, limit_minor: int | None = None, standing: Standing = STANDING_NORMAL
     ) -> str:
-        """One of them; by default with the limit that follows from the score."""
+        """One of the new people, by default with the limit that follows from the score."""
         (user_id,) = await self.people(1)
         if limit_minor is not None:
             limit = yuan(limit_minor)
@@ -307,11 +307,11 @@ class Round:
             self._tally.overtaken += any(it.sent_s < last_s for it in losers)
 
     def time_was(self, *, first: bool) -> None:
-        """Records whether time won over the calls, which makes it come a little later next time.
+        """Records whether time won over the calls. If it did, it comes a little later next time.
 
-        A clock moves as soon as its call arrives, while other calls wait for the next batch: sent
-        together, time would nearly always win. So it is sent later by a delay that keeps the race
-        open.
+        A clock moves as soon as its call arrives, while other calls wait for the next batch. If all
+        were sent together, time would nearly always win. So the clock's call is sent later, by a
+        delay that keeps the race open.
         """
         late_s = self._tally.time_late_s + (_LATER_S if first else -_LATER_S)
         self._tally.time_late_s = min(max(0.0, late_s), _LATEST_S)
@@ -373,7 +373,7 @@ class Round:
                 self._outside(answer, state, states)
 
     def _outside(self, answer: Answer, state: str, states: Collection[str]) -> None:
-        """Notes a loser that was refused with a state that never was."""
+        """Notes a loser that was refused with a state that the object never had."""
         timely = {"EXPIRED", "OVERDUE", "SETTLED"}
         if self._at_us is not None and len(self._clients.arena.servers) > 1 and state in timely:
             self._tally.ahead += 1

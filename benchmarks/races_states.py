@@ -33,7 +33,8 @@ OFFER_WINDOW_US = 15 * MINUTE_US
 async def pickup(r: Round) -> None:
     """Of pick-up, reversal and expiry of a reservation, one ends it, and a pick-up stays.
 
-    A started rental may still be reversed, but never expires; nothing follows an end.
+    A started rental may still be reversed, but never expires. An ended reservation never changes
+    again.
     """
     user_id = await r.person()
     held = await r.reserve(user_id, r.after_us(MINUTE_US), **ZERO)
@@ -123,7 +124,8 @@ async def overdue(r: Round) -> None:
     """Of settlement, reversal and a report of loss around the due time, exactly one closes the
     rental.
 
-    It may be reversed before that instant, reported as lost after it, and settled always.
+    The rental may be reversed before the due time, reported as lost after it, and settled at any
+    time.
     """
     user_id = await r.person()
     held = await r.authorize(user_id, rental_period=span(r.after_us(HOUR_US)), **ZERO)

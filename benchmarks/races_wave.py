@@ -105,8 +105,8 @@ class Wave:
 
     @asynccontextmanager
     async def turn(self, place: int, number: int) -> AsyncIterator[None]:
-        """The turn with this number, from 0, of a round's heat; the rounds of a heat have it
-        together."""
+        """The turn with this number, from 0, of a round's heat. All rounds of a heat share the
+        turn."""
         while len(self._turns) <= number:
             self._turns.append(_Turns(self._heats))
         async with self._turns[number].take(self.heat_of(place)):

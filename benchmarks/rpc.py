@@ -168,7 +168,8 @@ def rpc(
     beside: Path | None,
     json_file: Path | None,
 ) -> None:
-    """Authorize or Settle against a bare gRPC echo, same messages, same load, in turn."""
+    """Measure Authorize or Settle against a bare gRPC echo, in turn, with the same messages and
+    load."""
     plan = Plan(
         _levels(in_flight), rounds, rounds_a_start, calls, warm_up, seed, _checkout(beside), method
     )

@@ -14,11 +14,12 @@ from models.spec import HouseRules
 
 
 def by_column(state: fits.State, sample: fits.Sample) -> list[dict[str, Any]]:
-    """For each raw column, the hold-out rows that are refused for it or marked as extrapolated.
+    """For each raw column, the hold-out rows that are refused or marked as extrapolated because of
+    this column.
 
-    Known before any fit. `missing` are rows whose blank the fit cannot score, `outside` those whose
-    value lies outside the domain; a row may count for several columns. Raises TrainingError when no
-    good, or no bad, hold-out row can be scored.
+    These rows are known before any fit. `missing` are rows with a blank that the fit cannot score,
+    `outside` are rows with a value outside the domain. A row may count for several columns. Raises
+    TrainingError when no good, or no bad, hold-out row can be scored.
     """
     seen, raw = fits.domain_of(state, sample, None), state.raw[state.holdout]
     found: dict[str, dict[str, Any]] = {
@@ -87,8 +88,8 @@ def require(columns: list[dict[str, Any]], rows: int, rules: HouseRules) -> list
 def better_blank(
     state: fits.State, sample: fits.Sample, model_text: str, scale: scorecard.Scale
 ) -> list[dict[str, Any]]:
-    """For each column that may be missing, the share of hold-out people with a value whose score
-    would rise without it."""
+    """For each column that may be missing: the share of hold-out people with a value who would get
+    a better score without the value."""
     booster = lightgbm.Booster(model_str=model_text)
     seen = fits.domain_of(state, sample, booster)
     shares = []

@@ -79,9 +79,9 @@ def load(spec: Spec) -> Dataset:
 def stratified_folds(label: Labels, folds: int, seed: int) -> NDArray[np.int8]:
     """Fold number of each row, (n,) int8 from 0 to folds - 1.
 
-    Bad and good rows are shuffled separately and dealt in turn, the good ones continuing where the
-    bad ones stopped, so folds differ by at most one row in size and by at most one in each class.
-    Written here and not taken from a library, so that a library's new version cannot move the
+    Bad and good rows are shuffled separately and dealt in turn; the good rows continue where the
+    bad rows stopped. So folds differ by at most one row in size, and by at most one row in each
+    class. This code is not taken from a library, so a new version of a library cannot change the
     hold-out.
     """
     generator = np.random.Generator(np.random.PCG64(seed))
@@ -120,7 +120,8 @@ def id_hash(salt: str, row_id: str) -> str:
 
 
 def id_hashes(salt: str, ids: Iterable[str]) -> list[str]:
-    """Sorted `id_hash` of each id, so that the order does not show the file's."""
+    """The `id_hash` of each id, sorted, so that their order does not reveal the order of the
+    file."""
     return sorted(id_hash(salt, i) for i in ids)
 
 

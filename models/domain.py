@@ -1,4 +1,5 @@
-"""The rows that a fitted model can score: values, codes and blanks like those of its training.
+"""The rows that a fitted model can score: rows with values, codes and blanks like those of its
+training.
 
 A row outside this domain is refused with a stable code and the column's name, or, if only slightly
 outside, scored as the nearest trained value and marked. Every fold of a validation has the domain
@@ -67,7 +68,8 @@ class Refusal(NamedTuple):
 
 
 class Admitted(NamedTuple):
-    """Rows that can be scored, and the reasons of the others, by their positions in the input.
+    """Rows that can be scored, and the reasons why the other rows cannot, by their positions in the
+    input.
 
     `derived` is (m, k_derived) float64 of the m admitted rows, in order; `refused` has an entry for
     each refused row, `extrapolated` for each row with columns scored as the nearest trained value.
@@ -83,9 +85,9 @@ def learn(
 ) -> Learned:
     """Columns of (n, k) training rows, and the rows that the fit uses.
 
-    A fit cannot learn from a blank that too few training rows have: such rows are left out, as they
-    are refused later. `leaf` is the fit's smallest leaf. Raises DatasetError for a column without
-    any value, and when no good or no bad row is left.
+    A fit cannot learn from a blank that too few training rows have. Rows with such a blank are left
+    out of the training, and are refused later. `leaf` is the fit's smallest leaf. Raises
+    DatasetError for a column without any value, and when no good or no bad row is left.
     """
     missing = np.isnan(raw)
     nullable: Bools = np.array([f.missing == "nan" for f in features])
@@ -295,9 +297,9 @@ class Domain:
         return None if bounds.reach_low <= value <= bounds.reach_high else FEATURE_OUT_OF_RANGE
 
     def _defined(self, raw: Floats, derived: Floats, refused: dict[int, Refusal]) -> Floats:
-        """The rows whose derived columns exist, or lack only values that the model may lack.
+        """The rows with all derived columns, or without only those values that the model may lack.
 
-        LightGBM reads a NaN that it never met as 0, as if the person had answered 0.
+        LightGBM reads a NaN in a column without trained NaN as 0, as if the person had answered 0.
         """
         nan, missing = np.isnan(derived), np.isnan(raw)
         unknown: Bools = np.logical_and(nan, self._blind)
@@ -320,7 +322,8 @@ class Domain:
 
 def _gaps(feature: Feature, trained: Trained) -> list[float] | None:
     """The values between a column's bounds that no training row had and that do not count as their
-    neighbours: for a code, all others; for a number, its special ones. None: too many."""
+    neighbours. For a code these are all other codes; for a number they are its special values. None
+    means too many."""
     if trained.seen is None:
         return []
     if feature.type != "code":
@@ -332,8 +335,8 @@ def _gaps(feature: Feature, trained: Trained) -> list[float] | None:
 
 
 def _bounds(feature: Feature, trained: Trained) -> _Bounds:
-    """The declared bounds if there are any, else the trained ones and one range beyond, but never
-    below 0 when no training row was below 0."""
+    """The declared bounds, if there are any. Otherwise the trained bounds, widened by one range on
+    each side, but never below 0 if no training row was below 0."""
     if feature.type == "code":
         low, high = max(feature.minimum, trained.low), min(feature.maximum, trained.high)
         return _Bounds(*(min(max(v, -_LARGEST), _LARGEST) for v in (low, low, high, high)))

@@ -2,8 +2,8 @@
 
 A leaf's contribution to a column's SHAP value depends only on which columns of its path point to
 the leaf. In a tree of at most seven comparisons this follows from the seven bits that
-`models.tables` computes anyway. So a tree's values for all 128 patterns are computed once, already
-summed by reason group, and a row costs one look-up for each tree.
+`models.tables` computes anyway. So a tree's values for all 128 patterns are computed once and
+summed by reason group. A row then costs one look-up for each tree.
 
 The values are those of path-dependent TreeSHAP (Lundberg et al., "From local explanations to
 global understanding with explainable AI for trees", 2020), written out per leaf: with d columns
@@ -111,9 +111,9 @@ class TreeShap:
 class PatientReasons:
     """Reasons by TreeSHAP within a time limit for each call; the rest is found afterwards.
 
-    Rows are looked up among those explained before, then explained one by one until the time is
-    over. The others get `REASONS_PENDING` and are explained in a separate thread, so that the same
-    features have their reasons at the next call.
+    Each row is first looked up among the rows explained before. The other rows are explained one by
+    one until the time has passed. The rest gets `REASONS_PENDING` and is explained in a separate
+    thread, so the same features have their reasons at the next call.
     """
 
     def __init__(self, tree_shap: TreeShap, budget_s: float) -> None:
@@ -207,9 +207,9 @@ def _table(trees: list[Tree], column_group: Sequence[int | None], width: int) ->
 
 
 def _leaf_shap(share: Floats) -> Floats:
-    """(leaves, d) shares of rows that meet each column to (leaves, 2^d, d) SHAP values.
+    """Converts (leaves, d) shares of rows that satisfy each column to (leaves, 2^d, d) SHAP values.
 
-    For leaves of value 1; entry r is for rows that meet column i where bit i of r is set.
+    The leaves have the value 1. Entry r is for rows that satisfy column i if bit i of r is set.
     """
     leaves, d = share.shape
     bit = (np.arange(2**d)[:, None] >> np.arange(d) & 1).astype(np.float64)

@@ -46,8 +46,8 @@ def tasks(the_spec: spec.Spec) -> list[Task]:
 
 
 class Outcome(NamedTuple):
-    """A fit's margins (or a baseline's PDs) of the rows that it did not see; for `served` the
-    model's text too. A margin is NaN if the fit cannot score the row."""
+    """A fit's margins, or a baseline's PDs, of the rows that the fit did not see; for `served` also
+    the model's text. A margin is NaN if the fit cannot score the row."""
 
     margin: Floats
     text: str = ""
@@ -88,7 +88,7 @@ class Sample(NamedTuple):
 
 
 def sample_of(state: State, rows: dataset.Indices) -> Sample:
-    """The rows, of these, that the fit can score; it learns from no other rows.
+    """The rows among these that the fit can score. The fit learns from no other rows.
 
     A complete row without a derived value is left out too.
     """
@@ -103,8 +103,8 @@ def sample_of(state: State, rows: dataset.Indices) -> Sample:
 
 
 def domain_of(state: State, sample: Sample, booster: lightgbm.Booster | None) -> domain.Domain:
-    """The domain of a fit on a sample; without a model, as if it had a direction for every missing
-    value."""
+    """The domain of a fit on a sample. Without a model, every missing value counts as one with a
+    trained direction."""
     the_spec = state.spec
     blind: frozenset[int] = frozenset()
     if booster is not None and any(t.nullable for t in sample.trained):
@@ -125,7 +125,7 @@ def inner_folds(state: State, training: dataset.Indices) -> NDArray[np.int8]:
 
 
 def parameters(the_spec: spec.Spec, rows: int) -> dict[str, Any]:
-    """LightGBM's parameters for a spec's recipe on this many training rows; one thread, and the
+    """LightGBM's parameters for a spec's recipe on this many training rows: one thread, and the
     same trees every time."""
     recipe = the_spec.recipe
     return {

@@ -1,7 +1,7 @@
 """Golden rows: rows for which every load of a model must give the same margin and score.
 
-They have each kind of value that the model can score: ordinary ones, a missing value in each column
-that may lack one, each special value and code, and both ends of each column's domain.
+The rows have each kind of value that the model can score: ordinary values, a missing value in each
+column that may have one, each special value and code, and both ends of each column's domain.
 """
 
 from __future__ import annotations
@@ -40,7 +40,8 @@ def rows(
 
 
 def _raw(state: fits.State, sample: fits.Sample, seen: Domain) -> Floats:
-    """Real values column by column, but no real person's row; then one changed value for each row.
+    """Rows with real values in each column, but no real person's row; then rows with one changed
+    value each.
 
     Each column is drawn from the training rows independently, so that the manifest reveals no
     person.

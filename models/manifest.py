@@ -1,8 +1,8 @@
 """A model directory: `model.txt`, `manifest.json`, `metrics.json`, and nothing executable.
 
-The manifest describes the model and has a sha256 for everything that it depends on. Its own
-identity, the model id, is the sha256 of its canonical JSON without `model_id` and `created_at`, so
-the same inputs give the same id at any time and with any number of processes.
+The manifest describes the model and has a sha256 for everything that it depends on. The model id is
+the sha256 of the manifest's canonical JSON without `model_id` and `created_at`. So the same inputs
+give the same id at any time and with any number of processes.
 """
 
 from __future__ import annotations
@@ -270,9 +270,9 @@ def _raw_feature(column: Mapping[str, Any]) -> Feature:
 def _trained_of_schema_1(document: Mapping[str, Any], model_text: str) -> tuple[Trained, ...]:
     """The training rows as a manifest of schema 1 describes them.
 
-    It counts missing values of good and bad rows together. Its model's text has the bounds of the
-    derived columns, which are the raw columns' bounds only when the model uses the raw columns
-    directly.
+    Such a manifest counts missing values of good and bad rows together. Its model's text has the
+    bounds of the derived columns. These are the bounds of the raw columns only if the model uses
+    the raw columns directly.
     """
     rows = HouseRules().missing_rows
     rows = max(rows, document["parameters"]["min_data_in_leaf"])

@@ -1,8 +1,8 @@
 """The content of `metrics.json`: figures of the model, and of the served model.
 
-No calibrator sees the labels that it is judged on: that of fold k is fitted on the out-of-fold
-margins of the other folds of the same seed. A row that a fit cannot score has no margin (NaN): it
-is counted, and is in none of that fold's figures.
+No calibrator sees the labels on which it is judged: the calibrator of fold k is fitted on the
+out-of-fold margins of the other folds of the same seed. A row that a fit cannot score has no margin
+(NaN). Such a row is counted, but is not in the figures of its fold.
 """
 
 from __future__ import annotations
@@ -235,10 +235,10 @@ def _fairness(
 def _fairness_all_rows(
     state: fits.State, data: dataset.Dataset, results: Results
 ) -> dict[str, Any]:
-    """The same on every row, by the cross-validation models of the first seed.
+    """The fairness figures on every row, by the cross-validation models of the first seed.
 
-    That is five times the hold-out's rows and gives narrower intervals, but it is not the served
-    model itself.
+    These are five times as many rows as in the hold-out, so the intervals are narrower. But the
+    models are not the served model.
     """
     label, validation = state.label, state.spec.validation
     seed = validation.seeds[0]
@@ -253,7 +253,8 @@ def _fairness_all_rows(
 
 
 def _out_of_fold(state: fits.State, results: Results, seed: int) -> Floats:
-    """Margin of every row from its seed's model that did not see it; NaN without one."""
+    """The margin of every row by the seed's model that did not see the row; NaN if the model cannot
+    score it."""
     fold = dataset.stratified_folds(state.label, state.spec.validation.folds, seed)
     margin = np.empty(state.label.shape[0])
     for k in range(state.spec.validation.folds):
@@ -262,12 +263,13 @@ def _out_of_fold(state: fits.State, results: Results, seed: int) -> Floats:
 
 
 def _scores(scale: scorecard.Scale, margin: Floats) -> NDArray[np.int64]:
-    """Scores of margins; 0, which is never approved, for a row without one."""
+    """The scores of margins. A row without a margin gets 0, which is never approved."""
     return np.array([0 if m != m else scale.score(m) for m in margin.tolist()], dtype=np.int64)
 
 
 def _groups(counts: list[tuple[str, int, int, int, int]]) -> dict[str, Any]:
-    """Each group beside the most often approved one among the groups that are large enough."""
+    """Each group, compared with the group that is approved most often among the large enough
+    groups."""
     large = [c for c in counts if c[2] >= SMALL_GROUP] or [c for c in counts if c[2] > 0]
     best = max(large, key=lambda c: c[1] / c[2])
     groups = []

@@ -1,4 +1,4 @@
-"""A few worker processes that end with their parent's work, in whatever way it ends.
+"""A few worker processes that end when their parent's work ends, normally or not.
 
 The standard pools are not used: the executor of concurrent.futures waits for running tasks on an
 interrupt, and multiprocessing.Pool waits for ever on a worker that was killed. Workers are spawned,

@@ -1,6 +1,6 @@
 """Reference histograms: the distribution of each raw feature over the training rows.
 
-A later sample counted over the same bins gives the population stability index. Special and missing
+To get the population stability index, count a later sample over the same bins. Special and missing
 values have their own bins, because a jump there is a change of meaning, not of size.
 """
 

@@ -5,9 +5,9 @@ x = a * margin + b, odds = e^-x, so
 
     600 + 50 * log2(odds / 4) = 500 - (50 / ln 2) * (a * margin + b),
 
-an affine function of the margin. It is computed as such, in plain Python floats: exponentials
-and logarithms differ in their last bit between libraries, multiplication and addition do not,
-and a decision must replay to the bit.
+an affine function of the margin. It is computed as such, in plain Python floats, because a decision
+must replay to the bit. Exponentials and logarithms differ in their last bit between libraries;
+multiplication and addition do not.
 """
 
 from __future__ import annotations

@@ -191,7 +191,8 @@ class ModelScorer:
         )
 
     def _admit(self, rows: Sequence[bytes]) -> Admitted:
-        """The rows that have a score, derived; and the results of the others, by position."""
+        """The derived rows that have a score, and the results of the other rows by their
+        positions."""
         malformed = [i for i, row in enumerate(rows) if len(row) != self._row_bytes]
         if malformed:
             # Infinite values are refused in every column.
@@ -203,7 +204,8 @@ class ModelScorer:
         return admitted
 
     def _check_golden_rows(self) -> None:
-        """Both ways to the margin, the tables and LightGBM itself, must give the expected bits."""
+        """Checks that both computations of the margin, by the tables and by LightGBM, give the
+        expected bits."""
         golden = self.manifest.golden
         if not golden:
             raise ModelDirectoryError("manifest.json: has no golden rows")

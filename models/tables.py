@@ -40,8 +40,8 @@ _ZERO = float.fromhex("0x1.a95a5cp-117")
 class Tree:
     """One tree of a model's text. A child below 0 is leaf number -child - 1.
 
-    `nan_right` says for each split whether NaN goes right, `knows_nan` whether that was fitted:
-    without missing values in training LightGBM takes NaN for 0.
+    `nan_right` says for each split whether NaN goes right. `knows_nan` says whether this direction
+    was fitted: without missing values in training, LightGBM takes NaN for 0.
     """
 
     feature: tuple[int, ...]
@@ -190,8 +190,8 @@ def _questions(tree: Tree) -> Iterator[tuple[bool, int, float]]:
 
 
 def _repeat(column: NDArray[Any], width: int) -> NDArray[Any]:
-    """Repeats values to one shape, because operations on equal shapes take one pass, and a
-    broadcast one pass for each row."""
+    """Repeats values to one shape: an operation on equal shapes takes one pass, but a broadcast
+    takes one pass for each row."""
     return np.repeat(column[:, None], width, axis=1)
 
 

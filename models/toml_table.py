@@ -8,9 +8,9 @@ from models.errors import SpecError
 
 
 class TomlTable:
-    """A TOML table with its place in the spec, which errors name.
+    """A TOML table with its place in the spec. Errors name this place.
 
-    Each method reads one key, and raises SpecError for a value of another kind. A key is required
+    Each method reads one key, and raises SpecError if the value has another type. A key is required
     unless a default is given.
     """
 

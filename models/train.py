@@ -143,7 +143,7 @@ def _without_group(the_spec: spec.Spec) -> list[str]:
 def _warnings(
     the_spec: spec.Spec, model_text: str, better_blank: list[dict[str, Any]]
 ) -> list[str]:
-    """Warnings about reasons that no one will get, and blanks that raise the score."""
+    """Warnings about columns that can never be a reason, and about blanks that raise the score."""
     warnings = []
     unnamed = _without_group(the_spec)
     if unnamed:
@@ -194,7 +194,8 @@ def _training_ids(
 
 
 def _fold_hashes(state: fits.State, inner: NDArray[np.int8]) -> dict[str, Any]:
-    """sha256 of the fold numbers, one byte for each row in the file's order, for each seed."""
+    """For each seed, the sha256 of the fold numbers, with one byte for each row in the file's
+    order."""
     validation = state.spec.validation
     digests = {
         str(seed): hashlib.sha256(

@@ -1,6 +1,6 @@
 """Shared by all tests: profiles of Hypothesis, and fresh databases copied from one template.
 
-A test that asks for `url`, `store`, `desk` or `databases` runs on SQLite and on PostgreSQL; one
+A test that asks for `url`, `store`, `desk` or `databases` runs on SQLite and on PostgreSQL. A test
 that asks for `file` is about SQLite's files.
 """
 

@@ -208,7 +208,8 @@ class Desk:
         caller: str = OPERATOR,
         body: bytes | None = None,
     ) -> Work:
-        """A call; its body stands for the client's bytes, and its id is fresh unless given."""
+        """A call. Its body stands for the client's bytes, and its request id is fresh unless one is
+        given."""
         name = request_id if request_id is not None else f"request-{next(self._requests)}"
         content = repr(command).encode() if body is None else body
 

@@ -1,7 +1,7 @@
-"""Imported last by the process that forks programs, and by nothing else.
+"""The process that forks programs imports this module last; no other process imports it.
 
-The collector of a forked program leaves alone what was imported before: looking through it takes
-a server 0.1 s at its start, and copies the memory that it shares with the others.
+The garbage collector of a forked program then skips everything that was imported before. Otherwise
+it takes a server 0.1 s at its start, and copies the memory that forked programs share.
 """
 
 import gc

@@ -1,5 +1,5 @@
-"""The PostgreSQL that the tests share, with most tests' rows in its databases, and a proxy to it
-that can be cut."""
+"""The PostgreSQL server that the tests share, and a proxy to it with connections that a test can
+cut."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ class Cluster(postgres.Cluster):
 
 
 class _Lent:
-    """A database that many tests use one after the other, each as if it were fresh.
+    """A database that many tests use one after the other. Each test finds it empty.
 
     Deleting a test's rows takes 3 ms; copying a database takes 15 ms on a quiet machine, mostly of
     its disk, and ten times that on a busy one.
@@ -161,7 +161,8 @@ class _Lent:
         return self._engine
 
     def clean(self) -> bool:
-        """Makes it like a fresh one; False when that fails, or was done too often."""
+        """Makes the database like a fresh one. Returns False if that fails, or was done too
+        often."""
         self._uses += 1
         try:
             if self._uses >= LIFETIME or self._names("pg_tables", "tablename") != self._tables:
@@ -181,7 +182,8 @@ class _Lent:
 class Wire:
     """A proxy between a client and a server, on its own socket.
 
-    At a client's first COMMIT it calls `at_commit`, once, which may cut either side off.
+    At a client's first COMMIT the proxy calls `at_commit` once. This function may cut either side
+    off.
     """
 
     COMMIT = b"Q\x00\x00\x00\x0bCOMMIT\x00"

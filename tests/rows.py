@@ -29,7 +29,8 @@ def changed(
     rows: Mapping[Key, Row | None],
     read: Mapping[Key, Row] | None = None,
 ) -> Rows:
-    """A batch that has read these rows (none by default) and changed them to those."""
+    """A batch that has read the first rows (none by default) and changed them to the second
+    ones."""
     made = Rows()
     made.read[table].update(read or {})
     made.changed[table] = dict(rows)

@@ -41,7 +41,7 @@ ON_BOTH = [
 
 
 def plant(engine: Engine, *statements: str) -> None:
-    """Runs SQL past the rules.
+    """Runs SQL without the database's rules.
 
     On SQLite neither foreign keys nor CHECKs are checked; on PostgreSQL foreign keys are not.
     """

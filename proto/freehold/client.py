@@ -17,8 +17,8 @@ UNAVAILABLE. The client resends after RESOURCE_EXHAUSTED if the server's google.
 when. Both kinds of retries are bounded in number and by the call's deadline. Any other failure is a
 `FreeholdError`.
 
-A request that was answered before gets the same answer again, however old. To tell it apart, pass
-`on_replay`, a function that then gets the time of the first answer:
+A request that was answered before gets the same answer again, however old. To recognise a replayed
+answer, pass `on_replay`, a function that gets the time of the first answer:
 
     client.authorize(request, on_replay=lambda first: print("first answered at", first))
 """
@@ -75,7 +75,7 @@ _REPLAYED_KEY = "freehold-replayed"
 
 @dataclass(frozen=True)
 class FieldViolation:
-    """One field that the server refused: its path in the request, and why."""
+    """One field that the server refused: its path in the request, and the reason."""
 
     field: str
     description: str

@@ -1,4 +1,4 @@
-"""The faults that the crash benchmark finds, and the runs that it rejects as no proof."""
+"""The faults that the crash benchmark finds, and the runs that it does not accept as a proof."""
 
 from __future__ import annotations
 

@@ -175,7 +175,7 @@ def test_forbidden_tracing_is_reported(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def survivors(disk: Disk, name: str = "a", tries: int = 400) -> list[bytes | None]:
-    """One file's possible contents after power cuts; None where it is gone."""
+    """The possible contents of one file after power cuts; None means that the file is gone."""
     return [disk.cut(random.Random(seed))[0].get(name) for seed in range(tries)]
 
 

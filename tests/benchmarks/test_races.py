@@ -82,7 +82,7 @@ def test_a_round_that_cannot_be_prepared_ends_the_run(
 
 @pytest.fixture
 def stored(desk: Desk) -> Stored:
-    """Two of Ann's rentals, one settled and one reversed, and one that goes on."""
+    """Three rentals of Ann: one is settled, one is reversed, and one is still open."""
     reader = Reader(desk.store.engine)
     desk.put_user("ann", 700)
     settled = rental(desk, authorize("ann", "umbrella"))

@@ -34,7 +34,7 @@ LINES = (
 
 
 def verify(connection: Connection) -> None:
-    """Raises Found at the first wrong alias, person who names another, or line that is not cut."""
+    """Raises Found at the first wrong alias, wrong name of a survivor, or line that is not cut."""
     for row in _all(connection, "SELECT * FROM aliases ORDER BY user_id"):
         if not all(isinstance(row[name], kinds) for name, kinds in TYPES.items()):
             raise Found("UNREADABLE", f"aliases/{row['user_id']}", "a value of another type")

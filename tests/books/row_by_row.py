@@ -1,7 +1,7 @@
-"""The verifier as it was before it compared in bulk: row by row, in plain Python.
+"""A second verifier, which compares row by row in plain Python. The shipped one compares in bulk.
 
-It shares only the tables of expectations with the verifier: the tests compare their results on the
-same books.
+It shares only the tables of expectations with the shipped verifier. The tests compare the results
+of both on the same books.
 """
 
 from __future__ import annotations
@@ -1219,8 +1219,8 @@ class _Books:
             raise Found("CASE", name, why)
 
     def _verify_events(self, people: _People, person: _Person) -> None:
-        """Checks that each version of an authorization has its event, and each setting by hand
-        too."""
+        """Checks that each version of an authorization has its event, and that each setting by hand
+        has one."""
         for row in people.events.of(person.user_id):
             user_id, authorization_id, version, sequence, transition, *rest = row
             name = f"outbox/{sequence}"
@@ -1345,7 +1345,7 @@ def _event_of(row: Row) -> Event:
 
 
 def _verify_details(connection: Connection) -> None:
-    """Checks that what was told about an order is of its authorization, and as it was told."""
+    """Checks that the details of an order belong to its authorization, and are unchanged."""
     a, d = t.authorizations.c, t.authorization_details.c
     found = _rows(connection, select(a.user_id, a.authorization_id, a.operator_id, a.version))
     versions = {tuple(key): version for *key, version in found}
@@ -1364,7 +1364,7 @@ def _verify_details(connection: Connection) -> None:
 
 
 def _verify_lapses(connection: Connection) -> None:
-    """Checks that an event tells of each row of what time ended."""
+    """Checks that each row of an end by time has its event."""
     o = t.outbox.c
     names = ("user_id", "authorization_id", "operator_id", "authorization_version")
     told = [o[name] for name in (*names, "transition", "event_us", "record_us")]
@@ -1407,7 +1407,7 @@ def _verify_consents(connection: Connection) -> None:
 
 
 def _verify_unposted(connection: Connection) -> None:
-    """Checks that an event tells of each settlement that posted nothing."""
+    """Checks that each settlement that posted nothing has its event."""
     o = t.outbox.c
     names = ("user_id", "authorization_id", "authorization_version")
     told = [o[name] for name in (*names, "transition", "event_us", "record_us")]
@@ -1437,7 +1437,7 @@ def _verify_later_decisions(connection: Connection) -> None:
 
 
 def _verify_beside(connection: Connection) -> None:
-    """Checks that each row is there of which an event tells, and each receipt that was given."""
+    """Checks that each row and each receipt that an event names exists."""
     names = ("user_id", "authorization_id", "authorization_version")
     lapses, unposted, decided, consents = (
         {tuple(row) for row in _rows(connection, select(*(table.c[name] for name in names)))}
@@ -1504,7 +1504,7 @@ SETTLING = {f"authorization.{it}" for it in ("claim_accepted", "handed_over", "l
 
 
 def _verify_asked(connection: Connection) -> None:
-    """Checks that the person consented to each charge that alone is above the terms' bound."""
+    """Checks that the person consented to each charge that is above the terms' bound alone."""
     a = t.authorizations.c
     names = ("operator_id", "product_id", "product_revision", "parent_id", "captured_minor")
     rows = _rows(connection, select(a.user_id, a.authorization_id, *[a[it] for it in names]))
@@ -1563,7 +1563,8 @@ def _verify_answers(connection: Connection, read_answer: ReadAnswer) -> None:
 
 
 def _verify_operators(connection: Connection) -> None:
-    """Each event has the operator of its authorization and a payload, or neither."""
+    """Checks that each event has both a payload and the operator of its authorization, or
+    neither."""
     a, o = t.authorizations.c, t.outbox.c
     found = _rows(connection, select(a.user_id, a.authorization_id, a.operator_id))
     operators = {(user_id, of): operator_id for user_id, of, operator_id in found}

@@ -1,4 +1,5 @@
-"""Rows that arrive as text: what is cut out of them is what they say, or there is doubt."""
+"""Rows that arrive as text: either the reader cuts the correct values out of them, or it raises
+Doubt."""
 
 from __future__ import annotations
 

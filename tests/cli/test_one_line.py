@@ -1,7 +1,7 @@
 """A22: every fault around a command is reported in one line that says what to do.
 
-Every command meets every bad situation that it can be in. It exits with a code other than 0, prints
-one line (after a wrong option, perhaps also the usage), and leaves all files unchanged.
+Every command is tried in every bad situation that can concern it. It exits with a code other than
+0, prints one line (after a wrong option, perhaps also the usage), and leaves all files unchanged.
 """
 
 from __future__ import annotations
@@ -125,8 +125,8 @@ USERS = ALL - {"restore"}
 
 
 class Situation(NamedTuple):
-    """An unusable database: how it is made (its URL is returned), the commands it is for, and the
-    words that the message must have."""
+    """An unusable database: a function that makes it and returns its URL, the commands to try, and
+    the words that the message must have."""
 
     make: Callable[[Place], str]
     commands: frozenset[str]

@@ -1,8 +1,8 @@
-"""An operation that stands in one place stands in all of them.
+"""An operation that is in one list is in all lists.
 
 Each list that these tests compare is written by hand: a new operation fails the test that names the
-missing place. Each test imports its lists itself, so that a missing name fails that test and not
-the collection of all tests.
+missing place. Each test imports its lists itself, so a missing name fails this test and not the
+collection of all tests.
 """
 
 from __future__ import annotations

@@ -116,8 +116,9 @@ def modules() -> Iterator[Path]:
 
 
 def is_number(node: ast.expr | None, numbers: set[str]) -> bool:
-    """Whether an expression is a number: a literal, a number's name, or arithmetic with at least
-    one number, and otherwise with names of constants, which may be another module's."""
+    """Whether an expression is a number: a literal, a number's name, or arithmetic. Arithmetic
+    needs at least one number; its other operands are names of constants, perhaps of another
+    module."""
     match node:
         case ast.Constant(value=value):
             return type(value) in (int, float)

@@ -100,7 +100,7 @@ def targets() -> frozenset[str]:
 
 
 def unknown_of(command: click.Command, words: list[str]) -> str | None:
-    """The first word that is not a subcommand or option of a command; None if all are known.
+    """The first word that is not a subcommand or option of a command; None if all words are known.
 
     Words in capitals stand for a value or for any command.
     """
@@ -115,7 +115,8 @@ def unknown_of(command: click.Command, words: list[str]) -> str | None:
 
 
 def unknown_in(words: list[str]) -> str | None:
-    """The first word of a shell command that names nothing in the project; None if all do."""
+    """The first word of a shell command that names nothing in the project; None if every word names
+    something."""
     match words:
         case ["freehold", *rest]:
             return unknown_of(cli, rest)

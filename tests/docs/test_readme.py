@@ -49,7 +49,7 @@ def own_terms() -> str:
 
 @pytest.fixture
 def checkout(tmp_path: Path, model: Path) -> Path:
-    """A folder that looks like this one after `make demo`, as far as the quickstart uses it."""
+    """A folder with everything that the quickstart uses of this folder after `make demo`."""
     folder = tmp_path / "checkout"
     programs = folder / ".venv" / "bin"
     programs.mkdir(parents=True)
@@ -83,7 +83,7 @@ def paste(shell: str, text: str, folder: Path, **given: str) -> subprocess.Compl
 
 
 def changed() -> str:
-    """The changes that git finds in this checkout; nothing without git."""
+    """The changes that git finds in this checkout; empty without git."""
     words = ["git", "-C", str(ROOT), "status", "--porcelain"]
     return subprocess.run(words, capture_output=True, text=True, check=False).stdout
 

@@ -338,8 +338,8 @@ class Books:
     def step(
         self, command: c.Command, rows: list[Row], *transitions: str, caller: str = OPERATOR
     ) -> Authorization:
-        """The authorization after a command that posts exactly these rows, in one transaction, and
-        writes exactly these events."""
+        """The authorization after a command. Requires that the command posts exactly these rows in
+        one transaction, and writes exactly these events."""
         it = rental(self._desk, command, caller=caller)
         happened = self.expect(rows, *transitions)
         now_us = self._desk.clock.now_us()
@@ -352,8 +352,8 @@ class Books:
     def wake(
         self, it: Authorization, at_us: int, rows: list[Row], *transitions: str
     ) -> Authorization:
-        """The authorization after the sweeper's visit: it posts exactly these rows at this instant,
-        and has nothing to do one microsecond earlier."""
+        """The authorization after the sweeper's visit. Requires that the visit posts exactly these
+        rows at this instant, and that nothing is due one microsecond earlier."""
         if self._desk.clock.now_us() < at_us:
             self._desk.clock.advance(at_us - 1)
             (early,) = self._desk.apply(self._desk.work(wake(it), caller="", request_id=""))

@@ -100,9 +100,9 @@ class DyingTransaction(SqlTransaction):
 
 
 class FaultyStore(SqlStore):
-    """Applies the next fault of `plan` to each transaction; with none left, no fault.
+    """Applies the next fault of `plan` to each transaction, until the plan is empty.
 
-    `interlude` runs once after a conflict, where other processes may write.
+    `interlude` runs once after a conflict, at a moment when other processes may write.
     """
 
     def __init__(self, engine: Engine) -> None:

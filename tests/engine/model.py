@@ -1,4 +1,4 @@
-"""One engine and the reference side by side: both get the same calls, and every row is compared."""
+"""One engine beside the reference: both get the same calls, and every row is compared."""
 
 from __future__ import annotations
 
@@ -166,7 +166,7 @@ class Sent(NamedTuple):
 
 
 class Model:
-    """Two operators, four people, one database that sometimes fails, processes that may die."""
+    """Two operators, four people, one database that sometimes fails, and processes that may die."""
 
     def __init__(self, url: str) -> None:
         self.url = url
@@ -304,8 +304,8 @@ class Model:
         self._check()
 
     def _let_lapse(self, calls: list[Call], now_us: int) -> None:
-        """Ends the lapsed holds that were in the way of a call's first decision, although the rival
-        may have removed them before the second."""
+        """Ends the lapsed holds that blocked a call's first decision, even if the rival may have
+        removed them before the second decision."""
         named = [(it.command.user_id, it.command.authorization_id) for it in calls
                  if isinstance(it.command, AuthorizationCommand)]  # fmt: skip
         self._learn_fees()
@@ -370,8 +370,8 @@ class Model:
         )
 
     def _sweep(self) -> None:
-        """Takes every step that is due, by the rows that the sweeper finds; folds balances in a
-        batch of their own, which changes nothing."""
+        """Takes every due step of the rows that the sweeper finds. Merges balances in a separate
+        batch, which changes no sum."""
         now_us = self.clock.now_us()
         found = [it[1:] for it in self.store.waking(now_us, 10_000)]
         expected = {self.chance.name(key) for key in self.reference.waking(now_us)}
@@ -398,7 +398,7 @@ class Model:
         self._check()
 
     def _sweep_cases(self, now_us: int) -> None:
-        """Decides every case whose time is over, by the rows that the worker finds."""
+        """Decides every case after its time has ended, from the rows that the worker finds."""
         found = [it[1:] for it in self.store.cases_over(now_us, 10_000)]
         over = {self.reference.case_names[key]: key for key in self.reference.case_names}
         expected = {

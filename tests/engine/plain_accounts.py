@@ -96,7 +96,7 @@ def _moved(owner: str, reference: str, transfers: Any) -> str:
 def second_use(
     caller: str, command: Any, refusal: str, used: Any, transfers: Any
 ) -> tuple[str, str, str, str] | None:
-    """The case that a refused payment leaves: the rental, its operator and the first use.
+    """The case that a refused payment opens: the rental, its operator and the first use.
 
     None if the reference was not used before, or the refusal has another reason.
     """

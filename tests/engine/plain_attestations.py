@@ -1,6 +1,6 @@
-"""The rules of pauses, waivers and returns without a dock, told a second time.
+"""The rules of pauses, waivers and returns without a dock, written a second time.
 
-Each function is a rule of the reference, which is its first argument.
+Each function is a rule of the reference, and takes the reference as its first argument.
 """
 
 from __future__ import annotations
@@ -43,7 +43,8 @@ def stands(books: Any, it: Row) -> list[list[int]]:
 
 
 def going_on(pauses: list[list[int]], at_us: int) -> list[list[int]]:
-    """The pause that goes on at an instant and was not resumed, in a list; or an empty list."""
+    """A list with the pause that is running at an instant and was not resumed; empty without such a
+    pause."""
     return [one for one in pauses if one[0] <= at_us < one[1] and not one[2]]
 
 

@@ -1,4 +1,5 @@
-"""Rows that a step writes beside its authorization, told a second time from the other rows."""
+"""Rows that a step writes in addition to its authorization, derived a second time from the other
+rows."""
 
 from __future__ import annotations
 

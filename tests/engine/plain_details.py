@@ -34,7 +34,8 @@ def price(product_id: str) -> str:
 
 
 def shown(chance: Random, product_id: str) -> str:
-    """A price that a user was shown: mostly none, sometimes the right one, seldom another."""
+    """The hash of a price that a user was shown: mostly none, sometimes the right hash, seldom a
+    wrong one."""
     right = price(product_id) if product_id in PRODUCTS else "0" * 64
     return chance.choice((*[""] * 12, right, right, "0" * 64))
 

@@ -15,7 +15,8 @@ STANDINGS = ("NORMAL", "WATCHED", "SUSPENDED")
 
 
 class Merges(Books):
-    """Aliases: who is whom, and what their lines may still use together."""
+    """Aliases: the survivor of each merged person, and the amount that their lines may still use
+    together."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -54,7 +55,7 @@ class Merges(Books):
         return max(0, limit - used)
 
     def propose_merge(self, command: c.ProposeMerge, now_us: int) -> Any:
-        """Records who says that two people are one."""
+        """Records the key that says that two people are one."""
         self._mergeable(command)
         before = self.aliases.get(command.user_id)
         row = {

@@ -18,7 +18,7 @@ TARIFF = frozenset(
 
 
 def receipt_of(books: Any, it: Row, transition: str, event_us: int) -> Any:
-    """The expected receipt of an event of a rental; None if it has none."""
+    """The expected receipt of an event of a rental; None if the event has no receipt."""
     kind = transition.removeprefix("authorization.")
     if kind not in ("settled", "handed_over", "claim_accepted", "lost") or it["parent_id"]:
         return None

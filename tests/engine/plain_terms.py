@@ -207,7 +207,8 @@ def gone(it: Row) -> bool:
 
 
 def takeable(it: Row) -> int:
-    """The money that the bank can still take back: it came by the rail, even if it went out."""
+    """The money that the bank can still take back: all money that came by the rail, even if it went
+    out."""
     return int(it["received"] - it["charged_back"])
 
 
@@ -261,7 +262,8 @@ def parts(offer: str | None, deposit: int) -> tuple[int, int]:
 
 
 def still_accepted(it: Row) -> list[str]:
-    """The decided offer, and the stricter ones that the operator accepts, in its order."""
+    """The decided offer, then the stricter offers that the operator accepts, in the operator's
+    order."""
     strict = OFFERS.index(it["offer"])
     after = it["accept_offers"] or OFFERS
     return [it["offer"], *[offer for offer in after if OFFERS.index(offer) > strict]]

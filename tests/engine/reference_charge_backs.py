@@ -40,7 +40,8 @@ NO_PROPOSAL: Row = {"by": "", "to": None, "proposed": 0}
 
 
 def _group(of: Reference, key: RentalKey) -> list[RentalKey]:
-    """The rentals of a group; a debt that was booked in the same call is none of them."""
+    """The rentals of a group. A debt that was booked in the same call does not belong to the
+    group."""
     group = of.groups[key[:2]]
     return group if key in group else [key]
 
@@ -63,9 +64,9 @@ def _payments(of: Reference, it: Row, named: str) -> dict[tuple[str, str], Row]:
 
 
 def _left(of: Reference, it: Row, named: str) -> int:
-    """The part of a payment that no bank has taken, as far as the rental has as much.
+    """The part of a payment that no bank has taken, at most the amount that the rental has.
 
-    A bank that took a payment of the same name elsewhere has taken another payment.
+    If a bank took a payment with the same reference elsewhere, that was another payment.
     """
     payments = _payments(of, it, named)
     if not payments:
@@ -89,7 +90,7 @@ def _left(of: Reference, it: Row, named: str) -> int:
 
 
 def _taken_over(of: Reference, it: Row) -> tuple[RentalKey, Row] | None:
-    """The reservation whose deposit the rental has, and the row that says so."""
+    """The reservation whose deposit the rental took over, and the row that records it."""
     for key, row in of.late_pickups.items():
         if row["begun"] == it["key"] and row["deposit"]:
             return key, row
@@ -221,7 +222,7 @@ def found(of: Reference, it: Row) -> None:
 def resolve(
     of: Reference, _caller: str, it: Row, command: c.ResolveChargeBack, now_us: int
 ) -> None:
-    """A case, or all that is open, is decided; what was decided the other way is undone first."""
+    """Decides one case or all open cases. A decision the other way is undone first."""
     rows = [row for _, row in _of(of, it) if row["open"]]
     others = _without_row(of, it)
     if command.case_id:
@@ -265,7 +266,7 @@ def _give(
     command: c.ResolveChargeBack,
     now_us: int,
 ) -> None:
-    """The person keeps the money: it is taken from its places, for one case after the other."""
+    """The person keeps the money. For one case after the other, it is taken from its places."""
     if it["unheld"] and command.goodwill:
         raise Refused("NO_GOODWILL_FOR_A_DEBT")
     late = min(it["recovered"], max(0, refundable(it) - it["elsewhere"]))
@@ -485,7 +486,8 @@ def _pay(
     of: Reference, caller: str, it: Row, item: Row, command: c.MatchSuspense, amount: int,
     now_us: int,
 ) -> tuple[Row, Row | None]:  # fmt: skip
-    """Money that came in pays a deposit or a debt, or is the person's, if a second key says so."""
+    """If a second key approves, money that came in pays a deposit or a debt, or is owed to the
+    person."""
     members, asked = [], 0
     if it["state"] == "OFFERED":
         members = of._members(it, "OFFERED", now_us)

@@ -1,8 +1,8 @@
 """Sends random commands through the model: `python -m tests.engine.soak --help`.
 
-The same machine as `test_model.py`, without Hypothesis, which takes longer than the commands
-themselves. A run consists of episodes, each with a database of its own and repeatable from the seed
-and its number; a failing episode is shortened and printed.
+It runs the same machine as `test_model.py`, but without Hypothesis, because Hypothesis takes longer
+than the commands themselves. A run consists of episodes, each with a database of its own and
+repeatable from the seed and its number; a failing episode is shortened and printed.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 The statement knows the rail's money: the payments that callers have told of, the cases of the
 banks, the money that matches nothing, the transfers by the rail's own words, and the operators'
 payouts and payments. It knows no tariff, no state and no posting. At the end the books must have
-the same money, in all, in suspense, for each person and for each operator.
+the same money: in total, in suspense, for each person and for each operator.
 """
 
 from __future__ import annotations
@@ -190,10 +190,11 @@ def _by_operator(read: Read, query: str) -> Counter[str]:
 
 
 def _rentals(read: Read) -> tuple[Counter[str], Counter[str]]:
-    """The money of each person by the rows of the rentals, told in two ways.
+    """The money of each person by the rows of the rentals, computed in two ways.
 
-    It is what came in and has not gone back. It is also the deposits, the money owed back and what
-    was paid of the charges, less what the banks have and what went out twice.
+    The first way is the money that came in and has not gone back. The second way adds the deposits,
+    the money owed back and the paid part of the charges, and subtracts the money that banks have
+    and that went out twice.
     """
     came: Counter[str] = Counter()
     used: Counter[str] = Counter()

@@ -1,15 +1,15 @@
 """The bills that were worked by hand, from the tariff and from a whole rental.
 
-A tariff of today charges each interval that has started, and takes its free minutes off the billed
-time. The bills below need another charging mode, and no tariff can say them yet:
+The present tariffs charge each interval that has started, and subtract the free minutes from the
+billed time. The bills below need another charging mode, and no tariff can say them yet:
 
 - Beijing (15 minutes, 100, cap 3,000 in 24 hours, buy-out 9,900) charges only intervals that are
   complete, but the first one from 5 full minutes on: 4:59.999999 is 0; 5:00, 15:00 and
   29:59.999999 are 100; 30:00 is 200; 2:00:00 is 800; 24:14:59 is 3,000; lost at exactly 74:15:00.
 - Shenzhen with free minutes as a grace, which are charged once the rental is longer: 30:00 is 200,
   and a microsecond more is 400.
-- A set of rules of a city, such as CN-BJ, that refuses a company's tariff by the names of the rules
-  that it breaks.
+- A city's set of rules, such as CN-BJ. It refuses a company's tariff, and names the rules that the
+  tariff breaks.
 """
 
 from __future__ import annotations

@@ -38,7 +38,7 @@ BY_AUTHORIZATION = ("user_id", "authorization_id")
 
 
 def short_rental() -> Authorize:
-    """A power bank for an hour, so that it is overdue after that."""
+    """A power bank for an hour; afterwards the rental is overdue."""
     return Authorize(
         "ann", (Item("power-bank", ""),), Start.IMMEDIATE, (), rental_period_us=HOUR_US
     )

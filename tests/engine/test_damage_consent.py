@@ -34,7 +34,7 @@ def book(parent: Authorization, amount_minor: int, consent: str = "") -> BookDeb
 
 
 def require_asked(error: FreeholdError, left_minor: int) -> None:
-    """Requires a refusal that says how much is charged without consent, and what to send."""
+    """Requires a refusal that names the bound without consent, and the field to send."""
     assert isinstance(error, ConsentRequired)
     assert error.reason == "CONSENT_REQUIRED"
     assert error.metadata == {"without_consent_minor": "2000", "left_minor": str(left_minor)}

@@ -29,7 +29,8 @@ def payloads(desk: Desk) -> list[bytes]:
 
 
 def command_of(desk: Desk, kind: str) -> Command:
-    """One command of a kind; for an end, the clock stands where a timer is due."""
+    """One command of a kind. For an end by time, the clock is at the instant at which a timer is
+    due."""
     if kind == "one step":
         return authorize("ben")
     if kind == "a group":

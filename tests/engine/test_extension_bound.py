@@ -30,7 +30,7 @@ def bounded(desk: Desk) -> None:
 
 
 def require_limit(error: FreeholdError, what: str, longest_s: int, left_s: int) -> None:
-    """Requires a refusal that names the bound and what is left of it."""
+    """Requires a refusal that names the bound and its rest."""
     assert isinstance(error, IllegalState)
     left = {"longest_seconds": str(longest_s), "left_seconds": str(left_s)}
     assert {name: error.metadata[name] for name in left} == left

@@ -35,7 +35,8 @@ ITEM = "bike-7"
 
 
 class Obstacle(NamedTuple):
-    """A command that is refused, another one of its kind, the reason, and the way out."""
+    """A refused command, another command of the same kind, the reason, and a function that removes
+    the obstacle."""
 
     command: Command
     other: Command

@@ -27,7 +27,7 @@ TAKEN = "receivable_charged_back / cash"
 
 @pytest.fixture
 def both(desk: Desk) -> tuple[Authorization, Authorization]:
-    """Ben's expired reservation, and the rental that took its deposit of 9,950 over."""
+    """Ben's expired reservation, and the rental that took over its deposit of 9,950."""
     it = woken(desk, reduced(desk), END_US)
     begun = late(desk, it)
     return stored(desk, it), begun

@@ -1,4 +1,4 @@
-"""Reports that come late: a return, a pick-up or a loss that is told days after it happened."""
+"""Late reports: a return, a pick-up or a loss that is reported days after it happened."""
 
 from __future__ import annotations
 

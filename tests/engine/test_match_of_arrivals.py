@@ -1,4 +1,4 @@
-"""Part 3: money that arrived with a wrong id is matched to whatever it was for, and never lost."""
+"""Part 3: money that arrived with a wrong id is matched to its real purpose, and is never lost."""
 
 from __future__ import annotations
 

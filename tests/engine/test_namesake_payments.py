@@ -1,4 +1,5 @@
-"""R2: payments with one reference in several rail accounts are taken back apart from each other."""
+"""R2: payments in several rail accounts may have one reference. A bank takes back each of them
+separately."""
 
 from __future__ import annotations
 

@@ -41,14 +41,15 @@ USED, UNKNOWN = "PAYMENT_REFERENCE_USED", "RAIL_ACCOUNT_NOT_FOUND"
 
 @pytest.fixture
 def till(desk: Desk) -> Desk:
-    """A desk whose first operator has an account of its own beside the default one."""
+    """A desk whose first operator has a second account of its own, in addition to the default
+    account."""
     rail_accounts.create(desk.store.engine, OPERATOR, "till", CNY, "Till 1", START_US)
     return desk
 
 
 @pytest.fixture
 def bank(desk: Desk) -> Desk:
-    """A desk whose operators share an account of the platform, for payments that name none."""
+    """A desk whose operators share an account of the platform for payments that name no account."""
     engine = desk.store.engine
     rail_accounts.create(engine, PLATFORM, "bank", "", "Bank 1", START_US)
     for operator_id in (OPERATOR, OTHER_OPERATOR):
@@ -242,7 +243,7 @@ def test_a_transfer_is_no_deposit(bank: Desk) -> None:
 
 
 def debited(desk: Desk) -> tuple[Authorization, TransferRecord]:
-    """A rental of which 1,250 is due, and the debit of it, which is with the rail."""
+    """A rental with 1,250 due, and the debit of this amount, which the rail has."""
     due = charged(desk)
     it = woken(desk, due, due.wake_us or 0)
     (debit,) = transfers(desk, it)

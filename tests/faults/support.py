@@ -32,8 +32,8 @@ STOP_TIMEOUT_S = 30.0
 def small_model(base: Path) -> Path:
     """The directory of a small model, in a folder that all processes of a test run share.
 
-    The first process that asks trains it, once. `base` is the temporary folder of this process;
-    pytest-xdist gives each worker its own, side by side.
+    The first process that asks trains the model, once. `base` is the temporary folder of this
+    process; pytest-xdist gives each worker its own, side by side.
     """
     shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
     folder = shared / "small"

@@ -48,7 +48,8 @@ main()
 
 @contextmanager
 def small_pipe() -> Iterator[tuple[int, int]]:
-    """The two ends of a pipe of 4 KiB; a test that closes one of them puts -1 in its place."""
+    """The two ends of a pipe of 4 KiB. A test that closes an end replaces the end's number by
+    -1."""
     ends = os.pipe()
     fcntl.fcntl(ends[1], fcntl.F_SETPIPE_SZ, PIPE_BYTES)
     try:

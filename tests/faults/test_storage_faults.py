@@ -83,7 +83,7 @@ class Story:
         self.refusals: list[str] = []
 
     def call(self, name: str, request: Message) -> bytes | None:
-        """The answer; None for a refusal, which must be UNAVAILABLE, with a reason to retry."""
+        """The answer; None for a refusal. A refusal must be UNAVAILABLE, with a reason to retry."""
         request_id: str = request.request_id  # type: ignore[attr-defined]
         self._sent[request_id] = (name, request)
         try:
@@ -121,8 +121,8 @@ class Story:
             self.call(*self._sent[request_id])
 
     def check(self) -> None:
-        """After the fault: every answered call is stored once, a call refused as unwritten is not
-        stored, and all get their answers.
+        """Checks the state after the fault: every answered call is stored once, a call that was
+        refused as unwritten is not stored, and retries of all calls get their answers.
 
         The server must recover without help.
         """
@@ -322,7 +322,8 @@ FAULTS = (
 
 
 def fault_points(count: int) -> list[tuple[str, int, bool]]:
-    """Faults in turn: the system call, its error, its number, and whether it lasts."""
+    """One fault after the other: the system call, the error, the call's number, and whether the
+    fault lasts."""
     chance = random.Random(SEED)
     points = []
     for number in range(count):

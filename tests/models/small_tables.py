@@ -58,7 +58,7 @@ NULLABLE_B = {**B, "missing": "nan"}
 
 
 class Trained(NamedTuple):
-    """A model trained from a file, its figures, and its scorer as a server loads it."""
+    """A model trained from a file, its figures, and the scorer that a server loads."""
 
     metrics: dict[str, Any]
     scorer: ModelScorer

@@ -3,8 +3,9 @@
     python -m tests.mutants.run [--only NAME ...] [--jobs N] [--json FILE]
 
 A mutant is a small change of one file (`mutants.toml`). The runner copies the project into a
-temporary folder, applies the change, runs the tests that are named for it until one fails, and
-says which. A mutant that survives, or a test that fails without any mutant, ends with exit code 1.
+temporary folder, applies the change, runs the mutant's tests until one fails, and prints the name
+of this test. A mutant that survives, or a test that fails without any mutant, ends with exit code
+1.
 """
 
 from __future__ import annotations

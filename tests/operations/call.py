@@ -1,4 +1,4 @@
-"""A call that changes something, defined once for all tests that go over every call."""
+"""A call that changes something, defined once for all tests that try every call."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Call:
     parts     the other fields, one dictionary for each form that the message can have; tests of
               single fields begin with them
     fill      gives a request what it needs besides an amount to go through
-    race      the race in which it meets another call that wants the same
+    race      the race in which it competes with another call for the same object
     unraced   the reason why no race is needed; either of the two is empty
     """
 

@@ -1,4 +1,4 @@
-"""An amount that is due is debited through the payment rail, over the wire, until it is paid."""
+"""The payment rail debits an amount that is due, over the wire, until the amount is paid."""
 
 from __future__ import annotations
 

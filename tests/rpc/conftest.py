@@ -1,4 +1,5 @@
-"""One server for the tests of a file; a test that stops, blocks or floods one starts its own."""
+"""One server for all tests of a file. A test that stops, blocks or floods a server starts its
+own."""
 
 from __future__ import annotations
 

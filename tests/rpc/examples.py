@@ -1,5 +1,5 @@
-"""Messages of every method: valid ones with every field set, whose objects do not exist, and ones
-that succeed."""
+"""Messages of every method: valid messages with every field set, which name objects that do not
+exist, and messages that succeed."""
 
 from __future__ import annotations
 

@@ -6,8 +6,8 @@ from freehold.v1.authorization_pb2 import Authorization
 
 
 def without_receipt(it: Authorization) -> Authorization:
-    """A copy without what only one event and the answer of its call have: the receipt, and what the
-    step wrote beside the authorization."""
+    """A copy without the receipt and without the other rows of the step. Only one event and the
+    answer of its call have these parts."""
     copy = Authorization()
     copy.CopyFrom(it)
     for name in ("receipt", "lapse", "case", "moved_no_money", "step_decision_id"):

@@ -182,7 +182,7 @@ class Refused(Exception):
 
     @property
     def retry_s(self) -> float | None:
-        """The delay after which a retry may help; None without one."""
+        """The delay after which a retry may help; None if the error has no delay."""
         retry: RetryInfo | None = self._detail(RetryInfo)
         return None if retry is None else retry.retry_delay.ToNanoseconds() / 1e9
 
@@ -440,7 +440,8 @@ def until(condition: Callable[[], bool], what: str) -> None:
 
 
 class GatedScorer(FakeScorer):
-    """Waits while its gate is closed, and so keeps the writer busy; reports when it waits."""
+    """A scorer that waits while its gate is closed, and so keeps the writer busy. It reports when
+    it waits."""
 
     def __init__(self) -> None:
         self.gate = threading.Event()

@@ -200,7 +200,7 @@ FILTERED = ("ListAuthorizations", "ListCases", "ListChargeBacks", "ListSuspense"
 
 
 def seen_when_read(leaf: Leaf) -> bool:
-    """Whether the contract has no rule for a leaf's form, so that a wrong one is found when the
+    """Whether the contract has no rule for a leaf's form. A wrong form is then found only when the
     field is read."""
     filtered = leaf.method in FILTERED
     return leaf.path in CHECKED_LATER or (filtered and leaf.path == "page_token")

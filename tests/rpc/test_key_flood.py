@@ -63,7 +63,8 @@ class SlowLookups:
 
 @contextmanager
 def flooded(caller: Caller, keys: Sequence[str], slow: SlowLookups) -> Iterator[list[object]]:
-    """Calls with invented keys that wait for their answers, which are collected at the end."""
+    """Calls with invented keys that wait for their answers. The answers are collected at the
+    end."""
     answers: list[object] = []
 
     def call(key: str) -> None:

@@ -90,8 +90,8 @@ def live(desk: Desk) -> None:
 
 
 def _missing(desk: Desk) -> None:
-    """Fay's lost items: one stays missing, and two appear; the operator says about neither when it
-    was docked, and for one the time is over."""
+    """Fay's lost items: one stays missing, and two appear. The operator reports no time of docking
+    for these two, and for one of them the time to report has ended."""
     gone = [rental(desk, authorize("fay", asset_id=it)) for it in ("x-6", "x-7", "x-8")]
     begun_us = desk.clock.now_us()
     for it in gone:
@@ -145,8 +145,8 @@ def _collected(desk: Desk) -> None:
 
 
 def _held(desk: Desk) -> None:
-    """Rentals that end without a charge, and one that goes on; a cut of the limit that must
-    wait."""
+    """Rentals that end without a charge, a rental that is still open, and a cut of the limit that
+    must wait."""
     rental(desk, reverse(rental(desk, authorize())))
     lapsing = rental(desk, pick_up(asset_id="x-2"))
     open_one = rental(desk, pick_up(product_id="umbrella"), caller=OTHER_OPERATOR)
@@ -241,8 +241,8 @@ def _in_debt(desk: Desk) -> None:
 
 
 def _told_late(desk: Desk) -> None:
-    """Gus's pick-up that was told after his reservation: his deposit is held again, and Hal loses
-    the item that was promised to him."""
+    """Gus's pick-up, which was reported after his reservation had ended. His deposit is held again,
+    and Hal loses the item that was promised to Hal."""
     desk.put_user("gus", 550)
     desk.put_user("hal", 700)
     it = rental(desk, confirm(rental(desk, pick_up("gus", asset_id="x-10")), reference="g-1"))
@@ -296,8 +296,8 @@ def _complaining(desk: Desk) -> None:
 
 
 def _attested(desk: Desk) -> None:
-    """Joe's rentals: one paused twice, waived in part and returned by post; one whose captured fee
-    is waived, and which is returned by hand; and one whose pause goes on."""
+    """Joe's three rentals. The first was paused twice, waived in part and returned by post. The
+    second was returned by hand, and its captured fee was waived. The third has a running pause."""
     desk.put_user("joe", 800)
     desk.do(c.SetLimit("joe", acts.money(100_000)), caller=PLATFORM)
     it = rental(desk, authorize("joe"))
@@ -357,8 +357,8 @@ def _at_the_bank(desk: Desk) -> None:
 
 
 def _merged(desk: Desk) -> None:
-    """Kim is merged into Lea while a charge is due on Kim's line, and asks for a rental, which is
-    Lea's; that Max is Lea too is only proposed."""
+    """Kim is merged into Lea while a charge is due on Kim's line. Kim then asks for a rental, and
+    Lea gets it. A merge of Max into Lea is only proposed."""
     desk.put_users(kim=700, lea=700, max=700)
     rental(desk, settle(rental(desk, authorize("kim")), 700))
     desk.do(c.ProposeMerge("kim", "lea", "same card", "key-1"), caller=PLATFORM)
@@ -369,9 +369,9 @@ def _merged(desk: Desk) -> None:
 
 
 def _strict(desk: Desk) -> None:
-    """Ora's rentals under strict terms: a reservation that she cancels for its fee, a rental that
-    ends within the free time, and damage to which she consents, in the rental, by a damage charge
-    that is raised, and by a debt."""
+    """Ora's rentals under strict terms. She cancels a reservation for its fee, and ends a rental
+    within the free time. She consents to damage in three forms: in the rental, by a damage charge
+    that is raised later, and by a debt."""
     desk.put_user("ora", 700)
     with writing(desk.store.engine) as connection:
         policy = connection.execute(select(t.policies)).mappings().first()

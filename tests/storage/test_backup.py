@@ -1,4 +1,5 @@
-"""Backups of a database in use, and restores: complete, verified, and never over other files."""
+"""Backups of a database in use, and restores: both are complete and verified, and never replace
+other files."""
 
 from __future__ import annotations
 

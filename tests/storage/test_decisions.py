@@ -21,7 +21,8 @@ from tests.fakes import Desk
 
 
 def decisions(desk: Desk, transition: Transition) -> list[str]:
-    """The decisions of Ann's entries of this transition, in their order, each once."""
+    """The decisions of Ann's entries of this transition, in the order of the entries and without
+    repetition."""
     page = History(desk.store.engine).entries("ann", "CNY", after=START, size=100)
     assert page.last is None
     found = [it.decision_id for it in page.rows if it.entry.transition is transition]

@@ -48,7 +48,7 @@ PINNED = pytest.mark.parametrize("cluster", ["pinned"], indirect=True, scope="mo
 
 @pytest.fixture(scope="module", params=MAJORS)
 def cluster(request: pytest.FixtureRequest, cluster: Cluster) -> Iterator[Cluster]:
-    """The tests' PostgreSQL, and one of each other major version on this machine."""
+    """The tests' PostgreSQL, and one server of each other major version on this machine."""
     if request.param == "pinned":
         yield cluster
         return

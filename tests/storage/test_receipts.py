@@ -55,7 +55,7 @@ CHANGES: dict[str, Change] = {
 
 
 def settled_and_paid(desk: Desk) -> None:
-    """A rental that was settled by usage and paid since, so that its receipt is not in the newest
+    """A rental that was settled by usage and then paid. Its receipt is therefore not in the newest
     event."""
     desk.put_user("ann", 700)
     it = rental(desk, authorize())
