@@ -83,7 +83,7 @@ def test_all_processes_see_one_state(desk: Desk, url: str) -> None:
 
 
 @pytest.mark.usefixtures("forked")
-def test_the_first_fault_is_named_whichever_process_finds_it(file: Path) -> None:
+def test_any_process_may_find_the_first_fault(file: Path) -> None:
     """With faults in several shares, the fault of the first person is named."""
     with at(file) as desk:
         live(desk)

@@ -52,7 +52,7 @@ def since(file: Path, start: SealRecord, *others: Witness) -> Verification:
         engine.dispose()
 
 
-def test_only_people_who_moved_are_checked(file: Path, sealed: list[SealRecord]) -> None:
+def test_only_changed_people_are_checked(file: Path, sealed: list[SealRecord]) -> None:
     """From the last seal on only Cem's line is verified, and the output says what was not
     checked."""
     found = since(file, sealed[-1])
@@ -64,7 +64,7 @@ def test_only_people_who_moved_are_checked(file: Path, sealed: list[SealRecord])
     assert any("operators' balances" in it for it in found.unchecked)
 
 
-def test_everyone_who_moved_since_an_early_seal_is_checked(
+def test_all_people_changed_since_an_early_seal_are_checked(
     file: Path, sealed: list[SealRecord]
 ) -> None:
     """From an early seal on, every person with a later event is verified."""
@@ -92,7 +92,7 @@ def test_everyone_who_moved_since_an_early_seal_is_checked(
         ("DELETE FROM requests WHERE user_id='cem' AND method='RecordPayment'", "REQUESTS"),
     ],
 )  # fmt: skip
-def test_faults_of_people_who_moved_are_found(
+def test_faults_of_changed_people_are_found(
     file: Path, sealed: list[SealRecord], statement: str, rule: str
 ) -> None:
     """A change of people who moved, or of others' heads, is found."""
@@ -102,7 +102,7 @@ def test_faults_of_people_who_moved_are_found(
     assert fault.rule == rule
 
 
-def test_people_who_did_not_move_are_not_checked(file: Path, sealed: list[SealRecord]) -> None:
+def test_unchanged_people_are_not_checked(file: Path, sealed: list[SealRecord]) -> None:
     """An old payment of Ann is not read, and the output says so."""
     tamper(file, "UPDATE payments SET amount_minor=amount_minor+1 WHERE payment_reference='p-1'")
     found = since(file, sealed[-1])
@@ -150,7 +150,7 @@ def test_a_starting_point_on_both_databases(desk: Desk) -> None:
 # -- the command ----------------------------------------------------------------------------------
 
 
-def test_the_command_prints_what_it_did_not_check(
+def test_the_command_prints_the_checks_left_out(
     file: Path, sealed: list[SealRecord], tmp_path: Path
 ) -> None:
     """verify --since-seal takes the witness from a file, and prints what it did not check."""

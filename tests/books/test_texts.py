@@ -75,7 +75,7 @@ STRANGE = (
 
 @pytest.mark.parametrize("value", STRANGE)
 @pytest.mark.parametrize("place", range(len(COLUMNS)))
-def test_any_value_of_a_field_is_read_as_it_is_or_doubted(place: int, value: object) -> None:
+def test_any_value_of_a_field_is_read_correctly_or_doubted(place: int, value: object) -> None:
     """No value of a field, of any type and content, is read as a different value."""
     rows = [sound(random.Random(seed)) for seed in range(3)]
     rows[1][place] = value

@@ -70,9 +70,7 @@ def test_wrong_books_end_with_1_and_no_file(busy: Desk, file: Path, tmp_path: Pa
     assert names(tmp_path) == set()
 
 
-def test_a_quick_backup_reports_what_it_did_not_check(
-    busy: Desk, file: Path, tmp_path: Path
-) -> None:
+def test_a_quick_backup_reports_the_check_left_out(busy: Desk, file: Path, tmp_path: Path) -> None:
     """`backup --quick` copies wrong books and reports that it did not verify them; `restore`
     refuses this backup."""
     plant(file)

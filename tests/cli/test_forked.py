@@ -50,7 +50,7 @@ def test_a_forked_program_is_ended_by_a_signal(tmp_path: Path, number: signal.Si
     assert waiting.returncode == -number
 
 
-def test_a_forked_program_stays_on_the_cores_of_whoever_starts_it(tmp_path: Path) -> None:
+def test_a_forked_program_stays_on_its_starters_cores(tmp_path: Path) -> None:
     """A forked program runs on the cores of the thread that starts it, as any child does."""
     before = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {min(before)})

@@ -49,7 +49,7 @@ def test_more_people_than_the_holdout(number: int) -> None:
         chosen(number)
 
 
-def test_no_one_from_the_training() -> None:
+def test_nobody_from_the_training_rents() -> None:
     """A single person from the training data stops the demo."""
     chosen(None, frozenset({"1", "3"}))
     with pytest.raises(SeenInTraining, match="used to train"):

@@ -65,7 +65,7 @@ def test_a_payment_before_the_end() -> None:
     assert moved(step) == [(A.CASH, A.RECEIVABLE, 500), (A.AVAILABLE, A.DRAWN, 500)]
 
 
-def test_nothing_due_nothing_paid() -> None:
+def test_without_an_amount_due_nothing_is_paid() -> None:
     """A payment is refused with NOTHING_DUE when nothing was ever captured on credit."""
     for it in (granted(), settled(1_000, confirmed())):
         with pytest.raises(IllegalState) as refused:
@@ -128,7 +128,7 @@ def test_a_refund_is_paid_out() -> None:
     assert rest.collection is Collection.REFUNDED
 
 
-def test_what_a_bank_has_taken_back_is_not_paid_out() -> None:
+def test_charged_back_money_is_not_paid_out() -> None:
     """If money is owed back and a bank has taken back a part of it, only the rest is paid out."""
     owed = collection.refund(paid(), 500, NOW_US).authorization
     it = charge_backs.charge_back(owed, 800, NOW_US).authorization
@@ -335,7 +335,7 @@ def test_one_person_cannot_write_off() -> None:
     assert refused.value.reason == "NOTHING_DUE"
 
 
-def test_what_fell_due_after_the_proposal_stays_due() -> None:
+def test_an_amount_due_after_the_proposal_stays_due() -> None:
     """A write-off takes the proposed amount; what a lost dispute made due since stays due."""
     proposed = collection.propose_write_off(disputed(), "key-1", NOW_US).authorization
     lost = collection.resolve_dispute(proposed, user_won=False, goodwill=False, now_us=NOW_US)

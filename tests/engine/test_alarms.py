@@ -25,7 +25,7 @@ def test_r22_the_log_warns_of_an_operator_beyond_its_bound() -> None:
     assert (within["log_level"], within["event"]) == ("info", "operator owes less")
 
 
-def test_r22_the_log_tells_what_is_owed_back_and_warns_of_what_is_late() -> None:
+def test_r22_the_log_has_the_amount_owed_back_and_warns_of_late_refunds() -> None:
     """R22: the sum and the age of the oldest are news; late refunds are a warning that names the
     oldest authorization and no person."""
     with capture_logs() as lines:

@@ -95,7 +95,7 @@ def test_28_a_damage_charge_above_the_bound_needs_consent(desk: Desk, out: Autho
     rental(desk, settle(it, 2_100))
 
 
-def test_28_what_is_given_up_needs_no_consent_again(desk: Desk, out: Authorization) -> None:
+def test_28_damage_given_up_needs_no_consent_again(desk: Desk, out: Authorization) -> None:
     """28: an amount that was given up does not count any more. Neither does an amount that a closed
     charge did not capture."""
     it = rental(desk, acts.capture(out, 2_000, DAMAGE))

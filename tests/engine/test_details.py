@@ -76,7 +76,7 @@ def test_a_place_replaces_its_own_side(desk: Desk) -> None:
     assert opened[3:14] == (*[""] * 9, "dock-3", "")
 
 
-def test_an_order_of_which_nothing_is_told_has_no_row(desk: Desk) -> None:
+def test_an_order_without_details_has_no_row(desk: Desk) -> None:
     """A rental of which the operator tells nothing has no details."""
     desk.put_user("ann", 700)
     it = rental(desk, settle(rental(desk, authorize()), 500))
@@ -129,7 +129,7 @@ def test_an_answer_has_the_hash_of_the_price(desk: Desk) -> None:
         assert details(desk, it) is not None
 
 
-def test_a_refused_call_tells_nothing(desk: Desk) -> None:
+def test_a_refused_call_writes_no_details(desk: Desk) -> None:
     """A refused settlement leaves the details as they were."""
     desk.put_user("ann", 700)
     it = ordered(desk, authorize())

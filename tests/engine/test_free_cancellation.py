@@ -181,7 +181,7 @@ def test_32_a_rental_is_cancelled_within_the_free_time(desk: Desk) -> None:
     assert rental(desk, cancel(it)).state is State.REVERSED
 
 
-def test_32_a_return_told_late_is_free_too(desk: Desk) -> None:
+def test_32_a_late_report_of_a_return_is_free_too(desk: Desk) -> None:
     """32: a rental that was settled later than its item was docked costs nothing if the item was
     docked within the free minutes."""
     it = rental(desk, authorize())

@@ -31,7 +31,7 @@ def woken(desk: Desk, it: Authorization, after_us: int) -> Authorization:
     return acts.woken(desk, it, desk.clock.now_us() + after_us)
 
 
-def test_what_time_ended_is_listed_by_its_kind(desk: Desk) -> None:
+def test_an_end_by_time_is_listed_by_its_kind(desk: Desk) -> None:
     """Six things that happen by time are listed by their kind, only for their own operator: an
     ended offer, reservation or damage charge, a claim decided by silence, a loss, and a sale."""
     desk.put_users(ann=700, ben=550, cem=700, dan=700, eve=700)
@@ -66,7 +66,7 @@ def test_what_time_ended_is_listed_by_its_kind(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize("how", ["reversed", "settled", "reported lost"])
-def test_what_a_call_ended_is_not_listed(desk: Desk, how: str) -> None:
+def test_an_end_by_a_call_is_not_listed(desk: Desk, how: str) -> None:
     """A reversal, a settlement and a reported loss are no ends by time."""
     desk.put_user("ann", 700)
     it = rental(desk, authorize())

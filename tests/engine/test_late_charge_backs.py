@@ -146,7 +146,7 @@ def test_r2_r5_a_deposit_that_went_out_in_part_is_in_two_places(desk: Desk) -> N
     assert not verify_books(desk.store.engine).fault
 
 
-def test_r2_r5_what_stayed_at_the_reservation_is_taken_there(desk: Desk) -> None:
+def test_r2_r5_money_left_at_the_reservation_is_taken_there(desk: Desk) -> None:
     """R2, R5: of 10,000 paid, 50 stayed at the reservation. A case of 50 is recorded there. A
     larger case is recorded at the rental, until the bank has all of the rental's 9,950."""
     it = rental(desk, confirm(rental(desk, pick_up("ben", "bike", ITEM)), 10_000))

@@ -69,7 +69,7 @@ def late(desk: Desk, it: Authorization, occurred_us: int = TAKEN_US) -> Authoriz
 
 
 @pytest.mark.parametrize("swept", [True, False])
-def test_r5_a_pick_up_told_after_the_expiry_begins_a_rental(desk: Desk, swept: bool) -> None:
+def test_r5_a_pick_up_reported_after_the_expiry_begins_a_rental(desk: Desk, swept: bool) -> None:
     """R5: picked up at 08:29, told at 08:30: the reservation stays EXPIRED, and a new ACTIVE
     authorization cites it; it has the same terms and decision, and starts at 08:29. held h / avail
     h."""
@@ -344,7 +344,7 @@ def test_r5_the_payout_of_the_one_that_loses_the_item_stays(desk: Desk) -> None:
     assert [it.state for it in acts.transfers(desk, other)] == [TransferState.REQUESTED]
 
 
-def test_r5_what_was_overpaid_for_the_reservation_is_still_owed_back(desk: Desk) -> None:
+def test_r5_an_overpayment_of_the_reservation_is_still_owed_back(desk: Desk) -> None:
     """R5: only the deposit is held again; what was paid beyond it stays owed back."""
     it = rental(desk, confirm(rental(desk, pick_up("ben", "bike", ITEM)), 10_000))
     it = woken(desk, it, END_US)
@@ -369,7 +369,7 @@ def test_r5_a_suspended_person_has_the_item_all_the_same(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize("limit_minor", [0, 5_000, HOLD - 1, HOLD, HOLD + 1])
-def test_r5_the_hold_is_what_the_line_has(desk: Desk, limit_minor: int) -> None:
+def test_r5_the_hold_is_at_most_the_available_amount(desk: Desk, limit_minor: int) -> None:
     """R5: h = min(hold, available); a full line does not refuse a late pick-up."""
     it = expired(desk)
     desk.do(c.SetLimit("ann", acts.money(limit_minor)), caller=PLATFORM)
@@ -405,7 +405,7 @@ def test_r5_an_item_promised_meanwhile_is_taken_away(desk: Desk, same: bool) -> 
     assert error.metadata["authorization"] == begun.name
 
 
-def test_r5_the_deposit_of_the_one_that_loses_the_item_is_owed_back(desk: Desk) -> None:
+def test_r5_the_loser_of_the_item_gets_the_deposit_back(desk: Desk) -> None:
     """R5: what the other person paid for the promised item is owed back."""
     it = expired(desk)
     other = rental(desk, pick_up("ben", "bike", ITEM))
@@ -487,7 +487,7 @@ def test_r5_a_sold_item_is_refused(desk: Desk) -> None:
     assert refused(desk, picked_up(it, TAKEN_US)).reason == "ASSET_SOLD"
 
 
-def test_r5_a_reviewed_hold_that_was_lowered_to_nothing_was_a_reservation(desk: Desk) -> None:
+def test_r5_a_reviewed_hold_lowered_to_zero_was_a_reservation(desk: Desk) -> None:
     """R5: a reservation that was approved after a review has a late pick-up, also if its whole hold
     was given back before the end."""
     desk.do(c.SetStanding("ann", Standing.WATCHED), caller=PLATFORM)
@@ -561,7 +561,7 @@ def test_r5_the_row_cites_reservation_and_rental(desk: Desk) -> None:
     assert found == (*acts.name(it), begun.authorization_id, TAKEN_US, 9_950, END_US)
 
 
-def test_r5_a_suspension_refuses_no_pick_up_that_is_told_later(desk: Desk) -> None:
+def test_r5_a_suspension_refuses_no_earlier_pick_up(desk: Desk) -> None:
     """R5: a user is suspended at 10 minutes, and a pick-up at 5 minutes is told at 29 minutes,
     before the reservation ends: the item is out, so the rental is ACTIVE from 5 minutes. A pick-up
     at the present time is refused, also if the caller's clock is ahead."""
@@ -616,7 +616,9 @@ def test_r5_a_pick_up_after_the_reversal_is_refused(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize("by_origin", [False, True])
-def test_r5_a_pick_up_may_be_told_in_the_batch_of_the_reversal(desk: Desk, by_origin: bool) -> None:
+def test_r5_a_pick_up_may_be_reported_in_the_batch_of_the_reversal(
+    desk: Desk, by_origin: bool
+) -> None:
     """R5: a pick-up may be told after the reversal in the same batch. It begins a rental too, and
     takes the item from another reservation of that batch."""
     desk.put_users(dan=800)

@@ -79,7 +79,7 @@ def away(desk: Desk, custody: Custody) -> Authorization:
     return it
 
 
-def test_r3_a_return_told_late_is_settled_as_of_its_docking(desk: Desk) -> None:
+def test_r3_a_return_reported_late_is_settled_as_of_its_docking(desk: Desk) -> None:
     """R3: docked at 2 h and told at 26.5 h, a rental costs 6.00 and not 37.50."""
     it = power_bank(desk)
     desk.clock.advance(TOLD_US)
@@ -132,7 +132,7 @@ def test_r3_a_lost_or_sold_item_was_docked_earlier(desk: Desk, custody: Custody)
     verified(desk)
 
 
-def test_r3_what_was_paid_is_owed_back(desk: Desk) -> None:
+def test_r3_a_paid_excess_is_owed_back(desk: Desk) -> None:
     """R3: after a payment, the amount given back is owed to the person: operator_payable 2,993,
     fee_income 157 / refund_payable 3,150."""
     it = rental(desk, pay(settled(desk), 3_750))
@@ -148,7 +148,7 @@ def test_r3_what_was_paid_is_owed_back(desk: Desk) -> None:
     assert it.refund_payable_minor == 3_150
 
 
-def test_r3_what_was_disputed_and_written_off_is_given_back_there(desk: Desk) -> None:
+def test_r3_a_disputed_or_written_off_excess_is_given_back_there(desk: Desk) -> None:
     """R3: the amount given back is taken from the disputed amount and from the recovery."""
     it = rental(desk, dispute(settled(desk), 1_750))
     it = rental(desk, approve(rental(desk, propose(it))))
@@ -169,7 +169,7 @@ def test_r3_what_was_disputed_and_written_off_is_given_back_there(desk: Desk) ->
     verified(desk)
 
 
-def test_r3_what_was_paid_to_the_operator_is_owed_back(desk: Desk) -> None:
+def test_r3_an_excess_paid_to_the_operator_is_owed_back(desk: Desk) -> None:
     """R3: a charge that the person paid to the operator is given back by Freehold, and the operator
     owes it."""
     it = rental(desk, pay_elsewhere(settled(desk), 3_750))
@@ -179,7 +179,7 @@ def test_r3_what_was_paid_to_the_operator_is_owed_back(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize("docked_us", [TOLD_US, TOLD_US + MINUTE_US, TOLD_US + HOUR_US])
-def test_r3_nothing_told_late_raises_a_fee(desk: Desk, docked_us: int) -> None:
+def test_r3_no_late_report_raises_a_fee(desk: Desk, docked_us: int) -> None:
     """R3: a later docking than the settlement's changes no amount."""
     it = settled(desk)
     desk.clock.advance(TOLD_US + 30 * MINUTE_US)
@@ -249,7 +249,7 @@ def test_r3_a_damage_charge_has_no_docking(desk: Desk) -> None:
     assert refused(desk, found(charge, START_US)).reason == "DAMAGE_CHARGE"
 
 
-def test_r3_a_claim_told_late_stops_the_fee_at_its_time(desk: Desk) -> None:
+def test_r3_a_claim_reported_late_stops_the_fee_at_the_claimed_time(desk: Desk) -> None:
     """R3: a user's return at 2 h, told at 26.5 h, opens a claim as of 2 h; the operator has its
     whole time to contest, and on silence the fee is 600."""
     it = power_bank(desk)
@@ -288,7 +288,7 @@ def test_r3_a_claim_is_bounded_by_start_and_window(desk: Desk, early_us: int) ->
     assert (gap.method, gap.gap_us) == ("ClaimReturn", -early_us)
 
 
-def test_r3_a_start_told_late_begins_at_the_pick_up(desk: Desk) -> None:
+def test_r3_a_start_reported_late_begins_at_the_pick_up(desk: Desk) -> None:
     """R3: an item picked up offline is billed from its pick-up, and is due from there."""
     it = rental(desk, pick_up("ann", "power-bank", "pb-1"))
     desk.clock.advance(START_US + 20 * MINUTE_US)
@@ -327,7 +327,7 @@ def test_r3_a_start_ahead_of_the_server_is_now(desk: Desk) -> None:
     assert it.start_us == START_US + MINUTE_US
 
 
-def test_r7_a_start_told_late_is_not_lost_at_once(desk: Desk) -> None:
+def test_r7_a_start_reported_late_is_not_lost_at_once(desk: Desk) -> None:
     """R7: a rental whose start is told after its due time is overdue, and lost after the policy's
     time at the earliest."""
     change_terms(desk, t.policies, "small-item", pickup_window_us=7 * DAY_US)

@@ -54,7 +54,7 @@ def test_r17_a_part_is_waived_above_the_hold_first(desk: Desk, amount_minor: int
     assert (it.due_minor, it.conceded_minor) == (HELD, 0)
 
 
-def test_r17_what_is_waived_beyond_the_debt_is_given_back(desk: Desk) -> None:
+def test_r17_a_waiver_beyond_the_debt_is_given_back(desk: Desk) -> None:
     """R5, R17: a waiver of 750 drops the debt of 650 and lowers the captured 300 by 100."""
     it, books = settled(desk), Books(desk)
     it = waived(desk, it, ABOVE + 100)
@@ -115,7 +115,7 @@ def test_r17_a_paid_part_of_the_debt_is_owed_back(desk: Desk) -> None:
     assert waived(desk, it, ABOVE - 200).due_minor == HELD
 
 
-def test_r17_what_the_operator_lowered_before_is_not_waived_again(desk: Desk) -> None:
+def test_r17_an_amount_lowered_before_is_not_waived_again(desk: Desk) -> None:
     """R9, R17: of a debt of 650 that was lowered by 600, only 50 are above the hold."""
     it = settled(desk)
     rental(desk, acts.lower(debt_of(desk, it), 600))
@@ -145,7 +145,7 @@ def test_r17_a_waiver_before_the_return_leaves_the_rest(desk: Desk) -> None:
     assert debt_of(desk, it).unheld_due_minor == 350
 
 
-def test_r17_a_waiver_after_an_unswept_end_lowers_what_is_left(desk: Desk) -> None:
+def test_r17_a_waiver_after_an_unswept_end_lowers_the_rest(desk: Desk) -> None:
     """R5, R6, R17: a fee has reached the day's cap of 3,000, and no timer has run yet. A waiver of
     150 then leaves a debt of 2,850."""
     it = lost(desk)

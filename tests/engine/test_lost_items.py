@@ -110,7 +110,7 @@ def test_r6_a_missing_item_that_is_rented_again_has_appeared(desk: Desk) -> None
     verified(desk)
 
 
-def test_r6_the_operator_says_in_time_when_it_was_docked(desk: Desk) -> None:
+def test_r6_the_operator_reports_the_docking_in_time(desk: Desk) -> None:
     """R6: the operator says in time that the item was docked at 2 h. The rest is given back as in
     R3, and Ben's rental goes on."""
     it = appeared(desk)
@@ -180,7 +180,7 @@ def test_r6_an_item_that_appeared_needs_a_time(desk: Desk) -> None:
     assert stored(desk, it) == it
 
 
-def test_r6_a_later_docking_than_the_appearance_counts_as_it(desk: Desk) -> None:
+def test_r6_a_docking_after_the_appearance_counts_as_the_appearance(desk: Desk) -> None:
     """R6: an item cannot be docked later than somebody else had it."""
     it = anns(desk, Custody.MISSING)
     it = rental(desk, c.LowerCharge(*name(it), money(1)))
@@ -217,7 +217,7 @@ def test_r6_an_item_whose_sale_is_due_is_sold_first(desk: Desk) -> None:
     assert (after.custody, item(desk)) == (Custody.SOLD, ("ann", "SOLD"))
 
 
-def test_r6_a_microsecond_before_the_sale_it_appears(desk: Desk) -> None:
+def test_r6_an_item_may_appear_a_microsecond_before_the_sale(desk: Desk) -> None:
     """R6: a missing item that is authorized just before its sale has appeared."""
     it = anns(desk, Custody.MISSING)
     desk.clock.advance((it.sold_us or 0) - 1)
@@ -248,7 +248,7 @@ def test_r6_an_overdue_item_stays_in_use(desk: Desk) -> None:
     assert states(stored(desk, it))[:2] == (State.OVERDUE, Custody.OUT)
 
 
-def test_r6_the_same_person_brings_it_back(desk: Desk) -> None:
+def test_r6_the_same_person_brings_the_item_back(desk: Desk) -> None:
     """R6: the person who lost the item may rent it again: it has appeared as well."""
     it = anns(desk, Custody.MISSING)
     again = rental(desk, authorize("ann", "power-bank", ITEM))
@@ -272,7 +272,7 @@ def test_r6_a_lack_of_credit_is_no_appearance(desk: Desk) -> None:
     assert stored(desk, it).custody is Custody.MISSING
 
 
-def test_r6_in_one_batch_the_first_gets_it(desk: Desk) -> None:
+def test_r6_the_first_call_of_a_batch_gets_the_item(desk: Desk) -> None:
     """R6: of two people who ask for a missing item in one batch, the first gets it, and the item
     appears once."""
     it = anns(desk, Custody.MISSING)

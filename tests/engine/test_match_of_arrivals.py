@@ -166,7 +166,7 @@ def test_a_match_to_an_offer_that_cannot_be_held_is_owed_back(desk: Desk) -> Non
 
 
 @pytest.mark.parametrize("state", ["EXPIRED", "REVERSED", "ACTIVE", "SETTLED", "FREE"])
-def test_a_match_to_what_was_never_owed_is_owed_back(desk: Desk, state: str) -> None:
+def test_a_match_to_no_debt_is_owed_back(desk: Desk, state: str) -> None:
     """Part 3: money is owed back if it arrived for an offer that expired, or for a rental that was
     reversed, that runs, that only its deposit paid, or that had no fee (suspense / refund_payable
     700). It goes to the person."""

@@ -56,7 +56,7 @@ def limit_of(desk: Desk, user_id: str = "dan") -> int:
     return balances(desk, user_id)[0]
 
 
-def test_the_survivors_limit_is_lowered_by_what_runs_off(two: Desk) -> None:
+def test_the_survivors_limit_is_lowered_by_the_merged_lines_use(two: Desk) -> None:
     """R20: the merged line is cut to what is in use, and the survivor's by the same amount, so that
     both together use no more than the survivor's limit."""
     full_minor = limit_of(two)
@@ -99,7 +99,7 @@ def test_rentals_under_way_run_off_on_the_old_line(two: Desk) -> None:
     assert balances(two) == (BIKE_MINOR, 0, BIKE_MINOR, 0)
 
 
-def test_a_limit_by_hand_counts_what_runs_off(two: Desk) -> None:
+def test_a_limit_by_hand_counts_the_merged_lines_use(two: Desk) -> None:
     """R20: a limit that is set by hand is the limit of both lines together."""
     merge(two)
     two.do(c.SetLimit("dan", Money(CNY, 30_000)), caller=PLATFORM)
@@ -245,7 +245,7 @@ COPY = (
         COPY,
     ],
 )
-def test_the_books_notice_people_that_no_alias_tells(store: SqlStore, statement: str) -> None:
+def test_the_books_notice_merged_people_without_an_alias(store: SqlStore, statement: str) -> None:
     """R20: `verify` finds an alias that was added or removed, and a person who names another person
     without an alias."""
     desk = Desk(store)

@@ -98,7 +98,7 @@ def test_r2_a_deposit_of_the_same_reference_is_a_payment_of_its_own(desk: Desk) 
     assert verify_books(desk.store.engine).fault is None
 
 
-def test_r2_what_is_in_suspense_is_matched_to_its_own_payment(desk: Desk) -> None:
+def test_r2_money_in_suspense_is_matched_to_its_own_payment(desk: Desk) -> None:
     """R2: an amount in suspense is matched to the payment of its rental, although the bank took
     back another operator's payment with the same reference."""
     one, other = charged(desk, OPERATOR, 1_250), charged(desk, OTHER_OPERATOR, 1_000)

@@ -78,7 +78,7 @@ def test_r22_others_rent_on(desk: Desk) -> None:
     rental(desk, authorize("ann"), caller=OTHER_OPERATOR)
 
 
-def test_r22_what_began_before_goes_on(desk: Desk) -> None:
+def test_r22_earlier_rentals_continue_beyond_the_bound(desk: Desk) -> None:
     """R22: an operator beyond its bound can still confirm an earlier offer, settle an open rental,
     and make a damage charge."""
     desk.put_users(ann=700, ben=550)

@@ -363,7 +363,7 @@ def test_the_rails_statement_agrees_with_the_books(desk: Desk, seed: int) -> Non
 
 # What the rail does is the same on every database.
 @pytest.mark.parametrize("databases", ["sqlite"], indirect=True)
-def test_the_rail_does_what_rails_really_do(desk: Desk) -> None:
+def test_the_rail_behaves_as_real_rails_do(desk: Desk) -> None:
     """In these lives, debits and payouts succeed late, payouts return, money goes out twice, and
     every kind of money event happens."""
     chance = Random(6)

@@ -407,7 +407,7 @@ def test_event_time_and_ledger_time(desk: Desk) -> None:
 # -- tombstones ------------------------------------------------------------------------------
 
 
-def test_reversed_before_it_arrived(desk: Desk) -> None:
+def test_a_reversal_before_its_authorize_arrives(desk: Desk) -> None:
     """A reverse of an Authorize not seen yet leaves a tombstone: the late Authorize is DECLINED."""
     books = Books(desk)
     assert desk.do(reverse_origin("ann", "r")) == Tombstone()

@@ -418,7 +418,7 @@ def test_review_expired(desk: Desk) -> None:
 # -- a suspended person ----------------------------------------------------------------------
 
 
-def test_suspended_gets_nothing_new(desk: Desk) -> None:
+def test_a_suspended_person_gets_no_new_hold(desk: Desk) -> None:
     """A suspended person is declined for any score, currency and operator."""
     watch(desk, "ann", Standing.SUSPENDED)
     books = Books(desk)

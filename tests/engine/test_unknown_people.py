@@ -127,7 +127,7 @@ def test_r13_every_command_about_a_person_is_tried() -> None:
     assert naming - tried - REGISTERING - AHEAD == set()
 
 
-def test_r13_who_rented_once_is_known(desk: Desk) -> None:
+def test_r13_a_person_with_one_rental_is_known(desk: Desk) -> None:
     """R13: a person is known by an Authorize alone, and gets limits in every configured
     currency."""
     assert refused(desk, SetLimit("zoe", Money(CNY, 5_000)), caller=PLATFORM).reason == (

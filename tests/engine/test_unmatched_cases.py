@@ -42,7 +42,9 @@ OPEN, HANDLED = ("OPEN", None, ""), ("CLOSED", "HANDLED", PLATFORM)
 
 
 @pytest.mark.parametrize("way", list(Direction))
-def test_r18_unmatched_money_is_a_case_until_it_went_back(desk: Desk, way: Direction) -> None:
+def test_r18_unmatched_money_is_a_case_until_the_money_goes_back(
+    desk: Desk, way: Direction
+) -> None:
     """R18: 800 that match nothing open a case without a person; 300 that go back leave it open, and
     the other 500 close it as HANDLED."""
     desk.do(unmatched(800, way), caller=PLATFORM)
@@ -66,7 +68,7 @@ def test_r18_a_match_to_a_debt_closes_the_case_at_its_second_key(desk: Desk) -> 
     assert [row[4:] for row in questions(desk)] == [HANDLED]
 
 
-def test_r18_what_a_charge_back_leaves_in_suspense_is_a_case_of_its_rental(desk: Desk) -> None:
+def test_r18_the_rest_of_a_charge_back_in_suspense_is_a_case_of_its_rental(desk: Desk) -> None:
     """R18, R2: a charge-back of 1,300 takes back a payment of 1,250. The other 50 open a case at
     the rental. A charge-back that its payment covers opens none."""
     it = charged(desk)

@@ -28,7 +28,7 @@ def people(folder: Path, text: str, **feature: object) -> spec.Spec:
     return spec.parse(tree, path=folder / "s.toml", sha256="0" * 64)
 
 
-def test_shipped_set_is_the_known_one(shipped_data: dataset.Dataset) -> None:
+def test_the_shipped_data_are_unchanged(shipped_data: dataset.Dataset) -> None:
     """The shipped set has 30,000 people, 6,636 of them bad, and the published checksum."""
     assert shipped_data.raw.shape == (30_000, 19)
     assert int(shipped_data.label.sum()) == 6_636

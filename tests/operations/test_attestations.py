@@ -206,7 +206,7 @@ def test_r17_due_time_and_loss_move_by_the_pause(city: Desk) -> None:
     verified(city)
 
 
-def test_r17_a_pause_may_be_told_late(city: Desk) -> None:
+def test_r17_a_pause_may_be_reported_late(city: Desk) -> None:
     """R17: a pause is backdated within the report window, and an OVERDUE rental becomes ACTIVE if
     its due time moves beyond now."""
     it = power_bank(city)
@@ -243,7 +243,7 @@ def test_r17_a_pause_counts_at_any_age(city: Desk) -> None:
     verified(city)
 
 
-def test_r17_a_resume_told_late_loses_no_item_at_once(city: Desk) -> None:
+def test_r17_a_resume_reported_late_loses_no_item_at_once(city: Desk) -> None:
     """R17: if a late word moves the time of loss into the past, the item is overdue for the
     policy's time first."""
     it = power_bank(city)
@@ -305,7 +305,7 @@ def test_r17_a_pause_without_length_bounds_no_other(city: Desk) -> None:
     verified(city)
 
 
-def test_r17_a_pause_told_after_a_later_one_counts(city: Desk) -> None:
+def test_r17_a_pause_reported_after_a_later_pause_counts(city: Desk) -> None:
     """R17: of two pauses, 1:00 to 1:50 and 2:00 to 2:10, the later one is told first: at 3:00 the
     fee is that of 2 hours, 600, in this order as in the order of time."""
     it = power_bank(city)
@@ -322,7 +322,7 @@ def test_r17_a_pause_told_after_a_later_one_counts(city: Desk) -> None:
     verified(city)
 
 
-def test_r17_an_earlier_pause_ends_where_a_later_one_begins(city: Desk) -> None:
+def test_r17_an_earlier_pause_ends_where_a_later_pause_begins(city: Desk) -> None:
     """R17: no time is paused twice. If nobody ends a pause that is told later, it lasts until the
     known one begins: 60 and 10 minutes. A resume within the known one is refused."""
     it = power_bank(city)
@@ -473,7 +473,7 @@ def test_r17_a_waived_part_lowers_the_fee(city: Desk) -> None:
     verified(city)
 
 
-def test_r17_a_waiver_after_the_settlement_lowers_what_is_due(city: Desk) -> None:
+def test_r17_a_waiver_after_the_settlement_lowers_the_due_amount(city: Desk) -> None:
     """R17: a fee of 600 that is due is waived afterwards: operator_payable 570, fee_income 30 /
     receivable 600, and the correction cites the capture of the fee."""
     it = power_bank(city)

@@ -120,7 +120,7 @@ def test_r9_a_full_line_is_no_obstacle(desk: Desk) -> None:
     assert balances(desk) == (0, 0, 0, 0)
 
 
-def test_r9_paid_the_operator_is_owed_its_share(desk: Desk) -> None:
+def test_r9_a_paid_debt_gives_the_operator_its_share(desk: Desk) -> None:
     """R9: a payment of x posts cash x / receivable_unheld x, and operator_deferred x /
     operator_payable x-f, fee_income f; f is the floored share of the whole paid amount."""
     it, books = in_debt(desk), Books(desk)
@@ -151,7 +151,7 @@ def test_r9_paid_the_operator_is_owed_its_share(desk: Desk) -> None:
     assert line(desk).unheld_minor == 0
 
 
-def test_r9_money_owed_back_pays_what_is_due_of_the_debt(desk: Desk) -> None:
+def test_r9_money_owed_back_pays_the_due_part_of_the_debt(desk: Desk) -> None:
     """R9: when money owed back would go out by itself, it pays what is due of the debt first."""
     it = rental(desk, acts.dispute(in_debt(desk), 4_000), caller=PLATFORM)
     it = rental(desk, pay(it, 1_000), caller=PLATFORM)
@@ -221,7 +221,7 @@ def test_r9_freehold_bears_no_part_of_a_debt(desk: Desk) -> None:
     assert stored(desk, it) == it
 
 
-def test_r9_unpaid_after_the_policys_days_it_is_dropped(desk: Desk) -> None:
+def test_r9_an_unpaid_debt_is_dropped_after_the_policys_days(desk: Desk) -> None:
     """R9: what is not paid within the policy's days is dropped at that instant: operator_deferred x
     / receivable_unheld x."""
     it = rental(desk, pay(in_debt(desk), 1_000, reference="p-1"), caller=PLATFORM)

@@ -180,7 +180,7 @@ def test_r2_a_charge_back_names_its_payment(desk: Desk) -> None:
     assert it.charged_back_minor == 800
 
 
-def test_r2_a_bank_takes_back_what_has_gone_out(desk: Desk) -> None:
+def test_r2_a_bank_takes_back_refunded_money(desk: Desk) -> None:
     """R2: money that was refunded and has gone out is charged back in whole, flagged DOUBLE; when
     the case is lost, overpaid 800 / receivable_charged_back 800, and no operator pays."""
     it = given_back(desk)
@@ -540,7 +540,7 @@ def test_r14_a_deposit_is_held_again_while_the_rental_is_open(desk: Desk, closed
     assert (it.held_cash_minor, it.refund_payable_minor) == expected
 
 
-def test_r14_what_the_operator_gave_up_meanwhile_is_owed_back(desk: Desk) -> None:
+def test_r14_an_amount_given_up_meanwhile_is_owed_back(desk: Desk) -> None:
     """R14: an item counted as lost at 19,900 that a bank took back; it is found, and the operator
     gives the excess up against the charge-back. When all of it comes back, the excess is owed to
     the user."""

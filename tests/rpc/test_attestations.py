@@ -12,7 +12,7 @@ from tests.rpc import ready
 from tests.rpc.support import Desks, violated
 
 
-def test_r17_the_wire_tells_what_was_attested(desk: Desks) -> None:
+def test_r17_attestations_are_read_over_the_wire(desk: Desks) -> None:
     """R17: a pause, its end, a waiver and a return by hand come back in their answers, and in
     GetAuthorization with causes, sources, evidence and times."""
     it = ready.active(desk)

@@ -302,7 +302,7 @@ def test_an_exhausted_line_reveals_no_amount(own: Desks) -> None:
     assert answers[0] == answers[1]
 
 
-def test_without_another_accepted_offer_it_is_a_decline(desk: Desks) -> None:
+def test_without_another_accepted_offer_the_review_is_declined(desk: Desks) -> None:
     """When the line is too small and no other offer is accepted, the answer is DECLINED."""
     user_id = desk.platform.person(600)
     desk.other.authorize(user_id, "bike")

@@ -49,7 +49,7 @@ def test_r8_captures_are_returned_and_read(desk: Desks) -> None:
     assert list(told.corrections) == [correction]
 
 
-def test_r8_the_uncollected_part_is_told(desk: Desks) -> None:
+def test_r8_the_answer_has_the_uncollected_part(desk: Desks) -> None:
     """R8: the settlement says what the hold did not cover, and so does the authorization later."""
     name = ready.active(desk).name
     held = desk.operator.get(name).held.amount_minor

@@ -37,7 +37,7 @@ def waiting(desk: Desks, who: str = "operator", **filters: Any) -> set[str]:
             return names
 
 
-def test_r18_a_complaint_is_told_to_both_sides(desk: Desks) -> None:
+def test_r18_both_sides_read_a_complaint(desk: Desks) -> None:
     """R18: the operator and the platform read a complaint with its clock and the evidence of all
     sides, in order. Another operator does not find the complaint."""
     case = complain(desk, amount=yuan(100), evidence="photo-1")
@@ -82,7 +82,7 @@ def test_r18_silence_is_noticed_by_the_server(desk: Desks) -> None:
     assert (closed.closed_by, closed.close_time) == ("", case.due_time)
 
 
-def test_r18_lists_show_what_waits(desk: Desks) -> None:
+def test_r18_lists_show_open_cases(desk: Desks) -> None:
     """R18: an operator lists its own open cases, claims and disputes among them, by kind, side, due
     time and person; the platform lists all. Closed ones are listed apart."""
     before = waiting(desk, "platform")
@@ -121,7 +121,7 @@ def test_r3_a_late_word_answers_with_the_rental(desk: Desks) -> None:
 @pytest.mark.parametrize(
     ("who", "side"), [("operator", pb.CASE_SIDE_PLATFORM), ("platform", pb.CASE_SIDE_OPERATOR)]
 )
-def test_r18_nobody_speaks_for_the_other(desk: Desks, who: str, side: int) -> None:
+def test_r18_no_side_adds_evidence_for_the_other(desk: Desks, who: str, side: int) -> None:
     """R18: an operator may add its own evidence and the user's, and the platform its own and the
     user's. Evidence with neither a text nor a reference is refused."""
     case = complain(desk)

@@ -91,7 +91,7 @@ def test_32_the_receipt_of_a_free_rental(strict: Desks) -> None:
     assert settled.authorization.receipt.total == yuan(0)
 
 
-def test_25_the_refusal_says_what_is_left(strict: Desks) -> None:
+def test_25_the_refusal_has_the_time_left(strict: Desks) -> None:
     """25: an extension beyond the bound is FAILED_PRECONDITION with the seconds that are left."""
     it = reserved(strict)
     half = Duration(seconds=1_800)

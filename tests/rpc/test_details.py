@@ -26,7 +26,7 @@ def ask(desk: Desks, user_id: str, **parts: Any) -> Any:
     )
 
 
-def test_what_is_told_about_an_order_is_read_with_it(desk: Desks) -> None:
+def test_details_of_an_order_are_read_with_the_authorization(desk: Desks) -> None:
     """GetAuthorization and ListAuthorizations have all details that Authorize, StartRental and the
     settlement sent. Labels come in the order of their names."""
     user_id = desk.platform.person(700)

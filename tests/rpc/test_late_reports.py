@@ -17,7 +17,7 @@ HOUR_S = 3_600
 YEAR = Duration(seconds=366 * 86_400)
 
 
-def test_r7_what_is_cut_is_said(desk: Desks) -> None:
+def test_r7_the_answer_names_the_cut_times(desk: Desks) -> None:
     """R7: a rental period of 366 days is cut to the policy's 24 hours, and the answer says so; a
     retry says the same."""
     user_id = desk.platform.person()
@@ -33,7 +33,7 @@ def test_r7_what_is_cut_is_said(desk: Desks) -> None:
     assert desk.operator.call("Authorize", **asked) == answer
 
 
-def test_r7_what_is_granted_is_not_cut(desk: Desks) -> None:
+def test_r7_a_granted_time_is_not_cut(desk: Desks) -> None:
     """R7: a period within the policy's limit, and a decline, name no cut."""
     exact = Duration(seconds=24 * HOUR_S)
     answer = desk.operator.call(
@@ -64,7 +64,7 @@ def test_r7_a_group_names_each_cut_once(desk: Desks) -> None:
     ]  # fmt: skip
 
 
-def test_r3_a_start_and_a_claim_are_told_late(desk: Desks) -> None:
+def test_r3_a_start_and_a_claim_are_reported_late(desk: Desks) -> None:
     """R3: StartRental and ClaimReturn take the time at which it happened."""
     it = ready.authorized(desk)
     advance(desk, 600)

@@ -156,7 +156,9 @@ def put(request: Any, parts: dict[str, Any]) -> Any:
 
 @pytest.mark.parametrize("name", PAIRS)
 @pytest.mark.parametrize("turned", [False, True])
-def test_r11_another_way_to_say_the_same_is_a_retry(desk: Desks, name: str, turned: bool) -> None:
+def test_r11_the_same_meaning_in_another_form_is_a_retry(
+    desk: Desks, name: str, turned: bool
+) -> None:
     """R11: a repeated request with the same meaning in another form gets its first answer. Either
     form may come first."""
     pair = PAIRS[name]

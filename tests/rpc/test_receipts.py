@@ -162,7 +162,7 @@ def test_r19_a_settlement_that_moves_no_money_has_a_receipt(desk: Desks) -> None
     assert desk.platform.verify().verified
 
 
-def test_a_receipt_that_an_answer_has_is_missed_in_its_event(desk: Desks) -> None:
+def test_a_receipt_missing_from_its_event_is_found(desk: Desks) -> None:
     """If the receipt is cut off from an old event, or its whole content is removed, the answer of
     the settlement shows it."""
     it = ready.active(desk)

@@ -81,7 +81,7 @@ def test_r12_a_replay_is_marked_with_the_first_time(
     assert told(caller, method, request) == again
 
 
-def test_r12_an_answer_of_long_ago_is_told_apart(desk: Desks) -> None:
+def test_r12_an_old_answer_is_marked_as_a_replay(desk: Desks) -> None:
     """R12: a hundred hours after the settlement, the repeated Authorize still answers ACTIVE, and
     its mark says since when."""
     request = AuthorizeRequest(
