@@ -44,7 +44,7 @@ class RandomIds:
     Time comes first, which keeps the indexes of append-mostly tables dense. An id is not a secret:
     the operator's key protects an authorization.
 
-    Each id is greater than the one before it, even if the clock stands still or goes back. So in a
+    Each id is greater than the previous id, even if the clock stands still or goes back. So in a
     list sorted by ids, a new row never comes before older rows.
     """
 

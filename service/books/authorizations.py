@@ -351,7 +351,10 @@ def _wrong_amounts(it: Columns, charge: Array) -> Iterator[tuple[str, Array]]:
     yield "captured and held are at most the authorized amount", (credit_rest < 0) | (cash_rest < 0)
     yield "nothing is negative", negative
     yield "refunded is at most the paid amount", refundable < 0
-    yield "given up is at most the given-back amount", given - it["conceded_minor"] < 0
+    yield (
+        "conceded is at most the lowered, refunded and forgiven amount",
+        given - it["conceded_minor"] < 0,
+    )
     yield "recovered and forgiven are at most the amount written off", unrecovered < 0
     yield "money that came in is held, kept, owed back or paid out", came != owed_back + refundable
     yield "charged back is at most the received amount", chargeable_back < 0
@@ -417,7 +420,7 @@ def _sooner(one: Maybe, other: Maybe) -> Maybe:
 
 
 def _refund_us(it: Columns) -> Maybe:
-    """The instant at which money owed back goes out by itself."""
+    """The instant at which money owed back is paid out by time."""
     after, since, tries = it["refund_after_us"], it["refund_since_us"], it["refund_tries"]
     owed_back = it["held_cash_minor"] + it["refund_payable_minor"]
     in_hand = np.maximum(it["received_minor"] - it["paid_out_minor"], owed_back)

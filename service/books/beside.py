@@ -5,7 +5,7 @@ by time, an opened case, a settlement that posted nothing, the decision of an in
 consent. A payload has a field for each of these. The database searches the payload's bytes, so only
 events with a missing row are fetched. Events of earlier builds tell of nothing.
 
-A receipt was given if an answer has it, or if the list of what time ended has the step.
+A receipt is expected if an answer has it, or if the list of ends by time has the step.
 """
 
 from __future__ import annotations

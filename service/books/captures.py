@@ -162,7 +162,7 @@ class _Events:
 def _more(
     named: Array, transition: Array, it: Columns, amount: Array, moved: Attribution, name: str
 ) -> Array:
-    """True for rows that together tell of more than the entries of the same instant moved."""
+    """True for rows with a larger sum than the entries of the same instant."""
     keys = list(zip(named.tolist(), transition.tolist(), it["event_us"].tolist(), strict=True))
     told: Counter[tuple[int, int, int]] = Counter()
     for key, amount_minor in zip(keys, amount.tolist(), strict=True):

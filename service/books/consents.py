@@ -42,7 +42,7 @@ def wrong_consent(connection: Connection, people: People) -> BookFault | None:
                 if transition is None or parent_id is None:
                     return BookFault("CONSENTS", name, "no event records this row")
                 if (transition, parent_id != "") not in CONSENTED:
-                    return BookFault("CONSENTS", name, f"{transition} charges no damage anew")
+                    return BookFault("CONSENTS", name, f"{transition} is no charge for damage")
                 if digest_of(*row[1:-1]) != row[-1]:
                     return BookFault("CONSENTS", name, "the digest does not fit the row")
     return _wrong_charge(connection, people)

@@ -351,8 +351,8 @@ def portion_of(
 ) -> Portion:
     """The portion of rows from all streams, in the order of FIELDS; notes unreadable rows.
 
-    Unreadable rows are left out: their faults come before all that follow from them. `fetch` reads
-    the next entries.
+    Unreadable rows are left out, because their own faults come before all faults that follow from
+    them. `fetch` reads the next entries.
     """
     columns: list[Columns] = []
     wrong: list[tuple[Fields, Unreadable]] = []

@@ -67,8 +67,8 @@ class _Run:
 def run(options: Options, console: Console) -> dict[str, Any]:
     """Train or reuse a model, run the day, print the tables, write and return the report.
 
-    Raises DemoFailed when the books do not verify, the server's list differs from what the
-    operator was told, or an authorization is still open. The server is stopped in any case.
+    Raises DemoFailed if the books do not verify, if the server's list differs from the operator's
+    records, or if an authorization is still open. The server is stopped in any case.
     """
     began = time.perf_counter()
     out = options.out.resolve()

@@ -1,4 +1,4 @@
-"""Attestations: what an operator reports about a rental, with cause, source and evidence."""
+"""Attestations: an operator's reports about a rental, with cause, source and evidence."""
 
 from __future__ import annotations
 

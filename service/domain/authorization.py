@@ -121,28 +121,29 @@ class Authorization(NamedTuple):
 
     `refunded_minor` was given back after payment. `refund_payable_minor` is owed to the person in
     cash. `received_minor` came by the payment rail, less the amounts that a bank took back for
-    good. `elsewhere_minor` was paid to the operator, at most the paid amount.
-    `overpaid_minor` went out beyond the amount owed: the person got it twice, and owes it.
-    `overpaid_written_off_minor` is such an amount that nobody expects back. What is owed to the
-    person later pays it first.
-    `paid_out_minor` went out by the rail. `charged_back_minor` was taken back by a bank and is not
-    decided yet. `debiting_minor` was requested from the rail, which has not answered yet.
+    good. `elsewhere_minor` was paid to the operator, at most the paid amount. `overpaid_minor` went
+    out beyond the amount owed: the person got it twice, and owes it. `overpaid_written_off_minor`
+    is such an amount that nobody expects back. Money that is later owed to the person pays the
+    overpaid amount first. `paid_out_minor` went out by the rail. `charged_back_minor` was taken
+    back by a bank and is not decided yet. `debiting_minor` was requested from the rail, which has
+    not answered yet.
 
-    `unheld_minor` was booked as a debt without a hold (`debts.py`). Of it, `captured_credit_minor`
-    was paid, `unheld_dropped_minor` was dropped, and `unheld_disputed_minor` is disputed; what is
-    still due at `unheld_until_us` is dropped then.
+    `unheld_minor` was booked as a debt without a hold (`debts.py`). Its parts are
+    `captured_credit_minor`, which was paid, `unheld_dropped_minor`, which was dropped, and
+    `unheld_disputed_minor`, which is disputed. The rest is due, and is dropped at
+    `unheld_until_us`.
 
     `write_off_by` is the key that proposed a write-off of `write_off_minor`. `version` counts the
     steps. Times are microseconds since the epoch, UTC.
 
     `captures` and `corrections` count the rows of each. `other_captured_minor` was captured for
-    damage or as a penalty; the rest, also all that has no row, was captured for the fee.
+    damage or as a penalty. The rest was captured for the fee, including amounts without a row.
     `uncollected_minor` is the part of the fee that was not captured because less was held.
-    `refund_after_us` is the policy's time, in microseconds, after which money owed back goes out by
-    itself; None means only by PayOutRefund, as for authorizations of earlier builds. Since
-    `refund_since_us` some of it may go out. `refund_tries` counts the payouts that failed or came
-    back since the last PayOutRefund. `paused_us` is the length of all pauses (`pauses.py`). A pause
-    that goes on counts until the policy's bound.
+    `refund_after_us` is the policy's time, in microseconds, after which money owed back is paid
+    out. None means that only PayOutRefund pays it out, as for authorizations of earlier builds.
+    Since `refund_since_us` some of it may go out. `refund_tries` counts the payouts that failed or
+    came back since the last PayOutRefund. `paused_us` is the length of all pauses (`pauses.py`). A
+    running pause counts up to the policy's bound.
     """
 
     user_id: str
@@ -318,7 +319,7 @@ class Authorization(NamedTuple):
 
     @property
     def refund_us(self) -> int | None:
-        """The instant at which money owed back goes out by itself, or None.
+        """The instant at which money owed back is paid out by time, or None.
 
         If a debit for an amount still due is under way, the money waits for the rail's answer.
         """

@@ -97,7 +97,7 @@ def cited_parts(
 
 
 def spread(places: Iterable[tuple[int, int]], amount_minor: int) -> list[tuple[int, int]]:
-    """Takes an amount from captures in this order, at most what each has.
+    """Takes an amount from captures in this order, from each at most the amount that is left.
 
     If the captures together have too little, the rest is taken from the amount without a row: a
     server of an earlier build may have given up a part of that amount and written no row.

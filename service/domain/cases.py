@@ -100,9 +100,9 @@ class Case(NamedTuple):
     In questions of the platform, `user_id`, `operator_id`, `authorization_id` and `currency` are
     empty where nobody is known.
 
-    `asked_minor` is the amount in question; 0 means all that the operator kept, or no amount.
-    `reference` is that of the payment, or the opener's own. `occurred_us` is the time of the return
-    that a late claim tells.
+    `asked_minor` is the amount in question. 0 means the whole amount that the operator kept, or no
+    amount. `reference` is that of the payment, or the opener's own. `occurred_us` is the time of
+    return in a late claim.
 
     `waits_for` is the side that must answer by `due_us`; if `due_us` is None, there is no limit.
     `granted_minor` was given back. `closed_by` is the caller that decided the case; empty if time

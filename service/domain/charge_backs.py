@@ -48,7 +48,7 @@ class ChargeBack(NamedTuple):
 
     `amount_minor` was taken back. It is the sum of four parts: the part in suspense, the open part,
     the part that came back (`overturned_minor`), and the part that the person kept. Kept amounts
-    are told apart by the place from which they were taken: money owed back, the deposit, the
+    are recorded by the place from which they were taken: money owed back, the deposit, the
     operator's charge (`conceded_minor`), Freehold's goodwill, money recovered after a write-off,
     and money that had gone out before (`overpaid_minor`); `found_minor` was given up by the
     operator when the item was found.
@@ -135,9 +135,9 @@ def charge_back(
     """The person's bank took money back; the amount is disputed until that is decided.
 
     The bank may take back any money that came by the rail, even if it has gone out by now.
-    `most_minor` is what is left of the payment that the case names: the rest of the amount is in
-    suspense. If it is None, no payment was named, and InvalidInput is raised for an amount above
-    all that came by the rail.
+    `most_minor` is the rest of the payment that the case names; an amount above it is in suspense.
+    None means that no payment was named. InvalidInput is then raised for an amount above all money
+    that came by the rail.
     """
     require(it, RECORD_CHARGE_BACK)
     left_minor = it.chargeable_back_minor
@@ -359,9 +359,9 @@ def reopen(
     if no payment was named. If the decision went for the person, everyone gets back what the
     decision took. `conceded` has the number of each capture that the decision conceded, with the
     amount that the capture may get back. Money that has no place any more is owed to the person: a
-    deposit of a closed rental, a debt that was paid since, and what the operator gave up when the
-    item was found or the fee was waived. Raises IllegalState if the authorization or the payment
-    has less money left than the bank took.
+    deposit of a closed rental, a debt that was paid since, and an amount that the operator gave up
+    when the item was found or the fee was waived. Raises IllegalState if the authorization or the
+    payment has less money left than the bank took.
     """
     require(it, RESOLVE_CHARGE_BACK)
     if case.overturned_minor:

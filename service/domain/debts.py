@@ -217,7 +217,7 @@ def lapses(it: Authorization, wake_us: int) -> bool:
 
 
 def lapse(it: Authorization) -> Step:
-    """The debt was not paid in time: what is due of it is dropped; a disputed part stays."""
+    """The debt was not paid in time: its due part is dropped; a disputed part stays."""
     amount_minor = it.unheld_due_minor
     dropped = it._replace(unheld_dropped_minor=it.unheld_dropped_minor + amount_minor)
     return step(dropped, (drop_posting(amount_minor),), Transition.DEBT_DROPPED, _until_us(it))

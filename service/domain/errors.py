@@ -227,7 +227,7 @@ class ConsentRequired(FreeholdError):
 
 
 class PriceChanged(FreeholdError):
-    """The price that the user was shown is not the one in force."""
+    """The price that the user was shown is not the price in force."""
 
     def __init__(self, product_id: str, in_force: str) -> None:
         super().__init__(

@@ -59,7 +59,7 @@ def put_off(lost_us: int | None, product: Product, overdue_us: int) -> int | Non
 def started(authorization: Authorization, product: Product, start_us: int, now_us: int) -> Changes:
     """The changes when the item goes out: start, due time, and time of loss.
 
-    A start that is told late may make the item due before now.
+    If a start is reported late, the due time may already be over.
     """
     after_us = lost_after_us(product.tariff)
     due_us = start_us + authorization.rental_period_us

@@ -38,7 +38,7 @@ def usage_fee(
     """The fee of the rental until `end_us`, by the tariff under which it began.
 
     While a return is claimed, the fee stops at the time of the claim. The time of pauses is not
-    charged, and what was waived beforehand is taken off.
+    charged, and amounts waived before are subtracted.
     """
     until_us, free_us = usage_end_us(authorization, end_us), product.policy.free_cancellation_us
     return metered_fee(authorization, product.tariff, until_us, meter, free_us)
@@ -64,7 +64,7 @@ def metered_fee(
 def unwaived_minor(
     authorization: Authorization, product: Product, end_us: int, meter: Meter
 ) -> int:
-    """The fee of the rental until `end_us`, less all that was waived, in minor units."""
+    """The fee of the rental until `end_us`, less all waived amounts, in minor units."""
     total_minor = usage_fee(authorization, product, end_us, meter).total_minor
     return max(0, total_minor - meter.given_minor)
 
@@ -302,7 +302,8 @@ CONTEST_RETURN = Act("ContestReturn", frozenset({State.RETURN_CLAIMED}))
 
 
 def contest_return(authorization: Authorization, now_us: int) -> Step:
-    """The operator proves that the item is still out: the rental goes on as if never claimed."""
+    """The operator proves that the item is still out: the rental continues as if nobody had claimed
+    the return."""
     require(authorization, CONTEST_RETURN)
     due_us = authorization.due_us
     overdue = due_us is not None and due_us <= now_us
@@ -432,7 +433,7 @@ def docked(
     transition: Transition,
     event_us: int,
 ) -> Step:
-    """The item is back, and the operator gives back what it kept of the fee beyond the total."""
+    """The item is back, and the operator gives back the part of the kept fee above the total."""
     excess_minor = max(0, kept_fee_minor(authorization, captures) - total_minor)
     missing_minor = max(0, total_minor - authorization.fee_captured_minor)
     uncollected_minor = min(authorization.uncollected_minor, missing_minor)

@@ -43,8 +43,8 @@ class Told(NamedTuple):
     """The values of a payload's authorization: amounts in minor units.
 
     `unheld_until_us` is in microseconds since the epoch, 0 for none. `lapse`, `case`, `details`,
-    `moved_no_money`, `step_decision_id` and `consent` tell of rows beside the authorization; texts
-    are empty for none.
+    `moved_no_money`, `step_decision_id` and `consent` name other rows of the step; a text is empty
+    if there is no such row.
     """
 
     name: str

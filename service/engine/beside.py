@@ -1,4 +1,4 @@
-"""Lets the event of a step tell which row was written beside the authorization.
+"""Adds to the event of a step the other rows that the step wrote.
 
 The answer shares the event's bytes. By these bytes the verifier notices that a row was removed.
 """

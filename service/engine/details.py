@@ -1,4 +1,4 @@
-"""Adds what an operator tells about an order to the draft."""
+"""Adds the details of an order to the draft."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from service.engine.tables import DETAILS
 def add_order(
     draft: Draft, it: Authorization, order: Order, price_hash: str, context: Context
 ) -> None:
-    """Adds the details of a new authorization; its event tells of them."""
+    """Adds the details of a new authorization, also to its event."""
     _add(draft, _new(it, order, price_hash, context.now_us), context)
 
 

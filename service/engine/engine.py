@@ -115,7 +115,7 @@ class Engine:
         log_debt: DebtLog = say_nothing,
     ) -> None:
         """`encode` makes the bytes of an authorization, for its events and for answers.
-        `encode_beside` makes the bytes by which an event tells of a row beside it.
+        `encode_beside` makes the bytes of another row of the step for the event.
 
         Raises TermsUnusable if `currency` has no sound limits.
         """

@@ -45,7 +45,8 @@ _BY_AUTHORIZATION = ("user_id", "authorization_id")
 
 
 def read_late_pickups(rows: Rows, keys: Keys, transaction: Transaction, now_us: int) -> None:
-    """Reads what the late pick-ups of a batch need; nothing if all reservations still stand.
+    """Reads the rows that the late pick-ups of a batch need; no rows if all reservations still
+    hold.
 
     Raises ReadAgain for rentals that have the items by now and were not read.
     """

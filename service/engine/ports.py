@@ -175,7 +175,8 @@ class Store(TermsStore, Protocol):
     ) -> list[TransferRecord]:
         """Transfers that are requested, or were sent before an instant and not answered since.
 
-        The one unchanged for longest comes first; only those after `after`, if given.
+        The transfer that is unchanged for longest comes first. With `after`, only later transfers
+        are read.
         """
         ...
 

@@ -1,4 +1,4 @@
-"""Cases of payment references that were used a second time: the platform asks what happened.
+"""Cases of payment references that were used twice: the platform finds out what happened.
 
 The refusal of a second use posts nothing, but leaves a case. Perhaps two operators reported one
 payment, or a payment was recorded for the wrong rental, or a debit was also recorded by hand.

@@ -1,4 +1,5 @@
-"""Cases of money in suspense: the platform asks what it was, until all of it is matched.
+"""Cases of money in suspense: the platform finds out whose money it is, until the whole amount is
+matched.
 
 A case's id follows from its item. So the match that ends the question finds the case by its key,
 and the verifier finds a case that was removed.

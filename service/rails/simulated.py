@@ -84,7 +84,7 @@ class SimulatedRail:
         return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4]) % 100
 
     async def tell(self, deliver: Deliver) -> int:
-        """Sends the due call-backs; returns the number acknowledged."""
+        """Sends the due call-backs, and returns the number of acknowledged ones."""
         self._queue_late_successes()
         untold, self._untold = self._untold, {}
         told = await asyncio.gather(*(self._tell(report, deliver) for report in untold.values()))

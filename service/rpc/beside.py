@@ -15,7 +15,7 @@ from service.rpc.details import encode_details
 
 
 def encode_beside(row: Beside) -> bytes:
-    """The bytes of the fields of an authorization that tell of the row."""
+    """The bytes of the authorization's fields for the row."""
     if isinstance(row, DetailsRecord):
         return encode_details(row)
     if isinstance(row, LapseRecord):

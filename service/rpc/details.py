@@ -1,4 +1,4 @@
-"""Converts what operators tell about orders between messages and the domain."""
+"""Converts details of orders between messages and the domain."""
 
 from __future__ import annotations
 

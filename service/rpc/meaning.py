@@ -78,7 +78,8 @@ def _end_of_usage(request: Any) -> None:
 def _platforms_account(request: Any) -> None:
     """Leaves out the default account of the platform, which alone sends these requests.
 
-    An operator's default account is named after the operator, whom a request does not tell.
+    An operator's default account is named after the operator, and a request does not name the
+    operator.
     """
     if request.rail_account == "platform/railAccounts/default":
         request.ClearField("rail_account")

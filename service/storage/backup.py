@@ -97,8 +97,8 @@ def restore(
 ) -> Verification:
     """Restores a backup as a new database; returns the verification of its books.
 
-    The backup must have the SHA-256 given, or the one in `FILE.sha256` beside it. A backup of an
-    earlier build is migrated to the current schema. On PostgreSQL the database must exist and be
+    The backup must have the given SHA-256, or the SHA-256 in `FILE.sha256` beside it. A backup of
+    an earlier build is migrated to the current schema. On PostgreSQL the database must exist and be
     empty. Raises BackupRefused if the backup is damaged, wrong or of a later schema, if the target
     exists, or if PostgreSQL's tools fail.
     """

@@ -1,4 +1,4 @@
-"""Reads an authorization with all that belongs to it, and its settlement."""
+"""Reads an authorization with all rows that belong to it, and its settlement."""
 
 from __future__ import annotations
 

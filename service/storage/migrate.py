@@ -1,4 +1,4 @@
-"""Migrations: bring a database to the current schema, and tell the builds that may use it.
+"""Migrations: they bring a database to the current schema, which names the builds that may use it.
 
 The number of a build is the number of its newest migration. A schema names the oldest build that
 may still run on it (the largest `oldest_build` in the table `compatibility`). A migration that only
@@ -160,7 +160,7 @@ def build_number() -> int:
 
 
 def compare_schema(revision: str | None, oldest_build: int | None) -> Schema:
-    """Compares a schema with this revision and this oldest build to what this build needs.
+    """Compares a schema, by its revision and its oldest build, with the needs of this build.
 
     `oldest_build` is None if the schema names no oldest build; schemas before 0006 name none.
     """

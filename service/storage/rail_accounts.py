@@ -93,7 +93,7 @@ def _read(connection: Connection, caller: str, name: str) -> RailAccountRecord |
 
 
 def _added(connection: Connection, row: RailAccountRecord) -> RailAccountRecord:
-    """The stored row; the same one again is kept as it is."""
+    """The stored row. If the same row is there already, it is not changed."""
     if row.caller != PLATFORM:
         operators = t.operators.c.operator_id
         if connection.scalar(select(operators).where(operators == row.caller)) is None:

@@ -99,7 +99,7 @@ def _update(
 ) -> RowsStatement:
     """Updates the columns that may change, except `without`, if the row has the version read.
 
-    The values are the new ones in the order of the table, then the keys, then the version read.
+    The values are the new values in the order of the table, then the keys, then the version read.
     """
     keys, left = declared.key, {*declared.key, *declared.fixed, *without}
     names = [it.name for it in schema.recorded(table) if it.name not in left]

@@ -361,7 +361,7 @@ def _inconsistencies(it: Authorization) -> Iterator[tuple[str, str]]:
         "captured and held are at most the authorized amount": min(rest_minor) < 0,
         "nothing is negative": min(getattr(it, name) for name in e.AMOUNTS) < 0,
         "refunded is at most the paid amount": it.refundable_minor < 0,
-        "given up is at most the given-back amount": it.goodwill_minor < 0,
+        "conceded is at most the lowered, refunded and forgiven amount": it.goodwill_minor < 0,
         "recovered and forgiven are at most the amount written off": it.unrecovered_minor < 0,
         "money that came in is held, kept, owed back or paid out": came_minor != place_minor,
         "charged back is at most the received amount": it.received_minor < it.charged_back_minor,

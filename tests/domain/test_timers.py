@@ -94,7 +94,7 @@ def test_a_rental_without_return() -> None:
 
 
 def test_a_contested_claim_may_be_lost_at_once() -> None:
-    """After a contested claim, the instant of loss is the one without a claim."""
+    """After a contested claim, the instant of loss is the same as without a claim."""
     it = claimed(LOST_US - MINUTE_US, late())
     it = settlement.contest_return(it, LOST_US + MINUTE_US).authorization
     (lost,) = catch_up(it, LOST_US + MINUTE_US)[:1]

@@ -211,7 +211,7 @@ def test_r1_a_success_of_a_cancelled_debit_counts(desk: Desk) -> None:
 
 
 def test_r1_a_success_after_the_write_off_is_a_recovery(desk: Desk) -> None:
-    """R1: a late success recovers what was written off: cash / recovery."""
+    """R1: a late success recovers the amount written off: cash / recovery."""
     it, debit = failed_once(desk)
     rental(desk, propose(it), caller=PLATFORM)
     rental(desk, approve(it), caller=PLATFORM)

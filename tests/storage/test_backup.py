@@ -383,7 +383,7 @@ def test_a_truncated_backup_is_refused(kept: int, made: Backup, tmp_path: Path) 
 
 
 def test_a_planted_balance_is_refused(made: Backup, tmp_path: Path) -> None:
-    """A backup with wrong books is refused although its sum is right."""
+    """A backup with wrong books is refused even if its checksum is right."""
     plant(made.path)
     anew = hashlib.sha256(made.path.read_bytes()).hexdigest()
     url = url_of(tmp_path / "target.db")

@@ -50,7 +50,8 @@ from tests.storage.book import (
 
 @pytest.fixture(scope="module")
 def lived(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[SealRecord]]:
-    """A folder with a sealed book, and with the same book before Ann's last payment; the seals."""
+    """A folder with two books, and their seals: a sealed book, and the same book before Ann's last
+    payment."""
     folder = tmp_path_factory.mktemp("lived")
     file = folder / "book.db"
     new_database(f"sqlite:///{file}").close()

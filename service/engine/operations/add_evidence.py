@@ -43,7 +43,7 @@ def of_case(caller: str, it: OfCase, keys: Keys) -> None:
 
 
 def decide(work: Work, it: AddEvidence, rows: Rows, context: Context) -> Decided:
-    """Adds the evidence; the event tells both sides, unless only the platform may know."""
+    """Adds the evidence. Both sides get the event, unless only the platform may know the case."""
     names = (it.user_id, it.authorization_id, it.case_id)
     draft, authorization_id = Draft(list), ""
     if case_of(work.caller, *names, rows, draft).kind not in cases.PLATFORM_ONLY:

@@ -50,7 +50,7 @@ def wanted(caller: str, it: StartRental, keys: Keys) -> None:
 def decide(work: Work, it: StartRental, rows: Rows, context: Context) -> Decided:
     """Starts the rental; refused if the item is in use or the user is suspended.
 
-    A pick-up that is told later has happened: a suspended user has the item all the same. If the
+    A pick-up in the past has already happened, so even a suspended user has the item. If the
     reservation has ended since the pick-up, a new rental begins that cites it.
     """
     current, line, draft = opened(work.caller, it, rows, context)
