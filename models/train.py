@@ -158,7 +158,7 @@ def _warnings(
         )
     warnings += [
         f"{row['column']}: {100 * row['share']:.1f} % of {row['n']} hold-out people would score "
-        "better by leaving the value out; have two people approve it, or do not allow the blank"
+        "better by leaving the value out; have two people approve this, or do not allow the blank"
         for row in better_blank
         if row["share"] > the_spec.house.most_better_blank
     ]

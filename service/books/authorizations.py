@@ -344,7 +344,7 @@ def _wrong_amounts(it: Columns, charge: Array) -> Iterator[tuple[str, Array]]:
     negative = np.zeros(it.count, dtype=bool)
     for name in e.AMOUNTS:
         negative |= it[name] < 0
-    yield "only open states hold", ~_HOLDS[state] & (held != 0)
+    yield "only open states hold an amount", ~_HOLDS[state] & (held != 0)
     yield "only rentals are charged", ~_CHARGED[state] & (it["captured_minor"] != 0)
     whole = (credit_rest == 0) & (cash_rest == 0)
     yield "authorized = held + captured while open", _HOLDS[state] & ~whole

@@ -431,7 +431,7 @@ def tallied(*verdicts: Verdict) -> Tally:
 
 
 def test_the_proof_needs_all_its_parts() -> None:
-    """The run fails when FULL loses or breaks a state, and when a control loses none."""
+    """The run fails if FULL loses or breaks a state, and also if a control loses no state."""
     whole, lost = Verdict(5, 0, 0, ""), Verdict(5, 1, 3, "")
     broken = Verdict(5, 0, 0, "half a batch")
     assert power.failures({FULL: tallied(whole), CONTROL: tallied(whole, lost)}, []) == []

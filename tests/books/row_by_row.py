@@ -355,7 +355,7 @@ def _inconsistencies(it: Authorization) -> Iterator[tuple[str, str]]:
         - it.refunded_minor
     )
     wrong_amounts = {
-        "only open states hold": state not in HOLDING and it.held_minor != 0,
+        "only open states hold an amount": state not in HOLDING and it.held_minor != 0,
         "only rentals are charged": state not in CHARGED and it.captured_minor != 0,
         "authorized = held + captured while open": state in HOLDING and any(rest_minor),
         "captured and held are at most the authorized amount": min(rest_minor) < 0,

@@ -113,7 +113,7 @@ def test_unchanged_people_are_not_checked(file: Path, sealed: list[SealRecord]) 
 def test_a_seal_without_a_witness_is_no_starting_point(
     file: Path, sealed: list[SealRecord]
 ) -> None:
-    """A seal without a noted digest is refused, with one line that says what to do."""
+    """A seal without a noted digest is refused, with one line that has the remedy."""
     engine = open_database(f"sqlite:///{file}")
     with pytest.raises(WitnessMissing, match="--witness 1:DIGEST"):
         verify_books(engine, KEYS, [witness(sealed[-1])], since=1)

@@ -276,7 +276,7 @@ def books(migrated: str, file: Path) -> str:
 
 
 def test_verify_reports_correct_books(books: str) -> None:
-    """verify prints what it checked, and exits with 0 when it finds no fault."""
+    """`verify` prints the numbers of checked rows, and exits with 0 if it finds no fault."""
     done = invoke("verify", "--database", books)
     assert done.exit_code == 0
     counted, verdict = done.output.splitlines()

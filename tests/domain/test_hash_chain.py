@@ -49,7 +49,7 @@ def test_a_format_never_changes(link_format: int) -> None:
 
 
 def test_every_format_ever_written_is_read() -> None:
-    """This build reads every format from 1 to the one it writes."""
+    """This build reads every format from 1 to the format that it writes."""
     assert sorted(LINK_FORMATS) == sorted(LINKS) == list(range(1, LINK_FORMAT + 1))
     assert ENTRY.link_format == LINK_FORMAT
 

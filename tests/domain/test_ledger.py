@@ -183,8 +183,8 @@ def test_a_cut_of_available_credit_applies_at_once() -> None:
 
 
 def test_a_pending_cut_takes_from_each_release() -> None:
-    """Credit that is held or drawn cannot be cut at once; the cut stays pending and takes from each
-    release."""
+    """Held or drawn credit cannot be cut at once. The cut stays pending, and takes each released
+    amount."""
     line = line_of(1_000)
     enter(line, Posting(A.HELD, A.AVAILABLE, 900))
     enter(line, *set_limit(line, 300))

@@ -136,8 +136,8 @@ def test_r19_the_lines_add_up_to_the_fee_captured(
 
 
 def test_r19_a_charge_that_differs_from_the_tariff_has_a_line_for_it() -> None:
-    """R19: the operator's discount, its surcharge, and the part above the hold each have a line,
-    whose amount is the difference."""
+    """R19: the operator's discount, its surcharge, and the part above the hold each have a line
+    with the difference as its amount."""
     end_us = NOW_US + 60 * MINUTE_US
     it = rented(BIKE, 19_900)
     lower = of(BIKE, settlement.settle(it, BIKE, 500, True, end_us, end_us))

@@ -165,7 +165,7 @@ def test_a4_the_start_is_compared_with_the_database(machine: Machine) -> None:
 
 def test_a4_a_clock_far_ahead_of_the_database_is_refused(machine: Machine) -> None:
     """A start more than a month after the newest row is refused without --trust-clock; the error
-    says how far ahead the clock is and what to do."""
+    has the clock's lead and the remedy."""
     for ahead_us, days in ((40 * DAY_US, "40.0"), (3_650 * DAY_US, "3,650.0")):
         with pytest.raises(ClockUnproven, match=f" {days} days ahead .*--trust-clock") as refused:
             machine.clock().compare_start(machine.now_us() - ahead_us, vouched=False)

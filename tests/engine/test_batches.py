@@ -305,8 +305,8 @@ def test_a_bulk_call_has_a_request_id(desk: Desk) -> None:
 
 
 def test_a_case_that_a_batch_closes_and_opens_again(desk: Desk) -> None:
-    """A batch that ends a claim and takes a new one of the same rental is written at once: the new
-    case takes the place of the closed one."""
+    """One batch can end a claim and accept a new claim on the same rental. The new case takes the
+    place of the closed case."""
     it = rental(desk, acts.claim_return(rental(desk, authorize())))
     before = desk.engine.statistics.conflicts
     results = desk.apply(desk.work(acts.contest(it)), desk.work(acts.claim_return(it)))

@@ -72,7 +72,8 @@ def test_the_instant_of_a_bill(tariff: Tariff, duration_us: int, total_minor: in
 def test_a_rental_that_is_settled_by_usage_costs_its_bill(
     desk: Desk, tariff: Tariff, duration_us: int, total_minor: int
 ) -> None:
-    """A power bank with this tariff, which was out for the duration, is charged the bill."""
+    """A power bank with this tariff is out for the bill's duration, and its rental costs the bill's
+    amount."""
     change_terms(desk, t.products, "power-bank", **tariff._asdict())
     it = rental(desk, authorize("ann", "power-bank", "pb-1"))
     assert desk.clock.advance(START_US + duration_us)

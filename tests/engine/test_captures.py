@@ -211,7 +211,7 @@ def test_r8_all_captures_are_within_the_hold(desk: Desk, out: Authorization) -> 
 
 
 def test_r8_a_later_capture_collects_the_rest(desk: Desk, out: Authorization) -> None:
-    """R8: what a settlement could not collect is less by what is captured for the fee later."""
+    """R8: a later capture for the fee lowers the amount that a settlement could not collect."""
     it = rental(desk, acts.capture(out, 9_500, PENALTY), caller=FIVE)
     desk.clock.advance(START_US + 2 * HOUR_US)
     it = rental(desk, Settle(*acts.name(it), None, False), caller=FIVE)

@@ -126,8 +126,8 @@ def test_r18_no_more_than_the_purpose_is_granted(desk: Desk) -> None:
 
 
 def test_r18_a_complaint_about_the_fee_leaves_disputed_damage_in_dispute(desk: Desk) -> None:
-    """R18: if the damage of 5,000 is disputed, a complaint about the fee gives back the 600 that
-    are due, and the dispute stays. A complaint about the damage then ends the dispute."""
+    """R18: if the damage of 5,000 is disputed, a complaint about the fee gives back the due fee of
+    600, and the dispute stays open. A complaint about the damage then ends the dispute."""
     it = both(desk, fee_first=True)
     rental(desk, acts.dispute(it, 5_000), caller=PLATFORM)
     case = told(desk, complain(it))
@@ -165,7 +165,7 @@ def test_r18_every_complaint_about_a_damage_charge_is_about_the_damage(desk: Des
 def test_r18_the_books_find_a_complaint_about_the_fee_that_gave_back_damage(
     store: SqlStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """R18: verify finds a case about the fee that gave back what was captured for damage."""
+    """R18: `verify` finds a case about the fee that gave back captures for damage."""
     desk = Desk(store)
     desk.put_users(ann=700)
     monkeypatch.setattr(complaints, "purpose_of", lambda it, kind: None)

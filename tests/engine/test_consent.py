@@ -59,8 +59,8 @@ def test_a_withdrawn_consent_leaves_the_hold(desk: Desk, state: State) -> None:
 
 @pytest.mark.parametrize(("state", "method"), STEPS)
 def test_a_withdrawn_consent_changes_no_later_step(desk: Desk, state: State, method: str) -> None:
-    """Row 76: after the consent was withdrawn, every call of the operator on an open hold does what
-    it does with the consent."""
+    """Row 76: every call of the operator on an open hold has the same effect before and after the
+    consent is withdrawn."""
     command = ON_AUTHORIZATION[method].command
     expected = outcome(desk, command(in_state(desk, state, "yan")))
     without = in_state(desk, state, "zoe")

@@ -110,8 +110,8 @@ def test_38_a_damage_charge_is_raised_within_the_bound(desk: Desk, out: Authoriz
 
 
 def test_38_a_charge_that_lapsed_counts_no_more(desk: Desk, out: Authorization) -> None:
-    """38: a damage charge whose time is over leaves its part of the bound, before its end is
-    posted."""
+    """38: after its time has ended, a damage charge no longer counts toward the bound, even before
+    its end is posted."""
     parent = rental(desk, settle(out, 600))
     it = rental(desk, damage(parent, DEPOSIT))
     rental(desk, acts.capture(it, 4_000))

@@ -71,8 +71,8 @@ def test_28_a_capture_for_damage_above_the_bound_needs_consent(
 
 
 def test_28_a_damage_charge_above_the_bound_needs_consent(desk: Desk, out: Authorization) -> None:
-    """28: a damage charge counts with its whole amount, and an increment of it counts as another
-    charge does. A debt without a hold counts too."""
+    """28: a damage charge counts with its whole amount, and an increment of a damage charge counts
+    like another charge. A debt without a hold counts too."""
     parent = rental(desk, settle(out, 600))
     require_asked(refused(desk, damage(parent, 2_001)), 2_000)
     # Without an amount the deposit is asked for.

@@ -77,7 +77,7 @@ def test_a_place_replaces_its_own_side(desk: Desk) -> None:
 
 
 def test_an_order_without_details_has_no_row(desk: Desk) -> None:
-    """A rental of which the operator tells nothing has no details."""
+    """A rental has no details if the operator sends none."""
     desk.put_user("ann", 700)
     it = rental(desk, settle(rental(desk, authorize()), 500))
     assert details(desk, it) is None

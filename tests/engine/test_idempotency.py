@@ -78,8 +78,8 @@ def test_the_first_answer_outlives_the_state(desk: Desk) -> None:
 
 
 def test_a_decline_stays(desk: Desk) -> None:
-    """A decline stays the answer of its request id, even when the line has room later; another id
-    is decided anew."""
+    """A decline stays the answer of its request id, even if the line has room later. A call with
+    another id is decided anew."""
     zero = authorize(accept=(Offer.ZERO,))
     held = [rental(desk, zero), rental(desk, zero)]
     (first,) = desk.apply(desk.work(zero, request_id="r"))

@@ -66,8 +66,8 @@ def test_r15_an_item_is_one_item_under_every_product(desk: Desk, product_id: str
 
 
 def test_r15_the_product_of_the_same_batch_is_named(desk: Desk) -> None:
-    """R15: when two ask for one item under two products in the same batch, the second is told the
-    product of the first."""
+    """R15: if two calls of one batch ask for one item under two products, the refusal of the second
+    call names the product of the first."""
     first, second = desk.apply(
         desk.work(authorize("ann", "umbrella", ITEM), request_id="r"),
         desk.work(authorize("ben", "bike", ITEM)),
@@ -152,7 +152,8 @@ def test_a_payment_for_a_declined_confirmation_counts(desk: Desk) -> None:
 
 @pytest.mark.parametrize("end", ["expire", "reverse", "pay late"])
 def test_the_end_of_an_offer_frees_no_other_claim(desk: Desk, end: str) -> None:
-    """An offer whose item somebody else has taken since ends without freeing it."""
+    """If somebody else has taken the item of an offer since, the end of the offer does not free the
+    item."""
     offer = rental(desk, authorize("ben", asset_id=ITEM))
     taken = rental(desk, authorize(asset_id=ITEM))
     if end == "reverse":

@@ -228,8 +228,8 @@ def test_the_expected_version_is_compared_first(desk: Desk, amount_minor: int) -
 
 
 def test_only_the_named_rental_is_due(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An increment without room on the line is decided once and refused when only its own rental
-    has a timer due; the timer's step stays."""
+    """If only its own rental has a due timer, an increment without room on the line is decided once
+    and refused. The timer's step is still written."""
     out = rental(desk, authorize())
     desk.clock.advance(START_US + DAY_US)
     contexts: list[Context] = []

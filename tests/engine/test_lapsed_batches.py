@@ -106,8 +106,8 @@ def states(desk: Desk, holds: Iterable[Authorization]) -> set[State]:
 def test_d1_64_people_with_lapsed_holds_of_their_own(
     desk: Desk, effort: Callable[[], Effort]
 ) -> None:
-    """D1: 64 callers whose own lapsed holds take their lines are decided in one transaction, each
-    twice."""
+    """D1: the lines of 64 callers are taken by their own lapsed holds. All calls are decided in one
+    transaction, each of them twice."""
     names = people(desk, MANY)
     waiting = [it for _ in range(2) for it in done(desk, *map(pick_up, names))]
     desk.clock.advance(LAPSE_US)
@@ -140,7 +140,7 @@ def test_d1_64_items_in_lapsed_holds_of_others(desk: Desk, effort: Callable[[], 
 def test_d1_lapsed_holds_behind_lapsed_holds(
     desk: Desk, effort: Callable[[], Effort], number: int
 ) -> None:
-    """D1: a lapsed hold that is found only after another one ended does not start the batch again
+    """D1: if a lapsed hold is found only after another one ended, the batch does not start again
     more often, for any number of callers. Here each caller waits for an item in the next person's
     lapsed hold, and then for the line."""
     names = people(desk, number + 1)
@@ -157,7 +157,7 @@ def test_d1_lapsed_holds_behind_lapsed_holds(
 
 
 def test_d1_the_same_person_twice(desk: Desk, effort: Callable[[], Effort]) -> None:
-    """D1: a person who asks three times in a batch gets exactly what the lapsed holds took; the
+    """D1: a person who asks three times in a batch gets exactly the amount of the lapsed holds; the
     holds end once."""
     done(desk, pick_up(), pick_up())
     desk.clock.advance(LAPSE_US)
@@ -208,8 +208,8 @@ def test_d1_only_blocking_holds_end(desk: Desk, effort: Callable[[], Effort]) ->
 
 
 def test_d1_increments_and_a_named_lapsed_hold(desk: Desk, effort: Callable[[], Effort]) -> None:
-    """D1: in a batch, lapsed holds block no increment. An increment of a hold that has itself
-    lapsed is refused for its state, and the other calls go on."""
+    """D1: in a batch, lapsed holds block no increment. An increment of a lapsed hold is refused
+    because of the hold's state, and the other calls continue."""
     one, other = people(desk, 2)
     held = done(desk, authorize(one), authorize(other))
     waiting = done(desk, pick_up(one), pick_up(other))

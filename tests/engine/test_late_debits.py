@@ -254,7 +254,8 @@ def test_r1_a_success_with_nothing_due_is_owed_back(desk: Desk, what: str) -> No
 
 
 def test_r1_a_success_is_divided(desk: Desk) -> None:
-    """R1: a late success pays what is due, then what was written off; the rest is owed back."""
+    """R1: a late success pays the due amount, then the amount written off; the rest is owed
+    back."""
     it, debit = failed_once(desk)
     rental(desk, dispute(it, 400), caller=PLATFORM)
     rental(desk, propose(it), caller=PLATFORM)

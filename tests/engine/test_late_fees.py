@@ -273,7 +273,8 @@ def test_r5_a_late_claim_that_is_decided_lowers_the_debt(desk: Desk) -> None:
 
 
 def test_r5_a_loss_and_a_return_in_one_call(desk: Desk) -> None:
-    """R5: a return that is told after the unswept loss books the debt and lowers it at once."""
+    """R5: a return that is reported after a loss that was not swept yet books the debt and lowers
+    it at once."""
     it = unheld(desk)
     desk.clock.advance(it.lost_us or 0)
     books = Books(desk)

@@ -70,9 +70,9 @@ def late(desk: Desk, it: Authorization, occurred_us: int = TAKEN_US) -> Authoriz
 
 @pytest.mark.parametrize("swept", [True, False])
 def test_r5_a_pick_up_reported_after_the_expiry_begins_a_rental(desk: Desk, swept: bool) -> None:
-    """R5: picked up at 08:29, told at 08:30: the reservation stays EXPIRED, and a new ACTIVE
-    authorization cites it; it has the same terms and decision, and starts at 08:29. held h / avail
-    h."""
+    """R5: an item is picked up at 08:29, and this is reported at 08:30. The reservation stays
+    EXPIRED, and a new ACTIVE authorization cites it. The new one has the same terms and decision,
+    and starts at 08:29. held h / avail h."""
     before = reserved(desk)
     books = Books(desk)
     if swept:
@@ -157,8 +157,8 @@ def test_r5_a_claim_on_a_late_pick_up_ends_in_a_batch_that_reports_it_again(desk
 
 
 def test_r5_two_reports_in_one_batch_may_name_two_items(desk: Desk) -> None:
-    """R5: of two reports in the same batch that name two items the first counts, also if somebody
-    else was promised both."""
+    """R5: if two reports in the same batch name two items, the first report counts, even if both
+    items were promised to somebody else."""
     desk.put_users(dan=800)
     it = expired(desk, asset_id="")
     taken, kept = (rental(desk, pick_up("dan", "umbrella", each)) for each in ("u-1", "u-2"))
@@ -186,8 +186,8 @@ def test_r5_the_last_microsecond_of_a_reservation_is_in_time(desk: Desk) -> None
 
 
 def test_r5_the_reports_window_bounds_a_late_pick_up(desk: Desk) -> None:
-    """R5: a pick-up is told within the policy's report window; a time up to a minute before the
-    reservation counts as its beginning."""
+    """R5: a pick-up must be reported within the policy's report window. A time up to a minute
+    before the reservation counts as the reservation's beginning."""
     it = expired(desk)
     error = refused(desk, picked_up(it, START_US - MINUTE_US - 1))
     assert isinstance(error, InvalidInput)
@@ -488,7 +488,7 @@ def test_r5_a_sold_item_is_refused(desk: Desk) -> None:
 
 
 def test_r5_a_reviewed_hold_lowered_to_zero_was_a_reservation(desk: Desk) -> None:
-    """R5: a reservation that was approved after a review has a late pick-up, also if its whole hold
+    """R5: a reservation that was approved after a review has a late pick-up, even if its whole hold
     was given back before the end."""
     desk.do(c.SetStanding("ann", Standing.WATCHED), caller=PLATFORM)
     it = rental(
@@ -562,8 +562,8 @@ def test_r5_the_row_cites_reservation_and_rental(desk: Desk) -> None:
 
 
 def test_r5_a_suspension_refuses_no_earlier_pick_up(desk: Desk) -> None:
-    """R5: a user is suspended at 10 minutes, and a pick-up at 5 minutes is told at 29 minutes,
-    before the reservation ends: the item is out, so the rental is ACTIVE from 5 minutes. A pick-up
+    """R5: a user is suspended at 10 minutes. A pick-up at 5 minutes is reported at 29 minutes,
+    before the reservation ends. The item is out, so the rental is ACTIVE from 5 minutes. A pick-up
     at the present time is refused, also if the caller's clock is ahead."""
     it = reserved(desk)
     desk.clock.advance(START_US + 10 * MINUTE_US)
@@ -579,7 +579,7 @@ def test_r5_a_suspension_refuses_no_earlier_pick_up(desk: Desk) -> None:
 @pytest.mark.parametrize("by_user", [False, True])
 def test_r5_a_pick_up_before_the_reversal_begins_a_rental(desk: Desk, by_user: bool) -> None:
     """R5: an item is picked up at 5 minutes, its reservation is cancelled at 10 minutes, and the
-    pick-up is told at 20 minutes. The reservation stays REVERSED, and a rental that cites it is
+    pick-up is reported at 20 minutes. The reservation stays REVERSED, and a rental that cites it is
     ACTIVE from 5 minutes; held h / avail h. It bills 5 hours."""
     it = rental(desk, pick_up("ann", "power-bank", ITEM))
     desk.clock.advance(START_US + 10 * MINUTE_US)

@@ -250,8 +250,8 @@ def test_r3_a_damage_charge_has_no_docking(desk: Desk) -> None:
 
 
 def test_r3_a_claim_reported_late_stops_the_fee_at_the_claimed_time(desk: Desk) -> None:
-    """R3: a user's return at 2 h, told at 26.5 h, opens a claim as of 2 h; the operator has its
-    whole time to contest, and on silence the fee is 600."""
+    """R3: a user reports at 26.5 h a return at 2 h. This opens a claim as of 2 h. The operator has
+    its whole time to contest; if it says nothing, the fee is 600."""
     it = power_bank(desk)
     desk.clock.advance(TOLD_US)
     books = Books(desk)
@@ -306,8 +306,8 @@ def test_r3_a_start_reported_late_begins_at_the_pick_up(desk: Desk) -> None:
 
 @pytest.mark.parametrize("early_us", [1, MINUTE_US, MINUTE_US + 1])
 def test_r3_no_start_is_before_the_authorization(desk: Desk, early_us: int) -> None:
-    """R3, R4: a pick-up up to a minute before the authorization counts as of it; an earlier one is
-    refused and leaves the reservation as it was."""
+    """R3, R4: a pick-up up to a minute before the authorization counts as its beginning. An earlier
+    pick-up is refused, and the reservation does not change."""
     it = rental(desk, pick_up("ann", "power-bank", "pb-1"))
     desk.clock.advance(START_US + 20 * MINUTE_US)
     command = c.StartRental(*name(it), "", START_US - early_us)
@@ -328,8 +328,8 @@ def test_r3_a_start_ahead_of_the_server_is_now(desk: Desk) -> None:
 
 
 def test_r7_a_start_reported_late_is_not_lost_at_once(desk: Desk) -> None:
-    """R7: a rental whose start is told after its due time is overdue, and lost after the policy's
-    time at the earliest."""
+    """R7: if the start of a rental is reported after the due time, the rental is overdue. It is
+    lost after the policy's time at the earliest."""
     change_terms(desk, t.policies, "small-item", pickup_window_us=7 * DAY_US)
     it = rental(desk, pick_up("ann", "power-bank", "pb-1"))
     told_us = START_US + 6 * DAY_US
@@ -363,8 +363,8 @@ def test_r7_an_item_extended_past_the_price_is_overdue_before_it_is_lost(desk: D
 
 
 def test_r7_a_rental_of_an_earlier_build_is_overdue_before_it_is_lost(desk: Desk) -> None:
-    """R7: a rental to which an earlier build gave the due time as its time of loss is overdue for
-    the policy's time as well."""
+    """R7: an earlier build gave a rental its due time as the time of loss. This rental too is
+    overdue for the policy's time."""
     it = power_bank(desk)
     due_us = START_US + 72 * HOUR_US
     with writing(desk.store.engine) as connection:

@@ -86,7 +86,7 @@ def test_r17_no_more_is_waived_than_the_whole_fee(desk: Desk) -> None:
 
 @pytest.mark.parametrize("amount_minor", [None, FEE])
 def test_r17_a_fee_without_a_hold_is_waived(desk: Desk, amount_minor: int | None) -> None:
-    """R5, R17: the fee of a late pick-up without a hold is all debt, and is waived all the same;
+    """R5, R17: the whole fee of a late pick-up without a hold is a debt. It can be waived too, and
     then nothing is left to waive."""
     it = waived(desk, settled(desk, 0), amount_minor)
     assert (it.uncollected_minor, debt_of(desk, it).unheld_due_minor) == (0, 0)
@@ -124,8 +124,8 @@ def test_r17_an_amount_lowered_before_is_not_waived_again(desk: Desk) -> None:
 
 
 def test_r17_a_waiver_counts_at_an_earlier_return_too(desk: Desk) -> None:
-    """R3, R17: after a waiver of 200, a return an hour earlier costs 550 - 200: the hold has 300 of
-    it, and the debt is lowered to 50."""
+    """R3, R17: after a waiver of 200, a return an hour earlier costs 550 - 200: 300 of this are
+    from the hold, and the debt is lowered to 50."""
     it = waived(desk, settled(desk), 200)
     it = rental(desk, acts.found(it, TAKEN_US + HOUR_US))
     assert (it.due_minor, it.uncollected_minor, debt_of(desk, it).unheld_due_minor) == (300, 50, 50)

@@ -92,8 +92,8 @@ def verified(desk: Desk) -> None:
 
 
 def test_r6_a_missing_item_that_is_rented_again_has_appeared(desk: Desk) -> None:
-    """R6: when Ben rents Ann's missing item, her rental learns of it, posts nothing, and the
-    operator has the policy's 48 hours to say when it was docked."""
+    """R6: if Ben rents Ann's missing item, her rental is marked and posts nothing. The operator has
+    the policy's 48 hours to report when the item was docked."""
     it = anns(desk, Custody.MISSING)
     assert item(desk) == ("ann", "MISSING")
     woken(desk, it, SEEN_US)

@@ -130,8 +130,8 @@ def test_a_suspended_users_paid_increment_says_how_its_money_is_recorded(desk: D
 
 
 def test_a_match_below_the_deposit_is_refused(desk: Desk) -> None:
-    """Part 3: a match of 9,899 to an offer for 9,900 is refused at its proposal, as a confirmation
-    is; the money stays in suspense."""
+    """Part 3: a match of 9,899 to an offer for 9,900 is refused at its proposal, like a
+    confirmation of 9,899. The money stays in suspense."""
     it = offered(desk)
     desk.do(unmatched(9_900), caller=PLATFORM)
     error = refused(desk, match(9_899, it), caller=PLATFORM)

@@ -57,8 +57,8 @@ def limit_of(desk: Desk, user_id: str = "dan") -> int:
 
 
 def test_the_survivors_limit_is_lowered_by_the_merged_lines_use(two: Desk) -> None:
-    """R20: the merged line is cut to what is in use, and the survivor's by the same amount, so that
-    both together use no more than the survivor's limit."""
+    """R20: the merged line is cut to the amount in use, and the survivor's line is cut by the same
+    amount. So both together use no more than the survivor's limit."""
     full_minor = limit_of(two)
     merge(two)
     assert balances(two) == (BIKE_MINOR, 0, BIKE_MINOR, 0)

@@ -143,8 +143,8 @@ def test_r1_the_second_payout_fails_after_all(desk: Desk) -> None:
 
 
 def test_r1_a_late_payout_comes_back(desk: Desk) -> None:
-    """R1: a payout that succeeded late may still be returned: it is owed again, less what went out
-    twice."""
+    """R1: a payout that succeeded late may still be returned. Then it is owed again, less the
+    amount that went out twice."""
     it = twice(desk)
     say(desk, transfers(desk, it)[0], RETURNED)
     it = stored(desk, it)
@@ -204,8 +204,8 @@ def test_r2_a_bank_takes_back_what_went_out(desk: Desk) -> None:
 
 
 def test_r2_no_operator_pays_what_went_out(desk: Desk) -> None:
-    """R2: when the person keeps a charge-back whose refund went out, overpaid /
-    receivable_charged_back; the operator keeps its balance."""
+    """R2: if the person keeps a charge-back after its refund went out, the posting is overpaid /
+    receivable_charged_back, and the operator keeps its balance."""
     it = rental(desk, charge_back(refunded_and_out(desk), 1_250))
     it = Books(desk).step(
         decide_charge_back(it, user_won=True),

@@ -54,8 +54,8 @@ def test_r1_debited_and_then_paid_to_the_operator(desk: Desk) -> None:
 
 
 def test_r1_the_order_does_not_decide(desk: Desk) -> None:
-    """R1: if the payments are told in the other order, the same amounts are owed to the person and
-    by the operator."""
+    """R1: if the payments are reported in the other order, the same amounts are owed to the person
+    and by the operator."""
     first, second = debited(desk), charged(desk)
     rental(desk, pay_elsewhere(first, 1_250, "till-1"))
     say(desk, transfers(desk, first)[0], SUCCEEDED)

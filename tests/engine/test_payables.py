@@ -65,8 +65,8 @@ def fold(desk: Desk, most: int = 2) -> None:
 
 
 def test_a_balance_is_folded_into_one_row(desk: Desk) -> None:
-    """A payable in more rows than allowed is added up, in as many transactions as needed; one in
-    fewer rows stays."""
+    """A payable in more rows than allowed is merged, in as many transactions as needed. A payable
+    in fewer rows is not merged."""
     for _ in range(2):
         charged(desk)
     fold(desk)

@@ -194,7 +194,7 @@ def test_d9_a_profile_keeps_the_score_under_another_model(desk: Desk) -> None:
 
 def test_d9_a_limit_by_hand_rests_on_no_score(desk: Desk) -> None:
     """D9: a limit set by hand rests on no score, even if a score would give the same amount. This
-    stays so after the limit is left to the score, until newer features set it."""
+    holds even after the limit follows the score again, until newer features set the limit."""
     desk.put_user("zoe", 640)
     for limit_minor in (12_345, 30_000):
         desk.do(SetLimit("zoe", Money(CNY, limit_minor)), caller=PLATFORM)
@@ -208,8 +208,8 @@ def test_d9_a_limit_by_hand_rests_on_no_score(desk: Desk) -> None:
 
 
 def test_d9_a_limit_by_hand_of_the_scores_amount_rests_on_no_score(desk: Desk) -> None:
-    """D9: a limit set by hand to the score's own amount rests on no score, also when it is left to
-    the score afterwards."""
+    """D9: a limit set by hand to the score's own amount has no score as its basis, even after it
+    follows the score again."""
     limit = profile(desk.put_user("zoe", 640)).line.limit_minor
     for amount in (Money(CNY, limit), None):
         desk.do(SetLimit("zoe", amount), caller=PLATFORM)
@@ -234,7 +234,8 @@ def test_d9_after_a_write_off_the_limit_rests_on_no_score(desk: Desk) -> None:
 
 
 def test_d9_a_pending_cut_rests_on_the_score(desk: Desk) -> None:
-    """D9: a limit whose cut waits for holds rests on the score that caused the cut."""
+    """D9: if the cut of a limit waits for holds, the limit's basis is the score that caused the
+    cut."""
     rental(desk, authorize())
     assert profile(desk.put_user("ann", 499)).limit_basis is LimitBasis.SCORE
     it = read_profile(desk.store, "ann", CNY)

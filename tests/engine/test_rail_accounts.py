@@ -139,8 +139,8 @@ def test_accounts_of_their_own_count_apart(till: Desk) -> None:
 
 
 def test_the_platform_reports_for_an_operators_account(till: Desk) -> None:
-    """A13: a payment into an operator's account counts once, also if the platform records it by
-    hand, whichever of the two comes first."""
+    """A13: a payment into an operator's account counts once, even if the platform also records it
+    by hand, before or after."""
     one = offered(till)
     rental(till, at(TILL, confirm(one, reference="r-1")))
     due = charged(till)
@@ -344,8 +344,8 @@ def test_a13_a_transfer_in_a_shared_account_leaves_a_case(bank: Desk) -> None:
 
 
 def test_payments_of_earlier_builds_stay_used(desk: Desk) -> None:
-    """A13: a payment that was recorded before its operator's account became a shared one stays
-    used, for every caller."""
+    """A13: if a payment was recorded before its operator's account became a shared account, its
+    reference stays used for every caller."""
     one, other = offered(desk), offered(desk, OTHER_OPERATOR)
     rental(desk, confirm(one, reference="old-1"))
     engine = desk.store.engine

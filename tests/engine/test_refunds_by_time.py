@@ -122,8 +122,8 @@ def closed_items() -> tuple[c.Item, ...]:
 
 
 def test_r22_without_a_time_a_refund_waits_for_a_call(desk: Desk) -> None:
-    """R22: authorizations that an earlier build made have no time: their refund waits for
-    PayOutRefund, also after it failed."""
+    """R22: authorizations of an earlier build have no time for refunds: their refund waits for
+    PayOutRefund, even after a failure."""
     it = released(desk)
     set_row(desk, it, refund_after_us=None, refund_since_us=None, wake_us=None)
     assert verify(desk) == ""

@@ -59,7 +59,7 @@ def test_changed_lines_are_sealed(desk: Desk) -> None:
 
 
 def test_without_new_entries_there_is_no_seal(desk: Desk) -> None:
-    """No seal is made when nothing was posted since the last one, whatever else happened."""
+    """No seal is made if nothing was posted since the last seal, even if other things happened."""
     seal(desk)
     assert seal(desk) == []
     desk.do(c.SetLimit("ann", money(line(desk).limit_minor)), caller=PLATFORM)
@@ -155,7 +155,8 @@ def triggers(desk: Desk) -> list[tuple[str]]:
 
 
 def test_a_seals_number_is_unique(desk: Desk) -> None:
-    """The second of two seals with one number is refused, and its batch goes on without it."""
+    """The second of two seals with one number is refused, and its batch continues without the
+    seal."""
     (first,) = seal(desk)
     rental(desk, authorize())
     again = desk.work(c.RecordSeal(first._replace(heads=())), request_id="", caller="")

@@ -164,7 +164,7 @@ def test_calls_are_answered_while_terms_are_loaded(
 
 
 def test_older_terms_do_not_replace_newer_ones(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    """When changed terms were loaded while the writer read one of them, the writer reads that one
+    """If changed terms are loaded while the writer reads one of them, the writer reads this one
     again."""
     admin.create_operator(desk.store.engine, "new", "New", 300, START_US)
     read, late = desk.store.terms_of, ["UPDATE operators SET fee_bp = 400"]

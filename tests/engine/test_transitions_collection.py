@@ -111,8 +111,8 @@ def test_payment_while_out(desk: Desk) -> None:
 
 
 def test_payment_by_dunning(desk: Desk) -> None:
-    """An hour after the settlement the rail is asked to debit what is due; its success is a
-    payment, and a repeat of it changes nothing."""
+    """An hour after the settlement the rail is asked to debit the due amount. A success of the
+    debit is a payment, and a repeated report changes nothing."""
     it = charged(desk)
     books = Books(desk)
     it = books.wake(it, START_US + HOUR_US, [], "collection.debit_requested")
@@ -138,8 +138,8 @@ def test_payment_by_dunning(desk: Desk) -> None:
 
 
 def test_only_the_rail_reports_a_debit_as_paid(desk: Desk) -> None:
-    """A client cannot record a payment of anybody with a transfer's id as its reference, and the
-    rail's result counts once, whatever references were used before."""
+    """No client can record a payment with a transfer's id as its reference. The rail's result
+    counts once, even if the reference was used before."""
     early = rental(desk, pay(charged(desk), 1, reference="transfers"), caller=PLATFORM)
     it = woken(desk, early, START_US + HOUR_US)
     (debit,) = transfers(desk, it)
@@ -158,7 +158,7 @@ def test_only_the_rail_reports_a_debit_as_paid(desk: Desk) -> None:
 
 
 def test_payment_that_failed(desk: Desk) -> None:
-    """A debit that failed posts nothing; dunning asks again on its day for what is due."""
+    """A failed debit posts nothing. On its next day, dunning asks again for the due amount."""
     it = woken(desk, charged(desk), START_US + HOUR_US)
     (debit,) = transfers(desk, it)
     books = Books(desk)
@@ -177,8 +177,8 @@ def test_payment_that_failed(desk: Desk) -> None:
 
 
 def test_a_debit_of_a_paid_amount_is_not_handed_in(desk: Desk) -> None:
-    """A debit is marked SENT before it is handed in, or cancelled when it asks for more than is due
-    by then; dunning goes on with what is due."""
+    """A debit is marked SENT before it is handed in, or cancelled if it asks for more than is due
+    by then. Dunning continues with the due amount."""
     it = woken(desk, charged(desk), START_US + HOUR_US)
     (debit,) = transfers(desk, it)
     rental(desk, pay(it, 250))
@@ -266,8 +266,8 @@ def test_refund_full(desk: Desk) -> None:
 
 
 def test_refund_partial_several_never_too_much(desk: Desk) -> None:
-    """Refunds are together at most what was captured and paid; any split of them returns the same
-    commission as one."""
+    """All refunds together are at most the captured and paid amount. Several refunds return the
+    same commission as one refund of their sum."""
     it = rental(desk, pay(charged(desk), 1_000))
     books = Books(desk)
     it = books.step(
@@ -520,8 +520,8 @@ def test_charge_back_of_a_held_deposit(desk: Desk) -> None:
 
 
 def test_charge_back_of_a_deposit_that_is_captured_meanwhile(desk: Desk) -> None:
-    """When a deposit is captured while charged back, what is owed back goes first; only then the
-    operator bears the rest."""
+    """If a deposit is captured while it is charged back, the amount owed back is used first. The
+    operator bears only the rest."""
     it = rental(desk, charge_back(deposit(desk), 9_000))
     it = rental(desk, settle(it, 2_000))
     assert (it.refund_payable_minor, it.in_hand_minor) == (7_950, 950)

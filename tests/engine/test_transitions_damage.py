@@ -66,7 +66,7 @@ def settled(desk: Desk, user_id: str = "ann", product_id: str = "bike") -> Autho
 
 
 def test_damage_cites_its_parent(desk: Desk) -> None:
-    """A late charge needs a new authorization that cites the old one, which accepts no more
+    """A late charge needs a new authorization that cites the old one. The old one accepts no more
     captures."""
     parent = settled(desk)
     assert refused(desk, settle(parent, 100)).metadata == {"state": "SETTLED"}
@@ -152,8 +152,8 @@ def test_commands_not_for_damage(desk: Desk, command: Callable[[Authorization], 
 
 
 def test_a_damage_charge_is_extended(desk: Desk) -> None:
-    """A damage charge ends later by the extension, which is at most the policy's rental period,
-    and lapses only then."""
+    """A damage charge is extended by at most the policy's rental period, and lapses only at its new
+    end."""
     it = rental(desk, damage(settled(desk), 4_000))
     longer = Books(desk).step(extend(it, DAY_US), [], "authorization.extended")
     assert (longer.state, longer.expire_us) == (State.ACTIVE, START_US + 2 * DAY_US)

@@ -400,8 +400,8 @@ def test_expired_members_stay_expired(desk: Desk) -> None:
 
 
 def test_a_captured_member_keeps_its_group(desk: Desk) -> None:
-    """A reverse by a group's request id is refused when one member has a capture, whatever the
-    others' states."""
+    """A reversal by a group's request id is refused if one member has a capture, in any states of
+    the others."""
     bike, umbrella, bank = members(desk, group("ann", BIKE, UMBRELLA, BANK), request_id="r")
     rental(desk, reverse(bike))
     rental(desk, settle(umbrella, 100, final=False))

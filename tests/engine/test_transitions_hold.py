@@ -229,8 +229,8 @@ def test_increment_with_cash(desk: Desk) -> None:
 
 
 def test_increment_with_too_little_cash(desk: Desk) -> None:
-    """An increment whose cash part is unpaid, or paid too little, is refused with DEPOSIT_REQUIRED,
-    the amount and the reason, and changes nothing."""
+    """An increment with a missing or too small payment of its cash part is refused with
+    DEPOSIT_REQUIRED, the amount and the reason. It changes nothing."""
     it = rental(desk, confirm(rental(desk, authorize("ben"))))
     before = counts(desk)
     for command in (increment(it, 2_000), increment(it, 2_000, 999)):

@@ -455,7 +455,7 @@ def test_suspended_before_the_pick_up(desk: Desk) -> None:
 
 
 def test_suspended_while_out(desk: Desk) -> None:
-    """A suspended person's open rental goes on: it can be extended, settled and paid, but not
+    """A suspended person's open rental continues: it can be extended, settled and paid, but not
     incremented."""
     it = rental(desk, authorize())
     watch(desk, "ann", Standing.SUSPENDED)

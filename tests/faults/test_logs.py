@@ -85,8 +85,8 @@ def read_until(read_end: int, event: str) -> list[dict[str, Any]]:
 
 
 def test_a3_a_full_pipe_delays_no_writer() -> None:
-    """A3: while the reader is stopped, lines are accepted at once; once it goes on, the buffered
-    lines come in order, and one line in place of the dropped ones has their number."""
+    """A3: while the reader is stopped, lines are accepted at once. When the reader continues, the
+    buffered lines come in order, and one line has the number of dropped lines."""
     with small_pipe() as (reader, writer):
         stream = LogStream(writer, LogLimits(most_waiting=2_000))
         fill(writer)
@@ -189,9 +189,9 @@ raise SystemExit("Error: last words")
 
 
 def test_a3_a_server_with_a_full_log_pipe(tmp_path: Path, model: Path) -> None:
-    """A3: a server whose log is a full pipe answers calls and the health check; when the reader
-    goes on, a line has the number of dropped lines; with the pipe full again, SIGTERM ends it
-    within a few seconds."""
+    """A3: if its log is a full pipe, a server still answers calls and the health check. When the
+    reader continues, a line has the number of dropped lines. If the pipe is full again, SIGTERM
+    ends the server within a few seconds."""
     url = f"sqlite:///{tmp_path / 'freehold.db'}"
     _, platform_key = prepare(url)
     assert run("create-seal-key", str(tmp_path / "seal")).returncode == 0

@@ -113,9 +113,9 @@ def register(one: Server, key: str, model: Path) -> None:
 def test_a_server_answers_while_the_next_builds_migration_runs(
     database: str, model: Path, tmp_path: Path, databases: Databases
 ) -> None:
-    """A server that started before the next build's migration, which adds columns, an index, a
-    table and values to lists, answers every call before, during and after it. Another server of
-    this build starts on the migrated schema, both go on, and the books verify."""
+    """The next build's migration adds columns, an index, a table and values to lists. A server that
+    started before it answers every call before, during and after the migration. Another server of
+    this build starts on the migrated schema, both servers work, and the books verify."""
     operator_key, platform_key = prepare(database)
     with ExitStack() as running:
         one = running.enter_context(server(database, model, "127.0.0.1:0", *SANDBOX))

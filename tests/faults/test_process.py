@@ -51,7 +51,8 @@ def refused(*arguments: str) -> str:
 def test_a_second_server_on_the_same_port_is_refused(
     database: str, tmp_path: Path, model: Path
 ) -> None:
-    """A second server on one port exits with an error that has the address; the first goes on."""
+    """A second server on one port exits with an error that has the address; the first server
+    continues."""
     other = f"sqlite:///{shutil.copy(tmp_path / 'freehold.db', tmp_path / 'other.db')}"
     with server(database, model, "127.0.0.1:0") as first:
         address = first.wait_for("serving")["address"]
@@ -125,7 +126,7 @@ def test_a_file_that_cannot_be_locked_is_not_served(tmp_path: Path, model: Path)
 
 
 def test_a_database_without_schema_is_refused(tmp_path: Path, model: Path) -> None:
-    """A database without migrations is refused with one line that says what to do."""
+    """A database without migrations is refused with one line that has the remedy."""
     url = f"sqlite:///{tmp_path / 'empty.db'}"
     said = refused("--listen", "127.0.0.1:0", "--database", url, "--model", str(model))
     assert "migrate" in one_line(said)

@@ -588,8 +588,8 @@ def counted(log: Path) -> int:
 
 @pytest.mark.parametrize("what", ["authorize", "settle"])
 def test_death_at_any_system_call_leaves_all_or_nothing(what: str, tmp_path: Path) -> None:
-    """When the process dies at any system call of one API call, either all of that call is stored
-    or nothing, and all of it if the call was answered.
+    """The process dies at any system call of one API call. Then this call is stored either
+    completely or not at all, and completely if it was answered.
 
     The same request then gets the one answer, and the books verify.
     """

@@ -334,8 +334,8 @@ def test_a_number_trained_below_zero_may_be_lower() -> None:
 
 
 def test_declared_bounds_replace_the_trained_ones() -> None:
-    """A number inside declared bounds is scored as it is, and one outside is refused; an end
-    without a declared bound follows the training."""
+    """A number inside declared bounds is scored unchanged, and a number outside is refused. An end
+    without a declared bound gets the bound of the training."""
     it = table()
     scorer = fitted(np.column_stack((it.a, it.b)), it.y, [A, {**B, "max": 50.0}])
     assert margin(scorer, 0.1, 50.0) == margin(scorer, 0.1, 2.0)
@@ -347,8 +347,8 @@ def test_declared_bounds_replace_the_trained_ones() -> None:
 
 
 def test_a_special_value_does_not_widen_a_numbers_range() -> None:
-    """A special value seen in training is scored as it is; values between it and the ordinary ones
-    do not count as trained."""
+    """A special value seen in training is scored unchanged. Values between it and the ordinary
+    values do not count as trained."""
     it = table()
     it.b[:120] = -9.0
     scorer = fitted(np.column_stack((it.a, it.b)), it.y, [A, {**B, "special": [-9, -8]}])
@@ -435,7 +435,7 @@ def test_every_row_may_lack_a_value() -> None:
 
 
 def test_an_unseen_special_value_cannot_be_scored() -> None:
-    """A declared special value is scored only when training has seen it, also when it lies between
+    """A declared special value is scored only if the training has seen it, even if it lies between
     the bounds of the ordinary values."""
     it = table()
     b = np.where(it.b == 0.0, -20.0, it.b)

@@ -20,7 +20,8 @@ def test_there_are_at_least_twelve_mutants_with_their_own_names() -> None:
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda it: it.name)
 def test_every_mutant_can_be_applied(mutant: Mutant, tmp_path: Path) -> None:
-    """A mutant changes one place of one file, which still compiles, and names existing tests."""
+    """A mutant changes one place of one file and names existing tests. The changed file still
+    compiles."""
     target = tmp_path / mutant.file
     target.parent.mkdir(parents=True)
     target.write_text((ROOT / mutant.file).read_text(encoding="utf-8"), encoding="utf-8")

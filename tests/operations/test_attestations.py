@@ -222,9 +222,8 @@ def test_r17_a_pause_may_be_reported_late(city: Desk) -> None:
 
 @pytest.mark.parametrize("early_us", [1, MINUTE_US, MINUTE_US + 1, 2 * HOUR_US])
 def test_r17_a_pause_before_the_start_begins_at_the_start(city: Desk, early_us: int) -> None:
-    """R17: a pause that is told to begin before the start begins at the start, as a settlement's
-    time does. If the rental is paused until 1:00 and settled at 2:00, the fee is that of 1 hour,
-    300."""
+    """R17: if a pause is reported to begin before the rental's start, it begins at the start. If
+    the rental is paused until 1:00 and settled at 2:00, the fee is that of 1 hour, 300."""
     it = power_bank(city)
     after(city, 2 * HOUR_US)
     assert attested(city, acts.pause(it, START_US - early_us)).event_us == START_US
@@ -280,8 +279,8 @@ def test_r17_pauses_are_bounded(city: Desk) -> None:
 
 
 def test_r17_a_pause_without_length_counts(city: Desk) -> None:
-    """R17: a pause that is resumed in the instant in which it began is one of the pauses that the
-    policy allows."""
+    """R17: a pause that is resumed at the instant of its beginning still counts as one of the
+    pauses that the policy allows."""
     acts.change_terms(city, t.policies, "small-item", most_pauses=2)
     it = power_bank(city)
     after(city, 10 * MINUTE_US)
@@ -306,8 +305,8 @@ def test_r17_a_pause_without_length_bounds_no_other(city: Desk) -> None:
 
 
 def test_r17_a_pause_reported_after_a_later_pause_counts(city: Desk) -> None:
-    """R17: of two pauses, 1:00 to 1:50 and 2:00 to 2:10, the later one is told first: at 3:00 the
-    fee is that of 2 hours, 600, in this order as in the order of time."""
+    """R17: there are two pauses, 1:00 to 1:50 and 2:00 to 2:10, and the later one is reported
+    first. At 3:00 the fee is 600, the fee of 2 hours. It is the same in the order of time."""
     it = power_bank(city)
     after(city, 3 * HOUR_US)
     hour_us = START_US + HOUR_US
@@ -323,8 +322,8 @@ def test_r17_a_pause_reported_after_a_later_pause_counts(city: Desk) -> None:
 
 
 def test_r17_an_earlier_pause_ends_where_a_later_pause_begins(city: Desk) -> None:
-    """R17: no time is paused twice. If nobody ends a pause that is told later, it lasts until the
-    known one begins: 60 and 10 minutes. A resume within the known one is refused."""
+    """R17: no time is paused twice. If nobody ends a pause that is reported later, it lasts until
+    the known pause begins: 60 and 10 minutes. A resume within the known one is refused."""
     it = power_bank(city)
     after(city, 3 * HOUR_US)
     hour_us = START_US + HOUR_US
@@ -356,8 +355,8 @@ def test_r17_a_used_up_time_allows_no_other_pause(city: Desk) -> None:
 
 
 def test_r17_a_pause_begins_after_the_last_one(city: Desk) -> None:
-    """R17: no time is paused twice: a pause that is told to begin within the last one begins at its
-    end."""
+    """R17: no time is paused twice: if a pause is reported to begin within the previous pause, it
+    begins at the end of the previous one."""
     it = power_bank(city)
     rental(city, acts.pause(it))
     after(city, HOUR_US)
@@ -555,7 +554,7 @@ def test_r17_a_late_report_counts_every_waiver(city: Desk) -> None:
 @pytest.mark.parametrize("kind", [AttestationKind.BY_POST, AttestationKind.BY_HAND])
 def test_r17_a_return_without_a_dock_is_backdated(city: Desk, kind: AttestationKind) -> None:
     """R17: a return by post or by hand is billed until the hand-over, 600 at 2:00, however late it
-    is told, and its kind and evidence are kept."""
+    is reported. Its kind and evidence are kept."""
     it = power_bank(city)
     after(city, 50 * HOUR_US)
     handed_us = START_US + 2 * HOUR_US

@@ -152,7 +152,8 @@ def test_r9_a_paid_debt_gives_the_operator_its_share(desk: Desk) -> None:
 
 
 def test_r9_money_owed_back_pays_the_due_part_of_the_debt(desk: Desk) -> None:
-    """R9: when money owed back would go out by itself, it pays what is due of the debt first."""
+    """R9: when money owed back would be paid out by time, it first pays the due part of the
+    debt."""
     it = rental(desk, acts.dispute(in_debt(desk), 4_000), caller=PLATFORM)
     it = rental(desk, pay(it, 1_000), caller=PLATFORM)
     it = rental(desk, acts.decide_dispute(it, user_won=False), caller=PLATFORM)
@@ -222,8 +223,8 @@ def test_r9_freehold_bears_no_part_of_a_debt(desk: Desk) -> None:
 
 
 def test_r9_an_unpaid_debt_is_dropped_after_the_policys_days(desk: Desk) -> None:
-    """R9: what is not paid within the policy's days is dropped at that instant: operator_deferred x
-    / receivable_unheld x."""
+    """R9: the part that is not paid within the policy's days is dropped when these days end:
+    operator_deferred x / receivable_unheld x."""
     it = rental(desk, pay(in_debt(desk), 1_000, reference="p-1"), caller=PLATFORM)
     for at_us in [START_US + n * DAY_US for n in (1, 4, 8, 15, 31, 62)]:
         it = acts.woken(desk, it, at_us)
@@ -274,7 +275,7 @@ def test_r9_a_debt_is_not_dropped_while_a_debit_is_under_way(desk: Desk) -> None
 
 
 def test_r9_a_debt_is_booked_once(desk: Desk) -> None:
-    """R9: each business reference of a rental is booked once, whatever the request id; the refusal
+    """R9: each business reference of a rental is booked once, under any request id; the refusal
     names the debt."""
     parent = rented(desk)
     it = rental(desk, book(parent), request_id="one")
@@ -302,8 +303,8 @@ def test_r9_all_debts_of_a_rental_are_within_the_price_list(desk: Desk) -> None:
 
 
 def test_r9_a_debt_cites_a_closed_rental_whose_item_was_out(desk: Desk) -> None:
-    """R9: a debt cites a closed rental of the same operator, whose item was out; a debt cites no
-    debt."""
+    """R9: a debt cites a closed rental of the same operator, and the rental's item must have been
+    out. A debt cannot cite a debt."""
     parent = rented(desk)
     going = rental(desk, authorize("ann", "umbrella"))
     assert refused(desk, book(going)).reason == "ILLEGAL_TRANSITION"
@@ -343,8 +344,8 @@ def test_r9_the_person_pays_the_operator(desk: Desk) -> None:
 
 
 def test_r9_a_paid_debt_is_refunded_and_charged_back(desk: Desk) -> None:
-    """R9: a paid debt is a charge like any other: the operator refunds a part of it, and the bank
-    takes the rest back, which the operator loses with the commission."""
+    """R9: a paid debt is an ordinary charge. The operator refunds a part of it, and the bank takes
+    back the rest. The operator loses this rest with the commission."""
     it = rental(desk, pay(in_debt(desk), 4_000), caller=PLATFORM)
     it = Books(desk).step(
         acts.refund(it, 1_000),
@@ -369,8 +370,8 @@ def test_r9_a_paid_debt_is_refunded_and_charged_back(desk: Desk) -> None:
 
 
 def test_r9_freehold_bears_no_charge_back_of_a_debt(desk: Desk) -> None:
-    """R9: a charge-back of a paid debt is not decided with goodwill, also when it is reopened: the
-    operator loses 4,000 of 4,000, the commission included."""
+    """R9: a charge-back of a paid debt is not decided with goodwill, even if it is reopened. The
+    operator loses 4,000 of 4,000, including the commission."""
     it = rental(desk, pay(in_debt(desk), 4_000, reference="pay-1"), caller=PLATFORM)
     it = rental(desk, acts.charge_back(it, 4_000), caller=PLATFORM)
     goodwill = acts.decide_charge_back(it, user_won=True, goodwill=True)

@@ -164,7 +164,7 @@ def verified(desk: Desk) -> None:
 
 def test_r18_a_complaint_waits_48_hours_for_the_operator(desk: Desk) -> None:
     """R18: a complaint is a case with both parties, the amount in question, the user's evidence,
-    and a clock of 48 hours for the operator; the charge stays as it is."""
+    and a clock of 48 hours for the operator. The charge does not change."""
     it = acts.charged(desk)
     books = Books(desk)
     case = told(desk, complain(it, 500))
@@ -182,9 +182,9 @@ def test_r18_a_complaint_waits_48_hours_for_the_operator(desk: Desk) -> None:
 
 
 def test_r18_silence_decides_for_the_user(desk: Desk) -> None:
-    """R18: at the instant at which 48 hours are over, a complaint that nobody answered is decided
-    for the user: the amount asked for is lowered, operator_payable x-f, fee_income f / receivable x
-    and avail / drawn x, and the case keeps what was given back."""
+    """R18: after exactly 48 hours, a complaint that nobody answered is decided for the user. The
+    charge is lowered by the amount asked for: operator_payable x-f, fee_income f / receivable x and
+    avail / drawn x. The case keeps the amount given back."""
     it = acts.charged(desk)
     case = told(desk, complain(it, 250))
     assert desk.store.cases_over(START_US + CLOCK_US - 1, 9) == []
@@ -371,8 +371,8 @@ def test_r18_another_operators_case_is_not_found(desk: Desk) -> None:
 
 
 def test_r18_damage_that_was_not_the_users(desk: Desk) -> None:
-    """R18: a complaint about a debt without a hold drops what is unpaid, and refunds what was
-    paid."""
+    """R18: a granted complaint about a debt without a hold drops the unpaid part, and refunds the
+    paid part."""
     parent = acts.charged(desk, amount_minor=500)
     command = c.BookDebt(*acts.name(parent), money(4_000), "damage-1", "photo-1")
     it = rental(desk, command)
@@ -498,9 +498,9 @@ def late(it: Authorization, occurred_us: int | None) -> c.ClaimReturn:
 
 @pytest.mark.usefixtures("five_percent")
 def test_r3_a_users_late_word_opens_a_case(desk: Desk) -> None:
-    """R3: a return at 2 h that the user tells after the settlement of 26.5 h opens a case and
-    changes nothing yet; on silence the fee is 600: 3,150 are given back, 2,993 by the operator and
-    157 of the commission."""
+    """R3: after the settlement at 26.5 h the user reports a return at 2 h. This opens a case and
+    changes nothing yet. If nobody answers, the fee is 600: 3,150 are given back, 2,993 by the
+    operator and 157 of the commission."""
     it = power_bank(desk)
     desk.clock.advance(START_US + 26 * HOUR_US + HOUR_US // 2)
     it = rental(desk, acts.settle_usage(it))
@@ -530,9 +530,9 @@ def test_r3_a_users_late_word_opens_a_case(desk: Desk) -> None:
 @pytest.mark.usefixtures("five_percent")
 @pytest.mark.parametrize("custody", [Custody.MISSING, Custody.SOLD])
 def test_r3_a_return_after_a_sale_opens_a_case(desk: Desk, custody: Custody) -> None:
-    """R3: a return that the user tells after the item was lost or sold at 9,900 opens a case; if it
-    is granted as of 2 h, 9,300 are given back, 8,835 by the operator and 465 of the commission, and
-    the item is free."""
+    """R3: the user reports a return after the item was lost or sold at 9,900. This opens a case. If
+    it is granted as of 2 h, 9,300 are given back, 8,835 by the operator and 465 of the commission,
+    and the item is free."""
     it = power_bank(desk)
     it = acts.woken(desk, it, it.due_us or 0)
     it = acts.woken(desk, it, it.lost_us or 0)

@@ -243,7 +243,8 @@ def test_r2_several_cases_go_up_to_one_payment(desk: Desk) -> None:
 
 
 def test_r2_another_payment_has_its_own_limit(desk: Desk) -> None:
-    """R2: a charge-back goes up to the payment that it names, also if more came by the rail."""
+    """R2: a charge-back is at most the payment that it names, even if more money came by the
+    rail."""
     it = acts.charged(desk, amount_minor=800)
     rental(desk, pay(it, 300, reference="pay-1"), caller=PLATFORM)
     rental(desk, pay(it, 500, reference="pay-2"), caller=PLATFORM)
@@ -558,8 +559,8 @@ def test_r14_an_amount_given_up_meanwhile_is_owed_back(desk: Desk) -> None:
 
 @pytest.mark.parametrize("payment", ["pay-9", ""])
 def test_r14_no_more_is_taken_again_than_is_there(desk: Desk, payment: str) -> None:
-    """R14: a reopened case takes at most what the bank can still take back, also if it names no
-    payment."""
+    """R14: a reopened case takes at most the amount that the bank can still take back, even if it
+    names no payment."""
     it = paid(desk)
     did(desk, took(it, 800, payment=payment))
     did(desk, decides(it, user_won=False))
@@ -667,8 +668,8 @@ def test_r2_no_more_than_a_group_deposit_is_charged_back(desk: Desk) -> None:
 
 
 def test_r14_concessions_go_back_to_their_captures(desk: Desk) -> None:
-    """R14: what the first decision conceded goes back to the same captures, whatever was conceded
-    since."""
+    """R14: the amount that the first decision conceded goes back to the same captures, even if more
+    was conceded since."""
     it = rental(desk, authorize())
     rental(desk, acts.capture(it, 500, reference="one"))
     rental(desk, acts.capture(it, 300, reference="two"))
@@ -742,8 +743,8 @@ def test_money_in_suspense_pays_a_debt_by_two_keys(desk: Desk) -> None:
 
 
 def test_another_match_is_a_new_proposal(desk: Desk) -> None:
-    """A second key that names another amount or another rental proposes anew, and carries nothing
-    out."""
+    """If a second key names another amount or another rental, that is a new proposal, and nothing
+    is carried out."""
     it = acts.charged(desk, amount_minor=800)
     did(desk, unmatched(900))
     did(desk, match(900, it, by="key-1"))

@@ -251,8 +251,8 @@ def test_the_rails_final_result_stays(tmp_path: Path) -> None:
 
 def test_a_signed_success_after_the_failure_counts(tmp_path: Path) -> None:
     """R1 over the wire: after FAILED and then SUCCEEDED, repeats of both reports get the answer
-    with the stored success. The first debit pays 800; the second, which succeeds too, is owed
-    back."""
+    with the stored success. The first debit pays 800. The second debit succeeds too, and its amount
+    is owed back."""
     with serving(tmp_path) as served:
         street = Street(served)
         rental = street.settled(800)

@@ -382,7 +382,7 @@ def names(page: ListAuthorizationsResponse) -> list[str]:
 
 
 def test_pages_are_stable_under_inserts(own: Desks) -> None:
-    """Pages have every authorization once, the oldest first, whatever is added meanwhile."""
+    """Pages have every authorization once, the oldest first, even if others are added meanwhile."""
     made = [own.operator.authorize(own.platform.person(), "umbrella").name for _ in range(7)]
     first = own.operator.page(page_size=3)
     assert names(first) == made[:3]

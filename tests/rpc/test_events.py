@@ -149,8 +149,8 @@ def test_a_response_is_put_together_as_it_would_be_serialized(them: list[Authori
 
 @given(AUTHORIZATIONS)
 def test_rare_fields_alone_decide_whether_the_rest_is_encoded(it: Authorization) -> None:
-    """An authorization whose rare fields have their defaults has no bytes after its ends, and
-    nothing to collect."""
+    """If the rare fields of an authorization have their defaults, its message has no bytes for
+    them, and nothing is collected."""
     usual = {name: Authorization._field_defaults.get(name, "") for name in RARE}
     plain = it._replace(**usual)
     assert (encode_rest(plain), plain.collection) == (b"", Collection.NONE)

@@ -40,8 +40,8 @@ def test_an_increment_without_room_is_exhausted(desk: Desks) -> None:
 
 
 def test_an_increment_that_needs_cash_gives_the_amount(desk: Desks) -> None:
-    """When the policy asks for cash, an increment without it is refused with the amount, and passes
-    with it; an overpayment is owed back."""
+    """If the policy asks for cash, an increment without the cash is refused with the amount, and
+    passes with the cash. An overpayment is owed back."""
     offered = desk.operator.authorize(desk.platform.person(550), "bike")
     rental = desk.operator.confirm(offered.name, 9_950)
     asked = {"name": rental.name, "amount": yuan(1_001), "request_id": desk.operator.fresh()}

@@ -121,7 +121,8 @@ def test_d7_a_flood_of_invented_keys_slows_no_other_caller(
 def test_d7_an_unknown_key_is_looked_up_once_for_a_while(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """D7: calls with one unknown key share one look-up, and later ones need none for a while."""
+    """D7: calls with one unknown key share one look-up. Later calls with this key need no look-up
+    for a while."""
     slow = SlowLookups(monkeypatch)
     with serving(tmp_path, limits=LIMITS) as served, desks(served) as desk:
         with flooded(desk.other, ["fh_made-up"] * 20, slow) as answers:
@@ -274,8 +275,8 @@ def default_pool_uses(source: str) -> list[int]:
 
 
 def test_d7_no_work_goes_to_the_default_pool() -> None:
-    """D7: no module of the server gives work to the event loop's default pool, which all work would
-    share without a bound."""
+    """D7: no module of the server gives work to the event loop's default pool, because all work
+    would share this pool without a bound."""
     folder = Path(service.__file__).parent
     found = {
         f"{path.relative_to(folder)}:{line}"

@@ -84,8 +84,8 @@ def test_the_field_that_differs_is_named(desk: Desks, tighten: Tighten) -> None:
 def test_a_retry_is_answered_under_stricter_reading(
     desk: Desks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A retry also gets its answer when the rules outside the contract, by which a message becomes
-    a command, are stricter."""
+    """A retry gets its answer even if the rules outside the contract, for converting a message to a
+    command, have become stricter."""
     request = passing(desk, "SettleAuthorization")
     first = desk.operator.send("SettleAuthorization", request)
 
@@ -163,8 +163,8 @@ def test_other_people_in_a_bulk_call_are_named(desk: Desks, tighten: Tighten) ->
 
 
 def test_an_unfinished_bulk_call_is_new(desk: Desks, tighten: Tighten) -> None:
-    """A bulk call of which only some people were stored is refused by the present rules, because
-    the others are new to them."""
+    """If only some people of a bulk call were stored, the present rules apply to the other people,
+    and the call may be refused."""
     request = people(desk, "bulk-e", "bulk-f")
     desk.platform.send("PutUsers", request)
     with desk.served.store.engine.begin() as connection:

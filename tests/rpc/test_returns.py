@@ -87,7 +87,8 @@ def test_a_lost_item_is_bought_out(desk: Desks) -> None:
 
 
 def test_time_alone_loses_an_item(desk: Desks) -> None:
-    """An item whose fee has reached the buy-out cap is settled as lost at that instant."""
+    """At the instant at which its fee reaches the buy-out cap, a rental is settled and its item is
+    lost."""
     rental = ready.active(desk)
     # 6 days at 30 yuan, and the rest of the cap on the seventh.
     advance(desk, 7 * DAY_S)

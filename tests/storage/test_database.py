@@ -73,7 +73,7 @@ def test_a_block_commits_at_its_end(either: Engine) -> None:
 
 
 def test_a_reading_block_sees_one_state(either: Engine) -> None:
-    """A reading block sees the same state to its end, whatever others write."""
+    """A reading block sees the same state to its end, even if others write."""
     with reading(either) as reader, reading_all(either, 10) as streaming:
         assert reader.scalar(COUNT) == streaming.scalar(ROWS) == 0
         with writing(either) as connection:

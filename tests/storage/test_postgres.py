@@ -502,7 +502,7 @@ def test_a_version_that_changed_under_a_lock(shaky: Desk, store: SqlStore) -> No
 
 def test_every_session_has_its_bounds(store: SqlStore) -> None:
     """Writing and reading sessions get their bounds and durability from one place, and write at
-    READ COMMITTED, whatever the server's default."""
+    READ COMMITTED, even if the server's default differs."""
     with store.begin() as transaction:
         cursor: Any = transaction.cursor
         found = {}

@@ -650,8 +650,8 @@ def test_a_debt_within_its_booking(database: Engine) -> None:
 
 
 def test_r18_one_open_case_of_a_kind(database: Engine) -> None:
-    """R18: an authorization has one open case of each kind; closed ones and questions of the
-    platform are not bounded."""
+    """R18: an authorization has at most one open case of each kind. Closed cases and questions of
+    the platform are not limited."""
     table = t.cases
     with database.connect() as connection:
         connection.execute(table.insert(), row_of(table))

@@ -190,7 +190,7 @@ def test_books_are_verified_with_a_public_key_and_a_witness(tmp_path: Path) -> N
 
 
 def test_an_unknown_key_is_named(tmp_path: Path) -> None:
-    """Seals by a key whose public key was not given are a fault that names the key."""
+    """If the public key for a seal was not given, that is a fault that names the key."""
     key, file = tmp_path / "other.key", tmp_path / "book.db"
     create_seal_key(key)
     new_database(f"sqlite:///{file}").close()

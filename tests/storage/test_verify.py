@@ -1686,7 +1686,7 @@ def test_signatures_need_a_public_key(books: Path) -> None:
 
 
 def test_a_witness_of_a_missing_seal(books: Path) -> None:
-    """A witness of a seal that does not exist is a fault, whatever the books contain."""
+    """A witness of a seal that does not exist is a fault in any books."""
     fault = verified(books, KEYS, [Witness(99, b"\x00" * 32)]).fault
     assert fault is not None
     assert (fault.rule, fault.row) == ("SEAL_MISSING", "seals/99")

@@ -98,7 +98,7 @@ def test_no_table_is_rebuilt(engine: Engine, tmp_path: Path) -> None:
 
 
 def test_an_open_connection_uses_the_longer_list(engine: Engine, tmp_path: Path) -> None:
-    """A server that started before the list grew goes on with its connections, and its books
+    """A server that started before the list grew continues with its connections, and its books
     verify."""
     desk = Desk(SqlStore(engine))
     desk.put_user("ann", 700)
