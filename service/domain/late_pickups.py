@@ -60,7 +60,7 @@ ENDED = frozenset({State.EXPIRED, State.REVERSED})
 def is_cited(reservation: Authorization, start_us: int) -> bool:
     """Whether an item picked up at `start_us` was picked up before the reservation ended."""
     close_us = reservation.close_us
-    if reservation.state not in ENDED or reservation.start_us is not None or close_us is None:
+    if reservation.state not in ENDED or close_us is None:
         return False
     return start_us < close_us
 

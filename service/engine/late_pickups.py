@@ -218,7 +218,8 @@ def case_of_late_pickup(
 
 def _was_reserved(it: Authorization, rows: Rows) -> bool:
     """Whether an authorization that ended had held for a pick-up; an offer and a review had not."""
-    if it.start is not Start.ON_PICKUP or it.parent_id:
+    if it.start is not Start.ON_PICKUP or it.parent_id or it.start_us is not None:
+        # An item that was picked up before the end has no second pick-up, whenever that is told.
         return False
     if (it.user_id, it.authorization_id) in rows.reserved:
         return True

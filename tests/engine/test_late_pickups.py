@@ -611,8 +611,10 @@ def test_r5_a_pick_up_after_the_reversal_is_refused(desk: Desk) -> None:
     started = rental(desk, start(rental(desk, pick_up("dan", "bike", "bike-8"))))
     desk.clock.advance(START_US + 12 * MINUTE_US)
     rental(desk, reverse(started))
-    error = refused(desk, picked_up(started, START_US + 11 * MINUTE_US))
-    assert error.metadata == {"state": "REVERSED"}
+    told_late = picked_up(started, START_US + 11 * MINUTE_US)
+    assert refused(desk, told_late).metadata == {"state": "REVERSED"}
+    desk.clock.advance(START_US + 120 * DAY_US)
+    assert refused(desk, told_late).metadata == {"state": "REVERSED"}
 
 
 @pytest.mark.parametrize("by_origin", [False, True])
