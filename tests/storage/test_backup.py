@@ -6,6 +6,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import os
+import shutil
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
@@ -268,9 +269,10 @@ def test_only_a_file_can_be_backed_up(tmp_path: Path) -> None:
 def test_a8_a_wrong_row_of_terms_is_no_damage(busy: Desk, file: Path, tmp_path: Path) -> None:
     """A8: a row of terms may be wrong, or refer to a missing row. The database is still backed up
     and restored unchanged, and the backup names the dangling row and its table."""
+    sound = tmp_path / "sound.db"
+    restore(back_up(url_of(file), tmp_path / "sound.backup").path, url_of(sound))
     for number, spoiled in enumerate((BAD_POLICY, *ON_BOTH, *ON_SQLITE)):
-        source = url_of(tmp_path / f"source-{number}.db")
-        restore(back_up(url_of(file), tmp_path / f"sound-{number}.db").path, source)
+        source = url_of(Path(shutil.copy(sound, tmp_path / f"source-{number}.db")))
         engine = open_database(source)
         plant_terms(engine, spoiled)
         made = back_up(source, tmp_path / f"wrong-{number}.db")
