@@ -20,8 +20,9 @@ from benchmarks.races_round import (
 
 
 async def shared_payment(r: Round) -> None:
-    """One payment of a shared account counts once, when two operators and the platform report it
-    at different servers; the operator that loses is told no more than of an unknown account."""
+    """Two operators and the platform report one payment of a shared account at different servers.
+    The payment counts once. An operator that loses gets the same refusal as for an unknown
+    account."""
     people = await r.people(3)
     reference, calls = r.reference(), []
     for server, operator_id in enumerate((CITY, HARBOUR)):

@@ -87,7 +87,7 @@ def book(
 
 
 def pay(it: Authorization, amount_minor: int, now_us: int) -> Step:
-    """A payment: for the debt and the overpaid amount; the rest is owed back."""
+    """Records a payment: it pays the debt, then the overpaid amount; the rest is owed back."""
     paid_minor = min(amount_minor, it.unheld_due_minor)
     twice_minor = min(amount_minor - paid_minor, it.overpaid_minor)
     excess_minor = amount_minor - paid_minor - twice_minor

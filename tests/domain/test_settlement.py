@@ -55,8 +55,8 @@ def test_a_final_capture_on_credit() -> None:
 
 
 def test_a_capture_within_the_cash_part() -> None:
-    """Cash is used first: k of it with commission f posts deposit / operator_payable k-f and
-    fee_income f, and the rest of the cash is owed back."""
+    """Cash is used first. A cash part of k with commission f posts deposit / operator_payable k-f
+    and fee_income f, and the rest of the cash is owed back."""
     step = capture(confirmed(), 1_250, final=True)
     assert moved(step) == [
         (A.DEPOSIT, A.OPERATOR_PAYABLE, 1_213),

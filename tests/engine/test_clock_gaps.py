@@ -202,8 +202,8 @@ def test_r4_a_usage_of_another_server_costs_no_time(desk: Desk, other: Desk) -> 
 
 
 def test_r4_a_charge_of_another_server_occurs_after_its_request(desk: Desk, other: Desk) -> None:
-    """R4: a damage charge has no start; its events are never earlier than its request, by any
-    server's clock."""
+    """R4: a damage charge has no start. Its events are never earlier than its request, on any
+    server."""
     parent = rental(desk, settle(rental(desk, authorize()), 100))
     apart_us = other.clock.now_us() - START_US
     for place, told_us in enumerate((None, START_US, START_US + apart_us)):

@@ -223,8 +223,9 @@ class AuthorizationServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def AuthorizeGroup(self, request, context):
-        """Authorizes several items for one person at once: all of them or none. All
-        get one offer, the strictest one that the policy of any item asks for.
+        """Authorizes several items for one person at once: either all items or no
+        item. All get one offer, the strictest one that the policy of any item asks
+        for.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -409,9 +410,9 @@ class AuthorizationServiceServicer:
         debt is lowered first. If a part of the waived amount was paid, it is given
         back.
 
-        The price of a lost item is no fee: it is charged all the same until the item
-        is found. FAILED_PRECONDITION with the reason NOT_RETURNED: the item counts as
-        lost. NOTHING_TO_WAIVE: no fee is left.
+        The price of a lost item is not a fee: a waiver does not lower it. It is
+        charged until the item is found. FAILED_PRECONDITION with the reason
+        NOT_RETURNED: the item counts as lost. NOTHING_TO_WAIVE: no fee is left.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

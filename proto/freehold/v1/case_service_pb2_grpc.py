@@ -108,8 +108,8 @@ class CaseServiceServicer:
         kind (CASE_IS_THE_SECOND).
 
         The outcome posts itself: an amount that is due is lowered, and an amount
-        that was paid is refunded. If a late claim is granted, the rental costs what
-        it would have cost if the item had been docked at the claimed time.
+        that was paid is refunded. If a late claim is granted, the rental costs the
+        fee until the claimed time.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

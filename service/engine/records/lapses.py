@@ -12,10 +12,10 @@ from service.engine.records.captures import digest_of
 class LapseRecord(NamedTuple):
     """One end or decision that happened by time alone.
 
-    `authorization_version` is the version of the authorization after the step, `transition` its
-    name; `event_us` is the instant at which the step was due, `record_us` the instant at which it
-    was written, both in microseconds since the epoch, UTC. `digest` covers the row, except the
-    person.
+    `authorization_version` is the version of the authorization after the step; `transition` is the
+    step's name. `event_us` is the instant at which the step was due. `record_us` is the instant at
+    which it was written. Both are in microseconds since the epoch, UTC. `digest` covers the row,
+    except the person.
     """
 
     user_id: str

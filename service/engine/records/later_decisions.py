@@ -11,10 +11,10 @@ from service.engine.records.captures import digest_of
 class LaterDecisionRecord(NamedTuple):
     """The decision of a step, with the number of the step's first entry in its line.
 
-    `authorization_version` is the version of the authorization after the step, `transition` its
-    name; `event_us` is the instant of the event, and `record_us` the instant at which it was
-    decided and written, both in microseconds since the epoch, UTC. `digest` covers the row, except
-    the person.
+    `authorization_version` is the version of the authorization after the step; `transition` is the
+    step's name. `event_us` is the instant of the event. `record_us` is the instant at which the
+    step was decided and written. Both are in microseconds since the epoch, UTC. `digest` covers the
+    row, except the person.
     """
 
     user_id: str

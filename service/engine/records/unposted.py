@@ -11,9 +11,10 @@ from service.engine.records.captures import digest_of
 class UnpostedRecord(NamedTuple):
     """A step that docked the item of a rental and moved no money.
 
-    `authorization_version` is the version of the authorization after the step, `transition` its
-    name; `event_us` is the instant of the event, and `record_us` the instant at which it was
-    written, both in microseconds since the epoch, UTC. `digest` covers the row, except the person.
+    `authorization_version` is the version of the authorization after the step; `transition` is the
+    step's name. `event_us` is the instant of the event. `record_us` is the instant at which the row
+    was written. Both are in microseconds since the epoch, UTC. `digest` covers the row, except the
+    person.
     """
 
     user_id: str
