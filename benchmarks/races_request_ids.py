@@ -39,8 +39,8 @@ async def two_bodies(r: Round) -> None:
     """When two bodies have one request id, one is applied; the others are refused with the field
     that differs.
 
-    They are for two people, each at a different server, so only the request's record is between
-    them: no two processes lock the same line.
+    The two bodies are for two people, each at a different server. No two processes lock the same
+    line, so only the request's record decides.
     """
     people, same = await r.people(2), r.id()
     answers = await r.race(

@@ -206,12 +206,12 @@ def _break_even(found: Findings) -> str:
         )
     if found.break_even_loss_factor is not None:
         verdict += (
-            f" Free for everyone would earn as much as the day as run if its losses were "
-            f"{found.break_even_loss_factor:.2f} times these. How people behave who risk nothing "
-            "is not known."
+            f" Free for everyone would earn as much as the actual day if its losses were "
+            f"{found.break_even_loss_factor:.2f} times as large. Nobody knows how people behave "
+            "if they risk nothing."
         )
     walked = percent(tally.walked_away(found.ended).value, 1)
-    verdict += f" In the day as run, {walked} of the people asked for cash walked away."
+    verdict += f" On the actual day, {walked} of the people asked for cash walked away."
     return (
         f"{lead}{verdict} Waiving deposits cost {yuan(found.forgone_interest_minor)} yuan of "
         f"interest. Of the result as run, before interest, the operator has "

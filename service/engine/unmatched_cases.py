@@ -43,7 +43,7 @@ def ask_about(draft: Draft, item: SuspenseItem) -> None:
 
 
 def end(draft: Draft, item: SuspenseItem, caller: str, rows: Rows, now_us: int) -> None:
-    """Closes the case of an item of which nothing is open any more.
+    """Closes the case of an item once the whole item is matched.
 
     An item of an earlier build has no case, and the platform may have closed a case by itself.
     """

@@ -217,8 +217,8 @@ def test_r5_an_item_that_is_found_lowers_the_debt(desk: Desk) -> None:
 
 
 def test_r5_the_hold_pays_first_after_a_return(desk: Desk) -> None:
-    """R5: found at a fee within the hold, the debt is dropped whole, and the rest of the capture is
-    given back."""
+    """R5: the item is found, and the fee until then is within the hold. The whole debt is dropped,
+    and the captured amount above the fee is given back."""
     it = lost(desk, 5_000)
     rental(desk, acts.found(it, BACK_US))
     debt, it = debt_of(desk, it), stored(desk, it)
