@@ -74,8 +74,8 @@ def require(columns: list[dict[str, Any]], rows: int, rules: HouseRules) -> list
             )
         if outside + missing > rules.warn_refused:
             warnings.append(
-                f"{row['column']}: {rows} hold-out rows were checked; {row['missing']} cannot be "
-                f"scored without a value, {row['outside']} have a value outside the trained values"
+                f"{row['column']}: of {rows} hold-out rows, {row['missing']} lack a value and "
+                f"{row['outside']} have one outside the trained values; they cannot be scored"
             )
         if row["trained_missing"] and not row["may_be_missing"]:
             warnings.append(

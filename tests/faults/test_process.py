@@ -234,7 +234,7 @@ def test_a4_a_clock_far_ahead_of_the_database_stops_the_start(
         assert line.startswith(
             "Error: the machine's clock is 3,650.0 days ahead of the newest event"
         )
-        assert "set the clock right" in line
+        assert "correct the clock" in line
         assert "--trust-clock" in line
         assert '"serving"' not in done.stderr
 

@@ -59,7 +59,7 @@ def test_m1_case_1_blanks_only_in_the_late_rows_cannot_be_scored(tmp_path: Path)
     assert verdict(it.scorer, 0.1, NAN) == Unscorable("MISSING_FEATURE", "b")
     assert it.metrics["holdout"]["unscorable"] == 40
     assert it.metrics["holdout"]["n"] == 110
-    assert any("b: of 150 hold-out rows 40 cannot be scored" in w for w in it.metrics["warnings"])
+    assert any("b: of 150 hold-out rows, 40 lack a value" in w for w in it.metrics["warnings"])
 
 
 def test_m1_case_1_one_blank_of_600_cannot_be_scored(tmp_path: Path) -> None:
@@ -378,7 +378,7 @@ def test_a_few_refused_rows_of_the_hold_out_are_a_warning(tmp_path: Path) -> Non
     made = trained(tmp_path, it, [A, B], late=late)
     (column,) = [c for c in made.metrics["coverage"]["columns"] if c["column"] == "b"]
     assert (column["outside"], column["extrapolated"], column["missing"]) == (3, 7, 0)
-    assert any("b: of 200 hold-out rows 0" in warning for warning in made.metrics["warnings"])
+    assert any("b: of 200 hold-out rows, 0 lack" in warning for warning in made.metrics["warnings"])
     assert made.metrics["holdout"]["unscorable"] == 3
 
 
@@ -458,7 +458,7 @@ def test_a_hold_out_without_bad_rows_is_an_error_before_the_first_fit(tmp_path: 
     """When no bad hold-out row can be scored, training stops and names the column."""
     it, late = table(), np.arange(600) >= 560
     it.b[560:] = np.where(it.y[560:] == 1, NAN, it.b[560:])
-    with pytest.raises(TrainingError, match=r"no bad one can be scored; \d+ lack a value of b"):
+    with pytest.raises(TrainingError, match=r"no bad row can be scored; \d+ lack a value of b"):
         trained(tmp_path, it, [A, NULLABLE_B], late=late)
 
 

@@ -267,7 +267,7 @@ def test_a_server_that_returns(own: Cluster, doomed: Desk, how: str) -> None:
         (result,) = doomed.apply(doomed.work(authorize()))
         assert reason(result) == "STORAGE_UNAVAILABLE"
         with pytest.raises(StorageFailed):
-            stored(doomed, first)
+            doomed.store.told(first.user_id, first.authorization_id)
     own.start()
     assert stored(doomed, first) == first
     assert rental(doomed, authorize(), request_id="r") == first
