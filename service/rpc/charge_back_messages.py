@@ -5,6 +5,7 @@ from __future__ import annotations
 from freehold.v1 import charge_back_pb2 as pb
 from freehold.v1.types_pb2 import Money
 
+from service.domain.access import PLATFORM
 from service.domain.charge_backs import CaseState, ChargeBack
 from service.domain.suspense import Direction, SuspenseItem
 from service.rpc.convert import timestamp
@@ -45,6 +46,7 @@ def item_message(it: SuspenseItem) -> pb.SuspenseItem:
         proposed=_money(it.currency, it.proposed_minor) if it.proposed_by else None,
         proposed_authorization=_name(it.proposed_user_id, it.proposed_authorization_id),
         create_time=timestamp(it.record_us),
+        owner="" if it.caller == PLATFORM else f"operators/{it.caller}",
     )
 
 

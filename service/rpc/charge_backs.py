@@ -75,6 +75,7 @@ def _match(call: Call[calls.MatchSuspenseRequest]) -> MatchSuspense:
         call.principal.key_id,
         *named,
         message.payment,
+        message.owner.removeprefix("operators/"),
     )
 
 

@@ -376,13 +376,14 @@ class Chance:
                 amounts = [self._deposit(it) for it in self._offers()] or amounts
             amount = Money(_currency(chance), chance.choice(amounts))
             way = chance.choice((Direction.IN, Direction.IN, Direction.OUT))
-            return c.RecordUnmatched(way, amount, self._reference(chance))
+            return c.RecordUnmatched(way, amount, self._reference(chance), _anywhere(chance))
         if kind == "MatchSuspense":
             deposits = [it for it in map(self._deposit, self._offers()) if it]
             if deposits and chance.random() < 0.3:
                 # A deposit comes in with a wrong id, and is matched later.
                 deposit = Money("CNY", chance.choice(deposits))
-                return c.RecordUnmatched(Direction.IN, deposit, self._reference(chance))
+                reference = self._reference(chance)
+                return c.RecordUnmatched(Direction.IN, deposit, reference, _anywhere(chance))
             return self._match(chance)
         if kind in ("PayOutOperator", "RecordOperatorPayment"):
             operator = chance.choice((*OPERATORS, *OPERATORS, *OPERATORS, "nobody"))
@@ -436,7 +437,7 @@ class Chance:
 
     def _match(self, chance: Random) -> c.MatchSuspense:
         """A match of one of the latest items; often the approval of a match that is proposed."""
-        items = [name for name in self.reference.suspense if name[0] == PLATFORM][-8:]
+        items = list(self.reference.suspense)[-8:]
         waiting = [name for name in items if self.reference.suspense[name]["open"]]
         if not items or chance.random() < 0.03:
             return c.MatchSuspense("none", Money("CNY", 1), "key-1")
@@ -460,20 +461,21 @@ class Chance:
         if key is not None and (item["way"] == "OUT") == (chance.random() < 0.95):
             payment = self._payment(chance, self.reference.rentals[key]) or "none"
         money = Money(_currency(chance), amount)
-        return c.MatchSuspense(name[1], money, by, *named, payment)
+        owner = _owner(name)
+        if chance.random() < 0.05:
+            owner = chance.choice(("", "city", "harbour", "nobody"))
+        return c.MatchSuspense(name[1], money, by, *named, payment, owner)
 
     def _deposit_with_a_wrong_id(self, chance: Random) -> Call:
         """The next step of a deposit that comes in with a wrong id: an offer asks for it, it comes
         in, one key proposes the match, and another one approves it."""
         offers = {it["key"]: it for it in self._offers() if self._deposit(it)}
         items = {
-            name[1]: item
-            for name, item in self.reference.suspense.items()
-            if name[0] == PLATFORM and item["way"] == "IN"
+            name: item for name, item in self.reference.suspense.items() if item["way"] == "IN"
         }
         proposed = [it for it in items.items() if it[1]["by"] and it[1]["to"] in offers]
         if proposed:
-            reference, item = chance.choice(proposed)
+            name, item = chance.choice(proposed)
             by = "key-2" if item["by"] == "key-1" else "key-1"
             key, amount, what = item["to"], item["proposed"], "approved"
         elif not offers:
@@ -487,12 +489,14 @@ class Chance:
                     Direction.IN,
                     Money("CNY", deposit + chance.choice((0, 0, 0, 50))),
                     self._fresh("pay"),
+                    _anywhere(chance),
                 )
                 return Call("RecordUnmatched deposit", PLATFORM, self._fresh("p"), came)
-            reference, item = chance.choice(enough)
+            name, item = chance.choice(enough)
             by, key, what = chance.choice(("key-1", "key-2")), it["key"], "proposed"
             amount = chance.choice((item["open"], deposit))
-        match = c.MatchSuspense(reference, Money("CNY", amount), by, *self.name(key))
+        money, owner = Money("CNY", amount), _owner(name)
+        match = c.MatchSuspense(name[1], money, by, *self.name(key), "", owner)
         return Call(f"MatchSuspense deposit {what}", PLATFORM, self._fresh("p"), match)
 
     def _answer(self, chance: Random) -> Call | None:
@@ -973,6 +977,17 @@ def _around(chance: Random, exact: int) -> int:
 
 def _currency(chance: Random) -> str:
     return "USD" if chance.random() < 0.005 else "CNY"
+
+
+def _anywhere(chance: Random) -> str:
+    """The rail account of unmatched money: the platform's default, an operator's own, or any."""
+    own = "operators/city/railAccounts/default", "operators/harbour/railAccounts/till"
+    return chance.choice(("", "", *own, chance.choice(NAMES)))
+
+
+def _owner(item: Key) -> str:
+    """The owner of an item as a match names it: empty for the platform."""
+    return "" if item[0] == PLATFORM else item[0]
 
 
 def _occurred(chance: Random, it: Row, now_us: int) -> int | None:

@@ -23,7 +23,7 @@ from tests.engine.plain_terms import (
 )
 
 if TYPE_CHECKING:
-    from tests.engine.plain_books import RentalKey
+    from tests.engine.plain_books import Key, RentalKey
     from tests.engine.reference import Reference
 
 RAIL = "rails/suspense"
@@ -184,7 +184,7 @@ def _share(
         left -= part
         of.bring_up(other, now_us)
         name = f"suspense/{item['matches'] + 1}/{case_id}"
-        _end(of, told, part, now_us)
+        _end(of, told, caller, part, now_us)
         of._record((caller, name), "CASE", other["user_id"], part, other)
         _open(of, other, name, caller, part, part, named, now_us)
         of.step(
@@ -437,7 +437,9 @@ def match(
     of: Reference, caller: str, command: c.MatchSuspense, now_us: int
 ) -> tuple[Row, Row | None]:
     """An amount in suspense is matched; answers the item, and the rental if there is one."""
-    item = of.suspense.get((caller, command.payment_reference))
+    owner = command.owner if command.owner and caller == PLATFORM else caller
+    told = (owner, command.payment_reference)
+    item = of.suspense.get(told)
     if item is None:
         raise Refused("SUSPENSE_NOT_FOUND")
     came_in = item["way"] == "IN"
@@ -446,9 +448,9 @@ def match(
             raise Refused("INVALID_INPUT")
         amount = command.amount.amount_minor
         within(amount, item["open"])
-        _end(of, (caller, command.payment_reference), amount, now_us, returned=amount)
+        _end(of, told, caller, amount, now_us, returned=amount)
         name = _match_name(item, command)
-        of._record((caller, name), "RETURNED" if came_in else "REGAINED", RAIL, amount)
+        of._record((owner, name), "RETURNED" if came_in else "REGAINED", RAIL, amount)
         accounts = ("suspense", "cash") if came_in else ("cash", "suspense")
         _rail(of, f"suspense.{'returned' if came_in else 'regained'}", now_us, *accounts, amount)
         return item, None
@@ -462,16 +464,18 @@ def match(
     amount = minor(command.amount)
     within(amount, item["open"])
     if came_in:
-        return _pay(of, caller, it, item, command, amount, now_us)
+        return _pay(of, (told, caller), it, item, command, amount, now_us)
     if not _payments(of, it, command.payment):
         raise Refused("PAYMENT_NOT_FOUND")
     _here(of, it, command.payment, amount)
     within(amount, min(_left(of, it, command.payment), takeable(it)))
+    if (it["key"], f"suspense/{item['matches'] + 1}/{told[1]}") in of.charge_backs:
+        raise Refused("BUSINESS_REFERENCE_REUSED")
     required(it, *TAKEN)
-    _end(of, (caller, command.payment_reference), amount, now_us)
+    _end(of, told, caller, amount, now_us)
     name = _match_name(item, command)
-    of._record((caller, name), "CASE", it["user_id"], amount, it)
-    _open(of, it, name, caller, amount, amount, command.payment, now_us)
+    of._record((owner, name), "CASE", it["user_id"], amount, it)
+    _open(of, it, name, owner, amount, amount, command.payment, now_us)
     of.step(
         it,
         "collection.charged_back",
@@ -483,7 +487,7 @@ def match(
 
 
 def _pay(
-    of: Reference, caller: str, it: Row, item: Row, command: c.MatchSuspense, amount: int,
+    of: Reference, by: tuple[Key, str], it: Row, item: Row, command: c.MatchSuspense, amount: int,
     now_us: int,
 ) -> tuple[Row, Row | None]:  # fmt: skip
     """If a second key approves, money that came in pays a deposit or a debt, or is owed to the
@@ -501,11 +505,11 @@ def _pay(
         return item, None
     if item["by"] == command.by:
         raise Refused("SECOND_PERSON_NEEDED")
-    _end(of, (caller, command.payment_reference), amount, now_us)
+    _end(of, *by, amount, now_us)
     name = _match_name(item, command)
     charged = it["state"] in CHARGED and it["captured_credit"]
     pays = charged or it["unheld"] or it["overpaid"] or it["overpaid_written_off"]
-    of._record((caller, name), "PAYMENT" if pays else "DEPOSIT", it["user_id"], amount, it)
+    of._record((by[0][0], name), "PAYMENT" if pays else "DEPOSIT", it["user_id"], amount, it)
     if pays:
         of._pay(it, amount, now_us, "suspense")
     elif members:
@@ -520,14 +524,16 @@ def _ask(of: Reference, told: tuple[str, str], item: Row) -> None:
     of.put(of.questions, told, [plain_questions.new(0, item=item)])
 
 
-def _end(of: Reference, told: tuple[str, str], amount: int, now_us: int, returned: int = 0) -> None:
+def _end(
+    of: Reference, told: Key, caller: str, amount: int, now_us: int, returned: int = 0
+) -> None:
     """A part of an item leaves suspense; the last part ends the question about it."""
     item = of.suspense[told]
     of.change(item, open=item["open"] - amount, returned=item["returned"] + returned)
     of.change(item, matches=item["matches"] + 1, **NO_PROPOSAL)
     for row in of.questions.get(told, ()):
         if not item["open"] and plain_questions.is_open(row):
-            plain_questions.close(of, row, told[0], now_us)
+            plain_questions.close(of, row, caller, now_us)
 
 
 def _match_name(item: Row, command: c.MatchSuspense) -> str:

@@ -76,6 +76,7 @@ CALLS = (
                 "payment_reference": "odd-1",
                 "name": f"users/somebody/authorizations/{'0' * 20}",
                 "payment": "pay-7",
+                "owner": "operators/city",
             },
         ),
         fill=_is_matched,

@@ -8,6 +8,7 @@ import grpc
 from freehold.v1 import charge_back_pb2 as pb
 from freehold.v1 import collection_service_pb2 as calls
 
+from tests.fakes import OPERATOR
 from tests.rpc import ready
 from tests.rpc.support import Desks, yuan
 
@@ -73,6 +74,44 @@ def test_r14_a_case_is_decided_twice(desk: Desks) -> None:
     user_id = it.name.split("/")[1]
     listed = desk.platform.call("ListChargeBacks", user_id=user_id, open_only=True)
     assert not listed.charge_backs
+
+
+def test_a13_money_in_an_operators_account_is_listed_with_its_owner_and_matched(
+    desk: Desks,
+) -> None:
+    """A13: ListSuspense tells the owner of money in an operator's own rail account. With this owner
+    the money is matched by two keys, and a retry has the first answer; without the owner it is not
+    found."""
+    it = ready.settled(desk)
+    operator = f"operators/{OPERATOR}"
+    reference = desk.platform.fresh("odd")
+    recorded = desk.platform.call(
+        "RecordUnmatched",
+        direction=pb.SUSPENSE_DIRECTION_IN,
+        payment_reference=reference,
+        amount=yuan(500),
+        rail_account=f"{operator}/railAccounts/default",
+    ).item
+    items = desk.platform.call("ListSuspense", page_size=1000).items
+    (item,) = [one for one in items if one.payment_reference == reference]
+    assert (item, item.owner) == (recorded, operator)
+    assert {one.owner for one in items} <= {"", operator}
+    named: dict[str, Any] = {"payment_reference": reference, "amount": yuan(100)}
+    request = calls.MatchSuspenseRequest(request_id=desk.platform.fresh(), **named)
+    assert desk.platform.refused("MatchSuspense", request).reason == "SUSPENSE_NOT_FOUND"
+    back = calls.MatchSuspenseRequest(request_id=desk.platform.fresh(), owner=operator, **named)
+    answers = [desk.platform.send("MatchSuspense", back) for _ in "ab"]
+    assert answers[0] == answers[1]
+    assert calls.MatchSuspenseResponse.FromString(answers[0]).item.open == yuan(400)
+    unnamed = calls.MatchSuspenseRequest(request_id=back.request_id, **named)
+    assert desk.platform.refused("MatchSuspense", unnamed).reason == "REQUEST_ID_REUSED"
+    named = {**named, "owner": operator, "name": it.name}
+    assert not desk.platform.call("MatchSuspense", **named).HasField("authorization")
+    after = desk.colleague.call("MatchSuspense", **named)
+    assert (after.authorization.name, after.item.open) == (it.name, yuan(300))
+    wrong = calls.MatchSuspenseRequest(request_id=desk.platform.fresh(), **named)
+    wrong.owner = "city"
+    assert desk.platform.refused("MatchSuspense", wrong).fields == {"owner"}
 
 
 def test_the_lists_have_pages(desk: Desks) -> None:

@@ -16,6 +16,7 @@ from freehold.v1.authorization_service_pb2 import (
     AuthorizeRequest,
     SettleAuthorizationRequest,
 )
+from freehold.v1.collection_service_pb2 import MatchSuspenseRequest
 from freehold.v1.credit_service_pb2 import User
 from freehold.v1.types_pb2 import OFFER_FULL, OFFER_REDUCED, OFFER_ZERO, SignedMoney
 from google.protobuf.message import Message
@@ -270,6 +271,18 @@ def test_r11_an_unknown_field_has_a_meaning() -> None:
     newer.start = START.START_IMMEDIATE
     assert differing_field(newer, body) == "unknown_fields"
     assert differing_field(newer, body + b"\xf8\x3f\x01") is None
+
+
+def test_a13_a_match_that_an_earlier_build_stored_names_the_platforms_item() -> None:
+    """A13: a stored match without an owner is the same request as one with an empty owner, and
+    another than one with an operator as the owner."""
+    stored = b"\n\x03r-1\x12\x05odd-1\x1a\x07\n\x03CNY\x10d"
+    sent = MatchSuspenseRequest(
+        request_id="r-1", payment_reference="odd-1", amount=yuan(100), owner=""
+    )
+    assert differing_field(sent, stored) is None
+    sent.owner = "operators/city"
+    assert differing_field(sent, stored) == "owner"
 
 
 def test_r11_a_persons_time_is_cut_to_the_microsecond() -> None:

@@ -26,19 +26,19 @@ from freehold.v1 import types_pb2 as freehold_dot_v1_dot_types__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1d\x66reehold/v1/charge_back.proto\x12\x0b\x66reehold.v1\x1a\x17\x66reehold/v1/types.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc2\x03\n\nChargeBack\x12\x0f\n\x07\x63\x61se_id\x18\x01 \x01(\t\x12\x15\n\rauthorization\x18\x02 \x01(\t\x12\x0f\n\x07payment\x18\x03 \x01(\t\x12\"\n\x06\x61mount\x18\x04 \x01(\x0b\x32\x12.freehold.v1.Money\x12$\n\x08suspense\x18\x05 \x01(\x0b\x32\x12.freehold.v1.Money\x12+\n\x05state\x18\x06 \x01(\x0e\x32\x1c.freehold.v1.ChargeBackState\x12 \n\x04open\x18\x07 \x01(\x0b\x32\x12.freehold.v1.Money\x12&\n\noverturned\x18\x08 \x01(\x0b\x32\x12.freehold.v1.Money\x12 \n\x04lost\x18\t \x01(\x0b\x32\x12.freehold.v1.Money\x12$\n\x08gone_out\x18\n \x01(\x0b\x32\x12.freehold.v1.Money\x12/\n\x0b\x63reate_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x64\x65\x63ide_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08reopened\x18\r \x01(\x05\"\xd6\x02\n\x0cSuspenseItem\x12\x19\n\x11payment_reference\x18\x01 \x01(\t\x12\x31\n\tdirection\x18\x02 \x01(\x0e\x32\x1e.freehold.v1.SuspenseDirection\x12\"\n\x06\x61mount\x18\x03 \x01(\x0b\x32\x12.freehold.v1.Money\x12 \n\x04open\x18\x04 \x01(\x0b\x32\x12.freehold.v1.Money\x12$\n\x08returned\x18\x05 \x01(\x0b\x32\x12.freehold.v1.Money\x12\x15\n\rauthorization\x18\x06 \x01(\t\x12$\n\x08proposed\x18\x07 \x01(\x0b\x32\x12.freehold.v1.Money\x12\x1e\n\x16proposed_authorization\x18\x08 \x01(\t\x12/\n\x0b\x63reate_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp*\xaf\x01\n\x0f\x43hargeBackState\x12!\n\x1d\x43HARGE_BACK_STATE_UNSPECIFIED\x10\x00\x12\x1a\n\x16\x43HARGE_BACK_STATE_OPEN\x10\x01\x12 \n\x1c\x43HARGE_BACK_STATE_OVERTURNED\x10\x02\x12\x1a\n\x16\x43HARGE_BACK_STATE_LOST\x10\x03\x12\x1f\n\x1b\x43HARGE_BACK_STATE_UNMATCHED\x10\x04*n\n\x11SuspenseDirection\x12\"\n\x1eSUSPENSE_DIRECTION_UNSPECIFIED\x10\x00\x12\x19\n\x15SUSPENSE_DIRECTION_IN\x10\x01\x12\x1a\n\x16SUSPENSE_DIRECTION_OUT\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1d\x66reehold/v1/charge_back.proto\x12\x0b\x66reehold.v1\x1a\x17\x66reehold/v1/types.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc2\x03\n\nChargeBack\x12\x0f\n\x07\x63\x61se_id\x18\x01 \x01(\t\x12\x15\n\rauthorization\x18\x02 \x01(\t\x12\x0f\n\x07payment\x18\x03 \x01(\t\x12\"\n\x06\x61mount\x18\x04 \x01(\x0b\x32\x12.freehold.v1.Money\x12$\n\x08suspense\x18\x05 \x01(\x0b\x32\x12.freehold.v1.Money\x12+\n\x05state\x18\x06 \x01(\x0e\x32\x1c.freehold.v1.ChargeBackState\x12 \n\x04open\x18\x07 \x01(\x0b\x32\x12.freehold.v1.Money\x12&\n\noverturned\x18\x08 \x01(\x0b\x32\x12.freehold.v1.Money\x12 \n\x04lost\x18\t \x01(\x0b\x32\x12.freehold.v1.Money\x12$\n\x08gone_out\x18\n \x01(\x0b\x32\x12.freehold.v1.Money\x12/\n\x0b\x63reate_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x64\x65\x63ide_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08reopened\x18\r \x01(\x05\"\xe5\x02\n\x0cSuspenseItem\x12\x19\n\x11payment_reference\x18\x01 \x01(\t\x12\x31\n\tdirection\x18\x02 \x01(\x0e\x32\x1e.freehold.v1.SuspenseDirection\x12\"\n\x06\x61mount\x18\x03 \x01(\x0b\x32\x12.freehold.v1.Money\x12 \n\x04open\x18\x04 \x01(\x0b\x32\x12.freehold.v1.Money\x12$\n\x08returned\x18\x05 \x01(\x0b\x32\x12.freehold.v1.Money\x12\x15\n\rauthorization\x18\x06 \x01(\t\x12$\n\x08proposed\x18\x07 \x01(\x0b\x32\x12.freehold.v1.Money\x12\x1e\n\x16proposed_authorization\x18\x08 \x01(\t\x12/\n\x0b\x63reate_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05owner\x18\n \x01(\t*\xaf\x01\n\x0f\x43hargeBackState\x12!\n\x1d\x43HARGE_BACK_STATE_UNSPECIFIED\x10\x00\x12\x1a\n\x16\x43HARGE_BACK_STATE_OPEN\x10\x01\x12 \n\x1c\x43HARGE_BACK_STATE_OVERTURNED\x10\x02\x12\x1a\n\x16\x43HARGE_BACK_STATE_LOST\x10\x03\x12\x1f\n\x1b\x43HARGE_BACK_STATE_UNMATCHED\x10\x04*n\n\x11SuspenseDirection\x12\"\n\x1eSUSPENSE_DIRECTION_UNSPECIFIED\x10\x00\x12\x19\n\x15SUSPENSE_DIRECTION_IN\x10\x01\x12\x1a\n\x16SUSPENSE_DIRECTION_OUT\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'freehold.v1.charge_back_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_CHARGEBACKSTATE']._serialized_start=903
-  _globals['_CHARGEBACKSTATE']._serialized_end=1078
-  _globals['_SUSPENSEDIRECTION']._serialized_start=1080
-  _globals['_SUSPENSEDIRECTION']._serialized_end=1190
+  _globals['_CHARGEBACKSTATE']._serialized_start=918
+  _globals['_CHARGEBACKSTATE']._serialized_end=1093
+  _globals['_SUSPENSEDIRECTION']._serialized_start=1095
+  _globals['_SUSPENSEDIRECTION']._serialized_end=1205
   _globals['_CHARGEBACK']._serialized_start=105
   _globals['_CHARGEBACK']._serialized_end=555
   _globals['_SUSPENSEITEM']._serialized_start=558
-  _globals['_SUSPENSEITEM']._serialized_end=900
+  _globals['_SUSPENSEITEM']._serialized_end=915
 # @@protoc_insertion_point(module_scope)

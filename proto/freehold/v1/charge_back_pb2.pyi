@@ -63,7 +63,7 @@ class ChargeBack(_message.Message):
     def __init__(self, case_id: _Optional[str] = ..., authorization: _Optional[str] = ..., payment: _Optional[str] = ..., amount: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., suspense: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., state: _Optional[_Union[ChargeBackState, str]] = ..., open: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., overturned: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., lost: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., gone_out: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., decide_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., reopened: _Optional[int] = ...) -> None: ...
 
 class SuspenseItem(_message.Message):
-    __slots__ = ("payment_reference", "direction", "amount", "open", "returned", "authorization", "proposed", "proposed_authorization", "create_time")
+    __slots__ = ("payment_reference", "direction", "amount", "open", "returned", "authorization", "proposed", "proposed_authorization", "create_time", "owner")
     PAYMENT_REFERENCE_FIELD_NUMBER: _ClassVar[int]
     DIRECTION_FIELD_NUMBER: _ClassVar[int]
     AMOUNT_FIELD_NUMBER: _ClassVar[int]
@@ -73,6 +73,7 @@ class SuspenseItem(_message.Message):
     PROPOSED_FIELD_NUMBER: _ClassVar[int]
     PROPOSED_AUTHORIZATION_FIELD_NUMBER: _ClassVar[int]
     CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
+    OWNER_FIELD_NUMBER: _ClassVar[int]
     payment_reference: str
     direction: SuspenseDirection
     amount: _types_pb2.Money
@@ -82,4 +83,5 @@ class SuspenseItem(_message.Message):
     proposed: _types_pb2.Money
     proposed_authorization: str
     create_time: _timestamp_pb2.Timestamp
-    def __init__(self, payment_reference: _Optional[str] = ..., direction: _Optional[_Union[SuspenseDirection, str]] = ..., amount: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., open: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., returned: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., authorization: _Optional[str] = ..., proposed: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., proposed_authorization: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    owner: str
+    def __init__(self, payment_reference: _Optional[str] = ..., direction: _Optional[_Union[SuspenseDirection, str]] = ..., amount: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., open: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., returned: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., authorization: _Optional[str] = ..., proposed: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., proposed_authorization: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., owner: _Optional[str] = ...) -> None: ...

@@ -159,18 +159,20 @@ class RecordUnmatchedResponse(_message.Message):
     def __init__(self, item: _Optional[_Union[_charge_back_pb2.SuspenseItem, _Mapping]] = ...) -> None: ...
 
 class MatchSuspenseRequest(_message.Message):
-    __slots__ = ("request_id", "payment_reference", "amount", "name", "payment")
+    __slots__ = ("request_id", "payment_reference", "amount", "name", "payment", "owner")
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     PAYMENT_REFERENCE_FIELD_NUMBER: _ClassVar[int]
     AMOUNT_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     PAYMENT_FIELD_NUMBER: _ClassVar[int]
+    OWNER_FIELD_NUMBER: _ClassVar[int]
     request_id: str
     payment_reference: str
     amount: _types_pb2.Money
     name: str
     payment: str
-    def __init__(self, request_id: _Optional[str] = ..., payment_reference: _Optional[str] = ..., amount: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., name: _Optional[str] = ..., payment: _Optional[str] = ...) -> None: ...
+    owner: str
+    def __init__(self, request_id: _Optional[str] = ..., payment_reference: _Optional[str] = ..., amount: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., name: _Optional[str] = ..., payment: _Optional[str] = ..., owner: _Optional[str] = ...) -> None: ...
 
 class MatchSuspenseResponse(_message.Message):
     __slots__ = ("authorization", "item")

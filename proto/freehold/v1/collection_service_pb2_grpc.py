@@ -210,7 +210,9 @@ class CollectionServiceServicer:
         refused with the reason SECOND_PERSON_NEEDED.
 
         Money that a bank took back and that is matched to an authorization becomes
-        a charge-back of the payment named.
+        a charge-back of the payment named. Items of two owners may have one
+        reference; if both are matched to one authorization, the second one may be
+        refused with the reason BUSINESS_REFERENCE_REUSED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from service.domain import arrivals, charge_backs, suspense
+from service.domain.access import PLATFORM
 from service.domain.authorization import Authorization, State, Step
 from service.domain.errors import InvalidInput, NotFound
 from service.domain.ledger import Line
@@ -14,7 +15,12 @@ from service.domain.suspense import RAIL_ACCOUNT, Direction, SuspenseItem, match
 from service.domain.transitions import Transition
 from service.engine import deposits, unmatched_cases
 from service.engine.calls import AuthorizationCommand, Matched, Work
-from service.engine.charge_backs import left_of, payments_taken_back, require_here
+from service.engine.charge_backs import (
+    left_of,
+    payments_taken_back,
+    require_here,
+    require_new_case,
+)
 from service.engine.context import Context, Decided
 from service.engine.groups import members_in
 from service.engine.operation import Asks, Operation
@@ -22,7 +28,7 @@ from service.engine.operations.record_unmatched import post_for_rail
 from service.engine.posting import apply, minor_of, opened, payment_of
 from service.engine.records.payments import PaymentKind
 from service.engine.rows import Draft, Keys, Rows
-from service.engine.tables import CHARGE_BACKS, PAYMENTS, SUSPENSE
+from service.engine.tables import CHARGE_BACKS, PAYMENTS, SUSPENSE, Pair
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +37,8 @@ class MatchSuspense:
 
     `payment_reference` is the reference of the item. Without a user and an authorization the amount
     goes back to the rail. If a bank took back a payment of the authorization, `payment` is its
-    reference; for money that came in, `payment` is empty.
+    reference; for money that came in, `payment` is empty. `owner` is the id of the operator that
+    owns the item's rail account; it is empty for the caller's own accounts.
     """
 
     payment_reference: str
@@ -40,11 +47,17 @@ class MatchSuspense:
     user_id: str = ""
     authorization_id: str = ""
     payment: str = ""
+    owner: str = ""
+
+
+def _key(caller: str, it: MatchSuspense) -> Pair:
+    """The key of the item. Only the platform may name another owner than itself."""
+    return (it.owner if it.owner and caller == PLATFORM else caller), it.payment_reference
 
 
 def wanted(caller: str, it: MatchSuspense, keys: Keys) -> None:
     """Needs the item, and either the authorization or the rail's own line."""
-    keys.suspense.add((caller, it.payment_reference))
+    keys.suspense.add(_key(caller, it))
     if not it.authorization_id:
         keys.users.add(RAIL_ACCOUNT)
         return
@@ -60,7 +73,7 @@ def wanted(caller: str, it: MatchSuspense, keys: Keys) -> None:
 
 def decide(work: Work, it: MatchSuspense, rows: Rows, context: Context) -> Decided:
     """Matches the amount. Two keys are needed if money that came in is to pay a person's debt."""
-    item = rows[SUSPENSE].get((work.caller, it.payment_reference))
+    item = rows[SUSPENSE].get(_key(work.caller, it))
     if item is None:
         raise NotFound("suspense", it.payment_reference)
     if not it.authorization_id:
@@ -184,6 +197,8 @@ def _to_payment(
         )
     after = suspense.matched(item, to.amount_minor)
     reference = match_reference(after.matches, item.payment_reference)
+    # Two owners may have items with one reference.
+    require_new_case(to.current, reference, rows)
     step = charge_backs.charge_back(to.current, to.amount_minor, context.now_us, most_minor)
     to.draft[CHARGE_BACKS].append(
         charge_backs.opened(
