@@ -88,7 +88,7 @@ def terms() -> ColumnElement[bool]:
 
 def _beside(connection: Connection, it: Charged) -> Beside:
     """Reads the pauses, the waivers and the debt of a rental, if it can have any."""
-    stood, waived_minor, debt_minor = list[tuple[int, int]](), 0, 0
+    stood, waived_minor, debt_minor = list[list[int]](), 0, 0
     if it.paused_us or it.corrections:
         a = t.attestations.c
         query = select(a.kind, a.event_us, a.until_us, a.pending_minor).where(
@@ -97,9 +97,12 @@ def _beside(connection: Connection, it: Charged) -> Beside:
         for kind, from_us, until_us, pending_minor in connection.execute(query.order_by(a.number)):
             waived_minor += pending_minor
             if kind == AttestationKind.PAUSE:
-                stood.append((from_us, until_us))
+                stood.append([from_us, until_us, 0])
             elif kind == AttestationKind.RESUME:
-                stood[-1] = (stood[-1][0], from_us)
+                # Not always the last one: an earlier pause may be told after a later one.
+                for pause in stood:
+                    if pause[0] <= from_us < pause[1] and not pause[2]:
+                        pause[1:] = [from_us, 1]
     if it.start == Start.LATE_PICKUP:
         d = t.debts.c
         booked = select(d.amount_minor).where(
@@ -107,7 +110,7 @@ def _beside(connection: Connection, it: Charged) -> Beside:
             *(d.business_reference == str(Reason.FEE_ABOVE_HOLD), d.evidence == ""),
         )
         debt_minor = connection.scalar(booked) or 0
-    return Beside(stood, waived_minor, debt_minor)
+    return Beside([(begin, end) for begin, end, _ in stood], waived_minor, debt_minor)
 
 
 def wrong_receipt(connection: Connection, receipt: Receipt | None, stored: Sequence[Any]) -> str:

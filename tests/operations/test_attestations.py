@@ -338,6 +338,8 @@ def test_r17_an_earlier_pause_ends_where_a_later_pause_begins(city: Desk) -> Non
     rental(city, acts.resume(it, START_US + 40 * MINUTE_US))
     it = rental(city, acts.resume(it, hour_us + 50 * MINUTE_US))
     assert it.paused_us == (10 + 50 + 10) * MINUTE_US
+    it = rental(city, acts.settle_usage(it))
+    assert it.captured_minor == 600
     verified(city)
 
 
