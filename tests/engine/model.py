@@ -457,8 +457,10 @@ class Model:
             if result is not None:
                 require(result, self.answers[name], "retry", call)
         elif why:
-            if result is not None:
-                require(reason(result), why, call)
+            if result is not None and reason(result) != why:
+                raise Violation(
+                    f"{call}: answered {reason(result)}, expected {why}; {self._behind()}"
+                )
         else:
             self._keep(call, name, result, answer)
 
@@ -482,12 +484,16 @@ class Model:
         known = first is not None and first["command"] is None
         return known and isinstance(call.command, c.Authorize)
 
+    def _behind(self) -> str:
+        """The faults logged so far in this batch, for a violation's text."""
+        faults = [f"{error!r} from {error.__cause__!r}" for error in self.faults]
+        return f"behind it: {faults}"
+
     def _keep(self, call: Call, name: Key, result: Result | None, expected: Any) -> None:
         """Compares a new answer and keeps its bytes for retries."""
         if result is not None and reason(result):
-            behind = [f"{error!r} from {error.__cause__!r}" for error in self.faults]
             raise Violation(
-                f"refused with {reason(result)}, expected {expected}: {call}; behind it: {behind}"
+                f"{call}: refused with {reason(result)}, expected {expected}; {self._behind()}"
             )
         answer = self._captured[name]
         encoded = encode(answer)
