@@ -396,8 +396,10 @@ def _wrong_times(it: Columns, charge: Array) -> Iterator[tuple[str, Array]]:
     yield "expire_us", it["expire_us"].there != lapses
     yield "close_us", it["close_us"].there != _CLOSED[state]
     out = (started != _STARTED[state]) & (state != STATES[State.REVERSED])
-    # A reservation that the user cancelled for the fee; the events must not tell of a start.
-    out &= ~(settled & ~started & (it["captured_minor"] > 0))
+    # A reservation that the user cancelled for the fee; the events must not tell of a start. If
+    # nothing was held any more, all of the fee is uncollected.
+    asked_minor = it["captured_minor"] + it["uncollected_minor"]
+    out &= ~(settled & ~started & (asked_minor > 0))
     yield "start_us", np.where(charge, started, out)
     yield "due_us", it["due_us"].there != started
     yield "lost_us", it["lost_us"].there & ~started

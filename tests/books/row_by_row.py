@@ -395,7 +395,7 @@ def _inconsistencies(it: Authorization) -> Iterator[tuple[str, str]]:
         if charge
         else started != (state in e.STARTED)
         and state is not State.REVERSED
-        and not (settled and not started and it.captured_minor > 0),
+        and not (settled and not started and it.captured_minor + it.uncollected_minor > 0),
         "due_us": (it.due_us is not None) != started,
         "lost_us": it.lost_us is not None and not started,
         "claim_us": (it.claim_us is not None) != (state is State.RETURN_CLAIMED) and not settled,

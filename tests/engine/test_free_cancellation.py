@@ -113,6 +113,17 @@ def test_32_the_fee_is_at_most_the_hold(desk: Desk) -> None:
     assert (it.captured_minor, it.uncollected_minor) == (150, 50)
 
 
+def test_32_a_hold_lowered_to_nothing_pays_no_fee(desk: Desk) -> None:
+    """32: if the hold was lowered to 0, a late cancellation takes nothing, the whole fee is told as
+    not collected, and the books are correct."""
+    it = rental(desk, pick_up())
+    it = rental(desk, acts.decrease(it, 19_900))
+    desk.clock.advance(START_US + FREE_US + 1)
+    it = rental(desk, cancel(it))
+    assert (it.state, it.captured_minor, it.uncollected_minor) == (State.SETTLED, 0, 200)
+    assert balances(desk) == (50_000, 50_000, 0, 0)
+
+
 def test_32_an_extension_puts_the_free_time_off(desk: Desk) -> None:
     """32: the free minutes count from the beginning of the reservation, which an extension puts
     off."""
