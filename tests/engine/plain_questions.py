@@ -17,7 +17,7 @@ Name = tuple[str, Any, int]
 """A kind, the key of a rental, of a second use or of an item in suspense, and the place among the
 questions with this key."""
 STATE = ("state", "outcome", "closed_by", "close_us", "evidence")
-"""What is compared of each question."""
+"""The fields of each question that are compared."""
 
 
 def new(evidence: int, **about: Any) -> Row:
