@@ -290,7 +290,7 @@ def check(portion: Portion, moved: Attribution, faults: Faults) -> None:
     _check_state(it, found)
     life, refund = _life_us(it), _refund_us(it)
     # A server of an earlier build, which ran on beside this one's, knows no time of a refund.
-    known = it["wake_us"].same(_sooner(life, refund)) | (refund.there & it["wake_us"].same(life))
+    known = it["wake_us"].same(sooner(life, refund)) | (refund.there & it["wake_us"].same(life))
     found.note("WAKE_STORED", ~known, "does not follow from state and times")
 
 
@@ -403,7 +403,8 @@ def _wrong_times(it: Columns, charge: Array) -> Iterator[tuple[str, Array]]:
     yield "start_us", np.where(charge, started, out)
     yield "due_us", it["due_us"].there != started
     yield "lost_us", it["lost_us"].there & ~started
-    yield "claim_us", (it["claim_us"].there != claimed) & ~settled
+    # A granted complaint stops the fee of an item that is still out; the events say whether.
+    yield "claim_us", np.where(it["claim_us"].there, ~started, claimed)
     custody = it["custody"]
     # Nobody has said yet when an item that appeared was docked.
     appeared = settled & (custody == CUSTODIES[Custody.UNKNOWN])
@@ -414,7 +415,7 @@ def _wrong_times(it: Columns, charge: Array) -> Iterator[tuple[str, Array]]:
     yield "unheld_until_us", it["unheld_until_us"].there != (it["unheld_minor"] != 0)
 
 
-def _sooner(one: Maybe, other: Maybe) -> Maybe:
+def sooner(one: Maybe, other: Maybe) -> Maybe:
     """The earlier instant, or the only one."""
     take = other.there & (~one.there | (other.values < one.values))
     there = one.there | other.there

@@ -8,9 +8,10 @@ from typing import Final
 import numpy as np
 
 from service.books import expectations as e
-from service.books.authorizations import Check, of_transitions
+from service.books.authorizations import Check, of_transitions, sooner
 from service.books.columns import Columns, Maybe, last_of
 from service.books.faults import Array, Faults, Found, Place
+from service.books.fee_stops import stopped_us
 from service.books.portion import (
     MISSING,
     NONE,
@@ -136,6 +137,10 @@ class Story:
             there = there & told[last]
         return Maybe(np.where(there, instants[last], 0), there)
 
+    def _versions_of(self, where: Array) -> Maybe:
+        """The version of the last of these events for each authorization."""
+        return self._instant(where, self._portion.events["authorization_version"][self._of])
+
     def _check_authorizations(self, found: Check) -> None:
         it, transition = self._portion.authorizations, self._transition
         count = np.bincount(self._at, minlength=it.count)
@@ -163,7 +168,8 @@ class Story:
         tell("lost_us", ~lost.there | (lost.values >= due.values))
         claimed = _STOPS_THE_FEE[transition]
         claim = self._instant(_CLAIMS[transition], self._event_us, told=claimed)
-        tell("claim_us", it["claim_us"].same(claim))
+        granted = stopped_us(self._portion, self._versions_of(_CLOSES[transition]))
+        tell("claim_us", it["claim_us"].same(sooner(claim, granted)))
         # A settlement's event time is the item's return; the rental closes at the record's time.
         closed_us = np.where(_SETTLES[transition], self._record_us, self._event_us)
         tell("close_us", it["close_us"].same(self._instant(_CLOSES[transition], closed_us)))

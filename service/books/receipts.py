@@ -142,10 +142,11 @@ def _told(
     beside: Beside,
 ) -> list[tuple[str, object, object]]:
     """Each value of the receipt with its name and the expected value."""
-    lost = it.transition == Transition.LOST
-    end_us = it.event_us
-    if not lost and it.claim_us is not None and it.claim_us < end_us:
-        end_us = max(it.claim_us, start_us)
+    end_us, lost = it.event_us, it.transition == Transition.LOST
+    # An item that appeared after its loss was seen later than it was lost. So an earlier time is
+    # that of a claimed return, or of a granted complaint.
+    if it.claim_us is not None and it.claim_us < end_us:
+        end_us, lost = max(it.claim_us, start_us), False
     charged_minor = it.captured_minor - it.other_captured_minor
     held_minor = it.credit_minor + it.cash_minor
     debt_minor = beside.debt_minor

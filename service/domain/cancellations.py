@@ -13,8 +13,9 @@ from service.domain.captures import Purpose, Taken
 from service.domain.errors import IllegalState
 from service.domain.hold import REVERSE, reverse
 from service.domain.product import Product
-from service.domain.settlement import final_capture, started_us
+from service.domain.settlement import final_capture
 from service.domain.transitions import Transition
+from service.domain.usage_ends import started_us
 
 
 def cancel(authorization: Authorization, product: Product, now_us: int) -> Step:

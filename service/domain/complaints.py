@@ -1,8 +1,11 @@
 """Complaints, and returns that are claimed after the settlement: what they give back.
 
-A complaint is about a final charge, so it can be opened only once the rental is closed. A person
-whose item is out claims its return instead. An operator may grant what is asked, or a part of it;
-only the platform decides against the person.
+Most complaints are about a final charge, so they can be opened only once the rental is closed. A
+person whose item is out claims its return instead. A person who cannot return the item, or whose
+item does not work, may complain at once: such a complaint has a time. If it is granted, the rental
+costs the fee until that time, also if the item is returned later or is lost.
+
+An operator may grant what is asked, or a part of it; only the platform decides against the person.
 
 A complaint about the fee gives back captures for the fee, and one about damage those for damage. A
 damage charge and a debt are one charge each: every complaint that names one is about all of it.
@@ -10,34 +13,67 @@ damage charge and a debt are one charge each: every complaint that names one is 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
-from service.domain import concessions, corrections, debts, settlement
+from service.domain import concessions, corrections, debts, settlement, usage_ends
 from service.domain.acts import Act, require, require_rental, require_was_out
-from service.domain.authorization import CLOSED, Authorization, State, Step, step
+from service.domain.authorization import CAPTURABLE, CLOSED, Authorization, State, Step, step
 from service.domain.captures import WITHOUT_ROW, Capture, Part, Purpose
-from service.domain.cases import CaseKind
-from service.domain.errors import IllegalState
+from service.domain.cases import Case, CaseKind, Outcome
+from service.domain.errors import IllegalState, InvalidInput
 from service.domain.meter import RUNNING, Meter
 from service.domain.product import Product
 from service.domain.transitions import Transition
 
-OPEN_COMPLAINT = Act("OpenComplaint", CLOSED)
+OPEN_COMPLAINT = Act("OpenComplaint", CLOSED | CAPTURABLE)
+STOPPING = frozenset({CaseKind.RETURN_BLOCKED, CaseKind.ITEM_AT_FAULT})
+"""Complaints that may be opened while the item is out, and that may have a time."""
 
 
-def complain(it: Authorization, now_us: int) -> Step:
-    """The person complains about a closed authorization.
+def require_complaint(it: Authorization, kind: CaseKind, *, dated: bool) -> bool:
+    """Whether the complaint has a time at which the fee is to stop.
 
-    Raises IllegalState while the item is out: its return can be claimed.
+    `dated` says that the person gave a time; a complaint about an item that is out always has one.
+    Raises IllegalState unless the authorization is closed, or the complaint may be opened while the
+    item is out. Raises InvalidInput for a time of another kind of complaint.
     """
-    if it.state not in CLOSED:
+    out = it.state in CAPTURABLE and not it.parent_id
+    if it.state not in CLOSED and not (out and kind in STOPPING):
+        kinds = " or ".join(sorted(STOPPING))
         raise IllegalState(
             "ILLEGAL_TRANSITION",
             f"OpenComplaint is not allowed in state {it.state}: report the return of the item with"
-            f" {settlement.CLAIM_RETURN.call}, and complain about the charge when it is closed",
+            f" {settlement.CLAIM_RETURN.call}, and complain about the charge when it is closed;"
+            f" while the item is out, the complaint may be {kinds}",
             it.state,
         )
+    if not dated:
+        return out
+    if kind not in STOPPING:
+        raise InvalidInput.of(
+            "occurred_at",
+            "occurred_at.complaint",
+            f"must be absent unless the complaint is {' or '.join(sorted(STOPPING))}",
+        )
+    require_rental(it)
+    require_was_out(it)
+    return True
+
+
+def complain(it: Authorization, now_us: int) -> Step:
+    """The person complains about an authorization; see `require_complaint`."""
     return step(it, (), Transition.CASE_OPENED, now_us)
+
+
+def granted_us(every: Iterable[Case]) -> int | None:
+    """The earliest time of the complaints that were granted as a whole, among the cases of a rental
+    that is open; None if there is none."""
+    times = (
+        case.occurred_us
+        for case in every
+        if case.kind in STOPPING and case.outcome is Outcome.FOR_USER
+    )
+    return min((time_us for time_us in times if time_us is not None), default=None)
 
 
 CLAIM_LATE = Act(settlement.CLAIM_RETURN.call, frozenset({State.SETTLED}))
@@ -157,3 +193,23 @@ def grant_return(
     """The item of a settled rental was returned at `docked_us`: the excess is given back."""
     total_minor = settlement.unwaived_minor(it, product, docked_us, meter)
     return settlement.docked(it, captures, total_minor, transition, now_us)
+
+
+def stop_fee(
+    it: Authorization,
+    product: Product,
+    stop_us: int,
+    transition: Transition,
+    now_us: int,
+    captures: Sequence[Capture] = (),
+    meter: Meter = RUNNING,
+) -> Step:
+    """The rental costs the fee until `stop_us`, and the excess is given back.
+
+    The item stays where it is. If it is out, the hold stays too, and the later settlement or loss
+    captures no more than this fee.
+    """
+    if it.state in CAPTURABLE:
+        it = it._replace(claim_us=usage_ends.earlier_us(it, stop_us))
+    total_minor = settlement.unwaived_minor(it, product, stop_us, meter)
+    return settlement.docked(it, captures, total_minor, transition, now_us, is_back=False)

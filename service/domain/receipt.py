@@ -18,9 +18,10 @@ from typing import NamedTuple
 
 from service.domain.authorization import Authorization
 from service.domain.meter import RUNNING, Meter
-from service.domain.settlement import DOCKINGS, metered_fee, started_us, usage_end_us
+from service.domain.settlement import DOCKINGS, metered_fee
 from service.domain.tariff import MINUTE_US, FeeItem, FeeLine, Tariff
 from service.domain.transitions import Transition
+from service.domain.usage_ends import is_stopped, started_us, usage_end_us
 
 
 class ReceiptItem(StrEnum):
@@ -109,7 +110,7 @@ def receipt_of(
     """
     if transition not in DOCKINGS or it.parent_id:
         return None
-    if transition is _LOST:
+    if transition is _LOST and not is_stopped(it, event_us):
         # A waiver is of the fee, and the price of a lost item is none.
         price_minor = tariff.buy_out_minor
         return _receipt(it, tariff, event_us, _lost_lines(price_minor), price_minor, debt_minor)

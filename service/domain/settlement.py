@@ -8,13 +8,14 @@ from service.domain import concessions, corrections, hold
 from service.domain.acts import Act, require, require_rental, require_was_out
 from service.domain.authorization import CAPTURABLE, Authorization, Custody, State, Step, step
 from service.domain.captures import Capture, Part, Purpose, Taken
-from service.domain.errors import IllegalState, InvalidInput, InvariantBroken
+from service.domain.errors import IllegalState, InvalidInput
 from service.domain.ledger import Account, Posting
 from service.domain.meter import RUNNING, Meter
 from service.domain.money import share_minor
 from service.domain.product import Product
 from service.domain.tariff import Fee, Tariff, fee
 from service.domain.transitions import Transition
+from service.domain.usage_ends import earlier_us, is_stopped, started_us, usage_end_us
 
 DOCKINGS = frozenset(
     {
@@ -25,20 +26,13 @@ DOCKINGS = frozenset(
 """The steps that end a rental and fix its fee."""
 
 
-def started_us(authorization: Authorization) -> int:
-    """The start of the rental; every item that is out has one."""
-    if authorization.start_us is None:
-        raise InvariantBroken("an item is out and has no start time")
-    return authorization.start_us
-
-
 def usage_fee(
     authorization: Authorization, product: Product, end_us: int, meter: Meter = RUNNING
 ) -> Fee:
     """The fee of the rental until `end_us`, by the tariff under which it began.
 
-    While a return is claimed, the fee stops at the time of the claim. The time of pauses is not
-    charged, and amounts waived before are subtracted.
+    The fee stops at the time of a claimed return, or of a granted complaint. The time of pauses is
+    not charged, and amounts waived before are subtracted.
     """
     until_us, free_us = usage_end_us(authorization, end_us), product.policy.free_cancellation_us
     return metered_fee(authorization, product.tariff, until_us, meter, free_us)
@@ -69,17 +63,9 @@ def unwaived_minor(
     return max(0, total_minor - meter.given_minor)
 
 
-def usage_end_us(authorization: Authorization, end_us: int) -> int:
-    """The end of the usage that is billed at `end_us`: at the latest the time of a claim."""
-    if authorization.claim_us is None:
-        return end_us
-    # Another process, whose clock is a little ahead, may have written the start.
-    return max(started_us(authorization), min(end_us, authorization.claim_us))
-
-
 # Read once, because every settlement uses them (see `authorization._SETTLED`).
 _FEE, _IN_STATION = Purpose.FEE, Custody.IN_STATION
-_SETTLED, _CLAIMED = State.SETTLED, State.RETURN_CLAIMED
+_SETTLED = State.SETTLED
 _BECOMES_SETTLED = Transition.SETTLED
 _DEPOSIT, _OPERATOR_PAYABLE = Account.DEPOSIT, Account.OPERATOR_PAYABLE
 _FEE_INCOME, _RECEIVABLE = Account.FEE_INCOME, Account.RECEIVABLE
@@ -211,8 +197,8 @@ def settle(
 
     `wanted_minor` is the whole fee of the usage, if it is settled. `handed_over` says that the item
     was returned without a dock. Raises IllegalState unless the item is out. Raises InvalidInput if
-    the amount is above the hold, if the fee is larger than at the time of a claimed return, or if
-    the fee is larger than a waiver allows.
+    the amount is above the hold, or if the fee is larger than a claimed return, a granted complaint
+    or a waiver allows.
     """
     require_capturable(authorization)
     taken = Taken(purpose, amount_minor, business_reference)
@@ -244,15 +230,16 @@ def settle(
 def require_claimed(
     authorization: Authorization, product: Product, amount_minor: int, now_us: int, meter: Meter
 ) -> None:
-    """Raises InvalidInput, while a return is claimed, for a larger fee than at the claim."""
-    if authorization.state is not _CLAIMED or not amount_minor:
+    """Raises InvalidInput for a larger fee than until the instant at which the fee stopped."""
+    if authorization.claim_us is None or not amount_minor:
         return
     most_minor = usage_fee(authorization, product, now_us, meter).total_minor
     if authorization.fee_captured_minor + amount_minor > most_minor:
         raise InvalidInput.of(
             "amount.amount_minor",
             "amount.exceeds_claim",
-            f"must be at most {most_minor}, the fee when the return was claimed",
+            f"must be at most {most_minor}, the fee until the return that was claimed, or until the"
+            " time of a granted complaint",
         )
 
 
@@ -285,14 +272,15 @@ def claim_return(
 ) -> Step:
     """The person claims the return: the fee stops at `claim_us`, and the operator may contest.
 
-    The time to contest begins at `now_us`, however late the claim is told.
+    If a granted complaint stopped the fee earlier, that time stays. The time to contest begins at
+    `now_us`, however late the claim is told.
     """
     require_rental(authorization)
     require(authorization, CLAIM_RETURN)
     claimed = authorization._replace(
         state=State.RETURN_CLAIMED,
         custody=Custody.UNKNOWN,
-        claim_us=claim_us,
+        claim_us=earlier_us(authorization, claim_us),
         claim_until_us=now_us + product.policy.claim_window_us,
     )
     return step(claimed, (), Transition.RETURN_CLAIMED, claim_us)
@@ -301,16 +289,18 @@ def claim_return(
 CONTEST_RETURN = Act("ContestReturn", frozenset({State.RETURN_CLAIMED}))
 
 
-def contest_return(authorization: Authorization, now_us: int) -> Step:
+def contest_return(
+    authorization: Authorization, now_us: int, granted_us: int | None = None
+) -> Step:
     """The operator proves that the item is still out: the rental continues as if nobody had claimed
-    the return."""
+    the return. The time of a granted complaint, `granted_us`, still stops the fee."""
     require(authorization, CONTEST_RETURN)
     due_us = authorization.due_us
     overdue = due_us is not None and due_us <= now_us
     resumed = authorization._replace(
         state=State.OVERDUE if overdue else State.ACTIVE,
         custody=Custody.OUT,
-        claim_us=None,
+        claim_us=granted_us,
         claim_until_us=None,
     )
     return step(resumed, (), Transition.RETURN_CONTESTED, now_us)
@@ -364,11 +354,18 @@ def overdue(authorization: Authorization, product: Product) -> Step:
 REPORT_LOST = Act("ReportLost", frozenset({State.OVERDUE}))
 
 
-def lose(authorization: Authorization, product: Product, at_us: int) -> Step:
-    """The item counts as lost: the buy-out cap is captured, at most the amount held."""
+def lose(
+    authorization: Authorization, product: Product, at_us: int, meter: Meter = RUNNING
+) -> Step:
+    """The item counts as lost: the buy-out cap is captured, at most the amount held.
+
+    If a granted complaint stopped the fee before, no more than that fee is captured.
+    """
     require_rental(authorization)
     require(authorization, REPORT_LOST)
     cap_minor = product.tariff.buy_out_minor
+    if is_stopped(authorization, at_us):
+        cap_minor = min(cap_minor, usage_fee(authorization, product, at_us, meter).total_minor)
     taken = Taken(_FEE, usage_amount_minor(authorization, cap_minor))
     missing = authorization._replace(sold_us=at_us + product.policy.missing_window_us)
     return final_capture(missing, taken, Custody.MISSING, Transition.LOST, at_us, at_us, cap_minor)
@@ -416,10 +413,10 @@ def find(
     The item may be missing or sold, or the rental was settled later than the item was docked. A
     charge never rises.
 
-    Only what was captured for the fee is compared with the tariff and given back. The excess is
-    taken from the due amount first, then from the disputed amount, then from the
-    amount written off. A charged-back amount stays with the person. Paid amounts are refunded. At
-    last the operator bears the amounts that Freehold gave up out of goodwill.
+    Only what was captured for the fee is compared with the tariff and given back: from the due
+    amount first, then from the disputed amount, then from the amount written off. A charged-back
+    amount stays with the person. Paid amounts are refunded. At last the operator bears what
+    Freehold gave up out of goodwill.
     """
     require_found(authorization, dated=True)
     total_minor = unwaived_minor(authorization, product, docked_us, meter)
@@ -432,17 +429,17 @@ def docked(
     total_minor: int,
     transition: Transition,
     event_us: int,
+    *,
+    is_back: bool = True,
 ) -> Step:
-    """The item is back, and the operator gives back the part of the kept fee above the total."""
+    """The operator gives back the part of the kept fee above the total. By default the item is
+    back."""
     excess_minor = max(0, kept_fee_minor(authorization, captures) - total_minor)
     missing_minor = max(0, total_minor - authorization.fee_captured_minor)
     uncollected_minor = min(authorization.uncollected_minor, missing_minor)
-    found = authorization._replace(
-        custody=Custody.IN_STATION,
-        sold_us=None,
-        claim_until_us=None,
-        uncollected_minor=uncollected_minor,
-    )
+    found = authorization._replace(uncollected_minor=uncollected_minor)
+    if is_back:
+        found = found._replace(custody=Custody.IN_STATION, sold_us=None, claim_until_us=None)
     found, postings, parts = give_fee_back(found, captures, excess_minor)
     return step(found, postings, transition, event_us, parts=parts)
 
@@ -476,13 +473,15 @@ def appear(authorization: Authorization, product: Product, now_us: int) -> Step:
     """
     if authorization.custody is not Custody.MISSING:
         raise IllegalState("NOT_MISSING", "the item is not missing", authorization.state)
+    # The clock of the process that lost the item may be ahead.
+    seen_us = max(now_us, authorization.close_us or 0)
     appeared = authorization._replace(
         custody=Custody.UNKNOWN,
         sold_us=None,
-        claim_us=now_us,
+        claim_us=earlier_us(authorization, seen_us),
         claim_until_us=now_us + product.policy.claim_window_us,
     )
-    return step(appeared, (), Transition.APPEARED, now_us)
+    return step(appeared, (), Transition.APPEARED, seen_us)
 
 
 def presume_return(

@@ -69,7 +69,7 @@ def advance(
         case State.ACTIVE:
             return settlement.overdue(authorization, product)
         case State.OVERDUE:
-            return settlement.lose(authorization, product, wake_us)
+            return settlement.lose(authorization, product, wake_us, meter)
         case State.RETURN_CLAIMED:
             return settlement.accept_claim(authorization, product, meter)
         case _:

@@ -20,7 +20,7 @@ from service.engine.cases import may_see
 from service.engine.operations import AddEvidence, OpenComplaint, ResolveCase
 from service.engine.reads import CaseFilter, CaseReader, ListReader
 from service.rpc import convert
-from service.rpc.mutations import Mutation, about, evidence, reason
+from service.rpc.mutations import Mutation, about, evidence, occurred_us, reason
 from service.rpc.pages import filtered_place_of, filtered_token_of, size_of
 from service.rpc.pipeline import Call, Method
 
@@ -133,6 +133,7 @@ MUTATIONS = (
             amount=_amount,
             text=lambda call: call.message.text,
             reference=evidence,
+            occurred_us=occurred_us,
         ),
         _write,
     ),

@@ -398,7 +398,8 @@ def _inconsistencies(it: Authorization) -> Iterator[tuple[str, str]]:
         and not (settled and not started and it.captured_minor + it.uncollected_minor > 0),
         "due_us": (it.due_us is not None) != started,
         "lost_us": it.lost_us is not None and not started,
-        "claim_us": (it.claim_us is not None) != (state is State.RETURN_CLAIMED) and not settled,
+        "claim_us": (it.claim_us is None and state is State.RETURN_CLAIMED)
+        or (it.claim_us is not None and not started),
         "claim_until_us": (it.claim_until_us is not None) != (it.custody is Custody.UNKNOWN),
         "sold_us": (it.sold_us is not None) != away,
         "paused_us": it.paused_us != 0 and it.start_us is None,
@@ -430,6 +431,7 @@ class Story:
         "_close_us",
         "_events",
         "_extended",
+        "_granted_us",
         "_start_us",
         "_state",
         "records",
@@ -445,6 +447,7 @@ class Story:
         self._start_us: int | None = None
         self._close_us: int | None = None
         self._claim_us: int | None = None
+        self._granted_us: list[int] = []
         self._extended = False
         self._climbed: Rung | None = None
         self.transfers: Words = Counter()
@@ -484,6 +487,20 @@ class Story:
             by_time = transition is T.PAID_OUT_BY_TIME
             self.transfers[T.PAID_OUT if by_time else transition, event.record_us] += 1
 
+    def add_case(self, case: dict[str, Any]) -> None:
+        """Takes a case with a time. If it is a complaint that was granted while the item was out,
+        the fee stops at its time."""
+        stops = case["kind"] in ("RETURN_BLOCKED", "ITEM_AT_FAULT")
+        closed = [number for number, it in enumerate(self.versions, 1) if _closes(it[0])]
+        late = closed and case["close_version"] > closed[-1]
+        if stops and case["outcome"] == "FOR_USER" and not late:
+            self._granted_us.append(case["occurred_us"])
+
+    def _stopped_us(self) -> int | None:
+        """The instant at which the fee stopped, by the events and the granted complaints."""
+        told = [self._claim_us] if self._claim_us is not None else []
+        return min((*told, *self._granted_us), default=None)
+
     def check(self) -> None:
         """Raises Found unless the stored authorization equals the events."""
         it = self._authorization
@@ -495,13 +512,17 @@ class Story:
             "due_us": self._extended
             or it.due_us == (it.start_us and it.start_us + it.rental_period_us + it.paused_us),
             "lost_us": it.lost_us is None or it.lost_us >= (it.due_us or 0),
-            "claim_us": it.claim_us == self._claim_us,
+            "claim_us": it.claim_us == self._stopped_us(),
             "close_us": it.close_us == self._close_us,
             "rung": (LADDER[it.rung - 1].rung if it.rung else None) is self._climbed,
         }
         for name, fits in told.items():
             if not fits:
                 raise Found("EVENTS_TELL", it.name, f"{name}: the events have another value")
+
+
+def _closes(transition: T) -> bool:
+    return transition in e.STATES_AFTER and e.STATES_AFTER[transition] <= CLOSED
 
 
 # -- captures and corrections -------------------------------------------------------------------
@@ -1070,6 +1091,7 @@ class _Person:
         """Settings of lines by hand: the line, and the events that set it."""
         self.carried_over: Counter[str] = Counter()
         """The deposits that late pick-ups took over, by authorization id."""
+        self.cases: list[Row] = []
         self.told: dict[tuple[str, int], EventOfCase] = {}
         """The events of the person's authorizations, by their versions."""
         self.given: dict[tuple[str, int], Counter[str]] = {}
@@ -1205,10 +1227,7 @@ class _Books:
             name: (it.authorization.operator_id, it.authorization.currency)
             for name, it in person.moved.items()
         }
-        cases = [
-            _made(_case_of, row, f"cases/{user_id}/{row[1]}/{row[2]}")
-            for row in people.cases.of(user_id)
-        ]
+        cases = [_made(_case_of, row, f"cases/{user_id}/{row[1]}/{row[2]}") for row in person.cases]
         evidence = [
             _made(_evidence_of, row, f"case_evidence/{user_id}/{row[1]}/{row[2]}/{row[3]}")
             for row in people.evidence.of(user_id)
@@ -1234,6 +1253,12 @@ class _Books:
             moved.story.add(event, name)
             times = (event.event_us, event.record_us)
             person.told[authorization_id, version] = EventOfCase(event.transition, *times)
+        person.cases = list(people.cases.of(person.user_id))
+        for row in person.cases:
+            told = dict(zip(Case._fields, row, strict=False))
+            moved = person.moved.get(told["authorization_id"])
+            if moved is not None and told["occurred_us"] is not None:
+                moved.story.add_case(told)
         for moved in person.moved.values():
             moved.story.check()
         for what, (line, by) in person.by_hand.items():

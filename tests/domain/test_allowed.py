@@ -32,7 +32,7 @@ def in_state(state: State, method: str) -> Authorization:
         state=state,
         start_us=NOW_US,
         due_us=DUE_US,
-        claim_us=NOW_US,
+        claim_us=NOW_US if state is State.RETURN_CLAIMED else None,
         close_us=NOW_US,
         held_credit_minor=4_950,
         held_cash_minor=9_950,

@@ -71,6 +71,11 @@ def has_moved(it: Row) -> bool:
     return bool(it["start"] == "LATE_PICKUP" or left)
 
 
+def is_stopped(it: Row) -> bool:
+    """Whether a granted complaint has stopped the fee of an item that is out."""
+    return it["state"] in ("ACTIVE", "OVERDUE") and it["claim_us"] is not None
+
+
 FITS: dict[str, tuple[int, Callable[[Row], object]]] = {
     "Confirm": (7, lambda it: it["state"] == "OFFERED"),
     "Confirm late": (2, lambda it: it["offer"] in ("REDUCED", "FULL")),
@@ -133,6 +138,19 @@ FITS: dict[str, tuple[int, Callable[[Row], object]]] = {
     "OpenComplaint mixed": (
         4,
         lambda it: it["state"] == "SETTLED" and 0 < it["other_captured"] < it["captured"],
+    ),
+    "OpenComplaint out": (6, lambda it: it["state"] in OUT and not it["parent_id"]),
+    "OpenComplaint captured": (
+        4,
+        lambda it: it["state"] in OUT and not it["parent_id"] and it["captured"],
+    ),
+    "ResolveCase out": (10, lambda it: it["state"] in OUT and it["open_cases"]),
+    "Settle stopped": (5, is_stopped),
+    "ClaimReturn stopped": (6, is_stopped),
+    "ReportLost stopped": (3, lambda it: it["state"] == "OVERDUE" and is_stopped(it)),
+    "ContestReturn stopped": (
+        6,
+        lambda it: it["state"] == "RETURN_CLAIMED" and it["claim_us"] <= it["create_us"] + HOUR_US,
     ),
     "AddEvidence": (4, lambda it: it["open_cases"]),
     "ResolveCase": (6, lambda it: it["open_cases"]),
@@ -753,7 +771,7 @@ class Chance:
             caller = chance.choice(OPERATORS)
         if kind == "Wake":
             return Call(kind, "", "", c.Wake(*name))
-        if kind in ("AddEvidence", "ResolveCase", "DecideCase"):
+        if what in ("AddEvidence", "ResolveCase", "DecideCase"):
             return self._about_a_case(chance, kind, name, it, caller)
         if kind == "ghost":
             return Call(kind, caller, self._fresh("f"), c.Reverse(name[0], "0" * 20))
@@ -783,6 +801,10 @@ class Chance:
             said = c.AddEvidence(*name, case_id, side, chance.choice(("", "看照片")), "photo-2")
             return Call(kind, caller, self._fresh("f"), said)
         outcome = chance.choice((*Outcome, Outcome.FOR_USER, Outcome.IN_PART, Outcome.IN_PART))
+        if kind == "ResolveCase out" and chance.random() < 0.8:
+            outcome = Outcome.FOR_USER
+            own = [case for case in cases if reference.cases[case]["occurred_us"] is not None]
+            case_id = chance.choice([known[case][2] for case in own if case in known] or ids)
         case = next((reference.cases[case] for case in cases if case in known), None)
         most = grantable(it) if case is None else reference.most_granted(it, case)
         amount = None
@@ -854,7 +876,12 @@ class Chance:
                 more |= {"place": chance.choice(PLACES)}
                 if chance.random() < 0.3:
                     more |= {"user_consent_reference": "form-3"}
-                if kind == "Settle usage":
+                if kind == "Settle stopped" and is_stopped(it) and chance.random() < 0.5:
+                    more.pop("user_consent_reference", None)
+                    rest = self.reference.usage_back(it, now_us) - it["captured"]
+                    amount = _around(chance, max(0, rest))
+                    return c.Settle(*name, Money("CNY", amount), final, occurred_us, **more)
+                if kind in ("Settle usage", "Settle stopped"):
                     if chance.random() < 0.9:
                         more.pop("user_consent_reference", None)
                     purpose = chance.choice((None, None, None, Purpose.FEE, Purpose.DAMAGE))
@@ -955,6 +982,12 @@ class Chance:
                     about = chance.choice((CaseKind.WRONG_FEE, CaseKind.DAMAGE_NOT_MINE))
                     part = chance.choice((it["other_captured"], it["captured"]))
                     back = chance.choice((None, back, Money("CNY", max(1, part // 3))))
+                out = kind in ("OpenComplaint out", "OpenComplaint captured")
+                if out and chance.random() < 0.95:
+                    about = chance.choice((CaseKind.RETURN_BLOCKED, CaseKind.ITEM_AT_FAULT))
+                    back = back if chance.random() < 0.05 else None
+                if out or chance.random() < 0.2:
+                    more |= {"occurred_us": occurred_us}
                 return c.OpenComplaint(*name, about, back, "too much", "photo-1", **more)
             case what:
                 plain: Any = {

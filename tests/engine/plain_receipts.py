@@ -23,8 +23,8 @@ def receipt_of(books: Any, it: Row, transition: str, event_us: int) -> Any:
     if kind not in ("settled", "handed_over", "claim_accepted", "lost") or it["parent_id"]:
         return None
     end_us = event_us
-    if kind != "lost" and it["claim_us"] is not None:
-        end_us = max(it["start_us"], min(it["claim_us"], event_us))
+    if it["claim_us"] is not None and (kind != "lost" or it["claim_us"] < event_us):
+        end_us, kind = max(it["start_us"], min(it["claim_us"], event_us)), "stopped"
     paused_us = stood(books, it, end_us)
     asked = fee(it["product_id"], end_us - it["start_us"] - paused_us)
     given_up = min(asked, waived(books, it, "pending"))

@@ -11,13 +11,14 @@ from typing import Any
 
 from service.engine import calls
 from service.engine import operations as c
-from tests.engine import plain_questions
+from tests.engine import plain_questions, plain_stops
 from tests.engine import reference_charge_backs as bank
 from tests.engine.plain_accounts import counted_once, second_use
 from tests.engine.plain_attestations import handed_over, pause, resume, stood, waive, waived
 from tests.engine.plain_books import Key, Posting, RentalKey
 from tests.engine.plain_details import handed, price, told
 from tests.engine.plain_merges import Merges
+from tests.engine.plain_stops import earlier
 from tests.engine.plain_terms import (
     ABOUT,
     AFTER_DISPUTE_US,
@@ -218,7 +219,7 @@ class Reference(Merges):
             now_us,
             custody="UNKNOWN",
             sold_us=None,
-            claim_us=now_us,
+            claim_us=earlier(it["claim_us"], now_us),
             claim_until_us=now_us + CLAIM_US,
         )
         self._free(it)
@@ -1106,7 +1107,7 @@ class Reference(Merges):
         us = until_us - it["start_us"] - stood(self, it, until_us)
         return max(0, fee(it["product_id"], us) - waived(self, it, "pending"))
 
-    def _usage_back(self, it: Row, until_us: int) -> int:
+    def usage_back(self, it: Row, until_us: int) -> int:
         """The fee until an instant, less all that was waived after it was captured."""
         return max(0, self._usage(it, until_us) - waived(self, it, "given"))
 
@@ -1150,7 +1151,7 @@ class Reference(Merges):
                 self._within_damage(it["key"], amount, command.user_consent_reference, now_us)
             if amount > most:
                 raise Refused("INVALID_INPUT")
-        claimed = it["state"] == "RETURN_CLAIMED" and amount > 0 and purpose == "FEE"
+        claimed = it["claim_us"] is not None and amount > 0 and purpose == "FEE"
         if claimed and self._fees(it) + amount > self._usage(it, now_us):
             raise Refused("INVALID_INPUT")
         limited = waived(self, it, "pending") > 0 and amount > 0 and purpose == "FEE"
@@ -1244,7 +1245,7 @@ class Reference(Merges):
                 claim_us,
                 state="RETURN_CLAIMED",
                 custody="UNKNOWN",
-                claim_us=claim_us,
+                claim_us=earlier(it["claim_us"], claim_us),
                 claim_until_us=now_us + CLAIM_US,
             )
         kind = "LATE_CLAIM" if late else "CLAIM"
@@ -1262,12 +1263,14 @@ class Reference(Merges):
             now_us,
             state="OVERDUE" if it["due_us"] <= now_us else "ACTIVE",
             custody="OUT",
-            claim_us=None,
+            claim_us=plain_stops.granted_us(self, it),
             claim_until_us=None,
         )
 
     def _lose(self, it: Row, at_us: int) -> None:
         cap = PRODUCTS[it["product_id"]]["buy_out"]
+        if it["claim_us"] is not None and it["claim_us"] < at_us:
+            cap = min(cap, self._usage(it, at_us))
         amount = max(0, min(cap - self._fees(it), it["held_credit"] + it["held_cash"]))
         postings, new = self._capture(it, amount, wanted=cap)
         new |= {"state": "SETTLED", "custody": "MISSING", "sold_us": at_us + MISSING_US}
@@ -1288,32 +1291,32 @@ class Reference(Merges):
         if it["custody"] not in ("MISSING", "SOLD") and command.occurred_us is None:
             raise Refused("NOT_MISSING")
         docked_us = self._occurred(it, command.occurred_us, now_us, lowers=True)
-        usage = self._usage_back(it, docked_us)
+        usage = self.usage_back(it, docked_us)
         self._give_back(it, "authorization.found", usage, docked_us, command)
 
     def _give_back(
         self, it: Row, transition: str, usage: int, event_us: int, command: c.ReportFound
     ) -> None:
         """The item is back: the operator gives back what it keeps beyond the whole fee."""
+        self.lower_to(
+            it, transition, usage, event_us, command, custody="IN_STATION", sold_us=None,
+            claim_until_us=None,
+        )  # fmt: skip
+        self._free(it)
+
+    def lower_to(
+        self, it: Row, transition: str, usage: int, event_us: int, command: Any, **place: Any
+    ) -> None:
+        """The operator gives back what it keeps beyond the whole fee."""
         fees = [one for one in self._of(it) if one[1]["purpose"] == "FEE"]
         kept = sum(row["amount"] - row["conceded"] for _, row in fees)
         excess = max(0, kept - usage)
         postings, new, parts = self._give(it, excess, fees)
-        self.step(
-            it,
-            transition,
-            event_us,
-            *postings,
-            **new,
-            custody="IN_STATION",
-            sold_us=None,
-            claim_until_us=None,
-            uncollected=min(it["uncollected"], max(0, usage - self._fees(it))),
-        )
+        missed = min(it["uncollected"], max(0, usage - self._fees(it)))
+        self.step(it, transition, event_us, *postings, **new, **place, uncollected=missed)
         self._correct(it, command, (transition, event_us), *parts)
         self._lower_fee(it, transition, event_us, command)
         bank.found(self, it)
-        self._free(it)
 
     def _give(
         self, it: Row, amount: int, captures: list[tuple[int, Row]]
@@ -1447,16 +1450,21 @@ class Reference(Merges):
         self.change(it, open_cases=tuple(one for one in it["open_cases"] if one != name))
 
     def _complain(self, caller: str, it: Row, command: c.OpenComplaint, now_us: int) -> Any:
-        required(it, "SETTLED", *ENDED)
         kind = str(command.complaint)
+        dated = plain_stops.dated(it, kind, command.occurred_us)
         self._new_case(it, kind)
         amount = 0
+        if dated and command.amount is not None:
+            raise Refused("INVALID_INPUT")
         if command.amount is not None:
             amount = minor(command.amount)
             if amount == 0:
                 raise Refused("INVALID_INPUT")
+        at_us = plain_stops.time_us(it, command.occurred_us, now_us) if dated else None
         self.step(it, "case.opened", now_us)
-        name = self._open_case(it, kind, "OPERATOR", now_us + ANSWER_US, asked=amount)
+        name = self._open_case(
+            it, kind, "OPERATOR", now_us + ANSWER_US, asked=amount, occurred_us=at_us
+        )
         self._tell(name, "USER", command.text, command.reference, now_us)
         return name
 
@@ -1529,8 +1537,10 @@ class Reference(Merges):
         """Gives back an amount, or what the case asks for; returns how much."""
         before = it["corrections"]
         if amount is None and case["kind"] == "LATE_CLAIM":
-            usage = self._usage_back(it, case["occurred_us"])
+            usage = self.usage_back(it, case["occurred_us"])
             self._give_back(it, name, usage, event_us, command)
+        elif amount is None and case["occurred_us"] is not None:
+            plain_stops.stop(self, it, case["occurred_us"], (name, event_us), command)
         else:
             if amount is None:
                 amount = self.most_granted(it, case)
@@ -2196,7 +2206,7 @@ class Reference(Merges):
         elif it["custody"] == "MISSING" and it["sold_us"] == at_us:
             self.step(it, "authorization.sold", at_us, custody="SOLD")
         elif it["custody"] == "UNKNOWN" and it["claim_until_us"] == at_us:
-            most = min(self._usage_back(it, at_us), PRODUCTS[it["product_id"]]["day_cap"])
+            most = min(self.usage_back(it, at_us), PRODUCTS[it["product_id"]]["day_cap"])
             nobody = c.ReportFound(it["user_id"], "")
             self._give_back(it, "authorization.return_presumed", most, at_us, nobody)
         elif it["unheld"] and at_us == it["unheld_until_us"] and not it["debiting"]:

@@ -420,7 +420,9 @@ class AuthorizationServiceServicer:
 
     def ReportLost(self, request, context):
         """Gives up an OVERDUE item as lost. The call captures the buy-out cap, at
-        most the held amount. The item may still be found.
+        most the held amount. If a granted complaint stopped the fee before, the
+        call captures the fee until then instead; an item that was never returned
+        may then be claimed with BookDebt. The item may still be found.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -126,7 +126,7 @@ class Case(_message.Message):
     def __init__(self, name: _Optional[str] = ..., authorization: _Optional[str] = ..., kind: _Optional[_Union[CaseKind, str]] = ..., state: _Optional[_Union[Case.State, str]] = ..., operator_id: _Optional[str] = ..., asked: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., reference: _Optional[str] = ..., opened_by: _Optional[_Union[CaseSide, str]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., occur_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., waits_for: _Optional[_Union[CaseSide, str]] = ..., due_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., outcome: _Optional[_Union[CaseOutcome, str]] = ..., granted: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., closed_by: _Optional[str] = ..., close_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., evidence_count: _Optional[int] = ...) -> None: ...
 
 class OpenComplaintRequest(_message.Message):
-    __slots__ = ("request_id", "name", "expected_version", "complaint", "amount", "text", "evidence")
+    __slots__ = ("request_id", "name", "expected_version", "complaint", "amount", "text", "evidence", "occurred_at")
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     EXPECTED_VERSION_FIELD_NUMBER: _ClassVar[int]
@@ -134,6 +134,7 @@ class OpenComplaintRequest(_message.Message):
     AMOUNT_FIELD_NUMBER: _ClassVar[int]
     TEXT_FIELD_NUMBER: _ClassVar[int]
     EVIDENCE_FIELD_NUMBER: _ClassVar[int]
+    OCCURRED_AT_FIELD_NUMBER: _ClassVar[int]
     request_id: str
     name: str
     expected_version: int
@@ -141,7 +142,8 @@ class OpenComplaintRequest(_message.Message):
     amount: _types_pb2.Money
     text: str
     evidence: str
-    def __init__(self, request_id: _Optional[str] = ..., name: _Optional[str] = ..., expected_version: _Optional[int] = ..., complaint: _Optional[_Union[CaseKind, str]] = ..., amount: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., text: _Optional[str] = ..., evidence: _Optional[str] = ...) -> None: ...
+    occurred_at: _timestamp_pb2.Timestamp
+    def __init__(self, request_id: _Optional[str] = ..., name: _Optional[str] = ..., expected_version: _Optional[int] = ..., complaint: _Optional[_Union[CaseKind, str]] = ..., amount: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., text: _Optional[str] = ..., evidence: _Optional[str] = ..., occurred_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class OpenComplaintResponse(_message.Message):
     __slots__ = ("case",)

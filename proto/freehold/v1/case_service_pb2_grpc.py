@@ -77,7 +77,14 @@ class CaseServiceServicer:
     """
 
     def OpenComplaint(self, request, context):
-        """Opens a complaint about the charge of a closed authorization.
+        """Opens a complaint about the charge of a closed authorization, or about an
+        item that is out.
+
+        While the item is out, the complaint must be RETURN_BLOCKED or
+        ITEM_AT_FAULT. It has a time: if it is granted, the rental costs the fee
+        until that time, also if the item is returned later or is lost. Other
+        charges, for damage, stay possible. Until the complaint is granted, the
+        rental goes on. What was charged beyond the time is given back.
 
         The operator has 48 hours to answer: it grants the complaint with
         ResolveCase, or adds evidence. With evidence, the platform has 48 hours to
@@ -108,8 +115,8 @@ class CaseServiceServicer:
         kind (CASE_IS_THE_SECOND).
 
         The outcome posts itself: an amount that is due is lowered, and an amount
-        that was paid is refunded. If a late claim is granted, the rental costs the
-        fee until the claimed time.
+        that was paid is refunded. If a late claim is granted, or a complaint that
+        has a time, the rental costs the fee until that time.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

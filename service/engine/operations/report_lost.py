@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from service.domain import settlement
+from service.engine.attesting import meter
 from service.engine.calls import AuthorizationCommand, Work
 from service.engine.context import Context, Decided
 from service.engine.operation import Operation, of_authorization
@@ -24,7 +25,9 @@ def decide(work: Work, it: ReportLost, rows: Rows, context: Context) -> Decided:
         it,
         rows,
         context,
-        lambda held: settlement.lose(held, product_of(held, context), context.now_us),
+        lambda held: settlement.lose(
+            held, product_of(held, context), context.now_us, meter(held, rows)
+        ),
     )
 
 

@@ -89,6 +89,10 @@ def decision(
         return complaints.grant_return(
             current, product, docked_us, transition, event_us, captures, meter
         )
+    if amount_minor is None and case.occurred_us is not None:
+        return complaints.stop_fee(
+            current, product, case.occurred_us, transition, event_us, captures, meter
+        )
     purpose = complaints.purpose_of(current, case.kind)
     if amount_minor is None:
         amount_minor = _most_minor(case, current, captures)

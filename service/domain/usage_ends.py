@@ -1,0 +1,35 @@
+"""The start of a rental, and the instant at which its fee stops.
+
+The fee stops at the item's return. It stops earlier at the time of a claimed return, or of a
+granted complaint that the item could not be returned or used.
+"""
+
+from __future__ import annotations
+
+from service.domain.authorization import Authorization
+from service.domain.errors import InvariantBroken
+
+
+def started_us(authorization: Authorization) -> int:
+    """The start of the rental; every item that is out has one."""
+    if authorization.start_us is None:
+        raise InvariantBroken("an item is out and has no start time")
+    return authorization.start_us
+
+
+def is_stopped(authorization: Authorization, at_us: int) -> bool:
+    """Whether the fee stopped before `at_us`, by a claimed return or a granted complaint."""
+    return authorization.claim_us is not None and authorization.claim_us < at_us
+
+
+def earlier_us(authorization: Authorization, stop_us: int) -> int:
+    """The time at which the fee stops if it stops at `stop_us`, or has stopped before."""
+    return stop_us if authorization.claim_us is None else min(stop_us, authorization.claim_us)
+
+
+def usage_end_us(authorization: Authorization, end_us: int) -> int:
+    """The end of the usage that is billed at `end_us`: at the latest where the fee stopped."""
+    if authorization.claim_us is None:
+        return end_us
+    # Another process, whose clock is a little ahead, may have written the start.
+    return max(started_us(authorization), min(end_us, authorization.claim_us))
