@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from benchmarks.races_arena import PAYEES
 from benchmarks.races_cases import case
+from benchmarks.races_complaints import complaint
 from benchmarks.races_debts import debt
 from benchmarks.races_late import late_pickup, late_start
 from benchmarks.races_line import group, item, line, suspension
@@ -56,6 +57,7 @@ RACES: dict[str, Race] = {
     "debit": Race(debit, ("late", "next")),
     "debt": Race(debt, ("one", "other")),
     "case": Race(case, ("complaint", "granted", "refused")),
+    "complaint": Race(complaint, ("settled first", "granted first")),
     "merge": Race(
         merge,
         ("one", "other", "held before", "held later", "settled before", "settled later"),
