@@ -6,6 +6,8 @@ from typing import Any
 
 import grpc
 import pytest
+from freehold.v1 import authorization_pb2 as pb_authorization
+from freehold.v1 import authorization_service_pb2 as pb_service
 from freehold.v1 import case_service_pb2 as pb
 from freehold.v1 import charge_back_pb2
 
@@ -59,6 +61,27 @@ def test_r18_both_sides_read_a_complaint(desk: Desks) -> None:
     with pytest.raises(Refused) as refusal:
         desk.other.call("GetCase", name=case.name)
     assert refusal.value.code is grpc.StatusCode.NOT_FOUND
+
+
+def test_r18_a_complaint_about_an_item_that_is_out(desk: Desks) -> None:
+    """R18: a complaint that the cabinet was full since the start is told an hour later. The case
+    has that time. Once it is granted, the rental is still ACTIVE, has it as its claim_time, and
+    costs the fee until then."""
+    it = ready.active(desk)
+    advance(desk, 3_600)
+    blocked: dict[str, Any] = {"complaint": pb.CASE_KIND_RETURN_BLOCKED, "name": it.name}
+    case = desk.operator.call("OpenComplaint", occurred_at=it.start_time, **blocked).case
+    assert (case.occur_time, case.waits_for) == (it.start_time, pb.CASE_SIDE_OPERATOR)
+    assert not case.HasField("asked")
+    desk.operator.call("ResolveCase", name=case.name, outcome=pb.CASE_OUTCOME_FOR_USER)
+    after = desk.operator.get(it.name)
+    assert (after.state, after.claim_time) == (
+        pb_authorization.Authorization.STATE_ACTIVE,
+        it.start_time,
+    )
+    usage = pb_service.SettleAuthorizationRequest.Usage()
+    settled = desk.operator.call("SettleAuthorization", name=it.name, usage=usage).authorization
+    assert settled.captured == yuan(150)  # the starting fee
 
 
 def test_r18_the_outcome_is_posted(desk: Desks) -> None:
