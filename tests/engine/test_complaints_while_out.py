@@ -30,6 +30,7 @@ from tests.operations.test_cases import (
     kept,
     open_cases,
     over,
+    power_bank,
     resolve,
     told,
 )
@@ -58,11 +59,6 @@ def five_percent(desk: Desk) -> None:
     assert desk.engine.terms.follow()
 
 
-def out(desk: Desk) -> Authorization:
-    """A power bank that Ann has since the tests' clocks began."""
-    return rental(desk, authorize("ann", "power-bank", "pb-1"))
-
-
 def complain(
     it: Authorization,
     occurred_us: int | None = None,
@@ -76,7 +72,7 @@ def complain(
 
 def blocked(desk: Desk, kind: CaseKind = CaseKind.RETURN_BLOCKED) -> tuple[Authorization, Case]:
     """A power bank that cannot be returned at 2 h, and the complaint at that time."""
-    it = out(desk)
+    it = power_bank(desk)
     desk.clock.advance(BLOCKED_US)
     return it, told(desk, complain(it, kind=kind))
 
@@ -113,7 +109,7 @@ def receipt_of(desk: Desk, it: Authorization) -> tuple[int, int]:
 def test_r18_a_complaint_about_an_item_that_is_out_is_a_case(desk: Desk, kind: CaseKind) -> None:
     """R18: while the item is out, a complaint that it cannot be returned, or does not work, opens a
     case with the complaint's time and a clock of 48 hours. The rental goes on."""
-    it = out(desk)
+    it = power_bank(desk)
     desk.clock.advance(BLOCKED_US)
     books = Books(desk)
     case = told(desk, complain(it, kind=kind))
@@ -177,7 +173,7 @@ def test_r18_what_was_charged_beyond_the_time_is_given_back(desk: Desk) -> None:
     """R18: 3,750 are charged at 26.5 h while the item is out. A complaint as of 2 h is granted:
     3,150 are given back, 2,993 by the operator and 157 of the commission, and the rental goes on.
     Its settlement captures nothing more, and 600 are due."""
-    it = out(desk)
+    it = power_bank(desk)
     desk.clock.advance(BACK_US)
     rental(desk, c.Settle(*acts.name(it), None, False))
     case = told(desk, complain(it, BLOCKED_US))
@@ -229,7 +225,7 @@ def test_r18_a_complaint_with_a_time_after_the_return(desk: Desk) -> None:
     """R18: after the return at 26.5 h the user says that the cabinet was full at 2 h. If that is
     granted, 3,150 are given back. An amount beside the time is refused, and so is a time older than
     the policy's report window."""
-    it = out(desk)
+    it = power_bank(desk)
     desk.clock.advance(BACK_US)
     rental(desk, settle_usage(it))
     error = refused(desk, complain(it, BLOCKED_US, minor=600))
@@ -329,7 +325,7 @@ def test_r18_an_earlier_claim_counts_until_it_is_contested(desk: Desk) -> None:
 def test_r18_a_complaint_while_a_return_is_claimed(desk: Desk) -> None:
     """R18: while a return is claimed, a complaint of an earlier time is granted: the fee stops
     there, also if the operator contests the claim, and if it accepts the claim."""
-    it = out(desk)
+    it = power_bank(desk)
     desk.clock.advance(BACK_US)
     rental(desk, acts.claim_return(it))
     case = told(desk, complain(it, BLOCKED_US, CaseKind.ITEM_AT_FAULT))
@@ -397,7 +393,7 @@ def test_r18_a_rental_with_a_granted_complaint_can_be_reversed(desk: Desk) -> No
 def test_r18_a_contradictory_time_is_no_reason_to_refuse(desk: Desk) -> None:
     """R18: while the item is out, a time before the start counts as the start, a time later than
     now as now, and a time before the report window as the window's beginning."""
-    it = out(desk)
+    it = power_bank(desk)
     desk.clock.advance(START_US + HOUR_US)
     case = told(desk, complain(it, START_US - DAY_US))
     assert case.occurred_us == START_US
@@ -422,7 +418,7 @@ def test_r18_a_time_before_the_report_window_counts_as_its_beginning(desk: Desk)
 def test_r18_other_complaints_wait_for_the_return(desk: Desk, kind: CaseKind) -> None:
     """R18: while the item is out, any other complaint is refused, and the refusal names the claim
     of the return and the two complaints. A time with another complaint is refused always."""
-    it = out(desk)
+    it = power_bank(desk)
     error = refused(desk, complain(it, kind=kind))
     assert error.reason == "ILLEGAL_TRANSITION"
     for words in ("ClaimReturn", *KINDS):
@@ -450,7 +446,7 @@ def test_r18_nothing_is_out_that_could_not_be_returned(desk: Desk, kind: CaseKin
 def test_r18_no_amount_while_the_item_is_out(desk: Desk) -> None:
     """R18: while the item is out the final fee is not known: a complaint with an amount is refused,
     with or without a time."""
-    it = out(desk)
+    it = power_bank(desk)
     for occurred_us in (None, START_US):
         error = refused(desk, complain(it, occurred_us, minor=300))
         assert isinstance(error, InvalidInput)
@@ -461,7 +457,7 @@ def test_r18_no_amount_while_the_item_is_out(desk: Desk) -> None:
 def test_r18_a_case_of_a_closed_charge_has_no_time(desk: Desk) -> None:
     """R18: without a time, a complaint about a settled rental asks for an amount or for all of the
     fee, as before."""
-    it = out(desk)
+    it = power_bank(desk)
     desk.clock.advance(BLOCKED_US)
     rental(desk, settle_usage(it))
     case = told(desk, complain(it, minor=100))
