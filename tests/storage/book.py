@@ -84,6 +84,7 @@ def live(desk: Desk) -> None:
     _ordered(desk)
     _unposted(desk)
     _strict(desk)
+    _blocked(desk)
     rental(desk, authorize("dan", accept=(Offer.ZERO,)))  # is declined
     desk.do(c.PayOutOperator("city", acts.money(700), "treasury-1"), caller=PLATFORM)
     desk.do(c.RecordOperatorPayment("city", acts.money(90), "treasury-2"), caller=PLATFORM)
@@ -293,6 +294,23 @@ def _complaining(desk: Desk) -> None:
         transaction.write(changed)
     said = c.AddEvidence(*question[:3], Side.PLATFORM, "the same bank statement")
     desk.do(said, caller=PLATFORM)
+
+
+def _blocked(desk: Desk) -> None:
+    """Pia's two rentals, which she could not return. Each complaint was granted while the item was
+    out: one item is still out, the other one came back later."""
+    desk.put_user("pia", 700)
+    for place in range(2):
+        it = rental(desk, authorize("pia"))
+        desk.clock.advance(desk.clock.now_us() + acts.HOUR_US)
+        rental(desk, c.Settle(*acts.name(it), None, final=False))
+        told_us = it.start_us
+        opened = c.OpenComplaint(*acts.name(it), CaseKind.RETURN_BLOCKED, None, "full", "", told_us)
+        answer = desk.do(opened)
+        assert isinstance(answer, CaseTold)
+        desk.do(c.ResolveCase(*answer.case[:3], outcome=Outcome.FOR_USER))
+        if place:
+            rental(desk, acts.settle_usage(it))
 
 
 def _attested(desk: Desk) -> None:
