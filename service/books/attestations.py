@@ -83,7 +83,12 @@ def _events(portion: Portion) -> dict[Version, tuple[int, int, int]]:
     if not events.count:
         return {}
     named = portion.authorizations_named(events)
-    places = np.flatnonzero(_ATTESTS[events["transition"]] & (named >= 0))
+    attests = _ATTESTS[events["transition"]] & (named >= 0)
+    if not attests.any():
+        return {}
+    # A late pause also lowers the debt for the fee above the hold; the rental has its attestation.
+    attests &= portion.authorizations["unheld_minor"][named] == 0
+    places = np.flatnonzero(attests)
     columns = [named, events["authorization_version"], events["transition"]]
     columns += [events["event_us"], events["record_us"]]
     values = zip(*(column[places].tolist() for column in columns), strict=True)
@@ -119,14 +124,24 @@ def _check_rows(
     """Notes wrong rows; returns the length of each authorization's pauses, in microseconds."""
     paused: Counter[int] = Counter()
     waived = _waived(portion)
-    docked = _docked(portion) if waived else {}
+    docked = _docked(portion)
+    fixed = {of for of in docked if portion.authorizations["start"][of] == _LATE_PICKUP}
     numbers: Counter[tuple[str, str]] = Counter()
     stands: defaultdict[int, list[list[int]]] = defaultdict(list)
     """The pauses of each authorization: beginning, end, and 1 if the rental was resumed then."""
     people: list[int] = []
     for index, row in enumerate(rows):
         numbers[row[1:3]] += 1
-        detail = _wrong_row(row, numbers[row[1:3]], told)
+        last = rows[index - 1] if index else None
+        pair = last is not None and _ends(row, last)
+        detail = _wrong_row(row, numbers[row[1:3]], told, last if pair else None)
+        late = row.version > docked.get(row.of, row.version)
+        if row.kind is Kind.PAUSE and late:
+            following = rows[index + 1] if index + 1 < len(rows) else None
+            if following is None or not _ends(following, row):
+                detail = detail or "a pause told after the settlement has no end"
+        elif last is not None and pair and (row.event_us == last.until_us) != late:
+            detail = detail or "such an end of a pause is never written"
         own, at_us, until_us = stands[row.of], row.event_us, row.until_us or 0
         if row.kind is Kind.PAUSE:
             if any(max(at_us, it[0]) < min(until_us, it[1]) for it in own):
@@ -135,6 +150,8 @@ def _check_rows(
             paused[row.of] += until_us - at_us
         elif row.kind is Kind.RESUME:
             goes_on = [it for it in own if it[0] <= at_us < it[1] and not it[2]]
+            if pair:
+                goes_on = own[-1:]
             if not goes_on:
                 detail = detail or "no pause goes on"
             for it in goes_on:
@@ -143,7 +160,7 @@ def _check_rows(
         elif row.kind is Kind.WAIVER:
             both = (row.amount_minor - row.pending_minor, row.pending_minor)
             given_minor, rest_minor = waived[row.of, row.version]
-            if docked.get(row.of, row.version) < row.version:
+            if row.of in fixed and late:
                 # The rest lowered the debt for the fee above the hold.
                 given_minor, rest_minor = given_minor + rest_minor, 0
             if (given_minor, rest_minor) != both:
@@ -156,8 +173,10 @@ def _check_rows(
     return paused
 
 
-def _wrong_row(row: _Row, number: int, told: dict[Version, tuple[int, int, int]]) -> str:
-    """The first rule that a row breaks alone; empty if none."""
+def _wrong_row(
+    row: _Row, number: int, told: dict[Version, tuple[int, int, int]], pause: _Row | None
+) -> str:
+    """The first rule that a row breaks alone; empty if none. `pause` was told with it, if any."""
     if row.of < 0:
         return "the authorization is missing"
     if row.number != number:
@@ -178,17 +197,31 @@ def _wrong_row(row: _Row, number: int, told: dict[Version, tuple[int, int, int]]
     if not fits:
         return "such an attestation is never written"
     event = (_ATTESTING[row.kind], row.event_us, row.record_us)
+    if pause is not None:
+        # One step has both rows: it is that of the pause.
+        event = (_ATTESTING[Kind.PAUSE], pause.event_us, row.record_us)
     return "" if told.get((row.of, row.version)) == event else "no event records this"
 
 
+def _ends(row: _Row, pause: _Row) -> bool:
+    """Whether a row is the end of a pause that was told with it.
+
+    After the settlement that is the end of the pause's row too; before, it is earlier.
+    """
+    return (
+        (row.kind, pause.kind) == (Kind.RESUME, Kind.PAUSE)
+        and (row.of, row.version, row.evidence) == (pause.of, pause.version, pause.evidence)
+        and pause.event_us <= row.event_us <= (pause.until_us or 0)
+    )
+
+
 def _docked(portion: Portion) -> dict[int, int]:
-    """The version with which each late pick-up ended; later its fee is fixed."""
+    """The version with which each rental ended."""
     events, it = portion.events, portion.authorizations
     if not events.count or not it.count:
         return {}
     named = portion.authorizations_named(events)
-    late = it["start"][named] == _LATE_PICKUP
-    places = np.flatnonzero(_DOCKS[events["transition"]] & (named >= 0) & late)
+    places = np.flatnonzero(_DOCKS[events["transition"]] & (named >= 0))
     versions = events["authorization_version"][places].tolist()
     return dict(zip(named[places].tolist(), versions, strict=True))
 

@@ -27,6 +27,7 @@ CASE_ENDS: Final = {
     (CaseKind.CLAIM, T.SETTLED): {Outcome.FOR_USER},
     (CaseKind.CLAIM, T.HANDED_OVER): {Outcome.FOR_USER},
     (CaseKind.DISPUTE, T.FEE_WAIVED): {Outcome.FOR_USER},
+    (CaseKind.DISPUTE, T.PAUSED): {Outcome.FOR_USER},
     (CaseKind.CLAIM, T.CLAIM_ACCEPTED): {Outcome.FOR_USER},
     (CaseKind.DISPUTE, T.DISPUTE_LOST): {Outcome.FOR_OPERATOR},
     **{

@@ -179,6 +179,8 @@ _OWN_EFFECTS: Final[dict[T, Effects]] = {
     T.FOUND: _GIVEN_BACK | _DROPPED,
     T.RETURN_PRESUMED: _GIVEN_BACK | _DROPPED,
     T.FEE_WAIVED: _GIVEN_BACK,
+    # A pause that is told after the settlement.
+    T.PAUSED: _GIVEN_BACK | _DROPPED,
     T.PAYMENT_RECORDED: {
         (A.CASH, A.RECEIVABLE): _moves(paid_minor=1, due_minor=-1, received_minor=1, payments=1),
         (A.CASH, A.RECOVERY): _moves(recovered_minor=1, received_minor=1, payments=1),
@@ -326,6 +328,7 @@ CORRECTING: Final[dict[T, tuple[tuple[bool, int], ...]]] = {
     # Open and disputed parts of a capture are given back together.
     T.FOUND: ((True, 0), (True, -1)),
     T.RETURN_PRESUMED: ((True, 0), (True, -1)),
+    T.PAUSED: ((True, 0), (True, -1)),
     T.CASE_DECIDED: ((True, 0), (True, -1)),
     T.CASE_DECIDED_BY_TIME: ((True, 0), (True, -1)),
     # A part that was not captured yet is waived without a capture.
@@ -345,7 +348,7 @@ CORRECTING_DEBTS: Final = frozenset(
     {
         *(T.LOWERED, T.DISPUTE_OPENED, T.DISPUTE_LOST, T.DISPUTE_WON),
         *(T.CASE_DECIDED, T.CASE_DECIDED_BY_TIME),
-        *(T.FOUND, T.RETURN_PRESUMED),
+        *(T.FOUND, T.RETURN_PRESUMED, T.PAUSED),
     }
 )
 """The transitions that correct a debt without a hold: it has no captures, and nothing is given up
@@ -397,8 +400,9 @@ STATES_AFTER: Final[dict[T, frozenset[State]]] = {
     T.SETTLED: frozenset({State.SETTLED}),
     T.HANDED_OVER: frozenset({State.SETTLED}),
     T.CANCELLED: frozenset({State.SETTLED}),
-    # A pause moves the due time of an overdue rental, perhaps beyond the present.
-    T.PAUSED: frozenset({State.ACTIVE, State.OVERDUE}),
+    # A pause moves the due time of an overdue rental, perhaps beyond the present. With its end, it
+    # may be told after the settlement.
+    T.PAUSED: frozenset({State.ACTIVE, State.OVERDUE, State.SETTLED}),
     T.RESUMED: frozenset({State.ACTIVE, State.OVERDUE}),
     T.CLAIM_ACCEPTED: frozenset({State.SETTLED}),
     T.LOST: frozenset({State.SETTLED}),

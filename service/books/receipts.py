@@ -41,6 +41,7 @@ class Charged(NamedTuple):
 
     transition: str
     event_us: int
+    authorization_version: int
     user_id: str
     authorization_id: str
     parent_id: str
@@ -56,9 +57,11 @@ class Charged(NamedTuple):
     corrections: int
 
 
+_OF_THE_EVENT = Charged._fields.index("parent_id")
+"""The number of the columns of `Charged` that are those of the event."""
 COLUMNS: tuple[ColumnElement[Any], ...] = (
-    *[t.outbox.c[name] for name in Charged._fields[:4]],
-    *[t.authorizations.c[name] for name in Charged._fields[4:]],
+    *[t.outbox.c[name] for name in Charged._fields[:_OF_THE_EVENT]],
+    *[t.authorizations.c[name] for name in Charged._fields[_OF_THE_EVENT:]],
     *[t.products.c[name] for name in Tariff._fields],
     select(t.policies.c.free_cancellation_us)
     .where(
@@ -92,7 +95,10 @@ def _beside(connection: Connection, it: Charged) -> Beside:
     if it.paused_us or it.corrections:
         a = t.attestations.c
         query = select(a.kind, a.event_us, a.until_us, a.pending_minor).where(
-            a.user_id == it.user_id, a.authorization_id == it.authorization_id
+            a.user_id == it.user_id,
+            a.authorization_id == it.authorization_id,
+            # A pause that was told after the settlement is not in the receipt.
+            a.authorization_version < it.authorization_version,
         )
         for kind, from_us, until_us, pending_minor in connection.execute(query.order_by(a.number)):
             waived_minor += pending_minor

@@ -71,6 +71,9 @@ def meter_of(attested: Iterable[Attested]) -> Meter:
             pauses.append(Pause(it.event_us, it.until_us))
         elif it.kind is AttestationKind.RESUME:
             place = resumable(pauses, it.event_us)
+            if place is None and pauses and pauses[-1][1:] == (it.event_us, False):
+                # The end of a pause that was told with it, after the settlement.
+                place = len(pauses) - 1
             if place is None:
                 raise InvariantBroken("an attestation resumes a rental that is not paused")
             pauses[place] = Pause(pauses[place].from_us, it.event_us, resumed=True)
@@ -80,6 +83,17 @@ def meter_of(attested: Iterable[Attested]) -> Meter:
     # An earlier pause may be told later.
     pauses.sort(key=attrgetter("from_us"))
     return Meter(tuple(pauses), pending_minor, given_minor)
+
+
+def told_before(attested: Iterable[tuple[int, Attested]]) -> list[Attested]:
+    """The attestations without pauses that were told after the settlement; each with its version.
+
+    Only such a pause has a resume of the same version at its very end.
+    """
+    every = list(attested)
+    resumed = {(version, it.event_us) for version, it in every if it.kind is AttestationKind.RESUME}
+    late = {version for version, it in every if (version, it.until_us) in resumed}
+    return [it for version, it in every if version not in late]
 
 
 def resumable(pauses: Sequence[Pause], at_us: int) -> int | None:

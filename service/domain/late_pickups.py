@@ -34,11 +34,11 @@ TAKE_PLACE = Act("StartRental", frozenset({State.AUTHORIZED}))
 RETURNING = frozenset(
     {
         *(Transition.FOUND, Transition.RETURN_PRESUMED, Transition.FEE_WAIVED),
-        *(Transition.CASE_DECIDED, Transition.CASE_DECIDED_BY_TIME),
+        *(Transition.CASE_DECIDED, Transition.CASE_DECIDED_BY_TIME, Transition.PAUSED),
     }
 )
-"""The transitions that may lower a fixed fee, because the item was docked earlier, or because the
-operator waives a part of it."""
+"""The transitions that may lower a fixed fee, because the item was docked earlier, because the
+operator waives a part of it, or because a pause is told late."""
 
 
 class LatePickup(NamedTuple):
@@ -237,12 +237,13 @@ def standing_fee_minor(debt: Authorization) -> int:
 def lower_fee(debt: Authorization, found: Step) -> Step | None:
     """Lowers the debt to the part of the fee that is still not captured; None if it is lower.
 
-    `found` is the step by which the item turned out to have been docked earlier, or the waiver.
+    `found` is the step by which the item turned out to have been docked earlier, the waiver, or the
+    late pause.
     """
     excess_minor = standing_fee_minor(debt) - found.authorization.uncollected_minor
     if excess_minor <= 0:
         return None
     # The events of a case, and of a waiver, belong to the authorization that it is about.
-    presumed = found.transition is Transition.RETURN_PRESUMED
-    transition = Transition.RETURN_PRESUMED if presumed else Transition.FOUND
+    own = found.transition in (Transition.RETURN_PRESUMED, Transition.PAUSED)
+    transition = found.transition if own else Transition.FOUND
     return complaints.grant(debt, excess_minor, transition, found.event_us)

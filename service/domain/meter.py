@@ -54,6 +54,10 @@ class Meter(NamedTuple):
         later = (it.from_us for it in self.pauses if it.from_us > after_us and it.length_us)
         return next(later, None)
 
+    def with_pause(self, pause: Pause) -> Meter:
+        """The meter with one more pause, which overlaps no other one."""
+        return self._replace(pauses=tuple(sorted((*self.pauses, pause))))
+
     @property
     def paused_whole_us(self) -> int:
         """The length of all pauses; a running pause counts up to the policy's bound."""

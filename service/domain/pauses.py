@@ -2,7 +2,8 @@
 
 All instants that follow from the meter move with it: the due time, and the time of loss. When a
 pause begins, they move as if it lasted until the policy's bound. When the rental is resumed, they
-move back by the rest of that time. So the bound needs no timer: the meter runs on by itself.
+move back by the rest of that time. So the bound needs no timer: the meter runs on by itself. For
+pauses told after the settlement see `late_pauses.py`.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 from service.domain.acts import Act, require, require_rental
 from service.domain.attestations import resumable
 from service.domain.authorization import Authorization, State, Step, step
-from service.domain.errors import IllegalState, InvariantBroken
+from service.domain.errors import IllegalState, InvalidInput, InvariantBroken
 from service.domain.hold import put_off
 from service.domain.meter import Meter, Pause
 from service.domain.product import Product
@@ -22,13 +23,19 @@ RESUME = Act("ResumeRental", frozenset({State.ACTIVE, State.OVERDUE}))
 
 
 def pause(
-    authorization: Authorization, product: Product, meter: Meter, from_us: int, now_us: int
+    authorization: Authorization,
+    product: Product,
+    meter: Meter,
+    from_us: int,
+    now_us: int,
+    resumed_us: int | None = None,
 ) -> tuple[Step, Pause]:
     """The meter stands from `from_us` on, for at most the rest of the policy's time.
 
-    A pause may be told after a later one: it ends at the latest where that one begins. A pause that
+    `resumed_us` is the end, if it is told at once; the returned pause lasts up to its bound. A
+    pause may be told after a later one: it ends at the latest where that one begins. A pause that
     would begin within another one begins at its end. Raises IllegalState if the meter stands
-    already, or if the rental has used up the policy's time or number of pauses.
+    already, or as `bounded`.
     """
     require_rental(authorization)
     require(authorization, PAUSE)
@@ -38,23 +45,58 @@ def pause(
             f"the rental is paused; end the pause with {RESUME.call}",
             authorization.state,
         )
+    used_us = meter.paused_whole_us
+    paused = bounded(authorization, product, meter, from_us, used_us, resumed_us)
+    ended = resumed_us is not None and resumed_us < paused.until_us
+    until_us = resumed_us if resumed_us is not None and ended else paused.until_us
+    moved = moved_by(authorization, until_us - paused.from_us)
+    late = moved.due_us is None or moved.due_us <= now_us
+    state = authorization.state if late else State.ACTIVE
+    lost_us = _lost_us(moved, product, now_us) if ended else moved.lost_us
+    told = step(moved, (), Transition.PAUSED, paused.from_us, state=state, lost_us=lost_us)
+    return told, paused
+
+
+def bounded(
+    it: Authorization,
+    product: Product,
+    meter: Meter,
+    from_us: int,
+    used_us: int,
+    resumed_us: int | None,
+) -> Pause:
+    """The pause from `from_us` on, or from the end of the pause then, up to its bound.
+
+    `used_us` is the time of earlier pauses that counts towards the policy's time. Raises
+    IllegalState if that time, or the number of pauses, is used up, or if the meter stood until
+    `resumed_us` already. Raises InvalidInput for an end that is not after the beginning.
+    """
+    if resumed_us is not None and resumed_us <= from_us:
+        raise InvalidInput.of(
+            "resumed_at",
+            "resumed_at.before_pause",
+            "must be after the beginning of the pause; give occurred_at too",
+        )
     policy = product.policy
-    left_us = policy.pause_limit_us - meter.paused_whole_us
+    left_us = policy.pause_limit_us - used_us
     if left_us <= 0 or len(meter.pauses) >= policy.most_pauses:
         raise IllegalState(
             "PAUSE_LIMIT_REACHED",
             f"the policy allows {policy.most_pauses} pauses of together"
             f" {policy.pause_limit_us // MINUTE_US} minutes; waive the fee instead",
-            authorization.state,
+            it.state,
         )
     from_us = meter.running_us(from_us)
+    if resumed_us is not None and resumed_us <= from_us:
+        raise stood_already(it)
     next_us = meter.next_pause_us(from_us)
     bound_us = from_us + left_us
-    paused = Pause(from_us, bound_us if next_us is None else min(bound_us, next_us))
-    moved = _moved(authorization, paused.length_us)
-    late = moved.due_us is None or moved.due_us <= now_us
-    state = authorization.state if late else State.ACTIVE
-    return step(moved, (), Transition.PAUSED, from_us, state=state), paused
+    return Pause(from_us, bound_us if next_us is None else min(bound_us, next_us))
+
+
+def stood_already(it: Authorization) -> IllegalState:
+    """The error for a pause within others."""
+    return IllegalState("ALREADY_PAUSED", "the rental was paused then already", it.state)
 
 
 def resume(
@@ -75,10 +117,8 @@ def resume(
             "NOT_PAUSED", f"no pause goes on at this time{bound}", authorization.state
         )
     ended = Pause(pause.from_us, max(at_us, pause.from_us), resumed=True)
-    moved = _moved(authorization, ended.until_us - pause.until_us)
-    if moved.due_us is None:
-        raise InvariantBroken("a rental has no due time")
-    lost_us = put_off(moved.lost_us, product, max(moved.due_us, now_us))
+    moved = moved_by(authorization, ended.until_us - pause.until_us)
+    lost_us = _lost_us(moved, product, now_us)
     return step(moved, (), Transition.RESUMED, ended.until_us, lost_us=lost_us), ended
 
 
@@ -94,7 +134,14 @@ def _going_on(meter: Meter, at_us: int) -> Pause | None:
     return next((it for it in meter.pauses if it.from_us > at_us and not it.resumed), None)
 
 
-def _moved(it: Authorization, by_us: int) -> Authorization:
+def _lost_us(resumed: Authorization, product: Product, now_us: int) -> int | None:
+    """The time of loss of a resumed rental: the item is overdue for the policy's time before."""
+    if resumed.due_us is None:
+        raise InvariantBroken("a rental has no due time")
+    return put_off(resumed.lost_us, product, max(resumed.due_us, now_us))
+
+
+def moved_by(it: Authorization, by_us: int) -> Authorization:
     """The authorization with all instants of its meter moved."""
     return it._replace(
         paused_us=it.paused_us + by_us,

@@ -73,11 +73,12 @@ def attest(
     amount_minor: int = 0,
     pending_minor: int = 0,
 ) -> AttestationRecord:
-    """Adds the row of a step's attestation to the draft; the earlier ones must have been read."""
+    """Adds the row of a step's attestation to the draft, which has attestations of no other rental;
+    the earlier ones must have been read."""
     it = step.authorization
     values = (
         it.authorization_id,
-        len(_rows_of(it, rows)) + 1,
+        len(_rows_of(it, rows)) + 1 + len(draft.get(ATTESTATIONS, ())),
         kind,
         word.cause,
         word.source,

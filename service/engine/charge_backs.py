@@ -33,7 +33,7 @@ _BY_RAIL = (PaymentKind.PAYMENT, PaymentKind.DEPOSIT)
 GIVING_BACK = frozenset(
     {
         *(Transition.FOUND, Transition.RETURN_PRESUMED, Transition.FEE_WAIVED),
-        *(Transition.CASE_DECIDED, Transition.CASE_DECIDED_BY_TIME),
+        *(Transition.CASE_DECIDED, Transition.CASE_DECIDED_BY_TIME, Transition.PAUSED),
     }
 )
 """The transitions by which an operator gives up an amount that may be charged back."""

@@ -17,6 +17,7 @@ from service.engine.tables import (
     LATE_PICKUPS,
     PAYMENTS,
     SUSPENSE,
+    UNPOSTED,
     Pair,
 )
 
@@ -55,6 +56,7 @@ def read_charges(rows: Rows, keys: Keys, transaction: Transaction) -> None:
     wishes = [
         Wish(CAPTURES, _BY_AUTHORIZATION, keys.captured),
         Wish(CORRECTIONS, _BY_AUTHORIZATION, keys.corrected),
+        Wish(UNPOSTED, _BY_AUTHORIZATION, keys.unposted),
         Wish(DETAILS, DETAILS.key, keys.detailed),
     ]
     transaction.read(rows, wishes)

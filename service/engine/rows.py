@@ -89,6 +89,7 @@ class Keys:
     raised          authorizations; if one is a damage charge, its rental counts as damaged
     captured        authorizations whose captures are read
     corrected       authorizations whose corrections are read
+    unposted        rentals whose settlement is read, if it posted nothing
     debts           rentals whose debts are read, by user id and authorization id
     late            reservations for which a late pick-up may come: user id, authorization id, item
     reversing       people with an authorization that a call of the batch reverses
@@ -122,6 +123,7 @@ class Keys:
     raised: set[Pair] = field(default_factory=set)
     captured: set[Pair] = field(default_factory=set)
     corrected: set[Pair] = field(default_factory=set)
+    unposted: set[Pair] = field(default_factory=set)
     debts: set[Pair] = field(default_factory=set)
     late: set[tuple[str, str, str]] = field(default_factory=set)
     reversing: set[str] = field(default_factory=set)

@@ -248,6 +248,12 @@ CORRECTION: dict[str, Reader] = {
     "business_reference": business_reference,
 }
 """The arguments of a call by which the operator corrects a charge."""
+
+
+def _resumed_us(call: Call[pb.PauseRentalRequest]) -> int | None:
+    return convert.optional_us(call.message, "resumed_at")
+
+
 WORD: dict[str, Reader] = {
     "cause": lambda call: convert.CAUSE_OF[call.message.cause],
     "source": lambda call: convert.SOURCE_OF[call.message.source],
@@ -343,7 +349,7 @@ MUTATIONS = (
         pb.PauseRentalRequest,
         pb.PauseRentalResponse,
         WRITE,
-        about(PauseRental, **WORD, occurred_us=occurred_us),
+        about(PauseRental, **WORD, occurred_us=occurred_us, resumed_us=_resumed_us),
         answers.write_attested,
     ),
     Mutation(

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, Table, and_, select
 
-from service.domain.attestations import meter_of
+from service.domain.attestations import meter_of, told_before
 from service.domain.authorization import Authorization, Start
 from service.domain.policy import Reason
 from service.domain.settlement import DOCKINGS
@@ -93,7 +93,8 @@ def docked(connection: Connection, told: Told) -> Docked | None:
         .where(p.operator_id == key[0], p.product_id == key[1], p.revision == key[2])
     )
     free_us, *tariff = connection.execute(terms).one()
-    meter = meter_of([row.attested for row in told.attestations])
+    words = [(row.authorization_version, row.attested) for row in told.attestations]
+    meter = meter_of(told_before(words))
     debt_minor = _fee_above_hold_minor(connection, it)
     transition = Transition(step[0])
     return Docked(told, Tariff(*tariff), transition, step[1], meter, debt_minor, free_us)

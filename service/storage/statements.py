@@ -50,6 +50,7 @@ from service.engine.tables import (
     RAIL_ACCOUNTS,
     TABLES,
     TRANSFERS,
+    UNPOSTED,
 )
 from service.engine.tables import Table as RecordTable
 from service.storage import schema
@@ -295,6 +296,7 @@ ALSO_FOUND_BY: dict[RecordTable[Any, Any], list[tuple[str, ...]]] = {
     CORRECTIONS: [("user_id", "authorization_id")],
     CASES: [("user_id", "authorization_id"), ("user_id", "authorization_id", "reference")],
     ATTESTATIONS: [("user_id", "authorization_id")],
+    UNPOSTED: [("user_id", "authorization_id")],
     CHARGE_BACKS: [("user_id",)],
 }
 """The columns, beside the keys, by which rows are found."""

@@ -35,6 +35,7 @@ from service.books.cases import faults_of
 from service.books.faults import Found
 from service.books.references import REFERENCES
 from service.books.share import REPORT_TRANSFER, START_RENTAL, ReadAnswer
+from service.domain import settlement
 from service.domain.access import PLATFORM
 from service.domain.attestations import AttestationKind
 from service.domain.authorization import (
@@ -700,6 +701,9 @@ class Attested:
             elif it.kind is AttestationKind.RESUME:
                 # A second RESUME finds no pause.
                 ended = [one for one in waiting.get(of, ()) if one[0] <= it.event_us < one[1]]
+                pause = self._pair_of(it)
+                if pause is not None:
+                    ended = [(pause.event_us, pause.until_us or 0)]
                 if not ended:
                     raise Found("ATTESTATION", row, "no pause goes on")
                 waiting[of].remove(ended[0])
@@ -708,10 +712,29 @@ class Attested:
         for of, moved in self._moved.items():
             versions = enumerate(moved.story.versions, 1)
             events = {n for n, (transition, _) in versions if transition in e.ATTESTING.values()}
-            silent = any((of, version) not in attested for version in events)
+            # A late pause lowers a debt too, and is attested on its rental.
+            debt = moved.authorization.unheld_minor > 0
+            silent = not debt and any((of, version) not in attested for version in events)
             paused_us = sum(end - begin for begin, end in stands.get(of, []))
             if silent or paused_us != moved.authorization.paused_us:
                 raise Found("PAUSED", moved.authorization.name, "the attestations tell otherwise")
+
+    def _pair_of(self, it: AttestationRecord) -> AttestationRecord | None:
+        """The other row of a pause that was told with its end: the end for the pause, and the pause
+        for the end."""
+        pausing = it.kind is AttestationKind.PAUSE
+        for other, _ in self._rows:
+            one, two = (it, other) if pausing else (other, it)
+            if (
+                (one.kind, two.kind) == (AttestationKind.PAUSE, AttestationKind.RESUME)
+                and one.authorization_id == two.authorization_id
+                and (one.number + 1, one.authorization_version, one.evidence)
+                == (two.number, two.authorization_version, two.evidence)
+                and one.until_us is not None
+                and one.event_us <= two.event_us <= one.until_us
+            ):
+                return other
+        return None
 
     def _check_row(self, it: AttestationRecord, row: str, number: int) -> None:
         moved = self._moved.get(it.authorization_id)
@@ -722,6 +745,16 @@ class Attested:
             raise Found("ATTESTATION", row, "of another number, or changed")
         explained = it.kind in (AttestationKind.PAUSE, AttestationKind.WAIVER)
         told = moved.story.records.get(it.authorization_version)
+        pair = self._pair_of(it)
+        before = moved.story.versions[: it.authorization_version - 1]
+        late = any(transition in settlement.DOCKINGS for transition, _ in before)
+        if pair is None and it.kind is AttestationKind.PAUSE and late:
+            raise Found("ATTESTATION", row, "a late pause has no end")
+        due = (e.ATTESTING[it.kind], it.event_us, it.record_us)
+        if pair is not None and it.kind is AttestationKind.RESUME:
+            if (it.event_us == pair.until_us) != late:
+                raise Found("ATTESTATION", row, "the end of a pause, but not then")
+            due = (T.PAUSED, pair.event_us, it.record_us)
         wrong = (
             explained != (it.cause is not None)
             or explained != (it.source is not None)
@@ -731,7 +764,7 @@ class Attested:
             or it.amount_minor < 0
             or not 0 <= it.pending_minor <= it.amount_minor
             or (it.evidence == "" and it.kind is not AttestationKind.RESUME)
-            or told != (e.ATTESTING[it.kind], it.event_us, it.record_us)
+            or told != due
         )
         if it.kind is AttestationKind.WAIVER:
             parts = [

@@ -134,10 +134,13 @@ def found(it: Authorization, occurred_us: int | None = None) -> c.ReportFound:
 
 
 def pause(
-    it: Authorization, occurred_us: int | None = None, cause: Cause = Cause.CABINET_FULL
+    it: Authorization,
+    occurred_us: int | None = None,
+    cause: Cause = Cause.CABINET_FULL,
+    resumed_us: int | None = None,
 ) -> c.PauseRental:
-    """Pauses a rental for its user."""
-    return c.PauseRental(*name(it), cause, Source.USER, "photo-1", occurred_us)
+    """Pauses a rental for its user, with an end if one is given."""
+    return c.PauseRental(*name(it), cause, Source.USER, "photo-1", occurred_us, resumed_us)
 
 
 def resume(it: Authorization, occurred_us: int | None = None) -> c.ResumeRental:

@@ -92,6 +92,7 @@ FITS: dict[str, tuple[int, Callable[[Row], object]]] = {
     "ContestReturn": (4, lambda it: it["state"] == "RETURN_CLAIMED"),
     "PauseRental": (7, lambda it: it["state"] in ("ACTIVE", "OVERDUE")),
     "PauseRental earlier": (4, lambda it: it["state"] in ("ACTIVE", "OVERDUE") and it["paused_us"]),
+    "PauseRental late": (8, lambda it: it["state"] == "SETTLED" and it["start_us"]),
     "ResumeRental": (5, lambda it: it["state"] in ("ACTIVE", "OVERDUE") and it["paused_us"]),
     "WaiveFee": (3, lambda it: it["state"] in OUT),
     "WaiveFee captured": (
@@ -896,11 +897,21 @@ class Chance:
                 return c.Settle(*name, Money(_currency(chance), amount), final, occurred_us, **more)
             case "PauseRental":
                 cause, source = chance.choice(list(Cause)), chance.choice(list(Source))
-                if kind.endswith("earlier") and it["start_us"] is not None:
-                    occurred_us = (
-                        it["start_us"] + (now_us - it["start_us"]) * chance.randrange(8) // 8
-                    )
-                return c.PauseRental(*name, cause, source, "photo", occurred_us, **more)
+                resumed_us = None
+                if kind.endswith(("earlier", "late")) and it["start_us"] is not None:
+                    close_us = it["close_us"] or now_us
+                    until_us = close_us if kind.endswith("late") else now_us
+                    eighth_us = (until_us - it["start_us"]) // 8
+                    begin = min(chance.randrange(8), chance.randrange(8))
+                    occurred_us = it["start_us"] + eighth_us * begin
+                    if kind.endswith("late") or chance.random() < 0.4:
+                        end = chance.choice((begin - 1, begin + 1, begin + 1, begin + 2, 9))
+                        resumed_us = it["start_us"] + eighth_us * end
+                elif chance.random() < 0.1:
+                    resumed_us = now_us
+                if chance.random() < 0.1:
+                    resumed_us = None
+                return c.PauseRental(*name, cause, source, "photo", occurred_us, resumed_us, **more)
             case "ResumeRental":
                 if it["paused_us"] and chance.random() < 0.4 and it["start_us"] is not None:
                     occurred_us = (

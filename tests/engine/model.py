@@ -889,7 +889,8 @@ class Model:
             consent = self.reference.consents.get((key, version), "")
             require(told.consent, consent, "consent", of)
             found = told.receipt and told_receipt(told.receipt)
-            require(found, receipt_of(self.reference, it, transition, event_us), "receipt", of)
+            due = receipt_of(self.reference, it, transition, event_us, version)
+            require(found, due, "receipt", of)
 
     def _check_rentals(self, keys: Iterable[RentalKey]) -> None:
         names = sorted((self.reference.rentals[key]["user_id"], self._names[key]) for key in keys)

@@ -17,6 +17,7 @@ from tests.engine.plain_terms import (
     PRODUCTS,
     Refused,
     Row,
+    fee,
     minor,
     no_damage,
     required,
@@ -31,14 +32,19 @@ def words(books: Any, it: Row) -> list[Row]:
     return found
 
 
-def stands(books: Any, it: Row) -> list[list[int]]:
-    """The times in which the meter stands: from, until, and 1 if the rental was resumed."""
+def stands(books: Any, it: Row, before: int | None = None) -> list[list[int]]:
+    """The times in which the meter stands: from, until, and 1 if the rental was resumed; `before`
+    leaves out what was told at that version of the rental or later."""
     found: list[list[int]] = []
     for word in words(books, it):
+        if before is not None and word["version"] >= before:
+            break
         if word["kind"] == "PAUSE":
             found.append([word["event_us"], word["until_us"], 0])
         elif word["kind"] == "RESUME":
-            going_on(found, word["event_us"])[0][1:] = [word["event_us"], 1]
+            # The end of a pause that was told late is in its own row too.
+            ended = [*going_on(found, word["event_us"]), found[-1]][0]
+            ended[1:] = [word["event_us"], 1]
     return found
 
 
@@ -48,9 +54,9 @@ def going_on(pauses: list[list[int]], at_us: int) -> list[list[int]]:
     return [one for one in pauses if one[0] <= at_us < one[1] and not one[2]]
 
 
-def stood(books: Any, it: Row, until_us: int) -> int:
-    """The time until an instant in which the meter stood."""
-    cut = [(begin, min(end, until_us)) for begin, end, _ in stands(books, it)]
+def stood(books: Any, it: Row, until_us: int, before: int | None = None) -> int:
+    """The time until an instant in which the meter stood; see `stands` for `before`."""
+    cut = [(begin, min(end, until_us)) for begin, end, _ in stands(books, it, before)]
     return sum(max(0, end - begin) for begin, end in cut)
 
 
@@ -87,25 +93,104 @@ def _move(books: Any, it: Row, name: str, event_us: int, by_us: int, **new: Any)
 
 
 def pause(books: Any, caller: str, it: Row, command: c.PauseRental, now_us: int) -> Row:
-    """Stops the meter for what is left of the time for pauses."""
-    required(it, "ACTIVE", "OVERDUE")
+    """Stops the meter for what is left of the time for pauses, or until the end that is told."""
+    late = command.resumed_us is not None and it["state"] == "SETTLED" and not it["parent_id"]
+    if not late:
+        required(it, "ACTIVE", "OVERDUE")
     from_us = books._occurred(it, command.occurred_us, now_us, lowers=True)
+    told_us = None
+    if command.resumed_us is not None:
+        told_us = books._occurred(it, command.resumed_us, now_us, lowers=True)
     no_damage(it)
     earlier = stands(books, it)
-    if any(end > now_us for _, end, _ in earlier):
+    # After the return no earlier pause stopped the meter, so none uses up the time for pauses.
+    used_us, over_us = sum(end - begin for begin, end, _ in earlier), now_us
+    if late:
+        if it["start_us"] is None:
+            raise Refused("NEVER_OUT")
+        if it["custody"] == "IN_STATION":
+            over_us = _ended_us(books, it)
+        if from_us >= over_us:
+            raise Refused("INVALID_INPUT")
+        used_us = stood(books, it, over_us)
+    elif any(end > now_us for _, end, _ in earlier):
         raise Refused("ALREADY_PAUSED")
-    left_us = PAUSE_US - sum(end - begin for begin, end, _ in earlier)
+    if told_us is not None and told_us <= from_us:
+        raise Refused("INVALID_INPUT")
+    left_us = PAUSE_US - used_us
     if left_us <= 0 or len(earlier) >= MOST_PAUSES:
         raise Refused("PAUSE_LIMIT_REACHED")
     while inside := [end for begin, end, _ in earlier if begin <= from_us < end]:
         from_us = inside[0]
+    if told_us is not None and (told_us <= from_us or (late and from_us >= over_us)):
+        raise Refused("ALREADY_PAUSED")
     # An earlier pause, told later, ends where the later one begins.
     later = [begin for begin, end, _ in earlier if from_us < begin < end]
     until_us = min([from_us + left_us, *later])
-    long_us = until_us - from_us
+    end_us = until_us if told_us is None else min(until_us, told_us)
+    if late:
+        _pause_late(books, it, (from_us, end_us), over_us)
+        row = attest(books, it, "PAUSE", from_us, command, until_us=end_us)
+        attest(books, it, "RESUME", end_us, command)
+        return row
+    long_us = end_us - from_us
     state = "ACTIVE" if it["due_us"] + long_us > now_us else it["state"]
-    _move(books, it, "paused", from_us, long_us, state=state)
-    return attest(books, it, "PAUSE", from_us, command, until_us=until_us)
+    lost_us = it["lost_us"] + long_us
+    if end_us < until_us:
+        lost_us = _lost_us(it, long_us, now_us)
+    _move(books, it, "paused", from_us, long_us, state=state, lost_us=lost_us)
+    row = attest(books, it, "PAUSE", from_us, command, until_us=until_us)
+    if end_us < until_us:
+        attest(books, it, "RESUME", end_us, command)
+    return row
+
+
+def _pause_late(books: Any, it: Row, paused: tuple[int, int], over_us: int) -> None:
+    """Gives back what the fee is lower with a pause of a settled rental."""
+    begin_us, end_us = paused
+    long_us = end_us - begin_us
+    moved = {
+        "paused_us": it["paused_us"] + long_us, "due_us": it["due_us"] + long_us,
+        "lost_us": None if it["lost_us"] is None else it["lost_us"] + long_us,
+    }  # fmt: skip
+    if it["custody"] != "IN_STATION":
+        books.step(it, "authorization.paused", begin_us, **moved)
+        return
+    ran_us = over_us - it["start_us"] - stood(books, it, over_us)
+    own_us = max(0, min(end_us, over_us) - begin_us)
+    without, lowered = (_unwaived(books, it, run_us) for run_us in (ran_us, ran_us - own_us))
+    fees = [row for _, row in books._of(it) if row["purpose"] == "FEE"]
+    charged = sum(row["amount"] - row["conceded"] for row in fees) + it["uncollected"]
+    usage = max(lowered, charged - (without - lowered))
+    books.change(it, **moved)
+    said = c.ReportFound(it["user_id"], "")
+    books._give_back(it, "authorization.paused", usage, begin_us, said)
+
+
+def _unwaived(books: Any, it: Row, run_us: int) -> int:
+    """The fee for a time on the meter, less all waived amounts."""
+    due = max(0, fee(it["product_id"], run_us) - waived(books, it, "pending"))
+    return max(0, due - waived(books, it, "given"))
+
+
+def _ended_us(books: Any, it: Row) -> int:
+    """The end of the usage that was charged, by all words that count."""
+    fees = [row for _, row in books._of(it) if row["purpose"] == "FEE"]
+    ends = [fees[0]["event_us"] if fees else it["close_us"]]
+    if it["key"] in books.unposted:
+        ends = [books.unposted[it["key"]]]
+    for number in range(1, it["corrections"] + 1):
+        row = books.corrections[it["key"], number]
+        if row["transition"] in ("authorization.found", "authorization.return_presumed"):
+            ends.append(row["event_us"])
+    ends += [
+        case["occurred_us"]
+        for (key, _), case in books.cases.items()
+        if key == it["key"] and (case["kind"], case["outcome"]) == ("LATE_CLAIM", "FOR_USER")
+    ]
+    if it["claim_us"] is not None:
+        return int(max(it["start_us"], min(it["claim_us"], *ends)))
+    return int(min(ends))
 
 
 def resume(books: Any, caller: str, it: Row, command: c.ResumeRental, now_us: int) -> Row:
@@ -120,11 +205,15 @@ def resume(books: Any, caller: str, it: Row, command: c.ResumeRental, now_us: in
         raise Refused("NOT_PAUSED")
     at_us = max(at_us, ended[0][0])
     back_us = at_us - ended[0][1]
-    # The item is overdue for a while before it counts as lost, however late the word comes.
-    overdue_us = max(it["due_us"] + back_us, now_us) + OVERDUE_US
-    lost_us = max(it["lost_us"] + back_us, overdue_us)
-    _move(books, it, "resumed", at_us, back_us, lost_us=lost_us)
+    _move(books, it, "resumed", at_us, back_us, lost_us=_lost_us(it, back_us, now_us))
     return attest(books, it, "RESUME", at_us, command)
+
+
+def _lost_us(it: Row, by_us: int, now_us: int) -> int:
+    """The time of loss after a resume: the item is overdue for a while before it counts as lost,
+    however late the word comes."""
+    overdue_us = max(it["due_us"] + by_us, now_us) + OVERDUE_US
+    return int(max(it["lost_us"] + by_us, overdue_us))
 
 
 def waive(books: Any, caller: str, it: Row, command: c.WaiveFee, now_us: int) -> Row:

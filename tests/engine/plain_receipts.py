@@ -17,7 +17,7 @@ TARIFF = frozenset(
 """The kinds of lines that follow from the terms and the meter alone."""
 
 
-def receipt_of(books: Any, it: Row, transition: str, event_us: int) -> Any:
+def receipt_of(books: Any, it: Row, transition: str, event_us: int, version: int) -> Any:
     """The expected receipt of an event of a rental; None if the event has no receipt."""
     kind = transition.removeprefix("authorization.")
     if kind not in ("settled", "handed_over", "claim_accepted", "lost") or it["parent_id"]:
@@ -25,7 +25,7 @@ def receipt_of(books: Any, it: Row, transition: str, event_us: int) -> Any:
     end_us = event_us
     if it["claim_us"] is not None and (kind != "lost" or it["claim_us"] < event_us):
         end_us, kind = max(it["start_us"], min(it["claim_us"], event_us)), "stopped"
-    paused_us = stood(books, it, end_us)
+    paused_us = stood(books, it, end_us, version)
     asked = fee(it["product_id"], end_us - it["start_us"] - paused_us)
     given_up = min(asked, waived(books, it, "pending"))
     if kind == "lost":

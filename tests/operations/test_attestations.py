@@ -58,7 +58,7 @@ CALLS = (
     CallOnAuthorization(
         method="PauseRental",
         required=frozenset({"name", "cause", "source", "evidence"}),
-        parts=({**WORD, "occurred_at": NOW},),
+        parts=({**WORD, "occurred_at": NOW, "resumed_at": Timestamp(seconds=START_S + 60)},),
         fill=_says_why,
         unraced=SAME_LINE,
         states=RIDING,

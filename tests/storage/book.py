@@ -85,6 +85,7 @@ def live(desk: Desk) -> None:
     _unposted(desk)
     _strict(desk)
     _blocked(desk)
+    _paused_late(desk)
     rental(desk, authorize("dan", accept=(Offer.ZERO,)))  # is declined
     desk.do(c.PayOutOperator("city", acts.money(700), "treasury-1"), caller=PLATFORM)
     desk.do(c.RecordOperatorPayment("city", acts.money(90), "treasury-2"), caller=PLATFORM)
@@ -331,6 +332,20 @@ def _attested(desk: Desk) -> None:
     rental(desk, acts.waive(it))
     rental(desk, acts.hand_over(it, AttestationKind.BY_HAND, desk.clock.now_us(), 0))
     rental(desk, acts.pause(rental(desk, authorize("joe", "power-bank"))))
+
+
+def _paused_late(desk: Desk) -> None:
+    """Uma's rental of 3:00: a pause was told with its end while she had the item, and two more were
+    told after the settlement."""
+    desk.put_user("uma", 800)
+    it = rental(desk, authorize("uma", "power-bank"))
+    hour_us, begun_us = acts.HOUR_US, desk.clock.now_us()
+    desk.clock.advance(begun_us + 3 * hour_us)
+    rental(desk, acts.pause(it, begun_us, resumed_us=begun_us + hour_us // 2))
+    it = rental(desk, acts.settle_usage(it))
+    for hours in (1, 2):
+        from_us = begun_us + hours * hour_us
+        rental(desk, acts.pause(it, from_us, resumed_us=from_us + hour_us // 2))
 
 
 def _at_the_bank(desk: Desk) -> None:

@@ -103,6 +103,7 @@ class Where(dict[str, object]):
         self["debt"] = ask(f"{of} user_id='eve' AND unheld_disputed_minor > 0")[0][0]
         paused = ask(f"{of} user_id='joe' ORDER BY authorization_id")
         self["posted"], self["handed"], self["paused"] = (it[0] for it in paused)
+        (self["umas"],) = ask(f"{of} user_id='uma'")[0]
         self["seventh"] = ask(f"{of} custody='UNKNOWN' AND state='SETTLED'")[0][0]
         self["gils"] = ask(f"{of} user_id='gil'")[0][0]
         asked = "SELECT case_id FROM cases WHERE reference='payments/platform"
@@ -193,7 +194,7 @@ def test_correct_books_pass(books: Path, seals: list[SealRecord]) -> None:
     """Correct books have no fault, and the verification reports how much it checked."""
     found = verified(books)
     assert found.fault is None
-    assert (found.lines, found.authorizations) == (20, 46)
+    assert (found.lines, found.authorizations) == (21, 47)
     assert found.entries > 100
     assert found.seals == found.signatures == len(seals) > 2
     assert found.last_seal == witness(seals[-1])
@@ -1345,6 +1346,11 @@ PLANTED: dict[str, tuple[tuple[str, ...], str, str]] = {
             ("return by post", "posted", 5, "PAUSED", "users/joe/authorizations/{posted}"),
             ("waiver", "handed", 1, "ATTESTATION", "attestations/joe/{handed}/2"),
             ("return by hand", "handed", 2, "PAUSED", "users/joe/authorizations/{handed}"),
+            ("pause with its end", "umas", 1, "ATTESTATION", "attestations/uma/{umas}/2"),
+            ("end of a pause", "umas", 2, "ATTESTATION", "attestations/uma/{umas}/3"),
+            ("late pause", "umas", 3, "ATTESTATION", "attestations/uma/{umas}/4"),
+            ("end of a late pause", "umas", 4, "ATTESTATION", "attestations/uma/{umas}/3"),
+            ("end of the last late pause", "umas", 6, "ATTESTATION", "attestations/uma/{umas}/5"),
         )
     },
     "a pause that nobody told of": (

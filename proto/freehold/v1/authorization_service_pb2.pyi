@@ -507,7 +507,7 @@ class ReportFoundResponse(_message.Message):
     def __init__(self, authorization: _Optional[_Union[_authorization_pb2.Authorization, _Mapping]] = ..., corrections: _Optional[_Iterable[_Union[_authorization_pb2.Correction, _Mapping]]] = ...) -> None: ...
 
 class PauseRentalRequest(_message.Message):
-    __slots__ = ("request_id", "name", "expected_version", "cause", "source", "evidence", "occurred_at")
+    __slots__ = ("request_id", "name", "expected_version", "cause", "source", "evidence", "occurred_at", "resumed_at")
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     EXPECTED_VERSION_FIELD_NUMBER: _ClassVar[int]
@@ -515,6 +515,7 @@ class PauseRentalRequest(_message.Message):
     SOURCE_FIELD_NUMBER: _ClassVar[int]
     EVIDENCE_FIELD_NUMBER: _ClassVar[int]
     OCCURRED_AT_FIELD_NUMBER: _ClassVar[int]
+    RESUMED_AT_FIELD_NUMBER: _ClassVar[int]
     request_id: str
     name: str
     expected_version: int
@@ -522,7 +523,8 @@ class PauseRentalRequest(_message.Message):
     source: _authorization_pb2.Source
     evidence: str
     occurred_at: _timestamp_pb2.Timestamp
-    def __init__(self, request_id: _Optional[str] = ..., name: _Optional[str] = ..., expected_version: _Optional[int] = ..., cause: _Optional[_Union[_authorization_pb2.Cause, str]] = ..., source: _Optional[_Union[_authorization_pb2.Source, str]] = ..., evidence: _Optional[str] = ..., occurred_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    resumed_at: _timestamp_pb2.Timestamp
+    def __init__(self, request_id: _Optional[str] = ..., name: _Optional[str] = ..., expected_version: _Optional[int] = ..., cause: _Optional[_Union[_authorization_pb2.Cause, str]] = ..., source: _Optional[_Union[_authorization_pb2.Source, str]] = ..., evidence: _Optional[str] = ..., occurred_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., resumed_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class PauseRentalResponse(_message.Message):
     __slots__ = ("authorization", "pause")

@@ -389,6 +389,12 @@ class AuthorizationServiceServicer:
         by itself. FAILED_PRECONDITION with the reason ALREADY_PAUSED: a pause goes
         on. PAUSE_LIMIT_REACHED: the rental has used up the policy's time or number
         of pauses; waive a part of the fee instead.
+
+        A pause may also be told with its end (`resumed_at`), and so after the
+        settlement too, however late. The operator then gives up what the fee is
+        lower with the pause, as by ReportFound; no charge rises. While the item
+        counts as lost, the pause counts when the item is found. INVALID_ARGUMENT:
+        the pause began after the return.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -396,7 +402,8 @@ class AuthorizationServiceServicer:
 
     def ResumeRental(self, request, context):
         """Lets the meter of a paused rental run on. FAILED_PRECONDITION with the reason
-        NOT_PAUSED: no pause goes on at that time.
+        NOT_PAUSED: no pause goes on at that time. After the settlement, tell a pause
+        with its end by PauseRental.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

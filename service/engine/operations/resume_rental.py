@@ -10,10 +10,9 @@ from service.engine.attesting import Word, attest, meter
 from service.engine.calls import Attestation, AuthorizationCommand, Work
 from service.engine.context import Context, Decided
 from service.engine.occurrence import occurred_us
-from service.engine.operation import Operation
-from service.engine.operations.pause_rental import wanted
+from service.engine.operation import OfAuthorization, Operation, of_authorization
 from service.engine.posting import apply, opened, product_of
-from service.engine.rows import Rows
+from service.engine.rows import Keys, Rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +24,12 @@ class ResumeRental(AuthorizationCommand):
 
     evidence: str = ""
     occurred_us: int | None = None
+
+
+def wanted(caller: str, it: OfAuthorization, keys: Keys) -> None:
+    """Needs the authorization and all its attestations."""
+    of_authorization(caller, it, keys)
+    keys.attested.add((it.user_id, it.authorization_id))
 
 
 def decide(work: Work, it: ResumeRental, rows: Rows, context: Context) -> Decided:

@@ -1,0 +1,92 @@
+"""Pauses that are told after the settlement, with their end: they never raise the fee.
+
+One call tells the beginning and the end, so a late pause never lacks its end. The operator gives
+back the difference between the fee without the pause and the fee with it. While the item counts as
+lost, its price is charged and not a fee: the pause counts when the item is found.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from service.domain import settlement
+from service.domain.acts import Act, require, require_rental, require_was_out
+from service.domain.authorization import Authorization, Custody, State, Step, step
+from service.domain.captures import Capture
+from service.domain.errors import IllegalState, InvalidInput
+from service.domain.meter import Meter, Pause
+from service.domain.pauses import PAUSE, bounded, moved_by, stood_already
+from service.domain.product import Product
+from service.domain.transitions import Transition
+
+PAUSE_LATE = Act(PAUSE.call, frozenset({State.SETTLED}))
+
+
+class Bill(NamedTuple):
+    """The charge that a late pause may lower.
+
+    The usage ended at `end_us`, in microseconds since the epoch; `captures` are those of the
+    rental.
+    """
+
+    end_us: int
+    captures: Sequence[Capture]
+
+
+def require_pausable(it: Authorization, *, ended: bool) -> None:
+    """Raises IllegalState unless a pause of the rental may be told now.
+
+    `ended` says that the end of the pause is told too, which is required after the settlement.
+    """
+    if it.state is not State.SETTLED or it.parent_id:
+        require(it, PAUSE)
+    elif not ended:
+        raise IllegalState(
+            "ILLEGAL_TRANSITION",
+            f"{PAUSE.call} is not allowed in state {it.state} without the end of the pause;"
+            " give resumed_at too",
+            it.state,
+        )
+
+
+def pause(
+    it: Authorization,
+    product: Product,
+    meter: Meter,
+    from_us: int,
+    resumed_us: int,
+    now_us: int,
+    bill: Bill,
+) -> tuple[Step, Pause]:
+    """The meter of a settled rental stood from `from_us` until `resumed_us`, at most until the
+    policy's bound: the operator gives back what the fee is lower with the pause.
+
+    Returns the pause as it counts. A surcharge that the operator asked for stands. Raises
+    InvalidInput for a pause after the return. Raises IllegalState if the meter stood from then
+    until the return already, or as `bounded`.
+    """
+    require_rental(it)
+    require(it, PAUSE_LATE)
+    require_was_out(it)
+    docked = it.custody is Custody.IN_STATION
+    end_us = settlement.usage_end_us(it, bill.end_us) if docked else now_us
+    if from_us >= end_us:
+        raise InvalidInput.of(
+            "occurred_at", "occurred_at.closed", "must be before the end of the settled rental"
+        )
+    # Of a pause that nobody resumed, only the time until the return stopped the meter.
+    used_us = meter.paused_us(end_us)
+    from_us, until_us, _ = bounded(it, product, meter, from_us, used_us, resumed_us)
+    if from_us >= end_us:
+        raise stood_already(it)
+    pause = Pause(from_us, min(resumed_us, until_us), resumed=True)
+    paused = moved_by(it, pause.length_us)
+    if not docked:
+        return step(paused, (), Transition.PAUSED, from_us), pause
+    before_minor = settlement.unwaived_minor(paused, product, end_us, meter)
+    after_minor = settlement.unwaived_minor(paused, product, end_us, meter.with_pause(pause))
+    # The part above the hold is charged too: it may be a debt.
+    charged_minor = settlement.kept_fee_minor(paused, bill.captures) + paused.uncollected_minor
+    total_minor = max(after_minor, charged_minor - (before_minor - after_minor))
+    return settlement.docked(paused, bill.captures, total_minor, Transition.PAUSED, from_us), pause

@@ -1,0 +1,331 @@
+"""R17: pauses that are told with their end, also after the settlement."""
+
+from __future__ import annotations
+
+import pytest
+
+from service.domain.attestations import AttestationKind
+from service.domain.authorization import Authorization, Custody, State
+from service.domain.errors import IllegalState, InvalidInput
+from service.engine import operations as c
+from tests.engine import acts
+from tests.engine.acts import HOUR_US, Books, found, woken
+from tests.engine.calls import authorize, pay, refused, rental, settle, stored
+from tests.engine.test_late_fees import DROPPED, FEE, TAKEN_US, debt_of, unheld
+from tests.engine.test_late_reports import five_percent as five_percent
+from tests.engine.test_late_reports import power_bank, verified
+from tests.engine.test_receipts import again, of_event
+from tests.fakes import START_US, Desk
+
+
+def at(hours: float) -> int:
+    """An instant after the start of the rental."""
+    return START_US + round(hours * HOUR_US)
+
+
+def told(it: Authorization, begin_us: int | None, end_us: int | None) -> c.PauseRental:
+    """A pause with its end."""
+    return acts.pause(it, begin_us, resumed_us=end_us)
+
+
+def paused(desk: Desk, it: Authorization, begin: float, end: float) -> Authorization:
+    """The rental after a pause between two hours was told."""
+    return rental(desk, told(it, at(begin), at(end)))
+
+
+def settled(desk: Desk, hours: float = 3) -> Authorization:
+    """A power bank that was settled by usage after some hours, 300 for each."""
+    it = power_bank(desk)
+    desk.clock.advance(at(hours))
+    return rental(desk, acts.settle_usage(it))
+
+
+def words(desk: Desk, it: Authorization) -> list[tuple[AttestationKind, int, int | None, int]]:
+    """The attestations of a rental: kind, instant, bound and version."""
+    found = desk.store.told(*acts.name(it))
+    assert found is not None
+    return [
+        (row.kind, row.event_us, row.until_us, row.authorization_version)
+        for row in found.attestations
+    ]
+
+
+def test_r17_a_pause_told_after_the_settlement_gives_its_difference_back(desk: Desk) -> None:
+    """R17: a rental of 3:00 was settled at 900; a pause of an hour, told later, makes it 600: the
+    operator gives up 300, of which 15 were the commission."""
+    it = settled(desk)
+    assert (it.due_minor, it.fee_minor) == (900, 45)
+    desk.clock.advance(at(3.5))
+    books = Books(desk)
+    it = paused(desk, it, 1, 2)
+    books.expect(
+        [
+            ("money", "operator_payable / receivable", 285),
+            ("money", "fee_income / receivable", 15),
+            ("line", "available / drawn", 300),
+        ],
+        "authorization.paused",
+    )
+    assert (it.due_minor, it.conceded_minor, it.fee_minor) == (600, 300, 30)
+    assert (it.paused_us, it.corrections) == (HOUR_US, 1)
+    assert words(desk, it) == [
+        (AttestationKind.PAUSE, at(1), at(2), it.version),
+        (AttestationKind.RESUME, at(2), None, it.version),
+    ]
+    verified(desk)
+
+
+def test_r17_a_late_pause_without_its_end_is_refused(desk: Desk) -> None:
+    """R17: after the settlement a pause must have its end, and a resume is refused."""
+    it = settled(desk)
+    for command in (acts.pause(it, at(1)), acts.resume(it, at(2))):
+        error = refused(desk, command)
+        assert isinstance(error, IllegalState)
+        assert error.reason == "ILLEGAL_TRANSITION"
+    assert "give resumed_at too" in str(refused(desk, acts.pause(it, at(1))))
+    assert (stored(desk, it).due_minor, words(desk, it)) == (900, [])
+
+
+def test_r17_a_pause_with_its_end_leaves_the_rental_as_two_calls_do(desk: Desk) -> None:
+    """R17: before the settlement, a pause with its end has the rows and the times that a pause and
+    a resume have, in one step; 2:30 of 3:30 cost 750."""
+    one, two = power_bank(desk), rental(desk, authorize("ben", "power-bank", "pb-2"))
+    desk.clock.advance(at(2))
+    rental(desk, acts.pause(two, at(0.5)))
+    two = rental(desk, acts.resume(two, at(1.5)))
+    one = rental(desk, told(one, at(0.5), at(1.5)))
+    assert (one.state, one.paused_us) == (State.ACTIVE, HOUR_US)
+    same = ("due_us", "lost_us", "paused_us", "state")
+    assert [getattr(one, name) for name in same] == [getattr(two, name) for name in same]
+    assert [row[:3] for row in words(desk, one)] == [row[:3] for row in words(desk, two)]
+    assert [row[3] for row in words(desk, one)] == [one.version] * 2
+    desk.clock.advance(at(3.5))
+    for it in (one, two):
+        assert rental(desk, acts.settle_usage(it)).due_minor == 750
+    verified(desk)
+
+
+def test_r17_a_pause_with_its_end_can_be_followed_by_another(desk: Desk) -> None:
+    """R17: two pauses of half an hour with their ends make 900 to 600, whatever is told first."""
+    it = power_bank(desk)
+    desk.clock.advance(at(3))
+    paused(desk, it, 2, 2.5)
+    it = paused(desk, it, 1, 1.5)
+    assert refused(desk, acts.resume(it, at(1.25))).reason == "NOT_PAUSED"
+    assert rental(desk, acts.settle_usage(it)).due_minor == 600
+    verified(desk)
+
+
+@pytest.mark.parametrize("state", ["out", "settled"])
+@pytest.mark.parametrize("begin_us", [None, at(1)])
+def test_r17_a_pause_does_not_end_before_it_begins(
+    desk: Desk, state: str, begin_us: int | None
+) -> None:
+    """R17: an end that is not after the beginning is refused, and one without a beginning too,
+    because the pause would begin now."""
+    it = power_bank(desk)
+    desk.clock.advance(at(3))
+    if state == "settled":
+        it = rental(desk, acts.settle_usage(it))
+    with pytest.raises(InvalidInput) as caught:
+        desk.do(told(it, begin_us, at(1)))
+    of_settled = state == "settled" and begin_us is None
+    rule = "occurred_at.closed" if of_settled else "resumed_at.before_pause"
+    assert [one.rule for one in caught.value.violations] == [rule]
+
+
+def test_r17_a_late_pause_of_a_paid_rental_is_owed_back(desk: Desk) -> None:
+    """R17: 900 were paid; a pause of an hour that is told then makes 300 owed back."""
+    it = settled(desk)
+    rental(desk, pay(it, 900))
+    it = paused(desk, it, 1, 2)
+    assert (it.due_minor, it.refund_payable_minor, it.conceded_minor) == (0, 300, 300)
+    verified(desk)
+
+
+def test_r17_two_late_pauses_in_either_order_cost_the_same(desk: Desk) -> None:
+    """R17: pauses of 50 and of 10 minutes, the later one told first, make 600 of 900."""
+    it = settled(desk)
+    paused(desk, it, 2, 2 + 1 / 6)
+    it = paused(desk, it, 1, 1 + 5 / 6)
+    assert (it.due_minor, it.paused_us) == (600, HOUR_US)
+    verified(desk)
+
+
+def test_r17_a_late_pause_ends_where_a_later_one_begins(desk: Desk) -> None:
+    """R17: of pauses at 2:00 to 2:30 and at 1:00 to 2:45, 1:30 count: 450 of 900. The end of
+    the second one is where the first one begins."""
+    it = settled(desk)
+    paused(desk, it, 2, 2.5)
+    it = paused(desk, it, 1, 2.75)
+    assert (it.due_minor, it.paused_us) == (450, 3 * HOUR_US // 2)
+    assert [row[:3] for row in words(desk, it)[2:]] == [
+        (AttestationKind.PAUSE, at(1), at(2)),
+        (AttestationKind.RESUME, at(2), None)
+    ]  # fmt: skip
+    verified(desk)
+
+
+def test_r17_a_late_pause_until_after_the_return_counts_until_the_return(desk: Desk) -> None:
+    """R17: a pause from 2:00 until 20:00 makes 900 to 600, because the return was at 3:00."""
+    it = settled(desk)
+    desk.clock.advance(at(20))
+    assert paused(desk, it, 2, 20).due_minor == 600
+    verified(desk)
+
+
+@pytest.mark.parametrize("told_us", [at(0.5), at(1)])
+def test_r17_a_pause_told_before_the_settlement_stays_in_the_fee(desk: Desk, told_us: int) -> None:
+    """R17: a rental was paused at 1:00 and settled at 3:00 for 300; it stays so, whatever pause
+    within that one is told then, and one of a quarter before it makes 225 of it."""
+    it = power_bank(desk)
+    desk.clock.advance(at(1))
+    rental(desk, acts.pause(it))
+    desk.clock.advance(at(3))
+    it = rental(desk, acts.settle_usage(it))
+    assert it.due_minor == 300
+    assert refused(desk, told(it, at(1), at(2))).reason == "ALREADY_PAUSED"
+    assert refused(desk, acts.resume(it, at(2))).reason == "ILLEGAL_TRANSITION"
+    if told_us < at(1):
+        it = paused(desk, it, 0.5, 1)
+        assert it.due_minor == 150
+    verified(desk)
+
+
+@pytest.mark.parametrize("begin", [0, 1 / 6])
+def test_r17_a_receipt_keeps_the_pauses_that_were_told_before_it(desk: Desk, begin: float) -> None:
+    """R17: at 3:00 a pause until then is told, and at the same instant a return at 2:00. The
+    receipt has that pause and no other one that is told later, also if the fee was 0."""
+    it = power_bank(desk)
+    desk.clock.advance(at(3))
+    paused(desk, it, begin, 3)
+    it = rental(desk, acts.settle_usage(it, at(2)))
+    assert it.close_us == at(3)
+    assert (it.captured_minor == 0) == (begin == 0)
+    if begin:
+        it = paused(desk, it, 1 / 20, 1 / 10)
+    else:
+        assert refused(desk, told(it, at(1), at(1.5))).reason == "ALREADY_PAUSED"
+    receipt = of_event(desk, it)
+    told_again = again(desk, it)
+    assert told_again is not None
+    assert told_again.lines == receipt.lines
+    minutes = [line.quantity for line in receipt.lines if line.item == "PAUSED_MINUTES"]
+    assert minutes == [round(120 - 60 * begin)]
+    verified(desk)
+
+
+def test_r17_what_was_lowered_for_a_pause_is_not_given_back_twice(desk: Desk) -> None:
+    """R17: 300 of 900 were lowered; a pause of an hour that is told later lowers nothing more."""
+    it = settled(desk)
+    rental(desk, acts.lower(it, 300))
+    it = paused(desk, it, 1, 2)
+    assert (it.due_minor, it.conceded_minor) == (600, 300)
+    verified(desk)
+
+
+def test_r17_a_late_pause_leaves_a_surcharge(desk: Desk) -> None:
+    """R17: 1,200 were asked for 3:00; a pause of a minute gives back 0, one of an hour 300."""
+    it = power_bank(desk)
+    desk.clock.advance(at(3))
+    it = rental(desk, settle(it, 1_200))
+    assert paused(desk, it, 1, 1 + 1 / 60).due_minor == 1_200
+    assert paused(desk, it, 1, 2 + 1 / 60).due_minor == 900
+    verified(desk)
+
+
+def test_r17_a_late_pause_after_an_earlier_docking_counts_until_it(desk: Desk) -> None:
+    """R17: settled at 3:00, found at 2:00 for 600; a pause from 1:30 to 2:30 makes it 450."""
+    it = settled(desk)
+    assert rental(desk, found(it, at(2))).due_minor == 600
+    assert paused(desk, it, 1.5, 2.5).due_minor == 450
+    verified(desk)
+
+
+def test_r17_a_pause_of_a_lost_item_counts_when_it_is_found(desk: Desk) -> None:
+    """R17: the price of a lost item is no fee; found at 2:00, paused for 1:00, it costs 300."""
+    it = power_bank(desk)
+    it = woken(desk, it, it.lost_us or 0)
+    it = paused(desk, it, 0.5, 1.5)
+    assert (it.custody, it.due_minor) == (Custody.MISSING, 9_900)
+    assert rental(desk, found(it, at(2))).due_minor == 300
+    verified(desk)
+
+
+def test_r17_a_late_pause_told_again_gives_nothing_more(desk: Desk) -> None:
+    """R17: a pause that is told again, by another request, is refused, and so is one after the
+    return. One that lasts half an hour longer counts for that half hour."""
+    it = settled(desk)
+    assert paused(desk, it, 1, 2).due_minor == 600
+    assert refused(desk, told(it, at(1), at(2))).reason == "ALREADY_PAUSED"
+    assert paused(desk, it, 1.5, 2.5).due_minor == 450
+    for told_us in (None, at(3)):
+        with pytest.raises(InvalidInput) as caught:
+            desk.do(told(it, told_us, at(4)))
+        assert [one.rule for one in caught.value.violations] == ["occurred_at.closed"]
+    verified(desk)
+
+
+def test_r17_late_pauses_are_bounded_by_the_policy(desk: Desk) -> None:
+    """R17: of a late pause of 28 hours 24 count, by the policy: 30:00 cost 1,800, not 4,800."""
+    it = settled(desk, 30)
+    assert it.due_minor == 4_800
+    it = paused(desk, it, 1, 29)
+    assert (it.paused_us, it.due_minor) == (24 * HOUR_US, 1_800)
+    assert refused(desk, told(it, at(26), at(27))).reason == "PAUSE_LIMIT_REACHED"
+    verified(desk)
+
+
+def test_r17_the_time_before_the_return_alone_uses_up_the_time_for_pauses(desk: Desk) -> None:
+    """R17: of a pause without an end only 1:00 stopped the meter, so 23 hours are left to tell."""
+    it = power_bank(desk)
+    desk.clock.advance(at(2))
+    rental(desk, acts.pause(it))
+    desk.clock.advance(at(3))
+    it = rental(desk, acts.settle_usage(it))
+    assert it.due_minor == 600
+    assert paused(desk, it, 0.5, 1).due_minor == 450
+    verified(desk)
+
+
+def test_r17_a_disputed_fee_falls_by_a_late_pause(desk: Desk) -> None:
+    """R17: all 900 are disputed; a pause of an hour leaves 600 of them in dispute."""
+    it = settled(desk)
+    rental(desk, acts.dispute(it, 900))
+    it = paused(desk, it, 1, 2)
+    assert (it.disputed_minor, it.conceded_minor) == (600, 300)
+    verified(desk)
+
+
+@pytest.mark.parametrize("held_minor", [0, 300, FEE - 1])
+def test_r17_a_late_pause_lowers_the_debt_above_the_hold(desk: Desk, held_minor: int) -> None:
+    """R17, R5: a late pick-up of 2:00 cost 950, the part above its hold as a debt. A pause of an
+    hour leaves 550; first the debt falls, under the name of the pause."""
+    it = unheld(desk, held_minor)
+    end_us = TAKEN_US + 2 * HOUR_US
+    desk.clock.advance(end_us)
+    it = rental(desk, acts.settle_usage(it))
+    books = Books(desk)
+    it = rental(desk, told(it, TAKEN_US + HOUR_US // 2, TAKEN_US + 3 * HOUR_US // 2))
+    debt = debt_of(desk, it)
+    fallen_minor = min(FEE - held_minor, 400)
+    assert debt.unheld_dropped_minor == fallen_minor
+    assert it.conceded_minor == 400 - fallen_minor
+    posted = books.news().rows
+    assert (*DROPPED, fallen_minor) in posted
+    verified(desk)
+
+
+def test_r17_a_late_pause_lowers_the_debt_of_an_earlier_return(desk: Desk) -> None:
+    """R17, R5: a late pick-up without a hold was returned at 2:00 and settled at 10:00, all 950 as
+    a debt. A pause of an hour leaves 550, as if the settlement had come at once."""
+    it = unheld(desk)
+    desk.clock.advance(TAKEN_US + 10 * HOUR_US)
+    it = rental(desk, acts.settle_usage(it, TAKEN_US + 2 * HOUR_US))
+    it = rental(desk, told(it, TAKEN_US + HOUR_US // 2, TAKEN_US + 3 * HOUR_US // 2))
+    debt = debt_of(desk, it)
+    assert (debt.unheld_minor, debt.unheld_dropped_minor) == (FEE, 400)
+    assert refused(desk, told(it, TAKEN_US + 3 * HOUR_US, TAKEN_US + 4 * HOUR_US)).reason == (
+        "INVALID_INPUT"
+    )
+    verified(desk)
