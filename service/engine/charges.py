@@ -17,7 +17,6 @@ from service.engine.tables import (
     LATE_PICKUPS,
     PAYMENTS,
     SUSPENSE,
-    UNPOSTED,
     Pair,
 )
 
@@ -49,6 +48,8 @@ def read_damage(rows: Rows, keys: Keys, transaction: Transaction) -> None:
 
 def read_charges(rows: Rows, keys: Keys, transaction: Transaction) -> None:
     """Reads the captures, corrections, charge-backs and details of authorizations."""
+    if keys.billed:
+        _read_bills(rows, keys, transaction)
     # Any step may give up an amount that is charged back, also one that time has caused.
     people = {it.user_id for it in rows[AUTHORIZATIONS].values() if it.charged_back_minor}
     if people or keys.charge_backs or keys.suspense:
@@ -56,10 +57,26 @@ def read_charges(rows: Rows, keys: Keys, transaction: Transaction) -> None:
     wishes = [
         Wish(CAPTURES, _BY_AUTHORIZATION, keys.captured),
         Wish(CORRECTIONS, _BY_AUTHORIZATION, keys.corrected),
-        Wish(UNPOSTED, _BY_AUTHORIZATION, keys.unposted),
         Wish(DETAILS, DETAILS.key, keys.detailed),
     ]
     transaction.read(rows, wishes)
+
+
+def _read_bills(rows: Rows, keys: Keys, transaction: Transaction) -> None:
+    """Reads the steps that settled rentals, and names the other rows of their bills.
+
+    Only captures may be older than the settlement: a call of the batch may settle the rental.
+    """
+    keys.captured |= keys.billed
+    settled = {
+        key
+        for key in keys.billed
+        if (it := rows[AUTHORIZATIONS].get(key)) is not None and it.close_us is not None
+    }
+    if settled:
+        keys.corrected |= settled
+        keys.cased |= settled
+        rows.dockings = transaction.dockings(settled)
 
 
 def _read_charge_backs(rows: Rows, keys: Keys, people: set[str], transaction: Transaction) -> None:

@@ -6,7 +6,7 @@ from itertools import chain
 from typing import NamedTuple
 
 from service.domain.authorization import Authorization, Step
-from service.domain.captures import WITHOUT_ROW, Capture, Purpose, Taken
+from service.domain.captures import WITHOUT_ROW, Capture, Taken
 from service.domain.errors import BusinessReferenceReused
 from service.engine.records.captures import CaptureRecord, CorrectionRecord, digest_of
 from service.engine.rows import Draft, Rows
@@ -26,13 +26,6 @@ NO_REMARK = Remark()
 def captures_of(it: Authorization, rows: Rows, draft: Draft | None = None) -> list[Capture]:
     """The captures of an authorization, a draft's included; they must have been read."""
     return [row.capture for row in _captures(it, rows, draft).values()]
-
-
-def last_fee_us(it: Authorization, rows: Rows, draft: Draft) -> int | None:
-    """The instant of the last capture for the fee, if any; the captures must have been read."""
-    fees = [row for row in _captures(it, rows, draft).values() if row.purpose is Purpose.FEE]
-    last = max(fees, key=lambda row: row.number, default=None)
-    return None if last is None else last.event_us
 
 
 def _captures(it: Authorization, rows: Rows, draft: Draft | None) -> dict[int, CaptureRecord]:

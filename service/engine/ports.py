@@ -11,7 +11,7 @@ from service.engine.catalog import Catalog, TermsNames
 from service.engine.records.seals import SealedHead, SealRecord
 from service.engine.records.transfers import TransferRecord
 from service.engine.records.users import UserFeatures
-from service.engine.rows import Rows, TakenPayable, Wish
+from service.engine.rows import Docking, Rows, TakenPayable, Wish
 
 Row = TypeVar("Row")
 
@@ -90,6 +90,14 @@ class Transaction(Protocol):
 
     def reserved(self, keys: Iterable[AuthorizationKey]) -> set[AuthorizationKey]:
         """The ids of these authorizations that held for a pick-up, as their entries show."""
+        ...
+
+    def dockings(self, keys: Iterable[AuthorizationKey]) -> dict[AuthorizationKey, Docking]:
+        """The steps that settled these rentals, as their entries show, or their rows without
+        entries.
+
+        An earlier build wrote neither if the step moved no money.
+        """
         ...
 
     def take_payable(self, keys: Iterable[PayableKey]) -> dict[PayableKey, TakenPayable]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from service.domain.authorization import Authorization
 from service.domain.ledger import Account, Line
+from service.domain.transitions import Transition
 from service.engine.clock_gaps import ClockGap
 from service.engine.records.debts import DebtRecord
 from service.engine.records.seals import SealRecord
@@ -89,7 +90,7 @@ class Keys:
     raised          authorizations; if one is a damage charge, its rental counts as damaged
     captured        authorizations whose captures are read
     corrected       authorizations whose corrections are read
-    unposted        rentals whose settlement is read, if it posted nothing
+    billed          rentals whose bill may change after the settlement: all that it depends on
     debts           rentals whose debts are read, by user id and authorization id
     late            reservations for which a late pick-up may come: user id, authorization id, item
     reversing       people with an authorization that a call of the batch reverses
@@ -123,7 +124,7 @@ class Keys:
     raised: set[Pair] = field(default_factory=set)
     captured: set[Pair] = field(default_factory=set)
     corrected: set[Pair] = field(default_factory=set)
-    unposted: set[Pair] = field(default_factory=set)
+    billed: set[Pair] = field(default_factory=set)
     debts: set[Pair] = field(default_factory=set)
     late: set[tuple[str, str, str]] = field(default_factory=set)
     reversing: set[str] = field(default_factory=set)
@@ -146,6 +147,14 @@ class Wish(NamedTuple):
     table: Table[Any, Any]
     by: tuple[str, ...]
     keys: set[Any]
+
+
+class Docking(NamedTuple):
+    """The step that settled a rental; `event_us` is its instant, in microseconds since the epoch,
+    UTC."""
+
+    transition: Transition
+    event_us: int
 
 
 class Rows(defaultdict[Table[Any, Any], dict[Any, Any]]):
@@ -174,6 +183,8 @@ class Rows(defaultdict[Table[Any, Any], dict[Any, Any]]):
         self.seals: list[SealRecord] = []
         self.reserved: set[Pair] = set()
         """Closed authorizations that once held an item for a pick-up; read for late pick-ups."""
+        self.dockings: dict[Pair, Docking] = {}
+        """The steps that settled rentals, as read for their bills; without those of this batch."""
         self.clock_gaps: list[ClockGap] = []
         """Clock gaps of the batch; they are not stored, but counted after the commit."""
         self.batch_id = ""

@@ -27,6 +27,7 @@ from sqlalchemy import (
     literal_column,
     or_,
     select,
+    union,
 )
 from sqlalchemy import column as column_clause
 from sqlalchemy import table as table_clause
@@ -35,6 +36,7 @@ from sqlalchemy.sql.elements import ClauseElement, ColumnElement
 from sqlalchemy.sql.expression import TableClause
 
 from service.domain.authorization import HOLDING
+from service.domain.settlement import DOCKINGS
 from service.domain.transitions import Transition
 from service.engine.tables import (
     ALIASES,
@@ -50,7 +52,6 @@ from service.engine.tables import (
     RAIL_ACCOUNTS,
     TABLES,
     TRANSFERS,
-    UNPOSTED,
 )
 from service.engine.tables import Table as RecordTable
 from service.storage import schema
@@ -245,6 +246,22 @@ def _reserved(dialect: Dialect) -> RowsStatement:
     return _reading(statement, keys, dialect)
 
 
+def _dockings(dialect: Dialect) -> RowsStatement:
+    """Reads the steps that settled rentals, by user id and authorization id.
+
+    A step has several entries, or a row if it has none.
+    """
+    keys = [schema.entries.c.user_id, schema.entries.c.authorization_id]
+    wanted, tables = _wanted(keys), (schema.entries, schema.unposted_dockings)
+    docks = [
+        select(it.c.user_id, it.c.authorization_id, it.c.transition, it.c.event_us)
+        .select_from(wanted.join(it, _matches(wanted, [it.c[key.name] for key in keys])))
+        .where(or_(*(it.c.transition == literal_column(f"'{name}'") for name in sorted(DOCKINGS))))
+        for it in tables
+    ]
+    return _reading(union(*docks), keys, dialect)
+
+
 def _take_payables(dialect: Dialect) -> str:
     """Deletes the oldest rows of an operator's balance, and returns their amounts."""
     payables = schema.operator_payables
@@ -296,7 +313,6 @@ ALSO_FOUND_BY: dict[RecordTable[Any, Any], list[tuple[str, ...]]] = {
     CORRECTIONS: [("user_id", "authorization_id")],
     CASES: [("user_id", "authorization_id"), ("user_id", "authorization_id", "reference")],
     ATTESTATIONS: [("user_id", "authorization_id")],
-    UNPOSTED: [("user_id", "authorization_id")],
     CHARGE_BACKS: [("user_id",)],
 }
 """The columns, beside the keys, by which rows are found."""
@@ -348,6 +364,7 @@ def _built(dialect: Dialect) -> BatchStatements:
         lapsed=_lapsed(dialect),
         products=_products(dialect),
         reserved=_reserved(dialect),
+        dockings=_dockings(dialect),
         take_payables=_take_payables(dialect),
         payable_left=_payable_left(dialect),
         insert_payables=_insert(t["operator_payables"], dialect),

@@ -10,8 +10,9 @@ from typing import Any, NamedTuple, TypeVar
 from sqlalchemy.engine.interfaces import DBAPICursor
 
 from service.config import LIMITS
+from service.domain.transitions import Transition
 from service.engine.ports import Conflict
-from service.engine.rows import Rows, TakenPayable, Wish
+from service.engine.rows import Docking, Rows, TakenPayable, Wish
 from service.engine.tables import TABLES, Table
 from service.storage.row_statements import RowsStatement, Values
 
@@ -67,6 +68,7 @@ class BatchStatements(NamedTuple):
     lapsed: RowsStatement
     products: RowsStatement
     reserved: RowsStatement
+    dockings: RowsStatement
     take_payables: str
     payable_left: str
     insert_payables: RowsStatement
@@ -113,6 +115,11 @@ class SqlTransaction:
     def reserved(self, keys: Iterable[tuple[str, str]]) -> set[tuple[str, str]]:
         """The authorizations among these that held for a pick-up, as their entries show."""
         return {(row[0], row[1]) for row in self.statements.reserved.fetch(self.cursor, keys)}
+
+    def dockings(self, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Docking]:
+        """The steps that settled these rentals; a rental without one has no item."""
+        found = self.statements.dockings.fetch(self.cursor, keys)
+        return {(row[0], row[1]): Docking(Transition(row[2]), row[3]) for row in found}
 
     def take_payable(self, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], TakenPayable]:
         """Takes a portion of operators' balances, by (operator id, currency)."""

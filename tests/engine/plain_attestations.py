@@ -129,7 +129,7 @@ def pause(books: Any, caller: str, it: Row, command: c.PauseRental, now_us: int)
     until_us = min([from_us + left_us, *later])
     end_us = until_us if told_us is None else min(until_us, told_us)
     if late:
-        _pause_late(books, it, (from_us, end_us), over_us)
+        _pause_late(books, it, command, (from_us, end_us), over_us)
         row = attest(books, it, "PAUSE", from_us, command, until_us=end_us)
         attest(books, it, "RESUME", end_us, command)
         return row
@@ -145,7 +145,9 @@ def pause(books: Any, caller: str, it: Row, command: c.PauseRental, now_us: int)
     return row
 
 
-def _pause_late(books: Any, it: Row, paused: tuple[int, int], over_us: int) -> None:
+def _pause_late(
+    books: Any, it: Row, command: c.PauseRental, paused: tuple[int, int], over_us: int
+) -> None:
     """Gives back what the fee is lower with a pause of a settled rental."""
     begin_us, end_us = paused
     long_us = end_us - begin_us
@@ -163,7 +165,7 @@ def _pause_late(books: Any, it: Row, paused: tuple[int, int], over_us: int) -> N
     charged = sum(row["amount"] - row["conceded"] for row in fees) + it["uncollected"]
     usage = max(lowered, charged - (without - lowered))
     books.change(it, **moved)
-    said = c.ReportFound(it["user_id"], "")
+    said = c.ReportFound(it["user_id"], "", reason=str(command.cause))
     books._give_back(it, "authorization.paused", usage, begin_us, said)
 
 
@@ -174,11 +176,9 @@ def _unwaived(books: Any, it: Row, run_us: int) -> int:
 
 
 def _ended_us(books: Any, it: Row) -> int:
-    """The end of the usage that was charged, by all words that count."""
-    fees = [row for _, row in books._of(it) if row["purpose"] == "FEE"]
-    ends = [fees[0]["event_us"] if fees else it["close_us"]]
-    if it["key"] in books.unposted:
-        ends = [books.unposted[it["key"]]]
+    """The end of the usage that was charged, by all words that count; a loss is none of them."""
+    closing, closed_us = books.closings[it["key"]]
+    ends = []
     for number in range(1, it["corrections"] + 1):
         row = books.corrections[it["key"], number]
         if row["transition"] in ("authorization.found", "authorization.return_presumed"):
@@ -188,6 +188,8 @@ def _ended_us(books: Any, it: Row) -> int:
         for (key, _), case in books.cases.items()
         if key == it["key"] and (case["kind"], case["outcome"]) == ("LATE_CLAIM", "FOR_USER")
     ]
+    if closing != "authorization.lost" or not ends:
+        ends.append(closed_us)
     if it["claim_us"] is not None:
         return int(max(it["start_us"], min(it["claim_us"], *ends)))
     return int(min(ends))

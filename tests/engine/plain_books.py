@@ -66,8 +66,8 @@ class Books:
         """Lapses by rental and version: the kind, the event and the instant."""
         self.consents: dict[tuple[RentalKey, int], str] = {}
         """References to consents, by rental and version."""
-        self.unposted: dict[RentalKey, int] = {}
-        """The instants of settlements that posted nothing."""
+        self.closings: dict[RentalKey, tuple[str, int]] = {}
+        """The steps that ended rentals: the event and its instant."""
         self.details: dict[RentalKey, Row] = {}
         """Details of orders, by rental."""
         self.transfers: dict[Key, Row] = {}

@@ -925,8 +925,7 @@ class Reference(Merges):
         """Releases the hold, clears the timers, and frees the item."""
         credit, cash = new.pop("held_credit", it["held_credit"]), new.pop("held_cash", None)
         cash = it["held_cash"] if cash is None else cash
-        if not (credit or cash or any(amount for *_, amount in postings)):
-            self.put(self.unposted, it["key"], event_us)
+        self.put(self.closings, it["key"], (transition, event_us))
         self.step(
             it,
             transition,

@@ -329,3 +329,90 @@ def test_r17_a_late_pause_lowers_the_debt_of_an_earlier_return(desk: Desk) -> No
         "INVALID_INPUT"
     )
     verified(desk)
+
+
+@pytest.mark.parametrize(("begin", "end", "due_minor"), [(8, 12, 3_000), (13, 19, 3_000)])
+def test_r17_a_late_pause_counts_until_a_settlement_that_took_nothing_more(
+    desk: Desk, begin: float, end: float, due_minor: int
+) -> None:
+    """R17: the day's cap of 3,000 was captured at 12:00, and the settlement at 20:00 took nothing
+    more. A pause gives back 0, because more than 10 hours of usage are left."""
+    it = power_bank(desk)
+    desk.clock.advance(at(12))
+    rental(desk, c.Settle(*acts.name(it), None, False))
+    desk.clock.advance(at(20))
+    it = rental(desk, acts.settle_usage(it))
+    assert it.due_minor == 3_000
+    assert paused(desk, it, begin, end).due_minor == due_minor
+    verified(desk)
+
+
+def test_r17_a_late_pause_counts_until_the_return_and_not_until_the_call(desk: Desk) -> None:
+    """R17: returned at 3:00 and settled at 10:00 for 900, of which 300 were captured at 1:00. A
+    pause from 2:30 to 5:00 makes it 750, and one after 3:00 is refused."""
+    it = power_bank(desk)
+    desk.clock.advance(at(1))
+    rental(desk, c.Settle(*acts.name(it), None, False))
+    desk.clock.advance(at(10))
+    it = rental(desk, acts.settle_usage(it, at(3)))
+    assert it.due_minor == 900
+    assert refused(desk, told(it, at(3), at(4))).reason == "INVALID_INPUT"
+    assert paused(desk, it, 2.5, 5).due_minor == 750
+    verified(desk)
+
+
+def test_r17_a_pause_in_the_batch_of_its_settlement_counts(desk: Desk) -> None:
+    """R17: 300 were captured at 1:00. The return at 3:00, told at 10:00, and a pause of an hour are
+    in one batch: 600 are due."""
+    it = power_bank(desk)
+    desk.clock.advance(at(1))
+    it = rental(desk, c.Settle(*acts.name(it), None, False))
+    desk.clock.advance(at(10))
+    commands = (acts.settle_usage(it, at(3)), told(it, at(1), at(2)))
+    results = desk.apply(*(desk.work(command) for command in commands))
+    assert [type(result) for result in results] == [bytes, bytes]
+    assert (stored(desk, it).due_minor, stored(desk, it).captures) == (600, 2)
+    verified(desk)
+
+
+def test_r17_a_late_pause_of_an_item_that_was_found_after_its_loss(desk: Desk) -> None:
+    """R17: lost at 73:00, then a pause of 9 hours was told, and found at 82:00: 9,300 for 73 hours.
+    A further hour makes it 9,000, because the usage lasted until 82:00 and not until the loss."""
+    it = power_bank(desk)
+    it = woken(desk, it, it.due_us or 0)
+    desk.clock.advance(at(73))
+    it = rental(desk, acts.lost(it))
+    paused(desk, it, 1, 10)
+    desk.clock.advance(at(82))
+    assert rental(desk, found(it)).due_minor == 9_300
+    assert paused(desk, it, 20, 21).due_minor == 9_000
+    verified(desk)
+
+
+def test_r17_a_late_pause_after_the_return_was_presumed(desk: Desk) -> None:
+    """R17: the item of a rental that was lost at 73:00 appears at 80:00. The operator is silent, so
+    the return at 80:00 is presumed, by the very call that tells a pause at 75:00."""
+    it = rental(desk, authorize("ann", "power-bank", "pb-1"))
+    it = woken(desk, it, it.due_us or 0)
+    desk.clock.advance(at(73))
+    rental(desk, acts.lost(it))
+    desk.clock.advance(at(80))
+    rental(desk, authorize("ben", "power-bank", "pb-1"))
+    it = stored(desk, it)
+    assert it.claim_us == at(80)
+    desk.clock.advance(it.claim_until_us or 0)
+    assert refused(desk, told(it, at(80), at(81))).reason == "INVALID_INPUT"
+    it = paused(desk, it, 75, 76)
+    assert (it.custody, it.due_minor, it.paused_us) == (Custody.IN_STATION, 3_000, HOUR_US)
+    verified(desk)
+
+
+def test_r17_the_correction_of_a_late_pause_has_its_cause_as_the_reason(desk: Desk) -> None:
+    """R17, row 47: the correction that a late pause makes has the pause's cause as its reason."""
+    it = settled(desk)
+    paused(desk, it, 1, 2)
+    whole = desk.store.told(*acts.name(it))
+    assert whole is not None
+    assert [(row.conceded_minor, row.reason) for row in whole.corrections] == [
+        (300, "CABINET_FULL")
+    ]

@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import chain
 
 from service.domain import late_pauses, pauses
 from service.domain.attestations import AttestationKind, Cause, Source
 from service.domain.authorization import Authorization, State
 from service.domain.cases import CaseKind, Outcome
 from service.domain.late_pauses import Bill
+from service.domain.settlement import DOCKINGS
 from service.domain.transitions import Transition
 from service.engine.attesting import Word, attest, meter
 from service.engine.calls import Attestation, AuthorizationCommand, Work
 from service.engine.cases import cases_of
 from service.engine.context import Context, Decided
-from service.engine.correcting import captures_of, last_fee_us
+from service.engine.correcting import Remark, captures_of
 from service.engine.occurrence import occurred_us
-from service.engine.operation import OfAuthorization, Operation
-from service.engine.operations import report_found
+from service.engine.operation import Operation
+from service.engine.operations import resume_rental
 from service.engine.posting import apply, opened, product_of
-from service.engine.rows import Draft, Keys, Rows
-from service.engine.tables import CORRECTIONS, UNPOSTED
+from service.engine.rows import Docking, Draft, Keys, Rows
+from service.engine.tables import CORRECTIONS, OUTBOX
 
 _DOCKED = (Transition.FOUND, Transition.RETURN_PRESUMED)
 """Corrections by an earlier docking, whose instant is the end of the usage."""
@@ -42,13 +44,14 @@ class PauseRental(AuthorizationCommand):
     resumed_us: int | None = None
 
 
-def wanted(caller: str, it: OfAuthorization, keys: Keys) -> None:
-    """Needs the rental with its settlement, captures, corrections, attestations and cases."""
-    report_found.wanted(caller, it, keys)
-    name = (it.user_id, it.authorization_id)
-    keys.corrected.add(name)
-    keys.unposted.add(name)
-    keys.cased.add(name)
+def wanted(caller: str, it: PauseRental, keys: Keys) -> None:
+    """Needs the authorization and all its attestations, and the bill of a settled rental.
+
+    After the settlement a pause without its end is refused, so it needs no bill.
+    """
+    resume_rental.wanted(caller, it, keys)
+    if it.resumed_us is not None:
+        keys.billed.add((it.user_id, it.authorization_id))
 
 
 def decide(work: Work, it: PauseRental, rows: Rows, context: Context) -> Decided:
@@ -75,7 +78,7 @@ def decide(work: Work, it: PauseRental, rows: Rows, context: Context) -> Decided
         )
     else:
         step, paused = pauses.pause(current, product, running, from_us, now_us, resumed_us)
-    result = apply(draft, step, line, rows, context)
+    result = apply(draft, step, line, rows, context, Remark(it.cause))
     word, until_us = Word(it.cause, it.source, it.evidence), paused.until_us
     row = attest(draft, step, rows, AttestationKind.PAUSE, word, now_us, until_us=until_us)
     if resumed_us is not None and (late or resumed_us < until_us):
@@ -88,15 +91,12 @@ def decide(work: Work, it: PauseRental, rows: Rows, context: Context) -> Decided
 def _bill(it: Authorization, rows: Rows, draft: Draft) -> Bill:
     """The charge for the usage, which ended at the settlement, or earlier as was told since.
 
-    A settlement that posted nothing has a row. Any other one has the last capture.
+    The instant at which an item counted as lost does not end the usage if its return was told.
     """
-    name = (it.user_id, it.authorization_id)
-    settled_us = last_fee_us(it, rows, draft)
-    unposted = [row.event_us for row in rows[UNPOSTED].values() if row[:2] == name]
-    ends = unposted or [(it.close_us or 0) if settled_us is None else settled_us]
-    ends += [
+    docking, name = _docking(it, rows, draft), (it.user_id, it.authorization_id)
+    ends = [
         row.event_us
-        for row in rows[CORRECTIONS].values()
+        for row in chain(rows[CORRECTIONS].values(), draft.get(CORRECTIONS, ()))
         if row[:2] == name and row.transition in _DOCKED
     ]
     ends += [
@@ -106,7 +106,23 @@ def _bill(it: Authorization, rows: Rows, draft: Draft) -> Bill:
         and case.outcome is Outcome.FOR_USER
         and case.occurred_us is not None
     ]
+    if docking.transition is not Transition.LOST or not ends:
+        ends.append(docking.event_us)
     return Bill(min(ends), captures_of(it, rows, draft))
+
+
+def _docking(it: Authorization, rows: Rows, draft: Draft) -> Docking:
+    """The step that settled a rental, perhaps in this batch.
+
+    An earlier build did not record the instant of a settlement that moved no money. It counts as
+    the instant of the call.
+    """
+    name = (it.user_id, it.authorization_id)
+    for event in chain(draft.get(OUTBOX, ()), rows.added[OUTBOX]):
+        same = (event.user_id, event.authorization_id) == name
+        if same and event.transition in DOCKINGS:
+            return Docking(event.transition, event.event_us)
+    return rows.dockings.get(name) or Docking(Transition.SETTLED, it.close_us or 0)
 
 
 PAUSE_RENTAL = Operation(PauseRental, wanted, decide)
