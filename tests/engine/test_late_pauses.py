@@ -8,6 +8,8 @@ from service.domain.attestations import AttestationKind
 from service.domain.authorization import Authorization, Custody, State
 from service.domain.errors import IllegalState, InvalidInput
 from service.engine import operations as c
+from service.engine.operations.pause_rental import PAUSE_RENTAL
+from service.engine.rows import Keys
 from tests.engine import acts
 from tests.engine.acts import HOUR_US, Books, found, woken
 from tests.engine.calls import authorize, pay, refused, rental, settle, stored
@@ -15,7 +17,7 @@ from tests.engine.test_late_fees import DROPPED, FEE, TAKEN_US, debt_of, unheld
 from tests.engine.test_late_reports import five_percent as five_percent
 from tests.engine.test_late_reports import power_bank, verified
 from tests.engine.test_receipts import again, of_event
-from tests.fakes import START_US, Desk
+from tests.fakes import OPERATOR, START_US, Desk
 
 
 def at(hours: float) -> int:
@@ -416,3 +418,14 @@ def test_r17_the_correction_of_a_late_pause_has_its_cause_as_the_reason(desk: De
     assert [(row.conceded_minor, row.reason) for row in whole.corrections] == [
         (300, "CABINET_FULL")
     ]
+
+
+@pytest.mark.parametrize("end_us", [None, at(2)])
+def test_r17_only_a_pause_with_its_end_reads_the_bill(desk: Desk, end_us: int | None) -> None:
+    """R17: a pause without its end is refused after the settlement, so it reads no rows of the
+    bill."""
+    it, keys = power_bank(desk), Keys()
+    PAUSE_RENTAL.keys(OPERATOR, told(it, at(1), end_us), keys)
+    assert keys.attested == {acts.name(it)}
+    assert keys.billed == (set() if end_us is None else {acts.name(it)})
+    assert not (keys.captured or keys.corrected or keys.cased)

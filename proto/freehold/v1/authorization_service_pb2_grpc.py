@@ -390,11 +390,12 @@ class AuthorizationServiceServicer:
         on. PAUSE_LIMIT_REACHED: the rental has used up the policy's time or number
         of pauses; waive a part of the fee instead.
 
-        A pause may also be told with its end (`resumed_at`), and so after the
-        settlement too, however late. The operator then gives up what the fee is
-        lower with the pause, as by ReportFound; no charge rises. While the item
-        counts as lost, the pause counts when the item is found. INVALID_ARGUMENT:
-        the pause began after the return.
+        A pause may also be told with its end (`resumed_at`). Such a pause is
+        accepted after the settlement too, however late. The operator then gives up
+        the difference between the fee without the pause and the fee with it, as by
+        ReportFound. No charge rises. While the item counts as lost, nothing is given
+        up; the pause counts when the item is found. INVALID_ARGUMENT: the pause
+        began at the return or later.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
