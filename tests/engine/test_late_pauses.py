@@ -403,9 +403,9 @@ def test_r17_a_late_pause_after_the_return_was_presumed(desk: Desk) -> None:
     it = stored(desk, it)
     assert it.claim_us == at(80)
     desk.clock.advance(it.claim_until_us or 0)
-    assert refused(desk, told(it, at(80), at(81))).reason == "INVALID_INPUT"
     it = paused(desk, it, 75, 76)
     assert (it.custody, it.due_minor, it.paused_us) == (Custody.IN_STATION, 3_000, HOUR_US)
+    assert refused(desk, told(it, at(80), at(81))).reason == "INVALID_INPUT"
     verified(desk)
 
 
