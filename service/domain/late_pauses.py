@@ -1,8 +1,8 @@
 """Pauses that are told after the settlement, with their end: they never raise the fee.
 
 One call tells the beginning and the end, so a late pause never lacks its end. The operator gives
-back the difference between the fee without the pause and the fee with it. While the item counts as
-lost, its price is charged and not a fee: the pause counts when the item is found.
+back the difference between the fee without the pause and the fee with it. The price of a lost item
+is no fee: the pause counts when the item is found, or when a complaint is granted.
 """
 
 from __future__ import annotations
@@ -12,13 +12,14 @@ from typing import NamedTuple
 
 from service.domain import settlement
 from service.domain.acts import Act, require, require_rental, require_was_out
-from service.domain.authorization import Authorization, Custody, State, Step, step
+from service.domain.authorization import Authorization, State, Step, step
 from service.domain.captures import Capture
 from service.domain.errors import IllegalState, InvalidInput
 from service.domain.meter import Meter, Pause
 from service.domain.pauses import PAUSE, bounded, moved_by, stood_already
 from service.domain.product import Product
 from service.domain.transitions import Transition
+from service.domain.usage_ends import usage_end_us
 
 PAUSE_LATE = Act(PAUSE.call, frozenset({State.SETTLED}))
 
@@ -26,11 +27,11 @@ PAUSE_LATE = Act(PAUSE.call, frozenset({State.SETTLED}))
 class Bill(NamedTuple):
     """The charge that a late pause may lower.
 
-    The usage ended at `end_us`, in microseconds since the epoch; `captures` are those of the
-    rental.
+    The usage ended at `end_us`, in microseconds since the epoch; it is None if the price of a lost
+    item was charged. `captures` are those of the rental.
     """
 
-    end_us: int
+    end_us: int | None
     captures: Sequence[Capture]
 
 
@@ -69,8 +70,7 @@ def pause(
     require_rental(it)
     require(it, PAUSE_LATE)
     require_was_out(it)
-    docked = it.custody is Custody.IN_STATION
-    end_us = settlement.usage_end_us(it, bill.end_us) if docked else now_us
+    end_us = now_us if bill.end_us is None else usage_end_us(it, bill.end_us)
     if from_us >= end_us:
         raise InvalidInput.of(
             "occurred_at", "occurred_at.closed", "must be before the end of the settled rental"
@@ -82,11 +82,14 @@ def pause(
         raise stood_already(it)
     pause = Pause(from_us, min(resumed_us, until_us), resumed=True)
     paused = moved_by(it, pause.length_us)
-    if not docked:
+    if bill.end_us is None:
         return step(paused, (), Transition.PAUSED, from_us), pause
     before_minor = settlement.unwaived_minor(paused, product, end_us, meter)
     after_minor = settlement.unwaived_minor(paused, product, end_us, meter.with_pause(pause))
     # The part above the hold is charged too: it may be a debt.
     charged_minor = settlement.kept_fee_minor(paused, bill.captures) + paused.uncollected_minor
     total_minor = max(after_minor, charged_minor - (before_minor - after_minor))
-    return settlement.docked(paused, bill.captures, total_minor, Transition.PAUSED, from_us), pause
+    given_back = settlement.docked(
+        paused, bill.captures, total_minor, Transition.PAUSED, from_us, is_back=False
+    )
+    return given_back, pause

@@ -65,9 +65,11 @@ def read_charges(rows: Rows, keys: Keys, transaction: Transaction) -> None:
 def _read_bills(rows: Rows, keys: Keys, transaction: Transaction) -> None:
     """Reads the steps that settled rentals, and names the other rows of their bills.
 
-    Only captures may be older than the settlement: a call of the batch may settle the rental.
+    Captures and cases may be older than the settlement: a call of the batch may settle the rental,
+    or its item may count as lost by now.
     """
     keys.captured |= keys.billed
+    keys.cased |= keys.billed
     settled = {
         key
         for key in keys.billed
@@ -75,7 +77,6 @@ def _read_bills(rows: Rows, keys: Keys, transaction: Transaction) -> None:
     }
     if settled:
         keys.corrected |= settled
-        keys.cased |= settled
         rows.dockings = transaction.dockings(settled)
 
 

@@ -108,8 +108,8 @@ def pause(books: Any, caller: str, it: Row, command: c.PauseRental, now_us: int)
     if late:
         if it["start_us"] is None:
             raise Refused("NEVER_OUT")
-        if it["custody"] == "IN_STATION":
-            over_us = _ended_us(books, it)
+        ended_us = _ended_us(books, it)
+        over_us = now_us if ended_us is None else ended_us
         if from_us >= over_us:
             raise Refused("INVALID_INPUT")
         used_us = stood(books, it, over_us)
@@ -129,7 +129,7 @@ def pause(books: Any, caller: str, it: Row, command: c.PauseRental, now_us: int)
     until_us = min([from_us + left_us, *later])
     end_us = until_us if told_us is None else min(until_us, told_us)
     if late:
-        _pause_late(books, it, command, (from_us, end_us), over_us)
+        _pause_late(books, it, command, (from_us, end_us), ended_us)
         row = attest(books, it, "PAUSE", from_us, command, until_us=end_us)
         attest(books, it, "RESUME", end_us, command)
         return row
@@ -146,7 +146,7 @@ def pause(books: Any, caller: str, it: Row, command: c.PauseRental, now_us: int)
 
 
 def _pause_late(
-    books: Any, it: Row, command: c.PauseRental, paused: tuple[int, int], over_us: int
+    books: Any, it: Row, command: c.PauseRental, paused: tuple[int, int], over_us: int | None
 ) -> None:
     """Gives back what the fee is lower with a pause of a settled rental."""
     begin_us, end_us = paused
@@ -155,7 +155,7 @@ def _pause_late(
         "paused_us": it["paused_us"] + long_us, "due_us": it["due_us"] + long_us,
         "lost_us": None if it["lost_us"] is None else it["lost_us"] + long_us,
     }  # fmt: skip
-    if it["custody"] != "IN_STATION":
+    if over_us is None:
         books.step(it, "authorization.paused", begin_us, **moved)
         return
     ran_us = over_us - it["start_us"] - stood(books, it, over_us)
@@ -166,7 +166,7 @@ def _pause_late(
     usage = max(lowered, charged - (without - lowered))
     books.change(it, **moved)
     said = c.ReportFound(it["user_id"], "", reason=str(command.cause))
-    books._give_back(it, "authorization.paused", usage, begin_us, said)
+    books.lower_to(it, "authorization.paused", usage, begin_us, said)
 
 
 def _unwaived(books: Any, it: Row, run_us: int) -> int:
@@ -175,8 +175,11 @@ def _unwaived(books: Any, it: Row, run_us: int) -> int:
     return max(0, due - waived(books, it, "given"))
 
 
-def _ended_us(books: Any, it: Row) -> int:
-    """The end of the usage that was charged, by all words that count; a loss is none of them."""
+def _ended_us(books: Any, it: Row) -> int | None:
+    """The end of the usage that was charged, by all words that count; None for a lost item's price.
+
+    A loss ends no usage, but the price of a lost item was charged for the time until then.
+    """
     closing, closed_us = books.closings[it["key"]]
     ends = []
     for number in range(1, it["corrections"] + 1):
@@ -186,9 +189,14 @@ def _ended_us(books: Any, it: Row) -> int:
     ends += [
         case["occurred_us"]
         for (key, _), case in books.cases.items()
-        if key == it["key"] and (case["kind"], case["outcome"]) == ("LATE_CLAIM", "FOR_USER")
+        if key == it["key"]
+        and case["kind"] in ("LATE_CLAIM", "RETURN_BLOCKED", "ITEM_AT_FAULT")
+        and case["outcome"] == "FOR_USER"
+        and case["occurred_us"] is not None
     ]
-    if closing != "authorization.lost" or not ends:
+    if not ends or closing != "authorization.lost":
+        if closing == "authorization.lost" and it["custody"] != "IN_STATION":
+            return None
         ends.append(closed_us)
     if it["claim_us"] is not None:
         return int(max(it["start_us"], min(it["claim_us"], *ends)))

@@ -6,6 +6,7 @@ import pytest
 
 from service.domain.attestations import AttestationKind
 from service.domain.authorization import Authorization, Custody, State
+from service.domain.cases import Outcome
 from service.domain.errors import IllegalState, InvalidInput
 from service.engine import operations as c
 from service.engine.operations.pause_rental import PAUSE_RENTAL
@@ -13,11 +14,14 @@ from service.engine.rows import Keys
 from tests.engine import acts
 from tests.engine.acts import HOUR_US, Books, found, woken
 from tests.engine.calls import authorize, pay, refused, rental, settle, stored
+from tests.engine.test_complaints_while_out import complain
 from tests.engine.test_late_fees import DROPPED, FEE, TAKEN_US, debt_of, unheld
 from tests.engine.test_late_reports import five_percent as five_percent
 from tests.engine.test_late_reports import power_bank, verified
 from tests.engine.test_receipts import again, of_event
 from tests.fakes import OPERATOR, START_US, Desk
+from tests.operations.test_cases import resolve
+from tests.operations.test_cases import told as case_of
 
 
 def at(hours: float) -> int:
@@ -429,3 +433,35 @@ def test_r17_only_a_pause_with_its_end_reads_the_bill(desk: Desk, end_us: int | 
     assert keys.attested == {acts.name(it)}
     assert keys.billed == (set() if end_us is None else {acts.name(it)})
     assert (keys.captured, keys.corrected, keys.cased) == (set(), set(), set())
+
+
+@pytest.mark.parametrize("woken_first", [True, False])
+def test_r17_a_late_pause_of_a_lost_item_whose_fee_was_stopped(
+    desk: Desk, woken_first: bool
+) -> None:
+    """R17, R18: a complaint of 2:00 was granted, so the loss cost 600 and not the price. A pause of
+    an hour before 2:00 makes it 300, and the item stays missing; one after 2:00 is refused."""
+    it = power_bank(desk)
+    desk.clock.advance(at(2))
+    case_of(desk, resolve(case_of(desk, complain(it)), Outcome.FOR_USER))
+    it = stored(desk, it)
+    it = woken(desk, it, it.due_us or 0)
+    if woken_first:
+        it = woken(desk, it, it.lost_us or 0)
+        assert it.due_minor == 600
+    else:
+        desk.clock.advance(it.lost_us or 0)
+    it = paused(desk, it, 0.5, 1.5)
+    assert (it.custody, it.due_minor) == (Custody.MISSING, 300)
+    assert refused(desk, told(it, at(2), at(3))).reason == "INVALID_INPUT"
+    verified(desk)
+
+
+def test_r17_a_complaint_granted_after_the_settlement_ends_the_usage(desk: Desk) -> None:
+    """R17, R18: settled at 3:00 for 900; a complaint of 2:00 is granted then, for 600. A pause from
+    1:30 to 3:00 makes it 450."""
+    it = settled(desk)
+    case_of(desk, resolve(case_of(desk, complain(it, at(2))), Outcome.FOR_USER))
+    assert stored(desk, it).due_minor == 600
+    assert paused(desk, it, 1.5, 3).due_minor == 450
+    verified(desk)

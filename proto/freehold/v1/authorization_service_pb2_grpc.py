@@ -393,9 +393,10 @@ class AuthorizationServiceServicer:
         A pause may also be told with its end (`resumed_at`). Such a pause is
         accepted after the settlement too, however late. The operator then gives up
         the difference between the fee without the pause and the fee with it, as by
-        ReportFound. No charge rises. While the item counts as lost, nothing is given
-        up; the pause counts when the item is found. INVALID_ARGUMENT: the pause
-        began at the return or later.
+        ReportFound. No charge rises. Of the price of a lost item nothing is given
+        up; the pause counts when the item is found, or a complaint is granted.
+        INVALID_ARGUMENT: the pause began at the return or later, or after the time
+        of a granted complaint.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

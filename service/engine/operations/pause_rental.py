@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import chain
 
-from service.domain import late_pauses, pauses
+from service.domain import complaints, late_pauses, pauses
 from service.domain.attestations import AttestationKind, Cause, Source
-from service.domain.authorization import Authorization, State
+from service.domain.authorization import Authorization, Custody, State
 from service.domain.cases import CaseKind, Outcome
 from service.domain.late_pauses import Bill
 from service.domain.settlement import DOCKINGS
@@ -26,6 +26,8 @@ from service.engine.tables import CORRECTIONS, OUTBOX
 
 _DOCKED = (Transition.FOUND, Transition.RETURN_PRESUMED)
 """Corrections by an earlier docking, whose instant is the end of the usage."""
+_ENDING = complaints.STOPPING | {CaseKind.LATE_CLAIM}
+"""Cases with a time at which the usage ends if they are granted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +93,8 @@ def decide(work: Work, it: PauseRental, rows: Rows, context: Context) -> Decided
 def _bill(it: Authorization, rows: Rows, draft: Draft) -> Bill:
     """The charge for the usage, which ended at the settlement, or earlier as was told since.
 
-    The instant at which an item counted as lost does not end the usage if its return was told.
+    A loss ends no usage. A lost item has a fee only if its return was told, or if a complaint was
+    granted.
     """
     docking, name = _docking(it, rows, draft), (it.user_id, it.authorization_id)
     ends = [
@@ -102,13 +105,15 @@ def _bill(it: Authorization, rows: Rows, draft: Draft) -> Bill:
     ends += [
         case.occurred_us
         for case in cases_of(it, rows, draft)
-        if case.kind is CaseKind.LATE_CLAIM
+        if case.kind in _ENDING
         and case.outcome is Outcome.FOR_USER
         and case.occurred_us is not None
     ]
-    if docking.transition is not Transition.LOST or not ends:
+    lost = docking.transition is Transition.LOST
+    # An item that is back cost no more than its price until the loss, so nothing was given back.
+    if not lost or (not ends and it.custody is Custody.IN_STATION):
         ends.append(docking.event_us)
-    return Bill(min(ends), captures_of(it, rows, draft))
+    return Bill(min(ends, default=None), captures_of(it, rows, draft))
 
 
 def _docking(it: Authorization, rows: Rows, draft: Draft) -> Docking:
