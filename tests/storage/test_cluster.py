@@ -90,6 +90,22 @@ def test_its_programs_are_copied_to_an_open_folder(
     assert b"PostgreSQL" in version.stdout
 
 
+@pytest.mark.parametrize("safe", [True, False])
+def test_only_a_server_that_does_not_sync_is_in_memory(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *, safe: bool
+) -> None:
+    """A server that syncs has its files on the disk; another has them in memory, given room."""
+    monkeypatch.setattr(postgres, "_for_all", lambda folder: True)
+    monkeypatch.setattr(postgres, "MEMORY", tmp_path)
+    for room_bytes, in_memory in ((0, not safe), (1 << 62, False)):
+        monkeypatch.setattr(postgres, "ROOM_BYTES", room_bytes)
+        folder = postgres._new_folder(safe=safe)
+        folder.rmdir()
+        assert (folder.parent == tmp_path) == in_memory
+    monkeypatch.setattr(postgres, "MEMORY", tmp_path / "absent")
+    assert not postgres._in_memory()
+
+
 def test_databases_are_separate(cluster: Cluster) -> None:
     """A fresh database has the schema and no other test's rows."""
     names = [cluster.fresh(), cluster.fresh()]
