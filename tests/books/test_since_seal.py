@@ -3,6 +3,7 @@ checked."""
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from pathlib import Path
 
@@ -18,20 +19,43 @@ from service.engine.records.seals import SealRecord
 from service.storage.database import open_database
 from tests.engine import acts
 from tests.engine.calls import authorize, pay, rental, settle
-from tests.fakes import Desk
-from tests.storage.book import KEYS, at, forget_answers, live, seal, tamper, witness
+from tests.fakes import Desk, new_database
+from tests.storage.book import (
+    KEYS,
+    at,
+    copy_of,
+    forget_answers,
+    live,
+    seal,
+    tamper,
+    witness,
+)
 
 
-@pytest.fixture
-def sealed(file: Path) -> list[SealRecord]:
+@pytest.fixture(scope="module")
+def book(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[SealRecord]]:
     """A sealed book in which Cem rents once more after the last seal; its seals."""
+    file = tmp_path_factory.mktemp("book") / "book.db"
+    new_database(f"sqlite:///{file}").close()
     with at(file) as desk:
         live(desk)
         seals = seal(desk, max_heads=2)
         desk.do(c.SetLimit("cem", acts.money(300_000)), caller=PLATFORM)
         rental(desk, pay(rental(desk, settle(rental(desk, authorize("cem")), 500)), 500),
                caller=PLATFORM)  # fmt: skip
-    return seals
+    return copy_of(file, "whole.db"), seals
+
+
+@pytest.fixture
+def file(book: tuple[Path, list[SealRecord]], tmp_path: Path) -> Path:
+    """A copy of the book."""
+    return Path(shutil.copy(book[0], tmp_path / "book.db"))
+
+
+@pytest.fixture
+def sealed(book: tuple[Path, list[SealRecord]]) -> list[SealRecord]:
+    """The seals of the book."""
+    return book[1]
 
 
 def lines_of(file: Path) -> int:
