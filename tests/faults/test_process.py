@@ -33,11 +33,17 @@ from tests.faults.support import (
 AS_OF_S = 1_704_067_200
 
 
+@pytest.fixture(scope="module")
+def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file of a database that the command has migrated."""
+    file = tmp_path_factory.mktemp("migrated") / "freehold.db"
+    assert run("migrate", "--database", f"sqlite:///{file}").returncode == 0
+    return file
+
+
 @pytest.fixture
-def database(tmp_path: Path) -> str:
-    url = f"sqlite:///{tmp_path / 'freehold.db'}"
-    assert run("migrate", "--database", url).returncode == 0
-    return url
+def database(migrated: Path, tmp_path: Path) -> str:
+    return f"sqlite:///{shutil.copy(migrated, tmp_path / 'freehold.db')}"
 
 
 def refused(*arguments: str) -> str:
