@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
+from sqlalchemy import Connection, event
 from sqlalchemy.engine import Engine, make_url
-from sqlalchemy.util import LRUCache
 
 from service.storage.database import open_database
 from service.storage.store import SqlStore
@@ -153,7 +153,7 @@ def pytest_collection() -> Generator[None, object, object]:
         gc.enable()
 
 
-class SharedTexts(LRUCache[Any, Any]):
+class SharedTexts(dict[tuple[Any, ...], Any]):
     """The compiled statements of all engines of one kind of database.
 
     An engine keeps its own, by its dialect. Most tests open an engine, and compiling its few
@@ -173,11 +173,10 @@ def pytest_configure() -> None:
     """Makes all engines of a kind of database share their compiled statements."""
     shared: dict[type, SharedTexts] = {}
 
-    def texts(engine: Engine) -> SharedTexts:
-        return shared.setdefault(type(engine.dialect), SharedTexts(2_000))
-
-    # An engine that is made sets its own cache, which is not used.
-    setattr(Engine, "_compiled_cache", property(texts, lambda _engine, _own: None))  # noqa: B010
+    @event.listens_for(Engine, "engine_connect")
+    def share(connection: Connection) -> None:
+        kind = type(connection.dialect)
+        connection.execution_options(compiled_cache=shared.setdefault(kind, SharedTexts()))
 
 
 @pytest.fixture(scope="session", autouse=True)
