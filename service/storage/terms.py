@@ -11,6 +11,7 @@ import re
 from collections import defaultdict, namedtuple
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
+from functools import cache
 from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, Table, func, select, tuple_
@@ -64,9 +65,15 @@ def _rows(connection: Connection, table: Table, *conditions: ColumnElement[bool]
     They are the driver's rows with the columns' names, because there may be many.
     """
     query = select(table).where(*conditions).order_by(*table.primary_key.columns)
-    made = namedtuple("Row", table.columns.keys())  # type: ignore[misc]
     with backend_of(connection).any_text(connection):
-        return list(map(made._make, map(tuple, connection.execute(query).cursor.fetchall())))
+        found = connection.execute(query).cursor.fetchall()
+    return list(map(_kind_of_row(table)._make, map(tuple, found)))
+
+
+@cache
+def _kind_of_row(table: Table) -> Any:
+    """The class of a table's rows. Making it takes longer than reading the terms of an operator."""
+    return namedtuple("Row", table.columns.keys())
 
 
 class Dangling(NamedTuple):
