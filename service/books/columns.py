@@ -8,9 +8,10 @@ PostgreSQL the columns have the collation "C", so PostgreSQL compares in the sam
 
 from __future__ import annotations
 
+import itertools
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from enum import Enum, auto
 from functools import wraps
 from operator import itemgetter
@@ -38,6 +39,7 @@ P = ParamSpec("P")
 Codes = Mapping[Any, int]
 """The codes of a column's values, if they are few and known; an absent value has a code too."""
 _user_of = itemgetter(0)
+_numbers_of_cursors = itertools.count(1)
 
 
 class Kind(Enum):
@@ -412,7 +414,7 @@ def rows_of(connection: Connection, query: Text | Select[Any]) -> Iterator[Row]:
     text = text_of(connection, query)
     columns = [column for column in text.columns if isinstance(column, Column)]
     types = [_types(column) for column in columns]
-    for row in connection.exec_driver_sql(text.sql):
+    for row in _driver_rows(connection, text):
         if not all(map(isinstance, row, types)):
             keys = [str(value) for value, at in zip(row, columns, strict=True) if at.primary_key]
             raise Found(
@@ -420,15 +422,33 @@ def rows_of(connection: Connection, query: Text | Select[Any]) -> Iterator[Row]:
                 "/".join([columns[0].table.name, *keys]),
                 "has a value of another type",
             )
-        yield tuple(row)
+        yield row
+
+
+def _driver_rows(connection: Connection, text: Text) -> Iterator[Row]:
+    """The rows of a query, a block at a time."""
+    cursor = Cursor(connection, f"rows_{next(_numbers_of_cursors)}", text)
+    block = BLOCK_VALUES // len(text.columns)
+    try:
+        while found := cursor.fetch(block):
+            yield from found
+            if len(found) < block:
+                return
+    finally:
+        cursor.close()
 
 
 def first_of(connection: Connection, text: Text) -> Row | None:
     """The first row of a query that selects at most one row, or None. The server opens no
-    cursor."""
-    found = connection.exec_driver_sql(text.sql, execution_options={"stream_results": False})
-    row = found.first()
-    return None if row is None else tuple(row)
+    cursor. Raises StorageFailed if the database refuses."""
+    driver: Any = connection.dialect.loaded_dbapi
+    try:
+        with closing(connection.connection.cursor()) as cursor:
+            cursor.execute(text.sql, ())
+            row: Row | None = cursor.fetchone()
+    except driver.Error as error:
+        raise StorageFailed("the database refused the read") from telling(error)
+    return row
 
 
 def _types(column: Column[Any]) -> tuple[type, ...]:
