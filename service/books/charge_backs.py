@@ -182,15 +182,9 @@ def _check_questions(connection: Connection, items: Mapping[Key, SuspenseItem]) 
 
     Items of earlier builds have no case, and the platform may close a case without a match.
     """
-    c = t.cases.c
-    query = (
-        select(c.user_id, c.authorization_id, c.case_id, c.reference, c.asked_minor, c.state)
-        .where(c.kind == str(CaseKind.UNMATCHED_MONEY))
-        .order_by(*t.cases.primary_key)
-    )
     known = {f"payments/{caller}/{reference}": it for (caller, reference), it in items.items()}
     found = set()
-    for *name, reference, asked_minor, state in rows_of(connection, query):
+    for *name, reference, asked_minor, state in rows_of(connection, _questions(connection)):
         found.add(tuple(name))
         row, item = "/".join(("cases", *name)), known.get(reference)
         if item is None or item.amount_minor != asked_minor:
@@ -201,6 +195,17 @@ def _check_questions(connection: Connection, items: Mapping[Key, SuspenseItem]) 
         if item.has_case and item.case_key not in found:
             row = "/".join(("cases", *item.case_key))
             raise Found("CASE", row, f"{_item_row(item)} tells of it: it is missing")
+
+
+@kept
+def _questions(_connection: Connection) -> Select[Any]:
+    """Selects the questions to the platform about unmatched money."""
+    c = t.cases.c
+    return (
+        select(c.user_id, c.authorization_id, c.case_id, c.reference, c.asked_minor, c.state)
+        .where(c.kind == str(CaseKind.UNMATCHED_MONEY))
+        .order_by(*t.cases.primary_key)
+    )
 
 
 def _check_item(
