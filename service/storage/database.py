@@ -94,7 +94,8 @@ def reading(engine: Engine) -> Iterator[Connection]:
 def reading_all(engine: Engine, portion: int) -> Iterator[Connection]:
     """As `reading`, for several long results at the same time.
 
-    Their rows come `portion` at a time and may take long; the results end with the block.
+    Their rows come `portion` at a time and may take long; the results end with the block. A result
+    of the driver's own is named in the stack of the execution option `results`, to end there too.
     """
     driver: Any = engine.dialect.loaded_dbapi
     with reading(engine) as connection, ExitStack() as cursors:
@@ -109,7 +110,7 @@ def reading_all(engine: Engine, portion: int) -> Iterator[Connection]:
             # A result that is not read to the end leaves a cursor open on the server.
             cursors.callback(close, cursor)
 
-        yield connection.execution_options(stream_results=True, yield_per=portion)
+        yield connection.execution_options(stream_results=True, yield_per=portion, results=cursors)
 
 
 def take_time(connection: Connection, answer_s: float | None = None) -> None:

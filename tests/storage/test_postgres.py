@@ -21,6 +21,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import OperationalError
 
 from benchmarks.postgres import children
+from service.books.columns import rows_of
 from service.books.verify import verify_books
 from service.config import LIMITS
 from service.domain.authorization import Authorization
@@ -746,6 +747,18 @@ def test_a_long_read_streams_one_state(desk: Desk) -> None:
     with reading(desk.store.engine) as connection:
         assert connection.scalar(text("SELECT count(*) FROM pg_cursors")) == 0
         assert connection.scalar(text("SHOW statement_timeout")) == "10s"
+
+
+def test_rows_that_verification_leaves_unread_end_with_its_read(desk: Desk) -> None:
+    """Rows that verification leaves unread at a fault end with its read, before another call uses
+    the session."""
+    with reading_all(desk.store.engine, 3) as connection:
+        rows = rows_of(connection, select(t.lines.c.user_id))
+        assert next(rows) == ("ann",)
+    with reading(desk.store.engine) as connection:
+        assert connection.scalar(text("SELECT count(*) FROM pg_cursors")) == 0
+        del rows
+        assert connection.scalar(text("SELECT 1")) == 1
 
 
 def test_verify_sees_one_state(desk: Desk) -> None:
