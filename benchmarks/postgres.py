@@ -47,8 +47,8 @@ SETTINGS = {
 }
 # For tests that are not about crashes, which need not pay for durability.
 UNSAFE = {"fsync": "off", "full_page_writes": "off"}
-# Their files may be in memory too, where there is room: creating, copying and removing the files of
-# databases took a third of such a server's CPU time.
+# The files of such a server are in memory, if there is room: on the disk, creating, copying and
+# removing the files of databases took a third of its CPU time.
 MEMORY = Path("/dev/shm")
 ROOM_BYTES = 6 << 30
 
@@ -67,7 +67,7 @@ def _for_all(folder: Path) -> bool:
 
 
 def _in_memory() -> bool:
-    """Whether files can be made in memory, with room for those of several servers."""
+    """Whether files can be made in memory, and there is room for those of several servers."""
     try:
         free_bytes = shutil.disk_usage(MEMORY).free
     except OSError:
@@ -108,7 +108,7 @@ def _programs(folder: Path, found: Path) -> Path:
 class Cluster:
     """One server with its databases.
 
-    With `safe` the server syncs to the disk; else its files are in memory, where there is room.
+    With `safe` the server syncs to the disk. Without it, the files are in memory, if there is room.
     `settings` are added to those above. `programs` is a folder with the programs of another
     version.
     """

@@ -1,5 +1,5 @@
-"""The race for the fee of an item that could not be returned: its return meets the grant of the
-complaint."""
+"""The race for the fee of an item that could not be returned: it is returned while the complaint
+about it is granted."""
 
 from __future__ import annotations
 

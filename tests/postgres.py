@@ -22,8 +22,8 @@ from service.storage.database import open_database
 from service.storage.postgres_tools import PLACES
 
 SOCKET = ".s.PGSQL.5432"
-# Deleted rows stay in the files and slow later tests a little: after this many a database is
-# replaced, which takes as much CPU time as cleaning it 60 times.
+# Deleted rows stay in the files and slow later tests a little. So a database is replaced after this
+# many tests. Replacing it takes as much CPU time as cleaning it 60 times.
 LIFETIME = 200
 NOTES = "terms_changes"
 
@@ -150,8 +150,8 @@ class _Lent:
             "CREATE FUNCTION seed.clean() RETURNS void LANGUAGE plpgsql AS"
             f" $$ BEGIN {'; '.join(statements)}; END $$".encode()
         )
-        # Triggers forbid what no program of ours does: deleting entries. A change of this setting
-        # drops all plans, so the session keeps it.
+        # Triggers forbid the deletion of entries, so the session turns them off. It leaves them
+        # off, because a change of this setting drops all plans.
         self._session.execute("SET session_replication_role = replica; SET lock_timeout = '5s'")
 
     def _names(self, catalog: str, column: str) -> list[str]:

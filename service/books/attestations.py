@@ -86,7 +86,8 @@ def _events(portion: Portion) -> dict[Version, tuple[int, int, int]]:
     attests = _ATTESTS[events["transition"]] & (named >= 0)
     if not attests.any():
         return {}
-    # A late pause also lowers the debt for the fee above the hold; the rental has its attestation.
+    # A late pause is also an event of the debt for the fee above the hold, but only the rental has
+    # its attestation.
     attests &= portion.authorizations["unheld_minor"][named] == 0
     places = np.flatnonzero(attests)
     columns = [named, events["authorization_version"], events["transition"]]
@@ -141,7 +142,7 @@ def _check_rows(
             if following is None or not _ends(following, row):
                 detail = detail or "a pause told after the settlement has no end"
         elif last is not None and pair and (row.event_us == last.until_us) != late:
-            detail = detail or "such an end of a pause is never written"
+            detail = detail or "the end does not fit the bound of its pause"
         own, at_us, until_us = stands[row.of], row.event_us, row.until_us or 0
         if row.kind is Kind.PAUSE:
             if any(max(at_us, it[0]) < min(until_us, it[1]) for it in own):
@@ -176,7 +177,8 @@ def _check_rows(
 def _wrong_row(
     row: _Row, number: int, told: dict[Version, tuple[int, int, int]], pause: _Row | None
 ) -> str:
-    """The first rule that a row breaks alone; empty if none. `pause` was told with it, if any."""
+    """The first rule that a row breaks by itself; empty if it breaks none. `pause` is the pause
+    that was told together with this row, which is its end; None if there is none."""
     if row.of < 0:
         return "the authorization is missing"
     if row.number != number:
@@ -198,15 +200,16 @@ def _wrong_row(
         return "such an attestation is never written"
     event = (_ATTESTING[row.kind], row.event_us, row.record_us)
     if pause is not None:
-        # One step has both rows: it is that of the pause.
+        # One step wrote both rows, and its event is that of the pause.
         event = (_ATTESTING[Kind.PAUSE], pause.event_us, row.record_us)
     return "" if told.get((row.of, row.version)) == event else "no event records this"
 
 
 def _ends(row: _Row, pause: _Row) -> bool:
-    """Whether a row is the end of a pause that was told with it.
+    """Whether a row is the end of a pause, and was told together with it.
 
-    After the settlement that is the end of the pause's row too; before, it is earlier.
+    After the settlement, the pause's own row has the same end. Before it, the pause's row has a
+    later bound.
     """
     return (
         (row.kind, pause.kind) == (Kind.RESUME, Kind.PAUSE)

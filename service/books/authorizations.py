@@ -403,7 +403,7 @@ def _wrong_times(it: Columns, charge: Array) -> Iterator[tuple[str, Array]]:
     yield "start_us", np.where(charge, started, out)
     yield "due_us", it["due_us"].there != started
     yield "lost_us", it["lost_us"].there & ~started
-    # A granted complaint stops the fee of an item that is still out; the events say whether.
+    # A granted complaint may set it while the item is out; the events say whether one did.
     yield "claim_us", np.where(it["claim_us"].there, ~started, claimed)
     custody = it["custody"]
     # Nobody has said yet when an item that appeared was docked.

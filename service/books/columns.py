@@ -428,8 +428,8 @@ def rows_of(connection: Connection, query: Text | Select[Any]) -> Iterator[Row]:
 def _driver_rows(connection: Connection, text: Text) -> Iterator[Row]:
     """The rows of a query, a block at a time."""
     cursor = Cursor(connection, f"rows_{next(_numbers_of_cursors)}", text)
-    # A caller that stops at a fault keeps the rest of the rows, perhaps until another one uses the
-    # session.
+    # A caller that stops at a fault leaves rows unread. Their cursor must end before another call
+    # uses the session.
     connection.get_execution_options()["results"].callback(cursor.close)
     block = BLOCK_VALUES // len(text.columns)
     while found := cursor.fetch(block):

@@ -400,8 +400,8 @@ STATES_AFTER: Final[dict[T, frozenset[State]]] = {
     T.SETTLED: frozenset({State.SETTLED}),
     T.HANDED_OVER: frozenset({State.SETTLED}),
     T.CANCELLED: frozenset({State.SETTLED}),
-    # A pause moves the due time of an overdue rental, perhaps beyond the present. With its end, it
-    # may be told after the settlement.
+    # A pause moves the due time of an overdue rental, perhaps beyond the present. If it is told
+    # together with its end, it may come after the settlement.
     T.PAUSED: frozenset({State.ACTIVE, State.OVERDUE, State.SETTLED}),
     T.RESUMED: frozenset({State.ACTIVE, State.OVERDUE}),
     T.CLAIM_ACCEPTED: frozenset({State.SETTLED}),

@@ -17,10 +17,10 @@ STOPPING: Final = (CaseKind.ITEM_AT_FAULT, CaseKind.RETURN_BLOCKED)
 
 
 def stopped_us(portion: Portion, closed: Maybe) -> Maybe:
-    """The earliest instant for each authorization.
+    """For each authorization, the earliest instant at which a granted complaint stopped its fee.
 
     `closed` is the version at which the authorization was closed, if it was. A complaint that was
-    granted after that gave a part of the charge back, and stopped nothing.
+    granted after that stopped no fee: a part of the charge was given back for it.
     """
     count = portion.authorizations.count
     found = Maybe(np.zeros(count, dtype=np.int64), np.zeros(count, dtype=bool))

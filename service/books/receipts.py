@@ -58,7 +58,7 @@ class Charged(NamedTuple):
 
 
 _OF_THE_EVENT = Charged._fields.index("parent_id")
-"""The number of the columns of `Charged` that are those of the event."""
+"""The number of columns of `Charged` that come from the event."""
 COLUMNS: tuple[ColumnElement[Any], ...] = (
     *[t.outbox.c[name] for name in Charged._fields[:_OF_THE_EVENT]],
     *[t.authorizations.c[name] for name in Charged._fields[_OF_THE_EVENT:]],
@@ -149,8 +149,8 @@ def _told(
 ) -> list[tuple[str, object, object]]:
     """Each value of the receipt with its name and the expected value."""
     end_us, lost = it.event_us, it.transition == Transition.LOST
-    # An item that appeared after its loss was seen later than it was lost. So an earlier time is
-    # that of a claimed return, or of a granted complaint.
+    # A lost item that appeared was seen after the loss. So a time before the loss is that of a
+    # claimed return, or of a granted complaint.
     if it.claim_us is not None and it.claim_us < end_us:
         end_us, lost = max(it.claim_us, start_us), False
     charged_minor = it.captured_minor - it.other_captured_minor

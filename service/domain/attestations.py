@@ -72,7 +72,7 @@ def meter_of(attested: Iterable[Attested]) -> Meter:
         elif it.kind is AttestationKind.RESUME:
             place = resumable(pauses, it.event_us)
             if place is None and pauses and pauses[-1][1:] == (it.event_us, False):
-                # The end of a pause that was told with it, after the settlement.
+                # This ends a pause that was told after the settlement, together with its end.
                 place = len(pauses) - 1
             if place is None:
                 raise InvariantBroken("an attestation resumes a rental that is not paused")
@@ -86,9 +86,10 @@ def meter_of(attested: Iterable[Attested]) -> Meter:
 
 
 def told_before(attested: Iterable[tuple[int, Attested]]) -> list[Attested]:
-    """The attestations without pauses that were told after the settlement; each with its version.
+    """The attestations without the pauses that were told after the settlement.
 
-    Only such a pause has a resume of the same version at its very end.
+    `attested` has each attestation with the version of the rental that wrote it. Only a pause that
+    was told after the settlement has a resume of the same version exactly at its own end.
     """
     every = list(attested)
     resumed = {(version, it.event_us) for version, it in every if it.kind is AttestationKind.RESUME}

@@ -3,7 +3,7 @@
 Most complaints are about a final charge, so they can be opened only once the rental is closed. A
 person whose item is out claims its return instead. A person who cannot return the item, or whose
 item does not work, may complain at once: such a complaint has a time. If it is granted, the rental
-costs the fee until that time, also if the item is returned later or is lost.
+costs the fee until that time, even if the item is returned later or is lost.
 
 An operator may grant what is asked, or a part of it; only the platform decides against the person.
 
@@ -39,12 +39,12 @@ def require_complaint(it: Authorization, kind: CaseKind, *, dated: bool) -> bool
     """
     out = it.state in CAPTURABLE and not it.parent_id
     if it.state not in CLOSED and not (out and kind in STOPPING):
-        kinds = " or ".join(sorted(STOPPING))
+        kinds = " and ".join(sorted(STOPPING))
         raise IllegalState(
             "ILLEGAL_TRANSITION",
             f"OpenComplaint is not allowed in state {it.state}: report the return of the item with"
-            f" {settlement.CLAIM_RETURN.call}, and complain about the charge when it is closed;"
-            f" while the item is out, the complaint may be {kinds}",
+            f" {settlement.CLAIM_RETURN.call}, and complain about the charge after the settlement;"
+            f" while the item is out, the only complaints are {kinds}",
             it.state,
         )
     if not dated:
@@ -66,8 +66,8 @@ def complain(it: Authorization, now_us: int) -> Step:
 
 
 def granted_us(every: Iterable[Case]) -> int | None:
-    """The earliest time of the complaints that were granted as a whole, among the cases of a rental
-    that is open; None if there is none."""
+    """The earliest time of the complaints that were granted in full; None if there is none. `every`
+    has the cases of an open rental."""
     times = (
         case.occurred_us
         for case in every

@@ -1,4 +1,4 @@
-"""Pauses that are told after the settlement, with their end: they never raise the fee.
+"""Pauses that are told after the settlement, together with their end. They never raise the fee.
 
 One call tells the beginning and the end, so a late pause never lacks its end. The operator gives
 back the difference between the fee without the pause and the fee with it. The price of a lost item
@@ -27,8 +27,8 @@ PAUSE_LATE = Act(PAUSE.call, frozenset({State.SETTLED}))
 class Bill(NamedTuple):
     """The charge that a late pause may lower.
 
-    The usage ended at `end_us`, in microseconds since the epoch; it is None if the price of a lost
-    item was charged. `captures` are those of the rental.
+    `end_us` is the end of the usage, in microseconds since the epoch; None if the price of a lost
+    item was charged. `captures` are all captures of the rental.
     """
 
     end_us: int | None
@@ -60,12 +60,13 @@ def pause(
     now_us: int,
     bill: Bill,
 ) -> tuple[Step, Pause]:
-    """The meter of a settled rental stood from `from_us` until `resumed_us`, at most until the
-    policy's bound: the operator gives back what the fee is lower with the pause.
+    """Stops the meter of a settled rental from `from_us` until `resumed_us`, or until the policy's
+    bound if that is earlier.
 
-    Returns the pause as it counts. A surcharge that the operator asked for stands. Raises
-    InvalidInput for a pause after the return. Raises IllegalState if the meter stood from then
-    until the return already, or as `bounded`.
+    The operator gives back the difference between the fee without the pause and the fee with it. A
+    surcharge that the operator asked for is kept. Returns the step, and the part of the pause that
+    counts. Raises InvalidInput for a pause that begins at the return or later. Raises IllegalState
+    if the meter already stood from then until the return, and in the cases that `bounded` names.
     """
     require_rental(it)
     require(it, PAUSE_LATE)
@@ -75,7 +76,7 @@ def pause(
         raise InvalidInput.of(
             "occurred_at", "occurred_at.closed", "must be before the end of the settled rental"
         )
-    # Of a pause that nobody resumed, only the time until the return stopped the meter.
+    # A pause that nobody resumed stopped the meter only until the return.
     used_us = meter.paused_us(end_us)
     from_us, until_us, _ = bounded(it, product, meter, from_us, used_us, resumed_us)
     if from_us >= end_us:

@@ -237,8 +237,8 @@ def standing_fee_minor(debt: Authorization) -> int:
 def lower_fee(debt: Authorization, found: Step) -> Step | None:
     """Lowers the debt to the part of the fee that is still not captured; None if it is lower.
 
-    `found` is the step by which the item turned out to have been docked earlier, the waiver, or the
-    late pause.
+    `found` is the step that lowers the fee of the rental: a report that the item was docked
+    earlier, a waiver, or a late pause.
     """
     excess_minor = standing_fee_minor(debt) - found.authorization.uncollected_minor
     if excess_minor <= 0:

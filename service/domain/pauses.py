@@ -32,10 +32,10 @@ def pause(
 ) -> tuple[Step, Pause]:
     """The meter stands from `from_us` on, for at most the rest of the policy's time.
 
-    `resumed_us` is the end, if it is told at once; the returned pause lasts up to its bound. A
-    pause may be told after a later one: it ends at the latest where that one begins. A pause that
-    would begin within another one begins at its end. Raises IllegalState if the meter stands
-    already, or as `bounded`.
+    `resumed_us` is the end, if the same call tells it. The returned pause lasts until its bound
+    nevertheless. A pause may be told after a later pause; it then ends at the latest where the
+    later pause begins. A pause that would begin within another one begins at the end of that one.
+    Raises IllegalState if the meter stands already, and in the cases that `bounded` names.
     """
     require_rental(authorization)
     require(authorization, PAUSE)
@@ -65,11 +65,12 @@ def bounded(
     used_us: int,
     resumed_us: int | None,
 ) -> Pause:
-    """The pause from `from_us` on, or from the end of the pause then, up to its bound.
+    """The pause from `from_us` until its bound. If another pause goes on at `from_us`, it begins at
+    the end of that one.
 
     `used_us` is the time of earlier pauses that counts towards the policy's time. Raises
-    IllegalState if that time, or the number of pauses, is used up, or if the meter stood until
-    `resumed_us` already. Raises InvalidInput for an end that is not after the beginning.
+    IllegalState if the policy's time or number of pauses is used up, or if the meter already stood
+    until `resumed_us`. Raises InvalidInput for an end that is not after the beginning.
     """
     if resumed_us is not None and resumed_us <= from_us:
         raise InvalidInput.of(
@@ -95,8 +96,8 @@ def bounded(
 
 
 def stood_already(it: Authorization) -> IllegalState:
-    """The error for a pause within others."""
-    return IllegalState("ALREADY_PAUSED", "the rental was paused then already", it.state)
+    """The error for a pause during which the meter stood already."""
+    return IllegalState("ALREADY_PAUSED", "the rental was already paused at that time", it.state)
 
 
 def resume(
@@ -135,7 +136,8 @@ def _going_on(meter: Meter, at_us: int) -> Pause | None:
 
 
 def _lost_us(resumed: Authorization, product: Product, now_us: int) -> int | None:
-    """The time of loss of a resumed rental: the item is overdue for the policy's time before."""
+    """The time of loss of a resumed rental: until then, the item is overdue for the policy's
+    time."""
     if resumed.due_us is None:
         raise InvariantBroken("a rental has no due time")
     return put_off(resumed.lost_us, product, max(resumed.due_us, now_us))

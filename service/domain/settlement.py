@@ -230,7 +230,8 @@ def settle(
 def require_claimed(
     authorization: Authorization, product: Product, amount_minor: int, now_us: int, meter: Meter
 ) -> None:
-    """Raises InvalidInput for a larger fee than until the instant at which the fee stopped."""
+    """Raises InvalidInput if the fee has stopped, and the amount would bring the captured fee above
+    the fee until that time."""
     if authorization.claim_us is None or not amount_minor:
         return
     most_minor = usage_fee(authorization, product, now_us, meter).total_minor
@@ -415,8 +416,8 @@ def find(
 
     Only what was captured for the fee is compared with the tariff and given back: from the due
     amount first, then from the disputed amount, then from the amount written off. A charged-back
-    amount stays with the person. Paid amounts are refunded. At last the operator bears what
-    Freehold gave up out of goodwill.
+    amount stays with the person. Paid amounts are refunded. At last comes the amount that Freehold
+    forgave out of goodwill: the operator bears it instead.
     """
     require_found(authorization, dated=True)
     total_minor = unwaived_minor(authorization, product, docked_us, meter)
@@ -432,8 +433,8 @@ def docked(
     *,
     is_back: bool = True,
 ) -> Step:
-    """The operator gives back the part of the kept fee above the total. By default the item is
-    back."""
+    """The operator gives back the part of the kept fee above the total. Unless `is_back` is false,
+    the item is back too."""
     excess_minor = max(0, kept_fee_minor(authorization, captures) - total_minor)
     missing_minor = max(0, total_minor - authorization.fee_captured_minor)
     uncollected_minor = min(authorization.uncollected_minor, missing_minor)
@@ -473,7 +474,7 @@ def appear(authorization: Authorization, product: Product, now_us: int) -> Step:
     """
     if authorization.custody is not Custody.MISSING:
         raise IllegalState("NOT_MISSING", "the item is not missing", authorization.state)
-    # The clock of the process that lost the item may be ahead.
+    # The clock of the process that recorded the loss may be ahead.
     seen_us = max(now_us, authorization.close_us or 0)
     appeared = authorization._replace(
         custody=Custody.UNKNOWN,

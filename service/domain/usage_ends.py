@@ -1,7 +1,7 @@
 """The start of a rental, and the instant at which its fee stops.
 
-The fee stops at the item's return. It stops earlier at the time of a claimed return, or of a
-granted complaint that the item could not be returned or used.
+The fee stops at the item's return. A claimed return stops it earlier, and so does a granted
+complaint that the item could not be returned or used.
 """
 
 from __future__ import annotations
@@ -23,12 +23,13 @@ def is_stopped(authorization: Authorization, at_us: int) -> bool:
 
 
 def earlier_us(authorization: Authorization, stop_us: int) -> int:
-    """The time at which the fee stops if it stops at `stop_us`, or has stopped before."""
+    """The time at which the fee stops: `stop_us`, or the earlier time at which it has stopped
+    already."""
     return stop_us if authorization.claim_us is None else min(stop_us, authorization.claim_us)
 
 
 def usage_end_us(authorization: Authorization, end_us: int) -> int:
-    """The end of the usage that is billed at `end_us`: at the latest where the fee stopped."""
+    """The end of the billed usage: `end_us`, or the earlier time at which the fee stopped."""
     if authorization.claim_us is None:
         return end_us
     # Another process, whose clock is a little ahead, may have written the start.

@@ -73,8 +73,8 @@ def attest(
     amount_minor: int = 0,
     pending_minor: int = 0,
 ) -> AttestationRecord:
-    """Adds the row of a step's attestation to the draft, which has attestations of no other rental;
-    the earlier ones must have been read."""
+    """Adds the row of a step's attestation to the draft. The draft must have attestations of this
+    rental only, and the stored ones must have been read."""
     it = step.authorization
     values = (
         it.authorization_id,

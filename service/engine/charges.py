@@ -63,10 +63,10 @@ def read_charges(rows: Rows, keys: Keys, transaction: Transaction) -> None:
 
 
 def _read_bills(rows: Rows, keys: Keys, transaction: Transaction) -> None:
-    """Reads the steps that settled rentals, and names the other rows of their bills.
+    """Reads the steps that settled these rentals, and asks for the other rows of their bills.
 
-    Captures and cases may be older than the settlement: a call of the batch may settle the rental,
-    or its item may count as lost by now.
+    Captures and cases are read for open rentals too: an earlier call of the batch may settle the
+    rental, or its item may count as lost by now.
     """
     keys.captured |= keys.billed
     keys.cased |= keys.billed

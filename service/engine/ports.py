@@ -93,10 +93,10 @@ class Transaction(Protocol):
         ...
 
     def dockings(self, keys: Iterable[AuthorizationKey]) -> dict[AuthorizationKey, Docking]:
-        """The steps that settled these rentals, as their entries show, or their rows without
-        entries.
+        """The steps that settled these rentals, from their entries. A step without entries has a
+        row of its own instead.
 
-        An earlier build wrote neither if the step moved no money.
+        If the step moved no money, an earlier build wrote neither.
         """
         ...
 

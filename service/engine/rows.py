@@ -90,7 +90,7 @@ class Keys:
     raised          authorizations; if one is a damage charge, its rental counts as damaged
     captured        authorizations whose captures are read
     corrected       authorizations whose corrections are read
-    billed          rentals whose bill may change after the settlement: all that it depends on
+    billed          rentals whose bill may change after the settlement: all rows of it are read
     debts           rentals whose debts are read, by user id and authorization id
     late            reservations for which a late pick-up may come: user id, authorization id, item
     reversing       people with an authorization that a call of the batch reverses
@@ -184,7 +184,8 @@ class Rows(defaultdict[Table[Any, Any], dict[Any, Any]]):
         self.reserved: set[Pair] = set()
         """Closed authorizations that once held an item for a pick-up; read for late pick-ups."""
         self.dockings: dict[Pair, Docking] = {}
-        """The steps that settled rentals, as read for their bills; without those of this batch."""
+        """The stored steps that settled rentals, read for their bills. Steps of this batch are not
+        among them."""
         self.clock_gaps: list[ClockGap] = []
         """Clock gaps of the batch; they are not stored, but counted after the commit."""
         self.batch_id = ""

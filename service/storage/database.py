@@ -94,8 +94,9 @@ def reading(engine: Engine) -> Iterator[Connection]:
 def reading_all(engine: Engine, portion: int) -> Iterator[Connection]:
     """As `reading`, for several long results at the same time.
 
-    Their rows come `portion` at a time and may take long; the results end with the block. A result
-    of the driver's own is named in the stack of the execution option `results`, to end there too.
+    Their rows come `portion` at a time and may take long; the results end with the block. A reader
+    that uses the driver directly adds the closing of its result to the stack in the execution
+    option `results`, so that this result ends too.
     """
     driver: Any = engine.dialect.loaded_dbapi
     with reading(engine) as connection, ExitStack() as cursors:

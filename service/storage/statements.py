@@ -249,7 +249,7 @@ def _reserved(dialect: Dialect) -> RowsStatement:
 def _dockings(dialect: Dialect) -> RowsStatement:
     """Reads the steps that settled rentals, by user id and authorization id.
 
-    A step has several entries, or a row if it has none.
+    A step has several entries. If it has none, it has a row of its own instead.
     """
     keys = [schema.entries.c.user_id, schema.entries.c.authorization_id]
     wanted, tables = _wanted(keys), (schema.entries, schema.unposted_dockings)

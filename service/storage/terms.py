@@ -72,7 +72,8 @@ def _rows(connection: Connection, table: Table, *conditions: ColumnElement[bool]
 
 @cache
 def _kind_of_row(table: Table) -> Any:
-    """The class of a table's rows. Making it takes longer than reading the terms of an operator."""
+    """The class of a table's rows. It is kept, because making it takes longer than reading an
+    operator's terms."""
     return namedtuple("Row", table.columns.keys())
 
 

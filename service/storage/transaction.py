@@ -117,7 +117,7 @@ class SqlTransaction:
         return {(row[0], row[1]) for row in self.statements.reserved.fetch(self.cursor, keys)}
 
     def dockings(self, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Docking]:
-        """The steps that settled these rentals; a rental without one has no item."""
+        """The steps that settled these rentals. A rental that no step settled is absent."""
         found = self.statements.dockings.fetch(self.cursor, keys)
         return {(row[0], row[1]): Docking(Transition(row[2]), row[3]) for row in found}
 

@@ -712,7 +712,7 @@ class Attested:
         for of, moved in self._moved.items():
             versions = enumerate(moved.story.versions, 1)
             events = {n for n, (transition, _) in versions if transition in e.ATTESTING.values()}
-            # A late pause lowers a debt too, and is attested on its rental.
+            # A late pause is also an event of the debt, but only its rental has the attestation.
             debt = moved.authorization.unheld_minor > 0
             silent = not debt and any((of, version) not in attested for version in events)
             paused_us = sum(end - begin for begin, end in stands.get(of, []))
@@ -753,7 +753,7 @@ class Attested:
         due = (e.ATTESTING[it.kind], it.event_us, it.record_us)
         if pair is not None and it.kind is AttestationKind.RESUME:
             if (it.event_us == pair.until_us) != late:
-                raise Found("ATTESTATION", row, "the end of a pause, but not then")
+                raise Found("ATTESTATION", row, "the end does not fit the bound of its pause")
             due = (T.PAUSED, pair.event_us, it.record_us)
         wrong = (
             explained != (it.cause is not None)

@@ -34,7 +34,8 @@ from tests.storage.book import (
 
 @pytest.fixture(scope="module")
 def book(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[SealRecord]]:
-    """A sealed book in which Cem rents once more after the last seal; its seals."""
+    """The file of a sealed book, in which Cem rents once more after the last seal, and its
+    seals."""
     file = tmp_path_factory.mktemp("book") / "book.db"
     new_database(f"sqlite:///{file}").close()
     with at(file) as desk:

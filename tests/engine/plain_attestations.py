@@ -33,8 +33,8 @@ def words(books: Any, it: Row) -> list[Row]:
 
 
 def stands(books: Any, it: Row, before: int | None = None) -> list[list[int]]:
-    """The times in which the meter stands: from, until, and 1 if the rental was resumed; `before`
-    leaves out what was told at that version of the rental or later."""
+    """The times in which the meter stands: from, until, and 1 if the rental was resumed. Pauses
+    that were told at the version `before` of the rental, or later, are left out."""
     found: list[list[int]] = []
     for word in words(books, it):
         if before is not None and word["version"] >= before:
@@ -42,7 +42,7 @@ def stands(books: Any, it: Row, before: int | None = None) -> list[list[int]]:
         if word["kind"] == "PAUSE":
             found.append([word["event_us"], word["until_us"], 0])
         elif word["kind"] == "RESUME":
-            # The end of a pause that was told late is in its own row too.
+            # The row of a late pause has its end already.
             ended = [*going_on(found, word["event_us"]), found[-1]][0]
             ended[1:] = [word["event_us"], 1]
     return found
@@ -55,7 +55,7 @@ def going_on(pauses: list[list[int]], at_us: int) -> list[list[int]]:
 
 
 def stood(books: Any, it: Row, until_us: int, before: int | None = None) -> int:
-    """The time until an instant in which the meter stood; see `stands` for `before`."""
+    """How long the meter stood until an instant; see `stands` for `before`."""
     cut = [(begin, min(end, until_us)) for begin, end, _ in stands(books, it, before)]
     return sum(max(0, end - begin) for begin, end in cut)
 
@@ -103,7 +103,7 @@ def pause(books: Any, caller: str, it: Row, command: c.PauseRental, now_us: int)
         told_us = books._occurred(it, command.resumed_us, now_us, lowers=True)
     no_damage(it)
     earlier = stands(books, it)
-    # After the return no earlier pause stopped the meter, so none uses up the time for pauses.
+    # The part of an earlier pause that lies after the return does not use up the time for pauses.
     used_us, over_us = sum(end - begin for begin, end, _ in earlier), now_us
     if late:
         if it["start_us"] is None:
@@ -148,7 +148,7 @@ def pause(books: Any, caller: str, it: Row, command: c.PauseRental, now_us: int)
 def _pause_late(
     books: Any, it: Row, command: c.PauseRental, paused: tuple[int, int], over_us: int | None
 ) -> None:
-    """Gives back what the fee is lower with a pause of a settled rental."""
+    """Gives back the part of the fee that a pause of a settled rental saves."""
     begin_us, end_us = paused
     long_us = end_us - begin_us
     moved = {
@@ -176,9 +176,11 @@ def _unwaived(books: Any, it: Row, run_us: int) -> int:
 
 
 def _ended_us(books: Any, it: Row) -> int | None:
-    """The end of the usage that was charged, by all words that count; None for a lost item's price.
+    """The end of the usage that was charged, by all reports that count; None if the price of a lost
+    item was charged.
 
-    A loss ends no usage, but the price of a lost item was charged for the time until then.
+    A loss ends no usage. But if a lost item is back, and no report says since when, the usage
+    counts until the loss.
     """
     closing, closed_us = books.closings[it["key"]]
     ends = []

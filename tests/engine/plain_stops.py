@@ -44,7 +44,7 @@ def time_us(it: Row, told_us: int | None, now_us: int) -> int:
 
 
 def granted_us(books: Any, it: Row) -> int | None:
-    """The earliest time of the complaints about an open rental that were granted as a whole."""
+    """The earliest time of the complaints about an open rental that were granted in full."""
     times = [
         case["occurred_us"]
         for (key, _), case in books.cases.items()

@@ -71,14 +71,14 @@ def complain(
 
 
 def blocked(desk: Desk, kind: CaseKind = CaseKind.RETURN_BLOCKED) -> tuple[Authorization, Case]:
-    """A power bank that cannot be returned at 2 h, and the complaint at that time."""
+    """The rental of a power bank that cannot be returned at 2 h, and the complaint at that time."""
     it = power_bank(desk)
     desk.clock.advance(BLOCKED_US)
     return it, told(desk, complain(it, kind=kind))
 
 
 def granted(desk: Desk) -> Authorization:
-    """A power bank whose complaint of 2 h was granted at once."""
+    """The rental of a power bank after a complaint as of 2 h was granted at once."""
     it, case = blocked(desk)
     told(desk, resolve(case, Outcome.FOR_USER))
     return stored(desk, it)
@@ -97,7 +97,7 @@ def receipt_of(desk: Desk, it: Authorization) -> tuple[int, int]:
     receipt = of_event(desk, it)
     made = again(desk, it)
     assert made is not None
-    # The unit stands with the lines of units, which the price of a lost item has none of.
+    # Only lines of units have a unit, and the price of a lost item has no such lines.
     assert made._replace(interval_minutes=0) == receipt._replace(interval_minutes=0)
     return receipt.end_us, receipt.total_minor
 
@@ -124,7 +124,7 @@ def test_r18_a_complaint_about_an_item_that_is_out_is_a_case(desk: Desk, kind: C
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_r18_silence_stops_the_fee_of_an_item_that_is_out(desk: Desk, kind: CaseKind) -> None:
-    """R18: nobody answers the complaint of 2 h for 48 hours. The fee stops at 2 h, and the hold
+    """R18: nobody answers the complaint as of 2 h for 48 hours. The fee stops at 2 h, and the hold
     stays. The item comes back at 60 h: the fee is 600, and the rest of the hold is released."""
     it, case = blocked(desk, kind)
     books = Books(desk)
@@ -154,8 +154,8 @@ def test_r18_a_return_before_the_granted_time_costs_less(desk: Desk) -> None:
 
 
 def test_r18_an_amount_above_the_granted_fee_is_refused(desk: Desk) -> None:
-    """R18: after a granted complaint of 2 h, the operator cannot capture 601 for the fee, in one
-    part or in two, but 600, and damage beside it."""
+    """R18: after a granted complaint as of 2 h, the operator can capture 600 for the fee, but not
+    601, in one part or in two. Damage can still be captured."""
     it = granted(desk)
     desk.clock.advance(BACK_US)
     error = refused(desk, settle(it, 601))
@@ -203,8 +203,9 @@ def test_r18_a_return_by_hand_after_a_granted_complaint(desk: Desk) -> None:
 
 @pytest.mark.parametrize("by_time", [False, True])
 def test_r18_a_complaint_is_granted_after_the_return(desk: Desk, by_time: bool) -> None:
-    """R18: the item comes back at 26.5 h, before the complaint of 2 h is decided: 3,750. If it is
-    granted then, or nobody answers, 3,150 are given back and 600 stay due."""
+    """R18: the item comes back at 26.5 h, before the complaint as of 2 h is decided, and 3,750 are
+    charged. If the complaint is then granted, or nobody answers it, 3,150 are given back and 600
+    stay due."""
     it, case = blocked(desk)
     desk.clock.advance(BACK_US)
     settled = rental(desk, settle_usage(it))
@@ -247,8 +248,9 @@ def test_r18_a_complaint_with_a_time_after_the_return(desk: Desk) -> None:
 def test_r18_a_granted_complaint_bounds_the_fee_of_a_lost_item(
     desk: Desk, first: str, told_lost: bool
 ) -> None:
-    """R18: a complaint of 2 h is granted before or after the item counts as lost. In either order
-    600 are due and the item is missing. A later report that it was docked at 1 h leaves 300 due."""
+    """R18: a complaint as of 2 h is granted before or after the item counts as lost. In either
+    order 600 are due and the item is missing. A later report that it was docked at 1 h leaves 300
+    due."""
     it, case = blocked(desk)
     desk.clock.advance(BLOCKED_US + CLOCK_US - 1)
     case = told(desk, evidence(case, Side.OPERATOR))
@@ -279,8 +281,9 @@ def test_r18_a_granted_complaint_bounds_the_fee_of_a_lost_item(
 
 
 def test_r6_a_lost_item_that_appears_keeps_the_granted_time(desk: Desk) -> None:
-    """R6: Ben gets the missing item after Ann's complaint of 2 h was granted. The fee stays the one
-    until 2 h, and no more than 600 are due when the operator does not say when it was docked."""
+    """R6: Ben gets the missing item after Ann's complaint as of 2 h was granted. Her fee still
+    stops at 2 h. If the operator does not say when the item was docked, no more than 600 are
+    due."""
     it = granted(desk)
     lost = acts.woken(desk, it, it.lost_us or 0)
     desk.clock.advance(START_US + 10 * DAY_US)
@@ -298,8 +301,8 @@ def test_r6_a_lost_item_that_appears_keeps_the_granted_time(desk: Desk) -> None:
 
 
 def test_r18_a_contested_claim_keeps_the_granted_time(desk: Desk) -> None:
-    """R18: after a granted complaint of 2 h the user claims the return, and the operator contests
-    that. The granted time still stops the fee."""
+    """R18: after a granted complaint as of 2 h the user claims the return, and the operator
+    contests the claim. The fee still stops at 2 h."""
     it = granted(desk)
     desk.clock.advance(BACK_US)
     claimed = rental(desk, acts.claim_return(it))
@@ -312,8 +315,8 @@ def test_r18_a_contested_claim_keeps_the_granted_time(desk: Desk) -> None:
 
 
 def test_r18_an_earlier_claim_counts_until_it_is_contested(desk: Desk) -> None:
-    """R18: after a granted complaint of 2 h the user claims a return at 1 h. The fee stops at 1 h,
-    and after the operator's contest at 2 h again."""
+    """R18: after a granted complaint as of 2 h the user claims a return at 1 h, and the fee stops
+    at 1 h. When the operator contests the claim, the fee stops at 2 h again."""
     it = granted(desk)
     claimed = rental(desk, c.ClaimReturn(*acts.name(it), START_US + HOUR_US, "dock-7"))
     assert claimed.claim_us == START_US + HOUR_US
@@ -323,8 +326,8 @@ def test_r18_an_earlier_claim_counts_until_it_is_contested(desk: Desk) -> None:
 
 
 def test_r18_a_complaint_while_a_return_is_claimed(desk: Desk) -> None:
-    """R18: while a return is claimed, a complaint of an earlier time is granted: the fee stops
-    there, also if the operator contests the claim, and if it accepts the claim."""
+    """R18: while a return is claimed, a complaint as of an earlier time is granted. The fee stops
+    at that time, also when silence accepts the claim."""
     it = power_bank(desk)
     desk.clock.advance(BACK_US)
     rental(desk, acts.claim_return(it))
@@ -338,7 +341,8 @@ def test_r18_a_complaint_while_a_return_is_claimed(desk: Desk) -> None:
 
 
 def test_r18_the_earliest_granted_time_counts(desk: Desk) -> None:
-    """R18: of two granted complaints, of 1 h and of 2 h, the earlier one stops the fee."""
+    """R18: of two granted complaints, as of 1 h and as of 2 h, the one with the earlier time stops
+    the fee, in whichever order they are granted."""
     it = granted(desk)
     later = told(desk, complain(it, START_US + HOUR_US, CaseKind.ITEM_AT_FAULT))
     told(desk, resolve(later, Outcome.FOR_USER))
@@ -364,8 +368,9 @@ def test_r18_a_refused_complaint_leaves_the_meter_running(desk: Desk) -> None:
 
 
 def test_r18_a_part_is_given_back_of_what_was_charged(desk: Desk) -> None:
-    """R18: before anything was charged, no part can be granted. Of 600 that were charged at 2 h, a
-    part of 200 can; the fee runs on, and a claim that the operator contests stops nothing."""
+    """R18: before anything was charged, no part can be granted. Then 600 are charged at 2 h, and a
+    part of 200 can be granted. The fee runs on, and a claim that the operator contests does not
+    stop it."""
     it, case = blocked(desk)
     assert isinstance(refused(desk, resolve(case, Outcome.IN_PART, 1)), InvalidInput)
     rental(desk, c.Settle(*acts.name(it), None, False))
@@ -390,9 +395,9 @@ def test_r18_a_rental_with_a_granted_complaint_can_be_reversed(desk: Desk) -> No
 # -- times and refusals ----------------------------------------------------------------------------
 
 
-def test_r18_a_contradictory_time_is_no_reason_to_refuse(desk: Desk) -> None:
-    """R18: while the item is out, a time before the start counts as the start, a time later than
-    now as now, and a time before the report window as the window's beginning."""
+def test_r18_an_impossible_time_is_moved_and_not_refused(desk: Desk) -> None:
+    """R18: while the item is out, a time before the start counts as the start, and a time later
+    than now counts as now."""
     it = power_bank(desk)
     desk.clock.advance(START_US + HOUR_US)
     case = told(desk, complain(it, START_US - DAY_US))
@@ -404,8 +409,8 @@ def test_r18_a_contradictory_time_is_no_reason_to_refuse(desk: Desk) -> None:
 
 
 def test_r18_a_time_before_the_report_window_counts_as_its_beginning(desk: Desk) -> None:
-    """R18: a bike that is out for 100 days: a complaint of the first day counts as of the beginning
-    of the policy's window of 90 days."""
+    """R18: a power bank is out for 100 days. A complaint as of the first day counts as of the
+    beginning of the policy's window of 90 days."""
     it = rental(desk, authorize("ann", "power-bank", "pb-2"))
     for _ in range(40):
         rental(desk, acts.extend(it, 3 * DAY_US))
@@ -417,7 +422,8 @@ def test_r18_a_time_before_the_report_window_counts_as_its_beginning(desk: Desk)
 @pytest.mark.parametrize("kind", OTHERS)
 def test_r18_other_complaints_wait_for_the_return(desk: Desk, kind: CaseKind) -> None:
     """R18: while the item is out, any other complaint is refused, and the refusal names the claim
-    of the return and the two complaints. A time with another complaint is refused always."""
+    of the return and the two complaints. With a time, any other complaint is refused after the
+    return too."""
     it = power_bank(desk)
     error = refused(desk, complain(it, kind=kind))
     assert error.reason == "ILLEGAL_TRANSITION"
@@ -429,9 +435,9 @@ def test_r18_other_complaints_wait_for_the_return(desk: Desk, kind: CaseKind) ->
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_r18_nothing_is_out_that_could_not_be_returned(desk: Desk, kind: CaseKind) -> None:
-    """R18: a reservation, a damage charge and a rental that never began have no item that is out:
-    the complaint, or its time, is refused."""
+def test_r18_a_complaint_needs_an_item_that_was_out(desk: Desk, kind: CaseKind) -> None:
+    """R18: a reservation, a damage charge and a rental that never began have no item that could not
+    be returned. The complaint about them, or its time, is refused."""
     reserved = rental(desk, authorize("ann", "power-bank", "pb-1", start=Start.ON_PICKUP))
     assert refused(desk, complain(reserved, kind=kind)).reason == "ILLEGAL_TRANSITION"
     rental(desk, reverse(reserved))
@@ -444,8 +450,8 @@ def test_r18_nothing_is_out_that_could_not_be_returned(desk: Desk, kind: CaseKin
 
 
 def test_r18_no_amount_while_the_item_is_out(desk: Desk) -> None:
-    """R18: while the item is out the final fee is not known: a complaint with an amount is refused,
-    with or without a time."""
+    """R18: while the item is out the final fee is not known, so a complaint with an amount is
+    refused, with or without a time."""
     it = power_bank(desk)
     for occurred_us in (None, START_US):
         error = refused(desk, complain(it, occurred_us, minor=300))
@@ -454,7 +460,7 @@ def test_r18_no_amount_while_the_item_is_out(desk: Desk) -> None:
     assert open_cases(desk, it) == []
 
 
-def test_r18_a_case_of_a_closed_charge_has_no_time(desk: Desk) -> None:
+def test_r18_a_complaint_about_a_closed_charge_needs_no_time(desk: Desk) -> None:
     """R18: without a time, a complaint about a settled rental asks for an amount or for all of the
     fee, as before."""
     it = power_bank(desk)

@@ -1,4 +1,7 @@
-"""R17: pauses that are told with their end, also after the settlement."""
+"""R17: pauses that are told together with their end, also after the settlement.
+
+Instants and durations are in hours and minutes: 2:30 is two and a half hours, or that long after
+the start."""
 
 from __future__ import annotations
 
@@ -40,7 +43,7 @@ def paused(desk: Desk, it: Authorization, begin: float, end: float) -> Authoriza
 
 
 def settled(desk: Desk, hours: float = 3) -> Authorization:
-    """A power bank that was settled by usage after some hours, 300 for each."""
+    """A power bank that was settled by usage after some hours, at 300 an hour."""
     it = power_bank(desk)
     desk.clock.advance(at(hours))
     return rental(desk, acts.settle_usage(it))
@@ -57,8 +60,8 @@ def words(desk: Desk, it: Authorization) -> list[tuple[AttestationKind, int, int
 
 
 def test_r17_a_pause_told_after_the_settlement_gives_its_difference_back(desk: Desk) -> None:
-    """R17: a rental of 3:00 was settled at 900; a pause of an hour, told later, makes it 600: the
-    operator gives up 300, of which 15 were the commission."""
+    """R17: a rental of 3:00 was settled for 900. A pause of an hour is told later, and the fee
+    falls to 600. The operator gives back 300, of which 15 were the commission."""
     it = settled(desk)
     assert (it.due_minor, it.fee_minor) == (900, 45)
     desk.clock.advance(at(3.5))
@@ -82,7 +85,7 @@ def test_r17_a_pause_told_after_the_settlement_gives_its_difference_back(desk: D
 
 
 def test_r17_a_late_pause_without_its_end_is_refused(desk: Desk) -> None:
-    """R17: after the settlement a pause must have its end, and a resume is refused."""
+    """R17: after the settlement, a pause is refused without its end, and so is a resume."""
     it = settled(desk)
     for command in (acts.pause(it, at(1)), acts.resume(it, at(2))):
         error = refused(desk, command)
@@ -93,8 +96,8 @@ def test_r17_a_late_pause_without_its_end_is_refused(desk: Desk) -> None:
 
 
 def test_r17_a_pause_with_its_end_leaves_the_rental_as_two_calls_do(desk: Desk) -> None:
-    """R17: before the settlement, a pause with its end has the rows and the times that a pause and
-    a resume have, in one step; 2:30 of 3:30 cost 750."""
+    """R17: before the settlement, one call that tells a pause with its end writes the same rows and
+    times as a pause and a resume. A rental of 3:30 with such a pause of an hour costs 750."""
     one, two = power_bank(desk), rental(desk, authorize("ben", "power-bank", "pb-2"))
     desk.clock.advance(at(2))
     rental(desk, acts.pause(two, at(0.5)))
@@ -112,7 +115,8 @@ def test_r17_a_pause_with_its_end_leaves_the_rental_as_two_calls_do(desk: Desk) 
 
 
 def test_r17_a_pause_with_its_end_can_be_followed_by_another(desk: Desk) -> None:
-    """R17: two pauses of half an hour with their ends make 900 to 600, whatever is told first."""
+    """R17: two pauses of half an hour, told with their ends, lower a fee of 900 to 600, also if the
+    later pause is told first."""
     it = power_bank(desk)
     desk.clock.advance(at(3))
     paused(desk, it, 2, 2.5)
@@ -127,8 +131,8 @@ def test_r17_a_pause_with_its_end_can_be_followed_by_another(desk: Desk) -> None
 def test_r17_a_pause_does_not_end_before_it_begins(
     desk: Desk, state: str, begin_us: int | None
 ) -> None:
-    """R17: an end that is not after the beginning is refused, and one without a beginning too,
-    because the pause would begin now."""
+    """R17: an end that is not after the beginning is refused. An end without a beginning is refused
+    too, because the pause would begin now."""
     it = power_bank(desk)
     desk.clock.advance(at(3))
     if state == "settled":
@@ -141,7 +145,7 @@ def test_r17_a_pause_does_not_end_before_it_begins(
 
 
 def test_r17_a_late_pause_of_a_paid_rental_is_owed_back(desk: Desk) -> None:
-    """R17: 900 were paid; a pause of an hour that is told then makes 300 owed back."""
+    """R17: 900 were paid. After a late pause of an hour, 300 of them are owed back."""
     it = settled(desk)
     rental(desk, pay(it, 900))
     it = paused(desk, it, 1, 2)
@@ -150,7 +154,8 @@ def test_r17_a_late_pause_of_a_paid_rental_is_owed_back(desk: Desk) -> None:
 
 
 def test_r17_two_late_pauses_in_either_order_cost_the_same(desk: Desk) -> None:
-    """R17: pauses of 50 and of 10 minutes, the later one told first, make 600 of 900."""
+    """R17: two late pauses, of 50 and of 10 minutes, lower a fee of 900 to 600, also if the later
+    one is told first."""
     it = settled(desk)
     paused(desk, it, 2, 2 + 1 / 6)
     it = paused(desk, it, 1, 1 + 5 / 6)
@@ -159,8 +164,8 @@ def test_r17_two_late_pauses_in_either_order_cost_the_same(desk: Desk) -> None:
 
 
 def test_r17_a_late_pause_ends_where_a_later_one_begins(desk: Desk) -> None:
-    """R17: of pauses at 2:00 to 2:30 and at 1:00 to 2:45, 1:30 count: 450 of 900. The end of
-    the second one is where the first one begins."""
+    """R17: a pause from 2:00 to 2:30 is told, and then one from 1:00 to 2:45. The second one ends
+    where the first one begins. So 1:30 of pauses count, and the fee of 900 falls to 450."""
     it = settled(desk)
     paused(desk, it, 2, 2.5)
     it = paused(desk, it, 1, 2.75)
@@ -173,7 +178,8 @@ def test_r17_a_late_pause_ends_where_a_later_one_begins(desk: Desk) -> None:
 
 
 def test_r17_a_late_pause_until_after_the_return_counts_until_the_return(desk: Desk) -> None:
-    """R17: a pause from 2:00 until 20:00 makes 900 to 600, because the return was at 3:00."""
+    """R17: a pause from 2:00 until 20:00 lowers the fee from 900 to 600, because the return was at
+    3:00."""
     it = settled(desk)
     desk.clock.advance(at(20))
     assert paused(desk, it, 2, 20).due_minor == 600
@@ -182,8 +188,8 @@ def test_r17_a_late_pause_until_after_the_return_counts_until_the_return(desk: D
 
 @pytest.mark.parametrize("told_us", [at(0.5), at(1)])
 def test_r17_a_pause_told_before_the_settlement_stays_in_the_fee(desk: Desk, told_us: int) -> None:
-    """R17: a rental was paused at 1:00 and settled at 3:00 for 300; it stays so, whatever pause
-    within that one is told then, and one of a quarter before it makes 225 of it."""
+    """R17: a rental was paused at 1:00 and settled at 3:00 for 300. A late pause within that pause
+    is refused. A late pause of half an hour before it lowers the fee to 150."""
     it = power_bank(desk)
     desk.clock.advance(at(1))
     rental(desk, acts.pause(it))
@@ -201,7 +207,7 @@ def test_r17_a_pause_told_before_the_settlement_stays_in_the_fee(desk: Desk, tol
 @pytest.mark.parametrize("begin", [0, 1 / 6])
 def test_r17_a_receipt_keeps_the_pauses_that_were_told_before_it(desk: Desk, begin: float) -> None:
     """R17: at 3:00 a pause until then is told, and at the same instant a return at 2:00. The
-    receipt has that pause and no other one that is told later, also if the fee was 0."""
+    receipt has that pause, and no pause that is told later. This holds for a fee of 0 too."""
     it = power_bank(desk)
     desk.clock.advance(at(3))
     paused(desk, it, begin, 3)
@@ -222,7 +228,8 @@ def test_r17_a_receipt_keeps_the_pauses_that_were_told_before_it(desk: Desk, beg
 
 
 def test_r17_what_was_lowered_for_a_pause_is_not_given_back_twice(desk: Desk) -> None:
-    """R17: 300 of 900 were lowered; a pause of an hour that is told later lowers nothing more."""
+    """R17: the operator lowered a charge of 900 by 300. A pause of an hour that is told later
+    lowers nothing more."""
     it = settled(desk)
     rental(desk, acts.lower(it, 300))
     it = paused(desk, it, 1, 2)
@@ -231,7 +238,8 @@ def test_r17_what_was_lowered_for_a_pause_is_not_given_back_twice(desk: Desk) ->
 
 
 def test_r17_a_late_pause_leaves_a_surcharge(desk: Desk) -> None:
-    """R17: 1,200 were asked for 3:00; a pause of a minute gives back 0, one of an hour 300."""
+    """R17: the operator asked for 1,200 for a rental of 3:00. A late pause of a minute gives back
+    nothing, and one of an hour gives back 300."""
     it = power_bank(desk)
     desk.clock.advance(at(3))
     it = rental(desk, settle(it, 1_200))
@@ -241,7 +249,8 @@ def test_r17_a_late_pause_leaves_a_surcharge(desk: Desk) -> None:
 
 
 def test_r17_a_late_pause_after_an_earlier_docking_counts_until_it(desk: Desk) -> None:
-    """R17: settled at 3:00, found at 2:00 for 600; a pause from 1:30 to 2:30 makes it 450."""
+    """R17: a rental was settled at 3:00, and then its item was found docked at 2:00, for 600. A
+    pause from 1:30 to 2:30 lowers the fee to 450."""
     it = settled(desk)
     assert rental(desk, found(it, at(2))).due_minor == 600
     assert paused(desk, it, 1.5, 2.5).due_minor == 450
@@ -249,7 +258,8 @@ def test_r17_a_late_pause_after_an_earlier_docking_counts_until_it(desk: Desk) -
 
 
 def test_r17_a_pause_of_a_lost_item_counts_when_it_is_found(desk: Desk) -> None:
-    """R17: the price of a lost item is no fee; found at 2:00, paused for 1:00, it costs 300."""
+    """R17: a late pause of 1:00 does not lower the price of a lost item. When the item is found
+    docked at 2:00, the rental costs 300."""
     it = power_bank(desk)
     it = woken(desk, it, it.lost_us or 0)
     it = paused(desk, it, 0.5, 1.5)
@@ -259,8 +269,8 @@ def test_r17_a_pause_of_a_lost_item_counts_when_it_is_found(desk: Desk) -> None:
 
 
 def test_r17_a_late_pause_told_again_gives_nothing_more(desk: Desk) -> None:
-    """R17: a pause that is told again, by another request, is refused, and so is one after the
-    return. One that lasts half an hour longer counts for that half hour."""
+    """R17: a pause that another request tells again is refused, and so is a pause after the return.
+    A pause that lasts half an hour longer counts for that half hour."""
     it = settled(desk)
     assert paused(desk, it, 1, 2).due_minor == 600
     assert refused(desk, told(it, at(1), at(2))).reason == "ALREADY_PAUSED"
@@ -273,7 +283,8 @@ def test_r17_a_late_pause_told_again_gives_nothing_more(desk: Desk) -> None:
 
 
 def test_r17_late_pauses_are_bounded_by_the_policy(desk: Desk) -> None:
-    """R17: of a late pause of 28 hours 24 count, by the policy: 30:00 cost 1,800, not 4,800."""
+    """R17: the policy lets 24 hours of a late pause of 28 hours count. So a rental of 30:00 costs
+    1,800 instead of 4,800."""
     it = settled(desk, 30)
     assert it.due_minor == 4_800
     it = paused(desk, it, 1, 29)
@@ -283,7 +294,8 @@ def test_r17_late_pauses_are_bounded_by_the_policy(desk: Desk) -> None:
 
 
 def test_r17_the_time_before_the_return_alone_uses_up_the_time_for_pauses(desk: Desk) -> None:
-    """R17: of a pause without an end only 1:00 stopped the meter, so 23 hours are left to tell."""
+    """R17: a pause without an end stopped the meter for 1:00 until the return. Only that hour is
+    used up, so a late pause is accepted."""
     it = power_bank(desk)
     desk.clock.advance(at(2))
     rental(desk, acts.pause(it))
@@ -295,7 +307,7 @@ def test_r17_the_time_before_the_return_alone_uses_up_the_time_for_pauses(desk: 
 
 
 def test_r17_a_disputed_fee_falls_by_a_late_pause(desk: Desk) -> None:
-    """R17: all 900 are disputed; a pause of an hour leaves 600 of them in dispute."""
+    """R17: all 900 are disputed. A late pause of an hour leaves 600 of them in dispute."""
     it = settled(desk)
     rental(desk, acts.dispute(it, 900))
     it = paused(desk, it, 1, 2)
@@ -305,8 +317,8 @@ def test_r17_a_disputed_fee_falls_by_a_late_pause(desk: Desk) -> None:
 
 @pytest.mark.parametrize("held_minor", [0, 300, FEE - 1])
 def test_r17_a_late_pause_lowers_the_debt_above_the_hold(desk: Desk, held_minor: int) -> None:
-    """R17, R5: a late pick-up of 2:00 cost 950, the part above its hold as a debt. A pause of an
-    hour leaves 550; first the debt falls, under the name of the pause."""
+    """R17, R5: a late pick-up of 2:00 cost 950, and the part above its hold is a debt. A late pause
+    of an hour leaves 550. The debt falls first, by an event of the pause."""
     it = unheld(desk, held_minor)
     end_us = TAKEN_US + 2 * HOUR_US
     desk.clock.advance(end_us)
@@ -323,8 +335,8 @@ def test_r17_a_late_pause_lowers_the_debt_above_the_hold(desk: Desk, held_minor:
 
 
 def test_r17_a_late_pause_lowers_the_debt_of_an_earlier_return(desk: Desk) -> None:
-    """R17, R5: a late pick-up without a hold was returned at 2:00 and settled at 10:00, all 950 as
-    a debt. A pause of an hour leaves 550, as if the settlement had come at once."""
+    """R17, R5: a late pick-up without a hold was returned at 2:00 and settled at 10:00, so all 950
+    are a debt. A late pause of an hour leaves 550, as if the settlement had come at once."""
     it = unheld(desk)
     desk.clock.advance(TAKEN_US + 10 * HOUR_US)
     it = rental(desk, acts.settle_usage(it, TAKEN_US + 2 * HOUR_US))
@@ -342,7 +354,7 @@ def test_r17_a_late_pause_counts_until_a_settlement_that_took_nothing_more(
     desk: Desk, begin: float, end: float, due_minor: int
 ) -> None:
     """R17: the day's cap of 3,000 was captured at 12:00, and the settlement at 20:00 took nothing
-    more. A pause gives back 0, because more than 10 hours of usage are left."""
+    more. A late pause gives back nothing, because more than 10 hours of usage are left."""
     it = power_bank(desk)
     desk.clock.advance(at(12))
     rental(desk, c.Settle(*acts.name(it), None, False))
@@ -354,8 +366,9 @@ def test_r17_a_late_pause_counts_until_a_settlement_that_took_nothing_more(
 
 
 def test_r17_a_late_pause_counts_until_the_return_and_not_until_the_call(desk: Desk) -> None:
-    """R17: returned at 3:00 and settled at 10:00 for 900, of which 300 were captured at 1:00. A
-    pause from 2:30 to 5:00 makes it 750, and one after 3:00 is refused."""
+    """R17: a rental was returned at 3:00 and settled at 10:00 for 900, of which 300 were captured
+    at 1:00. A pause from 2:30 to 5:00 lowers the fee to 750, and a pause from 3:00 on is
+    refused."""
     it = power_bank(desk)
     desk.clock.advance(at(1))
     rental(desk, c.Settle(*acts.name(it), None, False))
@@ -368,8 +381,8 @@ def test_r17_a_late_pause_counts_until_the_return_and_not_until_the_call(desk: D
 
 
 def test_r17_a_pause_in_the_batch_of_its_settlement_counts(desk: Desk) -> None:
-    """R17: 300 were captured at 1:00. The return at 3:00, told at 10:00, and a pause of an hour are
-    in one batch: 600 are due."""
+    """R17: 300 were captured at 1:00. At 10:00, one batch tells the return at 3:00 and a pause of
+    an hour. Then 600 are due."""
     it = power_bank(desk)
     desk.clock.advance(at(1))
     it = rental(desk, c.Settle(*acts.name(it), None, False))
@@ -382,8 +395,9 @@ def test_r17_a_pause_in_the_batch_of_its_settlement_counts(desk: Desk) -> None:
 
 
 def test_r17_a_late_pause_of_an_item_that_was_found_after_its_loss(desk: Desk) -> None:
-    """R17: lost at 73:00, then a pause of 9 hours was told, and found at 82:00: 9,300 for 73 hours.
-    A further hour makes it 9,000, because the usage lasted until 82:00 and not until the loss."""
+    """R17: an item was lost at 73:00, a pause of 9 hours was told, and the item was found at 82:00.
+    It costs 9,300 for 73 hours. One more hour of pause lowers the fee to 9,000, because the usage
+    lasted until 82:00 and not until the loss."""
     it = power_bank(desk)
     it = woken(desk, it, it.due_us or 0)
     desk.clock.advance(at(73))
@@ -397,7 +411,7 @@ def test_r17_a_late_pause_of_an_item_that_was_found_after_its_loss(desk: Desk) -
 
 def test_r17_a_late_pause_after_the_return_was_presumed(desk: Desk) -> None:
     """R17: the item of a rental that was lost at 73:00 appears at 80:00. The operator is silent, so
-    the return at 80:00 is presumed, by the very call that tells a pause at 75:00."""
+    the call that tells a pause at 75:00 first presumes the return at 80:00."""
     it = rental(desk, authorize("ann", "power-bank", "pb-1"))
     it = woken(desk, it, it.due_us or 0)
     desk.clock.advance(at(73))
@@ -439,8 +453,9 @@ def test_r17_only_a_pause_with_its_end_reads_the_bill(desk: Desk, end_us: int | 
 def test_r17_a_late_pause_of_a_lost_item_whose_fee_was_stopped(
     desk: Desk, woken_first: bool
 ) -> None:
-    """R17, R18: a complaint of 2:00 was granted, so the loss cost 600 and not the price. A pause of
-    an hour before 2:00 makes it 300, and the item stays missing; one after 2:00 is refused."""
+    """R17, R18: a complaint as of 2:00 was granted, so the loss cost 600 and not the price. A pause
+    of an hour before 2:00 lowers the fee to 300, and the item stays missing. A pause after 2:00 is
+    refused."""
     it = power_bank(desk)
     desk.clock.advance(at(2))
     case_of(desk, resolve(case_of(desk, complain(it)), Outcome.FOR_USER))
@@ -458,8 +473,8 @@ def test_r17_a_late_pause_of_a_lost_item_whose_fee_was_stopped(
 
 
 def test_r17_a_complaint_granted_after_the_settlement_ends_the_usage(desk: Desk) -> None:
-    """R17, R18: settled at 3:00 for 900; a complaint of 2:00 is granted then, for 600. A pause from
-    1:30 to 3:00 makes it 450."""
+    """R17, R18: a rental was settled at 3:00 for 900. Then a complaint as of 2:00 is granted, and
+    the fee falls to 600. A pause from 1:30 to 3:00 lowers it to 450."""
     it = settled(desk)
     case_of(desk, resolve(case_of(desk, complain(it, at(2))), Outcome.FOR_USER))
     assert stored(desk, it).due_minor == 600

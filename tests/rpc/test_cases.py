@@ -65,8 +65,8 @@ def test_r18_both_sides_read_a_complaint(desk: Desks) -> None:
 
 def test_r18_a_complaint_about_an_item_that_is_out(desk: Desks) -> None:
     """R18: a complaint that the cabinet was full since the start is told an hour later. The case
-    has that time. Once it is granted, the rental is still ACTIVE, has it as its claim_time, and
-    costs the fee until then."""
+    has that time. Once the complaint is granted, the rental is still ACTIVE, has the same time as
+    its claim_time, and costs the fee until then."""
     it = ready.active(desk)
     advance(desk, 3_600)
     blocked: dict[str, Any] = {"complaint": pb.CASE_KIND_RETURN_BLOCKED, "name": it.name}

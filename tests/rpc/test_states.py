@@ -44,8 +44,8 @@ def test_the_table_has_every_call() -> None:
 
 
 def _mean_no_other(method: str, request: Any) -> None:
-    """Removes a charge-back by name, which is not there, the time of a late pick-up, and the end of
-    a pause, with which a pause is accepted after the settlement too."""
+    """Removes the field that gives a call another meaning: a charge-back that is not there, the
+    time of a late pick-up, or the end of a late pause."""
     if method == "ResolveChargeBack":
         request.ClearField("case_id")
     if method == "StartRental":

@@ -298,8 +298,8 @@ def _complaining(desk: Desk) -> None:
 
 
 def _blocked(desk: Desk) -> None:
-    """Pia's two rentals, which she could not return. Each complaint was granted while the item was
-    out: one item is still out, the other one came back later."""
+    """Pia's two rentals, whose items she could not return. Each complaint was granted while the
+    item was out. One item is still out, and the other one came back later."""
     desk.put_user("pia", 700)
     for place in range(2):
         it = rental(desk, authorize("pia"))

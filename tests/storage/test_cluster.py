@@ -94,7 +94,8 @@ def test_its_programs_are_copied_to_an_open_folder(
 def test_only_a_server_that_does_not_sync_is_in_memory(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *, safe: bool
 ) -> None:
-    """A server that syncs has its files on the disk; another has them in memory, given room."""
+    """A server that syncs has its files on the disk; another server has them in memory, if there is
+    room."""
     monkeypatch.setattr(postgres, "_for_all", lambda folder: True)
     monkeypatch.setattr(postgres, "MEMORY", tmp_path)
     for room_bytes, in_memory in ((0, not safe), (1 << 62, False)):

@@ -28,7 +28,7 @@ def other(file: Path) -> Iterator[sqlite3.Connection]:
     """A connection that keeps the log and the shared memory in use."""
     with closing(sqlite3.connect(file, isolation_level=None, timeout=HANG_S)) as connection:
         connection.execute("PRAGMA journal_mode=WAL")
-        # These tests are about what changes when; while a sync waits, others only spin.
+        # These tests are about the order of changes; syncs would only make their processes wait.
         connection.execute("PRAGMA synchronous=OFF")
         connection.execute("CREATE TABLE filler (content)")
         yield connection

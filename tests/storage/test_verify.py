@@ -63,7 +63,7 @@ def lived(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[SealReco
         rental(desk, pay(it, 500, reference="last"), caller="platform")
         seals += seal(desk)
         assert not desk.faults
-    # Each test attacks its copy: the triggers are dropped once for all.
+    # Each test attacks a copy of its own. The triggers are dropped here, once for all of them.
     with attack(copy_of(file, "book.db.whole")):
         pass
     return folder, seals

@@ -390,22 +390,23 @@ class AuthorizationServiceServicer:
         on. PAUSE_LIMIT_REACHED: the rental has used up the policy's time or number
         of pauses; waive a part of the fee instead.
 
-        A pause may also be told with its end (`resumed_at`). Such a pause is
-        accepted after the settlement too, however late. The operator then gives up
-        the difference between the fee without the pause and the fee with it, as by
-        ReportFound. No charge rises. Of the price of a lost item nothing is given
-        up; the pause counts when the item is found, or a complaint is granted.
-        INVALID_ARGUMENT: the pause began at the return or later, or after the time
-        of a granted complaint.
+        A pause may also be reported together with its end (`resumed_at`). Such a
+        pause is accepted after the settlement too, however late. The operator then
+        gives back the difference between the fee without the pause and the fee
+        with it, in the same way as after ReportFound. No charge rises. While the
+        item counts as lost, nothing of its price is given back. The pause counts
+        once the item is found, or a complaint is granted. INVALID_ARGUMENT: by the
+        time the pause began, the item was back, or a granted complaint had stopped
+        the fee.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ResumeRental(self, request, context):
-        """Lets the meter of a paused rental run on. FAILED_PRECONDITION with the reason
-        NOT_PAUSED: no pause goes on at that time. After the settlement, tell a pause
-        with its end by PauseRental.
+        """Lets the meter of a paused rental run on. FAILED_PRECONDITION with the
+        reason NOT_PAUSED: no pause goes on at that time. After the settlement,
+        report the pause together with its end, by PauseRental.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -430,8 +431,8 @@ class AuthorizationServiceServicer:
     def ReportLost(self, request, context):
         """Gives up an OVERDUE item as lost. The call captures the buy-out cap, at
         most the held amount. If a granted complaint stopped the fee before, the
-        call captures the fee until then instead; an item that was never returned
-        may then be claimed with BookDebt. The item may still be found.
+        call captures only the fee until then. The price of an item that never
+        comes back may then be claimed with BookDebt. The item may still be found.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -81,10 +81,10 @@ class CaseServiceServicer:
         item that is out.
 
         While the item is out, the complaint must be RETURN_BLOCKED or
-        ITEM_AT_FAULT. It has a time: if it is granted, the rental costs the fee
-        until that time, also if the item is returned later or is lost. Other
-        charges, for damage, stay possible. Until the complaint is granted, the
-        rental goes on. What was charged beyond the time is given back.
+        ITEM_AT_FAULT, and it has a time. If it is granted, the rental costs the
+        fee until that time, even if the item is returned later or is lost. What
+        was charged above that fee is given back. Damage may still be charged.
+        Until the complaint is granted, the fee runs on.
 
         The operator has 48 hours to answer: it grants the complaint with
         ResolveCase, or adds evidence. With evidence, the platform has 48 hours to
@@ -115,8 +115,8 @@ class CaseServiceServicer:
         kind (CASE_IS_THE_SECOND).
 
         The outcome posts itself: an amount that is due is lowered, and an amount
-        that was paid is refunded. If a late claim is granted, or a complaint that
-        has a time, the rental costs the fee until that time.
+        that was paid is refunded. If a late claim or a complaint with a time is
+        granted, the rental costs the fee until the time that it gives.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -25,8 +25,8 @@ class OpenComplaint(AuthorizationCommand):
     """Complain about a charge, or about an item that is out.
 
     `amount` is asked back; None means all of the charge. `text` and `reference` are the user's
-    first evidence. A complaint with `occurred_us` asks for the fee after that time back instead;
-    while the item is out, None means now.
+    first evidence. With `occurred_us`, the complaint asks back the fee after that time instead of
+    an amount. While the item is out, None means now.
     """
 
     complaint: CaseKind
@@ -39,7 +39,8 @@ class OpenComplaint(AuthorizationCommand):
 def decide(work: Work, it: OpenComplaint, rows: Rows, context: Context) -> Decided:
     """Opens the case; the operator answers in time, or it is decided for the user.
 
-    While the item is out, a contradictory time is no reason to refuse: the operator may answer.
+    While the item is out, a time beyond a bound counts as the bound and is not refused: the
+    operator may still answer.
     """
     current, line, draft = opened(work.caller, it, rows, context)
     dated = complaints.require_complaint(current, it.complaint, dated=it.occurred_us is not None)
@@ -48,8 +49,8 @@ def decide(work: Work, it: OpenComplaint, rows: Rows, context: Context) -> Decid
         raise InvalidInput.of(
             "amount",
             "amount.dated",
-            "must be absent with occurred_at, and while the item is out: the complaint asks for"
-            " the fee after its time back",
+            "must be absent with occurred_at, and while the item is out: such a complaint asks"
+            " back the fee after its time",
         )
     asked_minor = 0 if it.amount is None else positive_minor(it.amount, current)
     stop_us = None

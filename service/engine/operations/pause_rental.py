@@ -25,18 +25,18 @@ from service.engine.rows import Docking, Draft, Keys, Rows
 from service.engine.tables import CORRECTIONS, OUTBOX
 
 _DOCKED = (Transition.FOUND, Transition.RETURN_PRESUMED)
-"""Corrections by an earlier docking, whose instant is the end of the usage."""
+"""Corrections because the item was docked earlier. Their instant is the end of the usage."""
 _ENDING = complaints.STOPPING | {CaseKind.LATE_CLAIM}
-"""Cases with a time at which the usage ends if they are granted."""
+"""Cases that have a time. If such a case is granted, the usage ends at that time."""
 
 
 @dataclass(frozen=True, slots=True)
 class PauseRental(AuthorizationCommand):
-    """Stop the meter from `occurred_us` until `resumed_us`; None means from now, and until a resume
-    or the policy's bound.
+    """Stop the meter from `occurred_us` until `resumed_us`.
 
-    After the settlement the end must be told. `evidence` is the operator's reference to its
-    evidence.
+    Without `occurred_us` the pause begins now. Without `resumed_us` it lasts until a resume or the
+    policy's bound; after the settlement `resumed_us` is required. `evidence` is the operator's
+    reference to its evidence.
     """
 
     cause: Cause
@@ -91,7 +91,8 @@ def decide(work: Work, it: PauseRental, rows: Rows, context: Context) -> Decided
 
 
 def _bill(it: Authorization, rows: Rows, draft: Draft) -> Bill:
-    """The charge for the usage, which ended at the settlement, or earlier as was told since.
+    """The charge for the usage. The usage ended at the settlement, or at an earlier time that was
+    told later.
 
     A loss ends no usage. A lost item has a fee only if its return was told, or if a complaint was
     granted.
@@ -110,7 +111,8 @@ def _bill(it: Authorization, rows: Rows, draft: Draft) -> Bill:
         and case.occurred_us is not None
     ]
     lost = docking.transition is Transition.LOST
-    # An item that is back cost no more than its price until the loss, so nothing was given back.
+    # A lost item is back, and no correction says since when, because nothing was given back. Its
+    # usage then counts until the loss.
     if not lost or (not ends and it.custody is Custody.IN_STATION):
         ends.append(docking.event_us)
     return Bill(min(ends, default=None), captures_of(it, rows, draft))
