@@ -5,8 +5,8 @@ disk: such a test cannot find a missing fsync. Here strace records the writes, t
 acknowledgements of a run of the real engine (`benchmarks.power_load`), in order. Then the power is
 cut at chosen moments of that record: the disk is rebuilt with everything that was synced, and with
 unsynced writes kept, dropped or torn (`benchmarks.power_disk` has the model). Each rebuilt database
-is opened as a server opens it, and must have every acknowledged answer, whole batches only, exactly
-the rows from after its last batch, and books that verify.
+is opened as a server opens it. It must have every acknowledged answer, whole batches only, and
+exactly the rows that stood after its last batch. Its books must verify.
 
 With `synchronous=FULL`, which the server uses, no state may lose or break anything. Four controls
 show that the test finds losses: with `synchronous=NORMAL`, and on disks that acknowledge the syncs

@@ -51,10 +51,10 @@ def _require_both(state: fits.State, admitted: Admitted, found: dict[str, dict[s
         if not (label == value).any():
             worst = max(found.values(), key=lambda row: int(row["missing"]) + int(row["outside"]))
             raise TrainingError(
-                f"of the {state.holdout.shape[0]} hold-out rows no {name} row can be scored; "
-                f"{worst['missing']} lack a value of {worst['column']} and {worst['outside']} "
-                "have one outside the trained values; choose another hold-out, or leave the column "
-                "out"
+                f"no {name} row of the {state.holdout.shape[0]} hold-out rows can be scored: "
+                f"{worst['missing']} rows lack a value of {worst['column']}, and "
+                f"{worst['outside']} have one outside the trained values; "
+                "choose another hold-out, or leave the column out"
             )
 
 

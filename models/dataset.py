@@ -90,7 +90,9 @@ def stratified_folds(label: Labels, folds: int, seed: int) -> NDArray[np.int8]:
     for value in (1, 0):
         members = np.flatnonzero(label == value)
         if members.shape[0] < folds:
-            raise DatasetError(f"label {value} has {members.shape[0]} rows, fewer than the folds")
+            raise DatasetError(
+                f"label {value} has {members.shape[0]} rows, too few for {folds} folds"
+            )
         # Sorting keys drawn in file order needs only the generator's raw stream, which NumPy keeps
         # stable across versions; Generator.shuffle is not promised to stay the same.
         keys = generator.bit_generator.random_raw(members.shape[0])
@@ -149,7 +151,7 @@ def _rows(spec: Spec, content: bytes) -> tuple[list[str], list[list[str]]]:
     if spec.data.header:
         header = rows.pop(0) if rows else []
         if names and header != names:
-            raise DatasetError(f"{spec.data.path.name}: header is not data.columns")
+            raise DatasetError(f"{spec.data.path.name}: the header differs from data.columns")
         names = header
     if len(set(names)) != len(names):
         raise DatasetError(f"{spec.data.path.name}: a column name appears twice")

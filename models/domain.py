@@ -113,7 +113,7 @@ def learn(
                 strict=True) if n and not has]  # fmt: skip
         raise DatasetError(
             f"without the training rows that lack a value of {', '.join(rare)}, no good or no bad "
-            "row is left; leave the column out, or fill it"
+            "row is left; leave the column out, or fill its values"
         )
     bad = label == 1
     trained = tuple(

@@ -205,7 +205,9 @@ def _verify_derive(derive: Mapping[str, Any]) -> None:
 def _manifest(document: Mapping[str, Any], model_text: str) -> Manifest:
     scale = document["scale"]
     if scale["version"] != scorecard.VERSION:
-        raise IncompatibleError(f"scale {scale['version']!r} is not {scorecard.VERSION!r}")
+        raise IncompatibleError(
+            f"the scale has version {scale['version']!r}; this build reads {scorecard.VERSION!r}"
+        )
     platt = Platt(*(float.fromhex(document["platt"][k]) for k in ("a", "b")))
     stored_scale = Scale(*(float.fromhex(scale[k]) for k in ("a", "b")))
     if stored_scale != scorecard.scale(platt):

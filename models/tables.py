@@ -223,9 +223,7 @@ def _tree(keys: dict[str, str]) -> Tree:
             node_count=_integers(keys["internal_count"]),
         )
     except (KeyError, ValueError) as error:
-        raise IncompatibleError(
-            f"a tree of the model's text is not understood ({error})"
-        ) from error
+        raise IncompatibleError(f"a tree in the model's text cannot be read ({error})") from error
 
 
 def _threshold(value: float) -> float:

@@ -13,7 +13,7 @@ log = structlog.get_logger("freehold")
 
 
 def tell_debt(debt: Debt, *, ended: bool) -> None:
-    """Logs that an operator is beyond its bound, or within it again."""
+    """Logs that an operator owes more than its bound, or no longer does."""
     # Operators are companies, so their ids are not personal data.
     with suppress(Exception):
         if ended:

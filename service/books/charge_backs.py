@@ -104,7 +104,7 @@ def _item_of(row: Sequence[Any]) -> SuspenseItem:
     try:
         return it._replace(direction=Direction(it.direction))
     except ValueError as error:
-        raise Found("SUSPENSE", _item_row(it), "went neither in nor out") from error
+        raise Found("SUSPENSE", _item_row(it), "its direction is neither IN nor OUT") from error
 
 
 def _case_row(it: ChargeBack) -> str:
@@ -127,7 +127,7 @@ def _check_case(it: ChargeBack, payments: Payments, items: Mapping[Key, Suspense
     item = items.get(key)
     booked = (it.user_id, it.authorization_id, Direction.OUT, it.suspense_minor)
     if (item is not None or it.suspense_minor) and (item is None or item[2:6] != booked):
-        raise Found("CHARGE_BACK", row, "the part in suspense is another one")
+        raise Found("CHARGE_BACK", row, "its item in suspense does not match it")
 
 
 def _check_open(connection: Connection, cases: Sequence[ChargeBack]) -> None:
@@ -194,7 +194,7 @@ def _check_questions(connection: Connection, items: Mapping[Key, SuspenseItem]) 
     for item in items.values():
         if item.has_case and item.case_key not in found:
             row = "/".join(("cases", *item.case_key))
-            raise Found("CASE", row, f"{_item_row(item)} tells of it: it is missing")
+            raise Found("CASE", row, f"{_item_row(item)} names it, but it is missing")
 
 
 @kept
@@ -226,10 +226,10 @@ def _check_item(
         raise Found("SUSPENSE", row, "no payment records this")
     found = matches.get(key, {})
     if sorted(found) != list(range(1, it.matches + 1)):
-        raise Found("SUSPENSE", row, f"{len(found)} matches are recorded, its row has {it.matches}")
+        raise Found("SUSPENSE", row, f"{len(found)} matches are recorded, not {it.matches}")
     back, others = _BACK[it.direction], _MATCHED[it.direction]
     if not {one.kind for one in found.values()} <= {back, *others}:
-        raise Found("SUSPENSE", row, "a match of another kind")
+        raise Found("SUSPENSE", row, "a match is of a kind that the item cannot have")
     back_minor = sum(one.amount_minor for one in found.values() if one.kind is back)
     matched_minor = sum(one.amount_minor for one in found.values()) - back_minor
     left_minor = it.amount_minor - it.returned_minor - it.open_minor

@@ -127,7 +127,7 @@ def _check_payables(connection: Connection, parts: Sequence[Part]) -> None:
     for key in sorted(payable):
         if payable[key]:
             name = "/".join(("operator_payables", *key))
-            raise Found("OPERATOR_PAYABLE", name, f"the entries sum to {payable[key]} more")
+            raise Found("OPERATOR_PAYABLE", name, f"the entries add up to {payable[key]} more")
 
 
 @kept

@@ -359,7 +359,7 @@ def _rail(
     from service.rails.simulated import SimulatedRail
 
     if simulated and not isinstance(clock, SandboxClock):
-        raise click.BadParameter("needs --sandbox", param_hint="--simulated-rail")
+        raise click.BadParameter("is allowed only with --sandbox", param_hint="--simulated-rail")
     secret = None
     if secret_file is not None:
         secret = secret_file.read_bytes().strip()

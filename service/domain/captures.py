@@ -86,8 +86,8 @@ def cited_parts(
             raise InvalidInput.of(
                 "capture",
                 "capture.exceeded",
-                f"must be a capture with {amount_minor} left; capture {cited} has"
-                f" {found.open_minor}",
+                f"must be a capture with at least {amount_minor} left; capture {cited} has"
+                f" only {found.open_minor} left",
             )
         return [(cited, amount_minor)]
     enough = next((it for it in captures if it.open_minor >= amount_minor), None)

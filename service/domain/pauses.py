@@ -83,8 +83,8 @@ def bounded(
     if left_us <= 0 or len(meter.pauses) >= policy.most_pauses:
         raise IllegalState(
             "PAUSE_LIMIT_REACHED",
-            f"the policy allows {policy.most_pauses} pauses of together"
-            f" {policy.pause_limit_us // MINUTE_US} minutes; waive the fee instead",
+            f"the policy allows at most {policy.most_pauses} pauses, of"
+            f" {policy.pause_limit_us // MINUTE_US} minutes in all; waive the fee instead",
             it.state,
         )
     from_us = meter.running_us(from_us)

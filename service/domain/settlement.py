@@ -494,7 +494,7 @@ def presume_return(
     """The operator did not say when the item was docked: the person pays at most one day's cap."""
     until_us = authorization.claim_until_us
     if authorization.custody is not Custody.UNKNOWN or until_us is None:
-        raise IllegalState("NOT_APPEARED", "the item did not appear", authorization.state)
+        raise IllegalState("NOT_APPEARED", "nobody else has rented the item", authorization.state)
     total_minor = unwaived_minor(authorization, product, until_us, meter)
     most_minor = min(total_minor, product.tariff.day_cap_minor)
     return docked(authorization, captures, most_minor, Transition.RETURN_PRESUMED, until_us)

@@ -24,4 +24,4 @@ def tell(draft: Draft, row: Beside, context: Context) -> None:
             told = event.payload + context.encode_beside(row)
             events[place] = event._replace(payload=told)
             return
-    raise InvariantBroken("a row is of no step of its command")
+    raise InvariantBroken("a row belongs to no step of its command")

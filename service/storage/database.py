@@ -84,7 +84,7 @@ def reading(engine: Engine) -> Iterator[Connection]:
                 connection.commit()
     except OutcomeUnknown as error:
         # A read transaction has no unknown outcome.
-        raise StorageFailed(f"the rows read may be out of date: {error}") from error
+        raise StorageFailed(f"the rows that were read may be out of date: {error}") from error
     except (SQLAlchemyError, driver.Error) as error:
         # The driver's own error comes from a connection that cannot be returned to the pool.
         raise StorageFailed("the database refused the read") from telling(error)

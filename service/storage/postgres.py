@@ -244,7 +244,7 @@ def _array_of(column: Column[Any]) -> tuple[str, Callable[[Any], str]]:
         case Integer():
             return "BIGINT", str
         case other:
-            raise TypeError(f"no array is known for {other!r}")
+            raise TypeError(f"no array type is known for {other!r}")
 
 
 def _array(element: Callable[[Any], str], values: Sequence[Any]) -> str:

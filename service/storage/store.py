@@ -126,7 +126,7 @@ class SqlStore:
             code = _code(error)
             if code in BROKEN_RULES:
                 raise InvariantBroken(f"a row breaks a CHECK of the database ({code})") from None
-            raise Conflict(f"a key was taken ({code})") from None
+            raise Conflict(f"another row has the same key ({code})") from None
         except self._driver.Error as error:
             self._roll_back(session)
             code = _code(error)

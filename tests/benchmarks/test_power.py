@@ -156,7 +156,7 @@ def test_an_unknown_change_is_refused(line: str, why: str) -> None:
         events_of(line, present=("a.db",))
 
 
-def test_without_strace_the_benchmark_names_it() -> None:
+def test_the_benchmark_says_that_strace_is_missing() -> None:
     """Without strace the command exits with 3 and names it."""
     result = CliRunner(env={"PATH": ""}).invoke(main, ["power", "--states", "1"])
     assert result.exit_code == power.CANNOT_TRACE

@@ -138,7 +138,7 @@ def _verify_case(connection: Connection, case: dict[str, Any]) -> None:
         (it["direction"], it["amount_minor"], it["user_id"], it["authorization_id"]) for it in items
     ]
     if parts != (expected if case["suspense_minor"] else []):
-        raise Found("CHARGE_BACK", _name(case), "the part in suspense is another one")
+        raise Found("CHARGE_BACK", _name(case), "its item in suspense does not match it")
 
 
 def _verify_item(connection: Connection, item: dict[str, Any]) -> None:

@@ -1390,7 +1390,7 @@ class _Books:
                 raise Found(
                     "OPERATOR_PAYABLE",
                     "/".join(("operator_payables", *key)),
-                    f"the entries sum to {self._payable[key]} more",
+                    f"the entries add up to {self._payable[key]} more",
                 )
 
 

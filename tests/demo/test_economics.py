@@ -63,7 +63,8 @@ def test_free_for_everyone() -> None:
 
 
 def test_break_even() -> None:
-    """At the break-even abandonment, deposit for everyone earns as much as the day as run."""
+    """At the break-even share of people who give up, a deposit for everybody would earn as much as
+    the day did."""
     as_run = World("as run", 0, 900, 50, 50, 0)
     everyone = World("deposit", 0, 1_000, 0, 0, 0)
     assert break_even_abandonment(as_run, everyone) == pytest.approx(0.2)

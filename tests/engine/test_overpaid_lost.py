@@ -59,8 +59,8 @@ def settled_for_good(desk: Desk, it: Authorization) -> None:
 
 
 def test_r1_a_payment_pays_a_written_off_overpaid_amount(desk: Desk) -> None:
-    """R1: of 1,000 paid after the write-off of 800 overpaid, 800 are recovered (refund_payable /
-    recovery), 200 are owed back, and only 200 go out by time."""
+    """R1: an overpaid amount of 800 is written off, and then 1,000 are paid. Of these, 800 are
+    recovered (refund_payable / recovery), 200 are owed back, and only the 200 go out by time."""
     it = written_off(desk)
     it = Books(desk).step(
         pay(it, 1_000, reference="back"),

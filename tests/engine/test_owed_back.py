@@ -39,8 +39,8 @@ def test_r22_the_age_and_the_sum_of_refunds_are_told(desk: Desk) -> None:
     assert look(desk) == [(expected, START_US + 5 * HOUR_US)]
 
 
-def test_r22_a_refund_that_left_is_told_no_more(desk: Desk) -> None:
-    """R22: what has gone out is not owed any more."""
+def test_r22_a_refund_that_went_out_is_not_reported(desk: Desk) -> None:
+    """R22: an amount that has gone out is no longer reported as owed back."""
     woken(desk, released(desk), START_US + DAY_US)
     assert look(desk) == []
 

@@ -458,7 +458,8 @@ def test_a_hold_out_without_bad_rows_is_an_error_before_the_first_fit(tmp_path: 
     """When no bad hold-out row can be scored, training stops and names the column."""
     it, late = table(), np.arange(600) >= 560
     it.b[560:] = np.where(it.y[560:] == 1, NAN, it.b[560:])
-    with pytest.raises(TrainingError, match=r"no bad row can be scored; \d+ lack a value of b"):
+    told = r"no bad row of the 40 hold-out rows can be scored: \d+ rows lack a value of b"
+    with pytest.raises(TrainingError, match=told):
         trained(tmp_path, it, [A, NULLABLE_B], late=late)
 
 

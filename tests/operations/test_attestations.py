@@ -271,7 +271,7 @@ def test_r17_pauses_are_bounded(city: Desk) -> None:
     it = rental(city, acts.resume(it))
     assert it.paused_us == 30 * MINUTE_US
     error = refused(city, acts.pause(it))
-    assert (error.reason, "2 pauses of together 60 minutes" in str(error)) == (
+    assert (error.reason, "2 pauses, of 60 minutes in all" in str(error)) == (
         "PAUSE_LIMIT_REACHED",
         True,
     )

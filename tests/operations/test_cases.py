@@ -554,8 +554,8 @@ def test_r3_a_return_after_a_sale_opens_a_case(desk: Desk, custody: Custody) -> 
 
 
 def test_r3_a_late_claim_in_part_and_against_the_user(desk: Desk) -> None:
-    """R3: a late claim is granted in part with an amount, or decided for the operator by the
-    platform; a claim of a time after the settlement gives nothing back."""
+    """R3: a late claim is granted in part with an amount, or the platform decides it for the
+    operator. A late claim without a time is refused."""
     it = rental(desk, acts.settle_usage(power_bank(desk), START_US))
     assert refused(desk, late(it, None)).reason == "ILLEGAL_TRANSITION"
     it = acts.charged(desk)

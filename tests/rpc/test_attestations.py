@@ -75,8 +75,8 @@ def test_r17_a_late_pause_is_told_over_the_wire(desk: Desks) -> None:
     ],
 )
 def test_r17_a_hand_over_is_whole(desk: Desks, changes: Parts, field: str) -> None:
-    """R17: a return by post needs evidence and is the last capture; a docked one has no
-    evidence."""
+    """R17: a return by post needs evidence, and its capture is the last one. A return at a dock has
+    no evidence."""
     request: Parts = {
         "name": ready.active(desk).name,
         "usage": {},

@@ -151,7 +151,7 @@ def test_a_damage_charge_cites_its_rental(desk: Desks) -> None:
     assert desk.operator.settle(charge.name, UMBRELLA_MINOR).parent == rental.name
 
 
-def test_an_open_rental_is_not_cited(desk: Desks) -> None:
+def test_a_damage_charge_cannot_cite_an_open_rental(desk: Desks) -> None:
     """A damage charge that cites an open rental is FAILED_PRECONDITION with that rental's state."""
     rental = ready.active(desk)
     with pytest.raises(Refused) as refusal:

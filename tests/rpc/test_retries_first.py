@@ -84,8 +84,8 @@ def test_the_field_that_differs_is_named(desk: Desks, tighten: Tighten) -> None:
 def test_a_retry_is_answered_under_stricter_reading(
     desk: Desks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A retry gets its answer even if the rules outside the contract, for converting a message to a
-    command, have become stricter."""
+    """A retry gets its answer even if the server has become stricter in turning messages into
+    commands."""
     request = passing(desk, "SettleAuthorization")
     first = desk.operator.send("SettleAuthorization", request)
 

@@ -238,5 +238,5 @@ def test_d2_arrays_carry_every_value(plain: Any, rows: list[tuple[Any, ...]]) ->
 
 def test_d2_a_column_of_another_type() -> None:
     """D2: a column of a type without a known array is refused when statements are made."""
-    with pytest.raises(TypeError, match="no array is known"):
+    with pytest.raises(TypeError, match="no array type is known"):
         ArraysStatement("", "", [Column("share", Double())])

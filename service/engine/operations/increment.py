@@ -48,7 +48,8 @@ class Increment(AuthorizationCommand):
 
 
 def wanted(caller: str, it: Increment, keys: Keys) -> None:
-    """Needs the authorization, the payment, if any, and the rental if it is a damage charge."""
+    """Needs the authorization, the payment if there is one, and for a damage charge also its
+    rental."""
     of_authorization(caller, it, keys)
     keys.raised.add((it.user_id, it.authorization_id))
     if it.payment_reference:

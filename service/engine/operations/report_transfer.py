@@ -72,7 +72,7 @@ def decide(work: Work, it: ReportTransfer, rows: Rows, context: Context) -> Deci
         if sending or _is_known(transfer, it.state):
             return Decided(Draft(list), transfer, transfer.user_id, transfer.authorization_id)
         raise IllegalState(
-            "TRANSFER_ENDED", f"the transfer ended as {transfer.state}", str(transfer.state)
+            "TRANSFER_ENDED", f"the transfer is already {transfer.state}", str(transfer.state)
         )
     told = transfer._replace(state=it.state, detail=it.detail, change_us=context.now_us)
     if sending and (transfer.state is TransferState.SENT or transfer.kind is TransferKind.PAYOUT):

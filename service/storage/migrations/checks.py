@@ -33,7 +33,7 @@ def widen_check(table: str, name: str, before: str, after: str) -> None:
     """
     missing = _alternatives(before) - _alternatives(after)
     if missing:
-        raise ValueError(f"{name} would be narrower: without {', '.join(sorted(missing))}")
+        raise ValueError(f"{name} would allow less: {', '.join(sorted(missing))} is missing")
     change_check(table, name, before, after)
 
 
