@@ -268,7 +268,7 @@ class Cluster:
         return name
 
     def drop(self, name: str) -> None:
-        """Removes a database, after a while."""
+        """Removes a database later, when enough others wait to be removed."""
         self._resting.append(name)
         if len(self._resting) > RESTING:
             self.admin.execute(f"DROP DATABASE {self._resting.popleft()} WITH (FORCE)")

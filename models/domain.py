@@ -39,7 +39,7 @@ class Trained:
     """One raw column in the training rows of a fit.
 
     `low` and `high` bound its values; a number's special values are not bounded. They are infinite
-    when they are unknown (models of manifest schema 1 behind a derive function). `seen` are a
+    if they are unknown, as in models of manifest schema 1 that have a derive function. `seen` are a
     code's values, or a number's special values, ascending; None when they are unknown. `missing`
     counts the rows without a value, and `missing_bad` the bad rows among them. `nullable` says
     whether there are enough such rows to score a row without the value.

@@ -181,7 +181,7 @@ class Server:
                     f"the server ended with code {self._process.returncode}:\n{self.log_tail()}"
                 )
             time.sleep(_POLL_S)
-        raise ServerFailed(f"no `{event}` within {timeout_s:.0f} s:\n{self.log_tail()}")
+        raise ServerFailed(f"the log has no `{event}` after {timeout_s:.0f} s:\n{self.log_tail()}")
 
     def _find_event(self, event: str) -> dict[str, Any] | None:
         """The last log line with this event."""

@@ -311,7 +311,7 @@ def extend(authorization: Authorization, product: Product, by_us: int, now_us: i
         return step(longer, (), Transition.EXTENDED, now_us)
     due_us = (authorization.due_us or 0) + by_us
     if due_us <= now_us:
-        raise InvalidInput.of("duration", "duration.too_short", "must move the due time beyond now")
+        raise InvalidInput.of("duration", "duration.too_short", "must put the due time after now")
     extended = authorization._replace(
         state=State.ACTIVE,
         due_us=due_us,

@@ -1,4 +1,5 @@
-"""The tables of a batch, as the engine knows them: a record is the only list of its columns.
+"""The tables of a batch, as the engine knows them. The record of a table is the only list of its
+columns.
 
 Storage adds the types of the database and its CHECKs (`service/storage/schema/`).
 """

@@ -62,7 +62,7 @@ def _config(migrations: Path = MIGRATIONS) -> Config:
 
 
 class TablesInUse(FreeholdError):
-    """A migration could not lock a table alone; nothing was changed."""
+    """A migration did not get the lock on a table; nothing was changed."""
 
     def __init__(self) -> None:
         super().__init__(

@@ -45,8 +45,8 @@ def place(cluster: Cluster, tmp_path: Path, model: Path) -> Iterator[Arena]:
     ],
 )
 def test_a_missing_key_is_found(place: Arena, name: str, table: str, said: str) -> None:
-    """Without a table's key two processes give the same object to two people, and the race finds
-    it."""
+    """If a table has lost its key, two processes give the same object to two people, and the race
+    notices it."""
     with writing(place.engine) as connection:
         connection.execute(text(f"ALTER TABLE {table} DROP CONSTRAINT pk_{table}"))
 

@@ -120,7 +120,8 @@ def test_all_people_changed_since_an_early_seal_are_checked(
 def test_faults_of_changed_people_are_found(
     file: Path, sealed: list[SealRecord], statement: str, rule: str
 ) -> None:
-    """A change of people who moved, or of others' heads, is found."""
+    """A change of a person who has entries after the seal is found, and so is a changed head of any
+    other person."""
     tamper(file, statement.format(last=sealed[-1].number))
     fault = since(file, sealed[-1]).fault
     assert fault is not None

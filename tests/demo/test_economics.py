@@ -71,13 +71,13 @@ def test_break_even() -> None:
 
 
 def test_there_may_be_no_break_even() -> None:
-    """When deposit for everyone loses money, there is no break-even."""
+    """If a deposit for everybody loses money, there is no break-even."""
     as_run = World("as run", 0, 900, 0, 0, 0)
     assert break_even_abandonment(as_run, World("deposit", 0, 100, 0, 200, 0)) is None
 
 
 def test_break_even_loss() -> None:
-    """At the break-even loss, free for everyone earns as much as the day as run."""
+    """At the break-even loss, rentals without any deposit would earn as much as the day did."""
     as_run = World("as run", 0, 900, 50, 50, 0)
     free = World("free", 0, 1_000, 50, 50, 0)
     assert economics.break_even_loss_factor(as_run, free) == pytest.approx(2.0)

@@ -140,7 +140,7 @@ def test_walked_away(day: Day) -> None:
 
 
 def test_as_run(day: Day) -> None:
-    """The day as run sums the server's amounts."""
+    """The figures of the day are the sums of the server's amounts."""
     world = tally.as_run(day.ended())
     assert (world.rides, world.fees_minor, world.unpaid_minor) == (5, 850, 250)
     assert world.items_minor == 120_000 + 120_000 - 19_900

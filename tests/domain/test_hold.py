@@ -181,8 +181,8 @@ def test_a_review_becomes_stricter() -> None:
 
 
 def test_a_pick_up_starts_the_rental() -> None:
-    """Starting a rental posts nothing: ACTIVE, item OUT, started at the server's time, without
-    expiry."""
+    """Starting a rental posts nothing. The rental is ACTIVE from the server's time on, has no
+    expiry, and its item is OUT."""
     step = hold.start_rental(waiting(), BIKE, "", NOW_US + 5, NOW_US + 5)
     it = step.authorization
     assert step.postings == ()

@@ -211,7 +211,7 @@ def test_no_start_means_no_fee() -> None:
 
 @pytest.mark.parametrize("it", [granted(), late()], ids=lambda it: str(it.state))
 def test_a_claim_stops_the_fee_clock(it: Authorization) -> None:
-    """A claimed return posts nothing, and the fee stops at the receipt of the claim."""
+    """A claimed return posts nothing, and the fee stops when the claim arrives."""
     step = settlement.claim_return(it, BIKE, NOW_US + 20 * MINUTE_US, NOW_US + 20 * MINUTE_US)
     after = step.authorization
     assert step.postings == ()

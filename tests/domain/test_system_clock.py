@@ -175,7 +175,7 @@ def test_a4_a_clock_far_ahead_of_the_database_is_refused(machine: Machine) -> No
 
 
 def test_a4_the_default_clocks_are_the_machines() -> None:
-    """Without other sources it reads the machine's clocks, also from several threads."""
+    """A clock without other sources reads the machine's clocks, also from several threads."""
     clock = SystemClock()
     answers: list[list[int]] = [[] for _ in range(4)]
 

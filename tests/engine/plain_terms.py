@@ -103,7 +103,7 @@ class Retried(Exception):
 
 
 def fee(product_id: str, us: int) -> int:
-    """The fee of a rental of a duration in microseconds, day by day."""
+    """The fee of a rental that lasted `us` microseconds: the sum of the fees of its days."""
     product, total, day = PRODUCTS[product_id], 0, 0
     if product["free_us"] is not None and us <= product["free_us"]:
         return 0

@@ -12,7 +12,8 @@ DAY_US = 86_400_000_000
 
 
 def test_r22_the_log_warns_of_an_operator_beyond_its_bound() -> None:
-    """R22: the warning has the operator, the amount and the bound; its end is told as news."""
+    """R22: the warning has the operator, the amount and the bound. When the operator is within its
+    bound again, the log says so without a warning."""
     debt = Debt("city", "CNY", 14_550, 14_549)
     with capture_logs() as lines:
         tell_debt(debt, ended=False)
@@ -26,8 +27,8 @@ def test_r22_the_log_warns_of_an_operator_beyond_its_bound() -> None:
 
 
 def test_r22_the_log_has_the_amount_owed_back_and_warns_of_late_refunds() -> None:
-    """R22: the sum and the age of the oldest are news; late refunds are a warning that names the
-    oldest authorization and no person."""
+    """R22: the sum and the age of the oldest refund are logged without a warning. For late refunds
+    a warning names the oldest authorization and no person."""
     with capture_logs() as lines:
         tell_owed_back(OwedBack("CNY", 3, 900, DAY_US, 0, 0, ""), 3 * DAY_US)
         tell_owed_back(OwedBack("CNY", 3, 900, DAY_US, 1, 400, "a-1"), 5 * DAY_US)

@@ -134,8 +134,9 @@ def test_one_bad_command_does_not_fail_the_others(desk: Desk) -> None:
 
 
 def test_a_split_batch_is_logged_with_its_reason(desk: Desk) -> None:
-    """If the commands of a batch are applied one by one, one log line before their results has
-    their number and the reason, and no person's name. The commands are counted."""
+    """If the commands of a batch are applied one by one, a log line is written before their
+    results. It has the number of commands and the reason, and no person's name. The commands are
+    counted."""
     poison = desk.work(authorize("zoe", asset_id="secret-\ud800"), request_id="poison")
     desk.apply(desk.work(authorize()), poison, desk.work(authorize("ben")))
     split, alone = desk.faults

@@ -114,7 +114,8 @@ def test_r8_damage_then_usage(desk: Desk, out: Authorization) -> None:
 
 def test_r8_damage_then_lost_then_found(desk: Desk, out: Authorization) -> None:
     """R8: after damage of 5,000 a lost power bank is charged 4,900, and answer and event say that
-    5,000 was not collected. Found at a fee of 600, the operator gives back 4,300, not 9,300."""
+    5,000 was not collected. When it is found at a fee of 600, the operator gives back 4,300, not
+    9,300."""
     it = lost(desk, damaged(desk, out))
     assert it.custody is Custody.MISSING
     assert (it.captured_minor, it.uncollected_minor) == (9_900, 5_000)
@@ -236,8 +237,8 @@ ACTS: dict[str, Callable[[Authorization, int, int | None], Command]] = {
 
 @pytest.mark.parametrize("what", ACTS)
 def test_r8_a_correction_cites_a_capture(desk: Desk, out: Authorization, what: str) -> None:
-    """R8: lowering, a refund and a dispute concern the cited capture. One that does not exist, or
-    has less left, is refused by name."""
+    """R8: lowering, a refund and a dispute concern the cited capture. A capture that does not
+    exist, or has less left, is refused, and the error names the field."""
     it = rental(desk, acts.capture(damaged(desk, out), 600, final=True), caller=FIVE)
     caller = PLATFORM if what == "dispute" else FIVE
     if what == "refund":
@@ -276,8 +277,8 @@ def test_r8_by_default_the_newest_capture_with_enough_left(desk: Desk, out: Auth
 
 
 def test_r8_disputes_end_at_their_captures(desk: Desk, out: Authorization) -> None:
-    """R8: a decision settles each disputed capture: it is conceded if the user won, and else as
-    before."""
+    """R8: a decision ends the dispute of each capture. If the user won, the capture is conceded;
+    otherwise it is as before the dispute."""
     it = rental(desk, acts.capture(damaged(desk, out), 600, final=True), caller=FIVE)
     for number, amount_minor in ((1, 4_000), (2, 200)):
         it = rental(desk, acts.dispute(it, amount_minor, number), caller=PLATFORM)

@@ -151,7 +151,7 @@ def test_38_a_damage_charge_captures_damage(desk: Desk, out: Authorization) -> N
     assert (it.captured_minor, it.other_captured_minor) == (300, 300)
 
 
-def test_38_the_bound_outlives_the_rental(desk: Desk, out: Authorization) -> None:
+def test_38_each_rental_has_its_own_bound(desk: Desk, out: Authorization) -> None:
     """38: the charges of one rental take nothing of another's bound."""
     parent = rental(desk, settle(rental(desk, acts.capture(out, DEPOSIT, DAMAGE)), 0))
     desk.clock.advance(START_US + DAY_US + HOUR_US)

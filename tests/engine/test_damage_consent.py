@@ -130,8 +130,8 @@ def test_28_consent_is_sent_only_with_damage(desk: Desk, out: Authorization) -> 
 
 
 def test_28_terms_without_a_bound_ask_for_no_consent(desk: Desk) -> None:
-    """28: terms from before have no bound, so requests of an earlier build need no consent. A
-    consent that is sent all the same is kept."""
+    """28: terms of an earlier build have no bound, so its requests need no consent. A consent that
+    is sent all the same is kept."""
     it = rental(desk, authorize("ann", "power-bank"))
     it = rental(desk, acts.capture(it, 9_900, DAMAGE, final=True))
     other = rental(desk, authorize("ann", "power-bank"))

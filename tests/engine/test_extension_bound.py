@@ -97,7 +97,8 @@ def test_25_a_damage_charge_is_extended_within_the_bound(desk: Desk) -> None:
 
 
 def test_25_a_policy_without_a_bound_extends_for_ever(desk: Desk) -> None:
-    """25: policies of before have no bound, and each extension is within its own."""
+    """25: a policy of an earlier build does not bound all extensions together, and each single
+    extension keeps its own bound."""
     it = rental(desk, pick_up(product_id="umbrella"))
     for _ in range(20):
         it = extend(desk, it, 30 * MINUTE_US)

@@ -216,7 +216,8 @@ def test_32_offers_and_reviews_are_cancelled_for_nothing(desk: Desk) -> None:
 
 
 def test_32_a_policy_without_a_free_time_cancels_for_nothing(desk: Desk) -> None:
-    """32: under a policy from before, a cancellation is free at any time, whatever the fee."""
+    """32: under a policy of an earlier build, a cancellation is free at any time, whatever the
+    fee."""
     acts.change_terms(desk, t.products, "umbrella", cancellation_fee_minor=FEE)
     one, other = (
         rental(desk, pick_up("ann", "umbrella")),

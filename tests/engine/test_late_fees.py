@@ -195,7 +195,7 @@ def test_r5_the_buy_out_of_a_lost_item_is_a_debt(desk: Desk, held_minor: int) ->
 
 
 def test_r5_damage_is_charged_beside_the_fee(desk: Desk) -> None:
-    """R5: the debt for the fee leaves the whole bound for damage."""
+    """R5: the debt for the fee does not count toward the bound for damage."""
     it = lost(desk)
     book = c.BookDebt(*acts.name(it), acts.money(BUY_OUT), "damage-1", "photo-1")
     assert rental(desk, book).unheld_minor == BUY_OUT
@@ -204,8 +204,8 @@ def test_r5_damage_is_charged_beside_the_fee(desk: Desk) -> None:
 
 
 def test_r5_an_item_that_is_found_lowers_the_debt(desk: Desk) -> None:
-    """R3, R5: found at a fee of 950, a debt of 19,900 is lowered to it: operator_deferred x /
-    receivable_unheld x."""
+    """R3, R5: when the item is found at a fee of 950, the debt of 19,900 is lowered to 950:
+    operator_deferred x / receivable_unheld x."""
     it, books = lost(desk), Books(desk)
     rental(desk, acts.found(it, BACK_US))
     books.expect([(*DROPPED, BUY_OUT - FEE)], "authorization.found", "authorization.found")

@@ -105,7 +105,7 @@ def test_r5_a_pick_up_reported_after_the_expiry_begins_a_rental(desk: Desk, swep
 
 
 def test_r5_the_fee_counts_from_the_pick_up(desk: Desk) -> None:
-    """R5: a rental told late is settled by the tariff from the pick-up on."""
+    """R5: the rental of a late pick-up is settled by the tariff from the pick-up on."""
     it = late(desk, expired(desk))
     desk.clock.advance(TAKEN_US + 2 * HOUR_US)
     it = rental(desk, acts.settle_usage(it))
@@ -196,7 +196,7 @@ def test_r5_the_reports_window_bounds_a_late_pick_up(desk: Desk) -> None:
 
 
 def test_r5_a_report_after_the_window_is_refused(desk: Desk) -> None:
-    """R5: a late pick-up is told within the policy's report window of 90 days."""
+    """R5: a late pick-up that is reported after the policy's window of 90 days is refused."""
     it = expired(desk)
     desk.clock.advance(TAKEN_US + 90 * DAY_US + 1)
     assert isinstance(refused(desk, picked_up(it, TAKEN_US)), InvalidInput)

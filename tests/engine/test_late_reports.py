@@ -80,7 +80,8 @@ def away(desk: Desk, custody: Custody) -> Authorization:
 
 
 def test_r3_a_return_reported_late_is_settled_as_of_its_docking(desk: Desk) -> None:
-    """R3: docked at 2 h and told at 26.5 h, a rental costs 6.00 and not 37.50."""
+    """R3: a rental whose item was docked at 2 h costs 6.00 and not 37.50, although the return is
+    reported at 26.5 h."""
     it = power_bank(desk)
     desk.clock.advance(TOLD_US)
     answer = desk.do(settle_usage(it, DOCKED_US))
@@ -89,8 +90,9 @@ def test_r3_a_return_reported_late_is_settled_as_of_its_docking(desk: Desk) -> N
 
 
 def test_r3_a_settled_rental_was_docked_earlier(desk: Desk) -> None:
-    """R3: settled at 3,750 and really 600, e is 3,150 and c is 157: operator_payable 2,993,
-    fee_income 157 / receivable 3,150; avail / drawn 3,150."""
+    """R3: a rental was settled at 3,750, and its fee was really 600. The 3,150 are given back with
+    the commission of 157: operator_payable 2,993, fee_income 157 / receivable 3,150; avail / drawn
+    3,150."""
     it = settled(desk)
     desk.clock.advance(TOLD_US + 30 * MINUTE_US)
     books = Books(desk)
@@ -112,8 +114,8 @@ def test_r3_a_settled_rental_was_docked_earlier(desk: Desk) -> None:
 
 @pytest.mark.parametrize("custody", [Custody.MISSING, Custody.SOLD])
 def test_r3_a_lost_or_sold_item_was_docked_earlier(desk: Desk, custody: Custody) -> None:
-    """R3: lost or sold at 9,900 and really 600, e is 9,300, c is 465 and the operator's part
-    8,835, by the same call."""
+    """R3: an item was lost or sold at 9,900, and its fee was really 600. The same call gives back
+    9,300: 8,835 by the operator and 465 of the commission."""
     it = away(desk, custody)
     books = Books(desk)
     it = rental(desk, found(it, DOCKED_US))
@@ -180,7 +182,7 @@ def test_r3_an_excess_paid_to_the_operator_is_owed_back(desk: Desk) -> None:
 
 @pytest.mark.parametrize("docked_us", [TOLD_US, TOLD_US + MINUTE_US, TOLD_US + HOUR_US])
 def test_r3_no_late_report_raises_a_fee(desk: Desk, docked_us: int) -> None:
-    """R3: a later docking than the settlement's changes no amount."""
+    """R3: a docking at the time of the settlement, or later, changes no amount."""
     it = settled(desk)
     desk.clock.advance(TOLD_US + 30 * MINUTE_US)
     books = Books(desk)
@@ -200,7 +202,7 @@ def test_r3_a_second_report_lowers_further_and_never_raises(desk: Desk) -> None:
 
 
 def test_r3_the_operators_own_word_lowers_at_any_age(desk: Desk) -> None:
-    """R3: an operator may report a return at any time after the policy's window too: a fee of 3,750
+    """R3: an operator may report a return even after the policy's window, and a fee of 3,750
     becomes 600. A claim of the user is bounded by the window, to the microsecond."""
     change_terms(desk, t.policies, "small-item", report_window_us=25 * HOUR_US)
     it = settled(desk)
@@ -267,7 +269,8 @@ def test_r3_a_claim_reported_late_stops_the_fee_at_the_claimed_time(desk: Desk) 
 
 
 def test_r3_a_contested_late_claim_costs_the_whole_time(desk: Desk) -> None:
-    """R3: a late claim that the operator contests leaves the rental as if never claimed."""
+    """R3: a late claim that the operator contests leaves the rental as if nobody had claimed the
+    return."""
     it = power_bank(desk)
     desk.clock.advance(TOLD_US)
     it = rental(desk, c.ClaimReturn(*name(it), DOCKED_US))

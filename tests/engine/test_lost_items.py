@@ -130,8 +130,8 @@ def test_r6_the_operator_reports_the_docking_in_time(desk: Desk) -> None:
 
 
 def test_r6_on_silence_the_person_pays_one_days_cap(desk: Desk) -> None:
-    """R6: if the operator says nothing in time, Ann pays 3,000, the cap of one day: e is 6,900 and
-    c 345, at the exact instant."""
+    """R6: if the operator says nothing in time, Ann pays 3,000, the cap of one day: 6,900 are given
+    back at the exact instant, of which 345 are commission."""
     it = rental(desk, pay(appeared(desk), 9_900))
     it = Books(desk).wake(
         it,
@@ -173,7 +173,8 @@ def test_r6_silence_never_raises_a_charge(desk: Desk) -> None:
 
 
 def test_r6_an_item_that_appeared_needs_a_time(desk: Desk) -> None:
-    """R6: ReportFound of an item that appeared is refused without a time: it does not say when."""
+    """R6: ReportFound of an item that appeared is refused without a time, because it would not say
+    when the item was docked."""
     it = appeared(desk)
     assert refused(desk, found(it)).reason == "NOT_MISSING"
     assert refused(desk, c.ContestReturn(*name(it), "photo")).reason == "ILLEGAL_TRANSITION"
@@ -181,7 +182,7 @@ def test_r6_an_item_that_appeared_needs_a_time(desk: Desk) -> None:
 
 
 def test_r6_a_docking_after_the_appearance_counts_as_the_appearance(desk: Desk) -> None:
-    """R6: an item cannot be docked later than somebody else had it."""
+    """R6: an item counts as docked, at the latest, at the instant when somebody else had it."""
     it = anns(desk, Custody.MISSING)
     it = rental(desk, c.LowerCharge(*name(it), money(1)))
     desk.clock.advance((it.close_us or 0) + MINUTE_US)
@@ -340,8 +341,8 @@ def test_r6_a_pick_up_of_a_sold_item_is_refused(desk: Desk) -> None:
 
 
 def test_r6_an_earlier_builds_missing_item_is_free(desk: Desk) -> None:
-    """R6: an item that an earlier build lost has no row, and is rented as before; its rental can
-    still be reported as found, and is sold in its time."""
+    """R6: an item that was lost under an earlier build has no row of its own, so it can be rented
+    as before. The item can still be reported as found, and it is sold at its time."""
     it = anns(desk, Custody.MISSING)
     with writing(desk.store.engine) as connection:
         connection.execute(t.open_items.delete())
@@ -354,8 +355,8 @@ def test_r6_an_earlier_builds_missing_item_is_free(desk: Desk) -> None:
     verified(desk)
 
 
-def test_r6_an_item_that_appeared_wakes_once(desk: Desk) -> None:
-    """R6: the wait for the operator's word ends a rental's timers only once."""
+def test_r6_the_wait_for_the_operator_ends_once(desk: Desk) -> None:
+    """R6: the timer of a wait for the operator's report runs only once."""
     it = woken(desk, appeared(desk), UNTIL_US)
     before = stored(desk, it)
     (again,) = desk.apply(desk.work(wake(it), caller="", request_id=""))

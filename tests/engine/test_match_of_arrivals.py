@@ -90,8 +90,8 @@ REFUSED: dict[str, tuple[Callable[[Desk], Authorization], Paying, int]] = {
 @pytest.mark.parametrize("name", REFUSED)
 def test_money_of_a_refused_payment_is_recorded_and_matched(desk: Desk, name: str) -> None:
     """Part 6, A13: 900 have arrived for a call that the state does not allow. The refusal posts
-    nothing, does not use the reference up, and says how the money is recorded. So it is: it pays
-    the 600 that are due, or is owed back."""
+    nothing, does not use the reference up, and says how to record the money. Recorded in that way,
+    the money pays the 600 that are due, or is owed back."""
     begin, paying, owed_minor = REFUSED[name]
     it = begin(desk)
     command, books = paying(it), Books(desk)
@@ -113,8 +113,9 @@ def test_money_of_a_refused_payment_is_recorded_and_matched(desk: Desk, name: st
 
 
 def test_a_suspended_users_paid_increment_says_how_its_money_is_recorded(desk: Desk) -> None:
-    """Part 6: also a refusal for the user's standing tells of the money. An increment without a
-    payment tells of none, and neither do wrong input and a reference that was used."""
+    """Part 6: a refusal because of the user's standing also says how to record the money. The
+    refusal of an increment without a payment does not, and neither does a refusal for wrong input
+    or for a used reference."""
     it = without_deposit(desk)
     wrong = refused(desk, acts.increment(it, 0, 900))
     assert isinstance(wrong, InvalidInput)
@@ -167,9 +168,9 @@ def test_a_match_to_an_offer_that_cannot_be_held_is_owed_back(desk: Desk) -> Non
 
 @pytest.mark.parametrize("state", ["EXPIRED", "REVERSED", "ACTIVE", "SETTLED", "FREE"])
 def test_a_match_to_no_debt_is_owed_back(desk: Desk, state: str) -> None:
-    """Part 3: money is owed back if it arrived for an offer that expired, or for a rental that was
-    reversed, that runs, that only its deposit paid, or that had no fee (suspense / refund_payable
-    700). It goes to the person."""
+    """Part 3: money is owed back to the person (suspense / refund_payable 700) if it arrived for an
+    offer that expired, or for a rental with nothing due: it was reversed, it still runs, its
+    deposit paid for it, or it had no fee."""
     it = rental(desk, authorize()) if state in ("REVERSED", "FREE") else offered(desk)
     if state == "EXPIRED":
         it = woken(desk, it, it.expire_us or 0)
@@ -195,8 +196,8 @@ def test_a_match_to_no_debt_is_owed_back(desk: Desk, state: str) -> None:
 
 
 def test_a_proposed_deposit_that_comes_too_late_is_owed_back(desk: Desk) -> None:
-    """Part 3: the first key matched 9,900 to an offer, and the second approves after its end: the
-    amount is owed back, because the state at the approval counts."""
+    """Part 3: the first key matched 9,900 to an offer, and the second key approves this after the
+    end of the offer. The amount is owed back, because the state at the approval counts."""
     it = offered(desk)
     desk.do(unmatched(9_900), caller=PLATFORM)
     desk.do(match(9_900, it), caller=PLATFORM)

@@ -216,8 +216,8 @@ def test_r2_no_operator_pays_what_went_out(desk: Desk) -> None:
 
 
 def test_r2_only_the_part_that_went_out_is_overpaid(desk: Desk) -> None:
-    """R2: of a charge-back of 1,250 with 450 refunded and out, the operator bears 800, and 450 was
-    got twice."""
+    """R2: a bank takes back 1,250, of which 450 were refunded and have gone out. The operator bears
+    800, and the person got 450 twice."""
     it = rental(desk, pay_out(rental(desk, refund(paid(desk), 450)), 450))
     it = rental(desk, charge_back(it, 1_250))
     it = Books(desk).step(
@@ -233,7 +233,8 @@ def test_r2_only_the_part_that_went_out_is_overpaid(desk: Desk) -> None:
 
 
 def test_r2_a_refund_is_set_off(desk: Desk) -> None:
-    """R2: a later refund is set off against what was got twice, before anything goes out."""
+    """R2: a later refund is set off against the amount that the person got twice, before anything
+    goes out."""
     it = rental(desk, pay(charged(desk), 2_000))
     it = rental(desk, pay_out(it, 750))
     it = rental(desk, charge_back(it, 2_000))

@@ -70,7 +70,8 @@ def test_r1_the_order_does_not_decide(desk: Desk) -> None:
 
 def test_r1_a_part_pays_what_is_due_first(desk: Desk) -> None:
     """R1: 400 of 1,250 were paid by the rail, and then the operator got 1,000. Of these, 850 pay
-    the due amount and 150 are owed back; 251 more is above the charge."""
+    the due amount and 150 are owed back. A report of 251 more is refused, because only 250 are left
+    of the charge."""
     it = rental(desk, pay(charged(desk), 400))
     it = Books(desk).step(
         pay_elsewhere(it, 1_000, "till-1"),

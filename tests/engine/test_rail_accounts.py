@@ -102,8 +102,9 @@ def test_one_payment_of_a_shared_account_counts_once_for_all(bank: Desk) -> None
     assert stored(bank, due).paid_minor == 0
 
 
-def test_the_platform_first(bank: Desk) -> None:
-    """A13: what the platform recorded by hand for a shared account, no operator can confirm."""
+def test_a_payment_that_the_platform_recorded_cannot_be_confirmed(bank: Desk) -> None:
+    """A13: no operator can confirm a payment that the platform has recorded by hand for a shared
+    account."""
     due, one = charged(bank), offered(bank)
     rental(bank, at(BANK, pay(due, 1_250, reference="wx-1")), caller=PLATFORM)
     assert refused(bank, confirm(one, reference="wx-1")).reason == UNKNOWN

@@ -1,4 +1,4 @@
-"""R19: GetReceipt makes the same receipt again that the event of the docking has."""
+"""R19: GetReceipt gives the same receipt as the event of the docking."""
 
 from __future__ import annotations
 

@@ -210,8 +210,9 @@ def test_r22_a_refund_pays_what_is_due_first(desk: Desk) -> None:
 
 
 def test_r22_a_refund_awaits_a_debit_under_way(desk: Desk) -> None:
-    """R22: while the rail has not answered a debit of the 400 due, the 500 owed back stay; after it
-    succeeded they go out whole, and after it failed 400 of them are set off."""
+    """R22: 400 are due and 500 are owed back. While the rail has not answered a debit of the 400,
+    nothing goes out. If the debit succeeds, all 500 go out. If it fails, 400 of the 500 are set
+    off."""
     it = woken(desk, owing_both(desk), START_US + HOUR_US)
     assert (it.debiting_minor, it.wake_us) == (400, START_US + DAY_US)
     assert verify(desk) == ""

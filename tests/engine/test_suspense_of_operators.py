@@ -117,8 +117,8 @@ def test_the_suspense_of_a_charge_back_at_an_operators_account_is_matched(desk: 
 
 
 def test_owner_and_reference_name_an_item(desk: Desk) -> None:
-    """A13: the platform, two operators, and an operator's second account have one reference each;
-    a match reaches the item of its owner and account alone."""
+    """A13: the platform, two operators, and an operator's second account each have an item under
+    the same reference. A match reaches only the item of the owner and the account that it names."""
     rail_accounts.create(desk.store.engine, OPERATOR, "till", CNY, "Till 1", START_US)
     did(desk, unmatched(100))
     arrived(desk, 200)

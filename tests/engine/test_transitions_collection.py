@@ -431,8 +431,8 @@ def test_dispute_of_too_much(desk: Desk) -> None:
 
 
 def test_charge_back_and_overturned(desk: Desk) -> None:
-    """A charge-back of a payment posts receivable_charged_back / cash, without the line; when
-    overturned, the reverse."""
+    """A charge-back of a payment posts receivable_charged_back / cash, and nothing on the line. An
+    overturned charge-back posts the reverse."""
     it = paid(desk)
     books = Books(desk)
     it = books.step(
@@ -491,8 +491,8 @@ TAKEN = [("money", "receivable_charged_back / cash", 5_000)]
 
 
 def test_charge_back_of_a_held_deposit(desk: Desk) -> None:
-    """A held deposit can be charged back; the part that the user keeps posts deposit /
-    receivable_charged_back and is no longer held."""
+    """A held deposit can be charged back. If the user wins, the charged-back part posts deposit /
+    receivable_charged_back, and is no longer held."""
     it = deposit(desk)
     books = Books(desk)
     it = books.step(charge_back(it, 5_000), TAKEN, "collection.charged_back")

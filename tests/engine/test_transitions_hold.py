@@ -199,7 +199,7 @@ def test_offered_expired(desk: Desk) -> None:
 
 
 def test_increment_on_credit(desk: Desk) -> None:
-    """An increment on credit posts held / avail and is decided anew."""
+    """An increment on credit is decided anew, and posts held / avail."""
     it = rental(desk, authorize("ann", "umbrella"))
     before = counts(desk)["decisions"]
     books = Books(desk)
@@ -344,7 +344,8 @@ def test_overdue_to_active(desk: Desk) -> None:
 
 
 def test_authorized_to_active(desk: Desk) -> None:
-    """AUTHORIZED → ACTIVE at the pick-up: nothing is posted, custody OUT, the server's time."""
+    """AUTHORIZED → ACTIVE at the pick-up: nothing is posted, the custody is OUT, and the start is
+    the server's time."""
     it = rental(desk, pick_up())
     desk.clock.advance(START_US + 5 * MINUTE_US)
     it = Books(desk).step(start(it, "bike-7"), [], "authorization.started")

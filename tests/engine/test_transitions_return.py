@@ -248,7 +248,8 @@ def test_overdue_without_the_sweeper(desk: Desk) -> None:
 
 @pytest.mark.parametrize("state", [State.ACTIVE, State.OVERDUE])
 def test_to_return_claimed(desk: Desk, state: State) -> None:
-    """ACTIVE, OVERDUE → RETURN_CLAIMED: nothing is posted, and the fee stops at the receipt."""
+    """ACTIVE, OVERDUE → RETURN_CLAIMED: nothing is posted, and the fee stops when the claim
+    arrives."""
     it = in_state(desk, state, "zoe")
     it = Books(desk).step(claim_return(it), [], "authorization.return_claimed")
     assert states(it) == (State.RETURN_CLAIMED, Custody.UNKNOWN, Collection.NONE)

@@ -201,7 +201,7 @@ def test_a_lost_answer_after_a_conflict(shaky: Desk, faulty: FaultyStore) -> Non
 
 
 def test_every_fault_is_logged(shaky: Desk, faulty: FaultyStore) -> None:
-    """A fault's detail that the caller does not get is logged."""
+    """The details of a fault, which the caller does not get, are logged."""
     faulty.plan = [Fault.LOST, Fault.FAILED]
     shaky.apply(shaky.work(authorize(), request_id="r"))
     shaky.apply(shaky.work(authorize(), request_id="s"))

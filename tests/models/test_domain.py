@@ -249,10 +249,11 @@ def test_m2_columns_without_a_reason_group_are_reported() -> None:
     assert warning.startswith("2 of 2 columns have no reason_group")
 
 
-def test_the_report_shows_unscorable_rows_and_gains_by_a_blank(
+def test_the_report_counts_rows_that_cannot_be_scored_and_better_blanks(
     deep: Trained,
 ) -> None:
-    """The printed report begins with the warnings, and has each column's refusals and blanks."""
+    """The printed report begins with the warnings. It says for each column how many rows cannot be
+    scored, and how many would score better without a value."""
     console = Console(file=io.StringIO(), width=160)
     report.print_metrics(deep.metrics, console)
     assert isinstance(console.file, io.StringIO)
@@ -458,8 +459,10 @@ def test_a_hold_out_without_bad_rows_is_an_error_before_the_first_fit(tmp_path: 
     """When no bad hold-out row can be scored, training stops and names the column."""
     it, late = table(), np.arange(600) >= 560
     it.b[560:] = np.where(it.y[560:] == 1, NAN, it.b[560:])
-    told = r"no bad row of the 40 hold-out rows can be scored: \d+ rows lack a value of b"
-    with pytest.raises(TrainingError, match=told):
+    with pytest.raises(
+        TrainingError,
+        match=r"no bad row of the 40 hold-out rows can be scored: \d+ rows lack a value of b",
+    ):
         trained(tmp_path, it, [A, NULLABLE_B], late=late)
 
 

@@ -27,7 +27,7 @@ def test_auc_and_ks_agree_with_scikit_learn() -> None:
 
 
 def test_ece_by_hand() -> None:
-    """Twenty rows in ten bins of two: the mean of the bins' gaps."""
+    """The ECE of twenty rows in ten bins of two is the mean of the bins' gaps."""
     pd = np.arange(1, 21) / 40  # bins (1/40, 2/40), (3/40, 4/40), ...; mean PD (4 b + 3) / 80
     label = np.zeros(20, dtype=np.int8)
     label[-4:] = 1  # the last two bins are all bad
@@ -76,7 +76,8 @@ def test_delong_interval_agrees_with_the_bootstrap() -> None:
 
 
 def test_paired_gain_by_hand() -> None:
-    """Nadeau-Bengio: t(1, 0.975) = 12.706, variance 2, factor 1/2 + 1/4."""
+    """The interval of a paired gain is the one that Nadeau and Bengio's correction gives by hand:
+    t(1, 0.975) = 12.706, variance 2, factor 1/2 + 1/4."""
     gain = evaluate.paired_gain([1.0, 3.0], 0.25)
     assert gain.value == 2.0
     assert gain.high - 2.0 == pytest.approx(12.7062 * math.sqrt(0.75 * 2.0), rel=1e-4)

@@ -539,7 +539,8 @@ def test_r17_a_lost_item_is_charged_all_the_same(city: Desk) -> None:
 
 
 def test_r17_a_late_report_counts_every_waiver(city: Desk) -> None:
-    """R17: after a waiver of 1,000 a fee of 3,750 that was really 1,200 is 200."""
+    """R17: 1,000 of a fee of 3,750 were waived. A late report lowers the fee to 1,200, so 200 are
+    left."""
     it = power_bank(city)
     after(city, 26 * HOUR_US + 30 * MINUTE_US)
     it = rental(city, acts.settle_usage(it))

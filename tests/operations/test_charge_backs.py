@@ -352,7 +352,7 @@ def test_r2_an_old_charge_back_without_a_row_is_decided(desk: Desk) -> None:
 
 
 def test_r14_a_lost_case_is_undone_and_decided_anew(desk: Desk) -> None:
-    """R14: a case decided for the user and then against: the first decision is undone
+    """R14: a case is decided for the user, and then against the user. The first decision is undone
     (receivable_charged_back / operator_payable, fee_income), and the money comes back."""
     it = paid(desk, 1_000)
     did(desk, took(it, 1_000))
@@ -385,7 +385,7 @@ def test_r14_a_lost_case_is_undone_and_decided_anew(desk: Desk) -> None:
 
 
 def test_r14_an_overturned_case_is_taken_again(desk: Desk) -> None:
-    """R14: a case decided against the user and then for the user: the bank takes the money once
+    """R14: a case is decided against the user, and then for the user. The bank takes the money once
     more (receivable_charged_back / cash), and the user keeps it."""
     it = paid(desk, 1_000)
     did(desk, took(it, 1_000))
@@ -543,9 +543,9 @@ def test_r14_a_deposit_is_held_again_while_the_rental_is_open(desk: Desk, closed
 
 
 def test_r14_an_amount_given_up_meanwhile_is_owed_back(desk: Desk) -> None:
-    """R14: an item counted as lost at 19,900 that a bank took back; it is found, and the operator
-    gives the excess up against the charge-back. When all of it comes back, the excess is owed to
-    the user."""
+    """R14: a bank took back the 19,900 that were paid for a lost item. The item is found, and the
+    operator gives up the excess, which is charged back. When all of it comes back, the excess is
+    owed to the user."""
     it = rental(desk, pay(missing(desk), 19_900), caller=PLATFORM)
     did(desk, took(it, 19_900))
     it = rental(desk, acts.found(it))

@@ -135,7 +135,7 @@ LONGEST_S = {"pickup_window": 604_800, "rental_period": 31_622_400, "duration": 
 
 
 def bad_values(leaf: Leaf) -> tuple[Any, ...]:
-    """Values of wrong form or range for a leaf; none where every value is valid."""
+    """Values of a wrong form or range for a field; none if every value of the field is valid."""
     bad = BAD.get(leaf.kind, ())
     name = leaf.path.rpartition(".")[2]
     match name:

@@ -172,7 +172,8 @@ def test_another_item_cannot_be_picked_up(desk: Desks) -> None:
 
 
 def test_time_ends_offers_and_holds_not_picked_up(own: Desks) -> None:
-    """AdvanceClock expires offers and unpicked holds at their instants and counts them."""
+    """AdvanceClock expires offers and holds that were not picked up, at their instants, and counts
+    them."""
     keeper, waiting, asker = (own.platform.person(score) for score in (620, 620, 550))
     active = own.operator.authorize(keeper, "umbrella", asset_id="umbrella-1")
     held = own.operator.authorize(waiting, "bike", start=ON_PICKUP, asset_id="bike-1")
@@ -475,7 +476,8 @@ def test_people_get_limits_from_their_scores(desk: Desks) -> None:
 
 
 def test_a_cut_waits_for_holds(desk: Desks) -> None:
-    """A limit cut below what is held stays pending and takes from the release."""
+    """If a limit is cut below the held amount, the rest of the cut stays pending, and is made when
+    the hold is released."""
     user_id = desk.platform.person(600)
     rental = desk.operator.authorize(user_id, "bike")
     (cut,) = desk.platform.put(user_with(user_id, 400))

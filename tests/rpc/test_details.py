@@ -1,4 +1,5 @@
-"""Orders at the wire: told by the calls, read with the authorization, and found by their id."""
+"""The details of orders over gRPC: calls send them, they are read with the authorization, and an
+order is found by its reference."""
 
 from __future__ import annotations
 

@@ -126,7 +126,8 @@ def test_an_extension_makes_an_overdue_rental_active(desk: Desks) -> None:
 
 @pytest.mark.parametrize("seconds", [DAY_S + 1, 1])
 def test_an_extension_has_bounds(desk: Desks, seconds: int) -> None:
-    """An extension beyond the policy's period, or into the past, is refused at the duration."""
+    """An extension beyond the policy's period, or to a time in the past, is refused, and the error
+    names the duration."""
     rental = ready.overdue(desk)
     advance(desk, 10)
     with pytest.raises(Refused) as refusal:
@@ -139,8 +140,8 @@ def test_an_extension_has_bounds(desk: Desks, seconds: int) -> None:
 
 
 def test_a_damage_charge_cites_its_rental(desk: Desks) -> None:
-    """A late charge is a new authorization that cites the settled rental: held without an item out,
-    until its own expiry."""
+    """A late charge is a new authorization that cites the settled rental. It is held until its own
+    expiry, and no item is out for it."""
     rental = ready.settled(desk)
     user_id = rental.name.split("/")[1]
     charge = desk.operator.authorize(user_id, rental.product_id, parent=rental.name)

@@ -274,8 +274,8 @@ def test_r11_an_unknown_field_has_a_meaning() -> None:
 
 
 def test_a13_a_match_that_an_earlier_build_stored_names_the_platforms_item() -> None:
-    """A13: a stored match without an owner is the same request as one with an empty owner, and
-    another than one with an operator as the owner."""
+    """A13: a stored match without an owner is the same request as one with an empty owner. A match
+    with an operator as the owner is another request."""
     stored = b"\n\x03r-1\x12\x05odd-1\x1a\x07\n\x03CNY\x10d"
     sent = MatchSuspenseRequest(
         request_id="r-1", payment_reference="odd-1", amount=yuan(100), owner=""

@@ -53,7 +53,8 @@ def test_a_limit_is_fixed_by_hand(desk: Desks) -> None:
 
 
 def test_a_limit_cut_by_hand_waits_for_holds(desk: Desks) -> None:
-    """A limit below what is held takes the available part now, and the rest from the release."""
+    """If a limit is set below the held amount, the available part is cut now, and the rest when the
+    hold is released."""
     user_id = desk.platform.person(600)
     rental = desk.operator.authorize(user_id, "bike")
     line = desk.platform.call("SetCreditLimit", user_id=user_id, limit=yuan(0)).line

@@ -71,7 +71,7 @@ def test_a_different_retry_is_refused(desk: Desks, tighten: Tighten, method: str
 
 
 def test_the_field_that_differs_is_named(desk: Desks, tighten: Tighten) -> None:
-    """A retry with another amount is ALREADY_EXISTS naming the amount."""
+    """A retry with another amount is ALREADY_EXISTS, and the error names the amount."""
     request = passing(desk, "SettleAuthorization")
     desk.operator.send("SettleAuthorization", request)
     request.amount.amount_minor += 1

@@ -111,8 +111,8 @@ def test_a_schema_names_the_oldest_build_that_may_run_on_it(
 
 
 def test_a_fresh_schema_names_its_oldest_build(engine: Engine) -> None:
-    """The schema of this build names build 21 as the oldest: the first build that knows a
-    reservation that was cancelled against a fee."""
+    """The schema of this build names build 21 as the oldest: the first build that knows
+    reservations that were cancelled for a fee."""
     with engine.connect() as connection:
         assert oldest_build_of(connection) == 21
 
