@@ -151,8 +151,8 @@ async def suspension(r: Round) -> None:
 async def item(r: Round) -> None:
     """One item is in one rental of its operator; the same id at another operator is another item.
 
-    Two products ask for it at once, with a reservation that names it at the pick-up, and with an
-    offer whose deposit was paid: that money is owed back when the item is gone.
+    Four calls ask for it at once: Authorize under two products, a pick-up that names it, and the
+    confirmation of an offer. If the item is gone, the deposit of that offer is owed back.
     """
     asset_id = r.asset()
     people = await r.people(5)

@@ -153,7 +153,7 @@ def verify(
     beside: Path | None,
     json_file: Path | None,
 ) -> None:
-    """CPU and wall time of a full verification, a rental."""
+    """CPU and wall time of a full verification, for each rental."""
     folder.mkdir(parents=True, exist_ok=True)
     described, head = machine(folder), commit()
     try:

@@ -96,8 +96,8 @@ class SystemClock:
 
     A lasting jump is never followed. The process cannot distinguish the correction of a wrong clock
     from the fault of a right clock. A rental that was sold by a wrong clock cannot be undone. If
-    the new time is right, restart the process: it starts with the wall clock of then. A virtual
-    machine that was stopped for longer than `most_apart_s` also sees a jump.
+    the new time is right, restart the process: it starts with the wall clock of that moment. A
+    virtual machine that was stopped for longer than `most_apart_s` also sees a jump.
 
     At the start there is only the database to compare with (`compare_start`). A clock behind the
     newest row is only reported, because late work harms nobody. If the clock is ahead by more than

@@ -219,7 +219,7 @@ def _ends(row: _Row, pause: _Row) -> bool:
 
 
 def _docked(portion: Portion) -> dict[int, int]:
-    """The version with which each rental ended."""
+    """The version at which each rental ended."""
     events, it = portion.events, portion.authorizations
     if not events.count or not it.count:
         return {}

@@ -178,7 +178,7 @@ def _check_questions(connection: Connection, items: Mapping[Key, SuspenseItem]) 
     """Checks that each question to the platform is about an existing item, and stays open while a
     part of the item is open.
 
-    Each item tells whether it has a case, so a case that was removed is missed.
+    Each item tells whether it has a case, so the removal of a case is noticed.
 
     Items of earlier builds have no case, and the platform may close a case without a match.
     """

@@ -41,7 +41,7 @@ class AcceptedOffers(dict[Any, int]):
 
 
 def named(pattern: str, *places: int) -> Callable[[Row], str]:
-    """A function that makes the name of a row of the values at these places."""
+    """A function that makes the name of a row from the values at these places."""
     return lambda row: pattern.format(*(row[place] for place in places))
 
 

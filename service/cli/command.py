@@ -171,9 +171,9 @@ def revoke_key(database: str, request_id: str) -> None:
 def keys(database: str, as_json: bool) -> None:
     """List the API keys with their scopes.
 
-    Only hashes of keys are kept, so that the keys themselves are not shown. A key has the scopes it
-    was created with. This build does not know the scopes in `ignored`. The scopes in `withheld`
-    are given to new keys only."""
+    Only hashes of keys are kept, so the keys themselves cannot be shown. A key has the scopes it
+    was created with. This build does not know the scopes in `ignored`. The scopes in `withheld` are
+    given to new keys only."""
     from service.storage.admin import list_keys
 
     found = [
@@ -425,7 +425,7 @@ def main() -> None:
 def _told(error: BaseException | None) -> str:
     """The driver's own words, for the end of a line.
 
-    PostgreSQL's errors quote rows, so that only their kind is shown."""
+    PostgreSQL's errors quote rows, so only their kind is shown."""
     if error is None:
         return ""
     said = getattr(error, "orig", None) or error

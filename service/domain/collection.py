@@ -202,7 +202,8 @@ def payout_returned(it: Authorization, amount_minor: int, now_us: int) -> Step:
 
 
 def _tried(it: Authorization, now_us: int) -> Authorization:
-    """One more try. The pause after it counts from now, even for an amount that was owed before."""
+    """Counts one more try. The pause until the next try begins now, even for an amount that was
+    owed before."""
     return it._replace(refund_since_us=now_us, refund_tries=it.refund_tries + 1)
 
 

@@ -1,4 +1,5 @@
-"""Late pick-ups: an item was picked up within its reservation, and this is told after its end.
+"""Late pick-ups: an item was picked up within its reservation, and this is told after the
+reservation has ended.
 
 The reservation stays EXPIRED, or REVERSED if it was cancelled after the pick-up. The late pick-up
 is an authorization of its own that cites it: it has the same terms, it rests on the same decision,

@@ -120,7 +120,8 @@ def _docking(connection: Connection, it: Authorization) -> tuple[str, int] | Non
 
 
 def _fee_above_hold_minor(connection: Connection, it: Authorization) -> int:
-    """The part of a late pick-up's fee that became a debt; operators give evidence for theirs."""
+    """The part of a late pick-up's fee that became a debt. A debt that an operator booked has
+    evidence, and this one has none."""
     if it.start is not Start.LATE_PICKUP:
         return 0
     d = t.debts.c

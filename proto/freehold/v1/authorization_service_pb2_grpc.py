@@ -215,8 +215,9 @@ class AuthorizationServiceServicer:
         cash is asked for, it holds the deposit on the credit line. A refusal is an
         answer (STATE_DECLINED with reasons), not an error.
 
-        Refused with the reason OPERATOR_OWES, and the amounts in the metadata, while
-        the operator owes Freehold more than its bound. A damage charge is not.
+        Refused with the reason OPERATOR_OWES, and the amounts in the metadata,
+        while the operator owes Freehold more than its bound. A damage charge is
+        not refused for that.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -237,9 +238,9 @@ class AuthorizationServiceServicer:
         To confirm an offer to a group, name any of its authorizations and pay all
         cash parts together. Only authorizations of the group that are still
         OFFERED are confirmed and need their cash parts. Members that were reversed
-        before are left out, even if the call names one of them. If a closed one is
-        named and the payment is too small for the others, the payment is owed
-        back.
+        before are left out, even if the call names one of them. If the call names
+        a closed member, and the payment is too small for the others, the payment
+        is owed back.
 
         A payment is not refused because of a change in the meantime. If the line
         no longer suffices, the item is taken, or the user is suspended, the answer
@@ -336,12 +337,13 @@ class AuthorizationServiceServicer:
     def ReverseAuthorization(self, request, context):
         """Releases the whole hold.
 
-        By the request id of an Authorize that has not arrived, it leaves a
-        tombstone: the Authorize is declined if it arrives. By the request id of an
-        AuthorizeGroup, it reverses the whole group. Authorizations that ended
-        without a charge do not change. If one of the others cannot be reversed,
-        none is reversed, and the refusal names the authorization that cannot be
-        reversed. The answer has the first authorization of the group.
+        If the call gives the request id of an Authorize that has not arrived, it
+        leaves a tombstone: the Authorize is declined if it arrives. If the call
+        gives the request id of an AuthorizeGroup, it reverses the whole group.
+        Authorizations that ended without a charge do not change. If one of the
+        others cannot be reversed, none is reversed, and the refusal names the
+        authorization that cannot be reversed. The answer has the first
+        authorization of the group.
 
         A user who cancels (`user_cancels`) pays nothing within the policy's free
         time. For a reservation this time counts from its beginning, which an

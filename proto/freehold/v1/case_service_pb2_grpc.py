@@ -87,9 +87,10 @@ class CaseServiceServicer:
         Until the complaint is granted, the fee runs on.
 
         The operator has 48 hours to answer: it grants the complaint with
-        ResolveCase, or adds evidence. With evidence, the platform has 48 hours to
-        decide. When the time is over without an answer, the case is decided for
-        the user: the amount asked for is given back at the operator's cost.
+        ResolveCase, or adds evidence. If it adds evidence, the platform has 48
+        hours to decide. When the time is over without an answer, the case is
+        decided for the user: the amount asked for is given back at the operator's
+        cost.
 
         An authorization has at most one open complaint of each kind (CASE_OPEN).
         After the platform decided a complaint, no other of its kind can be opened

@@ -140,8 +140,8 @@ class CollectionServiceServicer:
 
     def RecordChargeBack(self, request, context):
         """Records that the user's bank took back money that had come by the payment
-        rail: a deposit, held or released, a payment, or an excess payment. The bank
-        may take it back also after it has gone out to the user.
+        rail: a deposit, held or released, a payment, or an excess payment. The
+        bank may take it back even after it has gone out to the user.
 
         A charge-back that names its payment is never refused for its amount. An
         amount above the payment is in suspense; if the payment is unknown, the

@@ -38,8 +38,8 @@ def wanted(caller: str, it: OfAuthorization, keys: Keys) -> None:
 def decide(work: Work, it: ClaimReturn, rows: Rows, context: Context) -> Decided:
     """Stops the fee at the time of the return, and opens the claim's case.
 
-    While the fee runs, a contradictory time is no reason to refuse: the operator may contest. After
-    the settlement the charge stays as it is until the case is decided.
+    While the fee runs, a time beyond a bound counts as the bound and is not refused: the operator
+    may contest the claim. After the settlement the charge stays as it is until the case is decided.
     """
     current, line, draft = opened(work.caller, it, rows, context)
     late = current.state is State.SETTLED

@@ -34,7 +34,7 @@ def wanted(caller: str, it: OfAuthorization, keys: Keys) -> None:
 
 
 def decide(work: Work, it: ReportFound, rows: Rows, context: Context) -> Decided:
-    """Returns the item, and gives the excess over the fee at docking back."""
+    """Marks the item as docked, and gives back the excess over the fee until the docking."""
     current, line, draft = opened(work.caller, it, rows, context)
     settlement.require_found(current, dated=it.occurred_us is not None)
     product = product_of(current, context)

@@ -1,4 +1,4 @@
-"""Debts worker: looks which operators owe more than their bound."""
+"""Debts worker: finds the operators that owe more than their bound."""
 
 from __future__ import annotations
 
