@@ -284,8 +284,8 @@ def batches(
 ) -> Iterator[dict[str, Any]]:
     """Apply the batches to the database at `path`; one acknowledgement each, once committed.
 
-    Raises BenchmarkError when the engine answers with an internal error, because such a run is no
-    load.
+    Raises BenchmarkError when the engine answers with an internal error, because such a run puts no
+    load on the engine.
     """
     customers, ids, clock = Customers(seed), CountingIds(), SandboxClock(START_US)
     portion = math.ceil(batches / sessions)

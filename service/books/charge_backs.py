@@ -188,7 +188,7 @@ def _check_questions(connection: Connection, items: Mapping[Key, SuspenseItem]) 
         found.add(tuple(name))
         row, item = "/".join(("cases", *name)), known.get(reference)
         if item is None or item.amount_minor != asked_minor:
-            raise Found("CASE", row, "no item in suspense is the money of this question")
+            raise Found("CASE", row, "no item in suspense has the money in question")
         if state == CaseState.OPEN and not item.open_minor:
             raise Found("CASE", row, "asks about money that is already matched")
     for item in items.values():

@@ -343,7 +343,7 @@ def overdue(authorization: Authorization, product: Product) -> Step:
     """
     if authorization.state is not State.ACTIVE or authorization.due_us is None:
         raise IllegalState(
-            "NOT_DUE", "no rental becomes overdue in this state", authorization.state
+            "NOT_DUE", "the rental cannot become overdue in this state", authorization.state
         )
     late = authorization._replace(
         state=State.OVERDUE,

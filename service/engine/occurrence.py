@@ -32,7 +32,7 @@ def occurred_us(
     An event may be reported within the policy's window, and not before the authorization. A time
     long before the start counts as the start, and a time before the window counts as the window's
     beginning. Some commands refuse such times instead. The window does not bound an operator's own
-    word that lowers the fee: a refusal would keep the meter running.
+    report that lowers the fee: a refusal would keep the meter running.
 
     A time later than now counts as now, which never costs the person more. A time a little before
     the rental's start counts as the start. The event is never before the start. This holds even if

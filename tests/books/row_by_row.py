@@ -928,8 +928,8 @@ def verify_books(
 
     Without `keys` the signatures of the seals are not checked. `witnesses` are seals that were
     noted outside the database; without them, the removal of the last seals is not detected. Without
-    `read_answer` the answers that are kept for retries are not read. With `payloads` the rows are
-    looked for of which events tell.
+    `read_answer` the answers that are kept for retries are not read. With `payloads`, the rows that
+    events name must exist.
 
     Each entry moves an amount between two accounts of one book, so every transaction sums to zero
     in each book and currency. Each entry changes its line and its authorization by the same amount.

@@ -1,4 +1,4 @@
-"""A forked program is to a test what a program is that was started anew."""
+"""For a test, a forked program behaves like a program that was started anew."""
 
 from __future__ import annotations
 

@@ -51,7 +51,8 @@ def test_quantiles_are_exact() -> None:
 
 
 def test_durations(rentals: list[day.Rental]) -> None:
-    """Umbrellas and power banks have the casual riders' durations, most bikes the subscribers'."""
+    """Umbrellas and power banks are rented as long as casual riders ride, and most bikes as long as
+    subscribers ride."""
     bike = next(i for i, p in enumerate(PRODUCTS) if p.product_id == "bike")
     others = [r.duration_s for r in rentals if r.product != bike]
     assert abs(float(np.median(others)) / 1127 - 1) < 0.05

@@ -435,7 +435,7 @@ class Chance:
         return c.PutUser(chance.choice(USERS), raw, as_of_us, consent, names=names)
 
     def _merging(self, chance: Random, kind: str) -> c.Command:
-        """Rarely anybody else than Dan is merged, so that several people stay."""
+        """Mostly Dan is merged, and rarely anybody else, so that several people stay."""
         user_id = "dan" if chance.random() < 0.97 else chance.choice((*USERS, "nobody"))
         survivor, by = chance.choice((*USERS, "nobody")), chance.choice(("key-1", "key-2"))
         proposed = self.reference.aliases.get(user_id)

@@ -355,7 +355,8 @@ class Model:
         return [own_work(c.FoldPayable(*key)) for key in self.store.unfolded(1)]
 
     def _send(self, calls: list[Call], engine: Engine, folds: Sequence[Work] = ()) -> Sent:
-        """Sends one batch of calls, and of folds, which change no answer."""
+        """Sends one batch of calls. The batch also folds operators' balances, which changes no
+        answer."""
         results = engine.apply([*folds, *(self._work(call) for call in calls)])
         require([reason(it) for it in results[: len(folds)]], [""] * len(folds), "folder")
         return Sent(calls, results[len(folds) :])

@@ -223,7 +223,7 @@ def resume(books: Any, caller: str, it: Row, command: c.ResumeRental, now_us: in
 
 def _lost_us(it: Row, by_us: int, now_us: int) -> int:
     """The time of loss after a resume: the item is overdue for a while before it counts as lost,
-    however late the word comes."""
+    however late the resume is told."""
     overdue_us = max(it["due_us"] + by_us, now_us) + OVERDUE_US
     return int(max(it["lost_us"] + by_us, overdue_us))
 

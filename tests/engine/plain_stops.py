@@ -33,7 +33,7 @@ def dated(it: Row, kind: str, told_us: int | None) -> bool:
 
 
 def time_us(it: Row, told_us: int | None, now_us: int) -> int:
-    """The time of a complaint: now, or the person's word within the bounds."""
+    """The time of a complaint: now, or the time that the person gives, within the bounds."""
     if told_us is None:
         return now_us
     if told_us < now_us - REPORT_US:

@@ -199,8 +199,8 @@ class Reference(Merges):
         return sorted(found, key=lambda it: str(it["user_id"]))
 
     def _taken(self, operator_id: str, assets: list[str]) -> str | None:
-        """Why the first item that is not free is not. Of an item in a rental, the people are in the
-        way, and missing items are seen."""
+        """The reason why the first taken item is not free. Of an item in a rental, the people are
+        in the way, and missing items are seen."""
         keys = [self.items[operator_id, it] for it in assets if (operator_id, it) in self.items]
         if not keys:
             return None
@@ -1938,7 +1938,7 @@ class Reference(Merges):
 
     def _goes_out_late(self, transfer: Row, now_us: int) -> None:
         """The payout succeeded late. Payouts not handed in are cancelled, the newest first, until
-        enough is owed; what is owed less than that went out twice."""
+        enough is owed; if less is owed, the difference went out twice."""
         it, amount = self.rentals[transfer["key"]], transfer["amount"]
         self.bring_up(it, now_us)
         self._cancel_payouts(it, lambda: it["refund_payable"] >= amount, now_us)

@@ -210,7 +210,8 @@ def _without_row(of: Reference, it: Row) -> int:
 
 
 def found(of: Reference, it: Row) -> None:
-    """The operator has given up a part that a bank has: the oldest cases are decided so far."""
+    """The operator has given up a part that a bank has: the oldest cases are decided up to this
+    amount."""
     too_much = -_without_row(of, it)
     for _, row in _of(of, it):
         part = min(too_much, row["open"])

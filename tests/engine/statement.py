@@ -1,7 +1,7 @@
 """The statement of the payment rail, kept beside the books from the calls alone.
 
 The statement knows the rail's money: the payments that callers have told of, the cases of the
-banks, the money that matches nothing, the transfers by the rail's own words, and the operators'
+banks, the money that matches nothing, the transfers by the rail's own reports, and the operators'
 payouts and payments. It knows no tariff, no state and no posting. At the end the books must have
 the same money: in total, in suspense, for each person and for each operator.
 """

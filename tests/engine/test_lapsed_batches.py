@@ -175,8 +175,8 @@ def test_d1_the_same_person_twice(desk: Desk, effort: Callable[[], Effort]) -> N
 
 
 def test_d1_groups_of_items_in_lapsed_holds(desk: Desk, effort: Callable[[], Effort]) -> None:
-    """D1: groups whose line and items are taken by the lapsed holds of several people start again
-    once."""
+    """D1: if the line and the items of groups are taken by the lapsed holds of several people, the
+    batch starts again once."""
     names = people(desk, 6)
     waiting = done(desk, *(pick_up(it, "umbrella", f"of-{it}") for it in names[2:]))
     waiting += done(desk, *[pick_up(it) for it in names[:2]] * 2)

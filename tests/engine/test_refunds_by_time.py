@@ -48,7 +48,7 @@ def released(desk: Desk, user_id: str = "ben") -> Authorization:
 
 
 def say(desk: Desk, it: Authorization, state: TransferState) -> Authorization:
-    """The authorization after the rail's word on its newest transfer."""
+    """The authorization after the rail's report on its newest transfer."""
     desk.do(told(transfers(desk, it)[-1], state), caller=PLATFORM)
     return stored(desk, it)
 

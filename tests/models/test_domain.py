@@ -93,8 +93,9 @@ def test_m1_case_1_enough_blanks_score_as_lightgbm_does(blanks: int) -> None:
 def test_m1_a_blank_counts_from_50_rows_5_bad_5_good_and_one_leaf(
     rows: int, bad: int, leaf: int, allowed: bool
 ) -> None:
-    """M1: a column may be missing when at least 50 rows, and as many as the smallest leaf has, lack
-    it, 5 of them bad and 5 good; other rows with a blank are left out of the fit."""
+    """M1: a value may be missing if enough training rows lack it: at least 50, at least as many as
+    the smallest leaf has, and among them 5 bad and 5 good rows. Other rows with a blank are left
+    out of the fit."""
     raw = np.ones((400, 1))
     raw[:rows] = NAN
     label = np.zeros(400, dtype=np.int8)

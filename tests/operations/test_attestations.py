@@ -243,8 +243,8 @@ def test_r17_a_pause_counts_at_any_age(city: Desk) -> None:
 
 
 def test_r17_a_resume_reported_late_loses_no_item_at_once(city: Desk) -> None:
-    """R17: if a late word moves the time of loss into the past, the item is overdue for the
-    policy's time first."""
+    """R17: if a late report of a resume moves the time of loss into the past, the item is first
+    overdue for the policy's time."""
     it = power_bank(city)
     after(city, HOUR_US)
     rental(city, acts.pause(it))
@@ -351,7 +351,7 @@ def test_r17_a_used_up_time_allows_no_other_pause(city: Desk) -> None:
     error = refused(city, acts.resume(it))
     assert (error.reason, "bound" in str(error)) == ("NOT_PAUSED", True)
     assert refused(city, acts.pause(it)).reason == "PAUSE_LIMIT_REACHED"
-    # A late word may still say that it ended earlier.
+    # A late report may still say that it ended earlier.
     it = rental(city, acts.resume(it, START_US + HOUR_US))
     assert it.paused_us == HOUR_US
 

@@ -121,7 +121,7 @@ def _handle(work: Work, it: ResolveCase, case: Case, draft: Draft, now_us: int) 
 
 
 def _require_decision(caller: str, it: ResolveCase, case: Case) -> None:
-    """Raises IllegalState or InvalidInput unless this caller may decide the case so."""
+    """Raises IllegalState or InvalidInput unless this caller may decide the case in this way."""
     if case.kind not in cases.CLOCKED:
         calls = {CaseKind.CLAIM: "ContestReturn or SettleAuthorization"}
         raise IllegalState(
