@@ -62,18 +62,23 @@ class Attested(NamedTuple):
     pending_minor: int = 0
 
 
-def meter_of(attested: Iterable[Attested]) -> Meter:
+Versioned = tuple[int, Attested]
+"""An attestation with the version of the rental that wrote it."""
+
+
+def meter_of(attested: Iterable[Versioned]) -> Meter:
     """The meter by all attestations of a rental, in the order of their numbers."""
     pauses: list[Pause] = []
+    paused_by = 0
     pending_minor = given_minor = 0
-    for it in attested:
+    for version, it in attested:
         if it.kind is AttestationKind.PAUSE and it.until_us is not None:
             pauses.append(Pause(it.event_us, it.until_us))
+            paused_by = version
         elif it.kind is AttestationKind.RESUME:
-            place = resumable(pauses, it.event_us)
-            if place is None and pauses and pauses[-1][1:] == (it.event_us, False):
-                # This ends a pause that was told after the settlement, together with its end.
-                place = len(pauses) - 1
+            # The end of a pause that was told together with it may be the beginning of another.
+            together = version == paused_by
+            place = len(pauses) - 1 if together else resumable(pauses, it.event_us)
             if place is None:
                 raise InvariantBroken("an attestation resumes a rental that is not paused")
             pauses[place] = Pause(pauses[place].from_us, it.event_us, resumed=True)
@@ -85,16 +90,15 @@ def meter_of(attested: Iterable[Attested]) -> Meter:
     return Meter(tuple(pauses), pending_minor, given_minor)
 
 
-def told_before(attested: Iterable[tuple[int, Attested]]) -> list[Attested]:
+def told_before(attested: Iterable[Versioned]) -> list[Versioned]:
     """The attestations without the pauses that were told after the settlement.
 
-    `attested` has each attestation with the version of the rental that wrote it. Only a pause that
-    was told after the settlement has a resume of the same version exactly at its own end.
+    Only such a pause has a resume of the same version exactly at its own end.
     """
     every = list(attested)
     resumed = {(version, it.event_us) for version, it in every if it.kind is AttestationKind.RESUME}
     late = {version for version, it in every if (version, it.until_us) in resumed}
-    return [it for version, it in every if version not in late]
+    return [(version, it) for version, it in every if version not in late]
 
 
 def resumable(pauses: Sequence[Pause], at_us: int) -> int | None:

@@ -58,7 +58,8 @@ def meter(it: Authorization, rows: Rows) -> Meter:
     if not rows[ATTESTATIONS]:
         return RUNNING
     found = _rows_of(it, rows)
-    return meter_of([row.attested for row in found]) if found else RUNNING
+    told = [(row.authorization_version, row.attested) for row in found]
+    return meter_of(told) if told else RUNNING
 
 
 def attest(

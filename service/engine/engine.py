@@ -297,8 +297,8 @@ class Engine:
             keys.together |= made
         if keys.transfers:
             transaction.read(rows, [Wish(TRANSFERS, TRANSFERS.key, keys.transfers)])
-            late = rows.succeeding_late(keys.succeeded)
-            transaction.read(rows, [Wish(TRANSFERS, _BY_AUTHORIZATION, late)])
+            others = rows.succeeding(keys.succeeded)
+            transaction.read(rows, [Wish(TRANSFERS, _BY_AUTHORIZATION, others)])
             keys.authorizations.update(
                 (it.user_id, it.authorization_id) for it in rows[TRANSFERS].values()
             )

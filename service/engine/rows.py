@@ -13,7 +13,7 @@ from service.domain.transitions import Transition
 from service.engine.clock_gaps import ClockGap
 from service.engine.records.debts import DebtRecord
 from service.engine.records.seals import SealRecord
-from service.engine.records.transfers import LATER_WORDS, TransferRecord, TransferState
+from service.engine.records.transfers import TransferRecord
 from service.engine.tables import (
     AUTHORIZATIONS,
     DEBTS,
@@ -223,13 +223,13 @@ class Rows(defaultdict[Table[Any, Any], dict[Any, Any]]):
             if (it.user_id, it.authorization_id) == name
         }
 
-    def succeeding_late(self, succeeded: set[Pair]) -> set[Pair]:
-        """Authorizations with a transfer that succeeds late; a newer one may be in progress."""
+    def succeeding(self, succeeded: set[Pair]) -> set[Pair]:
+        """Authorizations with a transfer that succeeds, perhaps late; a newer one may be in
+        progress. An earlier call of the same batch may report the failure."""
         return {
             (it.user_id, it.authorization_id)
             for key in succeeded
             if (it := self[TRANSFERS].get(key)) is not None
-            and LATER_WORDS.get((it.kind, it.state)) is TransferState.SUCCEEDED
         }
 
     def debts_of(self, user_id: str, parent_id: str) -> dict[str, DebtRecord]:

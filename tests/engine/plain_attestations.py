@@ -36,14 +36,16 @@ def stands(books: Any, it: Row, before: int | None = None) -> list[list[int]]:
     """The times in which the meter stands: from, until, and 1 if the rental was resumed. Pauses
     that were told at the version `before` of the rental, or later, are left out."""
     found: list[list[int]] = []
+    paused_by = 0
     for word in words(books, it):
         if before is not None and word["version"] >= before:
             break
         if word["kind"] == "PAUSE":
             found.append([word["event_us"], word["until_us"], 0])
+            paused_by = word["version"]
         elif word["kind"] == "RESUME":
-            # The row of a late pause has its end already.
-            ended = [*going_on(found, word["event_us"]), found[-1]][0]
+            together = word["version"] == paused_by
+            ended = found[-1] if together else going_on(found, word["event_us"])[0]
             ended[1:] = [word["event_us"], 1]
     return found
 

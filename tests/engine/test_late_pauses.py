@@ -59,6 +59,22 @@ def words(desk: Desk, it: Authorization) -> list[tuple[AttestationKind, int, int
     ]
 
 
+def test_r17_a_late_pause_that_ends_where_another_begins(desk: Desk) -> None:
+    """R17: the meter stood from 1:00 until the return, because nobody resumed the rental. A late
+    pause from 0:30 ends at 1:00, and a late pause within the other one is refused."""
+    it = power_bank(desk)
+    desk.clock.advance(at(1))
+    it = rental(desk, acts.pause(it))
+    desk.clock.advance(at(3))
+    it = rental(desk, acts.settle_usage(it))
+    it = paused(desk, it, 0.5, 1.25)
+    assert words(desk, it)[1:] == [
+        (AttestationKind.PAUSE, at(0.5), at(1), it.version),
+        (AttestationKind.RESUME, at(1), None, it.version),
+    ]
+    assert refused(desk, told(it, at(1.5), at(2))).reason == "ALREADY_PAUSED"
+
+
 def test_r17_a_pause_told_after_the_settlement_gives_its_difference_back(desk: Desk) -> None:
     """R17: a rental of 3:00 was settled for 900. A pause of an hour is told later, and the fee
     falls to 600. The operator gives back 300, of which 15 were the commission."""

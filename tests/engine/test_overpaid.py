@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from service.domain.access import PLATFORM
 from service.domain.authorization import Authorization, Collection, State
 from service.domain.errors import InvalidInput
 from service.engine.records.transfers import TransferRecord, TransferState
@@ -14,6 +15,7 @@ from tests.engine.acts import (
     pay_out,
     propose,
     refund,
+    told,
     transfers,
 )
 from tests.engine.calls import authorize, confirm, line, pay, refused, rental, reverse, stored
@@ -107,6 +109,24 @@ def test_r1_only_as_many_retries_are_cancelled_as_needed(desk: Desk) -> None:
     assert states == [SUCCEEDED, FAILED, CANCELLED, CANCELLED]
     it = stored(desk, it)
     assert (it.refund_payable_minor, it.paid_out_minor, it.overpaid_minor) == (0, 9_950, 0)
+
+
+def test_r1_one_batch_reports_the_failure_and_the_success(desk: Desk) -> None:
+    """R1: the bank took 9,950 back that had been paid out. A payout of 5,950 fails, which lowers
+    the overpaid amount. If the same batch reports its success, the payout of 4,000 that was not
+    handed in is cancelled too, and the person got 5,950 twice."""
+    it, _ = failed_payout(desk)
+    it = rental(desk, pay_out(it, 4_000))
+    it = rental(desk, pay_out(it, 5_950))
+    sent = transfers(desk, it)[2]
+    say(desk, sent, SENT)
+    it = rental(desk, charge_back(stored(desk, it), 9_950))
+    it = rental(desk, decide_charge_back(it, user_won=True))
+    assert (it.refund_payable_minor, it.overpaid_minor) == (0, 9_950)
+    desk.apply(*(desk.work(told(sent, state), caller=PLATFORM) for state in (FAILED, SUCCEEDED)))
+    assert [each.state for each in transfers(desk, it)] == [FAILED, CANCELLED, SUCCEEDED]
+    it = stored(desk, it)
+    assert (it.refund_payable_minor, it.overpaid_minor) == (0, 5_950)
 
 
 def test_r1_a_second_payout_was_sent(desk: Desk) -> None:
