@@ -224,10 +224,17 @@ def test_a_migration_gives_up_while_a_table_is_in_use(used: Engine, tmp_path: Pa
 def test_a_migration_in_a_deadlock_tries_again(used: Engine, tmp_path: Path) -> None:
     """A migration that PostgreSQL ends because of a deadlock with a server lets the server finish,
     and tries again."""
-    patient = LockWaits(wait_ms=10_000, pause_s=0.05, tries=5)
+    patient = LockWaits(wait_ms=30_000, pause_s=0.05, tries=5)
     waiting = text("SELECT count(*) FROM pg_locks WHERE NOT granted")
+    with used.begin() as connection:
+        # A session looks for a deadlock once, so long after it began to wait. The migration must
+        # not look before the server waits too, and the server must look later.
+        name = connection.scalar(text("SELECT current_database()"))
+        connection.execute(text(f"ALTER DATABASE {name} SET deadlock_timeout = '3s'"))
+    used.dispose()
     with ThreadPoolExecutor(1) as thread:
         with used.connect() as server, used.connect() as watcher:
+            server.execute(text("SET LOCAL deadlock_timeout = '60s'"))
             server.execute(text("SELECT count(*) FROM authorizations")).all()
             migrating = thread.submit(
                 migrate_as_next_build, used, tmp_path / "next", ADDS, waits=patient
