@@ -255,6 +255,12 @@ class Methods:
         collection_service_pb2.ApproveWriteOffResponse,
     )
 
+    forgive_charge = Method(
+        "CollectionService",
+        collection_service_pb2.ForgiveChargeRequest,
+        collection_service_pb2.ForgiveChargeResponse,
+    )
+
     pay_out_refund = Method(
         "CollectionService",
         collection_service_pb2.PayOutRefundRequest,

@@ -253,6 +253,10 @@ _OWN_EFFECTS: Final[dict[T, Effects]] = {
         (A.CREDIT_LOSS, A.ALLOWANCE): (),
         (A.ALLOWANCE, A.OVERPAID): _moves(overpaid_minor=-1, overpaid_written_off_minor=1),
     },
+    T.CHARGE_FORGIVEN: {
+        (A.GOODWILL, A.RECEIVABLE): _moves(lowered_minor=1, due_minor=-1),
+        **_REPAID,
+    },
     T.SET_OFF: {
         (A.REFUND_PAYABLE, A.RECEIVABLE): _moves(
             refund_payable_minor=-1, paid_minor=1, due_minor=-1
@@ -329,6 +333,7 @@ CORRECTING: Final[dict[T, tuple[tuple[bool, int], ...]]] = {
     T.CASE_DECIDED_BY_TIME: ((True, 0), (True, -1)),
     # A part that was not captured yet is waived without a capture.
     T.FEE_WAIVED: ((True, 0), (True, -1), (False, 0)),
+    T.CHARGE_FORGIVEN: ((False, 0),),
     T.DISPUTE_OPENED: ((False, 1),),
     T.DISPUTE_LOST: ((False, -1),),
     T.DISPUTE_WON: ((True, -1), (False, -1)),

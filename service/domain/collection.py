@@ -17,7 +17,7 @@ from service.domain.authorization import (
     TransferKind,
     step,
 )
-from service.domain.captures import Capture
+from service.domain.captures import WITHOUT_ROW, Capture, Part
 from service.domain.errors import IllegalState, InvalidInput
 from service.domain.ledger import Account, Posting
 from service.domain.transitions import Transition
@@ -419,3 +419,25 @@ def _write_off_overpaid(it: Authorization, now_us: int) -> Step:
         Posting(Account.ALLOWANCE, Account.OVERPAID, amount_minor),
     )
     return step(written, postings, Transition.OVERPAID_WRITTEN_OFF, now_us)
+
+
+FORGIVE_CHARGE = Act("ForgiveCharge", CHARGED)
+
+
+def forgive(it: Authorization, now_us: int) -> Step:
+    """Freehold bears the whole due amount, which counts as lowered; the operator keeps its share.
+
+    A disputed amount stays disputed. It may be forgiven once it is due again. Raises IllegalState
+    if nothing is due.
+    """
+    require(it, FORGIVE_CHARGE)
+    amount_minor = it.due_minor
+    if amount_minor == 0:
+        raise IllegalState("NOTHING_DUE", "nothing is due", it.state)
+    forgiven = it._replace(lowered_minor=it.lowered_minor + amount_minor)
+    postings = (
+        Posting(Account.GOODWILL, Account.RECEIVABLE, amount_minor),
+        Posting(Account.AVAILABLE, Account.DRAWN, amount_minor),
+    )
+    parts = (Part(WITHOUT_ROW, amount_minor),)
+    return step(forgiven, postings, Transition.CHARGE_FORGIVEN, now_us, parts=parts)

@@ -64,6 +64,7 @@ class Transition(StrEnum):
     WRITE_OFF_PROPOSED = "collection.write_off_proposed"
     WRITTEN_OFF = "collection.written_off"
     OVERPAID_WRITTEN_OFF = "collection.overpaid_written_off"
+    CHARGE_FORGIVEN = "collection.charge_forgiven"
     SET_OFF = "collection.set_off"
     PAID_OUT_BY_TIME = "collection.paid_out_by_time"
     DEBT_BOOKED = "collection.debt_booked"

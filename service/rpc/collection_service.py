@@ -13,6 +13,7 @@ from freehold.v1 import collection_service_pb2 as pb
 from service.domain.access import Scope
 from service.engine.operations import (
     ApproveWriteOff,
+    ForgiveCharge,
     OpenDispute,
     PayOutOperator,
     PayOutRefund,
@@ -141,6 +142,14 @@ MUTATIONS = (
         pb.ApproveWriteOffResponse,
         Scope.WRITE_OFFS_WRITE,
         about(ApproveWriteOff, by=_by),
+    ),
+    # A key that decides disputes can let Freehold bear a due amount: this gives no key more power.
+    Mutation(
+        pb.ForgiveChargeRequest,
+        pb.ForgiveChargeResponse,
+        Scope.DISPUTES_WRITE,
+        about(ForgiveCharge, reason=reason),
+        answers.write_corrected,
     ),
     Mutation(
         pb.PayOutRefundRequest,

@@ -113,6 +113,7 @@ FITS: dict[str, tuple[int, Callable[[Row], object]]] = {
     "RecordPaidElsewhere": (3, asked),
     "RecordPaidElsewhere twice": (4, lambda it: it["paid"] > it["elsewhere"]),
     "LowerCharge": (4, asked),
+    "ForgiveCharge": (2, due),
     "RefundCharge": (4, refundable),
     "RefundCharge due": (4, lambda it: refundable(it) and due(it) and not it["debiting"]),
     "PayOutRefund": (5, payable_out),
@@ -197,7 +198,8 @@ OF_PLATFORM = frozenset(
 OF_BOTH = frozenset({"ClaimReturn", "OpenComplaint", "AddEvidence", "ResolveCase"})
 """Commands that an operator or the platform sends."""
 COLLECTING = frozenset(
-    {"RecordPayment", "RecordPaidElsewhere", "LowerCharge", "OpenDispute"} | {"ProposeWriteOff"}
+    {"RecordPayment", "RecordPaidElsewhere", "LowerCharge", "ForgiveCharge", "OpenDispute"}
+    | {"ProposeWriteOff"}
 )
 """Commands that reduce what is due before dunning debits it a second time."""
 CLOSED = ("DECLINED", "REVERSED", "EXPIRED")
@@ -962,6 +964,8 @@ class Chance:
                 damage = chance.choice(("dent", "lock", "tyre", self._fresh("damage")))
                 agreed = chance.choice(("", "consent-1"))
                 return c.BookDebt(*name, money, damage, "photo", agreed, **more)
+            case "ForgiveCharge":
+                return c.ForgiveCharge(*name, reason, **more)
             case "OpenDispute":
                 return c.OpenDispute(*name, money, self._cites(chance, it), reason, **more)
             case "LowerCharge" | "RefundCharge" as what:

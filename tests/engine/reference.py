@@ -1798,6 +1798,21 @@ class Reference(Merges):
         parts = [(number, share, share, 0) for number, share in cited]
         self._correct(it, command, ("collection.lowered", now_us), *parts)
 
+    def _forgive(self, caller: str, it: Row, command: c.ForgiveCharge, now_us: int) -> None:
+        required(it, *CHARGED)
+        amount = due(it)
+        if amount == 0:
+            raise Refused("NOTHING_DUE")
+        self.step(
+            it,
+            "collection.charge_forgiven",
+            now_us,
+            ("goodwill", "receivable", amount),
+            ("available", "drawn", amount),
+            lowered=it["lowered"] + amount,
+        )
+        self._correct(it, command, ("collection.charge_forgiven", now_us), (0, amount, 0, 0))
+
     def _refund(self, caller: str, it: Row, command: c.RefundCharge, now_us: int) -> None:
         self._refer(it, command.business_reference)
         amount = minor(command.amount)
@@ -2222,7 +2237,7 @@ class Reference(Merges):
 
 ATTESTING = (c.PauseRental, c.ResumeRental, c.WaiveFee)
 CORRECTING = (
-    *(c.LowerCharge, c.RefundCharge, c.ReportFound),
+    *(c.LowerCharge, c.RefundCharge, c.ReportFound, c.ForgiveCharge),
     *(c.OpenDispute, c.ResolveDispute, c.ResolveChargeBack),
 )
 Rule = Callable[[Reference, str, Row, Any, int], Any]
@@ -2246,6 +2261,7 @@ RULES: dict[type[calls.AuthorizationCommand], Rule] = {
     c.RecordPayment: Reference._record_payment,
     c.RecordPaidElsewhere: Reference._paid_elsewhere,
     c.LowerCharge: Reference._lower,
+    c.ForgiveCharge: Reference._forgive,
     c.RefundCharge: Reference._refund,
     c.PayOutRefund: Reference._pay_out,
     c.OpenDispute: Reference._open_dispute,

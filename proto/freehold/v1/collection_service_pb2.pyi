@@ -252,6 +252,26 @@ class ApproveWriteOffResponse(_message.Message):
     authorization: _authorization_pb2.Authorization
     def __init__(self, authorization: _Optional[_Union[_authorization_pb2.Authorization, _Mapping]] = ...) -> None: ...
 
+class ForgiveChargeRequest(_message.Message):
+    __slots__ = ("request_id", "name", "expected_version", "reason")
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    EXPECTED_VERSION_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    request_id: str
+    name: str
+    expected_version: int
+    reason: str
+    def __init__(self, request_id: _Optional[str] = ..., name: _Optional[str] = ..., expected_version: _Optional[int] = ..., reason: _Optional[str] = ...) -> None: ...
+
+class ForgiveChargeResponse(_message.Message):
+    __slots__ = ("authorization", "corrections")
+    AUTHORIZATION_FIELD_NUMBER: _ClassVar[int]
+    CORRECTIONS_FIELD_NUMBER: _ClassVar[int]
+    authorization: _authorization_pb2.Authorization
+    corrections: _containers.RepeatedCompositeFieldContainer[_authorization_pb2.Correction]
+    def __init__(self, authorization: _Optional[_Union[_authorization_pb2.Authorization, _Mapping]] = ..., corrections: _Optional[_Iterable[_Union[_authorization_pb2.Correction, _Mapping]]] = ...) -> None: ...
+
 class PayOutRefundRequest(_message.Message):
     __slots__ = ("request_id", "name", "expected_version", "amount")
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]

@@ -91,6 +91,11 @@ class CollectionServiceStub:
                 request_serializer=freehold_dot_v1_dot_collection__service__pb2.ApproveWriteOffRequest.SerializeToString,
                 response_deserializer=freehold_dot_v1_dot_collection__service__pb2.ApproveWriteOffResponse.FromString,
                 _registered_method=True)
+        self.ForgiveCharge = channel.unary_unary(
+                '/freehold.v1.CollectionService/ForgiveCharge',
+                request_serializer=freehold_dot_v1_dot_collection__service__pb2.ForgiveChargeRequest.SerializeToString,
+                response_deserializer=freehold_dot_v1_dot_collection__service__pb2.ForgiveChargeResponse.FromString,
+                _registered_method=True)
         self.PayOutRefund = channel.unary_unary(
                 '/freehold.v1.CollectionService/PayOutRefund',
                 request_serializer=freehold_dot_v1_dot_collection__service__pb2.PayOutRefundRequest.SerializeToString,
@@ -247,6 +252,18 @@ class CollectionServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ForgiveCharge(self, request, context):
+        """Forgives the whole amount that is due now. Freehold bears it, the operator
+        keeps its share, and the person can use that part of the credit line again.
+        A disputed amount stays disputed, and an amount written off stays written
+        off.
+
+        Refused with the reason NOTHING_DUE when nothing is due.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def PayOutRefund(self, request, context):
         """Pays out an amount owed back to the user, through the payment rail, before
         its time (`refund_time`) or while it waits for a call.
@@ -334,6 +351,11 @@ def add_CollectionServiceServicer_to_server(servicer, server):
                     servicer.ApproveWriteOff,
                     request_deserializer=freehold_dot_v1_dot_collection__service__pb2.ApproveWriteOffRequest.FromString,
                     response_serializer=freehold_dot_v1_dot_collection__service__pb2.ApproveWriteOffResponse.SerializeToString,
+            ),
+            'ForgiveCharge': grpc.unary_unary_rpc_method_handler(
+                    servicer.ForgiveCharge,
+                    request_deserializer=freehold_dot_v1_dot_collection__service__pb2.ForgiveChargeRequest.FromString,
+                    response_serializer=freehold_dot_v1_dot_collection__service__pb2.ForgiveChargeResponse.SerializeToString,
             ),
             'PayOutRefund': grpc.unary_unary_rpc_method_handler(
                     servicer.PayOutRefund,
@@ -655,6 +677,33 @@ class CollectionService:
             '/freehold.v1.CollectionService/ApproveWriteOff',
             freehold_dot_v1_dot_collection__service__pb2.ApproveWriteOffRequest.SerializeToString,
             freehold_dot_v1_dot_collection__service__pb2.ApproveWriteOffResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ForgiveCharge(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/freehold.v1.CollectionService/ForgiveCharge',
+            freehold_dot_v1_dot_collection__service__pb2.ForgiveChargeRequest.SerializeToString,
+            freehold_dot_v1_dot_collection__service__pb2.ForgiveChargeResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -17,6 +17,7 @@ from service.engine.operations.decide_case import DECIDE_CASE, DecideCase
 from service.engine.operations.decrease import DECREASE, Decrease
 from service.engine.operations.extend import EXTEND, Extend
 from service.engine.operations.fold_payable import FOLD_PAYABLE, FoldPayable
+from service.engine.operations.forgive_charge import FORGIVE_CHARGE, ForgiveCharge
 from service.engine.operations.increment import INCREMENT, Increment
 from service.engine.operations.lower_charge import LOWER_CHARGE, LowerCharge
 from service.engine.operations.match_suspense import MATCH_SUSPENSE, MatchSuspense
@@ -73,6 +74,7 @@ OPERATIONS: tuple[Operation[Any], ...] = (
     DECREASE,
     EXTEND,
     FOLD_PAYABLE,
+    FORGIVE_CHARGE,
     INCREMENT,
     LOWER_CHARGE,
     MATCH_SUSPENSE,
@@ -132,6 +134,7 @@ __all__ = [
     "Decrease",
     "Extend",
     "FoldPayable",
+    "ForgiveCharge",
     "Increment",
     "Item",
     "LowerCharge",
