@@ -15,6 +15,7 @@ from service.engine.calls import Corrected, Settled
 from service.engine.operations import (
     Authorize,
     Command,
+    ForgiveCharge,
     Item,
     ReportFound,
     ResolveChargeBack,
@@ -381,6 +382,7 @@ def test_47_every_correction_keeps_its_reason(desk: Desk, out: Authorization) ->
         (acts.charge_back(it, 250, "bank-2"), PLATFORM, None, 0, 0),
         (ResolveChargeBack(*acts.name(it), True, False, "f"), PLATFORM,
          Transition.CHARGE_BACK_WON, 50, 50),
+        (ForgiveCharge(*acts.name(it), "g"), PLATFORM, Transition.CHARGE_FORGIVEN, 1_600, 0),
     ):  # fmt: skip
         answer = desk.do(command, caller=caller)
         if kind is None:
@@ -390,4 +392,4 @@ def test_47_every_correction_keeps_its_reason(desk: Desk, out: Authorization) ->
         assert (row.transition, row.reason) == (kind, getattr(command, "reason", None))
         assert (row.amount_minor, row.conceded_minor) == (amount_minor, conceded_minor)
         assert list(answer.corrections) == corrections(desk, it)[-len(answer.corrections) :]
-    assert balances(desk)[3] == 1_600
+    assert balances(desk)[3] == 0

@@ -14,15 +14,14 @@ from service.domain.cases import COMPLAINTS, Case, CaseKind, CaseState, Outcome,
 from service.domain.errors import InvalidInput
 from service.engine import operations as c
 from service.rpc.stored import read_payload
-from service.storage import schema as t
-from service.storage.database import writing
 from tests.books import row_by_row
 from tests.engine import acts
 from tests.engine.acts import DAY_US, HOUR_US, MINUTE_US, Books, capture, money, settle_usage
 from tests.engine.calls import authorize, refused, rental, reverse, settle, stored
+from tests.engine.test_late_reports import five_percent as five_percent
 from tests.engine.test_receipts import again, of_event
 from tests.engine.test_transitions_damage import damage
-from tests.fakes import OPERATOR, START_US, Desk
+from tests.fakes import START_US, Desk
 from tests.operations.test_cases import (
     CLOCK_US,
     DUNNED,
@@ -47,16 +46,6 @@ GIVEN_BACK = [
 """The entries that reduce a fee of 3,750 to 600."""
 KINDS = [CaseKind.RETURN_BLOCKED, CaseKind.ITEM_AT_FAULT]
 OTHERS = sorted(COMPLAINTS - {*KINDS})
-
-
-@pytest.fixture(autouse=True)
-def five_percent(desk: Desk) -> None:
-    """Ann and Ben may rent on credit, and Freehold's commission is 5 %."""
-    desk.put_users(ann=800, ben=800)
-    with writing(desk.store.engine) as connection:
-        city = t.operators.c.operator_id == OPERATOR
-        connection.execute(t.operators.update().where(city).values(fee_bp=500))
-    assert desk.engine.terms.follow()
 
 
 def complain(

@@ -332,6 +332,7 @@ class Lives:
             (PLATFORM, "", acts.decide_charge_back(it, user_won=won, goodwill=goodwill)),
             (PLATFORM, "", c.ResolveChargeBack(*name, won, goodwill, "", bank_case)),
             (PLATFORM, "", c.ResolveChargeBack(*name, won, goodwill, "", bank_case)),
+            (PLATFORM, "", c.ForgiveCharge(*name)),
             (PLATFORM, "", acts.propose(it)),
             (PLATFORM, "", acts.approve(it)),
         ]  # fmt: skip

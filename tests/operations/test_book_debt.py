@@ -211,11 +211,12 @@ def test_r9_a_dispute_lost_by_the_person_is_due_for_a_month_more(desk: Desk) -> 
 
 
 def test_r9_freehold_bears_no_part_of_a_debt(desk: Desk) -> None:
-    """R9: a dispute of a debt is not decided with goodwill, and a debt is not provided for
-    or written off, because Freehold bears no loss of a debt."""
+    """R9: a dispute of a debt is not decided with goodwill, and a debt is not forgiven, provided
+    for, or written off, because Freehold bears no loss of a debt."""
     it = rental(desk, acts.dispute(in_debt(desk), 1_000), caller=PLATFORM)
     goodwill = acts.decide_dispute(it, user_won=True, goodwill=True)
     assert refused(desk, goodwill, caller=PLATFORM).reason == "NO_GOODWILL_FOR_A_DEBT"
+    assert refused(desk, c.ForgiveCharge(*acts.name(it)), caller=PLATFORM).reason == "NOTHING_DUE"
     assert refused(desk, acts.propose(it), caller=PLATFORM).reason == "NOTHING_DUE"
     assert refused(desk, acts.provision(it, 1), caller=PLATFORM).reason == "INVALID_INPUT"
     assert stored(desk, it) == it
