@@ -1,4 +1,4 @@
-"""Log lines about waiting money: operators' debts, and money owed back to people."""
+"""Log lines of the server: faults, health, clocks, terms, seals, and money that waits."""
 
 from __future__ import annotations
 
@@ -6,8 +6,13 @@ from contextlib import suppress
 
 import structlog
 
+from service.clock import ClockNews
+from service.engine.catalog import TermsFault
+from service.engine.clock_gaps import ClockGap
 from service.engine.debts import Debt
 from service.engine.ports import OwedBack
+from service.engine.records.seals import SealRecord
+from service.storage.horizon import Waiting
 
 log = structlog.get_logger("freehold")
 
@@ -45,3 +50,79 @@ def tell_owed_back(it: OwedBack, now_us: int) -> None:
                 why="the rail refused these refunds repeatedly, or has not answered a debit, or"
                 " their terms have no time for refunds: pay them out with PayOutRefund",
             )
+
+
+CLOCK_NEWS = {
+    ClockNews.JUMPED: "the machine's clock was set: the server keeps its own time. Until the "
+    "machine's clock is right again, nothing lapses, is lost, sold or debited by time alone. If "
+    "the new time is right, restart the server",
+    ClockNews.RIGHT_AGAIN: "the server follows the machine's clock again",
+    ClockNews.BEHIND: "the machine's clock is behind the newest event in the database: one of "
+    "them is wrong; set the clock and restart the server",
+}
+
+
+def log_clock(news: ClockNews, off_us: int) -> None:
+    """Logs news of the clock."""
+    # A log that cannot be written must not stop the readers of the clock.
+    with suppress(Exception):
+        write = log.info if news is ClockNews.RIGHT_AGAIN else log.error
+        write(str(news), off_s=round(off_us / 1_000_000, 3), what=CLOCK_NEWS[news])
+
+
+def log_seal(seal: SealRecord) -> None:
+    # The logged witness proves a seal that somebody may later cut off.
+    with suppress(Exception):
+        witness = f"{seal.number}:{seal.digest.hex()}"
+        log.info("seal", witness=witness, heads=len(seal.heads), key_id=seal.key_id)
+
+
+def log_terms(fault: TermsFault, *, mended: bool) -> None:
+    with suppress(Exception):
+        write, event = (log.info, "terms_right_again") if mended else (log.error, "terms_wrong")
+        write(event, kind=str(fault.kind), of=[str(part) for part in fault.key], why=fault.why)
+
+
+def warn_of_gap(gap: ClockGap, seen: int) -> None:
+    # The caller is an operator, so its id is not personal data.
+    with suppress(Exception):
+        log.warning(
+            "clock ahead",
+            operator_id=gap.caller,
+            method=gap.method,
+            ahead_s=round(gap.gap_us / 1_000_000, 3),
+            seen=seen,
+            why="the call's time is more than a minute later than this server's clock: it was"
+            " taken as now; correct the wrong clock",
+        )
+
+
+def log_waiting(it: Waiting) -> None:
+    with suppress(Exception):
+        log.warning(
+            "reading waits",
+            pid=it.pid,
+            application=it.application,
+            since_s=round(it.since_s, 1),
+            why="a transaction of this PostgreSQL process has not ended, and seals and the newest"
+            " pages of lists wait for it: end the transaction; if the pid is 0, roll back the"
+            " prepared transactions",
+        )
+
+
+def log_health(serving: bool, error: BaseException | None) -> None:
+    with suppress(Exception):
+        if serving:
+            log.info("storage is back")
+        else:
+            # The cause of a refused batch is in the fault logged before.
+            why = "a batch was refused" if error is None else str(error)
+            cause = None if error is None else error.__cause__
+            said = cause and (str(cause) or type(cause).__name__).splitlines()[0]
+            log.error("storage is away", why=why, cause=said)
+
+
+def log_fault(fault_id: str, error: BaseException) -> None:
+    # A log that cannot be written (closed pipe, full disk) must not stop the calls.
+    with suppress(Exception):
+        log.error("fault", fault_id=fault_id, exc_info=error)

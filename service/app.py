@@ -1,32 +1,32 @@
-"""The server: assembles its parts, runs it and stops it."""
+"""The server: assembles its parts, starts them and stops them."""
 
 from __future__ import annotations
 
 import asyncio
-import gc
-import os
-import signal
-import sys
-from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-import structlog
-
-from service.alarms import tell_debt, tell_owed_back
+from service.alarms import (
+    log_fault,
+    log_health,
+    log_seal,
+    log_terms,
+    log_waiting,
+    tell_debt,
+    tell_owed_back,
+    warn_of_gap,
+)
 from service.books.verify import verify_books
-from service.clock import Clock, ClockNews, SandboxClock, SystemClock
+from service.clock import Clock, SandboxClock, SystemClock
 from service.config import CURRENCY, Limits
-from service.engine.catalog import TermsFault
-from service.engine.clock_gaps import ClockGap, ClockGaps
+from service.engine.clock_gaps import ClockGaps
 from service.engine.engine import Engine
 from service.engine.group_commit import Committer
 from service.engine.health import Prober
-from service.engine.pool import NoPool, Pool
+from service.engine.pool import Pool
 from service.engine.ports import Rail, Scorer
-from service.engine.records.seals import SealRecord
 from service.engine.scoring import Assessor
 from service.engine.workers.cases import CaseClock
 from service.engine.workers.catalog import CatalogReloader
@@ -67,15 +67,13 @@ from service.signing import PublicKeys, SealKey
 from service.storage.admin import find_principal
 from service.storage.charge_backs import ChargeBackLists
 from service.storage.history import History
-from service.storage.horizon import Horizon, Waiting
+from service.storage.horizon import Horizon
 from service.storage.lists import Lists
 from service.storage.payables import payables_of
 from service.storage.probe import probe
 from service.storage.requests import find_requests
 from service.storage.seals import SqlSealStore
 from service.storage.store import SqlStore
-
-log = structlog.get_logger("freehold")
 
 
 def build_version() -> str:
@@ -113,7 +111,7 @@ class App:
         self._parts = parts
         store = parts.store
         assessor = Assessor(store, parts.scorer)
-        self.clock_gaps = ClockGaps(_warn_of_gap, limits.clock_gaps)
+        self.clock_gaps = ClockGaps(warn_of_gap, limits.clock_gaps)
         engine = Engine(
             store,
             assessor,
@@ -122,8 +120,8 @@ class App:
             currency=CURRENCY,
             build=build_version(),
             max_attempts=limits.max_attempts,
-            log_fault=_log_fault,
-            log_terms=_log_terms,
+            log_fault=log_fault,
+            log_terms=log_terms,
             notice_gap=self.clock_gaps.add,
             encode=encode_authorization,
             encode_beside=encode_beside,
@@ -138,10 +136,10 @@ class App:
         backstage = Pool("background reads", limits.background)
         self._pools = (self._readers, provers, familiar, strangers, backstage)
         self._prober = Prober(
-            partial(probe, store.engine), self._tell_health, limits.probe, _log_health
+            partial(probe, store.engine), self._tell_health, limits.probe, log_health
         )
         self.committer = Committer(engine.apply, limits.commit, self._prober.notice)
-        horizon = Horizon(store.engine, _log_waiting)
+        horizon = Horizon(store.engine, log_waiting)
         self._timers = Timers(
             store, self.committer, parts.clock, backstage, portion=limits.sweep_portion
         )
@@ -274,7 +272,7 @@ class App:
             if self._parts.rail is not None:
                 works["rail"] = (self._hear_rail, limits.dispatch_interval_s, None)
         return [
-            Worker(name, work, interval_s=interval_s, pause_s=pause_s, log_fault=_log_fault)
+            Worker(name, work, interval_s=interval_s, pause_s=pause_s, log_fault=log_fault)
             for name, (work, interval_s, pause_s) in works.items()
         ]
 
@@ -332,7 +330,7 @@ def _transfers(parts: Parts, committer: Committer, pool: Pool) -> Transfers | No
         pool,
         portion=limits.dispatch_portion,
         resend_us=int(limits.resend_s * 1_000_000),
-        log_fault=_log_fault,
+        log_fault=log_fault,
     )
 
 
@@ -348,146 +346,6 @@ def _sealer(parts: Parts, committer: Committer, horizon: Horizon, pool: Pool) ->
         pool,
         max_heads=limits.seal_heads,
         pause_s=limits.seal_pause_s,
-        log_seal=_log_seal,
-        log_fault=_log_fault,
-    )
-
-
-CLOCK_NEWS = {
-    ClockNews.JUMPED: "the machine's clock was set: the server keeps its own time. Until the "
-    "machine's clock is right again, nothing lapses, is lost, sold or debited by time alone. If "
-    "the new time is right, restart the server",
-    ClockNews.RIGHT_AGAIN: "the server follows the machine's clock again",
-    ClockNews.BEHIND: "the machine's clock is behind the newest event in the database: one of "
-    "them is wrong; set the clock and restart the server",
-}
-
-
-def log_clock(news: ClockNews, off_us: int) -> None:
-    """Logs news of the clock."""
-    # A log that cannot be written must not stop the readers of the clock.
-    with suppress(Exception):
-        write = log.info if news is ClockNews.RIGHT_AGAIN else log.error
-        write(str(news), off_s=round(off_us / 1_000_000, 3), what=CLOCK_NEWS[news])
-
-
-def _log_seal(seal: SealRecord) -> None:
-    # The logged witness proves a seal that somebody may later cut off.
-    with suppress(Exception):
-        witness = f"{seal.number}:{seal.digest.hex()}"
-        log.info("seal", witness=witness, heads=len(seal.heads), key_id=seal.key_id)
-
-
-def _log_terms(fault: TermsFault, *, mended: bool) -> None:
-    with suppress(Exception):
-        write, event = (log.info, "terms_right_again") if mended else (log.error, "terms_wrong")
-        write(event, kind=str(fault.kind), of=[str(part) for part in fault.key], why=fault.why)
-
-
-def _warn_of_gap(gap: ClockGap, seen: int) -> None:
-    # The caller is an operator, so its id is not personal data.
-    with suppress(Exception):
-        log.warning(
-            "clock ahead",
-            operator_id=gap.caller,
-            method=gap.method,
-            ahead_s=round(gap.gap_us / 1_000_000, 3),
-            seen=seen,
-            why="the call's time is more than a minute later than this server's clock: it was"
-            " taken as now; correct the wrong clock",
-        )
-
-
-def _log_waiting(it: Waiting) -> None:
-    with suppress(Exception):
-        log.warning(
-            "reading waits",
-            pid=it.pid,
-            application=it.application,
-            since_s=round(it.since_s, 1),
-            why="a transaction of this PostgreSQL process has not ended, and seals and the newest"
-            " pages of lists wait for it: end the transaction; if the pid is 0, roll back the"
-            " prepared transactions",
-        )
-
-
-def _log_health(serving: bool, error: BaseException | None) -> None:
-    with suppress(Exception):
-        if serving:
-            log.info("storage is back")
-        else:
-            # The cause of a refused batch is in the fault logged before.
-            why = "a batch was refused" if error is None else str(error)
-            cause = None if error is None else error.__cause__
-            said = cause and (str(cause) or type(cause).__name__).splitlines()[0]
-            log.error("storage is away", why=why, cause=said)
-
-
-def _log_fault(fault_id: str, error: BaseException) -> None:
-    # A log that cannot be written (closed pipe, full disk) must not stop the calls.
-    with suppress(Exception):
-        log.error("fault", fault_id=fault_id, exc_info=error)
-
-
-def _calm_collector() -> None:
-    """Keeps the garbage collector away from objects that live as long as the server.
-
-    A full collection over the imported libraries stopped every call for about 100 ms. Existing
-    objects are frozen. Calls make few cycles, so young objects may accumulate.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 100)
-
-
-def _take_turns() -> None:
-    """Keeps the server's threads from interrupting each other; affects threads started from now on.
-
-    gRPC's threads, the loop and the writer wake one another several times a call. On Linux a batch
-    thread that wakes does not interrupt the running thread; it runs next. If all threads share a
-    core, that saves many switches. For the same reason a thread keeps the interpreter's lock for 10
-    ms instead of 5 ms when another thread asks for the lock. So the writer decides a whole batch in
-    one turn.
-    """
-    sys.setswitchinterval(0.010)
-    if hasattr(os, "SCHED_BATCH"):
-        with suppress(OSError):  # the system may not allow it
-            os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
-
-
-async def serve(parts: Parts, address: str) -> None:
-    """Serves until SIGTERM or SIGINT, then drains and returns; raises as `App.start`."""
-    _take_turns()
-    stopping = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    loop.set_default_executor(NoPool())
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stopping.set)
-    app = App(parts)
-    _calm_collector()
-    port = await app.start(address)
-    host = address.rpartition(":")[0]
-    log.info(
-        "serving",
-        address=f"{host}:{port}",
-        model_id=parts.scorer.model_id,
-        sandbox=isinstance(parts.clock, SandboxClock),
-        build=build_version(),
-    )
-    if parts.seal_key is None:
-        log.warning("unsealed", why="no --seal-key was given: the books are chained, not signed")
-    await stopping.wait()
-    log.info("stopping", waiting=app.committer.waiting)
-    await app.stop()
-    statistics = app.committer.statistics
-    log.info(
-        "stopped",
-        batches=statistics.batches,
-        commands=statistics.commands,
-        batch_mean=round(statistics.batch_mean, 2),
-        batch_histogram={str(size): n for size, n in sorted(statistics.sizes.items())},
-        times_ahead=app.clock_gaps.ahead,
-        times_far_ahead=app.clock_gaps.far_ahead,
-        times_before_start=app.clock_gaps.before_start,
-        **asdict(app.engine_statistics),
+        log_seal=log_seal,
+        log_fault=log_fault,
     )

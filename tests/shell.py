@@ -45,7 +45,7 @@ PRELOADED = [
     "models.train",
     "psycopg",
     "pytest",
-    "service.app",
+    "service.serving",
     "service.books.processes",
     "service.rpc.health_client",
     "service.rpc.server",

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 from structlog.testing import capture_logs
 
-from service.app import _log_health
+from service.alarms import log_health
 from service.domain.errors import Unavailable
 from service.engine.health import Health, ProbeLimits, Prober
 from service.engine.ports import StorageFailed
@@ -258,5 +258,5 @@ def test_a21_a_failure_without_a_text_is_logged() -> None:
     failure = StorageFailed("refused")
     failure.__cause__ = OSError()
     with capture_logs() as lines:
-        _log_health(False, failure)
+        log_health(False, failure)
     assert [(it["event"], it["cause"]) for it in lines] == [("storage is away", "OSError")]
