@@ -155,11 +155,7 @@ class App:
             strangers=strangers,
             limits=limits.keys,
         )
-        pipeline = Pipeline(
-            keys,
-            min_time_left_s=limits.min_time_left_s,
-            max_calls=limits.max_calls_a_caller,
-        )
+        pipeline = Pipeline(keys, limits)
         lists = Lists(store.engine, horizon, wait_s=limits.page_wait_s)
         self._rails = Rails(
             self.committer,

@@ -15,7 +15,9 @@ from service.engine.clock_gaps import ClockGapLimits
 from service.engine.conflict_pauses import PAUSES, ConflictPauses
 from service.engine.group_commit import CommitLimits
 from service.engine.health import ProbeLimits
+from service.engine.hold_back import HoldBackLimits
 from service.engine.pool import PoolLimits
+from service.engine.rates import RateLimits
 
 KIB = 1024
 MIB = 1024 * KIB
@@ -41,12 +43,8 @@ class KeyLimits:
     It bounds the delay of a new key that was tried before it was made.
     """
     max_unknown: int = bounded(4096, 1, 1_000_000)
-    refusals_a_second: int = bounded(200, 0, 1_000_000)
-    """Further refusals in the same second are delayed."""
-    hold_back_s: float = bounded(0.5, 0, 60)
-    """The mean delay of a refusal; a caller that waits for it sends no more calls meanwhile."""
-    max_held_back: int = bounded(1024, 0, 1_000_000)
-    """The refusals delayed at one time; further ones are sent at once, to leave room."""
+    refusals: HoldBackLimits = field(default_factory=HoldBackLimits)
+    """The delays of refusals for a missing or unknown key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +121,20 @@ class Limits:
     """The calls in progress in the server; gRPC refuses more with RESOURCE_EXHAUSTED."""
     max_calls_a_caller: int = bounded(1024, 1, 1_000_000)
     """The calls in progress of one operator or of the platform; the rest is for others."""
+    max_strangers: int = bounded(1024, 1, 1_000_000)
+    """The calls in progress whose key is not known yet; the rest is for keys that were good."""
+    max_unread: int = bounded(256, 0, 1_000_000)
+    """The calls of one caller whose message has not come.
+
+    The messages of further ones must come within `body_s`.
+    """
+    forgive_unread_s: float = bounded(10.0, 0.001, 3600)
+    """The time after which calls that ended before their message came are forgotten."""
+    body_s: float = bounded(5.0, 0.001, 3600)
+    """The longest wait for the message of a call whose key was not known when it began."""
+    refusals: HoldBackLimits = field(default_factory=HoldBackLimits)
+    """The delays of refusals for too many calls, or for calls that come too fast."""
+    rates: RateLimits = field(default_factory=RateLimits)
     keepalive_s: float = bounded(60.0, 1, 7200)
     keepalive_timeout_s: float = bounded(20.0, 1, 7200)
     min_ping_interval_s: float = bounded(10.0, 0, 7200)

@@ -16,6 +16,7 @@ from signal import SIG_IGN, SIGINT, SIGTERM, getsignal, signal
 from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
+import structlog
 from hypothesis import HealthCheck, Phase, settings
 from sqlalchemy import Connection, event
 from sqlalchemy.engine import Engine, make_url
@@ -44,6 +45,13 @@ settings.register_profile(
     stateful_step_count=200,
     print_blob=True,
     suppress_health_check=[HealthCheck.too_slow],
+)
+# Drawing a traceback with the values of its variables takes seconds of CPU.
+structlog.configure(
+    processors=[
+        structlog.processors.add_log_level,
+        structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback),
+    ]
 )
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 

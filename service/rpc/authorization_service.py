@@ -37,6 +37,7 @@ from service.engine.operations import (
     StartRental,
     WaiveFee,
 )
+from service.engine.rates import Weight
 from service.engine.reads import AuthorizationReader, ListReader, Told
 from service.rpc import answers, convert
 from service.rpc.details import encode_details, item_place_of, order_of
@@ -429,7 +430,14 @@ class AuthorizationReads:
         return [
             Method("GetAuthorization", pb.GetAuthorizationRequest, scope, self.get, max_bytes),
             Method("GetReceipt", pb.GetReceiptRequest, scope, self.receipt, max_bytes),
-            Method("ListAuthorizations", pb.ListAuthorizationsRequest, scope, self.list, max_bytes),
+            Method(
+                "ListAuthorizations",
+                pb.ListAuthorizationsRequest,
+                scope,
+                self.list,
+                max_bytes,
+                Weight.LIST,
+            ),
         ]
 
     async def get(self, call: Call[pb.GetAuthorizationRequest]) -> bytes:

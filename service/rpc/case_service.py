@@ -18,6 +18,7 @@ from service.domain.money import Money
 from service.engine.calls import Answer, CaseTold, Payloads
 from service.engine.cases import may_see
 from service.engine.operations import AddEvidence, OpenComplaint, ResolveCase
+from service.engine.rates import Weight
 from service.engine.reads import CaseFilter, CaseReader, ListReader
 from service.rpc import convert
 from service.rpc.mutations import Mutation, about, evidence, occurred_us, reason
@@ -157,7 +158,14 @@ class CaseReads:
         """The reading methods with their scopes."""
         return [
             Method("GetCase", pb.GetCaseRequest, Scope.CASES_READ, self.get, max_bytes),
-            Method("ListCases", pb.ListCasesRequest, Scope.CASES_READ, self.list, max_bytes),
+            Method(
+                "ListCases",
+                pb.ListCasesRequest,
+                Scope.CASES_READ,
+                self.list,
+                max_bytes,
+                Weight.LIST,
+            ),
         ]
 
     async def get(self, call: Call[pb.GetCaseRequest]) -> bytes:

@@ -18,6 +18,7 @@ from service.domain.access import Scope
 from service.domain.errors import InvalidInput, InvariantBroken
 from service.engine.calls import Answer, ChargedBack, Matched, Payloads
 from service.engine.operations import MatchSuspense, RecordUnmatched
+from service.engine.rates import Weight
 from service.engine.reads import ChargeBackReader
 from service.rpc import answers, convert
 from service.rpc.charge_back_messages import DIRECTION_OF, charge_back_message, item_message
@@ -109,8 +110,22 @@ class ChargeBackReads:
         """The methods with their scopes, which the payment rail's keys have too."""
         scope = Scope.TRANSFERS_READ
         return [
-            Method("ListChargeBacks", calls.ListChargeBacksRequest, scope, self._cases, max_bytes),
-            Method("ListSuspense", calls.ListSuspenseRequest, scope, self._items, max_bytes),
+            Method(
+                "ListChargeBacks",
+                calls.ListChargeBacksRequest,
+                scope,
+                self._cases,
+                max_bytes,
+                Weight.LIST,
+            ),
+            Method(
+                "ListSuspense",
+                calls.ListSuspenseRequest,
+                scope,
+                self._items,
+                max_bytes,
+                Weight.LIST,
+            ),
         ]
 
     async def _cases(self, call: Call[calls.ListChargeBacksRequest]) -> bytes:

@@ -30,6 +30,7 @@ from service.engine.operations import (
     SetStanding,
 )
 from service.engine.profile import read_profile
+from service.engine.rates import Weight
 from service.engine.reads import ListReader, ProfileReader
 from service.engine.records.requests import Replayed
 from service.engine.scoring import Assessor
@@ -212,7 +213,9 @@ class Reviews:
     def methods(self, max_bytes: int) -> list[Method[Any]]:
         """The methods with their scopes."""
         scope = Scope.REVIEWS_READ
-        return [Method("ListReviews", pb.ListReviewsRequest, scope, self.list, max_bytes)]
+        return [
+            Method("ListReviews", pb.ListReviewsRequest, scope, self.list, max_bytes, Weight.LIST)
+        ]
 
     async def list(self, call: Call[pb.ListReviewsRequest]) -> bytes:
         """Answers ListReviews."""
@@ -255,6 +258,7 @@ class People:
                 Scope.USERS_WRITE,
                 self.put_users,
                 max_bulk_bytes,
+                Weight.BULK,
                 self.first_answer,
             ),
             Method(

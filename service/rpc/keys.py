@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import Executor
 from functools import partial
 from typing import TypeVar
@@ -13,6 +12,8 @@ from typing import TypeVar
 from service.config import KeyLimits
 from service.domain.access import Principal, hash_key
 from service.domain.errors import Exhausted, Unauthenticated
+from service.engine.hold_back import HoldBack
+from service.rpc.transport import Metadata
 
 HEADER = "authorization"
 PREFIX = "Bearer "
@@ -28,7 +29,7 @@ class KeyRing:
     Known keys and unknown keys are looked up in separate pools, so that a flood of made-up keys
     does not delay known callers. Calls with one key share one look-up. Both caches are bounded and
     drop their oldest result first. If many keys are refused in one second, each refusal is delayed
-    for a moment. A delay costs no CPU, and slows the flood down.
+    for a moment.
     """
 
     def __init__(
@@ -43,10 +44,9 @@ class KeyRing:
         self._unknown: dict[str, float] = {}
         """Expiry times by the key's hash; the key itself is not kept."""
         self._looking: dict[str, asyncio.Future[Principal | None]] = {}
-        self._second = self._refusals = self._held = 0
-        """The counted second, the refusals in it, and the refusals delayed now."""
+        self._hold_back = HoldBack(limits.refusals)
 
-    def known(self, metadata: Sequence[tuple[str, str | bytes]]) -> Principal | None:
+    def known(self, metadata: Metadata) -> Principal | None:
         """The caller, if the key's result is cached; else None."""
         for name, value in metadata:
             if name == HEADER:
@@ -56,7 +56,18 @@ class KeyRing:
                 return None
         return None
 
-    async def principal(self, metadata: Sequence[tuple[str, str | bytes]]) -> Principal:
+    def familiar(self, metadata: Metadata) -> Principal | None:
+        """The caller, if the key was good when it was last looked up; else None.
+
+        The result may be old: it says only that the key is not invented.
+        """
+        for name, value in metadata:
+            if name == HEADER:
+                known = self._known.get(value)
+                return None if known is None else known[0]
+        return None
+
+    async def principal(self, metadata: Metadata) -> Principal:
         """The caller, looked up in the database.
 
         Raises Unauthenticated, and Exhausted if too many keys wait for their look-up.
@@ -76,24 +87,9 @@ class KeyRing:
             if principal is None:
                 raise Unauthenticated("KEY_UNKNOWN", "the API key is unknown or was revoked")
         except (Unauthenticated, Exhausted):
-            await self._hold_back()
+            await self._hold_back.wait()
             raise
         return principal
-
-    async def _hold_back(self) -> None:
-        """Delays one of many refusals for a moment."""
-        second = int(time.monotonic())
-        if second != self._second:
-            self._second, self._refusals = second, 0
-        self._refusals += 1
-        limits = self._limits
-        if self._refusals > limits.refusals_a_second and self._held < limits.max_held_back:
-            self._held += 1
-            try:
-                # A random delay, so that the refused callers do not retry all at once.
-                await asyncio.sleep(limits.hold_back_s * random.uniform(0.5, 1.5))
-            finally:
-                self._held -= 1
 
     async def _found(self, value: str, key_hash: str) -> Principal | None:
         if time.monotonic() < self._unknown.get(key_hash, 0.0):

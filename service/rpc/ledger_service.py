@@ -15,6 +15,7 @@ from service.domain.access import Scope
 from service.domain.errors import NotFound
 from service.domain.ledger import LineAt
 from service.domain.verification import Verification, Witness
+from service.engine.rates import Weight
 from service.engine.reads import DecidedEntry, HistoryReader
 from service.rpc import convert
 from service.rpc.pages import place_of, size_of, token_of
@@ -42,9 +43,13 @@ class LedgerServicer:
         """The service's methods with their scopes."""
         read, prove = Scope.BOOKS_READ, Scope.BOOKS_VERIFY
         return [
-            Method("VerifyBooks", pb.VerifyBooksRequest, prove, self.verify, max_bytes),
+            Method(
+                "VerifyBooks", pb.VerifyBooksRequest, prove, self.verify, max_bytes, Weight.VERIFY
+            ),
             Method("GetLineAt", pb.GetLineAtRequest, read, self.line_at, max_bytes),
-            Method("ListEntries", pb.ListEntriesRequest, read, self.entries, max_bytes),
+            Method(
+                "ListEntries", pb.ListEntriesRequest, read, self.entries, max_bytes, Weight.LIST
+            ),
         ]
 
     async def verify(self, call: Call[pb.VerifyBooksRequest]) -> bytes:

@@ -15,6 +15,7 @@ from service.domain.money import Money
 from service.engine.calls import AuthorizationCommand, Work
 from service.engine.group_commit import Committer
 from service.engine.operations import Command
+from service.engine.rates import Weight
 from service.rpc import convert
 from service.rpc.answers import Writer, write_authorized
 from service.rpc.meaning import differing_field
@@ -60,6 +61,7 @@ def methods_of(
             it.scope,
             _handler(committer, it),
             max_bytes,
+            Weight.WRITE,
             _first_answer(retries, it.name),
         )
         for it in mutations

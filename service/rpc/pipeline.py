@@ -1,11 +1,18 @@
-"""The pipeline of every call: authentication, scope, deadline, input rules, handler, status.
+"""The pipeline of every call: key, scope, size, deadline, rate, input rules, handler, status.
 
+It stands above the port of a transport (`transport.py`), so its limits hold on every transport.
 Methods take and return bytes. So this module itself refuses a message that cannot be parsed, with
 INVALID_ARGUMENT, and sends a stored answer unchanged.
+
+A transport asks `admits` when it has a call's headers. If the key was valid before, the transport
+reads the message and calls `answer`. Otherwise it calls `receive`, which reads no message before
+the key is found, and waits only a short time for it. So calls without a good key cost little
+memory, and they cannot use up the places of good callers.
 """
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 import time
 from collections import Counter
@@ -14,11 +21,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Generic, NoReturn, TypeVar
 
-import grpc
 import structlog
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from service.config import Limits
 from service.domain.access import Principal, Scope
 from service.domain.errors import (
     DeadlineTooNear,
@@ -31,10 +38,13 @@ from service.domain.errors import (
     Unavailable,
     Violation,
 )
+from service.engine.hold_back import HoldBack
 from service.engine.ports import StorageFailed
+from service.engine.rates import Rates, Weight, retry_ms
 from service.engine.records.requests import Replayed
 from service.rpc.keys import KeyRing
 from service.rpc.status import DETAILS_KEY, code_of, details_of, text_of
+from service.rpc.transport import Exchange, Metadata, Unread
 from service.rpc.validation import MALFORMED_MESSAGE, parse
 
 M = TypeVar("M", bound=Message)
@@ -64,54 +74,88 @@ class Method(Generic[M]):
     scope: Scope
     handle: Callable[[Call[M]], Awaitable[bytes]]
     max_bytes: int
+    weight: Weight = Weight.READ
     first_answer: Callable[[Call[M]], Awaitable[bytes | None]] | None = None
     """A function that returns the stored answer of a retry; called if the input is refused."""
 
 
 class Pipeline:
-    """Wraps methods for gRPC."""
+    """Gives methods their limits, whichever transport brings the calls."""
 
-    def __init__(self, keys: KeyRing, *, min_time_left_s: float, max_calls: int) -> None:
+    def __init__(self, keys: KeyRing, limits: Limits) -> None:
         self._keys = keys
-        self._max_calls = max_calls
+        self._limits = limits
+        self._rates = Rates(limits.rates)
+        self._hold_back = HoldBack(limits.refusals)
         self._under_way: Counter[str | None] = Counter()
-        self._min_time_left_s = min_time_left_s
+        self._strangers = 0
+        """The calls whose key is not known to be good, and which are not refused yet."""
+        self._unread: Counter[str | None] = Counter()
+        """The admitted calls of each caller whose message has not come."""
+        self._forgiven_s = 0.0
         self._closing = False
 
     def close(self) -> None:
         """Refuses every new call as UNAVAILABLE from now on."""
         self._closing = True
 
-    def handlers(self, service: str, methods: list[Method[Any]]) -> grpc.GenericRpcHandler:
-        """The gRPC handlers of one service."""
-        return grpc.method_handlers_generic_handler(
-            service,
-            {
-                method.name: grpc.unary_unary_rpc_method_handler(self._wrap(method))
-                for method in methods
-            },
-        )
+    def admits(self, metadata: Metadata) -> bool:
+        """True if the transport may read the call's message; then it must call `answer` with it.
 
-    def _wrap(self, method: Method[Any]) -> Callable[[bytes, Any], Awaitable[bytes]]:
-        async def call(body: bytes, context: grpc.aio.ServicerContext[Any, Any]) -> bytes:
+        Otherwise it must call `receive`.
+        """
+        familiar = self._keys.familiar(metadata)
+        if familiar is None:
+            return False
+        caller = familiar.operator_id
+        if self._unread[caller] >= self._limits.max_unread and not self._forgiven(caller):
+            return False
+        self._unread[caller] += 1
+        return True
+
+    def _forgiven(self, caller: str | None) -> bool:
+        """Forgets now and then the calls that ended before their message came: no transport tells
+        us of them."""
+        now_s = time.monotonic()
+        if now_s - self._forgiven_s < self._limits.forgive_unread_s:
+            return False
+        self._forgiven_s = now_s
+        del self._unread[caller]
+        return True
+
+    def answer(self, method: Method[Any]) -> Callable[[bytes, Exchange], Awaitable[bytes]]:
+        """The method as a function of a message and its call. It returns the answer, or refuses
+        the call."""
+        limits, rates, keys = self._limits, self._rates, self._keys
+        units = limits.rates.units(method.weight) if limits.rates.units_a_second else 0.0
+
+        async def call(body: bytes, exchange: Exchange) -> bytes:
             try:
+                metadata = exchange.invocation_metadata() or ()
+                principal = keys.familiar(metadata)
+                if principal is not None:
+                    self._unread[principal.operator_id] -= 1
                 if self._closing:
-                    raise Unavailable("SHUTTING_DOWN", "the server is shutting down")
-                metadata = context.invocation_metadata() or ()
-                principal = self._keys.known(metadata)
+                    raise _shutting_down()
+                principal = keys.known(metadata)
                 if principal is None:
-                    principal = await self._keys.principal(metadata)
+                    principal = await keys.principal(metadata)
                 if method.scope not in principal.scopes:
                     raise PermissionDenied(method.scope)
                 if len(body) > method.max_bytes:
                     raise _too_large(len(body), method.max_bytes)
-                left_s = context.time_remaining()
-                if left_s is not None and left_s < self._min_time_left_s:
+                left_s = exchange.time_remaining()
+                if left_s is not None and left_s < limits.min_time_left_s:
                     raise DeadlineTooNear
-                deadline = None if left_s is None else time.monotonic() + left_s
+                now_s = time.monotonic()
+                deadline = None if left_s is None else now_s + left_s
                 caller = principal.operator_id
-                if self._under_way[caller] >= self._max_calls:
-                    raise Exhausted("TOO_MANY_CALLS", "too many calls are under way", 100)
+                if units and (wait_s := rates.wait_s(principal.key_id, units, now_s)):
+                    await self._hold_back.wait()
+                    raise _rate_limited(wait_s)
+                if self._under_way[caller] >= limits.max_calls_a_caller:
+                    await self._hold_back.wait()
+                    raise _too_many_calls()
                 self._under_way[caller] += 1
                 try:
                     message = parse(method.kind, body)
@@ -123,21 +167,69 @@ class Pipeline:
                     answer = first
                 finally:
                     self._under_way[caller] -= 1
-                return _told(answer, context) if isinstance(answer, Replayed) else answer
-            except StorageFailed as error:
-                _fault(method.name, error)
-                refusal: FreeholdError = Unavailable(
-                    "STORAGE_UNAVAILABLE", "the database is unavailable; retry"
-                )
-            except InvariantBroken as error:
-                refusal = _fault(method.name, error)
-            except FreeholdError as error:
-                refusal = error
+                return _told(answer, exchange) if isinstance(answer, Replayed) else answer
             except Exception as error:
-                refusal = _fault(method.name, error)
-            return await _refuse(context, refusal)
+                refusal = _refusal_of(method.name, error)
+            return await _refuse(exchange, refusal)
 
         return call
+
+    def receive(self, method: Method[Any]) -> Callable[[Unread], Awaitable[bytes]]:
+        """The method as a function of a call that was not admitted and whose message is unread."""
+        answer = self.answer(method)
+
+        async def call(exchange: Unread) -> bytes:
+            try:
+                if self._closing:
+                    raise _shutting_down()
+                metadata = exchange.invocation_metadata() or ()
+                principal = self._keys.familiar(metadata)
+                if principal is None:
+                    principal = await self._introduced(metadata)
+                body = await self._body(exchange, principal.operator_id)
+            except Exception as error:
+                refusal = _refusal_of(method.name, error)
+            else:
+                # From here on the call is like one that was admitted.
+                self._unread[principal.operator_id] += 1
+                return await answer(body, exchange)
+            return await _refuse(exchange, refusal)
+
+        return call
+
+    async def _introduced(self, metadata: Metadata) -> Principal:
+        """The caller behind a key that is not known; raises as `KeyRing.principal`, and Exhausted
+        if too many such calls wait."""
+        if self._strangers >= self._limits.max_strangers:
+            raise Exhausted(
+                "TOO_MANY_UNKNOWN_KEYS", "too many calls with keys that are not known yet", 1_000
+            )
+        self._strangers += 1
+        try:
+            return await self._keys.principal(metadata)
+        finally:
+            self._strangers -= 1
+
+    async def _body(self, exchange: Unread, caller: str | None) -> bytes:
+        """The call's message; raises InvalidInput if it does not come in time."""
+        if self._under_way[caller] >= self._limits.max_calls_a_caller:
+            await self._hold_back.wait()
+            raise _too_many_calls()
+        self._under_way[caller] += 1
+        try:
+            async with asyncio.timeout(self._limits.body_s):
+                body = await exchange.read()
+        except TimeoutError as error:
+            raise InvalidInput.of(
+                "message",
+                "message.in_time",
+                f"must come within {self._limits.body_s} s after the call's headers",
+            ) from error
+        finally:
+            self._under_way[caller] -= 1
+        if not isinstance(body, bytes):
+            raise InvalidInput.of("message", "message.missing", "must be sent with the call")
+        return body
 
 
 async def _first_answer(
@@ -151,9 +243,9 @@ async def _first_answer(
     return await method.first_answer(Call(message, body, principal, None))
 
 
-def _told(answer: Replayed, context: grpc.aio.ServicerContext[Any, Any]) -> bytes:
+def _told(answer: Replayed, exchange: Exchange) -> bytes:
     """The answer's plain bytes, after the trailing metadata was given the first answer's time."""
-    context.set_trailing_metadata((_since(answer.since_us),))
+    exchange.set_trailing_metadata((_since(answer.since_us),))
     # gRPC accepts no subclass of bytes.
     return bytes(answer)
 
@@ -165,12 +257,34 @@ def _since(since_us: int) -> tuple[str, str]:
     return REPLAYED_KEY, since.ToJsonString()
 
 
+def _shutting_down() -> Unavailable:
+    return Unavailable("SHUTTING_DOWN", "the server is shutting down")
+
+
+def _too_many_calls() -> Exhausted:
+    return Exhausted("TOO_MANY_CALLS", "too many calls are under way", 100)
+
+
+def _rate_limited(wait_s: float) -> Exhausted:
+    return Exhausted("RATE_LIMITED", "the key's calls come too fast", retry_ms(wait_s))
+
+
 def _too_large(size: int, most: int) -> InvalidInput:
     # It is the request that is wrong: no retry and no other moment would help.
     wrong = Violation(
         "message", "message.max_bytes", f"must have at most {most} bytes, but has {size}"
     )
     return InvalidInput([wrong], reason="MESSAGE_TOO_LARGE")
+
+
+def _refusal_of(method: str, error: Exception) -> FreeholdError:
+    """The error that the caller is told; a fault is logged."""
+    if isinstance(error, StorageFailed):
+        _fault(method, error)
+        return Unavailable("STORAGE_UNAVAILABLE", "the database is unavailable; retry")
+    if isinstance(error, FreeholdError) and not isinstance(error, InvariantBroken):
+        return error
+    return _fault(method, error)
 
 
 def _fault(method: str, error: Exception) -> InternalFault:
@@ -180,9 +294,9 @@ def _fault(method: str, error: Exception) -> InternalFault:
     return InternalFault(fault_id)
 
 
-async def _refuse(context: grpc.aio.ServicerContext[Any, Any], error: FreeholdError) -> NoReturn:
+async def _refuse(exchange: Exchange, error: FreeholdError) -> NoReturn:
     trailing: list[tuple[str, str | bytes]] = [(DETAILS_KEY, details_of(error))]
     if error.since_us is not None:
         trailing.append(_since(error.since_us))
-    await context.abort(code_of(error), text_of(error), trailing_metadata=tuple(trailing))
+    await exchange.abort(code_of(error), text_of(error), trailing_metadata=tuple(trailing))
     raise error  # abort does not return; this says so to the reader and the type checker

@@ -17,6 +17,7 @@ from service.domain.errors import InvariantBroken, Unavailable
 from service.engine.calls import Answer, Payloads, Work
 from service.engine.group_commit import Committer
 from service.engine.operations import ReportTransfer
+from service.engine.rates import Weight
 from service.engine.reads import ListReader
 from service.engine.records.transfers import TransferRecord, TransferState
 from service.rails.callbacks import read_report
@@ -88,6 +89,7 @@ class Rails:
                 Scope.TRANSFERS_REPORT,
                 self._report,
                 max_bytes,
+                Weight.WRITE,
             ),
             Method(
                 "ListTransfers",
@@ -95,6 +97,7 @@ class Rails:
                 Scope.TRANSFERS_READ,
                 self._list,
                 max_bytes,
+                Weight.LIST,
             ),
         ]
 

@@ -6,6 +6,7 @@ import asyncio
 import errno
 import os
 import socket
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import grpc
@@ -14,6 +15,7 @@ from grpc_reflection.v1alpha import reflection
 
 from service.config import Limits
 from service.rpc.pipeline import Method, Pipeline
+from service.rpc.transport import Unread
 
 REFUSALS = {
     errno.EADDRINUSE: "another process listens there",
@@ -49,6 +51,42 @@ def _why_not(address: str) -> str:
     return f"cannot listen on {address}: {why}; give another --listen"
 
 
+class _Door(grpc.GenericRpcHandler):  # type: ignore[misc]
+    """Hands each call to the pipeline when its headers have come, before its message is read.
+
+    gRPC reads the message of a unary method by itself, however long it takes to come. So a call
+    that the pipeline does not admit is treated as a stream, whose first message is its message.
+    """
+
+    def __init__(self, pipeline: Pipeline, services: dict[str, list[Method[Any]]]) -> None:
+        self._admits = pipeline.admits
+        self._admitted: dict[str, grpc.RpcMethodHandler] = {}
+        self._unread: dict[str, grpc.RpcMethodHandler] = {}
+        for service, methods in services.items():
+            for method in methods:
+                path = f"/{service}/{method.name}"
+                answer, receive = pipeline.answer(method), pipeline.receive(method)
+                self._admitted[path] = grpc.unary_unary_rpc_method_handler(answer)
+                self._unread[path] = grpc.stream_unary_rpc_method_handler(_first(receive))
+
+    def service(self, handler_call_details: grpc.HandlerCallDetails) -> Any:
+        """The handler of a call; None if there is no such method."""
+        path = handler_call_details.method
+        admitted = self._admitted.get(path)
+        if admitted is None or self._admits(handler_call_details.invocation_metadata or ()):
+            return admitted
+        return self._unread[path]
+
+
+def _first(
+    receive: Callable[[Unread], Awaitable[bytes]],
+) -> Callable[[Any, Any], Awaitable[bytes]]:
+    async def call(_messages: Any, context: grpc.aio.ServicerContext[Any, Any]) -> bytes:
+        return await receive(context)
+
+    return call
+
+
 class GrpcServer:
     """A grpc.aio server with Freehold's services on it."""
 
@@ -61,8 +99,7 @@ class GrpcServer:
         )
         self._health = health.aio.HealthServicer()
         self._services = tuple(services)
-        for service, methods in services.items():
-            self._server.add_generic_rpc_handlers((pipeline.handlers(service, methods),))
+        self._server.add_generic_rpc_handlers((_Door(pipeline, services),))
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         names = (*services, health.SERVICE_NAME, reflection.SERVICE_NAME)
         reflection.enable_server_reflection(names, self._server)

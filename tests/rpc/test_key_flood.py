@@ -21,6 +21,8 @@ from service import app as app_module
 from service.config import KeyLimits, Limits
 from service.domain.access import OPERATOR_SCOPES, Principal, hash_key
 from service.domain.errors import Exhausted, Unauthenticated
+from service.engine import hold_back
+from service.engine.hold_back import HoldBackLimits
 from service.engine.pool import Pool, PoolLimits
 from service.engine.terms import Terms
 from service.rpc import keys as keys_module
@@ -156,7 +158,9 @@ class Ring:
     """A key ring whose keys are good if they begin with g; it remembers three of each kind."""
 
     def __init__(
-        self, find: Callable[[str], Principal | None] | None = None, **limits: float
+        self,
+        find: Callable[[str], Principal | None] | None = None,
+        refusals: HoldBackLimits | None = None,
     ) -> None:
         self.looked_up: list[str] = []
         self._names = {hash_key(f"{kind}{n}"): f"{kind}{n}" for kind in "gb" for n in range(9)}
@@ -166,7 +170,13 @@ class Ring:
             self._look_up,
             familiar=self.pools[0],
             strangers=self.pools[1],
-            limits=KeyLimits(known_s=60.0, max_known=3, unknown_s=60.0, max_unknown=3, **limits),  # type: ignore[arg-type]
+            limits=KeyLimits(
+                known_s=60.0,
+                max_known=3,
+                unknown_s=60.0,
+                max_unknown=3,
+                refusals=refusals or HoldBackLimits(),
+            ),
         )
 
     def _by_name(self, name: str) -> Principal | None:
@@ -215,9 +225,11 @@ def test_d7_the_oldest_answer_is_forgotten_first(kind: str) -> None:
 def test_d7_many_refusals_are_delayed(monkeypatch: pytest.MonkeyPatch) -> None:
     """D7: of the refusals in one second, the first ones go out at once and the others are delayed.
     If there is no place to wait, a refusal also goes out at once. A good key is never delayed."""
-    ring = Ring(refusals_a_second=2, max_held_back=3, hold_back_s=30.0)
+    ring = Ring(refusals=HoldBackLimits(refusals_a_second=2, max_held=3, delay_s=30.0))
     seconds = [1.0]
-    monkeypatch.setattr(keys_module, "time", SimpleNamespace(monotonic=lambda: seconds[0]))
+    clock = SimpleNamespace(monotonic=lambda: seconds[0])
+    monkeypatch.setattr(hold_back, "time", clock)
+    monkeypatch.setattr(keys_module, "time", clock)
 
     async def main() -> None:
         many = [asyncio.create_task(ring.ask(f"b{n % 2}")) for n in range(9)]
