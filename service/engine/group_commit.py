@@ -1,9 +1,13 @@
-"""Group commit: one bounded queue, one writer, one transaction for each batch.
+"""Group commit: bounded queues, one writer, one transaction for each batch.
 
 Calls arrive one by one. A writer that takes only the waiting calls would commit few calls at a
 time, at the price of one transaction each time. The writer therefore waits a moment if enough calls
 are expected to arrive (`linger_s`), but not when the server is quiet. It stops waiting when all
 recent callers wait for it (`Crowd`), because no further call would come.
+
+Each caller (an operator, or the platform) has a queue, and the batch takes one command of each in
+turn. So a caller with many calls delays the others by a part of a batch, not by its whole queue. A
+call is refused at once if its turn would come only after its deadline.
 """
 
 from __future__ import annotations
@@ -11,7 +15,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -21,6 +25,7 @@ from service.bounds import bounded
 from service.domain.errors import UNKNOWN, Exhausted, FreeholdError, Unavailable
 from service.engine.calls import Work
 from service.engine.engine import Result
+from service.engine.turns import Full, Turns
 
 Apply = Callable[[Sequence[Work]], list[Result]]
 
@@ -37,7 +42,10 @@ class CommitLimits:
     """
 
     max_queue: int = bounded(4096, 1, 1_000_000)
+    max_queue_a_caller: int = bounded(2048, 1, 1_000_000)
     max_batch: int = bounded(64, 1, 1024)
+    max_share: int = bounded(16, 1, 1024)
+    """The most commands of one caller in a batch, while several callers are active."""
     max_linger_s: float = bounded(0.010, 0, 1)
     quiet_s: float = bounded(0.001, 0, 1)
     patience: int = bounded(4, 1, 1000)
@@ -79,7 +87,7 @@ class ArrivalRate:
 
 
 class Crowd:
-    """The number of callers: the largest number of calls that were present at once recently.
+    """The number of calls at a time: the largest number that were present at once recently.
 
     Only the moments at which the last two batches were answered count as recent. A caller that is
     away for one batch still counts for the next one; a caller that has left soon does not.
@@ -166,11 +174,16 @@ class Committer:
         self._writer = WriterThread(apply)
         self._notice = notice
         self._limits = limits
-        self._queue: deque[tuple[Work, asyncio.Future[bytes]]] = deque()
+        self._queue: Turns[tuple[Work, asyncio.Future[bytes]]]
+        self._queue = Turns(limits.max_queue, limits.max_queue_a_caller)
         self._arrived = asyncio.Event()
         self._filled = asyncio.Event()
         self._closing = False
         self._crowd = Crowd()
+        self._several = 0
+        """The number of further batches in which one caller gets at most its share."""
+        self._speed = 0.0
+        """The commands that are answered in a second while others wait; 0 before any waited."""
         # A batch of this many calls does not wait for more.
         self._enough = limits.max_batch
         self._rate = ArrivalRate(limits.rate_window_s)
@@ -190,20 +203,42 @@ class Committer:
     def submit(self, work: Work) -> asyncio.Future[bytes]:
         """The bytes of the answer, after its commit; call it on the event loop's thread.
 
-        Raises Exhausted if the queue is full, and Unavailable while shutting down. Awaiting the
-        answer raises the domain's refusals, and Unavailable if the outcome is unknown.
+        Raises Exhausted if the queue is full or too long for the deadline, and Unavailable while
+        shutting down. Awaiting the answer raises the domain's refusals, and Unavailable if the
+        outcome is unknown.
         """
         if self._closing:
             raise Unavailable("SHUTTING_DOWN", "the server is shutting down")
         queue = self._queue
-        if len(queue) >= self._limits.max_queue:
-            raise Exhausted("QUEUE_FULL", "too many calls are waiting", retry_after_ms=100)
+        if work.deadline is not None and len(queue) > self._limits.max_batch:
+            self._require_time(work.caller, work.deadline)
         future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
-        queue.append((work, future))
+        try:
+            queue.put(work.caller, (work, future))
+        except Full as full:
+            text = "too many calls of this caller" if full.of_caller else "too many calls"
+            raise Exhausted("QUEUE_FULL", f"{text} are waiting", retry_after_ms=100) from full
         self._arrived.set()
         if len(queue) >= self._enough:
             self._filled.set()
         return future
+
+    def _require_time(self, caller: str, deadline: float) -> None:
+        """Raises Exhausted if the caller's turn would come after its deadline, as far as known.
+
+        The caller waits behind its own commands, and behind as many of each other caller.
+        """
+        if not self._speed:
+            return
+        queue = self._queue
+        ahead = min(len(queue), (queue.waiting(caller) + 1) * queue.callers)
+        wait_s = ahead / self._speed
+        if time.monotonic() + wait_s > deadline:
+            raise Exhausted(
+                "QUEUE_TOO_LONG",
+                "the calls that wait take longer than this call's deadline",
+                retry_after_ms=max(1, int(wait_s * 1000)),
+            )
 
     async def close(self) -> None:
         """Refuses new work, finishes the queue, and stops the writer."""
@@ -229,11 +264,12 @@ class Committer:
             pause = linger_s(rate, len(self._queue), self._limits)
             if pause and not self._closing:
                 await self._linger(pause)
-            taken = [
-                self._queue.popleft() for _ in range(min(len(self._queue), self._limits.max_batch))
-            ]
+            taken = self._take()
             works = [work for work, _ in taken]
+            began_s, others = loop.time(), len(self._queue)
             results = await self._writer.apply(works)
+            if others:
+                self._measure(len(works), loop.time() - began_s)
             self._crowd.answered(len(self._queue) + len(works))
             self.statistics.batches += 1
             self.statistics.commands += len(works)
@@ -250,6 +286,27 @@ class Committer:
                         future.set_result(result)
             if refusals:
                 self._notice(refusals)
+
+    def _take(self) -> list[tuple[Work, asyncio.Future[bytes]]]:
+        """The commands of the next batch, one of each caller in turn.
+
+        A caller gets the whole batch only if no other one was active in the last two batches:
+        callers come back soon after their answers, and then would wait for that batch.
+        """
+        queue, limits = self._queue, self._limits
+        if queue.callers > 1:
+            self._several = 2
+            return queue.take(limits.max_batch, limits.max_share)
+        if self._several:
+            self._several -= 1
+            return queue.take(min(limits.max_batch, limits.max_share))
+        return queue.take(limits.max_batch)
+
+    def _measure(self, commands: int, took_s: float) -> None:
+        """Follows the speed of the writer, as an average over about eight batches."""
+        if took_s > 0:
+            now = commands / took_s
+            self._speed += (now - self._speed) / 8 if self._speed else now
 
     async def _linger(self, pause: float) -> None:
         """Waits until there are enough calls, the pause is over, or no more calls arrive."""

@@ -1,0 +1,108 @@
+"""Turns of callers in the committer: nobody waits behind another caller's whole queue."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import replace
+
+import pytest
+
+from service.domain.errors import Exhausted
+from service.engine.calls import Work, own_work
+from service.engine.group_commit import CommitLimits, Committer
+from tests.engine.test_group_commit import AT_ONCE, HANG_S, Gate, echo, run
+
+LIMITS = replace(AT_ONCE, max_queue=1_000, max_queue_a_caller=900, max_batch=16, max_share=4)
+
+
+def of(caller: str, number: int = 0, deadline: float | None = None) -> Work:
+    """A command of a caller; nothing decides it here."""
+    return replace(own_work(None), caller=caller, request_id=f"{caller}{number}", deadline=deadline)
+
+
+async def batches_of(*arrivals: tuple[str, int], limits: CommitLimits = LIMITS) -> list[list[str]]:
+    """The batches, as their callers, of these numbers of commands that wait at one time."""
+    gate = Gate()
+    committer = Committer(gate.apply, limits)
+    committer.start()
+    first = committer.submit(of("first"))
+    await gate.entered()
+    waiting = [committer.submit(of(it, n)) for it, count in arrivals for n in range(count)]
+    gate.open()
+    await asyncio.gather(first, *waiting)
+    await committer.close()
+    return [[name.rstrip("0123456789") for name in batch] for batch in gate.batches[1:]]
+
+
+def test_a_light_caller_is_in_the_next_batch() -> None:
+    """A command that arrives behind hundreds of another caller is in the next batch, and the other
+    caller gets only its share of that batch."""
+    batches = run(batches_of(("heavy", 500), ("light", 2)))
+    assert batches[0].count("light") == 2
+    assert batches[0].count("heavy") == LIMITS.max_share
+
+
+def test_a_caller_that_was_just_served_finds_room() -> None:
+    """For two batches after another caller was served, a caller that waits alone gets only its
+    share; then it gets whole batches."""
+    batches = run(batches_of(("heavy", 500), ("light", 1)))
+    sizes = [batch.count("heavy") for batch in batches]
+    assert sizes[:4] == [LIMITS.max_share] * 3 + [LIMITS.max_batch]
+
+
+def test_callers_with_many_commands_get_equal_parts() -> None:
+    """As long as several callers wait, each batch has equally many commands of each."""
+    batches = run(batches_of(("a", 40), ("b", 40), ("c", 40)))
+    for batch in batches[:10]:
+        assert [batch.count(it) for it in "abc"] == [4, 4, 4]
+
+
+def test_a_caller_fills_only_its_own_queue() -> None:
+    """A caller with too many commands is refused with QUEUE_FULL; another caller is not."""
+
+    async def main() -> None:
+        gate = Gate()
+        committer = Committer(gate.apply, replace(LIMITS, max_queue_a_caller=3))
+        committer.start()
+        first = committer.submit(of("first"))
+        await gate.entered()
+        waiting = [committer.submit(of("heavy", n)) for n in range(3)]
+        with pytest.raises(Exhausted, match="of this caller") as refused:
+            committer.submit(of("heavy", 4))
+        assert (refused.value.reason, refused.value.retry_after_ms) == ("QUEUE_FULL", 100)
+        waiting.append(committer.submit(of("light")))
+        gate.open()
+        await asyncio.gather(first, *waiting)
+        await committer.close()
+
+    run(main())
+
+
+def test_a_call_whose_turn_is_too_late_is_refused_at_once() -> None:
+    """A call is refused with QUEUE_TOO_LONG and a delay if its turn would come after its deadline;
+    a caller whose own queue is short is not refused."""
+
+    def slow(works: list[Work]) -> list[bytes]:
+        time.sleep(0.05)
+        return echo(works)  # type: ignore[return-value]
+
+    async def main() -> None:
+        committer = Committer(slow, LIMITS)  # type: ignore[arg-type]
+        committer.start()
+        waiting = [committer.submit(of("heavy", n)) for n in range(400)]
+        # After the first batches the speed is known: 16 commands in 50 ms at best.
+        await asyncio.gather(*waiting[:64])
+        soon = time.monotonic() + 0.5
+        with pytest.raises(Exhausted) as refused:
+            committer.submit(of("heavy", 1_000, soon))
+        assert refused.value.reason == "QUEUE_TOO_LONG"
+        assert refused.value.retry_after_ms is not None
+        assert refused.value.retry_after_ms >= 500
+        waiting.append(committer.submit(of("heavy", 1_001, time.monotonic() + HANG_S)))
+        light = committer.submit(of("light", 1, time.monotonic() + 10))
+        assert await light == b"light1"
+        await asyncio.gather(*waiting)
+        await committer.close()
+
+    run(main())
