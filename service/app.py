@@ -139,7 +139,7 @@ class App:
             partial(probe, store.engine), self._tell_health, limits.probe, log_health
         )
         self.committer = Committer(engine.apply, limits.commit, self._prober.notice)
-        horizon = Horizon(store.engine, log_waiting)
+        horizon = Horizon(store.engine, log_waiting, notice_after_s=limits.horizon_log_s)
         self._timers = Timers(
             store, self.committer, parts.clock, backstage, portion=limits.sweep_portion
         )
@@ -156,7 +156,9 @@ class App:
             limits=limits.keys,
         )
         pipeline = Pipeline(keys, limits)
-        lists = Lists(store.engine, horizon, wait_s=limits.page_wait_s)
+        lists = Lists(
+            store.engine, horizon, wait_s=limits.page_wait_s, retry_ms=limits.page_retry_ms
+        )
         self._rails = Rails(
             self.committer,
             lists,

@@ -27,7 +27,10 @@ PROBE_CONNECTIONS = 1
 
 
 class LimitsWrong(ValueError):
-    """Limits that are out of bounds; the text names each limit with its bounds."""
+    """Limits that are out of bounds; each argument names one limit with its bounds."""
+
+    def __str__(self) -> str:
+        return "; ".join(self.args)
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,7 +222,7 @@ class Limits:
                 f" the writer and the probe use up to {most} connections: give at least {most}"
             )
         if faults:
-            raise LimitsWrong("; ".join(faults))
+            raise LimitsWrong(*faults)
 
 
 LIMITS = Limits()

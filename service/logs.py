@@ -25,7 +25,7 @@ import structlog
 from structlog.tracebacks import ExceptionDictTransformer
 from structlog.typing import Processor
 
-from service.config import LIMITS, LogLimits
+from service.config import LogLimits
 
 _SHARED: list[Processor] = [
     structlog.stdlib.add_log_level,
@@ -155,7 +155,7 @@ def _write(descriptor: int, text: str) -> None:
             return  # closed, or the disk is full; the next line tries again
 
 
-def configure_logs(level: str = "INFO", limits: LogLimits = LIMITS.log) -> None:
+def configure_logs(limits: LogLimits, level: str = "INFO") -> None:
     """Writes every event, of libraries too, as one JSON object with time (UTC) and level.
 
     From here on no Python code blocks on standard error or standard output; both go to standard

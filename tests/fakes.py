@@ -21,6 +21,7 @@ import sqlalchemy
 from sqlalchemy import make_url
 
 from service.clock import Clock, SandboxClock
+from service.config import LIMITS, Limits
 from service.domain.access import PLATFORM, new_key
 from service.engine.calls import Answer, Payloads, Work
 from service.engine.catalog import TermsFault
@@ -46,7 +47,6 @@ if TYPE_CHECKING:
     import grpc
 
     from service.app import App
-    from service.config import Limits
     from service.rails.simulated import Behaviour
 
 START_US = 1_780_272_000_000_000
@@ -124,18 +124,31 @@ class CountingIds:
         return next(self._numbers).to_bytes(16, "big")
 
 
-def lists_of(store: SqlStore, notice: Notice = lambda _: None, wait_s: float = 10.0) -> Lists:
+def horizon_of(
+    store: SqlStore, notice: Notice = lambda _: None, notice_after_s: float = 10.0
+) -> Horizon:
+    """The horizon of a store's database."""
+    return Horizon(store.engine, notice, notice_after_s=notice_after_s)
+
+
+def lists_of(
+    store: SqlStore,
+    notice: Notice = lambda _: None,
+    wait_s: float = 10.0,
+    notice_after_s: float = 10.0,
+) -> Lists:
     """The lists of a store's database, with their own horizon."""
-    return Lists(store.engine, Horizon(store.engine, notice), wait_s=wait_s)
+    horizon = horizon_of(store, notice, notice_after_s)
+    return Lists(store.engine, horizon, wait_s=wait_s, retry_ms=1_000)
 
 
-def new_database(url: str) -> SqlStore:
+def new_database(url: str, limits: Limits = LIMITS) -> SqlStore:
     """A migrated database with the default terms and two operators."""
     address = make_url(url)
     if address.get_backend_name() == "sqlite":
         Path(str(address.database)).write_bytes(_new_file())
-        return SqlStore(open_database(url))
-    engine = open_database(url)
+        return SqlStore(open_database(url, limits=limits))
+    engine = open_database(url, limits=limits)
     _fill(engine)
     return SqlStore(engine)
 
@@ -277,7 +290,7 @@ class Served(NamedTuple):
 def serving(
     folder: Path,
     *,
-    limits: Limits | None = None,
+    limits: Limits = LIMITS,
     clock: Clock | None = None,
     scorer: Scorer | None = None,
     rail: Behaviour | None = None,
@@ -289,10 +302,9 @@ def serving(
     """
     # Here, since children that only need a desk start much sooner without.
     from service.app import App, Parts
-    from service.config import Limits
     from service.rails.simulated import SimulatedRail
 
-    store = new_database(f"sqlite:///{folder / 'freehold.db'}")
+    store = new_database(f"sqlite:///{folder / 'freehold.db'}", limits)
     keys = [new_key() for _ in range(3)]
     for key, owner in zip(keys, (OPERATOR, OTHER_OPERATOR, None), strict=True):
         admin.add_key(store.engine, key, owner, START_US)
@@ -307,7 +319,7 @@ def serving(
             scorer or FakeScorer(),
             used_clock,
             CountingIds(),
-            limits or Limits(),
+            limits,
             RAIL_SECRET,
             None if rail is None else SimulatedRail(RAIL_SECRET, used_clock, rail),
             seal_key,

@@ -8,7 +8,13 @@ from pathlib import Path
 
 import click
 
-from service.cli.parts import database_option, opened, postgres_bin_option, usable
+from service.cli.parts import (
+    database_option,
+    limits_given,
+    opened,
+    postgres_bin_option,
+    usable,
+)
 from service.domain.verification import Verification, Witness
 from service.storage.opening import reach
 
@@ -87,7 +93,7 @@ def verify(
     from service.storage.database import open_database
 
     keys = load_public_keys(seal_keys) if seal_keys else None
-    elsewhere = Elsewhere(partial(open_database, database))
+    elsewhere = Elsewhere(partial(open_database, database, limits=limits_given()))
     found = verify_books(
         opened(database),
         keys,
@@ -137,7 +143,7 @@ def backup(database: str, to: Path, quick: bool, postgres_bin: Path | None) -> N
     from service.storage.backup import back_up
 
     opened(database).dispose()
-    made = back_up(database, to, quick=quick, postgres_bin=postgres_bin)
+    made = back_up(database, to, quick=quick, postgres_bin=postgres_bin, limits=limits_given())
     if quick:
         _report_unchecked(made.books)
     else:
@@ -168,6 +174,7 @@ def restore(source: Path, database: str, sha256: str | None, postgres_bin: Path 
     The database must not exist yet; on PostgreSQL it must be empty."""
     from service.storage.backup import restore as run
 
-    usable(reach, database)
-    books = run(source, database, sha256=sha256, postgres_bin=postgres_bin)
+    limits = limits_given()
+    usable(partial(reach, limits=limits), database)
+    books = run(source, database, sha256=sha256, postgres_bin=postgres_bin, limits=limits)
     _report_books(books, signed=False)

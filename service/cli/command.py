@@ -15,6 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from models.errors import ModelError
 from service.cli.books import backup, create_key_of_seals, restore, verify
+from service.cli.configuration import config
 from service.cli.parts import (
     database_option,
     json_option,
@@ -233,7 +234,8 @@ def train(spec: Path, out: Path, jobs: int) -> None:
     print_metrics(run(spec, out, jobs=jobs))
 
 
-for command in (create_key_of_seals, rail_account, verify, backup, restore, serve, health):
+COMMANDS = (create_key_of_seals, rail_account, verify, backup, restore, serve, health, config)
+for command in COMMANDS:
     cli.add_command(command)
 
 

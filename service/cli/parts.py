@@ -3,20 +3,110 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
+from functools import partial, wraps
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import click
 from sqlalchemy import Engine
 from sqlalchemy.exc import ArgumentError
 
+from service.cli.settings import SWITCH, Setting, all_settings
+from service.cli.sources import Loaded, SettingsWrong, load
 from service.clock import SystemClock
+from service.config import Limits
 from service.storage.opening import open_current
 
 T = TypeVar("T")
 
-DATABASE_HELP = "Database URL, for example sqlite:///freehold.db"
+OPTIONS = tuple(it for it in all_settings().values() if it.option is not None)
+"""The settings that have an option."""
+LIMITS_GIVEN = "service.cli.limits"
+
+Command = Callable[..., Any]
+
+
+class WrongSettings(click.ClickException):
+    """Every fault of the settings, one a line."""
+
+    def __init__(self, wrong: SettingsWrong) -> None:
+        faults = [str(it) for it in wrong.args]
+        head = [f"{len(faults)} settings are wrong:"] if len(faults) > 1 else []
+        super().__init__("\n  ".join([*head, *faults]))
+
+
+config_option = click.option(
+    "--config",
+    "config_file",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="File with settings in TOML. Options and the environment come before it.",
+)
+
+
+def _option(it: Setting) -> Callable[[Command], Command]:
+    """The option of a setting. The value stays a text: settings are read together, see `load`."""
+    note = f"  [default: {it.default}]" if isinstance(it.default, str) else ""
+    name = f"{it.option}/--no-{str(it.option)[2:]}" if it.kind is SWITCH else str(it.option)
+    return click.option(
+        name,
+        it.name,
+        default=None,
+        metavar=it.kind.form or None,
+        help=f"{it.meaning}{note}",
+        is_flag=it.kind is SWITCH,
+    )
+
+
+def settings_options(*names: str) -> Callable[[Command], Command]:
+    """Gives a command --config, and the options of these settings.
+
+    In place of the options the command gets their values as one dictionary `options`, and
+    `config_file`."""
+
+    def decorate(command: Command) -> Command:
+        @wraps(command)
+        def taken(*words: Any, **given: Any) -> Any:
+            options = {name: given.pop(name) for name in names}
+            return command(*words, options=options, **given)
+
+        run: Command = taken
+        for it in reversed(OPTIONS):
+            if it.name in names:
+                run = _option(it)(run)
+        return config_option(run)
+
+    return decorate
+
+
+def loaded(options: dict[str, Any], config_file: Path | None, *, required: bool = True) -> Loaded:
+    """The settings of this command; its limits count for `opened` too. Raises WrongSettings."""
+    try:
+        found = load(options, options, os.environ, config_file, required=required)
+    except SettingsWrong as error:
+        raise WrongSettings(error) from error
+    click.get_current_context().meta[LIMITS_GIVEN] = found.settings.limits
+    return found
+
+
+def limits_given() -> Limits:
+    """The limits of this command."""
+    limits: Limits = click.get_current_context().meta[LIMITS_GIVEN]
+    return limits
+
+
+def database_option(command: Command) -> Command:
+    """Gives a command --config and --database, and passes it `database`, the URL."""
+
+    @settings_options("database")
+    @wraps(command)
+    def run(*words: Any, options: dict[str, Any], config_file: Path | None, **given: Any) -> Any:
+        settings = loaded(options, config_file).settings
+        return command(*words, database=settings.database, **given)
+
+    return run
 
 
 def usable(use: Callable[[str], T], url: str) -> T:
@@ -34,9 +124,9 @@ def usable(use: Callable[[str], T], url: str) -> T:
         raise click.BadParameter(str(error), param_hint="--database") from error
 
 
-def opened(url: str, use: Callable[[str], Engine] = open_current) -> Engine:
-    """An engine for the command, closed at the command's end."""
-    engine = usable(use, url)
+def opened(url: str, use: Callable[..., Engine] = open_current) -> Engine:
+    """An engine for the command, with the command's limits, closed at the command's end."""
+    engine = usable(partial(use, limits=limits_given()), url)
     click.get_current_context().call_on_close(engine.dispose)
     return engine
 
@@ -63,9 +153,6 @@ def report_key(record: dict[str, str], as_json: bool, key_only: bool) -> None:
             click.echo(f"{name.replace('_', ' ')}: {value}")
 
 
-database_option = click.option(
-    "--database", required=True, envvar="FREEHOLD_DATABASE", help=DATABASE_HELP
-)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 request_option = click.option(
     "--request-id",

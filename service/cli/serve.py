@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import os
-import re
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 import structlog
 
-from service.cli.parts import database_option, opened
+from service.cli.parts import OPTIONS, loaded, opened, settings_options
+from service.cli.settings import ADDRESS, Settings
 from service.clock import Clock, SandboxClock, SystemClock
 
 if TYPE_CHECKING:
@@ -19,63 +18,21 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option(
-    "--listen",
-    default="127.0.0.1:50051",
-    show_default=True,
-    help="Address to listen on, HOST:PORT.",
-)
-@database_option
-@click.option(
-    "--model",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    required=True,
-    help="Folder that `freehold train` wrote.",
-)
-@click.option(
-    "--sandbox",
-    metavar="INSTANT",
-    help="Use a clock that starts at this instant (ISO 8601) and moves only by "
-    "SandboxService.AdvanceClock.",
-)
-@click.option(
-    "--rail-secret",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    envvar="FREEHOLD_RAIL_SECRET",
-    help="File with the secret by which the payment rail signs its call-backs.",
-)
-@click.option(
-    "--seal-key",
-    type=click.Path(dir_okay=False, path_type=Path),
-    envvar="FREEHOLD_SEAL_KEY",
-    help="File that `freehold create-seal-key` wrote. Without it the books are not sealed.",
-)
-@click.option(
-    "--simulated-rail",
-    is_flag=True,
-    help="Use a simulated payment rail, which moves no money; only with --sandbox.",
-)
+@settings_options(*(it.name for it in OPTIONS))
 @click.option(
     "--trust-clock",
     is_flag=True,
     help="Start even if nothing was recorded for more than 30 days. Check the clock first.",
 )
-def serve(
-    listen: str,
-    database: str,
-    model: Path,
-    sandbox: str | None,
-    rail_secret: Path | None,
-    simulated_rail: bool,
-    seal_key: Path | None,
-    trust_clock: bool,
-) -> None:
-    """Serve the API until SIGTERM."""
+def serve(options: dict[str, Any], config_file: Path | None, trust_clock: bool) -> None:
+    """Serve the API until SIGTERM.
+
+    Every setting can also be given by the environment or a file, limits too; see `freehold config
+    show`."""
     import uvloop
 
     from models.scorer import ModelScorer
     from service.app import Parts
-    from service.config import LIMITS
     from service.ids import RandomIds
     from service.logs import configure_logs
     from service.rpc.server import CannotListen
@@ -84,28 +41,23 @@ def serve(
     from service.storage.database import serving
     from service.storage.store import SqlStore
 
-    configure_logs()
-    _check_address(listen, "--listen")
-    engine = opened(database)
-    clock = _clock(sandbox)
-    secret, rail = _rail(rail_secret, simulated_rail, clock)
-    signer = None if seal_key is None else load_seal_key(seal_key)
+    settings = loaded(options, config_file).settings
+    limits = settings.limits
+    configure_logs(limits.log)
+    engine = opened(settings.database)
+    clock = _clock(settings)
+    secret, rail = _rail(settings, clock)
+    signer = None if settings.seal_key is None else load_seal_key(settings.seal_key)
     with serving(engine):
-        store, scorer = SqlStore(engine), ModelScorer.load(model)
-        scorer.bound_reasons(LIMITS.reasons_budget_s)
+        store, scorer = SqlStore(engine), ModelScorer.load(settings.model)
+        scorer.bound_reasons(limits.reasons_budget_s)
         for why in scorer.warnings:
             structlog.get_logger("freehold").warning("model", model_id=scorer.model_id, why=why)
-        parts = Parts(store, scorer, clock, RandomIds(), LIMITS, secret, rail, signer, trust_clock)
+        parts = Parts(store, scorer, clock, RandomIds(), limits, secret, rail, signer, trust_clock)
         try:
-            uvloop.run(run(parts, listen))
+            uvloop.run(run(parts, settings.listen))
         except CannotListen as error:
             raise click.ClickException(str(error)) from error
-
-
-def _check_address(address: str, hint: str) -> None:
-    host, _, port = address.rpartition(":")
-    if not host or not re.fullmatch("[0-9]{1,5}", port) or int(port) > 65_535:
-        raise click.BadParameter(f"{address} is not HOST:PORT", param_hint=hint)
 
 
 @click.command()
@@ -124,7 +76,10 @@ def health(address: str, wait_s: float) -> None:
     ADDRESS is HOST:PORT. The exit code is 0 if the server serves. No key is needed."""
     from service.rpc.health_client import NotServing, require_serving
 
-    _check_address(address, "ADDRESS")
+    try:
+        ADDRESS.read(address)
+    except ValueError as error:
+        raise click.BadParameter(f"{address}: {error}", param_hint="ADDRESS") from error
     try:
         require_serving(address, wait_s)
     except NotServing as error:
@@ -132,42 +87,30 @@ def health(address: str, wait_s: float) -> None:
     click.echo("SERVING")
 
 
-def _rail(
-    secret_file: Path | None, simulated: bool, clock: Clock
-) -> tuple[bytes | None, SimulatedRail | None]:
+def _rail(settings: Settings, clock: Clock) -> tuple[bytes | None, SimulatedRail | None]:
     """The secret shared with the payment rail, and the simulated rail; None if absent.
 
     Raises BadParameter."""
     from service.rails.callbacks import SECRET_BYTES
     from service.rails.simulated import SimulatedRail
 
-    if simulated and not isinstance(clock, SandboxClock):
-        raise click.BadParameter("is allowed only with --sandbox", param_hint="--simulated-rail")
     secret = None
-    if secret_file is not None:
-        secret = secret_file.read_bytes().strip()
+    if settings.rail_secret is not None:
+        secret = settings.rail_secret.read_bytes().strip()
         if len(secret) < SECRET_BYTES:
             raise click.BadParameter(
                 f"the file has fewer than {SECRET_BYTES} bytes", param_hint="--rail-secret"
             )
-    elif simulated:
+    elif settings.simulated_rail:
         secret = os.urandom(32)
-    rail = SimulatedRail(secret, clock) if simulated and secret is not None else None
-    return secret, rail
+    if settings.simulated_rail and secret is not None and isinstance(clock, SandboxClock):
+        return secret, SimulatedRail(secret, clock)
+    return secret, None
 
 
-def _clock(sandbox: str | None) -> Clock:
-    if sandbox is None:
+def _clock(settings: Settings) -> Clock:
+    if settings.sandbox is None:
         from service.alarms import log_clock
-        from service.config import LIMITS
 
-        return SystemClock(tell=log_clock, limits=LIMITS.clock)
-    try:
-        start = datetime.fromisoformat(sandbox)
-    except ValueError as error:
-        raise click.BadParameter(str(error), param_hint="--sandbox") from error
-    if start.tzinfo is None:
-        start = start.replace(tzinfo=UTC)
-    if not 2020 <= start.year < 2055:
-        raise click.BadParameter("the year must be from 2020 to 2054", param_hint="--sandbox")
-    return SandboxClock(int(start.timestamp()) * 1_000_000)
+        return SystemClock(tell=log_clock, limits=settings.limits.clock)
+    return SandboxClock(int(settings.sandbox.timestamp()) * 1_000_000)

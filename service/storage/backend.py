@@ -14,6 +14,7 @@ from sqlalchemy import URL, Column, Connection, Engine
 from sqlalchemy.engine.interfaces import DBAPICursor
 from sqlalchemy.sql.elements import ColumnElement
 
+from service.config import Limits
 from service.storage.row_statements import RowsStatement
 
 
@@ -75,7 +76,7 @@ class Backend(Protocol):
         """
         ...
 
-    def open(self, url: URL, *, create: bool) -> Engine:
+    def open(self, url: URL, limits: Limits, *, create: bool) -> Engine:
         """See `database.open_database`."""
         ...
 

@@ -29,7 +29,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DatabaseError
 
 from service.books.processes import Elsewhere
-from service.config import LIMITS
+from service.config import LIMITS, Limits, SqliteLimits
 from service.domain.verification import Verification
 from service.storage import dump
 from service.storage.database import backend_named, open_database
@@ -64,7 +64,14 @@ class Backup(NamedTuple):
     warnings: tuple[str, ...]
 
 
-def back_up(url: str, to: Path, *, quick: bool = False, postgres_bin: Path | None = None) -> Backup:
+def back_up(
+    url: str,
+    to: Path,
+    *,
+    quick: bool = False,
+    postgres_bin: Path | None = None,
+    limits: Limits = LIMITS,
+) -> Backup:
     """Writes a backup of a database that may be in use, and checks it before it gets its name.
 
     With `quick`, the file and its schema are checked, but not the books. `postgres_bin` is the
@@ -75,9 +82,9 @@ def back_up(url: str, to: Path, *, quick: bool = False, postgres_bin: Path | Non
     sqlite_file = _sqlite_file(url)
     with _new_file(to) as draft, _new_file(_sum_file(to)) as sum_draft:
         if sqlite_file is None:
-            books, warnings = dump.write(url, draft, postgres_bin, quick=quick)
+            books, warnings = dump.write(url, draft, postgres_bin, quick=quick, limits=limits)
         else:
-            _copy(sqlite_file, draft)
+            _copy(sqlite_file, draft, limits.sqlite)
             books, warnings = _checked(draft, quick=quick)
         sha256 = _sync_and_hash(draft)
         sum_draft.write_text(f"{sha256}  {to.name}\n", "utf-8")
@@ -93,7 +100,12 @@ def back_up(url: str, to: Path, *, quick: bool = False, postgres_bin: Path | Non
 
 
 def restore(
-    source: Path, url: str, *, sha256: str | None = None, postgres_bin: Path | None = None
+    source: Path,
+    url: str,
+    *,
+    sha256: str | None = None,
+    postgres_bin: Path | None = None,
+    limits: Limits = LIMITS,
 ) -> Verification:
     """Restores a backup as a new database; returns the verification of its books.
 
@@ -105,18 +117,18 @@ def restore(
     wanted = _wanted_sum(source, sha256)
     sqlite_file = _sqlite_file(url)
     if sqlite_file is not None:
-        return _restore_file(source, wanted, sqlite_file, url)
+        return _restore_file(source, wanted, sqlite_file, url, limits)
     if _sync_and_hash(source) != wanted:
         raise _damaged(source)
-    dump.read(source, url, postgres_bin)
-    engine = open_database(url)
+    dump.read(source, url, postgres_bin, limits=limits)
+    engine = open_database(url, limits=limits)
     try:
         if schema_of(engine) is Schema.OLDER:
             migrate(engine)
     finally:
         engine.dispose()
     try:
-        return _proved(url)
+        return _proved(url, limits)
     except BackupRefused as error:
         text = f"do not serve from the restored database: {error.message}"
         raise BackupRefused(error.reason, text) from error
@@ -207,11 +219,11 @@ def _damaged(path: Path) -> BackupRefused:
     return BackupRefused("BACKUP_DAMAGED", f"{path} is damaged: its SHA-256 does not match")
 
 
-def _proved(url: str) -> Verification:
+def _proved(url: str, limits: Limits) -> Verification:
     """The verification of a restored database, read as the server reads it."""
-    engine = open_database(url)
+    engine = open_database(url, limits=limits)
     try:
-        return prove(engine, Elsewhere(partial(open_database, url)))
+        return prove(engine, Elsewhere(partial(open_database, url, limits=limits)))
     finally:
         engine.dispose()
 
@@ -219,11 +231,11 @@ def _proved(url: str) -> Verification:
 # -- SQLite --------------------------------------------------------------------------------
 
 
-def _copy(source: Path, draft: Path) -> None:
+def _copy(source: Path, draft: Path, limits: SqliteLimits) -> None:
     """Copies a database and its log in one step into one file without a log."""
     if not source.is_file():
         raise BackupRefused("NO_DATABASE", f"{source} is not there")
-    end = time.monotonic() + LIMITS.sqlite.busy_ms / 1_000
+    end = time.monotonic() + limits.busy_ms / 1_000
 
     def bounded(status: int, _remaining: int, _total: int) -> None:
         if status in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED) and time.monotonic() > end:
@@ -295,13 +307,13 @@ def _refuse_damaged(engine: Engine, path: Path) -> None:
         raise BackupRefused("BACKUP_DAMAGED", "the content of the file is damaged")
 
 
-def _bring_up_to_date(draft: Path) -> None:
+def _bring_up_to_date(draft: Path, limits: Limits) -> None:
     """Migrates a sound copy of an earlier build's backup; leaves any other copy as it is."""
     with _read_only(draft) as engine:
         _refuse_damaged(engine, draft)
         older = schema_of(engine) is Schema.OLDER
     if older:
-        engine = open_database(f"sqlite:///{draft}")
+        engine = open_database(f"sqlite:///{draft}", limits=limits)
         try:
             migrate(engine)
         finally:
@@ -311,7 +323,9 @@ def _bring_up_to_date(draft: Path) -> None:
             connection.execute("PRAGMA journal_mode=DELETE")
 
 
-def _restore_file(source: Path, wanted: str, target: Path, url: str) -> Verification:
+def _restore_file(
+    source: Path, wanted: str, target: Path, url: str, limits: Limits
+) -> Verification:
     for suffix in BESIDE:
         beside = Path(f"{target}{suffix}")
         if os.path.lexists(beside):
@@ -322,12 +336,12 @@ def _restore_file(source: Path, wanted: str, target: Path, url: str) -> Verifica
                 written.write(portion)
         if _sync_and_hash(draft) != wanted:
             raise _damaged(source)
-        _bring_up_to_date(draft)
+        _bring_up_to_date(draft, limits)
         _checked(draft)
         _sync_and_hash(draft)
         _publish(draft, target)
     try:
-        return _proved(url)
+        return _proved(url, limits)
     except BaseException:
         # A failed restore must not be served; the backup still exists.
         for suffix in BESIDE:

@@ -11,7 +11,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.engine.interfaces import DBAPICursor
 from sqlalchemy.exc import SQLAlchemyError
 
-from service.config import LIMITS
+from service.config import LIMITS, Limits
 from service.engine.ports import OutcomeUnknown, StorageFailed
 from service.storage.backend import Backend, Session
 from service.storage.postgres import Postgres
@@ -37,7 +37,7 @@ def backend_named(url: URL) -> Backend:
     return backend
 
 
-def open_database(url: str, *, create: bool = False) -> Engine:
+def open_database(url: str, *, create: bool = False, limits: Limits = LIMITS) -> Engine:
     """An engine for SQLite (`sqlite:///FILE`) or PostgreSQL (`postgresql+psycopg://…`).
 
     With `create`, the first connection makes a missing SQLite file; without, it raises an error.
@@ -46,11 +46,19 @@ def open_database(url: str, *, create: bool = False) -> Engine:
 
     SQLite runs in WAL mode with synchronous=FULL, so that commits survive a power cut, and begins
     every write transaction with BEGIN IMMEDIATE. PostgreSQL runs at READ COMMITTED with bounded
-    waits. Raises ValueError for another kind of database, and ImportError if PostgreSQL's driver is
-    not installed.
+    waits. `limits_of` gives the engine's limits. Raises ValueError for another kind of database,
+    and ImportError if PostgreSQL's driver is not installed.
     """
     parsed = make_url(url)
-    return backend_named(parsed).open(parsed, create=create)
+    engine = backend_named(parsed).open(parsed, limits, create=create)
+    engine.update_execution_options(limits=limits)
+    return engine
+
+
+def limits_of(database: Engine | Connection) -> Limits:
+    """The limits with which a database was opened; the defaults if it was opened elsewhere."""
+    limits: Limits = database.get_execution_options().get("limits", LIMITS)
+    return limits
 
 
 @contextmanager
@@ -100,7 +108,7 @@ def reading_all(engine: Engine, portion: int) -> Iterator[Connection]:
     """
     driver: Any = engine.dialect.loaded_dbapi
     with reading(engine) as connection, ExitStack() as cursors:
-        take_time(connection, LIMITS.postgres.portion_s)
+        take_time(connection, limits_of(connection).postgres.portion_s)
 
         def close(cursor: DBAPICursor) -> None:
             with suppress(driver.Error):

@@ -19,8 +19,9 @@ from typing import Any
 from sqlalchemy import URL, Connection, Engine, text
 
 from service.books.processes import Elsewhere
+from service.config import LIMITS, Limits
 from service.domain.verification import Verification
-from service.storage.database import backend_of, open_database, take_time, writing
+from service.storage.database import backend_of, limits_of, open_database, take_time, writing
 from service.storage.postgres import postgres_bounds
 from service.storage.postgres_tools import Tools, tools_for
 from service.storage.proof import BackupRefused, prove, require_current
@@ -48,7 +49,12 @@ KEYS = text("SELECT conname FROM pg_constraint WHERE contype = 'f' AND convalida
 
 
 def write(
-    url: str, target: Path, postgres_bin: Path | None, *, quick: bool = False
+    url: str,
+    target: Path,
+    postgres_bin: Path | None,
+    *,
+    quick: bool = False,
+    limits: Limits = LIMITS,
 ) -> tuple[Verification | None, list[str]]:
     """Dumps a database into a file, and verifies the books of the dumped snapshot.
 
@@ -58,7 +64,7 @@ def write(
     Raises BackupRefused if the tools of the server's version are not found or fail. Also raises it
     if a row breaks a key of the database, because a restore could not make that key again.
     """
-    engine = open_database(url)
+    engine = open_database(url, limits=limits)
     try:
         with _snapshot(engine) as (exporter, snapshot):
             tools = _tools(exporter, postgres_bin)
@@ -82,7 +88,7 @@ def write(
             try:
                 seen = backend_of(engine).see_snapshot(engine, snapshot)
                 require_current(seen)
-                elsewhere = Elsewhere(partial(open_database, url))
+                elsewhere = Elsewhere(partial(open_database, url, limits=limits))
                 books = None if quick else prove(seen, elsewhere)
             except BaseException:
                 dumping.kill()
@@ -114,14 +120,14 @@ def _dangling(connection: Connection) -> list[str]:
     return [it.row for it in found]
 
 
-def read(source: Path, url: str, postgres_bin: Path | None) -> None:
+def read(source: Path, url: str, postgres_bin: Path | None, *, limits: Limits = LIMITS) -> None:
     """Restores a dump into an empty database, in one transaction.
 
     Owners and grants are not restored: everything belongs to the user of the URL. Raises
     BackupRefused if the database is not empty, or the tools of the server's version are not found
     or fail.
     """
-    engine = open_database(url)
+    engine = open_database(url, limits=limits)
     try:
         with engine.connect() as connection:
             tools = _tools(connection, postgres_bin)
@@ -174,7 +180,8 @@ def _address(connection: Connection) -> tuple[str, dict[str, str]]:
 
     session: Any = connection.connection.driver_connection
     info = session.info
-    parameters: dict[str, Any] = {**postgres_bounds(), **_said_in(connection.engine.url)}
+    bounds = postgres_bounds(limits_of(connection).postgres)
+    parameters: dict[str, Any] = {**bounds, **_said_in(connection.engine.url)}
     parameters.update(host=info.host, port=str(info.port), dbname=info.dbname, user=info.user)
     environment = {**os.environ, **ENGLISH}
     if info.password:

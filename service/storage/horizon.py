@@ -21,13 +21,10 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, Engine, text
 
-from service.config import LIMITS
 from service.storage.database import backend_of, reading
 
 EVERYTHING = 2**63 - 1
 """The horizon on SQLite: it has one writer, so rows appear in the order of their numbers."""
-LOG_AFTER_S = LIMITS.horizon_log_s
-"""The time for which readers wait for a transaction before the log names it, and names it again."""
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.001, 0.02
 
 # An unused sequence also has the last value 1; only `is_called` tells the difference.
@@ -84,15 +81,22 @@ class Horizon:
     """Follows the horizon of one database; thread-safe."""
 
     def __init__(
-        self, engine: Engine, notice: Notice, steady_s: Callable[[], float] = time.monotonic
+        self,
+        engine: Engine,
+        notice: Notice,
+        steady_s: Callable[[], float] = time.monotonic,
+        *,
+        notice_after_s: float,
     ) -> None:
-        """`notice` is called for each transaction that readers wait for too long.
+        """`notice` is called when readers have waited for a transaction for `notice_after_s`
+        seconds, and again after each further wait of this length.
 
         `steady_s` returns seconds since any fixed instant.
         """
         self._engine = engine
         self._notice = notice
         self._steady_s = steady_s
+        self._notice_after_s = notice_after_s
         self._lock = Lock()
         self._mark: _Mark | None = None
         numbered = backend_of(engine).numbers_rows
@@ -144,7 +148,7 @@ class Horizon:
 
     def _tell_of_waiting(self, connection: Connection) -> None:
         mark, now_s = self._mark, self._steady_s()
-        if mark is None or now_s - mark.told_s < LOG_AFTER_S:
+        if mark is None or now_s - mark.told_s < self._notice_after_s:
             return
         mark.told_s = now_s
         for pid in sorted(set(mark.writers.values())):

@@ -13,7 +13,6 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Column, Engine, Select, Table, select, text, tuple_
 
-from service.config import LIMITS
 from service.domain.authorization import Authorization, State
 from service.domain.cases import PLATFORM_ONLY, Case
 from service.domain.errors import Unavailable
@@ -31,17 +30,19 @@ from service.storage.schema.record_tables import CONVERTERS
 
 Record = TypeVar("Record")
 
-RETRY_MS = LIMITS.page_retry_ms
-
 
 class Lists:
     """Reads pages outside any write transaction, on SQLite or PostgreSQL; thread-safe."""
 
-    def __init__(self, engine: Engine, horizon: Horizon, *, wait_s: float) -> None:
-        """A page waits at most `wait_s` seconds for transactions that may add a row to it."""
+    def __init__(self, engine: Engine, horizon: Horizon, *, wait_s: float, retry_ms: int) -> None:
+        """A page waits at most `wait_s` seconds for transactions that may add a row to it.
+
+        If that is too short, the caller is told to retry after `retry_ms` milliseconds.
+        """
         self._engine = engine
         self._horizon = horizon
         self._wait_s = wait_s
+        self._retry_ms = retry_ms
 
     def transfers(
         self, user_id: str, *, after: Place, size: int, state: TransferState | None
@@ -163,7 +164,7 @@ class Lists:
                 raise Unavailable(
                     "LIST_INCOMPLETE",
                     "a transaction that may add rows to this page has not ended; retry",
-                    RETRY_MS,
+                    self._retry_ms,
                 )
             # Rows that arrived meanwhile precede this row, so the page still ends here or earlier.
             found = self._read(query)

@@ -14,6 +14,7 @@ from typing import NamedTuple
 from sqlalchemy import URL, Engine, inspect
 from sqlalchemy.exc import SQLAlchemyError
 
+from service.config import LIMITS, Limits
 from service.domain.errors import FreeholdError
 from service.storage.database import backend_named, backend_of, open_database, telling
 from service.storage.migrate import (
@@ -55,12 +56,12 @@ class _Found(NamedTuple):
         return compare_schema(self.revision, self.oldest_build)
 
 
-def open_current(url: str) -> Engine:
+def open_current(url: str, *, limits: Limits = LIMITS) -> Engine:
     """An engine on a Freehold database whose schema this build may run on.
 
     Raises DatabaseUnusable; raises ValueError and ImportError as `open_database` does.
     """
-    engine = open_database(url)
+    engine = open_database(url, limits=limits)
     with _disposed_on_error(engine):
         found = _look(engine)
         _refuse_too_new(engine.url, found)
@@ -74,12 +75,12 @@ def open_current(url: str) -> Engine:
     return engine
 
 
-def open_to_migrate(url: str) -> Engine:
+def open_to_migrate(url: str, *, limits: Limits = LIMITS) -> Engine:
     """An engine on an empty database, or on a Freehold database that this build may migrate.
 
     The engine's first connection makes a missing SQLite file. Raises as `open_current` does.
     """
-    engine = open_database(url, create=True)
+    engine = open_database(url, create=True, limits=limits)
     with _disposed_on_error(engine):
         found = _look(engine, to_create=True)
         _refuse_too_new(engine.url, found)
@@ -92,9 +93,9 @@ def open_to_migrate(url: str) -> Engine:
     return engine
 
 
-def reach(url: str) -> None:
+def reach(url: str, *, limits: Limits = LIMITS) -> None:
     """Raises DatabaseUnusable if a PostgreSQL database cannot be reached."""
-    engine = open_database(url)
+    engine = open_database(url, limits=limits)
     try:
         if not backend_of(engine).is_file:
             _look(engine)

@@ -27,7 +27,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql.elements import ColumnElement
 
-from service.config import LIMITS
+from service.config import Limits, PostgresLimits
 from service.engine.ports import OutcomeUnknown, StorageFailed
 from service.storage.row_statements import RowsStatement, Values
 
@@ -35,9 +35,8 @@ from service.storage.row_statements import RowsStatement, Values
 MESSAGE = text("SELECT pg_logical_emit_message(true, 'freehold', 'probe')")
 
 
-def postgres_settings() -> dict[str, str | int]:
+def postgres_settings(limits: PostgresLimits) -> dict[str, str | int]:
     """The settings of a session, whatever the defaults of the server and the role."""
-    limits = LIMITS.postgres
     return {
         "statement_timeout": limits.statement_ms,
         "lock_timeout": limits.lock_ms,
@@ -55,14 +54,14 @@ def postgres_settings() -> dict[str, str | int]:
     }
 
 
-def open_postgres(url: URL) -> Engine:
+def open_postgres(url: URL, limits: PostgresLimits) -> Engine:
     """See `database.open_database`."""
     # Imported here, because SQLite does not need the driver.
     from service.storage.postgres_session import Session
 
     engine = create_engine(
         url,
-        connect_args=_postgres_arguments(url),
+        connect_args=_postgres_arguments(url, limits),
         # READ COMMITTED, whatever the server's default: a batch locks its lines first, and its
         # later reads must see the changes of the processes that it waited for. A snapshot of the
         # transaction's start (REPEATABLE READ) would show the state before, and fail with 40001
@@ -72,9 +71,9 @@ def open_postgres(url: URL) -> Engine:
         # Positional parameters, so that rows are passed to the driver unchanged.
         paramstyle="format",
         pool_pre_ping=True,
-        pool_size=LIMITS.postgres.connections,
+        pool_size=limits.connections,
         max_overflow=0,
-        pool_timeout=LIMITS.postgres.pool_wait_s,
+        pool_timeout=limits.pool_wait_s,
         # hstore is not needed, and each first connection would look it up.
         use_native_hstore=False,
         hide_parameters=True,
@@ -83,13 +82,13 @@ def open_postgres(url: URL) -> Engine:
     @event.listens_for(engine, "do_connect")
     def connect_driver(_dialect: Any, _record: Any, words: Any, options: Any) -> Any:
         session = Session.connect(*words, **options)
-        session.answer_s = LIMITS.postgres.answer_s
+        session.answer_s = limits.answer_s
         return session
 
     @event.listens_for(engine, "checkin")
     def hurry_again(session: Session | None, _record: Any) -> None:
         if session is not None:
-            session.answer_s = LIMITS.postgres.answer_s
+            session.answer_s = limits.answer_s
 
     @event.listens_for(engine, "connect")
     def configure(connection: Any, record: Any) -> None:
@@ -126,23 +125,23 @@ def open_postgres(url: URL) -> Engine:
     return engine
 
 
-def postgres_bounds() -> dict[str, int]:
+def postgres_bounds(limits: PostgresLimits) -> dict[str, int]:
     """The bounds of waits for a connection, as options of libpq 12 and newer."""
     return {
-        "connect_timeout": LIMITS.postgres.connect_s,
-        "keepalives_idle": LIMITS.postgres.keepalive_s,
-        "keepalives_interval": LIMITS.postgres.keepalive_s,
-        "keepalives_count": LIMITS.postgres.keepalives,
-        "tcp_user_timeout": LIMITS.postgres.unacknowledged_ms,
+        "connect_timeout": limits.connect_s,
+        "keepalives_idle": limits.keepalive_s,
+        "keepalives_interval": limits.keepalive_s,
+        "keepalives_count": limits.keepalives,
+        "tcp_user_timeout": limits.unacknowledged_ms,
     }
 
 
-def _postgres_arguments(url: URL) -> dict[str, Any]:
+def _postgres_arguments(url: URL, limits: PostgresLimits) -> dict[str, Any]:
     """The arguments of a connection; the URL's own options override them."""
     given = dict(url.query)
-    settings = [f"-c {name}={value}" for name, value in postgres_settings().items()]
+    settings = [f"-c {name}={value}" for name, value in postgres_settings(limits).items()]
     return {
-        **{name: value for name, value in postgres_bounds().items() if name not in given},
+        **{name: value for name, value in postgres_bounds(limits).items() if name not in given},
         "options": " ".join([*settings, str(given.get("options", ""))]).strip(),
     }
 
@@ -282,9 +281,9 @@ class Postgres:
         """A statement with its rows between a head and a tail."""
         return ArraysStatement(head, tail, columns, literals)
 
-    def open(self, url: URL, *, create: bool) -> Engine:
+    def open(self, url: URL, limits: Limits, *, create: bool) -> Engine:
         """An engine on a database, which must exist."""
-        return open_postgres(url)
+        return open_postgres(url, limits.postgres)
 
     def only_server(self, _url: URL) -> AbstractContextManager[None]:
         """Does nothing: several servers may use one database."""

@@ -14,7 +14,7 @@ from sqlalchemy import URL, Column, Connection, Engine, create_engine, event, fu
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql.elements import ColumnElement
 
-from service.config import LIMITS
+from service.config import Limits, SqliteLimits
 from service.storage.row_statements import RowsStatement
 from service.storage.sqlite_files import (
     FileGone,
@@ -38,13 +38,14 @@ SQLITE_FILES = RLock()
 class SqliteDatabase:
     """One database file, and this process's connections to it."""
 
-    def __init__(self, path: str, *, create: bool) -> None:
+    def __init__(self, path: str, limits: SqliteLimits, *, create: bool) -> None:
         """`path` may be a symbolic link; it is resolved once, now."""
         self._file = os.path.realpath(path)
         self._address = address(self._file, "mode=rwc" if create else "mode=rw")
         self._files = OpenFiles(self._file)
         self._opened: list[sqlite3.Connection] = []
         self._turns = itertools.count(1)
+        self._limits = limits
 
     def connect(self, dialect: Any, options: Any) -> sqlite3.Connection:
         """A new connection; raises the driver's error, or FileGone."""
@@ -54,7 +55,7 @@ class SqliteDatabase:
                 read_from_disk(self._file)
             connection: sqlite3.Connection = dialect.connect(self._address, uri=True, **options)
             try:
-                _configure(connection)
+                _configure(connection, self._limits)
                 self._files.opened(before)
             except BaseException:
                 connection.close()
@@ -89,12 +90,12 @@ class SqliteDatabase:
         At intervals it first copies a long log back into the file. If the copy fails, nothing may
         be written. Raises the driver's error.
         """
-        if next(self._turns) % LIMITS.sqlite.checkpoint_turns == 0:
+        if next(self._turns) % self._limits.checkpoint_turns == 0:
             self._checkpoint(connection)
         connection.execute("BEGIN IMMEDIATE")
 
     def _checkpoint(self, connection: sqlite3.Connection) -> None:
-        if log_pages(self._file) >= LIMITS.sqlite.checkpoint_pages:
+        if log_pages(self._file) >= self._limits.checkpoint_pages:
             try:
                 connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
             except sqlite3.Error:
@@ -138,13 +139,13 @@ class SqliteSession:
         return fetch(self.driver.cursor())
 
 
-def open_sqlite(url: URL, *, create: bool) -> Engine:
+def open_sqlite(url: URL, limits: SqliteLimits, *, create: bool) -> Engine:
     """See `database.open_database`."""
     if not url.database or url.database == ":memory:" or url.query:
         raise ValueError("a SQLite database is a file: say sqlite:///FILE")
-    connect = {"check_same_thread": False, "cached_statements": LIMITS.sqlite.cached_statements}
+    connect = {"check_same_thread": False, "cached_statements": limits.cached_statements}
     engine = create_engine(url, connect_args=connect, hide_parameters=True)
-    database = SqliteDatabase(url.database, create=create)
+    database = SqliteDatabase(url.database, limits, create=create)
 
     @event.listens_for(engine, "do_connect")
     def connect_driver(dialect: Any, _record: Any, _words: Any, options: Any) -> Any:
@@ -197,15 +198,15 @@ def _errors_of_sqlalchemy(word: str) -> Iterator[None]:
         raise DBAPIError.instance(word, (), error, sqlite3.Error, hide_parameters=True) from None
 
 
-def _configure(connection: Any) -> None:
+def _configure(connection: Any, limits: SqliteLimits) -> None:
     # The driver must not begin transactions: SQLAlchemy's events and the session do.
     connection.isolation_level = None
     cursor = connection.cursor()
-    cursor.execute(f"PRAGMA busy_timeout={LIMITS.sqlite.busy_ms}")
+    cursor.execute(f"PRAGMA busy_timeout={limits.busy_ms}")
     cursor.execute("PRAGMA journal_mode=WAL")
     cursor.execute("PRAGMA synchronous=FULL")
     cursor.execute("PRAGMA foreign_keys=ON")
-    cursor.execute(f"PRAGMA cache_size=-{LIMITS.sqlite.cache_kib}")
+    cursor.execute(f"PRAGMA cache_size=-{limits.cache_kib}")
     cursor.execute("PRAGMA wal_autocheckpoint=0")
     # The first read makes the log and the shared memory if they do not exist yet.
     cursor.execute("PRAGMA schema_version")
@@ -247,9 +248,9 @@ class Sqlite:
         """A statement with its rows between a head and a tail."""
         return RowsStatement(head, tail, columns, literals, together=ROWS_TOGETHER)
 
-    def open(self, url: URL, *, create: bool) -> Engine:
+    def open(self, url: URL, limits: Limits, *, create: bool) -> Engine:
         """An engine on a file."""
-        return open_sqlite(url, create=create)
+        return open_sqlite(url, limits.sqlite, create=create)
 
     def only_server(self, url: URL) -> AbstractContextManager[None]:
         """Keeps the file for one server; raises NotAlone."""

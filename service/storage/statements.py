@@ -55,11 +55,10 @@ from service.engine.tables import (
 )
 from service.engine.tables import Table as RecordTable
 from service.storage import schema
-from service.storage.database import BACKENDS
+from service.storage.database import BACKENDS, limits_of
 from service.storage.row_statements import RowsStatement
 from service.storage.schema.record_tables import CONVERTERS
 from service.storage.transaction import (
-    FOLDED_ROWS,
     BatchStatements,
     TableStatements,
     Writing,
@@ -262,7 +261,7 @@ def _dockings(dialect: Dialect) -> RowsStatement:
     return _reading(union(*docks), keys, dialect)
 
 
-def _take_payables(dialect: Dialect) -> str:
+def _take_payables(dialect: Dialect, rows: int) -> str:
     """Deletes the oldest rows of an operator's balance, and returns their amounts."""
     payables = schema.operator_payables
     oldest = payables.alias("oldest")
@@ -273,7 +272,7 @@ def _take_payables(dialect: Dialect) -> str:
             oldest.c.currency == bindparam("in_currency"),
         )
         .order_by(oldest.c.batch_id)
-        .limit(literal_column(str(FOLDED_ROWS)))
+        .limit(literal_column(str(rows)))
         .offset(literal_column("0"))  # SQLite would make it a parameter
         # PostgreSQL locks the rows in this order, so that two processes do not deadlock.
         .with_for_update()
@@ -344,18 +343,19 @@ def _of_table(declared: RecordTable[Any, Any], dialect: Dialect) -> TableStateme
     )
 
 
-_BUILT: dict[str, BatchStatements] = {}
+_BUILT: dict[tuple[str, int], BatchStatements] = {}
 
 
 def statements_of(engine: Engine) -> BatchStatements:
-    """All statements of a batch for an engine's dialect; built once in each process."""
-    name = engine.dialect.name
-    if name not in _BUILT:
-        _BUILT[name] = _built(engine.dialect)
-    return _BUILT[name]
+    """All statements of a batch for an engine's dialect and limits; built once in each process."""
+    folded_rows = limits_of(engine).fold_portion
+    key = engine.dialect.name, folded_rows
+    if key not in _BUILT:
+        _BUILT[key] = _built(engine.dialect, folded_rows)
+    return _BUILT[key]
 
 
-def _built(dialect: Dialect) -> BatchStatements:
+def _built(dialect: Dialect, folded_rows: int) -> BatchStatements:
     t = schema.metadata.tables
     last_seal = select(func.coalesce(func.max(t["seals"].c.number), literal_column("0")))
     return BatchStatements(
@@ -365,7 +365,8 @@ def _built(dialect: Dialect) -> BatchStatements:
         products=_products(dialect),
         reserved=_reserved(dialect),
         dockings=_dockings(dialect),
-        take_payables=_take_payables(dialect),
+        take_payables=_take_payables(dialect, folded_rows),
+        folded_rows=folded_rows,
         payable_left=_payable_left(dialect),
         insert_payables=_insert(t["operator_payables"], dialect),
         last_seal=_text(last_seal, dialect, ()),

@@ -9,7 +9,6 @@ from typing import Any, NamedTuple, TypeVar
 
 from sqlalchemy.engine.interfaces import DBAPICursor
 
-from service.config import LIMITS
 from service.domain.transitions import Transition
 from service.engine.ports import Conflict
 from service.engine.rows import Docking, Rows, TakenPayable, Wish
@@ -21,8 +20,6 @@ Value = TypeVar("Value")
 
 HEADS_TOGETHER = 50
 """The heads of a seal in one statement; on SQLite each number of rows is a text of its own."""
-FOLDED_ROWS = LIMITS.fold_portion
-"""The most rows of an operator's balance that one transaction merges."""
 
 
 _Run = tuple[RowsStatement | str, list[Values], int | None]
@@ -70,6 +67,8 @@ class BatchStatements(NamedTuple):
     reserved: RowsStatement
     dockings: RowsStatement
     take_payables: str
+    folded_rows: int
+    """The most rows of an operator's balance that `take_payables` takes."""
     payable_left: str
     insert_payables: RowsStatement
     last_seal: str
@@ -124,11 +123,12 @@ class SqlTransaction:
     def take_payable(self, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], TakenPayable]:
         """Takes a portion of operators' balances, by (operator id, currency)."""
         taken = {}
+        most = self.statements.folded_rows
         self.has_written = True
         for key in sorted(keys):
             self.cursor.execute(self.statements.take_payables, (*key, *key))
             found = self.cursor.fetchall()
-            taken[key] = TakenPayable(sum(row[0] for row in found), len(found) == FOLDED_ROWS)
+            taken[key] = TakenPayable(sum(row[0] for row in found), len(found) == most)
         return taken
 
     def payable_left(self, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], int]:

@@ -539,9 +539,9 @@ def test_a22_an_address_that_is_in_use(place: Place) -> None:
     [
         ("192.0.2.1:50051", "this machine does not have that address"),
         ("no-such-host.invalid:50051", "the host is not known"),
-        ("127.0.0.1:99999", "is not HOST:PORT"),
-        ("127.0.0.1:\u0665\u0660", "is not HOST:PORT"),
-        ("127.0.0.1", "is not HOST:PORT"),
+        ("127.0.0.1:99999", "give HOST:PORT"),
+        ("127.0.0.1:\u0665\u0660", "give HOST:PORT"),
+        ("127.0.0.1", "give HOST:PORT"),
     ],
 )
 def test_a22_an_address_of_another_machine(listen: str, said: str, place: Place) -> None:

@@ -6,6 +6,7 @@ import asyncio
 
 from sqlalchemy import func, insert, select
 
+from service.config import LIMITS
 from service.domain.access import PLATFORM
 from service.engine.calls import Paid
 from service.engine.group_commit import CommitLimits, Committer
@@ -14,10 +15,11 @@ from service.engine.workers.payables import PayableCompactor
 from service.storage import schema as t
 from service.storage.database import reading, writing
 from service.storage.payables import payables_of
-from service.storage.transaction import FOLDED_ROWS
 from tests.engine.acts import charged, money
 from tests.engine.calls import refused
 from tests.fakes import BACKSTAGE, OPERATOR, Desk
+
+FOLDED_ROWS = LIMITS.fold_portion
 
 
 def rows(desk: Desk) -> int:

@@ -20,12 +20,11 @@ from service.engine.workers.seals import Sealer
 from service.engine.workers.worker import Worker
 from service.signing import PublicKeys, SealKey
 from service.storage import schema as t
-from service.storage.horizon import Horizon
 from service.storage.seals import EVENTS_A_HEAD, SqlSealStore
 from service.storage.store import SqlStore
 from tests.engine.acts import money
 from tests.engine.calls import authorize, line, reason, rental, settle
-from tests.fakes import BACKSTAGE, Desk
+from tests.fakes import BACKSTAGE, Desk, horizon_of
 from tests.storage.book import KEY, KEYS, seal, witness
 
 
@@ -179,7 +178,7 @@ def test_two_processes_seal_one_database(desk: Desk) -> None:
         committers = [Committer(it.engine.apply, CommitLimits()) for it in (desk, rival)]
         sealers = [
             Sealer(
-                SqlSealStore(desk.store.engine, Horizon(desk.store.engine, lambda _: None)),
+                SqlSealStore(desk.store.engine, horizon_of(desk.store)),
                 committer,
                 desk.clock,
                 KEY,
@@ -217,7 +216,7 @@ def test_the_sealer_ends_with_a_seal(desk: Desk) -> None:
         committer = Committer(desk.engine.apply, CommitLimits())
         committer.start()
         sealer = Sealer(
-            SqlSealStore(desk.store.engine, Horizon(desk.store.engine, lambda _: None)),
+            SqlSealStore(desk.store.engine, horizon_of(desk.store)),
             committer,
             desk.clock,
             KEY,

@@ -17,7 +17,6 @@ from service.domain.money import Money
 from service.engine.operations import Authorize, Command, Item, Settle
 from service.engine.reads import START
 from service.ids import RandomIds
-from service.storage import sqlite
 from service.storage.admin import install_defaults
 from service.storage.database import open_database
 from service.storage.migrate import migrate
@@ -38,15 +37,14 @@ def act(what: str, file: str) -> None:
 
     It waits for a line before each try.
     """
-    engine = open_database(f"sqlite:///{file}")
+    limits = checkpointing(200) if what == "many" else LIMITS
+    engine = open_database(f"sqlite:///{file}", limits=limits)
     desk = Desk(SqlStore(engine), ids=RandomIds())
     # As in a server: readers, so that the log stays when the writer's connection closes.
     reader = engine.connect()
     reader.rollback()
     if what == "again":
         desk.apply(desk.work(umbrella("umbrella-2"), request_id="first"))
-    if what == "many":
-        vars(sqlite)["LIMITS"] = checkpointing(200)
     print("ready", flush=True)
     number = 0
     while sys.stdin.readline():

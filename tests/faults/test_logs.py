@@ -36,14 +36,7 @@ HANG_S = 30.0
 CALL_S = 5.0
 
 # A server that seals all the time and whose log buffers few lines beside the pipe.
-SERVER = """
-import dataclasses
-from service import config
-log = config.LogLimits(most_waiting=4_000)
-config.LIMITS = dataclasses.replace(config.LIMITS, seal_interval_s=0.01, log=log)
-from service.cli import main
-main()
-"""
+LIMITS = {"FREEHOLD_LIMITS_SEAL_INTERVAL_S": "0.01", "FREEHOLD_LIMITS_LOG_MOST_WAITING": "4000"}
 
 
 @contextmanager
@@ -160,8 +153,9 @@ def test_a3_an_interpreter_ends_with_a_full_pipe() -> None:
     process still ends within seconds, with its own exit code."""
     words = """
 import sys, threading, warnings
+from service.config import LogLimits
 from service.logs import configure_logs
-configure_logs()
+configure_logs(LogLimits())
 import logging, structlog
 for number in range(200):
     structlog.get_logger("own").error("fault", number=number)
@@ -198,11 +192,11 @@ def test_a3_a_server_with_a_full_log_pipe(tmp_path: Path, model: Path) -> None:
     words = ("serve", "--listen", "127.0.0.1:0", "--database", url, "--model", str(model))
     with small_pipe() as (reader, writer):
         process = subprocess.Popen(
-            [sys.executable, "-c", SERVER, *words, "--seal-key", str(tmp_path / "seal")],
+            [sys.executable, "-m", "service.cli", *words, "--seal-key", str(tmp_path / "seal")],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=writer,
-            env=environment(),
+            env={**environment(), **LIMITS},
         )
         try:
             address = read_until(reader, "serving")[0]["address"]

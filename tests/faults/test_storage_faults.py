@@ -31,6 +31,7 @@ from freehold.v1.authorization_service_pb2 import AuthorizeRequest
 from google.protobuf.message import Message
 
 from service.books.verify import verify_books
+from service.config import LIMITS, Limits
 from service.ids import RandomIds
 from service.storage import sqlite
 from service.storage.database import open_database
@@ -149,9 +150,9 @@ class Story:
 
 
 @contextmanager
-def a_story(folder: Path) -> Iterator[tuple[Story, Desks, Served]]:
+def a_story(folder: Path, limits: Limits = LIMITS) -> Iterator[tuple[Story, Desks, Served]]:
     """A server on a file in a folder, and its callers."""
-    with serving(folder) as served, desks(served) as callers:
+    with serving(folder, limits=limits) as served, desks(served) as callers:
         yield Story(callers, folder / "freehold.db"), callers, served
 
 
@@ -334,16 +335,15 @@ def fault_points(count: int) -> list[tuple[str, int, bool]]:
 
 
 def test_a_failing_disk_never_gets_an_ok_without_a_row(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
 ) -> None:
     """When any write, sync or read of the database fails, an OK has its row and an error has none.
 
     Errors are UNAVAILABLE, and the server recovers by itself with the disk.
     """
-    # With a short log, checkpoints fail too.
-    monkeypatch.setattr(sqlite, "LIMITS", checkpointing(40))
     hit = 0
-    with a_story(tmp_path) as (story, callers, _):
+    # With a short log, checkpoints fail too.
+    with a_story(tmp_path, checkpointing(40)) as (story, callers, _):
         file = tmp_path / "freehold.db"
         for number, (fault, place, stays) in enumerate(fault_points(POINTS)):
             person = callers.platform.person(720.0)

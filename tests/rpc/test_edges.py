@@ -28,9 +28,10 @@ ROOT = Path(__file__).resolve().parents[2]
 
 FAULT_WITH_A_KEY = """
 import structlog
+from service.config import LogLimits
 from service.logs import configure_logs
 
-configure_logs()
+configure_logs(LogLimits())
 
 def look_up(header):
     raise RuntimeError("away")

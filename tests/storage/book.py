@@ -40,7 +40,6 @@ from service.signing import PublicKeys, SealKey
 from service.storage import rows
 from service.storage import schema as t
 from service.storage.database import open_database, writing
-from service.storage.horizon import Horizon
 from service.storage.seals import SqlSealStore
 from service.storage.store import SqlStore
 from tests.engine import acts
@@ -56,7 +55,7 @@ from tests.engine.calls import (
     stored,
 )
 from tests.engine.test_damage_bound import damage
-from tests.fakes import BACKSTAGE, OTHER_OPERATOR, Desk
+from tests.fakes import BACKSTAGE, OTHER_OPERATOR, Desk, horizon_of
 
 KEY = SealKey(Ed25519PrivateKey.from_private_bytes(b"a key of tests and of no server."))
 KEYS = PublicKeys([KEY.public])
@@ -474,7 +473,7 @@ def seal(desk: Desk, signer: Signer = KEY, *, max_heads: int = 1_000) -> list[Se
         committer = Committer(desk.engine.apply, CommitLimits())
         committer.start()
         sealer = Sealer(
-            SqlSealStore(desk.store.engine, Horizon(desk.store.engine, lambda _: None)),
+            SqlSealStore(desk.store.engine, horizon_of(desk.store)),
             committer,
             desk.clock,
             signer,

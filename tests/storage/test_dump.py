@@ -18,6 +18,7 @@ from sqlalchemy import Engine, text
 
 from benchmarks.postgres import pinned_programs
 from service.books.verify import verify_books
+from service.config import LIMITS
 from service.domain.verification import Verification
 from service.storage import schema as t
 from service.storage.backup import back_up, restore
@@ -340,7 +341,7 @@ def test_a20_tools_get_only_options_they_know(
     (line,) = (it for it in seen.read_text().splitlines() if "--dbname" in it)
     told = dict(re.findall(r"(\w+)=(\S*)", line.partition("--dbname=")[2]))
     assert told.pop("sslmode") == "disable"
-    assert set(told) == {"host", "port", "dbname", "user", *postgres_bounds()}
+    assert set(told) == {"host", "port", "dbname", "user", *postgres_bounds(LIMITS.postgres)}
 
 
 def restored(backup: Path, url: str, programs: Path) -> Verification | BackupRefused:

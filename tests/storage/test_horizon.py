@@ -26,13 +26,13 @@ from service.ids import RandomIds
 from service.storage import horizon as h
 from service.storage.backend import Session
 from service.storage.database import open_database
-from service.storage.horizon import Horizon, Waiting
+from service.storage.horizon import Waiting
 from service.storage.lists import Lists
 from service.storage.seals import SqlSealStore
 from service.storage.store import SqlStore
 from tests.engine.acts import HOUR_US, charged, wake
 from tests.engine.calls import authorize, reason, rental
-from tests.fakes import OPERATOR, CountingIds, Desk, lists_of
+from tests.fakes import OPERATOR, CountingIds, Desk, horizon_of, lists_of
 from tests.postgres import Cluster
 
 HANG_S = 10.0
@@ -268,7 +268,7 @@ def test_a_late_committed_event_is_sealed(servers: list[Server], pool: ThreadPoo
     """Events after a number that may still be committed are left for later, and none is skipped."""
     slow, quick = (server.desk for server in servers)
     prepared(servers, CASES["ListAuthorizations"])
-    seals = SqlSealStore(quick.store.engine, Horizon(quick.store.engine, lambda _: None))
+    seals = SqlSealStore(quick.store.engine, horizon_of(quick.store))
     before = seals.unsealed(0, 100).outbox_sequence
     late = hold(servers[0], pool, lambda: _rent(slow, "slow", None))
     _rent(quick, "one", None)
@@ -289,7 +289,7 @@ def test_events_are_read_up_to_a_mark_while_others_write(
     number from before the start of the oldest can be read."""
     slow, quick = (server.desk for server in servers)
     prepared(servers, CASES["ListAuthorizations"])
-    horizon = Horizon(quick.store.engine, lambda _: None)
+    horizon = horizon_of(quick.store)
     start = horizon.look().events
     first = hold(servers[0], pool, lambda: _rent(slow, "slow", None))
     _rent(quick, "one", None)
@@ -320,18 +320,15 @@ def session(cluster: Cluster, name: str) -> Iterator[psycopg.Connection[Any]]:
 WRITE = "UPDATE authorizations SET version = version WHERE false"
 
 
-def test_a_hanging_writer_is_named(
-    servers: list[Server], session: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_hanging_writer_is_named(servers: list[Server], session: psycopg.Connection[Any]) -> None:
     """While a transaction that writes to a list does not end, pages up to the reached place are
     given, and so is the last page. A later page is UNAVAILABLE after a bounded wait. The log
     repeatedly names the process."""
-    monkeypatch.setattr(h, "LOG_AFTER_S", SHORT_S)
     case = CASES["ListAuthorizations"]
     before = prepared(servers, case)
     quick = servers[1].desk
     told: list[Waiting] = []
-    lists = lists_of(quick.store, told.append, wait_s=4 * SHORT_S)
+    lists = lists_of(quick.store, told.append, wait_s=4 * SHORT_S, notice_after_s=SHORT_S)
     for it in ("one", "two"):
         case.add(quick, it, before[it])
     assert case.ids(case.read(lists, START, 1)) == ["one"]
@@ -402,13 +399,12 @@ def test_numbers_of_a_rolled_back_transaction_are_skipped(
     assert all_pages(case, lists_of(quick.store, wait_s=0.0), 1) == ["one", "two"]
 
 
-def test_a_prepared_transaction_is_waited_for_and_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_prepared_transaction_is_waited_for_and_named() -> None:
     """A prepared transaction, neither committed nor rolled back, counts as under way."""
-    monkeypatch.setattr(h, "LOG_AFTER_S", 0.0)
     with Cluster(settings={"max_prepared_transactions": "2"}) as cluster:
         desk = Desk(SqlStore(open_database(cluster.url(cluster.fresh()))))
         told: list[Waiting] = []
-        horizon = Horizon(desk.store.engine, told.append)
+        horizon = horizon_of(desk.store, told.append, notice_after_s=0.0)
         start = horizon.look()
         dsn = cluster.dsn(str(make_url(desk.store.engine.url).database))
         with psycopg.connect(dsn, autocommit=True) as session:
@@ -427,7 +423,7 @@ def test_a_prepared_transaction_is_waited_for_and_named(monkeypatch: pytest.Monk
 def test_sqlite_readers_never_wait(file: Any) -> None:
     """On SQLite rows appear in the order of their numbers: every row can be read at once."""
     store = SqlStore(open_database(f"sqlite:///{file}"))
-    horizon = Horizon(store.engine, lambda _: None)
+    horizon = horizon_of(store)
     assert horizon.look() == (h.EVERYTHING, h.EVERYTHING)
     assert horizon.reach(1, 0.0)
     store.close()

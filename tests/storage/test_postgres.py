@@ -23,7 +23,7 @@ from sqlalchemy.exc import OperationalError
 from benchmarks.postgres import children
 from service.books.columns import rows_of
 from service.books.verify import verify_books
-from service.config import LIMITS
+from service.config import LIMITS, Limits
 from service.domain.authorization import Authorization
 from service.domain.errors import InvariantBroken
 from service.domain.ledger import Line
@@ -107,10 +107,15 @@ def own() -> Iterator[Cluster]:
         yield started
 
 
+IMPATIENT = replace(LIMITS, postgres=replace(LIMITS.postgres, answer_s=0.5, connect_s=2))
+"""Limits that wait less long for answers than the default."""
+
+
 @pytest.fixture
-def doomed(own: Cluster) -> Iterator[Desk]:
-    """An engine on that server; Ann scores 700."""
-    made = Desk(SqlStore(open_database(own.url(own.fresh()))))
+def doomed(own: Cluster, request: pytest.FixtureRequest) -> Iterator[Desk]:
+    """An engine on that server, with limits that a test may give; Ann scores 700."""
+    limits = getattr(request, "param", LIMITS)
+    made = Desk(SqlStore(open_database(own.url(own.fresh()), limits=limits)))
     made.put_user("ann", 700)
     yield made
     assert verify_books(made.store.engine).fault is None
@@ -295,17 +300,9 @@ def test_an_unnoticed_restart(own: Cluster, doomed: Desk) -> None:
 
 # -- a stopped server ------------------------------------------------------------------------------
 
-ANSWER_S = 0.5
 # The time left after one missing answer: a new session (the driver waits for at least two seconds),
 # and a pause of this machine.
 BOUNDED_S = 8.0
-
-
-@pytest.fixture
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Waits less long for answers than by default."""
-    postgres = replace(LIMITS.postgres, answer_s=ANSWER_S, connect_s=2)
-    monkeypatch.setattr(settings, "LIMITS", replace(LIMITS, postgres=postgres))
 
 
 @contextmanager
@@ -328,12 +325,11 @@ def bounded(seconds: float = BOUNDED_S) -> Iterator[None]:
     assert time.monotonic() - start < seconds
 
 
-@pytest.mark.usefixtures("impatient")
 def test_a_stopped_session(cluster: Cluster, name: str) -> None:
     """If its session does not answer, a call is UNAVAILABLE in bounded time with nothing written.
     The next call works on another session. The stopped session keeps its locks until it continues
     and ends."""
-    desk = hasty(cluster, name, "-c lock_timeout=50")
+    desk = hasty(cluster, name, "-c lock_timeout=50", IMPATIENT)
     desk.put_user("ann", 700)
     with standing_still(writing_session(desk.store)):
         with bounded():
@@ -360,12 +356,12 @@ def test_a_stopped_session(cluster: Cluster, name: str) -> None:
     desk.store.close()
 
 
-@pytest.mark.usefixtures("impatient")
 def test_a_stopped_commit(cluster: Cluster, name: str, wire: Wire) -> None:
     """If a COMMIT reached a stopped session, the outcome is unknown in bounded time. The COMMIT
     takes place when the session continues, and then a retry with the same id gets the true
     answer."""
-    desk = Desk(SqlStore(open_database(cluster.url(name, wire.folder))))
+    url = cluster.url(name, wire.folder)
+    desk = Desk(SqlStore(open_database(url, limits=IMPATIENT)))
     desk.put_user("ann", 700)
     pid = writing_session(desk.store)
     with ExitStack() as stack:
@@ -382,7 +378,7 @@ def test_a_stopped_commit(cluster: Cluster, name: str, wire: Wire) -> None:
     desk.store.close()
 
 
-@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize("doomed", [IMPATIENT], indirect=True)
 def test_a_stopped_server(own: Cluster, doomed: Desk) -> None:
     """While the whole server is stopped, calls are UNAVAILABLE and reads fail, each in bounded
     time. When the server continues, both work at once."""
@@ -400,11 +396,10 @@ def test_a_stopped_server(own: Cluster, doomed: Desk) -> None:
     assert counts(doomed)["authorizations"] == 1
 
 
-@pytest.mark.usefixtures("impatient")
 def test_long_work_has_a_longer_bound(cluster: Cluster, name: str) -> None:
     """A migration and a full read may take longer than the answer to a call, and the next user of
     their connection has the usual bound."""
-    engine = open_database(cluster.url(name))
+    engine = open_database(cluster.url(name), limits=IMPATIENT)
     slow, pid = text("SELECT pg_sleep(1)"), text("SELECT pg_backend_pid()")
     with writing(engine) as connection:
         first = connection.scalar(pid)
@@ -515,7 +510,7 @@ def test_every_session_has_its_bounds(store: SqlStore) -> None:
     with store.begin() as transaction:
         cursor: Any = transaction.cursor
         found = {}
-        for setting in (*settings.postgres_settings(), "transaction_isolation"):
+        for setting in (*settings.postgres_settings(LIMITS.postgres), "transaction_isolation"):
             cursor.execute(f"SHOW {setting}")
             found[setting] = cursor.fetchone()[0]
     assert found == {
@@ -539,10 +534,10 @@ def test_every_session_has_its_bounds(store: SqlStore) -> None:
         assert cursor.fetchone() == ("off",)
 
 
-def hasty(cluster: Cluster, name: str, options: str) -> Desk:
+def hasty(cluster: Cluster, name: str, options: str, limits: Limits = LIMITS) -> Desk:
     """An engine whose sessions wait less long."""
     url = make_url(cluster.url(name)).update_query_dict({"options": options})
-    store = SqlStore(open_database(url.render_as_string(hide_password=False)))
+    store = SqlStore(open_database(url.render_as_string(hide_password=False), limits=limits))
     return Desk(store, ids=OtherIds())
 
 
