@@ -33,11 +33,13 @@ check: .venv/.installed-dev
 	.venv/bin/python proto/generate.py --lint
 	.venv/bin/python proto/generate.py --check
 	.venv/bin/python service/engine/generate.py --check
+	.venv/bin/python -m service.cli.generate --check
 
-# Generates the Python code of the contract, and the list of operations.
+# Generates the Python code of the contract, the list of operations, and the page of settings.
 stubs: .venv/.installed-dev
 	.venv/bin/python proto/generate.py
 	.venv/bin/python service/engine/generate.py
+	.venv/bin/python -m service.cli.generate
 
 .venv/.installed: requirements.txt pyproject.toml
 	@echo "Setting up .venv (about a minute the first time) ..."

@@ -40,12 +40,14 @@ class KeyLimits:
     known_s: float = bounded(2.0, 0, 3600)
     """The time until a known key is looked up again; it bounds the delay of a revocation."""
     max_known: int = bounded(4096, 1, 1_000_000)
+    """The known keys in the cache."""
     unknown_s: float = bounded(1.0, 0, 3600)
     """The time in which an unknown key is refused without a look-up.
 
     It bounds the delay of a new key that was tried before it was made.
     """
     max_unknown: int = bounded(4096, 1, 1_000_000)
+    """The unknown keys in the cache."""
     refusals: HoldBackLimits = field(default_factory=HoldBackLimits)
     """The delays of refusals for a missing or unknown key."""
 
@@ -57,6 +59,7 @@ class SqliteLimits:
     busy_ms: int = bounded(5_000, 0, 600_000)
     """The longest wait for another connection's lock."""
     cache_kib: int = bounded(65_536, 1_024, 16 * MIB)
+    """The memory for pages of the file."""
     cached_statements: int = bounded(1_024, 0, 100_000)
     """Enough to keep every size of every statement of a batch prepared."""
     checkpoint_pages: int = bounded(16_384, 1, 16 * MIB)
@@ -82,8 +85,11 @@ class PostgresLimits:
     connect_s: int = bounded(5, 2, 600)
     """The longest wait for a new connection; libpq takes whole seconds, at least 2."""
     statement_ms: int = bounded(10_000, 1, 3_600_000)
+    """The longest time of a statement of a call."""
     lock_ms: int = bounded(5_000, 1, 3_600_000)
+    """The longest wait for another session's lock."""
     idle_in_transaction_ms: int = bounded(10_000, 1, 3_600_000)
+    """The time after which PostgreSQL ends a session that stands still in a transaction."""
     unacknowledged_ms: int = bounded(10_000, 1, 3_600_000)
     """The time after which unacknowledged network data counts as lost."""
     answer_s: float = bounded(15.0, 0.1, 3600)
@@ -91,7 +97,9 @@ class PostgresLimits:
     portion_s: float = bounded(600.0, 1, 86_400)
     """The longest wait for a portion of a full read, which may first sort a whole table."""
     keepalive_s: int = bounded(10, 1, 7200)
+    """The time without data after which TCP probes a connection, and between its probes."""
     keepalives: int = bounded(3, 1, 100)
+    """The probes without an answer after which a connection counts as lost."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,16 +116,20 @@ class LogLimits:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Bounds of queues, batches, retries, messages, waits and memory. Raises LimitsWrong."""
+    """Bounds of queues, batches, retries, messages, waits and memory.
+
+    Raises LimitsWrong.
+    """
 
     commit: CommitLimits = field(default_factory=CommitLimits)
     max_attempts: int = bounded(8, 1, 1_000)
     """The attempts to decide a batch when another process keeps changing its rows."""
     conflict_pauses: ConflictPauses = PAUSES
-    """The pauses between these attempts."""
+    """The pauses between the attempts to decide a batch."""
     max_message_bytes: int = bounded(128 * KIB, KIB, 64 * MIB)
     """Enough for every message that the contract's rules allow, PutUsers aside."""
     max_bulk_message_bytes: int = bounded(4 * MIB, KIB, 256 * MIB)
+    """The largest message of PutUsers."""
     max_concurrent_streams: int = bounded(1024, 1, 1_000_000)
     """The calls in progress on one connection."""
     max_calls: int = bounded(8192, 1, 1_000_000)
@@ -139,8 +151,11 @@ class Limits:
     """The delays of refusals for too many calls, or for calls that come too fast."""
     rates: RateLimits = field(default_factory=RateLimits)
     keepalive_s: float = bounded(60.0, 1, 7200)
+    """The time without data after which the server pings a client."""
     keepalive_timeout_s: float = bounded(20.0, 1, 7200)
+    """The longest wait for the answer to a ping; then the connection is closed."""
     min_ping_interval_s: float = bounded(10.0, 0, 7200)
+    """The least time between a client's pings; a connection with more pings is closed."""
     min_time_left_s: float = bounded(0.005, 0, 3600)
     """A call with less time left is refused before the write."""
     drain_s: float = bounded(10.0, 0, 3600)
@@ -148,14 +163,18 @@ class Limits:
     notice_s: float = bounded(0.25, 0, 600)
     """The time in which a stopping server still answers new calls with UNAVAILABLE."""
     sweep_interval_s: float = bounded(1.0, 0.001, 3600)
+    """The time between two searches for due timers and cases."""
     sweep_portion: int = bounded(256, 1, 100_000)
+    """The most due timers, or cases, that one search reads."""
     probe: ProbeLimits = field(default_factory=ProbeLimits)
     clock: ClockLimits = field(default_factory=ClockLimits)
     clock_gaps: ClockGapLimits = field(default_factory=ClockGapLimits)
     catalog_interval_s: float = bounded(5.0, 0.001, 3600)
     """The approximate delay until terms changed by another process count here."""
     dispatch_interval_s: float = bounded(1.0, 0.001, 3600)
+    """The time between two searches for transfers that the payment rail must be given."""
     dispatch_portion: int = bounded(64, 1, 100_000)
+    """The most transfers that one search reads."""
     resend_s: float = bounded(600.0, 1, 30 * 86_400)
     """The time without an answer after which a transfer is handed to the payment rail again."""
     rail_tolerance_s: float = bounded(300.0, 1, 86_400)
@@ -169,6 +188,7 @@ class Limits:
     last_seal_s: float = bounded(5.0, 0, 3600)
     """The longest time for the last seals when the server stops."""
     fold_interval_s: float = bounded(5.0, 0.001, 3600)
+    """The time between two searches for balances to merge."""
     fold_pause_s: float = bounded(0.02, 0, 60)
     """The pause between merged portions of a balance, in which calls can run."""
     fold_rows: int = bounded(100, 1, 1_000_000)
@@ -226,5 +246,6 @@ class Limits:
 
 
 LIMITS = Limits()
+"""The defaults. A server and a command get the limits that count from their settings."""
 CURRENCY = "CNY"
 """The currency of limits that follow from scores."""

@@ -172,7 +172,7 @@ class Settings:
 def conflicts(settings: Settings) -> Iterator[tuple[str, str]]:
     """The settings that do not fit the others: for each its name, and what to do."""
     if settings.simulated_rail and settings.sandbox is None:
-        yield "simulated_rail", "it is allowed only with sandbox: give sandbox too, or neither"
+        yield "simulated_rail", "it is allowed only in a sandbox: give sandbox too"
 
 
 class Setting(NamedTuple):

@@ -28,7 +28,7 @@ from service.config import LimitsWrong
 
 CONFIG_VARIABLE = variable("config")
 LIMITS_VARIABLES = variable("limits_")
-LIMITS = "limits"
+GROUP = "limits"
 DEFAULT = "default"
 MOST_SHOWN = 80
 
@@ -67,7 +67,7 @@ class File:
         except OSError as error:
             raise SettingsWrong(f"{path} cannot be read: {error.strerror}") from error
         except UnicodeDecodeError as error:
-            raise SettingsWrong(f"{path} is not a text in UTF-8") from error
+            raise SettingsWrong(f"{path} is no text in UTF-8") from error
         except tomllib.TOMLDecodeError as error:
             raise SettingsWrong(f"{path} is not TOML: {error}") from error
 
@@ -118,7 +118,7 @@ def load(
     the options that were given, None if one was not. Without `file`, the environment may name one.
     Raises SettingsWrong with every fault. With `required`, a missing setting is a fault too.
     """
-    used = [it for it in all_settings().values() if it.path[0] in {LIMITS, *wanted}]
+    used = [it for it in all_settings().values() if it.path[0] in {GROUP, *wanted}]
     faults: list[str] = []
     given = dict(_from_options(used, options))
     _add(given, _from_environment(used, environment, faults))
@@ -155,7 +155,7 @@ def _checked(
     try:
         settings = changed(settings, values)
     except LimitsWrong as error:
-        faults += [f"{LIMITS}.{fault}" for fault in error.args]
+        faults += [f"{GROUP}.{fault}" for fault in error.args]
     for name, text in conflicts(settings):
         faults.append(f"{name} ({sources.get((name,), DEFAULT)}): {text}")
     if faults:

@@ -19,7 +19,9 @@ class ConflictPauses:
     """
 
     first_s: float = bounded(0.000_5, 0, 1)
+    """The bound of the first pause; it doubles with each attempt."""
     longest_s: float = bounded(0.010, 0, 10)
+    """The bound of the longest pause."""
     draw: Callable[[], float] = random.random
     sleep: Callable[[float], None] = time.sleep
 

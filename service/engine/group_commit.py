@@ -42,15 +42,23 @@ class CommitLimits:
     """
 
     max_queue: int = bounded(4096, 1, 1_000_000)
+    """The commands that may wait; more are refused with QUEUE_FULL."""
     max_queue_a_caller: int = bounded(2048, 1, 1_000_000)
+    """The commands of one caller that may wait; more are refused with QUEUE_FULL."""
     max_batch: int = bounded(64, 1, 1024)
+    """The most commands in one batch, which is one transaction."""
     max_share: int = bounded(16, 1, 1024)
     """The most commands of one caller in a batch, while several callers are active."""
     max_linger_s: float = bounded(0.010, 0, 1)
+    """The longest wait for more commands before a batch begins."""
     quiet_s: float = bounded(0.001, 0, 1)
+    """The wait ends if no command arrives for this long."""
     patience: int = bounded(4, 1, 1000)
+    """The factor of the wait while many callers are away."""
     min_arrivals: float = bounded(4.0, 0, 1_000_000)
+    """The writer waits only if at least so many commands are expected meanwhile."""
     rate_window_s: float = bounded(0.05, 0.001, 60)
+    """The time over which the rate of arriving commands is measured."""
 
 
 @dataclass(slots=True)

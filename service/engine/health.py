@@ -34,6 +34,7 @@ class ProbeLimits:
     """The intervals of probes and the waits after failures, all in seconds."""
 
     interval_s: float = bounded(1.0, 0.01, 3600)
+    """The time between two probes of the database."""
     timeout_s: float = bounded(3.0, 0.01, 600)
     """The longest probe; a longer one has failed."""
     first_pause_s: float = bounded(1.0, 0, 3600)

@@ -25,6 +25,7 @@ class PoolLimits:
     """Bounds of one pool."""
 
     threads: int = bounded(1, 1, 256)
+    """The threads, and so the work done at the same time."""
     max_waiting: int = bounded(64, 0, 1_000_000)
     """The work that may wait for a thread; more is refused."""
     retry_after_ms: int = bounded(100, 1, 3_600_000)

@@ -244,6 +244,57 @@ def test_all_limits_out_of_bounds_are_named() -> None:
         replace(LIMITS, drain_s=-1, notice_s=-1, sweep_portion=0)
 
 
+# -- limits of a process ---------------------------------------------------------------------------
+
+LIMITED = {"open_database", "open_current", "open_to_migrate", "reach", "back_up"}
+"""Functions that open a database with limits."""
+
+
+def forgets_limits(source: str) -> list[int]:
+    """The lines of a module that use the default limits in place of the limits that were given.
+
+    The defaults may only be those of a parameter or of a look-up."""
+    tree = ast.parse(source)
+    allowed: set[ast.AST] = set()
+    lines = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.arguments):
+            allowed.update([*node.defaults, *filter(None, node.kw_defaults)])
+        elif isinstance(node, ast.Call):
+            called = [node.func, *node.args[:1]]
+            names = {it.id for it in called if isinstance(it, ast.Name)}
+            if isinstance(node.func, ast.Attribute) and node.func.attr == "get":
+                allowed.update(node.args[1:])
+            elif names & LIMITED and all(it.arg != "limits" for it in node.keywords):
+                lines.append(node.lineno)
+    used = [it for it in ast.walk(tree) if isinstance(it, ast.Name) and it.id == "LIMITS"]
+    loads = [it for it in used if isinstance(it.ctx, ast.Load)]
+    return sorted([*lines, *(it.lineno for it in loads if it not in allowed)])
+
+
+def test_every_limit_is_one_that_was_given() -> None:
+    """No module keeps the default limits from its import, and every database is opened with the
+    limits of the process."""
+    found = {str(path): forgets_limits(path.read_text()) for path in modules()}
+    assert {name: lines for name, lines in found.items() if lines} == {}
+
+
+@pytest.mark.parametrize(
+    ("source", "lines"),
+    [
+        ("WAIT_S = LIMITS.wait_s", [1]),
+        ("def f():\n    return LIMITS.wait_s", [2]),
+        ("def f(limits=LIMITS, *, more=LIMITS):\n    return limits", []),
+        ("open_database(url)\nopen_database(url, limits=limits)", [1]),
+        ("open = partial(reach, limits=limits)\nopen = partial(open_current, url)", [2]),
+    ],
+)
+def test_forgotten_limits_are_found(source: str, lines: list[int]) -> None:
+    """A use of the defaults at import or in a function is found, and so is a database that is
+    opened without limits."""
+    assert forgets_limits(source) == lines
+
+
 # -- private names of libraries ----------------------------------------------------------------
 
 

@@ -112,7 +112,9 @@ def run(*arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
 class Server:
     """One server process; its log is read line by line."""
 
-    def __init__(self, database: str, model: Path, listen: str, *options: str) -> None:
+    def __init__(
+        self, database: str, model: Path, listen: str, *options: str, **variables: str
+    ) -> None:
         words = command("serve", "--listen", listen, "--database", database)
         self.log = ""
         self.process = Forked(
@@ -120,7 +122,7 @@ class Server:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
-            env=environment(),
+            env={**environment(), **variables},
             cwd=ROOT,
         )
 
@@ -197,9 +199,11 @@ class Server:
 
 
 @contextmanager
-def server(database: str, model: Path, listen: str, *options: str) -> Iterator[Server]:
-    """A server process that does not outlive the block."""
-    started = Server(database, model, listen, *options)
+def server(
+    database: str, model: Path, listen: str, *options: str, **variables: str
+) -> Iterator[Server]:
+    """A server process that does not outlive the block, with these variables."""
+    started = Server(database, model, listen, *options, **variables)
     try:
         yield started
     finally:
