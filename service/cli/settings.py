@@ -89,7 +89,7 @@ def _number(low: float, high: float, *, whole: bool, unit: str) -> Kind:
     def read(value: float | str) -> float:
         try:
             number = kind(value)
-        except ValueError:
+        except (ValueError, OverflowError):
             raise ValueError(asked) from None
         if not low <= number <= high:
             raise ValueError(asked)
@@ -102,7 +102,6 @@ ADDRESS = Kind((str,), _address, "HOST:PORT", "give HOST:PORT")
 URL = Kind((str,), str, "URL", "give a database URL, in quotes")
 FOLDER = Kind((str,), _folder, "FOLDER", "give an existing folder")
 EXISTING_FILE = Kind((str,), _existing_file, "FILE", "give an existing file")
-FILE = Kind((str,), Path, "FILE", "give the path of a file, in quotes")
 INSTANT = Kind(
     (str,), _instant, "INSTANT", "give an instant in ISO 8601, such as 2026-01-31T08:00:00Z"
 )
@@ -113,7 +112,7 @@ def without_password(url: str) -> str:
     """A database's URL for people to see, without its secrets."""
     try:
         parsed = make_url(url)
-    except ArgumentError:
+    except (ArgumentError, ValueError):
         return "(an unreadable URL)"
     secret = {name: "***" for name in parsed.query if "pass" in name}
     return parsed.update_query_dict(secret).render_as_string(hide_password=True)
@@ -153,7 +152,8 @@ class Settings:
     )
     model: Path = setting("Folder that `freehold train` wrote.", FOLDER, required=True)
     seal_key: Path | None = setting(
-        "File that `freehold create-seal-key` wrote. Without it the books are not sealed.", FILE
+        "File that `freehold create-seal-key` wrote. Without it the books are not sealed.",
+        EXISTING_FILE,
     )
     rail_secret: Path | None = setting(
         "File with the secret by which the payment rail signs its call-backs.", EXISTING_FILE

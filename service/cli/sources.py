@@ -68,7 +68,7 @@ class File:
             raise SettingsWrong(f"{path} cannot be read: {error.strerror}") from error
         except UnicodeDecodeError as error:
             raise SettingsWrong(f"{path} is no text in UTF-8") from error
-        except tomllib.TOMLDecodeError as error:
+        except ValueError as error:  # numbers of very many digits too
             raise SettingsWrong(f"{path} is not TOML: {error}") from error
 
     def source(self, path: Names) -> str:
@@ -85,8 +85,8 @@ class File:
         """
         lines: dict[Names, int] = {}
         text, begun = "", 1
-        for number, line in enumerate(self._text.splitlines(keepends=True), 1):
-            text += line
+        for number, line in enumerate(self._text.split("\n"), 1):
+            text += f"{line}\n"
             try:
                 content = tomllib.loads(text)
             except tomllib.TOMLDecodeError:

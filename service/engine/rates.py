@@ -33,8 +33,11 @@ class RateLimits:
     burst_s: float = bounded(2.0, 0.001, 3600)
     """The largest budget, as the time in which it grows."""
     read: float = bounded(1.0, 0, 1_000_000)
+    """A call that reads one thing."""
     list: float = bounded(5.0, 0, 1_000_000)
+    """A call that reads a page of a list."""
     write: float = bounded(2.0, 0, 1_000_000)
+    """A call that changes something."""
     bulk: float = bounded(100.0, 0, 1_000_000)
     """PutUsers, which writes up to a thousand people."""
     verify: float = bounded(100.0, 0, 1_000_000)

@@ -124,10 +124,9 @@ def test_every_variable_is_of_one_setting() -> None:
 
 def test_the_output_of_show_is_a_file(file: Path) -> None:
     """`freehold config show` prints a file in TOML that gives every setting the same value."""
-    given = {
-        "FREEHOLD_LIMITS_DRAIN_S": "0.00001",
-        "FREEHOLD_SEAL_KEY": 'a "b"\\ü',
-    }
+    key = file.with_name('a "b"\\ü')
+    key.touch()
+    given = {"FREEHOLD_LIMITS_DRAIN_S": "0.00001", "FREEHOLD_SEAL_KEY": str(key)}
     done = invoke("config", "show", **given)
     file.write_text(done.stdout, "utf-8")
     again, before = shown("--config", str(file)), shown(**given)
@@ -163,6 +162,14 @@ OF_FILE = {
             "limits.postgres.lock_ms is 3600001 ({}, line 1): give a whole number of milliseconds"
             " from 1 to 3,600,000"
         ),
+    ),
+    "too many digits": (
+        f"limits.drain_s = {'9' * 400}",
+        f"limits.drain_s is {'9' * 80} ({{}}, line 1): give a number of seconds from 0 to 3,600",
+    ),
+    "a later line": (
+        'database = "\u2028"\nlisten = ""',
+        'listen is "" ({}, line 2): give HOST:PORT',
     ),
     "too small": (
         'listen = "127.0.0.1:1"\n\n[limits]\nsqlite = { busy_ms = 5, cache_kib = 1_023 }',
@@ -319,7 +326,7 @@ def test_all_faults_are_named_at_once(file: Path) -> None:
 
 
 def test_right_settings_pass_the_check(file: Path) -> None:
-    """`freehold config check` exits with 0 if a server could start with the settings."""
+    """`freehold config check` exits with 0 if no setting is wrong or missing."""
     file.write_text(f'database = "sqlite:///a.db"\nmodel = {json.dumps(str(file.parent))}\n')
     done = invoke("config", "check", "--config", str(file))
     assert (done.exit_code, done.output) == (0, "the settings are right\n")
@@ -365,7 +372,8 @@ def test_faults_hide_passwords(file: Path) -> None:
     assert "database is a list" in done.stderr
     assert "FREEHOLD_LIMITS_PASSWORD is no setting" in done.stderr
     assert SECRET not in done.output
-    assert SECRET not in without_password(f"freehold:{SECRET}@shop")
+    for url in (f"freehold:{SECRET}@shop", f"postgresql://freehold:x@shop:{SECRET}/shop"):
+        assert SECRET not in without_password(url)
 
 
 # -- a real server ---------------------------------------------------------------------------------
