@@ -417,7 +417,7 @@ FILES: dict[str, tuple[Callable[[Place], tuple[str, ...]], str]] = {
     "a model of nothing": (lambda it: serving_on(it, "--model", folder_with_a_manifest(it)), ""),
     "no seal key": (
         lambda it: serving_on(it, "--seal-key", str(it.folder / "none")),
-        "cannot read",
+        "(--seal-key): give an existing file",
     ),
     "a seal key of text": (
         lambda it: serving_on(it, "--seal-key", file_of(it, "seal", b"text")),
