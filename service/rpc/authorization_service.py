@@ -426,18 +426,11 @@ class AuthorizationReads:
 
     def methods(self, max_bytes: int) -> list[Method[Any]]:
         """The methods with their scopes."""
-        scope = Scope.AUTHORIZATIONS_READ
+        scope, of_list = Scope.AUTHORIZATIONS_READ, pb.ListAuthorizationsRequest
         return [
             Method("GetAuthorization", pb.GetAuthorizationRequest, scope, self.get, max_bytes),
             Method("GetReceipt", pb.GetReceiptRequest, scope, self.receipt, max_bytes),
-            Method(
-                "ListAuthorizations",
-                pb.ListAuthorizationsRequest,
-                scope,
-                self.list,
-                max_bytes,
-                Weight.LIST,
-            ),
+            Method("ListAuthorizations", of_list, scope, self.list, max_bytes, Weight.LIST),
         ]
 
     async def get(self, call: Call[pb.GetAuthorizationRequest]) -> bytes:

@@ -189,7 +189,9 @@ COUNTS = frozenset({
     "max_calls", "max_calls_a_caller", "sweep_portion", "dispatch_portion", "seal_heads",
     "fold_rows", "fold_portion", "max_known", "max_unknown", "threads", "max_waiting",
     "bulk_in_flight", "cached_statements", "checkpoint_pages", "checkpoint_turns", "connections",
-    "keepalives", "refusals_a_second", "max_held_back", "most_waiting", "most_in_a_line",
+    "keepalives", "refusals_a_second", "max_held", "most_waiting", "most_in_a_line",
+    "max_queue_a_caller", "max_share", "max_strangers", "max_unread", "max_keys",
+    "units_a_second", "read", "list", "write", "bulk", "verify",
 })  # fmt: skip
 """Limits that are counts."""
 UNITS = ("_s", "_ms", "_bytes", "_kib")
