@@ -15,6 +15,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql.elements import ColumnElement
 
 from service.config import Limits, SqliteLimits
+from service.storage.only_server import only_server
 from service.storage.row_statements import RowsStatement
 from service.storage.sqlite_files import (
     FileGone,
@@ -22,7 +23,6 @@ from service.storage.sqlite_files import (
     address,
     has_log,
     log_pages,
-    only_server,
     read_from_disk,
 )
 

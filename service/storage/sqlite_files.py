@@ -16,27 +16,21 @@ A file that is removed, renamed or overwritten stays open. SQLite continues to w
 an error, and these commits are lost when the process ends. Therefore every transaction checks that
 the paths still lead to the open files (`OpenFiles`): before and after its commit. A read-only
 transaction also checks before it begins.
-
-A third file, `FILE-server`, is locked by the only server of the database. It is empty and is never
-removed. Only its lock shows that a server is running; the kernel releases the lock when the process
-ends in any way.
 """
 
 from __future__ import annotations
 
 import ctypes
-import fcntl
 import os
 import sqlite3
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from struct import Struct
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
-from service.domain.errors import FreeholdError
 from service.engine.ports import OutcomeUnknown, StorageFailed
 
 OWN_FILES = Path("/proc/self/fd")
@@ -48,10 +42,6 @@ PAGE_BYTES = 4_096
 # https://sqlite.org/walformat.html: the log's salts; the pages copied, and the pages to copy.
 INDEX_BYTES, INDEX_SALTS = 136, slice(32, 40)
 INDEX_COPIED, INDEX_TO_COPY = slice(96, 100), slice(128, 132)
-
-
-class NotAlone(FreeholdError):
-    """Another server process has the file, or the lock cannot be taken."""
 
 
 class FileGone(StorageFailed):
@@ -280,28 +270,6 @@ def at_path(path: str) -> Found | None:
 def _identity(path: str) -> _Identity | None:
     found = at_path(path)
     return None if found is None else found.identity
-
-
-@contextmanager
-def only_server(file: str) -> Iterator[None]:
-    """Keeps other servers away from a database until the block ends.
-
-    Only servers take this lock: verification, backup and key commands run beside a server. Two
-    paths that lead to one file by symbolic links share the lock. Raises NotAlone.
-    """
-    path = f"{os.path.realpath(file)}-server"
-    with ExitStack() as held:
-        try:
-            # Child processes do not inherit the descriptor: they would keep the lock after us.
-            descriptor = os.open(path, os.O_RDONLY | os.O_CREAT, 0o644)
-            held.callback(os.close, descriptor)
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            text = f"{file} is served by another process: a SQLite file has one server"
-            raise NotAlone("SERVED_ALREADY", text) from error
-        except OSError as error:
-            raise NotAlone("NOT_LOCKED", f"{path} cannot be locked: {error.strerror}") from error
-        yield
 
 
 def read_from_disk(file: str) -> None:

@@ -86,6 +86,7 @@ FACTS: dict[str, dict[str, str]] = {
     "storage/backup.py": {"PORTION_BYTES": SHELL},
     "storage/dump.py": {"MAX_SAID": TEXT},
     "storage/migrate.py": {"MIGRATION_LOCK": FORMAT},
+    "storage/only_server.py": {"LOCKED_BYTE": FORMAT},
     "storage/opening.py": {"MAX_SAID": TEXT},
     "storage/postgres_session.py": {"LOOK_S": METHOD},
     "storage/postgres_tools.py": {"ANSWER_S": SHELL, "MOST_NAMED": TEXT},
