@@ -21,11 +21,12 @@ from service.alarms import (
 from service.books.verify import verify_books
 from service.clock import Clock, SandboxClock, SystemClock
 from service.config import CURRENCY, Limits
+from service.ending import TimeLeft
 from service.engine.clock_gaps import ClockGaps
 from service.engine.engine import Engine
 from service.engine.group_commit import Committer
 from service.engine.health import Prober
-from service.engine.pool import Pool
+from service.engine.pool import Pool, in_a_thread
 from service.engine.ports import Rail, Scorer
 from service.engine.scoring import Assessor
 from service.engine.workers.cases import CaseClock
@@ -74,6 +75,9 @@ from service.storage.probe import probe
 from service.storage.requests import find_requests
 from service.storage.seals import SqlSealStore
 from service.storage.store import SqlStore
+
+INTERRUPTS_S = 0.05
+"""The time between two interrupts of statements that do not end."""
 
 
 def build_version() -> str:
@@ -234,7 +238,8 @@ class App:
             port = await self._server.start(address)
         except BaseException:
             await self.committer.close()
-            self._shut_pools()
+            for pool in self._pools:
+                pool.end()
             raise
         await self._prober.start()
         self._probing = asyncio.create_task(self._prober.run())
@@ -274,10 +279,6 @@ class App:
             for name, (work, interval_s, pause_s) in works.items()
         ]
 
-    def _shut_pools(self) -> None:
-        for pool in self._pools:
-            pool.shutdown()
-
     async def _tell_health(self, serving: bool) -> None:
         self._parts.store.doubt()
         await self._server.set_serving(serving)
@@ -300,20 +301,50 @@ class App:
             await self._hear_rail()
         return woken
 
-    async def stop(self) -> None:
-        """Stops accepting calls, lets running calls finish, drains the queue, and closes."""
+    async def stop(self) -> list[str]:
+        """Stops accepting calls, lets running calls finish, drains the queue, and closes.
+
+        It takes at most `drain_s` and `closing_s` seconds. Returns the parts that still run then.
+        """
+        limits = self._parts.limits
+        time = TimeLeft(limits.drain_s + limits.closing_s)
         self._prober.close()
         if self._probing is not None:
             self._probing.cancel()
-            await asyncio.gather(self._probing, return_exceptions=True)
-        await asyncio.gather(*(worker.stop() for worker in self._workers))
-        limits = self._parts.limits
-        await self._server.stop(limits.drain_s, limits.notice_s)
+        await time.end("workers", self._stop_workers(), limits.drain_s)
+        drain_s = max(0.0, time.left_s - limits.closing_s)
+        calls = self._server.stop(drain_s, limits.notice_s)
+        await time.end("calls", calls, drain_s + limits.closing_s / 4)
         if self._sealer is not None:
-            await self._sealer.close(limits.last_seal_s)
-        await self.committer.close()
-        self._shut_pools()
-        self._parts.store.close()
+            await self._sealer.close(min(limits.last_seal_s, time.left_s / 4))
+        writer = asyncio.create_task(self.committer.close())
+        await time.wait(writer, time.left_s / 2)
+        await self._end_statements(time, writer)
+        if not time.running:
+            closing = in_a_thread("closing", self._parts.store.close)
+            await time.end("database", closing, time.left_s)
+        return time.running
+
+    async def _stop_workers(self) -> None:
+        probing = [] if self._probing is None else [self._probing]
+        await asyncio.gather(*probing, return_exceptions=True)
+        await asyncio.gather(*(worker.stop() for worker in self._workers))
+
+    async def _end_statements(self, time: TimeLeft, writer: asyncio.Task[None]) -> None:
+        """Interrupts statements until the writer and all readers have ended."""
+        for pool in self._pools:
+            pool.end()
+        until_s = time.left_s / 2
+        while time.left_s > until_s and not self._ended(writer):
+            # An interrupt may block itself, and a statement may begin after it.
+            interrupting = in_a_thread("interrupting", self._parts.store.interrupt)
+            await time.wait(interrupting, INTERRUPTS_S)
+            await asyncio.sleep(INTERRUPTS_S)
+        time.running += [pool.kind for pool in self._pools if pool.running]
+        time.running += [] if writer.done() else ["writer"]
+
+    def _ended(self, writer: asyncio.Task[None]) -> bool:
+        return writer.done() and not any(pool.running for pool in self._pools)
 
 
 def _transfers(parts: Parts, committer: Committer, pool: Pool) -> Transfers | None:

@@ -94,6 +94,8 @@ class PostgresLimits:
     """The time after which unacknowledged network data counts as lost."""
     answer_s: float = bounded(15.0, 0.1, 3600)
     """The longest wait for an answer; above PostgreSQL's own bounds, whose errors say more."""
+    cancel_s: float = bounded(0.1, 0.01, 600)
+    """The longest try to cancel a statement; then its connection is cut."""
     portion_s: float = bounded(600.0, 1, 86_400)
     """The longest wait for a portion of a full read, which may first sort a whole table."""
     keepalive_s: int = bounded(10, 1, 7200)
@@ -161,7 +163,13 @@ class Limits:
     drain_s: float = bounded(10.0, 0, 3600)
     """The longest wait for calls in progress when the server stops."""
     notice_s: float = bounded(0.25, 0, 600)
-    """The time in which a stopping server still answers new calls with UNAVAILABLE."""
+    """The time in which a stopping server still answers new calls with UNAVAILABLE; it counts for
+    `drain_s`."""
+    closing_s: float = bounded(0.5, 0.01, 600)
+    """The longest wait for writer, readers and database after `drain_s`.
+
+    After as long again the process ends, whatever hangs.
+    """
     sweep_interval_s: float = bounded(1.0, 0.001, 3600)
     """The time between two searches for due timers and cases."""
     sweep_portion: int = bounded(256, 1, 100_000)

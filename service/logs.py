@@ -19,7 +19,7 @@ import threading
 from contextlib import suppress
 from datetime import UTC, datetime
 from queue import Empty, SimpleQueue
-from typing import TextIO, cast
+from typing import NoReturn, TextIO, cast
 
 import structlog
 from structlog.tracebacks import ExceptionDictTransformer
@@ -183,3 +183,10 @@ def configure_logs(limits: LogLimits, level: str = "INFO") -> None:
     )
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
     logging.captureWarnings(True)
+
+
+def end_process(code: int) -> NoReturn:
+    """Ends the process with this exit code and waits for nothing but the log's last lines."""
+    if isinstance(sys.stderr, LogStream):
+        sys.stderr.finish(LIMITS.log.last_lines_s)
+    os._exit(code)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
-import signal
 import sys
 from contextlib import suppress
 from dataclasses import asdict
@@ -14,7 +13,9 @@ import structlog
 
 from service.app import App, Parts, build_version
 from service.clock import SandboxClock
+from service.ending import NOT_ENDED, heed_signals
 from service.engine.pool import NoPool
+from service.logs import end_process
 
 log = structlog.get_logger("freehold")
 
@@ -46,13 +47,15 @@ def _take_turns() -> None:
 
 
 async def serve(parts: Parts, address: str) -> None:
-    """Serves until SIGTERM or SIGINT, then drains and returns; raises as `App.start`."""
+    """Serves until SIGTERM or SIGINT, then drains and returns; raises as `App.start`.
+
+    Ends the process if a part of the server does not end in time, or after a second signal.
+    """
     _take_turns()
     stopping = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    loop.set_default_executor(NoPool())
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stopping.set)
+    asyncio.get_running_loop().set_default_executor(NoPool())
+    limits = parts.limits
+    heed_signals(stopping.set, limits.drain_s + 2 * limits.closing_s, end_process)
     app = App(parts)
     _calm_collector()
     port = await app.start(address)
@@ -68,7 +71,7 @@ async def serve(parts: Parts, address: str) -> None:
         log.warning("unsealed", why="no --seal-key was given: the books are chained, not signed")
     await stopping.wait()
     log.info("stopping", waiting=app.committer.waiting)
-    await app.stop()
+    running = await app.stop()
     statistics = app.committer.statistics
     log.info(
         "stopped",
@@ -81,3 +84,6 @@ async def serve(parts: Parts, address: str) -> None:
         times_before_start=app.clock_gaps.before_start,
         **asdict(app.engine_statistics),
     )
+    if running:
+        log.error("not_ended_in_time", parts=running)
+        end_process(NOT_ENDED)

@@ -12,13 +12,13 @@ server whose health falls soon after it rose waits longer each time before a com
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
 from service.bounds import bounded
 from service.domain.errors import FreeholdError, Unavailable
+from service.engine.pool import in_a_thread
 
 STORAGE_REASONS = frozenset({"STORAGE_UNAVAILABLE", "OUTCOME_UNKNOWN"})
 
@@ -150,7 +150,7 @@ class Prober:
         """Runs one probe to its end."""
         began_s = self._now_s()
         writes = not self._health.serving
-        probing = asyncio.ensure_future(_in_a_thread(lambda: self._probe(writes)))
+        probing = asyncio.ensure_future(in_a_thread("probe", lambda: self._probe(writes)))
         error: BaseException | None = None
         try:
             done, _ = await asyncio.wait([probing], timeout=self._limits.timeout_s)
@@ -173,29 +173,3 @@ class Prober:
             self._told = serving
             await self._tell(serving)
             self._log_change(serving, error)
-
-
-async def _in_a_thread(work: Callable[[], bool]) -> bool:
-    """Runs `work` in a daemon thread, which does not delay the end of the process."""
-    loop = asyncio.get_running_loop()
-    future: asyncio.Future[bool] = loop.create_future()
-
-    def settle(result: bool, error: BaseException | None) -> None:
-        if future.done():
-            return
-        if error is None:
-            future.set_result(result)
-        else:
-            future.set_exception(error)
-
-    def run() -> None:
-        result, error = False, None
-        try:
-            result = work()
-        except BaseException as raised:
-            error = raised
-        with suppress(RuntimeError):  # the loop has ended
-            loop.call_soon_threadsafe(settle, result, error)
-
-    threading.Thread(target=run, name="probe", daemon=True).start()
-    return await future

@@ -7,8 +7,10 @@ other work, including the server's own.
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from threading import BoundedSemaphore
 from typing import Any, NoReturn, ParamSpec, TypeVar
@@ -38,18 +40,21 @@ class Pool(ThreadPoolExecutor):
     def __init__(self, kind: str, limits: PoolLimits) -> None:
         """`kind` names the work in the plural, for the threads' names and for refusals."""
         super().__init__(limits.threads, thread_name_prefix=kind)
-        self._kind = kind
+        self.kind = kind
         self._retry_after_ms = limits.retry_after_ms
         self._room = BoundedSemaphore(limits.threads + limits.max_waiting)
+        self._asked: set[Future[Any]] = set()
 
     def submit(
         self, fn: Callable[Given, Result], /, *args: Given.args, **kwargs: Given.kwargs
     ) -> Future[Result]:
         """Runs a call in a thread; thread-safe. Raises Exhausted if too many calls wait."""
         if not self._room.acquire(blocking=False):
-            reason = f"TOO_MANY_{self._kind.upper().replace(' ', '_')}"
-            raise Exhausted(reason, f"too many {self._kind} are waiting", self._retry_after_ms)
+            reason = f"TOO_MANY_{self.kind.upper().replace(' ', '_')}"
+            raise Exhausted(reason, f"too many {self.kind} are waiting", self._retry_after_ms)
         asked: Future[Any] = Future()
+        self._asked.add(asked)
+        asked.add_done_callback(self._asked.discard)
 
         def run() -> None:
             # A cancelled call keeps its place in the queue until a thread skips it.
@@ -68,6 +73,7 @@ class Pool(ThreadPoolExecutor):
         try:
             super().submit(run)
         except BaseException:
+            self._asked.discard(asked)
             self._room.release()
             raise
         return asked
@@ -76,6 +82,17 @@ class Pool(ThreadPoolExecutor):
         """Runs a call in a thread and returns its result; raises as the call and as `submit`."""
         return await asyncio.get_running_loop().run_in_executor(self, fn, *args)
 
+    def end(self) -> None:
+        """Takes no more work and cancels the work that waits; running work goes on."""
+        self.shutdown(wait=False)
+        for waiting in list(self._asked):
+            waiting.cancel()
+
+    @property
+    def running(self) -> int:
+        """The calls that did not end yet; after `end`, those that a thread still works on."""
+        return len(self._asked)
+
 
 class NoPool(ThreadPoolExecutor):
     """Replaces the event loop's default pool, and refuses all work."""
@@ -83,3 +100,29 @@ class NoPool(ThreadPoolExecutor):
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> NoReturn:
         """Raises InvariantBroken."""
         raise InvariantBroken("work was sent to the default pool; give it a Pool of its own")
+
+
+async def in_a_thread(name: str, work: Callable[[], Result]) -> Result:
+    """Runs `work` in a daemon thread, which does not delay the end of the process."""
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[Result] = loop.create_future()
+
+    def settle(result: Any, error: BaseException | None) -> None:
+        if future.done():
+            return
+        if error is None:
+            future.set_result(result)
+        else:
+            future.set_exception(error)
+
+    def run() -> None:
+        result, error = None, None
+        try:
+            result = work()
+        except BaseException as raised:
+            error = raised
+        with suppress(RuntimeError):  # the loop has ended
+            loop.call_soon_threadsafe(settle, result, error)
+
+    threading.Thread(target=run, name=name, daemon=True).start()
+    return await future

@@ -128,12 +128,13 @@ class GrpcServer:
     async def stop(self, grace_s: float, notice_s: float) -> None:
         """Reports NOT_SERVING, refuses new calls, and lets running calls finish.
 
-        For `notice_s` new calls are answered UNAVAILABLE; gRPC itself rejects later ones.
+        For `notice_s` new calls are answered UNAVAILABLE; gRPC itself rejects later ones. Calls
+        that still run after `grace_s` are cancelled.
         """
         await self._health.enter_graceful_shutdown()
         self._pipeline.close()
         await asyncio.sleep(notice_s)
-        await self._server.stop(grace_s)
+        await self._server.stop(max(0.0, grace_s - notice_s))
 
 
 def _options(limits: Limits) -> list[tuple[str, Any]]:

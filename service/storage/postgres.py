@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, ClassVar
+from weakref import WeakSet
 
 from sqlalchemy import (
     URL,
@@ -79,10 +80,19 @@ def open_postgres(url: URL, limits: PostgresLimits) -> Engine:
         hide_parameters=True,
     )
 
+    sessions: WeakSet[Session] = WeakSet()
+
+    def interrupt() -> None:
+        for session in list(sessions):
+            session.interrupt(limits.cancel_s)
+
+    engine.update_execution_options(interrupt=interrupt)
+
     @event.listens_for(engine, "do_connect")
     def connect_driver(_dialect: Any, _record: Any, words: Any, options: Any) -> Any:
         session = Session.connect(*words, **options)
         session.answer_s = limits.answer_s
+        sessions.add(session)
         return session
 
     @event.listens_for(engine, "checkin")

@@ -7,11 +7,14 @@ network a stopped process still looks alive, because its kernel acknowledges our
 
 from __future__ import annotations
 
+import os
+from contextlib import suppress
+from socket import SHUT_RDWR, socket
 from typing import Any
 
 import psycopg
 from psycopg.abc import RV, PQGen
-from psycopg.pq import ConnStatus
+from psycopg.pq import ConnStatus, TransactionStatus
 
 LOOK_S = 0.1
 """The interval at which the driver checks for interrupts, in seconds; the driver's default."""
@@ -25,6 +28,21 @@ class Session(psycopg.Connection[Any]):
     """
 
     answer_s: float | None = None
+
+    def interrupt(self, cancel_s: float) -> None:
+        """Ends the statement that another thread runs; that thread gets an error.
+
+        PostgreSQL is asked to cancel it. If it does not answer within `cancel_s` seconds, the
+        connection is cut.
+        """
+        if self.pgconn.transaction_status != TransactionStatus.ACTIVE:
+            return
+        try:
+            self.cancel_safe(timeout=cancel_s)
+        except psycopg.Error:
+            # Either call fails if the connection is closed meanwhile.
+            with suppress(psycopg.Error, OSError), socket(fileno=os.dup(self.fileno())) as ours:
+                ours.shutdown(SHUT_RDWR)
 
     def wait(self, gen: PQGen[RV], interval: float = LOOK_S, timeout: float | None = None) -> RV:
         """Waits for an answer, as the driver does; raises OperationalError after `answer_s`."""

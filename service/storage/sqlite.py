@@ -68,6 +68,12 @@ class SqliteDatabase:
         with SQLITE_FILES, suppress(sqlite3.OperationalError):
             read_from_disk(self._file)
 
+    def interrupt(self) -> None:
+        """Interrupts every statement that runs now; a wait for a lock goes on."""
+        for connection in list(self._opened):
+            with suppress(sqlite3.ProgrammingError):  # it was closed meanwhile
+                connection.interrupt()
+
     def close(self, connection: sqlite3.Connection) -> None:
         """Closes a connection at once, so that no other code regards it as open."""
         with SQLITE_FILES:
@@ -146,6 +152,7 @@ def open_sqlite(url: URL, limits: SqliteLimits, *, create: bool) -> Engine:
     connect = {"check_same_thread": False, "cached_statements": limits.cached_statements}
     engine = create_engine(url, connect_args=connect, hide_parameters=True)
     database = SqliteDatabase(url.database, limits, create=create)
+    engine.update_execution_options(interrupt=database.interrupt)
 
     @event.listens_for(engine, "do_connect")
     def connect_driver(dialect: Any, _record: Any, _words: Any, options: Any) -> Any:

@@ -191,6 +191,10 @@ class SqlStore:
         except self._driver.Error:
             self._drop_writer()
 
+    def interrupt(self) -> None:
+        """Interrupts every statement that runs now, which then fails; thread-safe."""
+        self._engine.get_execution_options()["interrupt"]()
+
     def close(self) -> None:
         """Closes every connection."""
         writer, self._writer, self._session = self._writer, None, None

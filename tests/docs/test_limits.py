@@ -29,9 +29,11 @@ TERMS = "a bound of the terms: a value beyond it is regarded as a slip"
 SHELL = "a command at the shell, which is no part of the server"
 TEXT = "the length of a text that an error or a list of details shows"
 STATEMENT = "the size of one statement, measured; each size is kept prepared"
+EXIT_CODE = "an exit code of the process"
 METHOD = "part of a method, as its comment says"
 
 FACTS: dict[str, dict[str, str]] = {
+    "app.py": {"INTERRUPTS_S": METHOD},
     "books/beside.py": {"TOGETHER": METHOD},
     "books/codes.py": {"ABSENT": METHOD},
     "books/columns.py": {
@@ -75,6 +77,7 @@ FACTS: dict[str, dict[str, str]] = {
     "domain/tariff.py": {"MINUTE_US": UNIT, "DAY_US": UNIT},
     "engine/feature_values.py": {"VALUE_BYTES": FORMAT},
     "engine/occurrence.py": {"EARLIEST_OCCURRENCE_US": CONTRACT},
+    "ending.py": {"NOT_ENDED": EXIT_CODE, "KILLED": EXIT_CODE},
     "ids.py": {"_EPOCH_US": FORMAT, "_STEP_BITS": FORMAT, "_CHANCE_BITS": FORMAT},
     "rails/callbacks.py": {"SECRET_BYTES": FORMAT, "_LONGEST_DETAIL": CONTRACT},
     "rpc/authorization_service.py": {"MOST_BILL_BYTES": CONTRACT},

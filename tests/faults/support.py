@@ -99,9 +99,9 @@ def environment(*, training: bool = False) -> dict[str, str]:
     return {**kept, "PYTHONPATH": os.pathsep.join(map(str, paths))}
 
 
-def command(*arguments: str) -> list[str]:
+def command(*arguments: str, module: str = "service.cli") -> list[str]:
     """The command line of a shell command."""
-    return [sys.executable, "-m", "service.cli", *arguments]
+    return [sys.executable, "-m", module, *arguments]
 
 
 def run(*arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
@@ -113,9 +113,16 @@ class Server:
     """One server process; its log is read line by line."""
 
     def __init__(
-        self, database: str, model: Path, listen: str, *options: str, **variables: str
+        self,
+        database: str,
+        model: Path,
+        listen: str,
+        *options: str,
+        module: str = "service.cli",
+        **variables: str,
     ) -> None:
-        words = command("serve", "--listen", listen, "--database", database)
+        """`module` runs in place of the command, with further environment variables."""
+        words = command("serve", "--listen", listen, "--database", database, module=module)
         self.log = ""
         self.process = Forked(
             [*words, "--model", str(model), *options],
@@ -154,6 +161,13 @@ class Server:
             assert open_, f"the server ended without {event!r}:\n{self.log[-3000:]}"
             open_ = self._read(0.5)
         raise AssertionError(f"no {event!r} in time:\n{self.log[-3000:]}")
+
+    def read_until(self, text: str) -> None:
+        """Reads the log's output until this text; fails when the process ends before it."""
+        end = time.monotonic() + START_TIMEOUT_S
+        while text not in self.log:
+            assert time.monotonic() < end, f"no {text!r} in time:\n{self.log[-3000:]}"
+            assert self._read(0.5), f"the server ended without {text!r}:\n{self.log[-3000:]}"
 
     def lines(self) -> list[dict[str, Any]]:
         """Whole lines of the log; each must be a JSON object."""
@@ -200,10 +214,15 @@ class Server:
 
 @contextmanager
 def server(
-    database: str, model: Path, listen: str, *options: str, **variables: str
+    database: str,
+    model: Path,
+    listen: str,
+    *options: str,
+    module: str = "service.cli",
+    **variables: str,
 ) -> Iterator[Server]:
     """A server process that does not outlive the block, with these variables."""
-    started = Server(database, model, listen, *options, **variables)
+    started = Server(database, model, listen, *options, module=module, **variables)
     try:
         yield started
     finally:
