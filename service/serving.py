@@ -16,6 +16,7 @@ from service.clock import SandboxClock
 from service.ending import NOT_ENDED, heed_signals
 from service.engine.pool import NoPool
 from service.logs import end_process
+from service.notify import notify, pet_watchdog
 
 log = structlog.get_logger("freehold")
 
@@ -60,6 +61,8 @@ async def serve(parts: Parts, address: str) -> None:
     _calm_collector()
     port = await app.start(address)
     host = address.rpartition(":")[0]
+    petting = asyncio.create_task(pet_watchdog())
+    notify("READY=1")
     log.info(
         "serving",
         address=f"{host}:{port}",
@@ -70,8 +73,10 @@ async def serve(parts: Parts, address: str) -> None:
     if parts.seal_key is None:
         log.warning("unsealed", why="no --seal-key was given: the books are chained, not signed")
     await stopping.wait()
+    notify("STOPPING=1")
     log.info("stopping", waiting=app.committer.waiting)
     running = await app.stop()
+    petting.cancel()
     statistics = app.committer.statistics
     log.info(
         "stopped",
