@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Sequence
 from contextlib import suppress
 
 import structlog
@@ -126,3 +128,9 @@ def log_fault(fault_id: str, error: BaseException) -> None:
     # A log that cannot be written (closed pipe, full disk) must not stop the calls.
     with suppress(Exception):
         log.error("fault", fault_id=fault_id, exc_info=error)
+
+
+def warn_of_open_files(paths: Sequence[str]) -> None:
+    """Warns that other users of the machine may read or write these files."""
+    if paths:
+        log.warning("open_to_others", files=list(paths), do=shlex.join(["chmod", "600", *paths]))

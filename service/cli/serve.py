@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from stat import S_IRWXO
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -32,13 +33,14 @@ def serve(options: dict[str, Any], config_file: Path | None, trust_clock: bool) 
     import uvloop
 
     from models.scorer import ModelScorer
+    from service.alarms import warn_of_open_files
     from service.app import Parts
     from service.ids import RandomIds
     from service.logs import configure_logs
     from service.rpc.server import CannotListen
     from service.serving import serve as run
     from service.signing import load_seal_key
-    from service.storage.database import serving
+    from service.storage.database import files_open_to_others, serving
     from service.storage.store import SqlStore
 
     settings = loaded(options, config_file).settings
@@ -49,6 +51,8 @@ def serve(options: dict[str, Any], config_file: Path | None, trust_clock: bool) 
     secret, rail = _rail(settings, clock)
     signer = None if settings.seal_key is None else load_seal_key(settings.seal_key)
     with serving(engine):
+        secrets = _open_secrets(settings.rail_secret, config_file)
+        warn_of_open_files([*files_open_to_others(engine), *secrets])
         store, scorer = SqlStore(engine), ModelScorer.load(settings.model)
         scorer.bound_reasons(limits.reasons_budget_s)
         for why in scorer.warnings:
@@ -58,6 +62,11 @@ def serve(options: dict[str, Any], config_file: Path | None, trust_clock: bool) 
             uvloop.run(run(parts, settings.listen))
         except CannotListen as error:
             raise click.ClickException(str(error)) from error
+
+
+def _open_secrets(*files: Path | None) -> list[str]:
+    """The files that every user of the machine may read or write; the group may be the server's."""
+    return [str(it) for it in files if it is not None and it.stat().st_mode & S_IRWXO]
 
 
 @click.command()

@@ -124,7 +124,7 @@ class Server:
     def __enter__(self) -> Server:
         try:
             # An interrupt before the assignment would leave a process that nobody stops.
-            with _interrupts_held_back(), self._log.open("wb") as log:
+            with _interrupts_held_back(), open(self._log, "wb", opener=_private) as log:
                 self._process = subprocess.Popen(
                     self._arguments,
                     stdin=subprocess.DEVNULL,
@@ -237,6 +237,10 @@ def _kill_session(process: subprocess.Popen[bytes]) -> None:
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
 
 
 def _tail(text: str) -> str:

@@ -84,6 +84,10 @@ class Backend(Protocol):
         """Reserves the database for one server if it is a file; raises NotAlone."""
         ...
 
+    def open_to_others(self, url: URL) -> list[str]:
+        """The database's files that other users of the machine may read or write."""
+        ...
+
     def session(self, connection: Connection) -> Session:
         """A session for batches on a connection, which must not be used for anything else."""
         ...

@@ -35,7 +35,7 @@ from service.storage import dump
 from service.storage.database import backend_named, open_database
 from service.storage.migrate import Schema, migrate, schema_of
 from service.storage.proof import BackupRefused, prove, require_current
-from service.storage.sqlite_files import address, has_log, read_from_disk
+from service.storage.sqlite_files import address, has_log, make_private, read_from_disk
 from service.storage.terms import dangling_rows
 
 PORTION_BYTES = 1 << 20
@@ -154,7 +154,7 @@ def _new_file(target: Path) -> Iterator[Path]:
         raise BackupRefused("FILE_EXISTS", f"{target} exists; it was left as it is")
     draft = target.with_name(f".{target.name}.{secrets.token_hex(4)}.partial")
     try:
-        os.close(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        make_private(draft)
     except OSError as error:
         raise BackupRefused("NOT_WRITABLE", f"cannot write into {target.parent}") from error
     try:

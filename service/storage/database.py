@@ -71,6 +71,11 @@ def serving(engine: Engine) -> Iterator[None]:
         yield
 
 
+def files_open_to_others(engine: Engine) -> list[str]:
+    """The files of a SQLite database that other users of the machine may read or write."""
+    return backend_of(engine).open_to_others(engine.url)
+
+
 def telling(error: BaseException) -> BaseException | None:
     """The error for the log; None for PostgreSQL's own errors, whose text may quote a row."""
     said = getattr(error, "orig", None) or error

@@ -299,6 +299,10 @@ class Postgres:
         """Does nothing: several servers may use one database."""
         return nullcontext()
 
+    def open_to_others(self, _url: URL) -> list[str]:
+        """None: the files are PostgreSQL's own."""
+        return []
+
     def session(self, connection: Connection) -> PostgresSession:
         """A session for batches."""
         return PostgresSession(connection)

@@ -23,6 +23,8 @@ from service.storage.sqlite_files import (
     address,
     has_log,
     log_pages,
+    make_private,
+    open_to_others,
     read_from_disk,
 )
 
@@ -41,7 +43,8 @@ class SqliteDatabase:
     def __init__(self, path: str, limits: SqliteLimits, *, create: bool) -> None:
         """`path` may be a symbolic link; it is resolved once, now."""
         self._file = os.path.realpath(path)
-        self._address = address(self._file, "mode=rwc" if create else "mode=rw")
+        self._create = create
+        self._address = address(self._file, "mode=rw")
         self._files = OpenFiles(self._file)
         self._opened: list[sqlite3.Connection] = []
         self._turns = itertools.count(1)
@@ -51,6 +54,10 @@ class SqliteDatabase:
         """A new connection; raises the driver's error, or FileGone."""
         with SQLITE_FILES:
             before = self._files.opening()
+            if self._create and before is None:
+                # SQLite gives the files beside it this mode, and says why it cannot open a file.
+                with suppress(OSError):
+                    make_private(self._file)
             if not self._opened and has_log(self._file):
                 read_from_disk(self._file)
             connection: sqlite3.Connection = dialect.connect(self._address, uri=True, **options)
@@ -262,6 +269,10 @@ class Sqlite:
     def only_server(self, url: URL) -> AbstractContextManager[None]:
         """Keeps the file for one server; raises NotAlone."""
         return only_server(str(url.database))
+
+    def open_to_others(self, url: URL) -> list[str]:
+        """The files that other users of the machine may read or write."""
+        return open_to_others(os.path.realpath(str(url.database)))
 
     def session(self, connection: Connection) -> SqliteSession:
         """A session for batches."""

@@ -27,12 +27,14 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from stat import S_IRWXG, S_IRWXO
 from struct import Struct
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from service.engine.ports import OutcomeUnknown, StorageFailed
 
+BESIDE = ("-wal", "-shm", "-journal", "-server")
 OWN_FILES = Path("/proc/self/fd")
 LOG_HEADER_BYTES = 32
 FRAME_HEADER_BYTES = 24
@@ -270,6 +272,21 @@ def at_path(path: str) -> Found | None:
 def _identity(path: str) -> _Identity | None:
     found = at_path(path)
     return None if found is None else found.identity
+
+
+def make_private(path: str | Path) -> None:
+    """Makes a new empty file that only its owner can use, whatever the umask; raises OSError."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        os.fchmod(descriptor, 0o600)
+    finally:
+        os.close(descriptor)
+
+
+def open_to_others(path: str) -> list[str]:
+    """The database and the files beside it that other users of the machine may read or write."""
+    files = [f"{path}{suffix}" for suffix in ("", *BESIDE)]
+    return [it for it in files if os.path.exists(it) and os.stat(it).st_mode & (S_IRWXG | S_IRWXO)]
 
 
 def read_from_disk(file: str) -> None:
