@@ -7,7 +7,9 @@ PIP := .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-
 # all that it imports again, which takes longer than most of them run.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test coverage check stubs clean
+LOCKED := $(PIP) --require-hashes --requirement service/deploy
+
+.PHONY: demo test coverage check stubs lock bom clean
 
 demo: .venv/.installed
 	.venv/bin/python -m service.demo
@@ -41,17 +43,42 @@ stubs: .venv/.installed-dev
 	.venv/bin/python service/engine/generate.py
 	.venv/bin/python -m service.cli.generate
 
-.venv/.installed: requirements.txt pyproject.toml
+# Writes the hashes of every file of every pinned version, for all platforms. Nothing else is ever
+# installed. (A pin is changed by hand, in requirements*.txt or in service/deploy/tools.txt.)
+LOCK := .venv/tools/bin/uv pip compile --quiet --universal --python-version 3.11 \
+  --generate-hashes --no-header --no-annotate
+lock: .venv/.installed-tools
+	$(LOCK) requirements.txt --output-file service/deploy/requirements.lock
+	$(LOCK) requirements-dev.txt --constraint requirements.txt \
+	  --output-file service/deploy/requirements-dev.lock
+	$(LOCK) service/deploy/tools.txt --output-file service/deploy/tools.lock
+
+# The bill of materials (CycloneDX) of what the image installs: dist/freehold-bom.json.
+bom: .venv/.installed-tools
+	@mkdir -p dist
+	@$(PYTHON) -m venv --clear .venv/shipped
+	@.venv/shipped/bin/python -m pip install --quiet --disable-pip-version-check --no-compile \
+	  --require-hashes --requirement service/deploy/requirements.lock
+	.venv/tools/bin/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible \
+	  --spec-version 1.6 --output-file dist/freehold-bom.json .venv/shipped
+
+.venv/.installed: service/deploy/requirements.lock pyproject.toml
 	@echo "Setting up .venv (about a minute the first time) ..."
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	  || { echo "Python 3.11 or newer is needed: run make PYTHON=/path/to/python3.11"; exit 1; }
 	@$(PYTHON) -m venv .venv
-	@$(PIP) --requirement requirements.txt
+	@$(LOCKED)/requirements.lock
 	@$(PIP) --no-deps --no-build-isolation --editable .
 	@touch $@
 
-.venv/.installed-dev: .venv/.installed requirements-dev.txt
-	@$(PIP) --requirement requirements-dev.txt
+.venv/.installed-dev: .venv/.installed service/deploy/requirements-dev.lock
+	@$(LOCKED)/requirements-dev.lock
+	@touch $@
+
+.venv/.installed-tools: service/deploy/tools.lock
+	@$(PYTHON) -m venv .venv/tools
+	@.venv/tools/bin/python -m pip install --quiet --disable-pip-version-check --no-compile \
+	  --require-hashes --requirement service/deploy/tools.lock
 	@touch $@
 
 # Removes .venv, the demo's results and the coverage figures.

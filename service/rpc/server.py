@@ -23,6 +23,12 @@ REFUSALS = {
     errno.EACCES: "this user may not use the port; ports below 1024 need CAP_NET_BIND_SERVICE",
 }
 
+LIVENESS = "liveness"
+"""The name by which a health check asks whether the process works at all.
+
+Its answer does not follow the database, which a restart would not bring back.
+"""
+
 
 class CannotListen(Exception):
     """The address cannot be bound; the text names it, the reason, and the remedy."""
@@ -107,8 +113,9 @@ class GrpcServer:
     async def start(self, address: str) -> int:
         """Binds and serves; returns the port. Raises CannotListen.
 
-        Only `set_serving` changes the answers to health checks.
+        Only `set_serving` changes the answers to health checks, except that of LIVENESS.
         """
+        await self._health.set(LIVENESS, health_pb2.HealthCheckResponse.SERVING)
         try:
             port = self._server.add_insecure_port(address)
         except RuntimeError as error:
