@@ -140,8 +140,9 @@ class GrpcServer:
         """
         await self._health.enter_graceful_shutdown()
         self._pipeline.close()
+        notice_s = min(notice_s, grace_s)
         await asyncio.sleep(notice_s)
-        await self._server.stop(max(0.0, grace_s - notice_s))
+        await self._server.stop(grace_s - notice_s)
 
 
 def _options(limits: Limits) -> list[tuple[str, Any]]:

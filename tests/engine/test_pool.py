@@ -57,6 +57,28 @@ def test_d7_cancelled_work_keeps_its_place(gate: threading.Event) -> None:
     assert done == [3]
 
 
+def test_a7_the_end_of_a_pool_waits_for_nothing(gate: threading.Event) -> None:
+    """A7: a pool that ends cancels the work that waits, and counts the work that still runs, until
+    that is done."""
+    pool = Pool("reads", PoolLimits(threads=1, max_waiting=2))
+    begun = threading.Event()
+
+    def work() -> bool:
+        begun.set()
+        return gate.wait(WAIT_S)
+
+    running = pool.submit(work)
+    waiting = [pool.submit(gate.wait, WAIT_S) for _ in range(2)]
+    assert begun.wait(WAIT_S)
+    pool.end()
+    assert [it.cancelled() for it in waiting] == [True, True]
+    assert pool.running == 1
+    gate.set()
+    assert running.result(WAIT_S)
+    pool.shutdown()
+    assert pool.running == 0
+
+
 def test_an_error_of_the_work_reaches_its_caller() -> None:
     """An error of the work reaches the caller and frees the place."""
 

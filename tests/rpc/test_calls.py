@@ -32,6 +32,7 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from service.clock import SystemClock
 from service.config import Limits
+from service.domain.errors import Unavailable
 from tests.fakes import serving
 from tests.rpc.examples import example, passing
 from tests.rpc.receipts import without_receipt
@@ -642,6 +643,21 @@ def test_health_is_serving_for_every_service(desk: Desks) -> None:
         with pytest.raises(grpc.RpcError) as refusal:
             stub.Check(health_pb2.HealthCheckRequest(service="no.such"), timeout=TIMEOUT_S)
         assert refusal.value.code() is grpc.StatusCode.NOT_FOUND
+
+
+def test_liveness_does_not_follow_the_database(tmp_path: Path) -> None:
+    """While the server is NOT_SERVING because of its database, its liveness is SERVING."""
+    status = health_pb2.HealthCheckResponse
+    with serving(tmp_path) as served, served.channel() as channel:
+        stub = health_pb2_grpc.HealthStub(channel)
+        refused = [Unavailable("STORAGE_UNAVAILABLE", "the database is away")]
+        # The next probe comes a second later, and finds the database where it was.
+        for answer in stub.Watch(health_pb2.HealthCheckRequest(), timeout=TIMEOUT_S):
+            if answer.status == status.NOT_SERVING:
+                break
+            served.loop.call_soon_threadsafe(served.app._prober.notice, refused)
+        alive = stub.Check(health_pb2.HealthCheckRequest(service="liveness"), timeout=TIMEOUT_S)
+        assert alive.status == status.SERVING
 
 
 def test_health_watchers_see_the_drain(tmp_path: Path) -> None:
