@@ -185,8 +185,8 @@ def configure_logs(limits: LogLimits, level: str = "INFO") -> None:
     logging.captureWarnings(True)
 
 
-def end_process(code: int) -> NoReturn:
+def end_process(code: int, limits: LogLimits) -> NoReturn:
     """Ends the process with this exit code and waits for nothing but the log's last lines."""
     if isinstance(sys.stderr, LogStream):
-        sys.stderr.finish(LIMITS.log.last_lines_s)
+        sys.stderr.finish(limits.last_lines_s)
     os._exit(code)

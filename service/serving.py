@@ -8,6 +8,7 @@ import os
 import sys
 from contextlib import suppress
 from dataclasses import asdict
+from functools import partial
 
 import structlog
 
@@ -56,7 +57,8 @@ async def serve(parts: Parts, address: str) -> None:
     stopping = asyncio.Event()
     asyncio.get_running_loop().set_default_executor(NoPool())
     limits = parts.limits
-    heed_signals(stopping.set, limits.drain_s + 2 * limits.closing_s, end_process)
+    end = partial(end_process, limits=limits.log)
+    heed_signals(stopping.set, limits.drain_s + 2 * limits.closing_s, end)
     app = App(parts)
     _calm_collector()
     port = await app.start(address)
@@ -91,4 +93,4 @@ async def serve(parts: Parts, address: str) -> None:
     )
     if running:
         log.error("not_ended_in_time", parts=running)
-        end_process(NOT_ENDED)
+        end(NOT_ENDED)

@@ -51,7 +51,7 @@ def serve(options: dict[str, Any], config_file: Path | None, trust_clock: bool) 
     secret, rail = _rail(settings, clock)
     signer = None if settings.seal_key is None else load_seal_key(settings.seal_key)
     with serving(engine):
-        secrets = _open_secrets(settings.rail_secret, config_file)
+        secrets = _open_secrets(settings.rail_secret)
         warn_of_open_files([*files_open_to_others(engine), *secrets])
         store, scorer = SqlStore(engine), ModelScorer.load(settings.model)
         scorer.bound_reasons(limits.reasons_budget_s)

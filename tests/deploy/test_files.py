@@ -18,6 +18,7 @@ import pytest
 import yaml
 
 from service.cli.command import cli
+from service.cli.settings import all_settings
 from service.config import LIMITS
 from service.rpc.server import LIVENESS
 from tests.deploy.containerfile import ignored, steps
@@ -61,13 +62,9 @@ def only(word: str) -> str:
 
 
 def variables() -> set[str]:
-    """Every variable of the environment that an option of a command reads."""
-    return {
-        str(option.envvar)
-        for command in commands(cli)
-        for option in command.params
-        if option.envvar
-    }
+    """Every variable of the environment that is a setting, or that a command reads."""
+    read = {str(it.envvar) for command in commands(cli) for it in command.params if it.envvar}
+    return read | {it.variable for it in all_settings().values()}
 
 
 def commands(group: click.Command) -> Iterator[click.Command]:
@@ -79,7 +76,7 @@ def commands(group: click.Command) -> Iterator[click.Command]:
 
 
 def test_every_variable_is_one_that_a_command_reads() -> None:
-    """Each variable FREEHOLD_… in the files is read by an option of the command."""
+    """Each variable FREEHOLD_… in the files is a setting, or is read by a command."""
     texts = [it.read_text() for it in DEPLOY.iterdir() if not it.name.endswith(".lock")]
     named = {name for text in texts for name in re.findall(r"FREEHOLD_[A-Z_]+[A-Z]", text)}
     assert named - variables() - COMING == set()

@@ -34,7 +34,7 @@ def test_a_service_manager_follows_the_server(tmp_path: Path, model: Path, abstr
     variables = {"NOTIFY_SOCKET": name, "WATCHDOG_USEC": "100000"}
     with (
         manager(name) as listening,
-        server(url, model, "127.0.0.1:0", variables=variables) as running,
+        server(url, model, "127.0.0.1:0", **variables) as running,
     ):
         heard = [listening.recv(100) for _ in range(4)]
         running.wait_for("serving")
@@ -51,6 +51,6 @@ def test_a_missing_service_manager_is_no_fault(tmp_path: Path, model: Path) -> N
     url = f"sqlite:///{tmp_path / 'freehold.db'}"
     assert run("migrate", "--database", url).returncode == 0
     variables = {"NOTIFY_SOCKET": str(tmp_path / "gone"), "WATCHDOG_USEC": "1000000"}
-    with server(url, model, "127.0.0.1:0", variables=variables) as running:
+    with server(url, model, "127.0.0.1:0", **variables) as running:
         running.wait_for("serving")
         assert running.terminate() == 0
