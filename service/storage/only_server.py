@@ -39,8 +39,9 @@ def only_server(file: str) -> Iterator[None]:
     Only servers take these locks: verification, backup and key commands run beside a server. Raises
     NotAlone.
     """
+    real = os.path.realpath(file)
     with ExitStack() as held:
-        for path, lock in ((os.path.realpath(file), _own_file), (_beside(file), _file_beside)):
+        for path, lock in ((real, _own_file), (f"{real}-server", _file_beside)):
             try:
                 held.enter_context(lock(path))
             except OSError as error:
@@ -50,10 +51,6 @@ def only_server(file: str) -> Iterator[None]:
                 text = f"{path} cannot be locked: {error.strerror}"
                 raise NotAlone("NOT_LOCKED", text) from error
         yield
-
-
-def _beside(file: str) -> str:
-    return f"{os.path.realpath(file)}-server"
 
 
 @contextmanager
