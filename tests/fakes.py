@@ -146,7 +146,10 @@ def new_database(url: str, limits: Limits = LIMITS) -> SqlStore:
     """A migrated database with the default terms and two operators."""
     address = make_url(url)
     if address.get_backend_name() == "sqlite":
-        Path(str(address.database)).write_bytes(_new_file())
+        file = Path(str(address.database))
+        # As the command makes it, so that a server does not warn of it.
+        file.touch(0o600)
+        file.write_bytes(_new_file())
         return SqlStore(open_database(url, limits=limits))
     engine = open_database(url, limits=limits)
     _fill(engine)
