@@ -81,10 +81,13 @@ def heed_signals(
         log.error("not_ended_in_time", seconds=within_s)
         end_process(NOT_ENDED)
 
-    def heard(number: int, _frame: object) -> None:
-        with suppress(BlockingIOError):  # the pipe is full of signals
-            os.write(writes_to, bytes([number]))
-
     threading.Thread(target=watch, name="signals", daemon=True).start()
+    # Python writes each signal's number into the pipe at once, even while the main thread does not
+    # come to run a handler.
+    signal.set_wakeup_fd(writes_to, warn_on_full_buffer=False)
     for number in SIGNALS:
-        signal.signal(number, heard)
+        signal.signal(number, _do_nothing)
+
+
+def _do_nothing(_number: int, _frame: object) -> None:
+    """Replaces the signal's default, which would end the process at once."""
