@@ -1,13 +1,16 @@
-"""Log lines of the server: faults, health, clocks, terms, seals, and money that waits."""
+"""Log lines of the server: faults, health, clocks, terms, seals, certificates, and money that
+waits."""
 
 from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
 from contextlib import suppress
+from datetime import timedelta
 
 import structlog
 
+from service.certificates import Identity, TlsAlarms
 from service.clock import ClockNews
 from service.engine.catalog import TermsFault
 from service.engine.clock_gaps import ClockGap
@@ -110,6 +113,37 @@ def log_waiting(it: Waiting) -> None:
             " pages of lists wait for it: end the transaction; if the pid is 0, roll back the"
             " prepared transactions",
         )
+
+
+def _log_certificate(it: Identity) -> None:
+    with suppress(Exception):
+        log.info("certificate", sha256=it.fingerprint, ends=it.ends.isoformat())
+
+
+def _log_unusable(why: str) -> None:
+    with suppress(Exception):
+        log.error("certificate unusable", why=f"{why}; the certificate before it stays in use")
+
+
+def _log_usable_again() -> None:
+    with suppress(Exception):
+        log.info("certificate usable again")
+
+
+def _warn_of_end(it: Identity, left: timedelta) -> None:
+    with suppress(Exception):
+        write = log.warning if left > timedelta() else log.error
+        write(
+            "certificate ends",
+            sha256=it.fingerprint,
+            ends=it.ends.isoformat(),
+            left_days=left.days,
+            why="write a new certificate and its key into the same files: the server uses them"
+            " without a restart",
+        )
+
+
+TLS_ALARMS = TlsAlarms(_log_certificate, _log_unusable, _log_usable_again, _warn_of_end)
 
 
 def log_health(serving: bool, error: BaseException | None) -> None:

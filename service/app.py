@@ -64,6 +64,7 @@ from service.rpc.retries import Retries
 from service.rpc.sandbox_service import SandboxServicer
 from service.rpc.server import GrpcServer
 from service.rpc.stored import read_answer, read_payload
+from service.rpc.tls import ServerTls
 from service.signing import PublicKeys, SealKey
 from service.storage.admin import find_principal
 from service.storage.charge_backs import ChargeBackLists
@@ -105,6 +106,8 @@ class Parts:
     """The key that signs the heads of lines; None means no seals."""
     clock_vouched: bool = False
     """True if the machine's clock was confirmed, whatever the database says."""
+    tls: ServerTls | None = None
+    """The certificate of the listener; None means plaintext."""
 
 
 class App:
@@ -233,9 +236,10 @@ class App:
         if isinstance(self._parts.clock, SystemClock):
             newest_us = self._parts.store.newest_us()
             self._parts.clock.compare_start(newest_us, vouched=self._parts.clock_vouched)
+        tls = self._parts.tls
         self.committer.start()
         try:
-            port = await self._server.start(address)
+            port = await self._server.start(address, tls and tls.credentials())
         except BaseException:
             await self.committer.close()
             for pool in self._pools:
@@ -265,6 +269,9 @@ class App:
             "owed back": (owed_back.work, limits.owed_back_interval_s, None),
             "payables": (compactor.work, limits.fold_interval_s, limits.fold_pause_s),
         }
+        if self._parts.tls is not None:
+            watch = partial(self._parts.tls.watch, pool)
+            works["certificates"] = (watch, limits.tls.check_s, None)
         if self._sealer is not None:
             works["seals"] = (self._sealer.seal, limits.seal_interval_s, limits.seal_pause_s)
         if not isinstance(self._parts.clock, SandboxClock):

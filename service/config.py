@@ -117,6 +117,20 @@ class LogLimits:
 
 
 @dataclass(frozen=True, slots=True)
+class TlsLimits:
+    """How often certificates are looked at."""
+
+    check_s: float = bounded(10.0, 0.01, 3600)
+    """The time between two comparisons of the files' content."""
+    handshake_check_s: float = bounded(1.0, 0, 3600)
+    """A handshake compares them too, if the last comparison is older than this."""
+    expiry_alarm_s: float = bounded(21 * 86_400.0, 0, 3650 * 86_400)
+    """The alarm begins when a certificate has less time left."""
+    expiry_again_s: float = bounded(86_400.0, 1, 365 * 86_400)
+    """The time between two of these alarms."""
+
+
+@dataclass(frozen=True, slots=True)
 class Limits:
     """Bounds of queues, batches, retries, messages, waits and memory.
 
@@ -233,6 +247,7 @@ class Limits:
     sqlite: SqliteLimits = field(default_factory=SqliteLimits)
     postgres: PostgresLimits = field(default_factory=PostgresLimits)
     log: LogLimits = field(default_factory=LogLimits)
+    tls: TlsLimits = field(default_factory=TlsLimits)
 
     def __post_init__(self) -> None:
         faults = list(out_of_bounds(self))

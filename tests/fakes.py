@@ -48,6 +48,7 @@ if TYPE_CHECKING:
 
     from service.app import App
     from service.rails.simulated import Behaviour
+    from service.rpc.tls import ServerTls
 
 START_US = 1_780_272_000_000_000
 """2026-06-01T00:00:00Z, where the tests' clocks begin."""
@@ -298,6 +299,7 @@ def serving(
     scorer: Scorer | None = None,
     rail: Behaviour | None = None,
     seal_key: SealKey | None = None,
+    tls: ServerTls | None = None,
 ) -> Iterator[Served]:
     """A real server on a real socket and a SQLite file, in its own thread.
 
@@ -326,6 +328,7 @@ def serving(
             RAIL_SECRET,
             None if rail is None else SimulatedRail(RAIL_SECRET, used_clock, rail),
             seal_key,
+            tls=tls,
         )
         app = App(parts)
         return app, await app.start("127.0.0.1:0")

@@ -16,6 +16,7 @@ from service.clock import Clock, SandboxClock, SystemClock
 
 if TYPE_CHECKING:
     from service.rails.simulated import SimulatedRail
+    from service.rpc.tls import ServerTls
 
 
 @click.command()
@@ -46,6 +47,7 @@ def serve(options: dict[str, Any], config_file: Path | None, trust_clock: bool) 
     settings = loaded(options, config_file).settings
     limits = settings.limits
     configure_logs(limits.log)
+    tls = _tls(settings)
     engine = opened(settings.database)
     clock = _clock(settings)
     secret, rail = _rail(settings, clock)
@@ -57,7 +59,9 @@ def serve(options: dict[str, Any], config_file: Path | None, trust_clock: bool) 
         scorer.bound_reasons(limits.reasons_budget_s)
         for why in scorer.warnings:
             structlog.get_logger("freehold").warning("model", model_id=scorer.model_id, why=why)
-        parts = Parts(store, scorer, clock, RandomIds(), limits, secret, rail, signer, trust_clock)
+        parts = Parts(
+            store, scorer, clock, RandomIds(), limits, secret, rail, signer, trust_clock, tls
+        )
         try:
             uvloop.run(run(parts, settings.listen))
         except CannotListen as error:
@@ -67,6 +71,20 @@ def serve(options: dict[str, Any], config_file: Path | None, trust_clock: bool) 
 def _open_secrets(*files: Path | None) -> list[str]:
     """The files that every user of the machine may read or write; the group may be the server's."""
     return [str(it) for it in files if it is not None and it.stat().st_mode & S_IRWXO]
+
+
+def _tls(settings: Settings) -> ServerTls | None:
+    """The server's certificate, or None for plaintext. Raises TlsUnusable."""
+    from service.alarms import TLS_ALARMS
+    from service.certificates import Certificates, TlsFiles
+    from service.rpc.tls import ServerTls
+
+    if settings.tls_certificate is None or settings.tls_key is None:
+        return None
+    files = TlsFiles(settings.tls_certificate, settings.tls_key, settings.tls_client_ca)
+    tls = ServerTls(Certificates(files, TLS_ALARMS), settings.limits.tls)
+    tls.warn()
+    return tls
 
 
 @click.command()
@@ -82,7 +100,7 @@ def _open_secrets(*files: Path | None) -> list[str]:
 def health(address: str, wait_s: float) -> None:
     """Ask a server whether it serves.
 
-    ADDRESS is HOST:PORT. The exit code is 0 if the server serves. No key is needed."""
+    ADDRESS is HOST:PORT or unix:PATH. The exit code is 0 if the server serves. No key is needed."""
     from service.rpc.health_client import NotServing, require_serving
 
     try:

@@ -35,6 +35,7 @@ from service.domain.errors import (
     InvalidInput,
     InvariantBroken,
     PermissionDenied,
+    Unauthenticated,
     Unavailable,
     Violation,
 )
@@ -42,7 +43,7 @@ from service.engine.hold_back import HoldBack
 from service.engine.ports import StorageFailed
 from service.engine.rates import Rates, Weight, retry_ms
 from service.engine.records.requests import Replayed
-from service.rpc.keys import KeyRing
+from service.rpc.keys import KeyRing, shows_certificate
 from service.rpc.status import DETAILS_KEY, code_of, details_of, text_of
 from service.rpc.transport import Exchange, Metadata, Unread
 from service.rpc.validation import MALFORMED_MESSAGE, parse
@@ -140,6 +141,8 @@ class Pipeline:
                 principal = keys.known(metadata)
                 if principal is None:
                     principal = await keys.principal(metadata)
+                if principal.certificates:
+                    await self._require_certificate(principal, exchange)
                 if method.scope not in principal.scopes:
                     raise PermissionDenied(method.scope)
                 if len(body) > method.max_bytes:
@@ -186,6 +189,9 @@ class Pipeline:
                 principal = self._keys.familiar(metadata)
                 if principal is None:
                     principal = await self._introduced(metadata)
+                if principal.certificates:
+                    # Before the message is read, because it would take one of the owner's places.
+                    await self._require_certificate(principal, exchange)
                 body = await self._body(exchange, principal.operator_id)
             except Exception as error:
                 refusal = _refusal_of(method.name, error)
@@ -209,6 +215,15 @@ class Pipeline:
             return await self._keys.principal(metadata)
         finally:
             self._strangers -= 1
+
+    async def _require_certificate(self, principal: Principal, exchange: Exchange) -> None:
+        """Raises Unauthenticated unless the connection proved one of the key's certificates."""
+        if not shows_certificate(principal, exchange):
+            await self._hold_back.wait()
+            raise Unauthenticated(
+                "CERTIFICATE_REQUIRED",
+                "the key is bound to a client certificate: connect by TLS with that certificate",
+            )
 
     async def _body(self, exchange: Unread, caller: str | None) -> bytes:
         """The call's message; raises InvalidInput if it does not come in time."""

@@ -110,14 +110,20 @@ class GrpcServer:
         names = (*services, health.SERVICE_NAME, reflection.SERVICE_NAME)
         reflection.enable_server_reflection(names, self._server)
 
-    async def start(self, address: str) -> int:
-        """Binds and serves; returns the port. Raises CannotListen.
+    async def start(self, address: str, credentials: grpc.ServerCredentials | None = None) -> int:
+        """Binds and serves, in plaintext without credentials; returns the port.
+
+        Raises CannotListen.
 
         Only `set_serving` changes the answers to health checks, except that of LIVENESS.
         """
         await self._health.set(LIVENESS, health_pb2.HealthCheckResponse.SERVING)
         try:
-            port = self._server.add_insecure_port(address)
+            port = (
+                self._server.add_insecure_port(address)
+                if credentials is None
+                else self._server.add_secure_port(address, credentials)
+            )
         except RuntimeError as error:
             raise CannotListen(_why_not(address)) from error
         if port == 0:
