@@ -88,6 +88,7 @@ FACTS: dict[str, dict[str, str]] = {
     "signing.py": {"KEY_ID_CHARACTERS": FORMAT},
     "storage/admin.py": {"MINUTE_US": UNIT, "HOUR_US": UNIT, "DAY_US": UNIT},
     "storage/backup.py": {"PORTION_BYTES": SHELL},
+    "storage/bindings.py": {"MOST_CERTIFICATES": FORMAT, "FIRST_BUILD": FORMAT},
     "storage/dump.py": {"MAX_SAID": TEXT},
     "storage/migrate.py": {"MIGRATION_LOCK": FORMAT},
     "storage/only_server.py": {"LOCKED_BYTE": FORMAT},
