@@ -18,6 +18,7 @@ from service.ending import NOT_ENDED, heed_signals
 from service.engine.pool import NoPool
 from service.logs import end_process
 from service.notify import notify, pet_watchdog
+from service.rpc.unix_socket import UNIX
 
 log = structlog.get_logger("freehold")
 
@@ -67,7 +68,9 @@ async def serve(parts: Parts, address: str) -> None:
     notify("READY=1")
     log.info(
         "serving",
-        address=f"{host}:{port}",
+        # A socket file has no port.
+        address=address if address.startswith(UNIX) else f"{host}:{port}",
+        tls=parts.tls is not None,
         model_id=parts.scorer.model_id,
         sandbox=isinstance(parts.clock, SandboxClock),
         build=build_version(),

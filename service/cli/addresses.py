@@ -6,7 +6,7 @@ import re
 import socket
 from ipaddress import IPv6Address, ip_address
 
-UNIX = "unix:"
+from service.rpc.unix_socket import UNIX
 
 
 def is_address(text: str) -> bool:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from service.rails.simulated import SimulatedRail
     from service.rpc.tls import ServerTls
 
+FILE = click.Path(dir_okay=False, path_type=Path)
+
 
 @click.command()
 @settings_options(*(it.name for it in OPTIONS))
@@ -97,20 +99,44 @@ def _tls(settings: Settings) -> ServerTls | None:
     show_default=True,
     help="Seconds to keep asking a server that does not serve yet.",
 )
-def health(address: str, wait_s: float) -> None:
+@click.option(
+    "--tls-ca",
+    type=FILE,
+    help="PEM file with the authority of the server's certificate; asks by TLS.",
+)
+@click.option(
+    "--tls-certificate",
+    type=FILE,
+    help="PEM file with a certificate, for a server that asks for one.",
+)
+@click.option("--tls-key", type=FILE, help="PEM file with that certificate's key.")
+@click.option("--tls-name", help="The name in the server's certificate, if ADDRESS has another.")
+def health(
+    address: str,
+    wait_s: float,
+    tls_ca: Path | None,
+    tls_certificate: Path | None,
+    tls_key: Path | None,
+    tls_name: str | None,
+) -> None:
     """Ask a server whether it serves.
 
     ADDRESS is HOST:PORT or unix:PATH. The exit code is 0 if the server serves. No key is needed."""
-    from service.rpc.health_client import NotServing, require_serving
+    from service.rpc.health_client import NotServing, TlsFiles, require_serving
 
     try:
         ADDRESS.read(address)
     except ValueError as error:
         raise click.BadParameter(f"{address}: {error}", param_hint="ADDRESS") from error
+    files = TlsFiles(tls_ca, tls_certificate, tls_key, tls_name)
+    if tls_ca is None and files != TlsFiles():
+        raise click.BadParameter("give --tls-ca too", param_hint="--tls-certificate, --tls-name")
     try:
-        require_serving(address, wait_s)
+        require_serving(address, wait_s, None if tls_ca is None else files)
     except NotServing as error:
         raise click.ClickException(f"{address} does not serve: {error}") from error
+    except ValueError as error:
+        raise click.ClickException(str(error)) from error
     click.echo("SERVING")
 
 

@@ -101,6 +101,7 @@ ADDRESS = Kind((str,), _address, "ADDRESS", "give HOST:PORT or unix:PATH")
 URL = Kind((str,), str, "URL", "give a database URL, in quotes")
 FOLDER = Kind((str,), _folder, "FOLDER", "give an existing folder")
 EXISTING_FILE = Kind((str,), _existing_file, "FILE", "give an existing file")
+PEM_FILE = Kind((str,), Path, "FILE", "give a PEM file")
 INSTANT = Kind(
     (str,), _instant, "INSTANT", "give an instant in ISO 8601, such as 2026-01-31T08:00:00Z"
 )
@@ -151,14 +152,14 @@ class Settings:
     )
     model: Path = setting("Folder that `freehold train` wrote.", FOLDER, required=True)
     tls_certificate: Path | None = setting(
-        "PEM file with the server's certificate and its chain; needs tls_key.", EXISTING_FILE
+        "PEM file with the server's certificate and its chain; needs tls_key.", PEM_FILE
     )
     tls_key: Path | None = setting(
-        "PEM file with the certificate's key, closed to other users of the machine.", EXISTING_FILE
+        "PEM file with the certificate's key, closed to other users of the machine.", PEM_FILE
     )
     tls_client_ca: Path | None = setting(
         "PEM file with authorities: every client must show a certificate of one of them.",
-        EXISTING_FILE,
+        PEM_FILE,
     )
     plaintext_on_network: bool = setting(
         "Serve without TLS on an address that other machines reach.", SWITCH, False

@@ -16,6 +16,7 @@ from grpc_reflection.v1alpha import reflection
 from service.config import Limits
 from service.rpc.pipeline import Method, Pipeline
 from service.rpc.transport import Unread
+from service.rpc.unix_socket import UNIX, in_use, owner_only, refusal_of
 
 REFUSALS = {
     errno.EADDRINUSE: "another process listens there",
@@ -35,8 +36,10 @@ class CannotListen(Exception):
 
 
 def _why_not(address: str) -> str:
-    """The reason why an address (HOST:PORT) cannot be bound. Tries to bind it once more, because
-    gRPC gives no reason."""
+    """The reason why an address cannot be bound. Tries to bind it once more, because gRPC gives no
+    reason."""
+    if address.startswith(UNIX):
+        return f"cannot listen on {address}: {refusal_of(address)}; give another --listen"
     host, _, port = address.rpartition(":")
     why = "gRPC could not bind it"
     try:
@@ -118,12 +121,16 @@ class GrpcServer:
         Only `set_serving` changes the answers to health checks, except that of LIVENESS.
         """
         await self._health.set(LIVENESS, health_pb2.HealthCheckResponse.SERVING)
+        if address.startswith(UNIX) and in_use(address):
+            why = REFUSALS[errno.EADDRINUSE]
+            raise CannotListen(f"cannot listen on {address}: {why}; give another --listen")
         try:
-            port = (
-                self._server.add_insecure_port(address)
-                if credentials is None
-                else self._server.add_secure_port(address, credentials)
-            )
+            with owner_only(address):
+                port = (
+                    self._server.add_insecure_port(address)
+                    if credentials is None
+                    else self._server.add_secure_port(address, credentials)
+                )
         except RuntimeError as error:
             raise CannotListen(_why_not(address)) from error
         if port == 0:
