@@ -81,7 +81,10 @@ def read_fingerprint(file: Path) -> str:
 
 def load_identity(files: TlsFiles, now: datetime) -> Identity:
     """Reads and checks a server's files. Raises TlsUnusable."""
-    content = _contents(files)
+    return _checked(files, _contents(files), now)
+
+
+def _checked(files: TlsFiles, content: _Contents, now: datetime) -> Identity:
     _check_closed(files.key)
     chain = _certificates(files.certificate, content.certificate)
     key = _private_key(files.key, content.key)
@@ -192,6 +195,9 @@ class Certificates:
         self._alarms = alarms
         self._now = now
         self._why: str | None = None
+        """The reported fault of the files."""
+        self._doubt: tuple[str, _Contents | None] | None = None
+        """The fault that the last look found, and the files' content."""
         self._looking = Lock()
         self._warned: datetime | None = None
         self.used = load_identity(files, now())
@@ -200,8 +206,9 @@ class Certificates:
     def look(self) -> None:
         """Compares the files with the content in use, and uses new content that is right.
 
-        A wrong or half-written file leaves the content in use, and is reported once. Returns at
-        once if another thread is looking.
+        Wrong or half-written files leave the content in use. They are reported once, when the next
+        look finds them unchanged: files that are just being written are no fault. Returns at once
+        if another thread is looking.
         """
         if not self._looking.acquire(blocking=False):
             return
@@ -211,18 +218,22 @@ class Certificates:
             self._looking.release()
 
     def _compare(self) -> None:
+        found = None
         try:
-            if _contents(self._files) != self.used[:3]:
-                self.used = load_identity(self._files, self._now())
-                self._why = self._warned = None
+            found = _contents(self._files)
+            if found != self.used[:3]:
+                self.used = _checked(self._files, found, self._now())
+                self._warned = None
                 self._alarms.used(self.used)
             elif self._why is not None:
-                self._why = None
                 self._alarms.usable_again()
+            self._why = self._doubt = None
         except TlsUnusable as error:
-            if error.message != self._why:
+            doubt = (error.message, found)
+            if doubt == self._doubt and error.message != self._why:
                 self._why = error.message
                 self._alarms.unusable(error.message)
+            self._doubt = doubt
 
     def warn(self, less_s: float, again_s: float) -> None:
         """Reports a certificate that ends in less than `less_s` seconds.
