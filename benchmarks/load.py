@@ -20,6 +20,7 @@ import uuid
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -57,6 +58,7 @@ class Job:
     seed        request ids and asset ids follow from it
     method      AUTHORIZE, or SETTLE. Then each user's rental is authorized first, and the ones
                 that are ACTIVE are settled; the same share of these calls is warm-up
+    trusted     PEM file with the certificate of a server that speaks TLS; None for plaintext
     """
 
     port: int
@@ -68,6 +70,7 @@ class Job:
     users: tuple[str, ...]
     seed: int
     method: str = AUTHORIZE
+    trusted: str | None = None
 
 
 @dataclass(frozen=True)
@@ -148,8 +151,7 @@ async def run(job: Job) -> Report:
     requests, warm_up = messages(job), job.warm_up
     answers: list[_Answer] = []
     errors: list[str] = []
-    options = (("grpc.use_local_subchannel_pool", 1),)
-    async with grpc.aio.insecure_channel(f"127.0.0.1:{job.port}", options=options) as channel:
+    async with _channel(job) as channel:
         call = channel.unary_unary(_AUTHORIZE, response_deserializer=AuthorizeResponse.FromString)
         if job.method == SETTLE:
             await _drive(call, job, iter(requests), answers, errors)
@@ -195,6 +197,15 @@ async def run(job: Job) -> Report:
         response_bytes=sum(a.ByteSize() for a in answers) / len(answers),
         sample=_sample(answers),
     )
+
+
+def _channel(job: Job) -> grpc.aio.Channel:
+    """One connection; a handshake of TLS is over before the clock starts."""
+    address, options = f"127.0.0.1:{job.port}", (("grpc.use_local_subchannel_pool", 1),)
+    if job.trusted is None:
+        return grpc.aio.insecure_channel(address, options=options)
+    credentials = grpc.ssl_channel_credentials(Path(job.trusted).read_bytes())
+    return grpc.aio.secure_channel(address, credentials, options=options)
 
 
 async def _drive(

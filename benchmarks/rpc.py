@@ -21,13 +21,17 @@ compare two builds, run many short rounds and read the ratios within a round.
 Two processes of one build differ as well, by up to 9 % of their CPU time for as long as they run
 (another layout of their memory). So all servers start anew every `--rounds-a-start` rounds, each
 time in the opposite order. To learn a run's error, give `--beside` a checkout of the same revision.
+
+With ``--tls`` the echo and Freehold each have a second server, which takes its turn in each round
+and speaks TLS. The connection exists before the clock starts, so the price is that of encryption,
+not of handshakes.
 """
 
 from __future__ import annotations
 
 import tempfile
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -37,6 +41,7 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from benchmarks.certificate import Certificate, self_signed
 from benchmarks.harness import (
     BenchmarkError,
     commit,
@@ -57,12 +62,14 @@ from benchmarks.rpc_figures import (
     check_rows,
     level_of,
     moved_of,
+    tls_of,
 )
 from benchmarks.rpc_table import show
 
 _ROOT = Path(__file__).resolve().parent.parent
 _HEADLINE_IN_FLIGHT = 64
 _PROBE_CALLS = 64
+_TLS, _TLS_ECHO = "tls", "tls echo"
 
 
 @dataclass(frozen=True)
@@ -71,7 +78,8 @@ class Plan:
     calls.
 
     Servers are started anew after `rounds_a_start` rounds. `beside` is the folder of the other
-    build, if there is one. `method` is one of METHODS.
+    build, if there is one. `method` is one of METHODS. With `tls` the echo and this build are also
+    measured by TLS.
     """
 
     in_flight: tuple[int, ...]
@@ -82,6 +90,7 @@ class Plan:
     seed: int
     beside: Path | None
     method: str
+    tls: bool = False
 
     @property
     def people(self) -> int:
@@ -153,6 +162,11 @@ class Plan:
     type=click.Path(exists=True, file_okay=False, resolve_path=True, path_type=Path),
     help="A checkout of another revision, whose server is measured in turn with this one's.",
 )
+@click.option(
+    "--tls",
+    is_flag=True,
+    help="Measure the echo and this build by TLS too, in the same rounds.",
+)
 @click.option("--json", "json_file", type=click.Path(dir_okay=False, path_type=Path),
               help="Write the figures to this file.")  # fmt: skip
 def rpc(
@@ -166,13 +180,15 @@ def rpc(
     model: Path | None,
     folder: Path,
     beside: Path | None,
+    tls: bool,
     json_file: Path | None,
 ) -> None:
     """Measure Authorize or Settle against a bare gRPC echo, in turn, with the same messages and
     load."""
     plan = Plan(
-        _levels(in_flight), rounds, rounds_a_start, calls, warm_up, seed, _checkout(beside), method
-    )
+        _levels(in_flight), rounds, rounds_a_start, calls, warm_up, seed, _checkout(beside), method,
+        tls,
+    )  # fmt: skip
     console = Console(stderr=True)
     folder.mkdir(parents=True, exist_ok=True)
     described, head = machine(folder), commit()
@@ -224,8 +240,9 @@ def _checkout(beside: Path | None) -> Path | None:
 
 def _as_json(level: Level) -> dict[str, Any]:
     content = asdict(level)
-    if level.beside is None:
-        del content["beside"]
+    for optional in ("beside", "tls"):
+        if content[optional] is None:
+            del content[optional]
     return content
 
 
@@ -238,7 +255,7 @@ def _measure(
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
     )  # fmt: skip
     with Progress(*columns, console=console, transient=True) as progress:
-        sides = 2 if plan.beside is None else 3
+        sides = 2 + (plan.beside is not None) + 2 * plan.tls
         task = progress.add_task("preparing", total=1 + len(plan.in_flight) * plan.rounds * sides)
 
         def step(done: str) -> None:
@@ -252,8 +269,11 @@ def _measure(
             builds["beside"] = prepare_beside(
                 plan.beside, work / "beside", theirs, plan.people, plan.seed
             )
+        if plan.tls:
+            builds[_TLS] = prepared
+        certificate = self_signed(work)
         step("prepared")
-        return [_level(work, builds, answer, n, plan, step) for n in plan.in_flight]
+        return [_level(work, builds, answer, n, plan, certificate, step) for n in plan.in_flight]
 
 
 @dataclass(slots=True)
@@ -271,13 +291,16 @@ def _level(
     answer: Path,
     in_flight: int,
     plan: Plan,
+    certificate: Certificate,
     step: Callable[[str], None],
 ) -> Level:
-    sums = {name: _Sums() for name in ("echo", *builds)}
+    echoes = ("echo", _TLS_ECHO) if plan.tls else ("echo",)
+    sums = {name: _Sums() for name in (*echoes, *builds)}
     for start, order in in_turn(tuple(sums), len(plan.starts)):
         part = work / f"{in_flight}-{start}"
         part.mkdir()
-        _start(part, builds, answer, in_flight, plan, plan.starts[start], order, sums, step)
+        rounds = plan.starts[start]
+        _start(part, builds, answer, in_flight, plan, certificate, rounds, order, sums, step)
     for name in builds:
         check_rows(sums[name].rows, acknowledged_of(sums[name].reports), plan.method)
         check_moved(moved_of(sums[name].reports), acknowledged_of(sums[name].reports))
@@ -286,7 +309,12 @@ def _level(
     if plan.beside is not None:
         other = sums["beside"]
         beside = beside_of(revision(plan.beside), echo, here.reports, other.reports, other.stopped)
-    return level_of(in_flight, echo, here.reports, here.stopped, dict(here.rows), beside)
+    tls = None
+    if plan.tls:
+        by_tls = sums[_TLS]
+        tls_echo = sums[_TLS_ECHO].reports
+        tls = tls_of(echo, here.reports, tls_echo, by_tls.reports, by_tls.stopped)
+    return level_of(in_flight, echo, here.reports, here.stopped, dict(here.rows), beside, tls)
 
 
 def _start(
@@ -295,6 +323,7 @@ def _start(
     answer: Path,
     in_flight: int,
     plan: Plan,
+    certificate: Certificate,
     rounds: range,
     names: tuple[str, ...],
     sums: dict[str, _Sums],
@@ -306,10 +335,11 @@ def _start(
     servers = {}
     for name in names:
         log = work / f"{name}.log"
+        options = certificate.options if name in (_TLS, _TLS_ECHO) else ()
         servers[name] = (
-            serve(databases[name], builds[name], log, server_core)
+            serve(databases[name], builds[name], log, server_core, options)
             if name in builds
-            else _echo(answer, plan.method, log, server_core)
+            else _echo(answer, plan.method, log, server_core, options)
         )
     with ExitStack() as running:
         for server in servers.values():
@@ -328,6 +358,7 @@ def _start(
                     users=prepared.users[number * each : (number + 1) * each],
                     seed=plan.seed * 1000 + number,  # the same messages for all servers
                     method=plan.method,
+                    trusted=(str(certificate.certificate) if name in (_TLS, _TLS_ECHO) else None),
                 )
                 report = generate(job, core=load_core)
                 if report.errors:
@@ -343,9 +374,11 @@ def _start(
         database.unlink()
 
 
-def _echo(answer: Path, method: str, log: Path, core: int) -> Server:
+def _echo(answer: Path, method: str, log: Path, core: int, options: Sequence[str]) -> Server:
     port, recorded = free_port(), "--settled" if method == SETTLE else "--answer"
-    arguments = ["benchmarks.echo", "--listen", f"127.0.0.1:{port}", recorded, str(answer)]
+    arguments = [
+        "benchmarks.echo", "--listen", f"127.0.0.1:{port}", recorded, str(answer), *options,
+    ]  # fmt: skip
     return Server(arguments, core=core, port=port, log=log)
 
 
