@@ -32,7 +32,6 @@ from service.domain.errors import FreeholdError
 CURVES = (SECP256R1, SECP384R1)
 RSA_BITS = 2048
 """Shorter keys count as broken."""
-FINGERPRINT_DIGITS = 64
 
 
 class TlsUnusable(FreeholdError):

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 import socket
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 UNIX = "unix:"
-OWNER_ONLY = 0o177
-"""The bits that a new file does not get."""
 
 
 def in_use(address: str) -> bool:
@@ -28,7 +27,7 @@ def owner_only(address: str) -> Iterator[None]:
     if not address.startswith(UNIX):
         yield
         return
-    before = os.umask(OWNER_ONLY)
+    before = os.umask(stat.S_IXUSR | stat.S_IRWXG | stat.S_IRWXO)
     try:
         yield
     finally:
