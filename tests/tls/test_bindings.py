@@ -20,7 +20,8 @@ from service.domain.access import hash_key, key_id_of, new_key
 from service.domain.errors import InvalidInput, NotFound
 from service.storage import admin, bindings
 from service.storage.migrate import build_number, oldest_build_of
-from tests.fakes import OPERATOR, START_US, Served, new_database, serving
+from service.storage.store import SqlStore
+from tests.fakes import OPERATOR, START_US, Served, serving
 from tests.rpc.examples import example
 from tests.rpc.support import OPERATOR_RPCS, Caller, Refused, outcome, until
 from tests.tls.authority import Pair
@@ -157,13 +158,10 @@ class Shop(NamedTuple):
 
 
 @pytest.fixture
-def shop(tmp_path: Path) -> Iterator[Shop]:
-    url = f"sqlite:///{tmp_path / 'freehold.db'}"
-    store = new_database(url)
+def shop(store: SqlStore, url: str) -> Shop:
     key = new_key()
     admin.add_key(store.engine, key, OPERATOR, START_US)
-    yield Shop(store.engine, url, key_id(key))
-    store.close()
+    return Shop(store.engine, url, key_id(key))
 
 
 def typed(shop: Shop, *words: str) -> Result:

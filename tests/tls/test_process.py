@@ -132,12 +132,12 @@ def test_a_socket_file(site: Site, model: Path, tls: bool) -> None:
         assert health(address, *asked, *(own if tls else ())) == (0, "SERVING\n")
         other = f"sqlite:///{site.folder / 'other.db'}"
         prepare(other)
-        done = run("serve", "--listen", address, "--database", other, "--model", str(model))
-        assert done.returncode == 1
-        assert one_line(done.stderr) == (
-            f"Error: cannot listen on {address}: another process listens there; give another"
-            " --listen"
-        )
+        with server(other, model, address) as second:
+            assert second.finish() == 1
+            assert second.log.splitlines()[-1] == (
+                f"Error: cannot listen on {address}: another process listens there; give another"
+                " --listen"
+            )
         assert health(address, *asked, *(own if tls else ())) == (0, "SERVING\n")
         assert running.terminate() == 0
     assert not path.exists()
