@@ -128,8 +128,8 @@ class KeyRing:
 
 def shows_certificate(principal: Principal, exchange: Exchange) -> bool:
     """True if the connection proved a certificate to which the caller's key is bound."""
-    shown = exchange.auth_context().get("x509_pem_cert")
-    return bool(shown) and fingerprint_of(shown[0]) in principal.certificates
+    shown = exchange.auth_context().get("x509_pem_cert", ())
+    return any(fingerprint_of(it) in principal.certificates for it in shown)
 
 
 def _keep(memory: dict[Name, Kept], name: Name, value: Kept, most: int) -> None:

@@ -187,6 +187,9 @@ class Pipeline:
                     raise _shutting_down()
                 metadata = exchange.invocation_metadata() or ()
                 principal = self._keys.familiar(metadata)
+                if principal is not None and principal.certificates:
+                    # The old result may have certificates of an earlier binding.
+                    principal = self._keys.known(metadata)
                 if principal is None:
                     principal = await self._introduced(metadata)
                 if principal.certificates:

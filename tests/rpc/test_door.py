@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn
@@ -155,6 +155,10 @@ class Wire:
     def time_remaining(self) -> float | None:
         """The time that the test gave."""
         return self._left_s
+
+    def auth_context(self) -> Mapping[str, Sequence[bytes]]:
+        """No certificate."""
+        return {}
 
     def set_trailing_metadata(self, trailing_metadata: Metadata) -> None:
         """Nothing looks at it here."""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,7 +23,7 @@ from service.storage.migrate import build_number, oldest_build_of
 from service.storage.store import SqlStore
 from tests.fakes import OPERATOR, START_US, Served, serving
 from tests.rpc.examples import example
-from tests.rpc.support import OPERATOR_RPCS, Caller, Refused, outcome, until
+from tests.rpc.support import OPERATOR_RPCS, RPCS, TIMEOUT_S, Caller, Refused, outcome, until
 from tests.tls.authority import Pair
 from tests.tls.support import Desk, caller
 
@@ -53,11 +53,10 @@ class Bound(NamedTuple):
 
 
 @contextmanager
-def bound_key(folder: Path, keys: KeyLimits) -> Iterator[Bound]:
+def bound_key(folder: Path, limits: Limits) -> Iterator[Bound]:
     """A server with mutual TLS whose operator's key is bound."""
     desk = Desk(folder, mutual=True)
     own = desk.authority.issue("shop")
-    limits = replace(Limits(), keys=keys)
     with serving(folder, tls=desk.tls(), limits=limits) as served:
         bindings.bind(served.store.engine, key_id(served.operator_key), own.fingerprint)
         yield Bound(served, desk, own)
@@ -65,7 +64,7 @@ def bound_key(folder: Path, keys: KeyLimits) -> Iterator[Bound]:
 
 @pytest.fixture(params=[NO_END, NO_CACHE], ids=["cached", "looked up"])
 def bound(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bound]:
-    with bound_key(tmp_path, request.param) as made:
+    with bound_key(tmp_path, Limits(keys=request.param)) as made:
         yield made
 
 
@@ -96,6 +95,34 @@ def test_every_method_needs_the_certificate(bound: Bound) -> None:
                 assert it.refused(method, body).reason == "CERTIFICATE_REQUIRED", method
 
 
+@pytest.mark.parametrize("met", [False, True], ids=["first call", "key known"])
+def test_a_bound_key_waits_for_no_message(tmp_path: Path, met: bool) -> None:
+    """A bound key without its certificate is refused before its message is read, so it takes none
+    of its owner's places."""
+    # Every call of a known key but the first waits for its message by the pipeline.
+    limits = Limits(max_unread=0, forgive_unread_s=3600, keys=NO_END)
+    over = threading.Event()
+
+    def nothing() -> Iterator[bytes]:
+        over.wait(TIMEOUT_S)
+        yield from ()
+
+    with bound_key(tmp_path, limits) as bound, bound.calling(bound.own) as right:
+        for _ in range(2 if met else 0):
+            right.page()
+        other = bound.desk.credentials(bound.desk.authority.issue())
+        with grpc.secure_channel(bound.served.address, other) as channel:
+            start = channel.stream_unary(RPCS["GetAuthorization"].path)
+            call = start.future(nothing(), metadata=right.metadata, timeout=TIMEOUT_S)
+            try:
+                with pytest.raises(grpc.RpcError) as refused:
+                    call.result()
+            finally:
+                over.set()
+        assert Refused(refused.value).reason == "CERTIFICATE_REQUIRED"
+        right.page()
+
+
 def test_other_keys_need_no_certificate_of_their_own(bound: Bound) -> None:
     """A key without a binding works with any certificate of the authority."""
     with bound.calling(bound.desk.authority.issue(), bound.served.other_operator_key) as it:
@@ -118,7 +145,7 @@ def test_a_connection_without_a_certificate(tmp_path: Path, tls: bool) -> None:
 def test_a_binding_reaches_a_running_server(tmp_path: Path) -> None:
     """A binding, and its end, count in a running server after at most the time for which keys are
     cached."""
-    with bound_key(tmp_path, KeyLimits(known_s=0.2)) as bound:
+    with bound_key(tmp_path, Limits(keys=KeyLimits(known_s=0.2))) as bound:
         engine, key = bound.served.store.engine, bound.served.operator_key
         with bound.calling(bound.desk.authority.issue()) as it:
             assert refusal(it) == REQUIRED
@@ -132,7 +159,7 @@ def test_a_binding_reaches_a_running_server(tmp_path: Path) -> None:
 def test_a_key_with_two_certificates(tmp_path: Path) -> None:
     """A key bound to two certificates works with either, so that a certificate can be replaced
     without a gap."""
-    with bound_key(tmp_path, NO_CACHE) as bound:
+    with bound_key(tmp_path, Limits(keys=NO_CACHE)) as bound:
         engine, key = bound.served.store.engine, bound.served.operator_key
         second = bound.desk.authority.issue("shop")
         both = bindings.bind(engine, key_id(key), second.fingerprint)
