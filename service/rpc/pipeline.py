@@ -93,7 +93,7 @@ class Pipeline:
         """The calls whose key is not known to be good, and which are not refused yet."""
         self._unread: Counter[str | None] = Counter()
         """The admitted calls of each caller whose message has not come."""
-        self._forgiven_s = 0.0
+        self._forgiven_s = time.monotonic()
         self._closing = False
 
     def close(self) -> None:
