@@ -102,6 +102,7 @@ def _tls(settings: Settings) -> ServerTls | None:
 @click.option(
     "--tls-ca",
     type=FILE,
+    envvar="FREEHOLD_TLS_CA",
     help="PEM file with the authority of the server's certificate; asks by TLS.",
 )
 @click.option(

@@ -81,6 +81,8 @@ def test_a_server_with_mutual_tls(site: Site, model: Path) -> None:
         of_ca = ("--tls-ca", str(site.desk.ca))
         own = ("--tls-certificate", str(site.files.certificate), "--tls-key", str(site.files.key))
         assert health(address, *of_ca, *own) == (0, "SERVING\n")
+        by_variable = CliRunner(env={"FREEHOLD_TLS_CA": str(site.desk.ca)})
+        assert by_variable.invoke(cli, ["health", address, *own]).output == "SERVING\n"
         assert health(address, *of_ca) == (1, f"Error: {address} does not serve: UNAVAILABLE\n")
         assert health(address) == (1, f"Error: {address} does not serve: UNAVAILABLE\n")
         named = (*of_ca, *own, "--tls-name", "localhost")
