@@ -12,6 +12,7 @@ from service.clock import ClockNews
 from service.engine.catalog import TermsFault
 from service.engine.clock_gaps import ClockGap
 from service.engine.debts import Debt
+from service.engine.engine import FaultLog
 from service.engine.ports import OwedBack
 from service.engine.records.seals import SealRecord
 from service.storage.horizon import Waiting
@@ -134,3 +135,16 @@ def warn_of_open_files(paths: Sequence[str]) -> None:
     """Warns that other users of the machine may read or write these files."""
     if paths:
         log.warning("open_to_others", files=list(paths), do=shlex.join(["chmod", "600", *paths]))
+
+
+class FaultCount:
+    """Counts faults on their way to the log."""
+
+    def __init__(self, log_fault: FaultLog) -> None:
+        self._log_fault = log_fault
+        self.count = 0
+        """The faults since the start."""
+
+    def __call__(self, fault_id: str, error: BaseException) -> None:
+        self.count += 1
+        self._log_fault(fault_id, error)

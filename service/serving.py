@@ -12,11 +12,14 @@ from functools import partial
 
 import structlog
 
+from service.alarms import log_fault
 from service.app import App, Parts, build_version
 from service.clock import SandboxClock
 from service.ending import NOT_ENDED, heed_signals
 from service.engine.pool import NoPool
-from service.logs import end_process
+from service.logs import LogStream, end_process
+from service.metrics.collector import registry_of, text_of
+from service.metrics.endpoint import PATH, Endpoint
 from service.notify import notify, pet_watchdog
 
 log = structlog.get_logger("freehold")
@@ -48,10 +51,13 @@ def _take_turns() -> None:
             os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
 
 
-async def serve(parts: Parts, address: str) -> None:
+async def serve(
+    parts: Parts, address: str, metrics: str | None = None, log_stream: LogStream | None = None
+) -> None:
     """Serves until SIGTERM or SIGINT, then drains and returns; raises as `App.start`.
 
     Ends the process if a part of the server does not end in time, or after a second signal.
+    `metrics` is the address of the endpoint for Prometheus. `log_stream` counts dropped lines.
     """
     _take_turns()
     stopping = asyncio.Event()
@@ -61,6 +67,12 @@ async def serve(parts: Parts, address: str) -> None:
     heed_signals(stopping.set, limits.drain_s + 2 * limits.closing_s, end)
     app = App(parts)
     _calm_collector()
+    endpoint = None
+    if metrics is not None:
+        registry = registry_of(app, log_stream)
+        endpoint = Endpoint(partial(text_of, registry), parts.limits.metrics, log_fault)
+        metrics_port = endpoint.start(metrics)
+        log.info("metrics", address=f"{metrics.rpartition(':')[0]}:{metrics_port}", path=PATH)
     port = await app.start(address)
     host = address.rpartition(":")[0]
     petting = asyncio.create_task(pet_watchdog())
@@ -79,6 +91,8 @@ async def serve(parts: Parts, address: str) -> None:
     log.info("stopping", waiting=app.committer.waiting)
     running = await app.stop()
     petting.cancel()
+    if endpoint is not None:
+        endpoint.stop()
     statistics = app.committer.statistics
     log.info(
         "stopped",

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from datetime import UTC, datetime
 from functools import cache
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -166,13 +167,32 @@ class Settings:
     simulated_rail: bool = setting(
         "Use a simulated payment rail, which moves no money; only in a sandbox.", SWITCH, False
     )
+    metrics: str | None = setting(
+        "Address of the metrics for Prometheus, in plain HTTP and without a key.", ADDRESS
+    )
+    metrics_on_network: bool = setting(
+        "Allow an address of the metrics that other machines can reach.", SWITCH, False
+    )
     limits: Limits = field(default_factory=Limits)
+
+
+def _is_loopback(address: str) -> bool:
+    """True if only this machine can reach an address (HOST:PORT)."""
+    host = address.rpartition(":")[0].strip("[]")
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def conflicts(settings: Settings) -> Iterator[tuple[str, str]]:
     """The settings that do not fit the others: for each its name, and what to do."""
     if settings.simulated_rail and settings.sandbox is None:
         yield "simulated_rail", "it is allowed only in a sandbox: give sandbox too"
+    address = settings.metrics
+    if address is not None and not settings.metrics_on_network and not _is_loopback(address):
+        what = "other machines may reach that address, and anybody there may read the metrics"
+        yield "metrics", f"{what}: give 127.0.0.1:9464, or give metrics_on_network too"
 
 
 class Setting(NamedTuple):

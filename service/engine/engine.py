@@ -34,6 +34,7 @@ from service.engine.clock_gaps import ClockGap
 from service.engine.conflict_pauses import PAUSES, ConflictPauses
 from service.engine.context import Context, Decided
 from service.engine.debts import DebtLog, Debts, say_nothing
+from service.engine.decision_counts import DecisionCounts
 from service.engine.items_in_use import name_product
 from service.engine.lapsed_holds import LapsedHolds
 from service.engine.late_pickups import read_late_pickups
@@ -120,6 +121,7 @@ class Engine:
         Raises TermsUnusable if `currency` has no sound limits.
         """
         self.statistics = EngineStatistics()
+        self.decisions = DecisionCounts()
         self._pauses = pauses
         self._store = store
         self._clock = clock
@@ -196,6 +198,7 @@ class Engine:
                     transaction.write(rows)
                 for gap in rows.clock_gaps:
                     self._notice_gap(gap)
+                self.decisions.add(rows)
                 return results
             except ReadAgain as more:
                 # The error names all lapsed holds that may be in the way, so that a batch starts
