@@ -298,6 +298,7 @@ def serving(
     scorer: Scorer | None = None,
     rail: Behaviour | None = None,
     seal_key: SealKey | None = None,
+    watched: bool = False,
 ) -> Iterator[Served]:
     """A real server on a real socket and a SQLite file, in its own thread.
 
@@ -326,6 +327,7 @@ def serving(
             RAIL_SECRET,
             None if rail is None else SimulatedRail(RAIL_SECRET, used_clock, rail),
             seal_key,
+            watched=watched,
         )
         app = App(parts)
         return app, await app.start("127.0.0.1:0")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -29,12 +28,6 @@ def samples(served: Served) -> dict[str, dict[tuple[str, ...], float]]:
 def desk(tmp_path: Path) -> Iterator[Desks]:
     with serving(tmp_path) as served, desks(served) as callers:
         yield callers
-
-
-def read_figures(served: Served) -> None:
-    """Reads the figures over the whole database now."""
-    for work in (served.app.figures.work, served.app.owed_back.work):
-        asyncio.run_coroutine_threadsafe(work(), served.loop).result(30)
 
 
 def test_calls_count_by_method_and_code(desk: Desks) -> None:
