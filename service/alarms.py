@@ -9,6 +9,7 @@ from contextlib import suppress
 import structlog
 
 from service.clock import ClockNews
+from service.engine.calls import Work
 from service.engine.catalog import TermsFault
 from service.engine.clock_gaps import ClockGap
 from service.engine.debts import Debt
@@ -125,10 +126,11 @@ def log_health(serving: bool, error: BaseException | None) -> None:
             log.error("storage is away", why=why, cause=said)
 
 
-def log_fault(fault_id: str, error: BaseException) -> None:
+def log_fault(fault_id: str, error: BaseException, about: Work | None = None) -> None:
     # A log that cannot be written (closed pipe, full disk) must not stop the calls.
     with suppress(Exception):
-        log.error("fault", fault_id=fault_id, exc_info=error)
+        met = {} if about is None else {"method": about.method, "request_id": about.request_id}
+        log.error("fault", fault_id=fault_id, **met, exc_info=error)
 
 
 def warn_of_open_files(paths: Sequence[str]) -> None:
@@ -145,6 +147,7 @@ class FaultCount:
         self.count = 0
         """The faults since the start."""
 
-    def __call__(self, fault_id: str, error: BaseException) -> None:
+    def __call__(self, fault_id: str, error: BaseException, about: Work | None = None) -> None:
+        """Counts and logs one fault."""
         self.count += 1
-        self._log_fault(fault_id, error)
+        self._log_fault(fault_id, error, about)

@@ -145,7 +145,7 @@ class App:
         familiar = Pool("key lookups", limits.key_lookups)
         strangers = Pool("unknown key lookups", limits.unknown_key_lookups)
         backstage = Pool("background reads", limits.background)
-        self.pools = (self._readers, provers, familiar, strangers, backstage)
+        self.pools: tuple[Pool, ...] = (self._readers, provers, familiar, strangers, backstage)
         self.prober = Prober(
             partial(probe, store.engine), self._tell_health, limits.probe, log_health
         )

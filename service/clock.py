@@ -50,11 +50,6 @@ class Clock(Protocol):
         ...
 
     @property
-    def off_us(self) -> int:
-        """The lead of the machine's clock over this one, in microseconds."""
-        ...
-
-    @property
     def trusted(self) -> bool:
         """True if timers and transfers may run by this clock."""
         ...
@@ -215,7 +210,6 @@ class SystemClock:
 class SandboxClock:
     """A clock that stands still until `advance` moves it."""
 
-    off_us = 0
     trusted = True
 
     def __init__(self, start_us: int) -> None:

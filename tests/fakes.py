@@ -208,7 +208,7 @@ class Desk:
             currency="CNY",
             build="test",
             max_attempts=3,
-            log_fault=lambda _id, error: self.faults.append(error),
+            log_fault=lambda _id, error, _about=None: self.faults.append(error),
             log_terms=lambda fault, mended: self.terms.append((fault, mended)),
             notice_gap=self.clock_gaps.append,
             encode=encode_authorization,

@@ -20,6 +20,7 @@ from prometheus_client.core import (
 from prometheus_client.registry import Collector
 
 from service.app import App, build_version
+from service.clock import SystemClock
 from service.domain.policy import Offer
 from service.engine.counting import Distribution
 from service.logs import LogStream
@@ -146,7 +147,7 @@ class ServerCollector(Collector):
         yield _gauge(
             "freehold_clock_offset_seconds",
             "The lead of the machine's clock over the server's.",
-            clock.off_us / 1_000_000,
+            clock.off_us / 1_000_000 if isinstance(clock, SystemClock) else 0,
         )
         yield _gauge(
             "freehold_clock_trusted", "1 if timers may run by the clock, else 0.", clock.trusted

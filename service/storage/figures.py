@@ -64,18 +64,19 @@ def _dues(connection: Connection, now_us: int) -> tuple[Due, ...]:
     due_minor = held_minor + case((a.unheld_minor > 0, unheld_minor), else_=0)
     since_us = func.coalesce(a.close_us, a.create_us)
     ages = [(since_us > now_us - longest_us, name) for name, longest_us in AGES.items()]
-    age = case(*ages, else_=OLDEST).label("age")
-    query = (
-        select(a.currency, age, func.count(), func.sum(due_minor))
+    # PostgreSQL does not see that an expression with parameters is the same in two places.
+    each = (
+        select(a.currency, case(*ages, else_=OLDEST).label("age"), due_minor.label("due_minor"))
         .select_from(
             t.lines.join(
                 t.authorizations, (a.user_id == line.user_id) & (a.currency == line.currency)
             )
         )
         .where((line.receivable_minor > 0) | (line.unheld_minor > 0), due_minor > 0)
-        .group_by(a.currency, age)
-        .order_by(a.currency, age)
+        .subquery()
     )
+    key = (each.c.currency, each.c.age)
+    query = select(*key, func.count(), func.sum(each.c.due_minor)).group_by(*key).order_by(*key)
     return tuple(
         Due(currency, name, int(count), int(due))
         for currency, name, count, due in connection.execute(query)

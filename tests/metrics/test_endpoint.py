@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
 from http.client import HTTPConnection
+from typing import Any
 
 import pytest
 
@@ -32,7 +33,7 @@ class Source:
         self.made += 1
         return self.text
 
-    def log_fault(self, fault_id: str, error: BaseException) -> None:
+    def log_fault(self, fault_id: str, error: BaseException, about: Any = None) -> None:
         self.faults.append(error)
 
 
