@@ -121,13 +121,19 @@ def fill(url: str, model: Path, log: Path, people: int, seed: int) -> Filled:
     return Filled(operator["api_key"], platform["api_key"], users)
 
 
-def serve(database: Path, prepared: Prepared, log: Path, core: int | None) -> Server:
+def serve(database: Path, prepared: Prepared, log: Path, core: int | None, *options: str) -> Server:
     """A Freehold server on a copy of the prepared database, by the code that prepared it.
 
-    It is pinned to `core` unless that is None; its log lines go to `log`.
+    It is pinned to `core` unless that is None; its log lines go to `log`. `options` are further
+    options of `freehold serve`.
     """
     return serve_url(
-        f"sqlite:///{database}", prepared.model, log, core=core, checkout=prepared.checkout
+        f"sqlite:///{database}",
+        prepared.model,
+        log,
+        *options,
+        core=core,
+        checkout=prepared.checkout,
     )
 
 
@@ -135,7 +141,7 @@ def serve_url(
     url: str,
     model: Path,
     log: Path,
-    *,
+    *options: str,
     core: int | None = None,
     port: int | None = None,
     program: Sequence[str] = ("service.cli",),
@@ -145,7 +151,7 @@ def serve_url(
     port = port or free_port()
     arguments = [
         *program, "serve", "--listen", f"127.0.0.1:{port}", "--database", url,
-        "--model", str(model),
+        "--model", str(model), *options,
     ]  # fmt: skip
     return Server(arguments, core=core, port=port, log=log, checkout=checkout)
 

@@ -59,6 +59,7 @@ from benchmarks.rpc_figures import (
     moved_of,
 )
 from benchmarks.rpc_table import show
+from benchmarks.scrape import Scraper
 
 _ROOT = Path(__file__).resolve().parent.parent
 _HEADLINE_IN_FLIGHT = 64
@@ -71,7 +72,8 @@ class Plan:
     calls.
 
     Servers are started anew after `rounds_a_start` rounds. `beside` is the folder of the other
-    build, if there is one. `method` is one of METHODS.
+    build, if there is one. `method` is one of METHODS. With `metrics` this build's server serves
+    metrics, and is scraped once a second.
     """
 
     in_flight: tuple[int, ...]
@@ -82,6 +84,7 @@ class Plan:
     seed: int
     beside: Path | None
     method: str
+    metrics: bool
 
     @property
     def people(self) -> int:
@@ -153,6 +156,11 @@ class Plan:
     type=click.Path(exists=True, file_okay=False, resolve_path=True, path_type=Path),
     help="A checkout of another revision, whose server is measured in turn with this one's.",
 )
+@click.option(
+    "--metrics",
+    is_flag=True,
+    help="Scrape this build's server once a second. The server of --beside serves no metrics.",
+)
 @click.option("--json", "json_file", type=click.Path(dir_okay=False, path_type=Path),
               help="Write the figures to this file.")  # fmt: skip
 def rpc(
@@ -166,13 +174,15 @@ def rpc(
     model: Path | None,
     folder: Path,
     beside: Path | None,
+    metrics: bool,
     json_file: Path | None,
 ) -> None:
     """Measure Authorize or Settle against a bare gRPC echo, in turn, with the same messages and
     load."""
     plan = Plan(
-        _levels(in_flight), rounds, rounds_a_start, calls, warm_up, seed, _checkout(beside), method
-    )
+        _levels(in_flight), rounds, rounds_a_start, calls, warm_up, seed, _checkout(beside), method,
+        metrics,
+    )  # fmt: skip
     console = Console(stderr=True)
     folder.mkdir(parents=True, exist_ok=True)
     described, head = machine(folder), commit()
@@ -196,6 +206,7 @@ def rpc(
             "rounds_a_start": rounds_a_start,
             "calls": calls,
             "warm_up": warm_up,
+            "metrics": metrics,
             "levels": [_as_json(level) for level in measured],
         },
     )
@@ -304,16 +315,21 @@ def _start(
     server_core, load_core = two_cores()
     databases = {name: copy(it, work / f"{name}.db") for name, it in builds.items()}
     servers = {}
+    metrics_port = free_port() if plan.metrics else None
     for name in names:
         log = work / f"{name}.log"
+        scraped = name == "here" and metrics_port is not None
+        options = ("--metrics", f"127.0.0.1:{metrics_port}") if scraped else ()
         servers[name] = (
-            serve(databases[name], builds[name], log, server_core)
+            serve(databases[name], builds[name], log, server_core, *options)
             if name in builds
             else _echo(answer, plan.method, log, server_core)
         )
     with ExitStack() as running:
         for server in servers.values():
             running.enter_context(server)
+        if metrics_port is not None:
+            running.enter_context(Scraper(metrics_port))
         for turn, order in in_turn(names, len(rounds)):
             number, each = rounds[turn], plan.people // plan.rounds
             for name in order:
