@@ -225,9 +225,8 @@ def test_two_builds_are_measured_in_turn(
     tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch, method: str
 ) -> None:
     """Each build's server answers every call on its own database, and the rows of each database are
-    counted. With --metrics this one is scraped meanwhile. For Settle only the settled rows count, and
-    no Authorize is measured. Here both builds
-    are this one, which prepares once for both.
+    counted. With --metrics this one is scraped meanwhile. For Settle only the settled rows count,
+    and no Authorize is measured. Here both builds are this one, which prepares once for both.
     """
     out, once_in = tmp_path / "rpc.json", tmp_path / "once"
     once_in.mkdir()
