@@ -12,7 +12,6 @@ from functools import partial
 
 import structlog
 
-from service.alarms import log_fault
 from service.app import App, Parts, build_version
 from service.clock import SandboxClock
 from service.ending import NOT_ENDED, heed_signals
@@ -51,6 +50,15 @@ def _take_turns() -> None:
             os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
 
 
+def _export(app: App, address: str, log_stream: LogStream | None) -> Endpoint:
+    """Serves the metrics on the address; raises CannotListen."""
+    make = partial(text_of, registry_of(app, log_stream))
+    endpoint = Endpoint(make, app.parts.limits.metrics, app.faults)
+    port = endpoint.start(address)
+    log.info("metrics", address=f"{address.rpartition(':')[0]}:{port}", path=PATH)
+    return endpoint
+
+
 async def serve(
     parts: Parts, address: str, metrics: str | None = None, log_stream: LogStream | None = None
 ) -> None:
@@ -67,13 +75,13 @@ async def serve(
     heed_signals(stopping.set, limits.drain_s + 2 * limits.closing_s, end)
     app = App(parts)
     _calm_collector()
-    endpoint = None
-    if metrics is not None:
-        registry = registry_of(app, log_stream)
-        endpoint = Endpoint(partial(text_of, registry), parts.limits.metrics, log_fault)
-        metrics_port = endpoint.start(metrics)
-        log.info("metrics", address=f"{metrics.rpartition(':')[0]}:{metrics_port}", path=PATH)
-    port = await app.start(address)
+    endpoint = None if metrics is None else _export(app, metrics, log_stream)
+    try:
+        port = await app.start(address)
+    except BaseException:
+        if endpoint is not None:
+            endpoint.stop()
+        raise
     host = address.rpartition(":")[0]
     petting = asyncio.create_task(pet_watchdog())
     notify("READY=1")
