@@ -65,6 +65,7 @@ from benchmarks.rpc_figures import (
     tls_of,
 )
 from benchmarks.rpc_table import show
+from benchmarks.scrape import Scraper
 
 _ROOT = Path(__file__).resolve().parent.parent
 _HEADLINE_IN_FLIGHT = 64
@@ -79,7 +80,8 @@ class Plan:
 
     Servers are started anew after `rounds_a_start` rounds. `beside` is the folder of the other
     build, if there is one. `method` is one of METHODS. With `tls` the echo and this build are also
-    measured by TLS.
+    measured by TLS. With `metrics` this build's server serves metrics, and is scraped once a
+    second.
     """
 
     in_flight: tuple[int, ...]
@@ -91,6 +93,7 @@ class Plan:
     beside: Path | None
     method: str
     tls: bool = False
+    metrics: bool = False
 
     @property
     def people(self) -> int:
@@ -167,6 +170,11 @@ class Plan:
     is_flag=True,
     help="Measure the echo and this build by TLS too, in the same rounds.",
 )
+@click.option(
+    "--metrics",
+    is_flag=True,
+    help="Scrape this build's server once a second. The server of --beside serves no metrics.",
+)
 @click.option("--json", "json_file", type=click.Path(dir_okay=False, path_type=Path),
               help="Write the figures to this file.")  # fmt: skip
 def rpc(
@@ -181,6 +189,7 @@ def rpc(
     folder: Path,
     beside: Path | None,
     tls: bool,
+    metrics: bool,
     json_file: Path | None,
 ) -> None:
     """Measure Authorize or Settle against a bare gRPC echo, in turn, with the same messages and
@@ -188,6 +197,7 @@ def rpc(
     plan = Plan(
         _levels(in_flight), rounds, rounds_a_start, calls, warm_up, seed, _checkout(beside), method,
         tls,
+        metrics,
     )  # fmt: skip
     console = Console(stderr=True)
     folder.mkdir(parents=True, exist_ok=True)
@@ -212,6 +222,7 @@ def rpc(
             "rounds_a_start": rounds_a_start,
             "calls": calls,
             "warm_up": warm_up,
+            "metrics": metrics,
             "levels": [_as_json(level) for level in measured],
         },
     )
@@ -333,17 +344,24 @@ def _start(
     server_core, load_core = two_cores()
     databases = {name: copy(it, work / f"{name}.db") for name, it in builds.items()}
     servers = {}
+    metrics_port = free_port() if plan.metrics else None
     for name in names:
         log = work / f"{name}.log"
-        options = certificate.options if name in (_TLS, _TLS_ECHO) else ()
+        scraped = name == "here" and metrics_port is not None
+        options: tuple[str, ...] = ()
+        if scraped:
+            options = ("--metrics", f"127.0.0.1:{metrics_port}")
+        options += tuple(certificate.options) if name in (_TLS, _TLS_ECHO) else ()
         servers[name] = (
-            serve(databases[name], builds[name], log, server_core, options)
+            serve(databases[name], builds[name], log, server_core, *options)
             if name in builds
             else _echo(answer, plan.method, log, server_core, options)
         )
     with ExitStack() as running:
         for server in servers.values():
             running.enter_context(server)
+        if metrics_port is not None:
+            running.enter_context(Scraper(metrics_port))
         for turn, order in in_turn(names, len(rounds)):
             number, each = rounds[turn], plan.people // plan.rounds
             for name in order:

@@ -12,9 +12,11 @@ import structlog
 
 from service.certificates import Identity, TlsAlarms
 from service.clock import ClockNews
+from service.engine.calls import Work
 from service.engine.catalog import TermsFault
 from service.engine.clock_gaps import ClockGap
 from service.engine.debts import Debt
+from service.engine.engine import FaultLog
 from service.engine.ports import OwedBack
 from service.engine.records.seals import SealRecord
 from service.storage.horizon import Waiting
@@ -158,13 +160,28 @@ def log_health(serving: bool, error: BaseException | None) -> None:
             log.error("storage is away", why=why, cause=said)
 
 
-def log_fault(fault_id: str, error: BaseException) -> None:
+def log_fault(fault_id: str, error: BaseException, about: Work | None = None) -> None:
     # A log that cannot be written (closed pipe, full disk) must not stop the calls.
     with suppress(Exception):
-        log.error("fault", fault_id=fault_id, exc_info=error)
+        met = {} if about is None else {"method": about.method, "request_id": about.request_id}
+        log.error("fault", fault_id=fault_id, **met, exc_info=error)
 
 
 def warn_of_open_files(paths: Sequence[str]) -> None:
     """Warns that other users of the machine may read or write these files."""
     if paths:
         log.warning("open_to_others", files=list(paths), do=shlex.join(["chmod", "600", *paths]))
+
+
+class FaultCount:
+    """Counts faults on their way to the log."""
+
+    def __init__(self, log_fault: FaultLog) -> None:
+        self._log_fault = log_fault
+        self.count = 0
+        """The faults since the start."""
+
+    def __call__(self, fault_id: str, error: BaseException, about: Work | None = None) -> None:
+        """Counts and logs one fault."""
+        self.count += 1
+        self._log_fault(fault_id, error, about)

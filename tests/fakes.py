@@ -209,7 +209,7 @@ class Desk:
             currency="CNY",
             build="test",
             max_attempts=3,
-            log_fault=lambda _id, error: self.faults.append(error),
+            log_fault=lambda _id, error, _about=None: self.faults.append(error),
             log_terms=lambda fault, mended: self.terms.append((fault, mended)),
             notice_gap=self.clock_gaps.append,
             encode=encode_authorization,
@@ -300,6 +300,7 @@ def serving(
     rail: Behaviour | None = None,
     seal_key: SealKey | None = None,
     tls: ServerTls | None = None,
+    watched: bool = False,
 ) -> Iterator[Served]:
     """A real server on a real socket and a SQLite file, in its own thread.
 
@@ -329,6 +330,7 @@ def serving(
             None if rail is None else SimulatedRail(RAIL_SECRET, used_clock, rail),
             seal_key,
             tls=tls,
+            watched=watched,
         )
         app = App(parts)
         return app, await app.start("127.0.0.1:0")

@@ -48,7 +48,7 @@ def serve(options: dict[str, Any], config_file: Path | None, trust_clock: bool) 
 
     settings = loaded(options, config_file).settings
     limits = settings.limits
-    configure_logs(limits.log)
+    log_stream = configure_logs(limits.log)
     tls = _tls(settings)
     engine = opened(settings.database)
     clock = _clock(settings)
@@ -62,10 +62,20 @@ def serve(options: dict[str, Any], config_file: Path | None, trust_clock: bool) 
         for why in scorer.warnings:
             structlog.get_logger("freehold").warning("model", model_id=scorer.model_id, why=why)
         parts = Parts(
-            store, scorer, clock, RandomIds(), limits, secret, rail, signer, trust_clock, tls
+            store,
+            scorer,
+            clock,
+            RandomIds(),
+            limits,
+            secret,
+            rail,
+            signer,
+            trust_clock,
+            tls,
+            watched=settings.metrics is not None,
         )
         try:
-            uvloop.run(run(parts, settings.listen))
+            uvloop.run(run(parts, settings.listen, settings.metrics, log_stream))
         except CannotListen as error:
             raise click.ClickException(str(error)) from error
 

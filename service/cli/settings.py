@@ -18,7 +18,12 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
 from service.bounds import BOUNDS
-from service.cli.addresses import is_address, why_not_plaintext
+from service.cli.addresses import (
+    is_address,
+    is_network_address,
+    why_not_metrics,
+    why_not_plaintext,
+)
 from service.config import Limits
 
 Group = TypeVar("Group")
@@ -46,6 +51,12 @@ class Kind(NamedTuple):
 def _address(text: str) -> str:
     if not is_address(text):
         raise ValueError(ADDRESS.asked)
+    return text
+
+
+def _network_address(text: str) -> str:
+    if not is_network_address(text):
+        raise ValueError(NETWORK_ADDRESS.asked)
     return text
 
 
@@ -98,6 +109,7 @@ def _number(low: float, high: float, *, whole: bool, unit: str) -> Kind:
 
 
 ADDRESS = Kind((str,), _address, "ADDRESS", "give HOST:PORT or unix:PATH")
+NETWORK_ADDRESS = Kind((str,), _network_address, "HOST:PORT", "give HOST:PORT")
 URL = Kind((str,), str, "URL", "give a database URL, in quotes")
 FOLDER = Kind((str,), _folder, "FOLDER", "give an existing folder")
 EXISTING_FILE = Kind((str,), _existing_file, "FILE", "give an existing file")
@@ -179,6 +191,12 @@ class Settings:
     simulated_rail: bool = setting(
         "Use a simulated payment rail, which moves no money; only in a sandbox.", SWITCH, False
     )
+    metrics: str | None = setting(
+        "Address of the metrics for Prometheus, in plain HTTP and without a key.", NETWORK_ADDRESS
+    )
+    metrics_on_network: bool = setting(
+        "Allow an address of the metrics that other machines can reach.", SWITCH, False
+    )
     limits: Limits = field(default_factory=Limits)
 
 
@@ -197,6 +215,11 @@ def conflicts(settings: Settings) -> Iterator[tuple[str, str]]:
         why = why_not_plaintext(settings.listen)
         if why is not None:
             yield "listen", why
+    address = settings.metrics
+    if address is not None and not settings.metrics_on_network:
+        why = why_not_metrics(address)
+        if why is not None:
+            yield "metrics", why
 
 
 class Setting(NamedTuple):

@@ -35,11 +35,13 @@ class CannotListen(Exception):
     """The address cannot be bound; the text names it, the reason, and the remedy."""
 
 
-def _why_not(address: str) -> str:
-    """The reason why an address cannot be bound. Tries to bind it once more, because gRPC gives no
-    reason."""
+def why_not(address: str, option: str = "--listen") -> str:
+    """The reason why an address cannot be bound; `option` is where it was given.
+
+    Tries to bind it once more, because gRPC gives no reason.
+    """
     if address.startswith(UNIX):
-        return f"cannot listen on {address}: {refusal_of(address)}; give another --listen"
+        return f"cannot listen on {address}: {refusal_of(address)}; give another {option}"
     host, _, port = address.rpartition(":")
     why = "gRPC could not bind it"
     try:
@@ -57,7 +59,7 @@ def _why_not(address: str) -> str:
         except OSError as error:
             why = REFUSALS.get(error.errno or 0, os.strerror(error.errno or 0))
             break
-    return f"cannot listen on {address}: {why}; give another --listen"
+    return f"cannot listen on {address}: {why}; give another {option}"
 
 
 class _Door(grpc.GenericRpcHandler):  # type: ignore[misc]
@@ -132,9 +134,9 @@ class GrpcServer:
                     else self._server.add_secure_port(address, credentials)
                 )
         except RuntimeError as error:
-            raise CannotListen(_why_not(address)) from error
+            raise CannotListen(why_not(address)) from error
         if port == 0:
-            raise CannotListen(_why_not(address))
+            raise CannotListen(why_not(address))
         await self._server.start()
         return int(port)
 

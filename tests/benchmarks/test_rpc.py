@@ -19,7 +19,17 @@ from freehold.v1.authorization_service_pb2 import (
     SettleAuthorizationResponse,
 )
 
-from benchmarks import certificate, echo, harness, load, prepared, processes, rpc, rpc_figures
+from benchmarks import (
+    certificate,
+    echo,
+    harness,
+    load,
+    prepared,
+    processes,
+    rpc,
+    rpc_figures,
+    scrape,
+)
 from benchmarks.__main__ import main
 from benchmarks.harness import BenchmarkError, Quartiles
 from models import dataset
@@ -226,8 +236,8 @@ def test_two_builds_are_measured_in_turn(
     tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch, method: str
 ) -> None:
     """Each build's server answers every call on its own database, and the rows of each database are
-    counted. For Settle only the settled rows count, and no Authorize is measured. Here both builds
-    are this one, which prepares once for both.
+    counted. With --metrics this one is scraped meanwhile. For Settle only the settled rows count,
+    and no Authorize is measured. Here both builds are this one, which prepares once for both.
     """
     out, once_in = tmp_path / "rpc.json", tmp_path / "once"
     once_in.mkdir()
@@ -238,15 +248,24 @@ def test_two_builds_are_measured_in_turn(
     monkeypatch.setattr(rpc, "prepare", lambda *_: once)
     monkeypatch.setattr(rpc, "prepare_beside", lambda at, *_: replace(once, checkout=at))
     monkeypatch.setattr(rpc, "_probe", lambda *_: answer)
+    scrapers: list[scrape.Scraper] = []
+
+    def scraper(port: int) -> scrape.Scraper:
+        scrapers.append(scrape.Scraper(port))
+        return scrapers[-1]
+
+    monkeypatch.setattr(rpc, "Scraper", scraper)
     result = CliRunner().invoke(
         main,
         [
             "rpc", "--method", method, "--beside", str(_ROOT), "--model", str(model),
             "--folder", str(tmp_path), "--json", str(out), "--in-flight", "8", "--rounds", "1",
-            "--calls", "100", "--warm-up", "20",
+            "--calls", "100", "--warm-up", "20", "--metrics",
         ],
     )  # fmt: skip
     assert result.exit_code == 0, result.output
+    assert len(scrapers) == 1
+    assert scrapers[0].scrapes > 0
     (level,) = json.loads(out.read_text())["levels"]
     here, beside = level["freehold"], level["beside"]["freehold"]
     assert sum(level["rows"].values()) == 120
@@ -334,6 +353,15 @@ def test_a_server_by_tls_answers_no_plaintext(tmp_path: Path) -> None:
             load.generate(job, core=core)
         report = load.generate(replace(job, trusted=str(used.certificate)), core=core)
     assert (report.acknowledged, report.errors) == (40, 0)
+
+
+def test_a_server_without_metrics_is_told() -> None:
+    """A run whose server could not be scraped fails."""
+    with (
+        pytest.raises(BenchmarkError, match="could not be scraped"),
+        scrape.Scraper(processes.free_port()),
+    ):
+        pass
 
 
 def test_the_other_build_runs_its_own_code(tmp_path: Path) -> None:

@@ -77,6 +77,7 @@ FACTS: dict[str, dict[str, str]] = {
     "domain/policy.py": {"MAX_REASONS": CONTRACT},
     "domain/tariff.py": {"MINUTE_US": UNIT, "DAY_US": UNIT},
     "engine/feature_values.py": {"VALUE_BYTES": FORMAT},
+    "engine/figures.py": {"_DAY_US": UNIT},
     "engine/occurrence.py": {"EARLIEST_OCCURRENCE_US": CONTRACT},
     "ending.py": {"NOT_ENDED": EXIT_CODE, "KILLED": EXIT_CODE},
     "ids.py": {"_EPOCH_US": FORMAT, "_STEP_BITS": FORMAT, "_CHANCE_BITS": FORMAT},
@@ -198,6 +199,7 @@ COUNTS = frozenset({
     "keepalives", "refusals_a_second", "max_held", "most_waiting", "most_in_a_line",
     "max_queue_a_caller", "max_share", "max_strangers", "max_unread", "max_keys",
     "units_a_second", "read", "list", "write", "bulk", "verify",
+    "max_connections", "calls_logged_a_second",
 })  # fmt: skip
 """Limits that are counts."""
 UNITS = ("_s", "_ms", "_bytes", "_kib")
