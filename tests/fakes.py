@@ -300,6 +300,7 @@ def serving(
     rail: Behaviour | None = None,
     seal_key: SealKey | None = None,
     tls: ServerTls | None = None,
+    key_clock: Clock | None = None,
 ) -> Iterator[Served]:
     """A real server on a real socket and a SQLite file, in its own thread.
 
@@ -329,6 +330,7 @@ def serving(
             None if rail is None else SimulatedRail(RAIL_SECRET, used_clock, rail),
             seal_key,
             tls=tls,
+            key_clock=key_clock,
         )
         app = App(parts)
         return app, await app.start("127.0.0.1:0")
