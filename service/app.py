@@ -28,6 +28,7 @@ from service.engine.group_commit import Committer
 from service.engine.health import Prober
 from service.engine.pool import Pool, in_a_thread
 from service.engine.ports import Rail, Scorer
+from service.engine.readers import Readers
 from service.engine.scoring import Assessor
 from service.engine.workers.cases import CaseClock
 from service.engine.workers.catalog import CatalogReloader
@@ -136,7 +137,7 @@ class App:
             log_debt=tell_debt,
         )
         self.engine_statistics = engine.statistics
-        self._readers = Pool("reads", limits.reads)
+        self._readers = Readers(limits.reads)
         provers = Pool("verifications", limits.verifications)
         familiar = Pool("key lookups", limits.key_lookups)
         strangers = Pool("unknown key lookups", limits.unknown_key_lookups)

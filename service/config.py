@@ -18,6 +18,7 @@ from service.engine.health import ProbeLimits
 from service.engine.hold_back import HoldBackLimits
 from service.engine.pool import PoolLimits
 from service.engine.rates import RateLimits
+from service.engine.readers import ReaderLimits
 
 KIB = 1024
 MIB = 1024 * KIB
@@ -236,7 +237,7 @@ class Limits:
     """The retry delay told to the caller if that wait was too short."""
     horizon_log_s: float = bounded(10.0, 0, 3600)
     """The time between log lines about a transaction that readers wait for."""
-    reads: PoolLimits = PoolLimits(threads=8, max_waiting=1024)
+    reads: ReaderLimits = field(default_factory=ReaderLimits)
     """Calls that only read."""
     verifications: PoolLimits = PoolLimits(threads=1, max_waiting=4, retry_after_ms=5_000)
     """Calls of VerifyBooks, each of which reads all books."""

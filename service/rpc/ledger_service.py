@@ -16,6 +16,7 @@ from service.domain.errors import NotFound
 from service.domain.ledger import LineAt
 from service.domain.verification import Verification, Witness
 from service.engine.rates import Weight
+from service.engine.readers import Readers
 from service.engine.reads import DecidedEntry, HistoryReader
 from service.rpc import convert
 from service.rpc.pages import place_of, size_of, token_of
@@ -31,7 +32,7 @@ class LedgerServicer:
     """The reads of the ledger, and the verification of the books."""
 
     def __init__(
-        self, verify: Verify, history: HistoryReader, readers: Executor, provers: Executor
+        self, verify: Verify, history: HistoryReader, readers: Readers, provers: Executor
     ) -> None:
         """Long verifications run in `provers`, all other reads in `readers`."""
         self._verify = verify
@@ -81,7 +82,9 @@ class LedgerServicer:
             for name in ("known_at", "happened_at")
         )
         key = (message.user_id, message.currency_code)
-        found = await self._read(partial(self._history.line_at, *key, known_us, happened_us))
+        found = await self._readers.run(
+            call, partial(self._history.line_at, *key, known_us, happened_us)
+        )
         if found is None:
             raise NotFound("line", message.user_id)
         return pb.GetLineAtResponse(line=_line(found)).SerializeToString()
@@ -91,14 +94,13 @@ class LedgerServicer:
         message = call.message
         after, size = place_of(message.page_token), size_of(message.page_size)
         key = (message.user_id, message.currency_code)
-        page = await self._read(partial(self._history.entries, *key, after=after, size=size))
+        page = await self._readers.run(
+            call, partial(self._history.entries, *key, after=after, size=size)
+        )
         return pb.ListEntriesResponse(
             entries=[_entry(it) for it in page.rows],
             next_page_token=token_of(page.last),
         ).SerializeToString()
-
-    async def _read(self, read: Callable[[], Answer]) -> Answer:
-        return await asyncio.get_running_loop().run_in_executor(self._readers, read)
 
 
 def _line(it: LineAt) -> pb.LineAt:

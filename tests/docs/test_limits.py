@@ -106,7 +106,7 @@ FACTS: dict[str, dict[str, str]] = {
         "HEADS_TOGETHER": STATEMENT,
     },
     "storage/row_statements.py": {"MOST_ROWS": STATEMENT},
-    "storage/sqlite.py": {"ROWS_TOGETHER": STATEMENT},
+    "storage/sqlite.py": {"LOOK_STEPS": METHOD, "ROWS_TOGETHER": STATEMENT},
     "storage/terms.py": {
         "MOST_MINOR": TERMS, "MOST_US": TERMS, "MOST_MINUTES": TERMS, "MOST_SCORE": TERMS,
         "MOST_CHANGES": METHOD,
@@ -198,6 +198,7 @@ COUNTS = frozenset({
     "keepalives", "refusals_a_second", "max_held", "most_waiting", "most_in_a_line",
     "max_queue_a_caller", "max_share", "max_strangers", "max_unread", "max_keys",
     "units_a_second", "read", "list", "write", "bulk", "verify",
+    "max_waiting_each",
 })  # fmt: skip
 """Limits that are counts."""
 UNITS = ("_s", "_ms", "_bytes", "_kib")
