@@ -165,7 +165,11 @@ class App:
         )
         pipeline = Pipeline(keys, limits)
         lists = Lists(
-            store.engine, horizon, wait_s=limits.page_wait_s, retry_ms=limits.page_retry_ms
+            store.engine,
+            horizon,
+            wait_s=limits.page_wait_s,
+            retry_ms=limits.page_retry_ms,
+            window=limits.page_window,
         )
         self._rails = Rails(
             self.committer,

@@ -235,6 +235,9 @@ class Limits:
     """The longest wait of a list's page for a transaction that may still add a row to it."""
     page_retry_ms: int = bounded(1_000, 1, 3_600_000)
     """The retry delay told to the caller if that wait was too short."""
+    page_window: int = bounded(5_000, 1, 1_000_000)
+    """The rows in which a page checks its filters; a page of rare rows may end before it is full.
+    """
     horizon_log_s: float = bounded(10.0, 0, 3600)
     """The time between log lines about a transaction that readers wait for."""
     reads: ReaderLimits = field(default_factory=ReaderLimits)

@@ -298,6 +298,9 @@ class Sqlite:
     def lock_for_migration(self, _connection: Connection, _key: int, _wait_ms: int) -> None:
         """Does nothing: a write transaction is alone."""
 
+    def build_index(self, _engine: Engine, _key: int, _name: str, _columns: str) -> None:
+        """Does nothing: nobody else can write while an index is built."""
+
     def write_nothing(self, connection: Connection) -> None:
         """Writes the first page, whose `user_version` keeps its value."""
         version = connection.exec_driver_sql("PRAGMA user_version").scalar_one()

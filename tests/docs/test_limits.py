@@ -93,6 +93,7 @@ FACTS: dict[str, dict[str, str]] = {
     "storage/migrate.py": {"MIGRATION_LOCK": FORMAT},
     "storage/only_server.py": {"LOCKED_BYTE": FORMAT},
     "storage/opening.py": {"MAX_SAID": TEXT},
+    "storage/postgres.py": {"PAUSE_S": SHELL},
     "storage/postgres_session.py": {"LOOK_S": METHOD},
     "storage/postgres_tools.py": {"ANSWER_S": SHELL, "MOST_NAMED": TEXT},
     "storage/rail_accounts.py": {"LONGEST_LABEL": CONTRACT},
@@ -198,7 +199,7 @@ COUNTS = frozenset({
     "keepalives", "refusals_a_second", "max_held", "most_waiting", "most_in_a_line",
     "max_queue_a_caller", "max_share", "max_strangers", "max_unread", "max_keys",
     "units_a_second", "read", "list", "write", "bulk", "verify",
-    "max_waiting_each",
+    "max_waiting_each", "page_window",
 })  # fmt: skip
 """Limits that are counts."""
 UNITS = ("_s", "_ms", "_bytes", "_kib")
