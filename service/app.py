@@ -18,7 +18,6 @@ from service.alarms import (
     tell_owed_back,
     warn_of_gap,
 )
-from service.books.verify import verify_books
 from service.clock import Clock, SandboxClock, SystemClock
 from service.config import CURRENCY, Limits
 from service.ending import TimeLeft
@@ -30,6 +29,7 @@ from service.engine.pool import Pool, in_a_thread
 from service.engine.ports import Rail, Scorer
 from service.engine.readers import Readers
 from service.engine.scoring import Assessor
+from service.engine.verification_job import VerificationJob
 from service.engine.workers.cases import CaseClock
 from service.engine.workers.catalog import CatalogReloader
 from service.engine.workers.debts import DebtWatch
@@ -64,9 +64,8 @@ from service.rpc.rail_service import Rails
 from service.rpc.retries import Retries
 from service.rpc.sandbox_service import SandboxServicer
 from service.rpc.server import GrpcServer
-from service.rpc.stored import read_answer, read_payload
 from service.rpc.tls import ServerTls
-from service.signing import PublicKeys, SealKey
+from service.signing import SealKey
 from service.storage.admin import find_principal
 from service.storage.charge_backs import ChargeBackLists
 from service.storage.history import History
@@ -138,11 +137,10 @@ class App:
         )
         self.engine_statistics = engine.statistics
         self._readers = Readers(limits.reads)
-        provers = Pool("verifications", limits.verifications)
         familiar = Pool("key lookups", limits.key_lookups)
         strangers = Pool("unknown key lookups", limits.unknown_key_lookups)
         backstage = Pool("background reads", limits.background)
-        self._pools = (self._readers, provers, familiar, strangers, backstage)
+        self._pools = (self._readers, familiar, strangers, backstage)
         self._prober = Prober(
             partial(probe, store.engine), self._tell_health, limits.probe, log_health
         )
@@ -171,6 +169,11 @@ class App:
             retry_ms=limits.page_retry_ms,
             window=limits.page_window,
         )
+        self._verifications = VerificationJob(
+            store.engine.url.render_as_string(hide_password=False),
+            None if parts.seal_key is None else [parts.seal_key.public.public_bytes_raw()],
+            limits.verifications,
+        )
         self._rails = Rails(
             self.committer,
             lists,
@@ -179,12 +182,10 @@ class App:
             parts.rail_secret,
             tolerance_s=limits.rail_tolerance_s,
         )
-        self._server = GrpcServer(pipeline, self._services(assessor, lists, provers), limits)
+        self._server = GrpcServer(pipeline, self._services(assessor, lists), limits)
         self._probing: asyncio.Task[None] | None = None
 
-    def _services(
-        self, assessor: Assessor, lists: Lists, provers: Pool
-    ) -> dict[str, list[Method[Any]]]:
+    def _services(self, assessor: Assessor, lists: Lists) -> dict[str, list[Method[Any]]]:
         parts, store, small = self._parts, self._parts.store, self._parts.limits.max_message_bytes
         retries = Retries(partial(find_requests, store.engine), self._readers)
         people = People(
@@ -198,12 +199,7 @@ class App:
         )
         rentals = AuthorizationReads(store, lists, self._readers)
         treasury = CollectionReads(partial(payables_of, store.engine), self._readers)
-        signer = parts.seal_key
-        keys = None if signer is None else PublicKeys([signer.public])
-        verify = partial(
-            verify_books, store.engine, keys, read_answer=read_answer, read_payload=read_payload
-        )
-        books = LedgerServicer(verify, History(store.engine), self._readers, provers)
+        books = LedgerServicer(self._verifications.verify, History(store.engine), self._readers)
         changing = partial(methods_of, self.committer, retries)
         services = {
             authorization_service.SERVICE: [
@@ -324,6 +320,7 @@ class App:
         if self._probing is not None:
             self._probing.cancel()
         await time.end("workers", self._stop_workers(), limits.drain_s)
+        await time.end("verification", self._verifications.close(), limits.closing_s / 4)
         drain_s = max(0.0, time.left_s - limits.closing_s)
         calls = self._server.stop(drain_s, limits.notice_s)
         await time.end("calls", calls, drain_s + limits.closing_s / 4)

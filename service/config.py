@@ -19,6 +19,7 @@ from service.engine.hold_back import HoldBackLimits
 from service.engine.pool import PoolLimits
 from service.engine.rates import RateLimits
 from service.engine.readers import ReaderLimits
+from service.engine.verification_job import VerificationLimits
 
 KIB = 1024
 MIB = 1024 * KIB
@@ -242,7 +243,7 @@ class Limits:
     """The time between log lines about a transaction that readers wait for."""
     reads: ReaderLimits = field(default_factory=ReaderLimits)
     """Calls that only read."""
-    verifications: PoolLimits = PoolLimits(threads=1, max_waiting=4, retry_after_ms=5_000)
+    verifications: VerificationLimits = field(default_factory=VerificationLimits)
     """Calls of VerifyBooks, each of which reads all books."""
     background: PoolLimits = PoolLimits(threads=4, max_waiting=64)
     """The reads of all workers of the server."""
@@ -257,7 +258,6 @@ class Limits:
         faults = list(out_of_bounds(self))
         pools = (
             self.reads,
-            self.verifications,
             self.key_lookups,
             self.unknown_key_lookups,
             self.background,

@@ -60,9 +60,12 @@ class Readers:
     in each turn; so a flood of one caller delays the others by one read of each thread at most.
     """
 
+    kind = "reads"
+    """The name of the threads."""
+
     def __init__(self, limits: ReaderLimits) -> None:
         self._limits = limits
-        self._threads = ThreadPoolExecutor(limits.threads, thread_name_prefix="reads")
+        self._threads = ThreadPoolExecutor(limits.threads, thread_name_prefix=self.kind)
         # Guards the turns and the running reads.
         self._lock = Lock()
         self._turns: Turns[_Read] = Turns(limits.max_waiting, limits.max_waiting_each)
@@ -117,11 +120,21 @@ class Readers:
         with self._lock:
             del self._running[answer]
 
-    def shutdown(self) -> None:
-        """Interrupts the running reads, cancels those that wait, and ends the threads."""
+    def end(self) -> None:
+        """Takes no more reads, cancels those that wait, and interrupts the running ones."""
         with self._lock:
             for time in self._running.values():
                 time.give_up()
             for waiting in self._turns.take(len(self._turns)):
                 waiting.answer.cancel()
-        self._threads.shutdown(cancel_futures=True)
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    def shutdown(self) -> None:
+        """As `end`, and waits for the threads."""
+        self.end()
+        self._threads.shutdown()
+
+    @property
+    def running(self) -> int:
+        """The reads that a thread works on."""
+        return len(self._running)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Sequence
-from concurrent.futures import Executor
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 from freehold.v1 import ledger_service_pb2 as pb
 from freehold.v1.types_pb2 import SignedMoney
@@ -24,21 +22,16 @@ from service.rpc.pipeline import Call, Method
 
 SERVICE = "freehold.v1.LedgerService"
 
-Verify = Callable[[Sequence[Witness]], Verification]
-Answer = TypeVar("Answer")
+Verify = Callable[[Sequence[Witness]], Awaitable[Verification]]
 
 
 class LedgerServicer:
     """The reads of the ledger, and the verification of the books."""
 
-    def __init__(
-        self, verify: Verify, history: HistoryReader, readers: Readers, provers: Executor
-    ) -> None:
-        """Long verifications run in `provers`, all other reads in `readers`."""
+    def __init__(self, verify: Verify, history: HistoryReader, readers: Readers) -> None:
         self._verify = verify
         self._history = history
         self._readers = readers
-        self._provers = provers
 
     def methods(self, max_bytes: int) -> list[Method[Any]]:
         """The service's methods with their scopes."""
@@ -56,8 +49,7 @@ class LedgerServicer:
     async def verify(self, call: Call[pb.VerifyBooksRequest]) -> bytes:
         """Answers VerifyBooks: compares entries with balances, and seals with their lines."""
         witnesses = [Witness(it.number, it.digest) for it in call.message.witnesses]
-        verify = partial(self._verify, witnesses)
-        found = await asyncio.get_running_loop().run_in_executor(self._provers, verify)
+        found = await self._verify(witnesses)
         fault, last = found.fault, found.last_seal
         return pb.VerifyBooksResponse(
             verified=fault is None,
