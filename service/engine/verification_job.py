@@ -12,10 +12,10 @@ import os
 import signal
 import sys
 import time
-from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from subprocess import DEVNULL, PIPE, Popen
 from typing import Any
 
 from service.bounds import bounded
@@ -23,6 +23,8 @@ from service.domain.errors import Exhausted, Unavailable
 from service.domain.verification import BookFault, Verification, Witness
 from service.engine.ports import StorageFailed
 
+COLLECT_S = 0.01
+"""The time between two looks whether a killed process has ended."""
 MAIN = "service.verifying"
 """The module that the process runs; `python -m` finds it as it found the server's."""
 
@@ -41,7 +43,7 @@ class VerificationLimits:
 class Running:
     """The running job: its process, its beginning, and the part of the entries that it has read."""
 
-    process: Process | None
+    process: Popen[bytes]
     began_s: float
     done: float = 0.0
 
@@ -84,44 +86,54 @@ class VerificationJob:
             raise _shutting_down()
         if self._running is not None:
             raise self._busy(self._running)
-        job = self._running = Running(None, self._steady_s())
+        # Not by asyncio: uvloop forks, which copies the server's page tables and calls gRPC's
+        # handlers.
+        process = Popen(
+            [sys.executable, "-m", MAIN],
+            stdin=PIPE,
+            stdout=PIPE,
+            stderr=DEVNULL,
+            # Its own group, so that it ends with its helpers, and no terminal interrupts it.
+            start_new_session=True,
+        )
+        job = self._running = Running(process, self._steady_s())
         try:
-            job.process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", MAIN),
-                stdin=PIPE,
-                stdout=PIPE,
-                stderr=DEVNULL,
-                # Its own group, so that it ends with its helpers, and no terminal interrupts it.
-                start_new_session=True,
-            )
-            return await self._heard(job, job.process, witnesses)
+            return await self._heard(job, witnesses)
         finally:
-            if job.process is not None:
-                await asyncio.shield(_end(job.process))
-            self._running = None
+            await asyncio.shield(self._end(job))
 
     async def close(self) -> None:
         """Refuses new verifications, and ends the running one."""
         self._closed = True
-        if self._running is not None and self._running.process is not None:
-            await _end(self._running.process)
+        if self._running is not None:
+            await self._end(self._running)
 
-    async def _heard(
-        self, job: Running, process: Process, witnesses: Sequence[Witness]
-    ) -> Verification:
-        if process.stdin is None or process.stdout is None:
-            raise VerificationFailed("the process has no pipes")
+    async def _heard(self, job: Running, witnesses: Sequence[Witness]) -> Verification:
         asked = {
             "url": self._url,
             "keys": self._keys,
             "witnesses": [[it.number, it.digest.hex()] for it in witnesses],
             "niceness": self._limits.niceness,
         }
-        with suppress(ConnectionError):
-            # The pipe stays open: the process ends when it is closed, even by the server's end.
-            process.stdin.write(json.dumps(asked).encode() + b"\n")
-            await process.stdin.drain()
-        while line := await process.stdout.readline():
+        said_by = asyncio.StreamReader()
+        loop = asyncio.get_running_loop()
+        pipe, _ = await loop.connect_read_pipe(
+            lambda: asyncio.StreamReaderProtocol(said_by), job.process.stdout
+        )
+        try:
+            return await self._told(job, said_by, json.dumps(asked).encode())
+        finally:
+            pipe.close()
+
+    async def _told(
+        self, job: Running, said_by: asyncio.StreamReader, asked: bytes
+    ) -> Verification:
+        if job.process.stdin is not None:
+            with suppress(BrokenPipeError):
+                # The pipe stays open: the process ends when it is closed, even by the server's end.
+                job.process.stdin.write(asked + b"\n")
+                job.process.stdin.flush()
+        while line := await said_by.readline():
             said = json.loads(line)
             if "done" in said:
                 job.done = said["done"]
@@ -131,8 +143,20 @@ class VerificationJob:
                 return read_verification(said)
         if self._closed:
             raise _shutting_down()
-        code = await process.wait()
-        raise VerificationFailed(f"the process of the verification ended with {code}")
+        raise VerificationFailed("the process of the verification ended without a result")
+
+    async def _end(self, job: Running) -> None:
+        """Ends a job's process with its helpers, and collects it."""
+        process = job.process
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        while process.poll() is None:
+            await asyncio.sleep(COLLECT_S)
+        if process.stdin is not None:
+            with suppress(BrokenPipeError):
+                process.stdin.close()
+        if self._running is job:
+            self._running = None
 
     def _busy(self, job: Running) -> Exhausted:
         since_s = self._steady_s() - job.began_s
@@ -144,16 +168,6 @@ class VerificationJob:
         )
         refusal.metadata["done_percent"] = str(int(job.done * 100))
         return refusal
-
-
-async def _end(process: Process) -> None:
-    """Ends a process with its helpers, and collects it."""
-    if process.returncode is None:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-    await process.wait()
-    if process.stdin is not None:
-        process.stdin.close()
 
 
 def _shutting_down() -> Unavailable:

@@ -79,6 +79,7 @@ FACTS: dict[str, dict[str, str]] = {
     "engine/feature_values.py": {"VALUE_BYTES": FORMAT},
     "engine/occurrence.py": {"EARLIEST_OCCURRENCE_US": CONTRACT},
     "ending.py": {"NOT_ENDED": EXIT_CODE, "KILLED": EXIT_CODE},
+    "engine/verification_job.py": {"COLLECT_S": METHOD},
     "ids.py": {"_EPOCH_US": FORMAT, "_STEP_BITS": FORMAT, "_CHANCE_BITS": FORMAT},
     "rails/callbacks.py": {"SECRET_BYTES": FORMAT, "_LONGEST_DETAIL": CONTRACT},
     "rpc/authorization_service.py": {"MOST_BILL_BYTES": CONTRACT},
