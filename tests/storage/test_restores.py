@@ -93,13 +93,13 @@ def content(url: str) -> dict[str, list[Any]]:
         ).fetchall()
         for name, kind in sorted(relations):
             if kind == "r":
-                rows = connection.execute(f'SELECT t::text FROM "{name}" t ORDER BY 1')  # type: ignore[arg-type]
+                rows = connection.execute(f'SELECT t::text FROM "{name}" t ORDER BY 1')
                 found[name] = rows.fetchall()
             elif kind == "S":
-                given = connection.execute(f'SELECT last_value, is_called FROM "{name}"')  # type: ignore[arg-type]
+                given = connection.execute(f'SELECT last_value, is_called FROM "{name}"')
                 found[name] = given.fetchall()
         for what, query in CATALOG.items():
-            found[what] = connection.execute(query).fetchall()  # type: ignore[arg-type]
+            found[what] = connection.execute(query).fetchall()
     return found
 
 
