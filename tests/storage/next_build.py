@@ -89,6 +89,16 @@ def upgrade() -> None:
 '''
 
 
+def migration_of_next_build(versions: Path, body: str) -> None:
+    """Adds the next build's migration, with this body, to a folder of migrations."""
+    text = MIGRATION.format(
+        revision=f"{NUMBER:04d}",
+        down_revision=head_revision(),
+        body=textwrap.indent(textwrap.dedent(body), "    "),
+    )
+    (versions / f"{NUMBER:04d}_next.py").write_text(text, "utf-8")
+
+
 def migrate_as_next_build(
     engine: Engine, folder: Path, body: str, waits: LockWaits = LOCK_WAITS
 ) -> None:
@@ -98,10 +108,5 @@ def migrate_as_next_build(
     """
     scripts = folder / "migrations"
     shutil.copytree(MIGRATIONS, scripts)
-    text = MIGRATION.format(
-        revision=f"{NUMBER:04d}",
-        down_revision=head_revision(),
-        body=textwrap.indent(textwrap.dedent(body), "    "),
-    )
-    (scripts / "versions" / f"{NUMBER:04d}_next.py").write_text(text, "utf-8")
+    migration_of_next_build(scripts / "versions", body)
     migrate(engine, migrations=scripts, waits=waits)
