@@ -173,6 +173,7 @@ class App:
             store.engine.url.render_as_string(hide_password=False),
             None if parts.seal_key is None else [parts.seal_key.public.public_bytes_raw()],
             limits.verifications,
+            limits,
         )
         self._rails = Rails(
             self.committer,

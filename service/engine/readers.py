@@ -12,7 +12,6 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 from service.bounds import bounded
 from service.domain.access import Principal
 from service.domain.errors import Exhausted
-from service.engine.pool import PoolLimits
 from service.engine.read_time import ReadTime, timed
 from service.engine.turns import Full, Turns
 
@@ -20,13 +19,17 @@ Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True, slots=True)
-class ReaderLimits(PoolLimits):
-    """Bounds of the threads for reads; `max_waiting` is for all callers together."""
+class ReaderLimits:
+    """Bounds of the threads for reads."""
 
     threads: int = bounded(8, 1, 256)
+    """The reads at the same time, of all callers together."""
     max_waiting: int = bounded(1024, 1, 1_000_000)
+    """The reads of all callers together that may wait for a thread."""
     max_waiting_each: int = bounded(256, 1, 1_000_000)
     """The reads of one operator, or of the platform, that may wait for a thread."""
+    retry_after_ms: int = bounded(100, 1, 3_600_000)
+    """The retry delay of a read that found no room to wait."""
     longest_s: float = bounded(5.0, 0.01, 3600)
     """The longest time of one read; the call's deadline may end it earlier."""
 

@@ -7,8 +7,10 @@ lower priority than the server, its memory goes with it, and it can be ended at 
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import os
+import pickle
 import signal
 import sys
 import time
@@ -60,11 +62,14 @@ class VerificationJob:
         url: str,
         public_keys: Sequence[bytes] | None,
         limits: VerificationLimits,
+        opening: object,
         steady_s: Callable[[], float] = time.monotonic,
     ) -> None:
         """`url` is the database's, with its password. `public_keys` are the 32 bytes of each key of
-        the seals; without them no signature is checked."""
+        the seals; without them no signature is checked. `opening` are the limits with which the
+        process opens the database; they can be pickled."""
         self._url = url
+        self._opening = base64.b64encode(pickle.dumps(opening)).decode()
         self._keys = None if public_keys is None else [key.hex() for key in public_keys]
         self._limits = limits
         self._steady_s = steady_s
@@ -111,6 +116,7 @@ class VerificationJob:
     async def _heard(self, job: Running, witnesses: Sequence[Witness]) -> Verification:
         asked = {
             "url": self._url,
+            "limits": self._opening,
             "keys": self._keys,
             "witnesses": [[it.number, it.digest.hex()] for it in witnesses],
             "niceness": self._limits.niceness,

@@ -97,6 +97,7 @@ def open_postgres(url: URL, limits: PostgresLimits) -> Engine:
         session = Session.connect(*words, **options)
         session.answer_s = limits.answer_s
         sessions.add(session)
+        session.cancel_s = limits.cancel_s
         return session
 
     @event.listens_for(engine, "checkin")

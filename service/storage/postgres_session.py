@@ -16,7 +16,6 @@ import psycopg
 from psycopg.abc import RV, PQGen
 from psycopg.pq import ConnStatus, TransactionStatus
 
-from service.config import LIMITS
 from service.engine.read_time import ReadTime, read_time
 
 LOOK_S = 0.1
@@ -31,6 +30,8 @@ class Session(psycopg.Connection[Any]):
     """
 
     answer_s: float | None = None
+    cancel_s: float = 0.0
+    """The longest wait for the server to take a request to cancel a statement."""
 
     def interrupt(self, cancel_s: float) -> None:
         """Ends the statement that another thread runs; that thread gets an error.
@@ -75,7 +76,7 @@ class Session(psycopg.Connection[Any]):
                 if not ready and not cancelled and time.over:
                     cancelled = True
                     with suppress(psycopg.Error):
-                        self.cancel_safe(timeout=LIMITS.postgres.cancel_s)
+                        self.cancel_safe(timeout=self.cancel_s)
                 wanted = gen.send(ready)
         except StopIteration as end:
             result: RV = end.value

@@ -86,7 +86,7 @@ def rehearse(
     migrates = _require_known(*schema)
     books = None
     if verify:
-        with _temporary(url, size) as place:
+        with _temporary(url, size, limits) as place:
             books = restore(source, place, sha256=found, postgres_bin=postgres_bin, limits=limits)
     return Rehearsal(found, size, made_on, str(schema[0]), migrates, tools, room, books)
 
@@ -115,7 +115,7 @@ def _require_room(folder: Path, size: int) -> int:
 
 
 @contextmanager
-def _temporary(url: str, size: int) -> Iterator[str]:
+def _temporary(url: str, size: int, limits: Limits) -> Iterator[str]:
     """The URL of an empty temporary place of the target's kind; removed at the block's end."""
     if sqlite_file(url) is not None:
         with tempfile.TemporaryDirectory(prefix="freehold-rehearsal-") as folder:
@@ -123,15 +123,15 @@ def _temporary(url: str, size: int) -> Iterator[str]:
             yield f"sqlite:///{folder}/freehold.db"
         return
     name = f"freehold_rehearsal_{secrets.token_hex(4)}"
-    _administer(url, f"CREATE DATABASE {name}")
+    _administer(url, f"CREATE DATABASE {name}", limits)
     try:
         yield make_url(url).set(database=name).render_as_string(hide_password=False)
     finally:
-        _administer(url, f"DROP DATABASE {name} WITH (FORCE)")
+        _administer(url, f"DROP DATABASE {name} WITH (FORCE)", limits)
 
 
-def _administer(url: str, statement: str) -> None:
-    engine = open_database(url)
+def _administer(url: str, statement: str, limits: Limits) -> None:
+    engine = open_database(url, limits=limits)
     try:
         with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             connection.execute(text(statement))

@@ -16,7 +16,7 @@ from service.bounds import BOUNDS
 from service.clock import ClockLimits
 from service.config import LIMITS, Limits, LimitsWrong, PostgresLimits
 from service.engine.group_commit import CommitLimits
-from service.engine.pool import PoolLimits
+from service.engine.readers import ReaderLimits
 
 SERVICE = Path(service.__file__).parent
 APART = ("demo", "migrations")
@@ -96,6 +96,7 @@ FACTS: dict[str, dict[str, str]] = {
     "storage/opening.py": {"MAX_SAID": TEXT},
     "storage/postgres.py": {"PAUSE_S": SHELL},
     "storage/postgres_session.py": {"LOOK_S": METHOD},
+    "storage/rehearsal.py": {"ROOM": METHOD},
     "storage/postgres_tools.py": {"ANSWER_S": SHELL, "MOST_NAMED": TEXT},
     "storage/rail_accounts.py": {"LONGEST_LABEL": CONTRACT},
     "storage/seals.py": {"EVENTS_A_HEAD": STATEMENT},
@@ -200,7 +201,7 @@ COUNTS = frozenset({
     "keepalives", "refusals_a_second", "max_held", "most_waiting", "most_in_a_line",
     "max_queue_a_caller", "max_share", "max_strangers", "max_unread", "max_keys",
     "units_a_second", "read", "list", "write", "bulk", "verify",
-    "max_waiting_each", "page_window",
+    "max_waiting_each", "page_window", "niceness",
 })  # fmt: skip
 """Limits that are counts."""
 UNITS = ("_s", "_ms", "_bytes", "_kib")
@@ -235,8 +236,8 @@ WRONG = {
     "commit.max_queue": lambda: Limits(commit=CommitLimits(max_queue=0)),
     "clock.most_apart_s": lambda: Limits(clock=ClockLimits(most_apart_s=float("nan"))),
     "resend_s": lambda: replace(LIMITS, resend_s=float("inf")),
-    "reads.threads": lambda: Limits(reads=PoolLimits(threads=1_000)),
-    "postgres.connections": lambda: Limits(postgres=PostgresLimits(connections=17)),
+    "reads.threads": lambda: Limits(reads=ReaderLimits(threads=1_000)),
+    "postgres.connections": lambda: Limits(postgres=PostgresLimits(connections=16)),
 }
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
+import pickle
 import re
 import signal
 import subprocess
@@ -19,6 +21,7 @@ import psycopg
 import pytest
 from freehold.v1.ledger_service_pb2 import VerifyBooksRequest, VerifyBooksResponse
 
+from service.config import Limits
 from service.domain.verification import BookFault, Verification, Witness
 from service.engine.verification_job import MAIN, read_verification, write_verification
 from tests.fakes import serving
@@ -139,12 +142,9 @@ def test_a_verification_ends_with_a_killed_server(cluster: Cluster) -> None:
             start_new_session=True,
         )
         assert process.stdin is not None
-        asked: dict[str, object] = {
-            "url": cluster.url(name),
-            "keys": None,
-            "witnesses": [],
-            "niceness": 3,
-        }
+        asked: dict[str, object] = {"url": cluster.url(name), "keys": None, "witnesses": []}
+        asked["niceness"] = 3
+        asked["limits"] = base64.b64encode(pickle.dumps(Limits())).decode()
         process.stdin.write(json.dumps(asked).encode() + b"\n")
         process.stdin.flush()
         waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted"

@@ -187,9 +187,8 @@ def check(engine: Engine, what: object, read: Callable[[], object]) -> None:
 
 def lists(engine: Engine, window: int = WINDOW) -> Lists:
     """The lists of a database in which nobody writes."""
-    return Lists(
-        engine, Horizon(engine, lambda _: None), wait_s=10.0, retry_ms=1_000, window=window
-    )
+    horizon = Horizon(engine, lambda _: None, notice_after_s=10.0)
+    return Lists(engine, horizon, wait_s=10.0, retry_ms=1_000, window=window)
 
 
 MIDDLE = Place(ROWS // 2, f"{ROWS // 2:020d}")
