@@ -154,8 +154,9 @@ class VerificationJob:
     async def _end(self, job: Running) -> None:
         """Ends a job's process with its helpers, and collects it."""
         process = job.process
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
+        if process.returncode is None:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
         while process.poll() is None:
             await asyncio.sleep(COLLECT_S)
         if process.stdin is not None:
