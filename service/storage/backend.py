@@ -92,10 +92,6 @@ class Backend(Protocol):
         """A session for batches on a connection, which must not be used for anything else."""
         ...
 
-    def was_interrupted(self, error: BaseException) -> bool:
-        """True for the driver's error of a statement that was interrupted."""
-        ...
-
     def take_time(self, connection: Connection, answer_s: float | None) -> None:
         """Lifts the time limit of a call for the rest of this transaction."""
         ...

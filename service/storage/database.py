@@ -102,8 +102,8 @@ def reading(engine: Engine) -> Iterator[Connection]:
         raise StorageFailed(f"the rows that were read may be out of date: {error}") from error
     except (SQLAlchemyError, driver.Error) as error:
         time = read_time()
-        said = getattr(error, "orig", None) or error
-        if time is not None and time.over and backend_of(engine).was_interrupted(said):
+        if time is not None and time.over:
+            # The statement was interrupted, or its connection was cut.
             raise time.refusal() from None
         # The driver's own error comes from a connection that cannot be returned to the pool.
         raise StorageFailed("the database refused the read") from telling(error)

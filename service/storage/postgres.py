@@ -36,7 +36,6 @@ from service.storage.row_statements import RowsStatement, Values
 # An empty WAL record, so that COMMIT waits for the disk and the standbys.
 PAUSE_S = 0.1
 """The time between two looks at the lock of a migration."""
-QUERY_CANCELED = "57014"
 MESSAGE = text("SELECT pg_logical_emit_message(true, 'freehold', 'probe')")
 
 
@@ -311,10 +310,6 @@ class Postgres:
     def session(self, connection: Connection) -> PostgresSession:
         """A session for batches."""
         return PostgresSession(connection)
-
-    def was_interrupted(self, error: BaseException) -> bool:
-        """True if the session cancelled the statement, or PostgreSQL did so for its time limit."""
-        return getattr(error, "sqlstate", None) == QUERY_CANCELED
 
     def take_time(self, connection: Connection, answer_s: float | None) -> None:
         """Each answer may take `answer_s` seconds; None means any time."""

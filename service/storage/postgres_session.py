@@ -75,8 +75,7 @@ class Session(psycopg.Connection[Any]):
                 ready = yield wanted
                 if not ready and not cancelled and time.over:
                     cancelled = True
-                    with suppress(psycopg.Error):
-                        self.cancel_safe(timeout=self.cancel_s)
+                    self.interrupt(self.cancel_s)
                 wanted = gen.send(ready)
         except StopIteration as end:
             result: RV = end.value

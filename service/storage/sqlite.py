@@ -288,10 +288,6 @@ class Sqlite:
         """A session for batches."""
         return SqliteSession(connection)
 
-    def was_interrupted(self, error: BaseException) -> bool:
-        """True if the progress handler ended the statement."""
-        return getattr(error, "sqlite_errorname", "") == "SQLITE_INTERRUPT"
-
     def take_time(self, _connection: Connection, _answer_s: float | None) -> None:
         """Does nothing: calls have no time limit here."""
 

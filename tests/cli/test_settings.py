@@ -16,7 +16,7 @@ from service.cli import cli
 from service.cli.generate import PAGE, meaning, text
 from service.cli.settings import all_settings, without_password
 from tests.cli.test_commands import COMMANDS
-from tests.faults.support import ROOT, prepare, server
+from tests.faults.support import prepare, server
 from tests.rpc.support import Refused
 
 SECRET = "open-sesame"
@@ -405,7 +405,7 @@ def test_a_server_runs_with_a_limit_from_each_source(
     file.write_text(f'sandbox = "2024-01-01T00:00:00Z"\n{limit}')
     variables = {"FREEHOLD_LIMITS_MAX_MESSAGE_BYTES": "2048"} if source == "environment" else {}
     options = ("--config", str(file))
-    with server(url, model, "127.0.0.1:0", *options, build=ROOT, **variables) as running:
+    with server(url, model, "127.0.0.1:0", *options, **variables) as running:
         said = running.wait_for("serving")
         assert said["sandbox"] is True
         reason = reason_for_long(said["address"], key)

@@ -125,12 +125,12 @@ class Server:
         listen: str,
         *options: str,
         module: str = "service.cli",
-        build: Path = ROOT,
+        build: Path | str = ROOT,
         **variables: str,
     ) -> None:
         """`module` runs in place of the command, with further environment variables."""
         words = command("serve", "--listen", listen, "--database", database, module=module)
-        self.log = ""
+        self.log, build = "", Path(build)
         # Only this build's code is there to be forked.
         start: Any = Forked if build == ROOT else subprocess.Popen
         self.process = start(
@@ -229,7 +229,7 @@ def server(
     listen: str,
     *options: str,
     module: str = "service.cli",
-    build: Path = ROOT,
+    build: Path | str = ROOT,
     **variables: str,
 ) -> Iterator[Server]:
     """A server process, of this build or another one, that does not outlive the block."""
