@@ -19,7 +19,6 @@ from service.alarms import (
     tell_owed_back,
     warn_of_gap,
 )
-from service.books.verify import verify_books
 from service.clock import Clock, SandboxClock, SystemClock
 from service.config import CURRENCY, Limits
 from service.ending import TimeLeft
@@ -29,7 +28,9 @@ from service.engine.group_commit import Committer
 from service.engine.health import Prober
 from service.engine.pool import Pool, in_a_thread
 from service.engine.ports import Rail, Scorer
+from service.engine.readers import Readers
 from service.engine.scoring import Assessor
+from service.engine.verification_job import VerificationJob
 from service.engine.workers.cases import CaseClock
 from service.engine.workers.catalog import CatalogReloader
 from service.engine.workers.debts import DebtWatch
@@ -69,9 +70,8 @@ from service.rpc.retries import Retries
 from service.rpc.sandbox_service import SandboxServicer
 from service.rpc.second_person import SecondPerson
 from service.rpc.server import GrpcServer
-from service.rpc.stored import read_answer, read_payload
 from service.rpc.tls import ServerTls
-from service.signing import PublicKeys, SealKey
+from service.signing import SealKey
 from service.storage import approvals, keys, persons
 from service.storage.administration import list_audit
 from service.storage.charge_backs import ChargeBackLists
@@ -152,14 +152,18 @@ class App:
         self.engine_statistics = engine.statistics
         self.decisions = engine.decisions
         self.terms, self.debts = engine.terms, engine.debts
-        self._readers = Pool("reads", limits.reads)
-        provers = Pool("verifications", limits.verifications)
+        self._readers = Readers(limits.reads)
         familiar = Pool("key lookups", limits.key_lookups)
         strangers = Pool("unknown key lookups", limits.unknown_key_lookups)
         backstage = Pool("background reads", limits.background)
         administrators = Pool("administrative acts", limits.administrators)
-        self.pools: tuple[Pool, ...]
-        self.pools = (self._readers, provers, familiar, strangers, backstage, administrators)
+        self.pools: tuple[Readers | Pool, ...] = (
+            self._readers,
+            familiar,
+            strangers,
+            backstage,
+            administrators,
+        )
         self.prober = Prober(
             partial(probe, store.engine), self._tell_health, limits.probe, log_health
         )
@@ -196,7 +200,17 @@ class App:
         acts = _acts(store)
         self._administration = Administration(acts, administrators, now_us, limits.administration)
         lists = Lists(
-            store.engine, horizon, wait_s=limits.page_wait_s, retry_ms=limits.page_retry_ms
+            store.engine,
+            horizon,
+            wait_s=limits.page_wait_s,
+            retry_ms=limits.page_retry_ms,
+            window=limits.page_window,
+        )
+        self._verifications = VerificationJob(
+            store.engine.url.render_as_string(hide_password=False),
+            None if parts.seal_key is None else [parts.seal_key.public.public_bytes_raw()],
+            limits.verifications,
+            limits,
         )
         self._rails = Rails(
             self.committer,
@@ -206,12 +220,10 @@ class App:
             parts.rail_secret,
             tolerance_s=limits.rail_tolerance_s,
         )
-        self._server = GrpcServer(self.pipeline, self._services(assessor, lists, provers), limits)
+        self._server = GrpcServer(self.pipeline, self._services(assessor, lists), limits)
         self._probing: asyncio.Task[None] | None = None
 
-    def _services(
-        self, assessor: Assessor, lists: Lists, provers: Pool
-    ) -> dict[str, list[Method[Any]]]:
+    def _services(self, assessor: Assessor, lists: Lists) -> dict[str, list[Method[Any]]]:
         parts, store, small = self.parts, self.parts.store, self.parts.limits.max_message_bytes
         retries = Retries(partial(find_requests, store.engine), self._readers)
         people = People(
@@ -225,16 +237,7 @@ class App:
         )
         rentals = AuthorizationReads(store, lists, self._readers)
         treasury = CollectionReads(partial(payables_of, store.engine), self._readers)
-        signer = parts.seal_key
-        public = None if signer is None else PublicKeys([signer.public])
-        verify = partial(
-            verify_books,
-            store.engine,
-            public,
-            read_answer=read_answer,
-            read_payload=read_payload,
-        )
-        books = LedgerServicer(verify, History(store.engine), self._readers, provers)
+        books = LedgerServicer(self._verifications.verify, History(store.engine), self._readers)
         changing = partial(methods_of, self.committer, retries)
         services = {
             authorization_service.SERVICE: [
@@ -358,6 +361,7 @@ class App:
         if self._probing is not None:
             self._probing.cancel()
         await time.end("workers", self._stop_workers(), limits.drain_s)
+        await time.end("verification", self._verifications.close(), limits.closing_s / 4)
         drain_s = max(0.0, time.left_s - limits.closing_s)
         calls = self._server.stop(drain_s, limits.notice_s)
         await time.end("calls", calls, drain_s + limits.closing_s / 4)

@@ -19,6 +19,8 @@ from service.engine.health import ProbeLimits
 from service.engine.hold_back import HoldBackLimits
 from service.engine.pool import PoolLimits
 from service.engine.rates import RateLimits
+from service.engine.readers import ReaderLimits
+from service.engine.verification_job import VerificationLimits
 
 KIB = 1024
 MIB = 1024 * KIB
@@ -299,11 +301,14 @@ class Limits:
     """The longest wait of a list's page for a transaction that may still add a row to it."""
     page_retry_ms: int = bounded(1_000, 1, 3_600_000)
     """The retry delay told to the caller if that wait was too short."""
+    page_window: int = bounded(5_000, 1, 1_000_000)
+    """The rows in which a page checks its filters; a page of rare rows may end before it is full.
+    """
     horizon_log_s: float = bounded(10.0, 0, 3600)
     """The time between log lines about a transaction that readers wait for."""
-    reads: PoolLimits = PoolLimits(threads=8, max_waiting=1024)
+    reads: ReaderLimits = field(default_factory=ReaderLimits)
     """Calls that only read."""
-    verifications: PoolLimits = PoolLimits(threads=1, max_waiting=4, retry_after_ms=5_000)
+    verifications: VerificationLimits = field(default_factory=VerificationLimits)
     """Calls of VerifyBooks, each of which reads all books."""
     background: PoolLimits = PoolLimits(threads=4, max_waiting=64)
     """The reads of all workers of the server."""
@@ -318,7 +323,6 @@ class Limits:
         faults = list(out_of_bounds(self))
         pools = (
             self.reads,
-            self.verifications,
             self.key_lookups,
             self.unknown_key_lookups,
             self.administrators,

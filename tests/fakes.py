@@ -140,7 +140,8 @@ def lists_of(
 ) -> Lists:
     """The lists of a store's database, with their own horizon."""
     horizon = horizon_of(store, notice, notice_after_s)
-    return Lists(store.engine, horizon, wait_s=wait_s, retry_ms=1_000)
+    window = LIMITS.page_window
+    return Lists(store.engine, horizon, wait_s=wait_s, retry_ms=1_000, window=window)
 
 
 def new_database(url: str, limits: Limits = LIMITS) -> SqlStore:

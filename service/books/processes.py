@@ -37,6 +37,10 @@ BEGIN_S = 2.0
 """The longest time for all helpers to begin to read, while nobody can commit."""
 
 
+Progress = Callable[[float], None]
+"""A function that is called with the part of the entries that was read, from 0 to 1."""
+
+
 class Elsewhere(NamedTuple):
     """The way for another process to open the database; `frozen` means that nobody writes to the
     database."""
@@ -86,13 +90,23 @@ class Team:
         self._helpers = helpers
         self._readers = readers
 
-    def verify(self, share: Share) -> list[Part]:
-        """The verified parts of a share, in the order of the people; this process does the last."""
+    def verify(self, share: Share, progress: Progress | None = None) -> list[Part]:
+        """The verified parts of a share, in the order of the people; this process does the last.
+
+        All shares have about as many entries, so its own progress is that of all.
+        """
         shares = _shares(self.connection, share, 1 + len(self._helpers))
         helpers = self._helpers[: len(shares) - 1]
         for helper, theirs in zip(helpers, shares, strict=False):
             helper.tell(theirs)
-        own = verify_share(self.connection, shares[-1], self._readers)
+        tell = None
+        if progress is not None:
+            own_entries = max(1, _entries(self.connection, shares[-1]))
+
+            def tell(entries: int) -> None:
+                progress(min(1.0, entries / own_entries))
+
+        own = verify_share(self.connection, shares[-1], self._readers, tell)
         parts: list[Part] = [helper.told(None) for helper in helpers]
         return [*parts, own]
 
@@ -197,15 +211,20 @@ def _help(pipe: Pipe, open_engine: Callable[[], Engine], readers: Readers) -> No
         pipe.send(error)
 
 
+def _entries(connection: Connection, share: Share) -> int:
+    """The entries of a share, by the versions of its lines."""
+    line = t.lines.c
+    query = select(func.sum(line.version)).where(*share.people(line.user_id))
+    return int(connection.scalar(query) or 0)
+
+
 def _shares(connection: Connection, share: Share, count: int) -> list[Share]:
     """A share, divided into at most `count` ranges of people with about as many entries each."""
     if count == 1:
         return [share]
     line = t.lines.c
     people = select(line.user_id, line.version).where(*share.people(line.user_id))
-    total = int(
-        connection.scalar(select(func.sum(line.version)).where(*share.people(line.user_id))) or 0
-    )
+    total = _entries(connection, share)
     bounds: list[str] = []
     seen = 0
     for user_id, version in connection.execute(people.order_by(line.user_id)):

@@ -147,11 +147,16 @@ class _Counts:
         return Part(self.lines, self.entries, self.authorizations, self.payable, fault)
 
 
-def verify_share(connection: Connection, share: Share, readers: Readers) -> Part:
-    """Verifies a share; stops at its first fault."""
+def verify_share(
+    connection: Connection,
+    share: Share,
+    readers: Readers,
+    tell: Callable[[int], None] | None = None,
+) -> Part:
+    """Verifies a share; stops at its first fault. `tell` gets the number of entries read so far."""
     counts = _Counts()
     try:
-        _verify_people(connection, share, counts)
+        _verify_people(connection, share, counts, tell)
     except Found as found:
         return counts.part(found.fault)
     part = counts.part()
@@ -193,7 +198,9 @@ _ORDERS = {
 }
 
 
-def _verify_people(connection: Connection, share: Share, counts: _Counts) -> None:
+def _verify_people(
+    connection: Connection, share: Share, counts: _Counts, tell: Callable[[int], None] | None
+) -> None:
     """Verifies people in bulk, and value by value those whose rows are in doubt. Raises Found at
     the first fault."""
     low = share.low
@@ -203,6 +210,8 @@ def _verify_people(connection: Connection, share: Share, counts: _Counts) -> Non
             _verify_doubted(connection, share._replace(low=low, high=high), counts)
         else:
             counts.add(sound)
+        if tell is not None:
+            tell(counts.entries)
         low = until
 
 

@@ -19,7 +19,7 @@ from service.books.aliases import check_aliases
 from service.books.columns import kept, rows_of
 from service.books.faults import Found
 from service.books.payloads import ReadPayload
-from service.books.processes import Elsewhere, at_one_state
+from service.books.processes import Elsewhere, Progress, at_one_state
 from service.books.seals import SealChain, Start, start_at
 from service.books.share import EVERYBODY, Part, ReadAnswer, Readers
 from service.domain.errors import FreeholdError
@@ -48,6 +48,7 @@ def verify_books(
     read_payload: ReadPayload | None = None,
     since: int | None = None,
     elsewhere: Elsewhere | None = None,
+    progress: Progress | None = None,
 ) -> Verification:
     """Checks both books and their seals; names the row of the first fault.
 
@@ -60,7 +61,8 @@ def verify_books(
     that seal are verified, each from the first entry on; `unchecked` of the result lists the checks
     left out. Raises WitnessMissing if that seal has no witness.
 
-    With `elsewhere`, large books are shared among as many processes as there are cores.
+    With `elsewhere`, large books are shared among as many processes as there are cores. `progress`
+    is called with the part of the entries that was read, from 0 to 1.
 
     Each entry moves an amount between two accounts of one book, so every transaction sums to zero
     in each book and currency. Each entry changes its line and its authorization by the same amount.
@@ -82,7 +84,8 @@ def verify_books(
                 first = start.oldest(team.connection)
                 unchecked = _unchecked(team.connection, start, first)
             chain.check(team.connection, first)
-            parts = team.verify(EVERYBODY if start is None else EVERYBODY._replace(start=start))
+            everybody = EVERYBODY if start is None else EVERYBODY._replace(start=start)
+            parts = team.verify(everybody, progress)
             fault = _first(team.connection, parts, start)
         except Found as found:
             fault = found.fault

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -17,6 +18,9 @@ from service.cli.parts import (
 )
 from service.domain.verification import Verification, Witness
 from service.storage.opening import reach
+
+if TYPE_CHECKING:
+    from service.storage.rehearsal import Rehearsal
 
 
 @click.command("create-seal-key")
@@ -153,6 +157,21 @@ def backup(database: str, to: Path, quick: bool, postgres_bin: Path | None) -> N
         click.echo(f"Warning: {' '.join(warning.split())}", err=True)
 
 
+def _report_rehearsal(found: Rehearsal) -> None:
+    click.echo(f"backup: {found.size_bytes:,} bytes of {found.made_on}, sha256 {found.sha256}")
+    migrates = "; the restore would migrate it" if found.migrates else ""
+    click.echo(f"schema: {found.revision}{migrates}")
+    if found.tools is not None:
+        click.echo(f"restored by: {found.tools}")
+    room = "not checked" if found.room_bytes is None else f"{found.room_bytes:,} bytes free"
+    click.echo(f"room: {room}")
+    if found.books is None:
+        click.echo("not checked: the books (--verify-books)")
+    else:
+        _report_books(found.books, signed=False)
+    click.echo("nothing was written; the restore can be done")
+
+
 @click.command()
 @click.option(
     "--from",
@@ -167,14 +186,46 @@ def backup(database: str, to: Path, quick: bool, postgres_bin: Path | None) -> N
     metavar="HEX",
     help="Hash that `freehold backup` printed; the default is in FILE.sha256.",
 )
+@click.option(
+    "--dry-run",
+    is_flag=True,
+    help="Check the backup and the place for it, and write nothing there.",
+)
+@click.option(
+    "--verify-books",
+    is_flag=True,
+    help="With --dry-run: also restore into a temporary place, and verify the books there.",
+)
 @postgres_bin_option
-def restore(source: Path, database: str, sha256: str | None, postgres_bin: Path | None) -> None:
+def restore(
+    source: Path,
+    database: str,
+    sha256: str | None,
+    dry_run: bool,
+    verify_books: bool,
+    postgres_bin: Path | None,
+) -> None:
     """Restore a backup.
 
     The database must not exist yet; on PostgreSQL it must be empty."""
     from service.storage.backup import restore as run
+    from service.storage.rehearsal import rehearse
 
+    if verify_books and not dry_run:
+        text = "is for --dry-run alone: a restore always verifies the books"
+        raise click.BadParameter(text, param_hint="--verify-books")
     limits = limits_given()
     usable(partial(reach, limits=limits), database)
+    if dry_run:
+        found = rehearse(
+            source,
+            database,
+            sha256=sha256,
+            postgres_bin=postgres_bin,
+            verify=verify_books,
+            limits=limits,
+        )
+        _report_rehearsal(found)
+        return
     books = run(source, database, sha256=sha256, postgres_bin=postgres_bin, limits=limits)
     _report_books(books, signed=False)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Mapping
-from concurrent.futures import Executor
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
@@ -38,6 +36,7 @@ from service.engine.operations import (
     WaiveFee,
 )
 from service.engine.rates import Weight
+from service.engine.readers import Readers
 from service.engine.reads import AuthorizationReader, ListReader, Told
 from service.rpc import answers, convert
 from service.rpc.details import encode_details, item_place_of, order_of
@@ -419,7 +418,7 @@ MUTATIONS = (
 class AuthorizationReads:
     """The reads of an operator's own authorizations."""
 
-    def __init__(self, reader: AuthorizationReader, lists: ListReader, readers: Executor) -> None:
+    def __init__(self, reader: AuthorizationReader, lists: ListReader, readers: Readers) -> None:
         self._reader = reader
         self._lists = lists
         self._readers = readers
@@ -440,7 +439,7 @@ class AuthorizationReads:
     async def receipt(self, call: Call[pb.GetReceiptRequest]) -> bytes:
         """Answers GetReceipt: it makes the receipt again, as the settlement made it."""
         told = await self._told(call)
-        docked = await self._read(partial(self._reader.docked, told))
+        docked = await self._readers.run(call, partial(self._reader.docked, told))
         if docked is None:
             raise IllegalState(
                 "NO_RECEIPT",
@@ -452,7 +451,7 @@ class AuthorizationReads:
 
     async def _told(self, call: Call[Any]) -> Told:
         key = convert.split_name(call.message.name)
-        found: Told | None = await self._read(partial(self._reader.told, *key))
+        found: Told | None = await self._readers.run(call, partial(self._reader.told, *key))
         if found is None or found.authorization.operator_id != call.principal.operator_id:
             raise NotFound("authorization", key[1])
         return found
@@ -466,7 +465,8 @@ class AuthorizationReads:
             filters.append(message.order_reference)
         if message.lapse:
             filters.append(-message.lapse)
-        page = await self._read(
+        page = await self._readers.run(
+            call,
             partial(
                 self._lists.authorizations,
                 _operator(call),
@@ -476,18 +476,15 @@ class AuthorizationReads:
                 state=convert.STATE_OF.get(message.state),
                 order_reference=message.order_reference,
                 lapse=convert.LAPSE_OF.get(message.lapse),
-            )
+            ),
         )
-        told = await self._read(partial(self._lists.details, page.rows))
+        told = await self._readers.run(call, partial(self._lists.details, page.rows))
         token = filtered_token_of(page.last, filters)
         rest = pb.ListAuthorizationsResponse(next_page_token=token)
         rows = [
             convert.encode_authorization(it) + encode_details(told.get(it.name)) for it in page.rows
         ]
         return answers.all_placed(rows, rest)
-
-    async def _read(self, read: Callable[[], Any]) -> Any:
-        return await asyncio.get_running_loop().run_in_executor(self._readers, read)
 
 
 def _operator(call: Call[Any]) -> str:

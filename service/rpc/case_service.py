@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable
-from concurrent.futures import Executor
 from functools import partial
 from typing import Any
 
@@ -19,6 +16,7 @@ from service.engine.calls import Answer, CaseTold, Payloads
 from service.engine.cases import may_see
 from service.engine.operations import AddEvidence, OpenComplaint, ResolveCase
 from service.engine.rates import Weight
+from service.engine.readers import Readers
 from service.engine.reads import CaseFilter, CaseReader, ListReader
 from service.rpc import convert
 from service.rpc.mutations import Mutation, about, evidence, occurred_us, reason
@@ -148,7 +146,7 @@ MUTATIONS = (
 class CaseReads:
     """The reading methods of CaseService."""
 
-    def __init__(self, reader: CaseReader, lists: ListReader, readers: Executor) -> None:
+    def __init__(self, reader: CaseReader, lists: ListReader, readers: Readers) -> None:
         """`readers` runs the reads."""
         self._reader = reader
         self._lists = lists
@@ -171,7 +169,7 @@ class CaseReads:
     async def get(self, call: Call[pb.GetCaseRequest]) -> bytes:
         """Answers GetCase."""
         key = split_case(call.message.name)
-        found = await self._read(partial(self._reader.case, *key))
+        found = await self._readers.run(call, partial(self._reader.case, *key))
         if found is None or not may_see(call.principal.operator_id or PLATFORM, found.case):
             raise NotFound("case", key[2])
         return pb.GetCaseResponse(
@@ -192,18 +190,16 @@ class CaseReads:
             due_before_us=due_before_us,
             user_id=message.user_id,
         )
-        page = await self._read(
+        page = await self._readers.run(
+            call,
             partial(
                 self._lists.cases,
                 filters,
                 after=filtered_place_of(message.page_token, chosen),
                 size=size_of(message.page_size),
-            )
+            ),
         )
         return pb.ListCasesResponse(
             cases=[case_message(it) for it in page.rows],
             next_page_token=filtered_token_of(page.last, chosen),
         ).SerializeToString()
-
-    async def _read(self, read: Callable[[], Any]) -> Any:
-        return await asyncio.get_running_loop().run_in_executor(self._readers, read)

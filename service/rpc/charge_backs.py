@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import binascii
 import json
 from collections.abc import Sequence
-from concurrent.futures import Executor
 from functools import partial
 from typing import Any
 
@@ -19,6 +17,7 @@ from service.domain.errors import InvalidInput, InvariantBroken
 from service.engine.calls import Answer, ChargedBack, Matched, Payloads
 from service.engine.operations import MatchSuspense, RecordUnmatched
 from service.engine.rates import Weight
+from service.engine.readers import Readers
 from service.engine.reads import ChargeBackReader
 from service.rpc import answers, convert
 from service.rpc.charge_back_messages import DIRECTION_OF, charge_back_message, item_message
@@ -102,7 +101,7 @@ MUTATIONS = (
 class ChargeBackReads:
     """Lists of charge-backs and of money in suspense."""
 
-    def __init__(self, reader: ChargeBackReader, readers: Executor) -> None:
+    def __init__(self, reader: ChargeBackReader, readers: Readers) -> None:
         self._reader = reader
         self._readers = readers
 
@@ -138,7 +137,7 @@ class ChargeBackReads:
             after=_after(message.page_token, filters, 3),
             size=size_of(message.page_size),
         )
-        found, last = await asyncio.get_running_loop().run_in_executor(self._readers, read)
+        found, last = await self._readers.run(call, read)
         return calls.ListChargeBacksResponse(
             charge_backs=map(charge_back_message, found), next_page_token=_token(last, filters)
         ).SerializeToString()
@@ -152,7 +151,7 @@ class ChargeBackReads:
             after=_after(message.page_token, filters, 2),
             size=size_of(message.page_size),
         )
-        found, last = await asyncio.get_running_loop().run_in_executor(self._readers, read)
+        found, last = await self._readers.run(call, read)
         return calls.ListSuspenseResponse(
             items=map(item_message, found), next_page_token=_token(last, filters)
         ).SerializeToString()

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Mapping
-from concurrent.futures import Executor
 from functools import partial
 from typing import Any
 
@@ -24,6 +22,7 @@ from service.engine.operations import (
     ResolveDispute,
     SetProvision,
 )
+from service.engine.readers import Readers
 from service.rpc import answers, charge_backs, convert
 from service.rpc.mutations import (
     Mutation,
@@ -179,7 +178,7 @@ MUTATIONS = (
 class CollectionReads:
     """The reads of the treasury."""
 
-    def __init__(self, payables: Payables, readers: Executor) -> None:
+    def __init__(self, payables: Payables, readers: Readers) -> None:
         self._payables = payables
         self._readers = readers
 
@@ -198,7 +197,7 @@ class CollectionReads:
     async def balance(self, call: Call[pb.GetOperatorBalanceRequest]) -> bytes:
         """Answers GetOperatorBalance."""
         read = partial(self._payables, call.message.operator_id)
-        payables = await asyncio.get_running_loop().run_in_executor(self._readers, read)
+        payables = await self._readers.run(call, read)
         response = pb.GetOperatorBalanceResponse()
         for currency in sorted(payables):
             response.payables.add(currency_code=currency, amount_minor=payables[currency])

@@ -6,7 +6,6 @@ import asyncio
 import hashlib
 import math
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Executor
 from contextlib import contextmanager
 from functools import partial
 from itertools import chain
@@ -31,6 +30,7 @@ from service.engine.operations import (
 )
 from service.engine.profile import read_profile
 from service.engine.rates import Weight
+from service.engine.readers import Readers
 from service.engine.reads import ListReader, ProfileReader
 from service.engine.records.requests import Replayed
 from service.engine.scoring import Assessor
@@ -206,7 +206,7 @@ def _response(profiles: Sequence[bytes]) -> bytes:
 class Reviews:
     """The reads of the risk team."""
 
-    def __init__(self, reader: ListReader, readers: Executor) -> None:
+    def __init__(self, reader: ListReader, readers: Readers) -> None:
         self._reader = reader
         self._readers = readers
 
@@ -222,7 +222,7 @@ class Reviews:
         message = call.message
         after, size = place_of(message.page_token), size_of(message.page_size)
         read = partial(self._reader.reviews, after=after, size=size)
-        page = await asyncio.get_running_loop().run_in_executor(self._readers, read)
+        page = await self._readers.run(call, read)
         rest = pb.ListReviewsResponse(next_page_token=token_of(page.last))
         return answers.all_placed(map(convert.encode_authorization, page.rows), rest)
 
@@ -235,7 +235,7 @@ class People:
         committer: Committer,
         store: ProfileReader,
         assessor: Assessor,
-        readers: Executor,
+        readers: Readers,
         retries: Retries,
         *,
         currency: str,
@@ -302,7 +302,7 @@ class People:
         message = call.message
         whole = message.request_id
         own = [_own_request_id(message, user) for user in message.users]
-        found = await self._retries.records(PLATFORM, [whole, *own])
+        found = await self._retries.records(call, PLATFORM, [whole, *own])
         if whole not in found:
             return None
         found[whole].answer_again(PUT_USERS, _whole_body(message), lambda _first: "users")
@@ -385,7 +385,7 @@ class People:
     async def get_profile(self, call: Call[pb.GetCreditProfileRequest]) -> bytes:
         """Answers GetCreditProfile."""
         read = partial(read_profile, self._store, call.message.user_id, self._currency)
-        profile = await asyncio.get_running_loop().run_in_executor(self._readers, read)
+        profile = await self._readers.run(call, read)
         response = pb.GetCreditProfileResponse()
         answers.write_profile(profile, response.profile)
         return response.SerializeToString()

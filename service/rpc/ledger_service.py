@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Sequence
-from concurrent.futures import Executor
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 from freehold.v1 import ledger_service_pb2 as pb
 from freehold.v1.types_pb2 import SignedMoney
@@ -16,6 +14,7 @@ from service.domain.errors import NotFound
 from service.domain.ledger import LineAt
 from service.domain.verification import Verification, Witness
 from service.engine.rates import Weight
+from service.engine.readers import Readers
 from service.engine.reads import DecidedEntry, HistoryReader
 from service.rpc import convert
 from service.rpc.pages import place_of, size_of, token_of
@@ -23,21 +22,16 @@ from service.rpc.pipeline import Call, Method
 
 SERVICE = "freehold.v1.LedgerService"
 
-Verify = Callable[[Sequence[Witness]], Verification]
-Answer = TypeVar("Answer")
+Verify = Callable[[Sequence[Witness]], Awaitable[Verification]]
 
 
 class LedgerServicer:
     """The reads of the ledger, and the verification of the books."""
 
-    def __init__(
-        self, verify: Verify, history: HistoryReader, readers: Executor, provers: Executor
-    ) -> None:
-        """Long verifications run in `provers`, all other reads in `readers`."""
+    def __init__(self, verify: Verify, history: HistoryReader, readers: Readers) -> None:
         self._verify = verify
         self._history = history
         self._readers = readers
-        self._provers = provers
 
     def methods(self, max_bytes: int) -> list[Method[Any]]:
         """The service's methods with their scopes."""
@@ -55,8 +49,7 @@ class LedgerServicer:
     async def verify(self, call: Call[pb.VerifyBooksRequest]) -> bytes:
         """Answers VerifyBooks: compares entries with balances, and seals with their lines."""
         witnesses = [Witness(it.number, it.digest) for it in call.message.witnesses]
-        verify = partial(self._verify, witnesses)
-        found = await asyncio.get_running_loop().run_in_executor(self._provers, verify)
+        found = await self._verify(witnesses)
         fault, last = found.fault, found.last_seal
         return pb.VerifyBooksResponse(
             verified=fault is None,
@@ -81,7 +74,9 @@ class LedgerServicer:
             for name in ("known_at", "happened_at")
         )
         key = (message.user_id, message.currency_code)
-        found = await self._read(partial(self._history.line_at, *key, known_us, happened_us))
+        found = await self._readers.run(
+            call, partial(self._history.line_at, *key, known_us, happened_us)
+        )
         if found is None:
             raise NotFound("line", message.user_id)
         return pb.GetLineAtResponse(line=_line(found)).SerializeToString()
@@ -91,14 +86,13 @@ class LedgerServicer:
         message = call.message
         after, size = place_of(message.page_token), size_of(message.page_size)
         key = (message.user_id, message.currency_code)
-        page = await self._read(partial(self._history.entries, *key, after=after, size=size))
+        page = await self._readers.run(
+            call, partial(self._history.entries, *key, after=after, size=size)
+        )
         return pb.ListEntriesResponse(
             entries=[_entry(it) for it in page.rows],
             next_page_token=token_of(page.last),
         ).SerializeToString()
-
-    async def _read(self, read: Callable[[], Answer]) -> Answer:
-        return await asyncio.get_running_loop().run_in_executor(self._readers, read)
 
 
 def _line(it: LineAt) -> pb.LineAt:

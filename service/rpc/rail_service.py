@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-from concurrent.futures import Executor
 from functools import partial
 from typing import Any
 
@@ -18,6 +16,7 @@ from service.engine.calls import Answer, Payloads, Work
 from service.engine.group_commit import Committer
 from service.engine.operations import ReportTransfer
 from service.engine.rates import Weight
+from service.engine.readers import Readers
 from service.engine.reads import ListReader
 from service.engine.records.transfers import TransferRecord, TransferState
 from service.rails.callbacks import read_report
@@ -66,7 +65,7 @@ class Rails:
         self,
         committer: Committer,
         reader: ListReader,
-        readers: Executor,
+        readers: Readers,
         clock: Clock,
         secret: bytes | None,
         *,
@@ -137,7 +136,7 @@ class Rails:
             size=size_of(message.page_size),
             state=STATE_OF.get(message.state),
         )
-        page = await asyncio.get_running_loop().run_in_executor(self._readers, read)
+        page = await self._readers.run(call, read)
         return pb.ListTransfersResponse(
             transfers=[transfer_message(it) for it in page.rows],
             next_page_token=token_of(page.last),

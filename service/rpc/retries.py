@@ -6,12 +6,11 @@ refused before they reach the engine, so accepted calls take no longer.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Collection, Mapping
-from concurrent.futures import Executor
 from functools import partial
 from typing import Any
 
+from service.engine.readers import Readers
 from service.engine.records.requests import TOMBSTONE, RequestRecord
 from service.rpc.meaning import differing_field
 from service.rpc.pipeline import Call
@@ -23,12 +22,12 @@ FindRequests = Callable[[str, Collection[str]], Mapping[str, RequestRecord]]
 class Retries:
     """Finds stored answers by request id, in a thread pool of its own."""
 
-    def __init__(self, find: FindRequests, readers: Executor) -> None:
+    def __init__(self, find: FindRequests, readers: Readers) -> None:
         self._find = find
         self._readers = readers
 
     async def records(
-        self, caller: str, request_ids: Collection[str]
+        self, call: Call[Any], caller: str, request_ids: Collection[str]
     ) -> Mapping[str, RequestRecord]:
         """A caller's records by request id; raises StorageFailed."""
         # No request id contains NUL: PostgreSQL cannot store it, and fails on such a query.
@@ -36,7 +35,7 @@ class Retries:
         if not possible:
             return {}
         read = partial(self._find, caller, possible)
-        return await asyncio.get_running_loop().run_in_executor(self._readers, read)
+        return await self._readers.run(call, read)
 
     async def first_answer(self, method: str, caller: str, call: Call[Any]) -> bytes | None:
         """The stored answer to the call's request id, or None for a new id.
@@ -44,7 +43,7 @@ class Retries:
         Raises RequestIdReused if the id was used with another request.
         """
         message = call.message
-        found = await self.records(caller, [message.request_id])
+        found = await self.records(call, caller, [message.request_id])
         record = found.get(message.request_id)
         if record is None or record.method == TOMBSTONE:
             return None

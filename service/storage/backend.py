@@ -103,6 +103,13 @@ class Backend(Protocol):
         """
         ...
 
+    def build_index(self, engine: Engine, key: int, name: str, columns: str) -> None:
+        """Builds an index on `TABLE (COLUMNS)` while others write, if it is not there yet.
+
+        Only one process at a time does so, under the lock with this key.
+        """
+        ...
+
     def write_nothing(self, connection: Connection) -> None:
         """Makes a change without a meaning, so that the commit waits for the disk."""
         ...

@@ -33,7 +33,13 @@ from service.config import LIMITS, Limits, SqliteLimits
 from service.domain.verification import Verification
 from service.storage import dump
 from service.storage.database import backend_named, open_database
-from service.storage.migrate import Schema, migrate, schema_of
+from service.storage.migrate import (
+    Schema,
+    migrate,
+    oldest_build_of,
+    revision_of,
+    schema_of,
+)
 from service.storage.proof import BackupRefused, prove, require_current
 from service.storage.sqlite_files import address, has_log, make_private, read_from_disk
 from service.storage.terms import dangling_rows
@@ -79,12 +85,12 @@ def back_up(
     no database with a current schema, if the copy is damaged or its books are wrong, or if
     PostgreSQL's tools fail.
     """
-    sqlite_file = _sqlite_file(url)
+    file = sqlite_file(url)
     with _new_file(to) as draft, _new_file(_sum_file(to)) as sum_draft:
-        if sqlite_file is None:
+        if file is None:
             books, warnings = dump.write(url, draft, postgres_bin, quick=quick, limits=limits)
         else:
-            _copy(sqlite_file, draft, limits.sqlite)
+            _copy(file, draft, limits.sqlite)
             books, warnings = _checked(draft, quick=quick)
         sha256 = _sync_and_hash(draft)
         sum_draft.write_text(f"{sha256}  {to.name}\n", "utf-8")
@@ -114,12 +120,10 @@ def restore(
     empty. Raises BackupRefused if the backup is damaged, wrong or of a later schema, if the target
     exists, or if PostgreSQL's tools fail.
     """
-    wanted = _wanted_sum(source, sha256)
-    sqlite_file = _sqlite_file(url)
-    if sqlite_file is not None:
-        return _restore_file(source, wanted, sqlite_file, url, limits)
-    if _sync_and_hash(source) != wanted:
-        raise _damaged(source)
+    file = sqlite_file(url)
+    if file is not None:
+        return _restore_file(source, _wanted_sum(source, sha256), file, url, limits)
+    require_sum(source, sha256)
     dump.read(source, url, postgres_bin, limits=limits)
     engine = open_database(url, limits=limits)
     try:
@@ -137,8 +141,8 @@ def restore(
 # -- files ---------------------------------------------------------------------------------
 
 
-def _sqlite_file(url: str) -> Path | None:
-    """The file behind a SQLite URL; None for PostgreSQL."""
+def sqlite_file(url: str) -> Path | None:
+    """The file behind a SQLite URL; None for PostgreSQL. Raises BackupRefused for another URL."""
     parsed = make_url(url)
     if not backend_named(parsed).is_file:
         return None
@@ -200,6 +204,14 @@ def _sync_and_hash(path: Path) -> str:
 
 def _sum_file(path: Path) -> Path:
     return path.with_name(f"{path.name}.sha256")
+
+
+def require_sum(source: Path, sha256: str | None = None) -> str:
+    """The SHA-256 of a backup; raises BackupRefused if it is not the wanted one."""
+    wanted = _wanted_sum(source, sha256)
+    if _sync_and_hash(source) != wanted:
+        raise _damaged(source)
+    return wanted
 
 
 def _wanted_sum(source: Path, sha256: str | None) -> str:
@@ -323,13 +335,30 @@ def _bring_up_to_date(draft: Path, limits: Limits) -> None:
             connection.execute("PRAGMA journal_mode=DELETE")
 
 
-def _restore_file(
-    source: Path, wanted: str, target: Path, url: str, limits: Limits
-) -> Verification:
+def require_free(target: Path) -> None:
+    """Raises BackupRefused if the file of a new database, or a file beside it, exists."""
     for suffix in BESIDE:
         beside = Path(f"{target}{suffix}")
         if os.path.lexists(beside):
             raise BackupRefused("FILE_EXISTS", f"{beside} exists; it was left as it is")
+
+
+def require_sound(source: Path) -> None:
+    """Raises BackupRefused if a SQLite file that nobody uses is damaged; writes nothing."""
+    with _read_only(source) as engine:
+        _refuse_damaged(engine, source)
+
+
+def schema_in(source: Path) -> tuple[str | None, int | None]:
+    """The revision and the oldest build that a SQLite file names; writes nothing."""
+    with _read_only(source) as engine, engine.connect() as connection:
+        return revision_of(connection), oldest_build_of(connection)
+
+
+def _restore_file(
+    source: Path, wanted: str, target: Path, url: str, limits: Limits
+) -> Verification:
+    require_free(target)
     with _new_file(target) as draft:
         with source.open("rb") as read, draft.open("wb") as written:
             while portion := read.read(PORTION_BYTES):

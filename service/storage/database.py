@@ -13,6 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from service.config import LIMITS, Limits
 from service.engine.ports import OutcomeUnknown, StorageFailed
+from service.engine.read_time import read_time
 from service.storage.backend import Backend, Session
 from service.storage.postgres import Postgres
 from service.storage.sqlite import Sqlite
@@ -87,6 +88,7 @@ def reading(engine: Engine) -> Iterator[Connection]:
     """A connection that reads one state of the database, even while others write.
 
     Raises StorageFailed if the database is unavailable, or if its file disappears while it is read.
+    Raises Exhausted or Unavailable if the time of the thread's read is over (`ReadTime`).
     """
     driver: Any = engine.dialect.loaded_dbapi
     try:
@@ -99,6 +101,10 @@ def reading(engine: Engine) -> Iterator[Connection]:
         # A read transaction has no unknown outcome.
         raise StorageFailed(f"the rows that were read may be out of date: {error}") from error
     except (SQLAlchemyError, driver.Error) as error:
+        time = read_time()
+        if time is not None and time.over:
+            # The statement was interrupted, or its connection was cut.
+            raise time.refusal() from None
         # The driver's own error comes from a connection that cannot be returned to the pool.
         raise StorageFailed("the database refused the read") from telling(error)
 

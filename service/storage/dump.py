@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import URL, Connection, Engine, text
 
@@ -22,6 +22,7 @@ from service.books.processes import Elsewhere
 from service.config import LIMITS, Limits
 from service.domain.verification import Verification
 from service.storage.database import backend_of, limits_of, open_database, take_time, writing
+from service.storage.migrate import COMPATIBILITY_TABLE, REVISION_TABLE
 from service.storage.postgres import postgres_bounds
 from service.storage.postgres_tools import Tools, tools_for
 from service.storage.proof import BackupRefused, prove, require_current
@@ -37,6 +38,9 @@ NEWER = "unsupported version"
 # The rest of the message quotes the failed row.
 COPY_FAILED = re.compile(r'(COPY failed for table "[^"]*").*')
 MAX_SAID = 300
+# In the list of an archive's content.
+MADE_ON = re.compile(r"^;\s+Dumped from database version: (\S+)", re.MULTILINE)
+COPIED = re.compile(r"^COPY [^\n]* FROM stdin;\n(.*?)^\\\.$", re.MULTILINE | re.DOTALL)
 
 RELATIONS = text(
     "SELECT count(*) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
@@ -120,6 +124,57 @@ def _dangling(connection: Connection) -> list[str]:
     return [it.row for it in found]
 
 
+class Archive(NamedTuple):
+    """A dump: the version of the server that it was made on, the schema that it names, and the
+    program that would restore it."""
+
+    made_on: str
+    revision: str | None
+    oldest_build: int | None
+    tools: str
+
+
+def look(source: Path, url: str, postgres_bin: Path | None, *, limits: Limits = LIMITS) -> Archive:
+    """Reads what a dump says of itself, and checks whether its database could take it.
+
+    Raises BackupRefused as `read` does; changes nothing.
+    """
+    engine = open_database(url, limits=limits)
+    try:
+        with engine.connect() as connection:
+            tools = _ready(connection, postgres_bin)
+    finally:
+        engine.dispose()
+
+    def said(*words: str) -> str:
+        environment = {**os.environ, **ENGLISH}
+        return _run("pg_restore", [tools.pg_restore, *words, str(source)], environment)
+
+    made_on = MADE_ON.search(said("--list"))
+    revisions = _rows(said("--data-only", f"--table={REVISION_TABLE}", "--file=-"))
+    oldest = _rows(said("--data-only", f"--table={COMPATIBILITY_TABLE}", "--file=-"))
+    return Archive(
+        "of an unknown version" if made_on is None else made_on[1],
+        revisions[0] if revisions else None,
+        max(map(int, oldest)) if oldest else None,
+        tools.pg_restore,
+    )
+
+
+def _rows(script: str) -> list[str]:
+    """The lines of the only COPY in a script, for a table with one column."""
+    copied = COPIED.search(script)
+    return copied[1].splitlines() if copied else []
+
+
+def _ready(connection: Connection, postgres_bin: Path | None) -> Tools:
+    """The tools for an empty database; raises BackupRefused."""
+    tools = _tools(connection, postgres_bin)
+    if connection.scalar(RELATIONS) != 0:
+        raise BackupRefused("DATABASE_NOT_EMPTY", "the database is not empty")
+    return tools
+
+
 def read(source: Path, url: str, postgres_bin: Path | None, *, limits: Limits = LIMITS) -> None:
     """Restores a dump into an empty database, in one transaction.
 
@@ -130,9 +185,7 @@ def read(source: Path, url: str, postgres_bin: Path | None, *, limits: Limits = 
     engine = open_database(url, limits=limits)
     try:
         with engine.connect() as connection:
-            tools = _tools(connection, postgres_bin)
-            if connection.scalar(RELATIONS) != 0:
-                raise BackupRefused("DATABASE_NOT_EMPTY", "the database is not empty")
+            tools = _ready(connection, postgres_bin)
             address, environment = _address(connection)
         _run(
             "pg_restore",
@@ -197,17 +250,18 @@ def _said_in(url: URL) -> dict[str, str]:
     return {name: str(value) for name, value in url.query.items() if name in known}
 
 
-def _run(name: str, words: list[str], environment: dict[str, str]) -> None:
+def _run(name: str, words: list[str], environment: dict[str, str]) -> str:
+    """The output of a tool; raises BackupRefused if it fails."""
     done = subprocess.run(
         words,
         stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
+        capture_output=True,
         text=True,
         env=environment,
         check=False,
     )
     _refuse_failure(name, done.returncode, done.stderr)
+    return done.stdout
 
 
 def _refuse_failure(name: str, code: int, said: str) -> None:

@@ -116,6 +116,7 @@ def _migrate(engine: Engine, revision: str, migrations: Path, wait_ms: int) -> b
     from alembic import command
 
     config = _config(migrations)
+    _build_ahead(engine, revision, migrations)
     with writing(engine) as connection:
         backend_of(engine).lock_for_migration(connection, MIGRATION_LOCK, wait_ms)
         found = revision_of(connection)
@@ -124,6 +125,24 @@ def _migrate(engine: Engine, revision: str, migrations: Path, wait_ms: int) -> b
         config.attributes["connection"] = connection
         command.upgrade(config, revision)
         return True
+
+
+def _build_ahead(engine: Engine, revision: str, migrations: Path) -> None:
+    """Builds the indexes that the missing migrations name in AHEAD, while the servers go on."""
+    from alembic.script import ScriptDirectory
+
+    if backend_of(engine).is_file:
+        return
+    with engine.connect() as connection:
+        found = revision_of(connection)
+    if found is None or found not in _revisions(migrations):
+        return
+    scripts = ScriptDirectory.from_config(_config(migrations))
+    for script in reversed(list(scripts.iterate_revisions(revision, found))):
+        ahead: dict[str, str] = getattr(script.module, "AHEAD", {})
+        if ahead and found >= script.module.AHEAD_SINCE:
+            for name, columns in ahead.items():
+                backend_of(engine).build_index(engine, MIGRATION_LOCK + 1, name, columns)
 
 
 @cache

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from time import sleep
 from typing import Any, ClassVar
 from weakref import WeakSet
 
@@ -33,6 +34,8 @@ from service.engine.ports import OutcomeUnknown, StorageFailed
 from service.storage.row_statements import RowsStatement, Values
 
 # An empty WAL record, so that COMMIT waits for the disk and the standbys.
+PAUSE_S = 0.1
+"""The time between two looks at the lock of a migration."""
 MESSAGE = text("SELECT pg_logical_emit_message(true, 'freehold', 'probe')")
 
 
@@ -93,6 +96,7 @@ def open_postgres(url: URL, limits: PostgresLimits) -> Engine:
         session = Session.connect(*words, **options)
         session.answer_s = limits.answer_s
         sessions.add(session)
+        session.cancel_s = limits.cancel_s
         return session
 
     @event.listens_for(engine, "checkin")
@@ -319,6 +323,24 @@ class Postgres:
         connection.execute(text("SET LOCAL lock_timeout = 0"))
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": key})
         connection.execute(text(f"SET LOCAL lock_timeout = {wait_ms}"))
+
+    def build_index(self, engine: Engine, key: int, name: str, columns: str) -> None:
+        """Builds the index concurrently, which may take any time; a half-built one is removed."""
+        with engine.connect() as connection:
+            session: Any = connection.connection.driver_connection
+            session.autocommit = True
+            session.answer_s = None
+            for setting in ("statement_timeout", "lock_timeout"):
+                session.execute(f"SET {setting} = 0")
+            # A session that waits for a lock has a snapshot, for whose end the index would wait.
+            while not session.execute("SELECT pg_try_advisory_lock(%s)", (key,)).fetchone()[0]:
+                sleep(PAUSE_S)
+            whole = "SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass(%s)"
+            if session.execute(whole, (name,)).fetchone() == (False,):
+                session.execute(f"DROP INDEX CONCURRENTLY {name}")
+            session.execute(f"CREATE INDEX CONCURRENTLY IF NOT EXISTS {name} ON {columns}")
+            # Its settings and its lock end with the session.
+            connection.invalidate()
 
     def write_nothing(self, connection: Connection) -> None:
         """Writes an empty WAL record."""

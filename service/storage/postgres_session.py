@@ -16,6 +16,8 @@ import psycopg
 from psycopg.abc import RV, PQGen
 from psycopg.pq import ConnStatus, TransactionStatus
 
+from service.engine.read_time import ReadTime, read_time
+
 LOOK_S = 0.1
 """The interval at which the driver checks for interrupts, in seconds; the driver's default."""
 
@@ -28,6 +30,8 @@ class Session(psycopg.Connection[Any]):
     """
 
     answer_s: float | None = None
+    cancel_s: float = 0.0
+    """The longest wait for the server to take a request to cancel a statement."""
 
     def interrupt(self, cancel_s: float) -> None:
         """Ends the statement that another thread runs; that thread gets an error.
@@ -46,6 +50,9 @@ class Session(psycopg.Connection[Any]):
 
     def wait(self, gen: PQGen[RV], interval: float = LOOK_S, timeout: float | None = None) -> RV:
         """Waits for an answer, as the driver does; raises OperationalError after `answer_s`."""
+        time = read_time()
+        if time is not None:
+            gen = self._watched(gen, time)
         try:
             return super().wait(gen, interval, self.answer_s if timeout is None else timeout)
         except psycopg.OperationalError as error:
@@ -55,3 +62,21 @@ class Session(psycopg.Connection[Any]):
                 raise
             self.pgconn.finish()
             raise psycopg.OperationalError("the server did not answer in time") from None
+
+    def _watched(self, gen: PQGen[RV], time: ReadTime) -> PQGen[RV]:
+        """Passes on what the driver waits for; cancels the statement when the read's time is over.
+
+        The driver then gets PostgreSQL's answer, which is an error.
+        """
+        cancelled = False
+        try:
+            wanted = next(gen)
+            while True:
+                ready = yield wanted
+                if not ready and not cancelled and time.over:
+                    cancelled = True
+                    self.interrupt(self.cancel_s)
+                wanted = gen.send(ready)
+        except StopIteration as end:
+            result: RV = end.value
+            return result

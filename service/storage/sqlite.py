@@ -15,6 +15,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql.elements import ColumnElement
 
 from service.config import Limits, SqliteLimits
+from service.engine.read_time import read_time
 from service.storage.only_server import only_server
 from service.storage.row_statements import RowsStatement
 from service.storage.sqlite_files import (
@@ -35,6 +36,8 @@ sqlite3.register_adapter(bytes, bytearray)
 sqlite3.register_adapter(bool, int)
 # Held while a SQLite file is opened or closed in this process.
 SQLITE_FILES = RLock()
+LOOK_STEPS = 20_000
+"""The steps of SQLite's machine, about a millisecond, between two looks at the time of a read."""
 
 
 class SqliteDatabase:
@@ -225,6 +228,13 @@ def _configure(connection: Any, limits: SqliteLimits) -> None:
     # The first read makes the log and the shared memory if they do not exist yet.
     cursor.execute("PRAGMA schema_version")
     cursor.close()
+    # Called in the thread of the statement; it interrupts the statement by returning True.
+    connection.set_progress_handler(_out_of_time, LOOK_STEPS)
+
+
+def _out_of_time() -> bool:
+    time = read_time()
+    return time is not None and time.over
 
 
 def _leniently(text: bytes) -> str:
@@ -283,6 +293,9 @@ class Sqlite:
 
     def lock_for_migration(self, _connection: Connection, _key: int, _wait_ms: int) -> None:
         """Does nothing: a write transaction is alone."""
+
+    def build_index(self, _engine: Engine, _key: int, _name: str, _columns: str) -> None:
+        """Does nothing: nobody else can write while an index is built."""
 
     def write_nothing(self, connection: Connection) -> None:
         """Writes the first page, whose `user_version` keeps its value."""

@@ -16,7 +16,7 @@ from service.bounds import BOUNDS
 from service.clock import ClockLimits
 from service.config import LIMITS, Limits, LimitsWrong, PostgresLimits
 from service.engine.group_commit import CommitLimits
-from service.engine.pool import PoolLimits
+from service.engine.readers import ReaderLimits
 
 SERVICE = Path(service.__file__).parent
 APART = ("demo", "migrations")
@@ -80,6 +80,7 @@ FACTS: dict[str, dict[str, str]] = {
     "engine/figures.py": {"_DAY_US": UNIT},
     "engine/occurrence.py": {"EARLIEST_OCCURRENCE_US": CONTRACT},
     "ending.py": {"NOT_ENDED": EXIT_CODE, "KILLED": EXIT_CODE},
+    "engine/verification_job.py": {"COLLECT_S": METHOD},
     "ids.py": {"_EPOCH_US": FORMAT, "_STEP_BITS": FORMAT, "_CHANCE_BITS": FORMAT},
     "rails/callbacks.py": {"SECRET_BYTES": FORMAT, "_LONGEST_DETAIL": CONTRACT},
     "rpc/admin_service.py": {"SECOND_US": UNIT},
@@ -96,7 +97,9 @@ FACTS: dict[str, dict[str, str]] = {
     "storage/migrate.py": {"MIGRATION_LOCK": FORMAT},
     "storage/only_server.py": {"LOCKED_BYTE": FORMAT},
     "storage/opening.py": {"MAX_SAID": TEXT},
+    "storage/postgres.py": {"PAUSE_S": SHELL},
     "storage/postgres_session.py": {"LOOK_S": METHOD},
+    "storage/rehearsal.py": {"ROOM": METHOD},
     "storage/postgres_tools.py": {"ANSWER_S": SHELL, "MOST_NAMED": TEXT},
     "storage/rail_accounts.py": {"LONGEST_LABEL": CONTRACT},
     "storage/seals.py": {"EVENTS_A_HEAD": STATEMENT},
@@ -109,7 +112,7 @@ FACTS: dict[str, dict[str, str]] = {
         "HEADS_TOGETHER": STATEMENT,
     },
     "storage/row_statements.py": {"MOST_ROWS": STATEMENT},
-    "storage/sqlite.py": {"ROWS_TOGETHER": STATEMENT},
+    "storage/sqlite.py": {"LOOK_STEPS": METHOD, "ROWS_TOGETHER": STATEMENT},
     "storage/terms.py": {
         "MOST_MINOR": TERMS, "MOST_US": TERMS, "MOST_MINUTES": TERMS, "MOST_SCORE": TERMS,
         "MOST_CHANGES": METHOD,
@@ -202,6 +205,7 @@ COUNTS = frozenset({
     "max_queue_a_caller", "max_share", "max_strangers", "max_unread", "max_keys",
     "units_a_second", "read", "list", "write", "bulk", "verify",
     "max_connections", "calls_logged_a_second",
+    "max_waiting_each", "page_window", "niceness",
 })  # fmt: skip
 """Limits that are counts."""
 UNITS = ("_s", "_ms", "_bytes", "_kib", "_minor")
@@ -236,8 +240,8 @@ WRONG = {
     "commit.max_queue": lambda: Limits(commit=CommitLimits(max_queue=0)),
     "clock.most_apart_s": lambda: Limits(clock=ClockLimits(most_apart_s=float("nan"))),
     "resend_s": lambda: replace(LIMITS, resend_s=float("inf")),
-    "reads.threads": lambda: Limits(reads=PoolLimits(threads=1_000)),
-    "postgres.connections": lambda: Limits(postgres=PostgresLimits(connections=17)),
+    "reads.threads": lambda: Limits(reads=ReaderLimits(threads=1_000)),
+    "postgres.connections": lambda: Limits(postgres=PostgresLimits(connections=16)),
 }
 
 

@@ -87,13 +87,14 @@ def people(folder: Path, count: int) -> list[dict[str, float]]:
     return [dict(it) for it in _people(folder)[:count]]
 
 
-def environment(*, training: bool = False) -> dict[str, str]:
+def environment(*, training: bool = False, build: Path = ROOT) -> dict[str, str]:
     """The environment of a child: only the server's needs, and the path of its code.
 
     Without `training` the child runs as if the `train` extra were not installed, and starts sooner.
+    `build` is the folder of the code.
     """
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
-    paths = [ROOT, ROOT / "proto"]
+    paths = [build, build / "proto"]
     if not training:
         paths.insert(0, ROOT / "tests" / "without_training")
     return {**kept, "PYTHONPATH": os.pathsep.join(map(str, paths))}
@@ -104,8 +105,13 @@ def command(*arguments: str, module: str = "service.cli") -> list[str]:
     return [sys.executable, "-m", module, *arguments]
 
 
-def run(*arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
-    """Runs a command of the shell to its end."""
+def run(*arguments: str, stdin: str = "", build: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    """Runs a command of the shell, of this build or another one, to its end."""
+    if build != ROOT:
+        return subprocess.run(
+            command(*arguments), input=stdin, capture_output=True, text=True, check=False,
+            env=environment(build=build), cwd=build, timeout=START_TIMEOUT_S,
+        )  # fmt: skip
     return freehold(*arguments, stdin=stdin, environment=environment(), cwd=ROOT)
 
 
@@ -119,18 +125,21 @@ class Server:
         listen: str,
         *options: str,
         module: str = "service.cli",
+        build: Path | str = ROOT,
         **variables: str,
     ) -> None:
         """`module` runs in place of the command, with further environment variables."""
         words = command("serve", "--listen", listen, "--database", database, module=module)
-        self.log = ""
-        self.process = Forked(
+        self.log, build = "", Path(build)
+        # Only this build's code is there to be forked.
+        start: Any = Forked if build == ROOT else subprocess.Popen
+        self.process = start(
             [*words, "--model", str(model), *options],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
-            env={**environment(), **variables},
-            cwd=ROOT,
+            env={**environment(build=build), **variables},
+            cwd=build,
         )
 
     def _read(self, seconds: float) -> bool:
@@ -201,7 +210,8 @@ class Server:
         end = time.monotonic() + STOP_TIMEOUT_S
         while self._read(0.5):
             assert time.monotonic() < end, "the server did not stop"
-        return self.process.wait(STOP_TIMEOUT_S)
+        code: int = self.process.wait(STOP_TIMEOUT_S)
+        return code
 
     def close(self) -> None:
         """Ends the process in any state."""
@@ -219,25 +229,26 @@ def server(
     listen: str,
     *options: str,
     module: str = "service.cli",
+    build: Path | str = ROOT,
     **variables: str,
 ) -> Iterator[Server]:
-    """A server process that does not outlive the block, with these variables."""
-    started = Server(database, model, listen, *options, module=module, **variables)
+    """A server process, of this build or another one, that does not outlive the block."""
+    started = Server(database, model, listen, *options, module=module, build=build, **variables)
     try:
         yield started
     finally:
         started.close()
 
 
-def prepare(database: str, operator_id: str = "city") -> tuple[str, str]:
+def prepare(database: str, operator_id: str = "city", build: Path = ROOT) -> tuple[str, str]:
     """A migrated database with an operator; its key and the platform's."""
-    assert run("migrate", "--database", database).returncode == 0
+    assert run("migrate", "--database", database, build=build).returncode == 0
     keys = []
     for words in (
         ["operator", "create", operator_id, "--name", "City"],
         ["platform", "create-key"],
     ):
-        done = run(*words, "--database", database, "--json")
+        done = run(*words, "--database", database, "--json", build=build)
         assert done.returncode == 0, done.stderr
         keys.append(json.loads(done.stdout)["api_key"])
     return keys[0], keys[1]

@@ -185,9 +185,9 @@ def test_an_accepted_call_is_not_looked_up_before_the_batch(
     asked: list[str] = []
     records = Retries.records
 
-    async def watched(self: Retries, caller: str, request_ids: Any) -> Any:
+    async def watched(self: Retries, call: Any, caller: str, request_ids: Any) -> Any:
         asked.extend(request_ids)
-        return await records(self, caller, request_ids)
+        return await records(self, call, caller, request_ids)
 
     monkeypatch.setattr(Retries, "records", watched)
     request = passing(desk, "SettleAuthorization")

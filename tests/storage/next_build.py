@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import shutil
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 
 from sqlalchemy import CheckConstraint, Engine
 
@@ -82,6 +83,8 @@ from service.storage.migrations.checks import widen_check
 
 revision = "{revision}"
 down_revision = "{down_revision}"
+AHEAD = {ahead}
+AHEAD_SINCE = "{down_revision}"
 
 
 def upgrade() -> None:
@@ -89,19 +92,34 @@ def upgrade() -> None:
 '''
 
 
-def migrate_as_next_build(
-    engine: Engine, folder: Path, body: str, waits: LockWaits = LOCK_WAITS
+def migration_of_next_build(
+    versions: Path, body: str, ahead: Mapping[str, str] = MappingProxyType({})
 ) -> None:
-    """Migrates a database as the next build would, with this body of its newest migration.
+    """Adds the next build's migration, with this body, to a folder of migrations.
 
-    `folder` is an empty folder that the test owns.
+    `ahead` has the indexes that PostgreSQL builds before it.
     """
-    scripts = folder / "migrations"
-    shutil.copytree(MIGRATIONS, scripts)
     text = MIGRATION.format(
         revision=f"{NUMBER:04d}",
         down_revision=head_revision(),
         body=textwrap.indent(textwrap.dedent(body), "    "),
+        ahead=dict(ahead),
     )
-    (scripts / "versions" / f"{NUMBER:04d}_next.py").write_text(text, "utf-8")
-    migrate(engine, migrations=scripts, waits=waits)
+    (versions / f"{NUMBER:04d}_next.py").write_text(text, "utf-8")
+
+
+def migrate_as_next_build(
+    engine: Engine,
+    folder: Path,
+    body: str,
+    waits: LockWaits = LOCK_WAITS,
+    ahead: Mapping[str, str] = MappingProxyType({}),
+) -> bool:
+    """Migrates a database as the next build would, with this body of its newest migration.
+
+    `folder` is an empty folder that the test owns. Returns as `migrate`.
+    """
+    scripts = folder / "migrations"
+    shutil.copytree(MIGRATIONS, scripts)
+    migration_of_next_build(scripts / "versions", body, ahead)
+    return migrate(engine, migrations=scripts, waits=waits)

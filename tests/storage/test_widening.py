@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from alembic.migration import MigrationContext
 from alembic.operations import Operations
-from sqlalchemy import Connection, Engine, Table, text
+from sqlalchemy import Connection, Engine, Table, inspect, text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from service.books.verify import verify_books
@@ -247,3 +247,62 @@ def test_a_migration_in_a_deadlock_tries_again(used: Engine, tmp_path: Path) -> 
         migrating.result(60)
     with used.connect() as connection:
         connection.execute(text("SELECT later FROM entries")).all()
+
+
+# -- indexes built ahead -------------------------------------------------------------------------
+
+LATER_INDEX = 'op.execute("CREATE INDEX IF NOT EXISTS ix_later ON entries (event_us)")'
+AHEAD = {"ix_later": "entries (event_us)"}
+
+
+def indexes(engine: Engine) -> dict[str, bool]:
+    """The indexes of entries, and whether each is whole."""
+    query = text(
+        "SELECT indexrelid::regclass::text, indisvalid FROM pg_index"
+        " WHERE indrelid = 'entries'::regclass"
+    )
+    with engine.connect() as connection:
+        return {str(name): bool(whole) for name, whole in connection.execute(query)}
+
+
+def test_servers_write_while_an_index_is_built_ahead(used: Engine, tmp_path: Path) -> None:
+    """An index that a migration names in AHEAD is built before it. It waits for a writer that began
+    earlier, and meanwhile other writers go on. A half-built index of an earlier try is replaced."""
+    with used.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        # As a try leaves it that was ended.
+        connection.execute(text("CREATE INDEX ix_later ON entries (event_us)"))
+        broken = "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'ix_later'::regclass"
+        connection.execute(text(broken))
+    with ThreadPoolExecutor(1) as thread:
+        with used.connect() as writer:
+            writer.execute(text("LOCK TABLE entries IN ROW EXCLUSIVE MODE"))
+            migrating = thread.submit(
+                migrate_as_next_build, used, tmp_path / "next", LATER_INDEX, ahead=AHEAD
+            )
+            waiting = text(
+                "SELECT count(*) FROM pg_stat_activity"
+                " WHERE query LIKE '%INDEX CONCURRENTLY%' AND wait_event_type = 'Lock'"
+            )
+            with used.connect() as watcher:
+                while not watcher.scalar(waiting):
+                    watcher.rollback()
+                    time.sleep(0.01)
+            for _ in range(5):
+                with writing(used) as connection:
+                    connection.execute(text("LOCK TABLE entries IN ROW EXCLUSIVE MODE"))
+            assert not migrating.done()
+        assert migrating.result(60)
+    assert indexes(used)["ix_later"]
+    assert all(indexes(used).values())
+
+
+def test_an_index_is_built_by_the_migration_where_its_columns_are_new(
+    databases: Databases, tmp_path: Path
+) -> None:
+    """In an empty database the migration itself makes the indexes that it names in AHEAD."""
+    url = databases.empty()
+    engine = open_database(url, create=True)
+    migrate_as_next_build(engine, tmp_path / "next", LATER_INDEX, ahead=AHEAD)
+    assert "ix_later" in {it["name"] for it in inspect(engine).get_indexes("entries")}
+    engine.dispose()
+    databases.drop(url)

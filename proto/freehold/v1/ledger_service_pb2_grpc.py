@@ -71,7 +71,9 @@ class LedgerServiceServicer:
     def VerifyBooks(self, request, context):
         """Reads every entry of both books and compares them with every stored
         balance, authorization, recorded payment and seal. It takes time in
-        proportion to the entries, and memory for one person.
+        proportion to the entries, and memory for one person. One verification runs
+        at a time: another call is RESOURCE_EXHAUSTED with the reason
+        VERIFICATION_RUNNING. If the caller cancels the call, the verification ends.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

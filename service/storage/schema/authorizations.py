@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import CheckConstraint, Index, String, Text
+from sqlalchemy import CheckConstraint, String, Text
 
 from service.domain.authorization import CHARGED, HOLDING, LAPSING, Custody, Start, State
 from service.domain.policy import Offer
@@ -17,6 +17,7 @@ from service.storage.schema.columns import (
     not_negative,
     numbered_index,
     partial_index,
+    unnumbered_index,
 )
 from service.storage.schema.record_tables import of_records
 
@@ -85,8 +86,12 @@ authorizations = of_records(
     CheckConstraint(among("custody", Custody), "custody_known"),
     CheckConstraint(among("start", Start), "start_known"),
     CheckConstraint(f"offer IS NULL OR {among('offer', Offer)}", "offer_known"),
-    Index("ix_authorizations_operator_id", "operator_id", "authorization_id"),
+    unnumbered_index("ix_authorizations_operator_id", "operator_id", "authorization_id"),
+    unnumbered_index("ix_authorizations_state", "operator_id", "state", "authorization_id"),
     numbered_index("ix_authorizations_arrival", "operator_id", ARRIVAL, "authorization_id"),
+    numbered_index(
+        "ix_authorizations_state_arrival", *("operator_id", "state", ARRIVAL, "authorization_id")
+    ),
     partial_index("ix_authorizations_wake_us", "wake_us IS NOT NULL", "wake_us"),
     partial_index("ix_authorizations_review", "state = 'REVIEW'", "authorization_id"),
     numbered_index(

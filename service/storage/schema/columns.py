@@ -167,6 +167,12 @@ def numbered_index(name: str, *columns: str, condition: str = "") -> Index:
     return index.ddl_if(dialect="postgresql")
 
 
+def unnumbered_index(name: str, *columns: str) -> Index:
+    """An index in the order of ids; only on SQLite, where rows have no numbers."""
+    index = Index(name, *columns, info={"only": "sqlite"})
+    return index.ddl_if(dialect="sqlite")
+
+
 def among(column: str, values: Iterable[StrEnum]) -> str:
     """The condition that a column holds one of these values."""
     # A migration that widens the CHECK extends such a list (`migrations/checks.py`). The values are
