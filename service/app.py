@@ -18,7 +18,6 @@ from service.alarms import (
     tell_owed_back,
     warn_of_gap,
 )
-from service.books.verify import verify_books
 from service.clock import Clock, SandboxClock, SystemClock
 from service.config import CURRENCY, Limits
 from service.ending import TimeLeft
@@ -72,6 +71,7 @@ from service.storage.horizon import Horizon
 from service.storage.lists import Lists
 from service.storage.payables import payables_of
 from service.storage.probe import probe
+from service.storage.proof import verify_database
 from service.storage.requests import find_requests
 from service.storage.seals import SqlSealStore
 from service.storage.store import SqlStore
@@ -193,7 +193,7 @@ class App:
         signer = parts.seal_key
         keys = None if signer is None else PublicKeys([signer.public])
         verify = partial(
-            verify_books, store.engine, keys, read_answer=read_answer, read_payload=read_payload
+            verify_database, store.engine, keys, read_answer=read_answer, read_payload=read_payload
         )
         books = LedgerServicer(verify, History(store.engine), self._readers, provers)
         changing = partial(methods_of, self.committer, retries)

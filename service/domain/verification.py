@@ -6,6 +6,9 @@ from typing import NamedTuple
 
 from service.domain.receipt import Receipt
 
+DAMAGED = "DAMAGED"
+"""The rule of a fault in the database's own pages or indexes."""
+
 
 class BookFault(NamedTuple):
     """A fault in the books: the broken rule, the row where it was seen, and the finding."""
@@ -26,7 +29,8 @@ class Verification(NamedTuple):
     """The number of rows that a verification checked, and the first fault, if any.
 
     `signatures` of the `seals` were checked: all, or none without a key. `unchecked` describes each
-    check that was left out; it is empty after a full verification.
+    check that was left out; it is empty after a full verification. `notes` are about the database
+    itself, such as checks that it does not offer.
     """
 
     lines: int
@@ -37,6 +41,7 @@ class Verification(NamedTuple):
     signatures: int = 0
     last_seal: Witness | None = None
     unchecked: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 class Told(NamedTuple):

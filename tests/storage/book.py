@@ -6,7 +6,7 @@ import asyncio
 import shutil
 import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -537,6 +537,18 @@ def attack(file: Path) -> Iterator[sqlite3.Connection]:
         connection.close()
 
 
+@contextmanager
+def keeping_triggers(file: Path) -> Iterator[None]:
+    """Makes the triggers again that an attacker drops in this block."""
+    query = "SELECT name, sql FROM sqlite_master WHERE type = 'trigger'"
+    with closing(sqlite3.connect(file)) as connection:
+        before = connection.execute(query).fetchall()
+    yield
+    with closing(sqlite3.connect(file)) as connection:
+        left = {name for name, _ in connection.execute(query)}
+        connection.executescript(";".join(sql for name, sql in before if name not in left))
+
+
 def tamper(file: Path, *statements: str) -> None:
     """Changes rows by plain SQL; each statement must change something."""
     with attack(file) as connection:
@@ -547,7 +559,8 @@ def tamper(file: Path, *statements: str) -> None:
 def forget_answers(file: Path) -> None:
     """Deletes the stored answers: the tests' engine encodes them in another form than the
     contract's."""
-    tamper(file, "DELETE FROM requests", "UPDATE authorizations SET request_id=''")
+    with keeping_triggers(file):
+        tamper(file, "DELETE FROM requests", "UPDATE authorizations SET request_id=''")
 
 
 def relink(file: Path, user_id: str = "ann", currency: str = "CNY") -> None:
