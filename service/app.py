@@ -6,12 +6,14 @@ import asyncio
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
+from threading import Event
 from typing import Any
 
 from service.alarms import (
     log_fault,
     log_health,
     log_seal,
+    log_start_check,
     log_terms,
     log_waiting,
     tell_debt,
@@ -27,6 +29,9 @@ from service.engine.group_commit import Committer
 from service.engine.health import Prober
 from service.engine.pool import Pool, in_a_thread
 from service.engine.ports import Rail, Scorer
+from service.engine.health import Prober, in_a_thread
+from service.engine.pool import Pool
+from service.engine.ports import Rail, Scorer, StorageFailed
 from service.engine.scoring import Assessor
 from service.engine.workers.cases import CaseClock
 from service.engine.workers.catalog import CatalogReloader
@@ -74,6 +79,7 @@ from service.storage.probe import probe
 from service.storage.proof import verify_database
 from service.storage.requests import find_requests
 from service.storage.seals import SqlSealStore
+from service.storage.start_check import check_tables
 from service.storage.store import SqlStore
 
 INTERRUPTS_S = 0.05
@@ -173,6 +179,8 @@ class App:
         )
         self._server = GrpcServer(pipeline, self._services(assessor, lists, provers), limits)
         self._probing: asyncio.Task[None] | None = None
+        self._searching: asyncio.Task[None] | None = None
+        self._stopping = Event()
 
     def _services(
         self, assessor: Assessor, lists: Lists, provers: Pool
@@ -243,9 +251,23 @@ class App:
             raise
         await self._prober.start()
         self._probing = asyncio.create_task(self._prober.run())
+        self._searching = asyncio.create_task(self._search())
         for worker in self._workers:
             worker.start()
         return port
+
+    async def _search(self) -> None:
+        """Looks for damage in the database's file, and reports it."""
+        engine, most_s = self._parts.store.engine, self._parts.limits.sqlite.start_check_s
+        search = partial(check_tables, engine, most_s, self._stopping)
+        try:
+            found = await in_a_thread("search for damage", search)
+        except StorageFailed as error:
+            log_fault("start check", error)
+            return
+        log_start_check(found)
+        if found.fault is not None:
+            await self._prober.damaged(StorageFailed(f"{found.fault.row} is damaged"))
 
     def _workers_of(self, engine: Engine, pool: Pool) -> list[Worker]:
         """The background workers, which run until the server stops."""
@@ -309,6 +331,9 @@ class App:
         limits = self._parts.limits
         time = TimeLeft(limits.drain_s + limits.closing_s)
         self._prober.close()
+        self._stopping.set()
+        if self._searching is not None:
+            await asyncio.wait([self._searching], timeout=self._parts.limits.drain_s)
         if self._probing is not None:
             self._probing.cancel()
         await time.end("workers", self._stop_workers(), limits.drain_s)

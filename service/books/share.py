@@ -151,9 +151,14 @@ def verify_share(connection: Connection, share: Share, readers: Readers) -> Part
     """Verifies a share; stops at its first fault."""
     counts = _Counts()
     try:
-        _verify_people(connection, share, counts)
+        return _verified(connection, share, readers, counts)
     except Found as found:
         return counts.part(found.fault)
+
+
+def _verified(connection: Connection, share: Share, readers: Readers, counts: _Counts) -> Part:
+    """Verifies a share; raises Found at a fault of its people or of a text that is none."""
+    _verify_people(connection, share, counts)
     part = counts.part()
     broken = tuple(_broken(connection, share, counts.alone))
     if broken:

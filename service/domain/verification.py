@@ -47,9 +47,9 @@ class Verification(NamedTuple):
 class Told(NamedTuple):
     """The values of a payload's authorization: amounts in minor units.
 
-    `unheld_until_us` is in microseconds since the epoch, 0 for none. `lapse`, `case`, `details`,
-    `moved_no_money`, `step_decision_id` and `consent` name other rows of the step; a text is empty
-    if there is no such row.
+    Times are in microseconds since the epoch, 0 for none. `reasons` are separated by commas, and
+    `parent` is a resource name. `lapse`, `case`, `details`, `moved_no_money`, `step_decision_id`
+    and `consent` name other rows of the step. A text is empty if there is nothing to tell.
     """
 
     name: str
@@ -63,6 +63,22 @@ class Told(NamedTuple):
     uncollected_minor: int
     unheld_disputed_minor: int
     unheld_until_us: int
+    product_id: str
+    asset_id: str
+    custody: str
+    offer: str
+    reasons: str
+    band: str
+    deposit_minor: int
+    decision_id: str
+    model_id: str
+    policy_revision: int
+    lost_us: int
+    claim_until_us: int
+    sold_us: int
+    request_id: str
+    group_id: str
+    parent: str
     lapse: str
     case: str
     details: bool

@@ -15,11 +15,14 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
 
 from service.bounds import bounded
 from service.domain.errors import FreeholdError, Unavailable
 from service.engine.pool import in_a_thread
 
+Result = TypeVar("Result")
 STORAGE_REASONS = frozenset({"STORAGE_UNAVAILABLE", "OUTCOME_UNKNOWN"})
 
 Probe = Callable[[bool], bool]
@@ -50,6 +53,7 @@ class Health:
         self._limits = limits
         self._up = False
         self._closed = False
+        self._damaged = False
         self._rose_s: float | None = None
         self._failed_s = 0.0
         self._pause_s = 0.0
@@ -57,7 +61,7 @@ class Health:
     @property
     def serving(self) -> bool:
         """True if the server should receive calls."""
-        return self._up and not self._closed
+        return self._up and not self._closed and not self._damaged
 
     def failed(self, now_s: float) -> None:
         """Records that storage failed."""
@@ -81,6 +85,10 @@ class Health:
         """
         if not self._up and began_s >= self._failed_s + self._pause_s:
             self._up, self._rose_s = True, began_s
+
+    def damaged(self) -> None:
+        """Records that the database is damaged; only a restart on a whole one ends this."""
+        self._damaged = True
 
     def close(self) -> None:
         """Records that the server stops; it never receives calls again."""
@@ -120,6 +128,11 @@ class Prober:
     def close(self) -> None:
         """Stops reporting; the caller reports NOT_SERVING itself."""
         self._health.close()
+
+    async def damaged(self, error: BaseException) -> None:
+        """Reports NOT_SERVING from now on."""
+        self._health.damaged()
+        await self._say(error)
 
     def notice(self, refusals: Sequence[FreeholdError]) -> None:
         """Lowers health at once if storage refused a call; call it on the event loop."""
@@ -173,3 +186,24 @@ class Prober:
             self._told = serving
             await self._tell(serving)
             self._log_change(serving, error)
+
+
+async def in_a_thread(name: str, work: Callable[[], Result]) -> Result:
+    """Runs `work` in a daemon thread, which does not delay the end of the process."""
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[Result] = loop.create_future()
+
+    def settle(outcome: Callable[[], None]) -> None:
+        if not future.done():
+            outcome()
+
+    def run() -> None:
+        try:
+            outcome = partial(future.set_result, work())
+        except BaseException as raised:
+            outcome = partial(future.set_exception, raised)
+        with suppress(RuntimeError):  # the loop has ended
+            loop.call_soon_threadsafe(settle, outcome)
+
+    threading.Thread(target=run, name=name, daemon=True).start()
+    return await future

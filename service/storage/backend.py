@@ -131,6 +131,12 @@ class Backend(Protocol):
         checks leave open."""
         ...
 
+    def damage_of_table(
+        self, connection: Connection, table: str, over: Callable[[], bool]
+    ) -> tuple[bool, BookFault | None]:
+        """Whether a table and its indexes were checked before `over` said so, and the first fault."""
+        ...
+
     def described(self, connection: Connection) -> Mapping[str, str]:
         """The triggers, indexes and CHECKs of a database, by kind and name, to be compared."""
         ...

@@ -361,6 +361,12 @@ class Postgres:
         """Checks tables and indexes by amcheck, or compares the indexes with their tables."""
         return postgres_integrity.damage_of(connection)
 
+    def damage_of_table(
+        self, _connection: Connection, _table: str, _over: Callable[[], bool]
+    ) -> tuple[bool, BookFault | None]:
+        """Checks nothing: PostgreSQL checks its pages itself when it reads them."""
+        return True, None
+
     def described(self, connection: Connection) -> Mapping[str, str]:
         """The triggers, indexes and CHECKs in PostgreSQL's catalogs."""
         return postgres_integrity.described(connection)

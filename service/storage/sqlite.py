@@ -318,6 +318,12 @@ class Sqlite:
         """SQLite's full check of the file."""
         return sqlite_integrity.damage_of(connection), ()
 
+    def damage_of_table(
+        self, connection: Connection, table: str, over: Callable[[], bool]
+    ) -> tuple[bool, BookFault | None]:
+        """SQLite's full check of one table."""
+        return sqlite_integrity.damage_of_table(connection, table, over)
+
     def described(self, connection: Connection) -> Mapping[str, str]:
         """The texts in the file's schema."""
         return sqlite_integrity.described(connection)
