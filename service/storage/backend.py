@@ -134,7 +134,7 @@ class Backend(Protocol):
     def damage_of_table(
         self, connection: Connection, table: str, over: Callable[[], bool]
     ) -> tuple[bool, BookFault | None]:
-        """Whether a table and its indexes were checked before `over` said so, and the first fault."""
+        """Whether a table was checked with its indexes before `over` was true, and its first fault."""
         ...
 
     def described(self, connection: Connection) -> Mapping[str, str]:

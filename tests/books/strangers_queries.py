@@ -8,10 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-OPEN_STATES = (
-    *("OFFERED", "REVIEW", "AUTHORIZED", "ACTIVE"),
-    *("OVERDUE", "RETURN_CLAIMED"),
-)
+HELD_STATES = ("AUTHORIZED", "ACTIVE", "OVERDUE", "RETURN_CLAIMED")
+OPEN_STATES = ("OFFERED", "REVIEW", *HELD_STATES)
 LINE_BOOK = ("available", "held", "drawn", "limit_control")
 BALANCES = {
     "available": ("available_minor", 1),
@@ -57,11 +55,11 @@ def _moved(account: str, sign: int) -> str:
 PROMISES: Mapping[str, str] = {
     "a line is available, held and drawn": """
         SELECT user_id FROM lines WHERE limit_minor <> available_minor + held_minor + drawn_minor
-        OR drawn_minor <> receivable_minor + disputed_minor
-        OR least_of < 0""".replace(
-        "least_of < 0",
-        " OR ".join(f"{column} < 0" for column, _ in BALANCES.values()),
-    ),
+        OR drawn_minor <> receivable_minor + disputed_minor""",
+    **{
+        f"{column} is not negative": f"SELECT user_id FROM lines WHERE {column} < 0"
+        for column, _ in BALANCES.values()
+    },
     **{
         f"the balance {column} is the sum of its entries": (
             f"SELECT l.user_id FROM lines l WHERE l.{column} <> {_moved(account, sign)}"
@@ -146,12 +144,12 @@ PROMISES: Mapping[str, str] = {
         WHERE a.request_id <> '' AND r.caller IS NULL""",
     "an item is in one open rental": f"""
         SELECT operator_id FROM authorizations WHERE asset_id <> '' AND parent_id = ''
-        AND {_in("state", OPEN_STATES)} GROUP BY operator_id, asset_id HAVING count(*) > 1""",
+        AND {_in("state", HELD_STATES)} GROUP BY operator_id, asset_id HAVING count(*) > 1""",
     "an item in an open rental is not free": f"""
         SELECT a.user_id FROM authorizations a LEFT JOIN open_items o
         ON o.operator_id = a.operator_id AND o.asset_id = a.asset_id
         AND o.authorization_id = a.authorization_id WHERE a.asset_id <> '' AND a.parent_id = ''
-        AND {_in("a.state", OPEN_STATES)} AND o.asset_id IS NULL""",
+        AND {_in("a.state", HELD_STATES)} AND o.asset_id IS NULL""",
     "a debit has its event": """
         SELECT a.user_id FROM authorizations a WHERE
         (SELECT count(*) FROM transfers t WHERE t.user_id = a.user_id
@@ -186,7 +184,7 @@ PROMISES: Mapping[str, str] = {
             UNION SELECT user_id, authorization_id FROM transfers) n LEFT JOIN authorizations a
         ON a.user_id = n.user_id AND a.authorization_id = n.authorization_id
         WHERE n.authorization_id <> '' AND a.user_id IS NULL""",
-    "drawn is nothing before a line is drawn upon": """
+    "no balance after an entry is negative": """
         SELECT user_id FROM entries WHERE debit_after_minor < 0 OR credit_after_minor < 0""",
 }
 """Each promise with the query of what breaks it."""
