@@ -134,7 +134,7 @@ class Backend(Protocol):
     def damage_of_table(
         self, connection: Connection, table: str, over: Callable[[], bool]
     ) -> tuple[bool, BookFault | None]:
-        """Whether a table was checked with its indexes before `over` was true, and its first fault."""
+        """Whether a table was checked before `over` was true, and the first fault in it."""
         ...
 
     def described(self, connection: Connection) -> Mapping[str, str]:

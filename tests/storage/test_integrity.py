@@ -9,12 +9,14 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, text
 
+from service.books.verify import verify_books
 from service.storage.database import backend_of, open_database, writing
 from service.storage.integrity import check_integrity
 from service.storage.migrate import migrate
 from service.storage.proof import verify_database
 from service.storage.schema.triggers import TRIGGERS
 from tests.conftest import Databases
+from tests.engine import acts
 from tests.engine.calls import authorize, rental, settle
 from tests.postgres import Cluster
 from tests.storage.book import at, forget_answers, tamper
@@ -163,3 +165,23 @@ def test_an_index_without_a_row_is_found_on_postgresql(cluster: Cluster, extensi
     assert found.fault is not None
     assert (found.fault.rule, found.fault.row) == ("DAMAGED", "index pk_operators")
     assert any("amcheck" in note for note in found.notes) is not extension
+
+
+def test_a_request_id_has_one_authorization(file: Path) -> None:
+    """Two authorizations of one request id are a fault, although the id's call was kept. The
+    authorizations of a group share one id."""
+    with at(file) as desk:
+        desk.put_user("ann", 700)
+        for _ in range(2):
+            rental(desk, settle(rental(desk, authorize()), 500))
+        acts.members(desk, acts.group("ann", ("bike", "x-1"), ("power-bank", "x-2")))
+    ordered = "FROM authorizations WHERE group_id = '' ORDER BY authorization_id LIMIT 1"
+    first, second = f"SELECT request_id {ordered}", f"SELECT decision_id {ordered} OFFSET 1"
+    engine = open_database(f"sqlite:///{file}")
+    assert verify_books(engine).fault is None
+    change = f"UPDATE {{}} SET request_id = ({first}) WHERE decision_id = ({second})"
+    tamper(file, change.format("decisions"), change.format("authorizations"))
+    fault = verify_books(engine).fault
+    engine.dispose()
+    assert fault is not None
+    assert fault.rule == "REQUEST_TWICE"
