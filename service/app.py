@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
@@ -263,7 +264,7 @@ class App:
         try:
             found = await in_a_thread("search for damage", search)
         except StorageFailed as error:
-            log_fault("start check", error)
+            log_fault(secrets.token_hex(8), error)
             return
         log_start_check(found)
         if found.fault is not None:

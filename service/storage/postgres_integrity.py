@@ -26,13 +26,12 @@ _INDEXES = """SELECT i.indexrelid::bigint, c.relname, t.relname,
         JOIN pg_am m ON m.oid = c.relam
     WHERE m.amname = 'btree' AND pg_table_is_visible(t.oid) AND t.relname = ANY(%s)
     ORDER BY t.relname, c.relname"""
-_MAY_CHECK = """SELECT coalesce((SELECT
-        has_function_privilege(quote_ident(n.nspname) || '.bt_index_check(regclass, boolean)',
-            'EXECUTE')
-        AND has_function_privilege(quote_ident(n.nspname)
-            || '.verify_heapam(regclass, boolean, boolean, text, bigint, bigint)', 'EXECUTE')
-    FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace
-    WHERE e.extname = 'amcheck'), false)"""
+_MAY_CHECK = """SELECT bool_and(coalesce(has_function_privilege(to_regprocedure(
+        quote_ident(n.nspname) || f.signature), 'EXECUTE'), false))
+    FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace, (VALUES
+        ('.bt_index_check(regclass, boolean)'),
+        ('.verify_heapam(regclass, boolean, boolean, text, bigint, bigint)')) AS f (signature)
+    WHERE e.extname = 'amcheck'"""
 _SCHEMA_OF_CHECKS = """SELECT quote_ident(n.nspname) FROM pg_extension e
     JOIN pg_namespace n ON n.oid = e.extnamespace WHERE e.extname = 'amcheck'"""
 _TRIGGERS = """SELECT t.tgname, pg_get_triggerdef(t.oid, true), t.tgenabled::text, p.prosrc
