@@ -561,13 +561,6 @@ def tamper(file: Path, *statements: str) -> None:
             assert connection.execute(statement).rowcount >= 1, statement
 
 
-def forget_answers(file: Path) -> None:
-    """Deletes the stored answers: the tests' engine encodes them in another form than the
-    contract's."""
-    with keeping_triggers(file):
-        tamper(file, "DELETE FROM requests", "UPDATE authorizations SET request_id=''")
-
-
 def relink(file: Path, user_id: str = "ann", currency: str = "CNY") -> None:
     """Computes every link of a line anew, and its head, as an attacker with the file can."""
     where = "WHERE user_id = ? AND currency = ?"

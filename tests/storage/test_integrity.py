@@ -19,7 +19,7 @@ from tests.conftest import Databases
 from tests.engine import acts
 from tests.engine.calls import authorize, rental, settle
 from tests.postgres import Cluster
-from tests.storage.book import at, forget_answers, tamper
+from tests.storage.book import at, real_answers, tamper
 
 
 @pytest.fixture
@@ -128,7 +128,7 @@ def test_the_books_fault_comes_before_the_schemas(file: Path) -> None:
     with at(file) as desk:
         desk.put_user("ann", 700)
         rental(desk, settle(rental(desk, authorize()), 500))
-    forget_answers(file)
+    real_answers(file)
     engine = open_database(f"sqlite:///{file}")
     assert verify_database(engine).fault is None
     tamper(file, "UPDATE entries SET amount_minor = amount_minor + 1 WHERE sequence = 1")
