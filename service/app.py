@@ -29,9 +29,6 @@ from service.engine.engine import Engine
 from service.engine.group_commit import Committer
 from service.engine.health import Prober
 from service.engine.pool import Pool, in_a_thread
-from service.engine.ports import Rail, Scorer
-from service.engine.health import Prober, in_a_thread
-from service.engine.pool import Pool
 from service.engine.ports import Rail, Scorer, StorageFailed
 from service.engine.scoring import Assessor
 from service.engine.workers.cases import CaseClock
@@ -263,7 +260,7 @@ class App:
         search = partial(check_tables, engine, most_s, self._stopping)
         try:
             found = await in_a_thread("search for damage", search)
-        except StorageFailed as error:
+        except Exception as error:  # it must not end the server
             log_fault(secrets.token_hex(8), error)
             return
         log_start_check(found)
@@ -334,7 +331,7 @@ class App:
         self._prober.close()
         self._stopping.set()
         if self._searching is not None:
-            await asyncio.wait([self._searching], timeout=self._parts.limits.drain_s)
+            await time.end("search for damage", self._searching, limits.closing_s / 4)
         if self._probing is not None:
             self._probing.cancel()
         await time.end("workers", self._stop_workers(), limits.drain_s)

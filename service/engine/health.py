@@ -15,14 +15,11 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
-from typing import TypeVar
 
 from service.bounds import bounded
 from service.domain.errors import FreeholdError, Unavailable
 from service.engine.pool import in_a_thread
 
-Result = TypeVar("Result")
 STORAGE_REASONS = frozenset({"STORAGE_UNAVAILABLE", "OUTCOME_UNKNOWN"})
 
 Probe = Callable[[bool], bool]
@@ -186,24 +183,3 @@ class Prober:
             self._told = serving
             await self._tell(serving)
             self._log_change(serving, error)
-
-
-async def in_a_thread(name: str, work: Callable[[], Result]) -> Result:
-    """Runs `work` in a daemon thread, which does not delay the end of the process."""
-    loop = asyncio.get_running_loop()
-    future: asyncio.Future[Result] = loop.create_future()
-
-    def settle(outcome: Callable[[], None]) -> None:
-        if not future.done():
-            outcome()
-
-    def run() -> None:
-        try:
-            outcome = partial(future.set_result, work())
-        except BaseException as raised:
-            outcome = partial(future.set_exception, raised)
-        with suppress(RuntimeError):  # the loop has ended
-            loop.call_soon_threadsafe(settle, outcome)
-
-    threading.Thread(target=run, name=name, daemon=True).start()
-    return await future

@@ -15,9 +15,9 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql.elements import ColumnElement
 
 from service.config import Limits, SqliteLimits
-from service.storage.only_server import only_server
 from service.domain.verification import BookFault
 from service.storage import sqlite_integrity
+from service.storage.only_server import only_server
 from service.storage.row_statements import RowsStatement
 from service.storage.sqlite_files import (
     FileGone,
