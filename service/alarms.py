@@ -20,6 +20,7 @@ from service.engine.engine import FaultLog
 from service.engine.ports import OwedBack
 from service.engine.records.seals import SealRecord
 from service.storage.horizon import Waiting
+from service.storage.start_check import StartCheck
 
 log = structlog.get_logger("freehold")
 
@@ -146,6 +147,23 @@ def _warn_of_end(it: Identity, left: timedelta) -> None:
 
 
 TLS_ALARMS = TlsAlarms(_log_certificate, _log_unusable, _log_usable_again, _warn_of_end)
+
+
+def log_start_check(found: StartCheck) -> None:
+    """Logs the result of the search for damage after the start."""
+    with suppress(Exception):
+        if found.fault is not None:
+            log.error(
+                "database_damaged",
+                where=found.fault.row,
+                what=found.fault.detail,
+                why="its file was changed by a disk, a memory fault or another program: stop the"
+                " server, keep the file, and restore a backup",
+            )
+        elif found.left:
+            log.info("database_checked_in_part", tables=len(found.checked), left=list(found.left))
+        elif found.checked:
+            log.info("database_checked", tables=len(found.checked))
 
 
 def log_health(serving: bool, error: BaseException | None) -> None:

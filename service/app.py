@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
+from threading import Event
 from typing import Any
 
 from service.alarms import (
@@ -13,6 +15,7 @@ from service.alarms import (
     log_fault,
     log_health,
     log_seal,
+    log_start_check,
     log_terms,
     log_waiting,
     tell_debt,
@@ -27,7 +30,7 @@ from service.engine.engine import Engine, FaultLog
 from service.engine.group_commit import Committer
 from service.engine.health import Prober
 from service.engine.pool import Pool, in_a_thread
-from service.engine.ports import Rail, Scorer
+from service.engine.ports import Rail, Scorer, StorageFailed
 from service.engine.readers import Readers
 from service.engine.scoring import Assessor
 from service.engine.verification_job import VerificationJob
@@ -84,6 +87,7 @@ from service.storage.probe import probe
 from service.storage.proposals import list_proposals
 from service.storage.requests import find_requests
 from service.storage.seals import SqlSealStore
+from service.storage.start_check import check_tables
 from service.storage.store import SqlStore
 
 INTERRUPTS_S = 0.05
@@ -222,6 +226,8 @@ class App:
         )
         self._server = GrpcServer(self.pipeline, self._services(assessor, lists), limits)
         self._probing: asyncio.Task[None] | None = None
+        self._searching: asyncio.Task[None] | None = None
+        self._stopping = Event()
 
     def _services(self, assessor: Assessor, lists: Lists) -> dict[str, list[Method[Any]]]:
         parts, store, small = self.parts, self.parts.store, self.parts.limits.max_message_bytes
@@ -288,9 +294,23 @@ class App:
             raise
         await self.prober.start()
         self._probing = asyncio.create_task(self.prober.run())
+        self._searching = asyncio.create_task(self._search())
         for worker in self.workers:
             worker.start()
         return port
+
+    async def _search(self) -> None:
+        """Looks for damage in the database's file, and reports it."""
+        engine, most_s = self.parts.store.engine, self.parts.limits.sqlite.start_check_s
+        search = partial(check_tables, engine, most_s, self._stopping)
+        try:
+            found = await in_a_thread("search for damage", search)
+        except Exception as error:  # it must not end the server
+            log_fault(secrets.token_hex(8), error)
+            return
+        log_start_check(found)
+        if found.fault is not None:
+            await self.prober.damaged(StorageFailed(f"{found.fault.row} is damaged"))
 
     def _workers_of(self, engine: Engine, pool: Pool) -> list[Worker]:
         """The background workers, which run until the server stops."""
@@ -358,6 +378,9 @@ class App:
         limits = self.parts.limits
         time = TimeLeft(limits.drain_s + limits.closing_s)
         self.prober.close()
+        self._stopping.set()
+        if self._searching is not None:
+            await time.end("search for damage", self._searching, limits.closing_s / 4)
         if self._probing is not None:
             self._probing.cancel()
         await time.end("workers", self._stop_workers(), limits.drain_s)

@@ -113,6 +113,11 @@ class SqliteLimits:
     """
     checkpoint_turns: int = bounded(16, 1, 100_000)
     """The number of transactions between two checks of the WAL's length."""
+    start_check_s: float = bounded(60.0, 0, 86_400)
+    """The longest search for damage after the start, beside the calls; 0: no search.
+
+    The full check reads about 300 MB/s from the kernel's memory.
+    """
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,13 +18,13 @@ from typing import IO, Any
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from service.books.processes import Elsewhere
-from service.books.verify import verify_books
 from service.domain.verification import Verification, Witness
 from service.engine.ports import StorageFailed
 from service.engine.verification_job import write_verification
 from service.rpc.stored import read_answer, read_payload
 from service.signing import PublicKeys
 from service.storage.database import open_database
+from service.storage.proof import verify_database
 
 
 def main() -> None:
@@ -54,7 +54,7 @@ def _verify(asked: dict[str, Any], out: IO[str]) -> Verification:
     reopen = partial(open_database, asked["url"], limits=limits)
     engine = reopen()
     try:
-        return verify_books(
+        return verify_database(
             engine,
             made,
             [Witness(number, bytes.fromhex(digest)) for number, digest in asked["witnesses"]],

@@ -292,6 +292,22 @@ def check(portion: Portion, moved: Attribution, faults: Faults) -> None:
     # A server of an earlier build, which ran on beside this one's, knows no time of a refund.
     known = it["wake_us"].same(sooner(life, refund)) | (refund.there & it["wake_us"].same(life))
     found.note("WAKE_STORED", ~known, "does not follow from state and times")
+    found.note("REQUEST_TWICE", _asked_twice(it), "an earlier one has the same request id")
+
+
+def _asked_twice(it: Columns) -> Array:
+    """True if an earlier authorization of the person came from the same request, and the request
+    was not for a group."""
+    wrong = np.zeros(it.count, dtype=bool)
+    keys = list(zip(it["user_id"], it["operator_id"], it["request_id"], strict=True))
+    if len(set(keys)) == it.count:
+        return wrong
+    seen = set()
+    for index, (key, group_id) in enumerate(zip(keys, it["group_id"], strict=True)):
+        if key[-1] and not group_id:
+            wrong[index] = key in seen
+            seen.add(key)
+    return wrong
 
 
 def _differ(name: str, entries: Array, stored: Array) -> Callable[[int], str]:

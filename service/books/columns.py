@@ -290,6 +290,7 @@ class Cursor:
 
     def __init__(self, connection: Connection, name: str, query: Text | Select[Any]) -> None:
         self._driver: Any = connection.dialect.loaded_dbapi
+        self._name = name.rstrip("_0123456789")
         text = text_of(connection, query)
         with self._refusing():
             self._cursor: Any = backend_of(connection).named_cursor(connection, name)
@@ -303,10 +304,13 @@ class Cursor:
 
     @contextmanager
     def _refusing(self) -> Iterator[None]:
-        """Raises StorageFailed for an error of the driver."""
+        """Raises StorageFailed for an error of the driver, and Found for a text that is none."""
         try:
             yield
         except self._driver.Error as error:
+            # SQLite stores any bytes as a text. Its driver's error would quote the row.
+            if "decode to UTF-8" in str(error):
+                raise Found("UNREADABLE", self._name, "a text is not UTF-8") from None
             raise StorageFailed("the database refused the read") from telling(error)
 
     def close(self) -> None:

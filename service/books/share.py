@@ -156,9 +156,20 @@ def verify_share(
     """Verifies a share; stops at its first fault. `tell` gets the number of entries read so far."""
     counts = _Counts()
     try:
-        _verify_people(connection, share, counts, tell)
+        return _verified(connection, share, readers, counts, tell)
     except Found as found:
         return counts.part(found.fault)
+
+
+def _verified(
+    connection: Connection,
+    share: Share,
+    readers: Readers,
+    counts: _Counts,
+    tell: Callable[[int], None] | None,
+) -> Part:
+    """Verifies a share; raises Found at a fault of its people or of a text that is none."""
+    _verify_people(connection, share, counts, tell)
     part = counts.part()
     broken = tuple(_broken(connection, share, counts.alone))
     if broken:

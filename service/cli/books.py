@@ -87,18 +87,19 @@ def _witness(text: str) -> Witness:
 def verify(
     database: str, seal_keys: tuple[Path, ...], witnesses: list[Witness], since: int | None
 ) -> None:
-    """Verify both books.
+    """Verify the database and both books.
 
-    If they are wrong, the exit code is 1 and the first wrong row is named."""
+    Checks every page and index, compares triggers and CHECKs with the schema, and computes the
+    books a second time. If anything is wrong, the exit code is 1 and the first fault is named."""
     from service.books.processes import Elsewhere
-    from service.books.verify import verify_books
     from service.rpc.stored import read_answer, read_payload
     from service.signing import load_public_keys
     from service.storage.database import open_database
+    from service.storage.proof import verify_database
 
     keys = load_public_keys(seal_keys) if seal_keys else None
     elsewhere = Elsewhere(partial(open_database, database, limits=limits_given()))
-    found = verify_books(
+    found = verify_database(
         opened(database),
         keys,
         witnesses,
@@ -126,6 +127,8 @@ def _report_books(found: Verification, *, signed: bool) -> None:
         raise click.ClickException(f"{found.fault.rule} at {found.fault.row}: {found.fault.detail}")
     click.echo("books verified" if not found.unchecked else "no fault found in the checked part")
     _report_unchecked(found)
+    for note in found.notes:
+        click.echo(f"Warning: {note}", err=True)
     if found.last_seal is not None:
         click.echo(f"last seal: {found.last_seal.number}:{found.last_seal.digest.hex()}")
 

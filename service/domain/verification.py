@@ -6,6 +6,9 @@ from typing import NamedTuple
 
 from service.domain.receipt import Receipt
 
+DAMAGED = "DAMAGED"
+"""The rule of a fault in the database's own pages or indexes."""
+
 
 class BookFault(NamedTuple):
     """A fault in the books: the broken rule, the row where it was seen, and the finding."""
@@ -26,7 +29,8 @@ class Verification(NamedTuple):
     """The number of rows that a verification checked, and the first fault, if any.
 
     `signatures` of the `seals` were checked: all, or none without a key. `unchecked` describes each
-    check that was left out; it is empty after a full verification.
+    check that was left out; it is empty after a full verification. `notes` are about the database
+    itself, such as checks that it does not offer.
     """
 
     lines: int
@@ -37,14 +41,15 @@ class Verification(NamedTuple):
     signatures: int = 0
     last_seal: Witness | None = None
     unchecked: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 class Told(NamedTuple):
     """The values of a payload's authorization: amounts in minor units.
 
-    `unheld_until_us` is in microseconds since the epoch, 0 for none. `lapse`, `case`, `details`,
-    `moved_no_money`, `step_decision_id` and `consent` name other rows of the step; a text is empty
-    if there is no such row.
+    Times are in microseconds since the epoch, 0 for none. `reasons` are separated by commas, and
+    `parent` is a resource name. `lapse`, `case`, `details`, `moved_no_money`, `step_decision_id`
+    and `consent` name other rows of the step. A text is empty if there is nothing to tell.
     """
 
     name: str
@@ -58,6 +63,22 @@ class Told(NamedTuple):
     uncollected_minor: int
     unheld_disputed_minor: int
     unheld_until_us: int
+    product_id: str
+    asset_id: str
+    custody: str
+    offer: str
+    reasons: str
+    band: str
+    deposit_minor: int
+    decision_id: str
+    model_id: str
+    policy_revision: int
+    lost_us: int
+    claim_until_us: int
+    sold_us: int
+    request_id: str
+    group_id: str
+    parent: str
     lapse: str
     case: str
     details: bool

@@ -50,6 +50,7 @@ class Health:
         self._limits = limits
         self._up = False
         self._closed = False
+        self._damaged = False
         self._rose_s: float | None = None
         self._failed_s = 0.0
         self._pause_s = 0.0
@@ -57,7 +58,7 @@ class Health:
     @property
     def serving(self) -> bool:
         """True if the server should receive calls."""
-        return self._up and not self._closed
+        return self._up and not self._closed and not self._damaged
 
     def failed(self, now_s: float) -> None:
         """Records that storage failed."""
@@ -81,6 +82,10 @@ class Health:
         """
         if not self._up and began_s >= self._failed_s + self._pause_s:
             self._up, self._rose_s = True, began_s
+
+    def damaged(self) -> None:
+        """Records that the database is damaged; only a restart on a whole one ends this."""
+        self._damaged = True
 
     def close(self) -> None:
         """Records that the server stops; it never receives calls again."""
@@ -125,6 +130,11 @@ class Prober:
     def close(self) -> None:
         """Stops reporting; the caller reports NOT_SERVING itself."""
         self._health.close()
+
+    async def damaged(self, error: BaseException) -> None:
+        """Reports NOT_SERVING from now on."""
+        self._health.damaged()
+        await self._say(error)
 
     def notice(self, refusals: Sequence[FreeholdError]) -> None:
         """Lowers health at once if storage refused a call; call it on the event loop."""

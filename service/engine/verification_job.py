@@ -196,4 +196,5 @@ def read_verification(said: dict[str, Any]) -> Verification:
         fault=None if fault is None else BookFault(*fault),
         last_seal=None if last is None else Witness(last[0], bytes.fromhex(last[1])),
         unchecked=tuple(found.unchecked),
+        notes=tuple(found.notes),
     )

@@ -45,6 +45,8 @@ HANDOVER_OF = {
     getattr(calls.SettleAuthorizationRequest, f"RETURN_KIND_{it}"): it for it in HANDOVERS
 }
 PURPOSE_OF = {number: purpose for purpose, number in PURPOSES.items()}
+CUSTODY_OF = {number: custody for custody, number in CUSTODIES.items()}
+BAND_OF = {number: band for band, number in BANDS.items()}
 STATE_OF = {number: state for state, number in STATES.items()}
 OFFER_OF = {number: offer for offer, number in OFFERS.items() if offer is not None}
 STANDING_OF = {number: standing for standing, number in STANDINGS.items()}

@@ -14,6 +14,7 @@ from typing import Any
 from freehold.v1 import credit_service_pb2 as credit
 from freehold.v1.authorization_pb2 import Authorization
 from google.protobuf.message import DecodeError, Message
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from service.domain.cases import PLATFORM_ONLY
 from service.domain.verification import Told
@@ -26,7 +27,7 @@ from service.rpc import (
     collection_service,
     credit_service,
 )
-from service.rpc.convert import LAPSE_OF, STATE_OF
+from service.rpc.convert import BAND_OF, CUSTODY_OF, LAPSE_OF, OFFER_OF, STATE_OF
 from service.rpc.receipts import read_receipt
 
 REMOVED: dict[str, type[Message]] = {}
@@ -78,7 +79,23 @@ def read_payload(payload: bytes) -> Told:
         it.refund_payable.amount_minor,
         it.uncollected.amount_minor,
         it.unheld_disputed.amount_minor,
-        it.unheld_until_time.seconds * 1_000_000 + it.unheld_until_time.nanos // 1_000,
+        _us(it.unheld_until_time),
+        it.product_id,
+        it.asset_id,
+        CUSTODY_OF.get(it.custody, str(it.custody)),
+        OFFER_OF.get(it.offer, ""),
+        ",".join(it.reasons),
+        BAND_OF.get(it.score_band, str(it.score_band)),
+        it.deposit_asked.amount_minor,
+        it.decision_id,
+        it.model_id,
+        it.policy_revision,
+        _us(it.lost_time),
+        _us(it.claim_until_time),
+        _us(it.sold_time),
+        it.request_id,
+        it.group,
+        it.parent,
         LAPSE_OF.get(it.lapse, ""),
         it.case,
         it.HasField("details"),
@@ -87,6 +104,11 @@ def read_payload(payload: bytes) -> Told:
         it.user_consent_reference,
         read_receipt(it) if it.HasField("receipt") else None,
     )
+
+
+def _us(time: Timestamp) -> int:
+    """Microseconds since the epoch; 0 if the time is absent."""
+    return time.seconds * 1_000_000 + time.nanos // 1_000
 
 
 def _about(kind: type[Message]) -> Callable[[Any], str | None]:

@@ -15,6 +15,7 @@ from sqlalchemy.engine.interfaces import DBAPICursor
 from sqlalchemy.sql.elements import ColumnElement
 
 from service.config import Limits
+from service.domain.verification import BookFault
 from service.storage.row_statements import RowsStatement
 
 
@@ -130,6 +131,25 @@ class Backend(Protocol):
     def see_snapshot(self, engine: Engine, snapshot: str | None) -> Engine:
         """The same database. Each of its transactions reads the exported state, if the state has a
         name."""
+        ...
+
+    def damage(self, connection: Connection) -> tuple[BookFault | None, tuple[str, ...]]:
+        """The first fault that the database finds in its pages and indexes, or None; and what its
+        checks leave open."""
+        ...
+
+    def damage_of_table(
+        self, connection: Connection, table: str, over: Callable[[], bool]
+    ) -> tuple[bool, BookFault | None]:
+        """Whether a table was checked before `over` was true, and the first fault in it."""
+        ...
+
+    def described(self, connection: Connection) -> Mapping[str, str]:
+        """The triggers, indexes and CHECKs of a database, by kind and name, to be compared."""
+        ...
+
+    def declared(self) -> Mapping[str, str | None]:
+        """The same of this build's schema; None means that only the name is compared."""
         ...
 
     def named_rows(self, name: str, columns: Sequence[str]) -> str:

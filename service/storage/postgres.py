@@ -30,7 +30,9 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql.elements import ColumnElement
 
 from service.config import Limits, PostgresLimits
+from service.domain.verification import BookFault
 from service.engine.ports import OutcomeUnknown, StorageFailed
+from service.storage import postgres_integrity
 from service.storage.row_statements import RowsStatement, Values
 
 # An empty WAL record, so that COMMIT waits for the disk and the standbys.
@@ -376,6 +378,24 @@ class Postgres:
             session.execute(f"SET TRANSACTION SNAPSHOT '{snapshot}'")
 
         return seen
+
+    def damage(self, connection: Connection) -> tuple[BookFault | None, tuple[str, ...]]:
+        """Checks tables and indexes by amcheck, or compares the indexes with their tables."""
+        return postgres_integrity.damage_of(connection)
+
+    def damage_of_table(
+        self, _connection: Connection, _table: str, _over: Callable[[], bool]
+    ) -> tuple[bool, BookFault | None]:
+        """Checks nothing: PostgreSQL checks its pages itself when it reads them."""
+        return True, None
+
+    def described(self, connection: Connection) -> Mapping[str, str]:
+        """The triggers, indexes and CHECKs in PostgreSQL's catalogs."""
+        return postgres_integrity.described(connection)
+
+    def declared(self) -> Mapping[str, str | None]:
+        """The same of this build's schema."""
+        return postgres_integrity.declared()
 
     def named_rows(self, name: str, columns: Sequence[str]) -> str:
         """The columns get their names here."""

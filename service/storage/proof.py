@@ -1,14 +1,17 @@
-"""The checks of a database before its backup is kept, or before a restored one is served."""
+"""The checks of a whole database: of the database itself and of the books in it."""
 
 from __future__ import annotations
+
+from typing import Any
 
 from sqlalchemy import Engine
 
 from service.books.processes import Elsewhere
 from service.books.verify import verify_books
 from service.domain.errors import FreeholdError
-from service.domain.verification import Verification
+from service.domain.verification import DAMAGED, Verification
 from service.engine.ports import StorageFailed
+from service.storage.integrity import check_integrity
 from service.storage.migrate import USABLE, schema_of
 
 
@@ -17,6 +20,19 @@ class BackupRefused(FreeholdError):
 
     def __init__(self, reason: str, message: str) -> None:
         super().__init__(reason, message)
+
+
+def verify_database(engine: Engine, *words: Any, **named: Any) -> Verification:
+    """Checks the database itself, and then the books, as `verify_books` with the same arguments.
+
+    The books in a damaged database are not read. A fault in the books comes before a fault of the
+    schema, because the schema only keeps rows from becoming wrong.
+    """
+    found = check_integrity(engine)
+    if found.fault is not None and found.fault.rule == DAMAGED:
+        return Verification(0, 0, 0, found.fault, notes=found.notes)
+    books = verify_books(engine, *words, **named)
+    return books._replace(fault=books.fault or found.fault, notes=found.notes)
 
 
 def require_current(engine: Engine) -> None:

@@ -15,7 +15,9 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql.elements import ColumnElement
 
 from service.config import Limits, SqliteLimits
+from service.domain.verification import BookFault
 from service.engine.read_time import read_time
+from service.storage import sqlite_integrity
 from service.storage.only_server import only_server
 from service.storage.row_statements import RowsStatement
 from service.storage.sqlite_files import (
@@ -324,6 +326,24 @@ class Sqlite:
     def see_snapshot(self, engine: Engine, _snapshot: str | None) -> Engine:
         """The engine itself: a state has no name."""
         return engine
+
+    def damage(self, connection: Connection) -> tuple[BookFault | None, tuple[str, ...]]:
+        """SQLite's full check of the file."""
+        return sqlite_integrity.damage_of(connection), ()
+
+    def damage_of_table(
+        self, connection: Connection, table: str, over: Callable[[], bool]
+    ) -> tuple[bool, BookFault | None]:
+        """SQLite's full check of one table."""
+        return sqlite_integrity.damage_of_table(connection, table, over)
+
+    def described(self, connection: Connection) -> Mapping[str, str]:
+        """The texts in the file's schema."""
+        return sqlite_integrity.described(connection)
+
+    def declared(self) -> Mapping[str, str | None]:
+        """The texts that this build's migrations write."""
+        return sqlite_integrity.declared()
 
     def named_rows(self, name: str, _columns: Sequence[str]) -> str:
         """The columns of VALUES have the names column1, column2 and so on."""

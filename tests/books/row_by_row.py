@@ -1131,6 +1131,8 @@ class _Person:
         """The amounts that decided cases gave back, by the purpose of the captures."""
         self.seen: set[Transition] = set()
         """Events of the person without an authorization, and write-offs."""
+        self.asked: set[tuple[str, str]] = set()
+        """The operators and request ids of authorizations that are of no group."""
 
 
 class _Books:
@@ -1227,6 +1229,11 @@ class _Books:
             known = {it.wake_us, it.life_us} if it.refund_us is not None else {it.wake_us}
             if person.wake_us[it.authorization_id] not in known:
                 raise Found("WAKE_STORED", it.name, "does not follow from state and times")
+            asked = (it.operator_id, it.request_id)
+            if it.request_id and not it.group_id:
+                if asked in person.asked:
+                    raise Found("REQUEST_TWICE", it.name, "an earlier one has the same request id")
+                person.asked.add(asked)
         self._verify_events(people, person)
         for _, authorization_id, requests in people.requests.of(user_id):
             # Events of a missing authorization are found with the references.

@@ -24,8 +24,8 @@ from tests.storage.book import (
     KEYS,
     at,
     copy_of,
-    forget_answers,
     live,
+    real_answers,
     seal,
     tamper,
     witness,
@@ -180,7 +180,7 @@ def test_the_command_prints_the_checks_left_out(
     file: Path, sealed: list[SealRecord], tmp_path: Path
 ) -> None:
     """verify --since-seal takes the witness from a file, and prints what it did not check."""
-    forget_answers(file)
+    real_answers(file)
     start = sealed[-1]
     noted = tmp_path / "witness"
     noted.write_text(f"{start.number}:{start.digest.hex()}\n")

@@ -22,7 +22,7 @@ from tests.engine.calls import authorize, rental, settle
 from tests.fakes import START_US, Desk
 from tests.faults.support import environment as surroundings
 from tests.shell import freehold
-from tests.storage.book import forget_answers, tamper
+from tests.storage.book import real_answers, tamper
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -273,7 +273,7 @@ def books(migrated: str, file: Path) -> str:
         if asset_id == "bike-1":
             rental(desk, settle(it, 500))
     store.close()
-    forget_answers(file)
+    real_answers(file)
     return migrated
 
 

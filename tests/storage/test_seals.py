@@ -27,7 +27,7 @@ from service.storage import schema as t
 from service.storage.database import writing
 from tests.engine.calls import authorize, pay, rental, settle
 from tests.fakes import Desk, new_database
-from tests.storage.book import at, attack, forget_answers, seal
+from tests.storage.book import at, attack, keeping_triggers, real_answers, seal
 
 DIGEST = bytes(range(32))
 
@@ -171,7 +171,7 @@ def test_books_are_verified_with_a_public_key_and_a_witness(tmp_path: Path) -> N
         seal(desk, load_seal_key(key))
         rental(desk, pay(it, 500), caller="platform")
         (last,) = seal(desk, load_seal_key(key))
-    forget_answers(file)
+    real_answers(file)
     words = ("verify", "--database", url, "--seal-key", f"{key}.pub")
     counted, seals, verdict, noted = said(invoke(*words))
     assert counted == "1 lines, 8 entries, 1 authorizations"
@@ -180,7 +180,7 @@ def test_books_are_verified_with_a_public_key_and_a_witness(tmp_path: Path) -> N
     witness = noted.removeprefix("last seal: ")
     assert said(invoke(*words, "--witness", witness))[2] == "books verified"
     assert said(invoke("verify", "--database", url))[1] == "2 seals, signatures not checked"
-    with attack(file) as connection:
+    with keeping_triggers(file), attack(file) as connection:
         for table in ("seals", "sealed_heads"):
             connection.execute(f"DELETE FROM {table} WHERE number = 2")
     assert said(invoke(*words))[2] == "books verified"

@@ -328,6 +328,7 @@ ANN = "WHERE user_id='ann'"
 A = "UPDATE authorizations SET"
 ONE = "WHERE authorization_id='{one}'"
 OPEN = "WHERE authorization_id='{open}'"
+FIRST_REQUEST = "SELECT request_id FROM authorizations WHERE authorization_id='{one}'"
 DEBT = "WHERE authorization_id='{debt}'"
 BEGUN = "WHERE authorization_id='{begun}'"
 LATE = "late_pickups/gus/{cited}"
@@ -549,6 +550,10 @@ PLANTED: dict[str, tuple[tuple[str, ...], str, str]] = {
     ),
     "a rental that never began": (
         (f"{A} start_us=NULL, due_us=NULL, lost_us=NULL {OPEN}",), "STATE_AND_TIMES", STAYS,
+    ),
+    "two rentals of one request": (
+        (f"{A} request_id=({FIRST_REQUEST}) WHERE authorization_id='{{reversed_one}}'",),
+        "REQUEST_TWICE", "users/ann/authorizations/{reversed_one}",
     ),
     "a wake-up": (
         (f"{A} wake_us=wake_us+1 {OPEN}",), "WAKE_STORED", STAYS,
