@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from benchmarks.attacks.command import attacks
 from benchmarks.crash import crash
 from benchmarks.power import power
 from benchmarks.races import races
@@ -19,6 +20,7 @@ def main() -> None:
 
 
 main.add_command(rpc)
+main.add_command(attacks)
 main.add_command(crash)
 main.add_command(power)
 main.add_command(races)
