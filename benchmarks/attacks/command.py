@@ -7,7 +7,7 @@ while the attack goes on. `benchmarks.attacks.siege` says when a server has surv
 
 from __future__ import annotations
 
-import json
+import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -17,11 +17,15 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.attacks.attacker import Facts
+from benchmarks.attacks.ground import PEOPLE, RENTALS, ROWS, people, with_rentals, with_rows
 from benchmarks.attacks.scene import Scene
 from benchmarks.attacks.siege import SURVIVED_MEANS, Attack, Good, Verdict, besiege
+from benchmarks.attacks.unread_log import UnreadServer
 from benchmarks.harness import BenchmarkError, commit, document, machine, write_json
-from benchmarks.prepared import PRODUCT, Prepared, copy, prepare, serve
-from benchmarks.processes import command, two_cores
+from benchmarks.load import GET
+from benchmarks.prepared import PRODUCT, serve_url
+from benchmarks.processes import Server, command, two_cores
 
 _ROOT = Path(__file__).resolve().parents[2]
 
@@ -31,35 +35,49 @@ class Scale:
     """The sizes of a run.
 
     people    in the database: two thirds for the good caller, one third for the attacker
+    rentals   that the attacking operator has where an attack wants rentals
+    rows      that it has where an attack wants many rows
     warm_up   calls of the good caller before each measurement
     limit_s   longest time of each of its measurements
     divisor   by which the numbers of each attack are divided
     """
 
     people: int
+    rentals: int
+    rows: int
     warm_up: int
     limit_s: float
     divisor: int
 
 
-FULL = Scale(people=9_000, warm_up=300, limit_s=6.0, divisor=1)
-QUICK = Scale(people=150, warm_up=10, limit_s=5.0, divisor=20)
+FULL = Scale(people=9_000, rentals=30_000, rows=200_000, warm_up=300, limit_s=6.0, divisor=1)
+QUICK = Scale(people=150, rentals=200, rows=5_000, warm_up=10, limit_s=5.0, divisor=20)
+READ_PEOPLE = 64
+"""A good caller that reads makes the rentals of this many people, and reads them in turn."""
 
+
+def _cancelled(facts: Facts) -> list[str]:
+    """A call that the server's end left unanswered must say that a retry helps."""
+    count = facts["answers"].get("CANCELLED", 0)
+    return [f"{count} calls in flight at SIGTERM were CANCELLED"] if count else []
+
+
+STREAMS = {"connections": 9, "streams": 9_000, "again_a_second": 100}
 ATTACKS = (
-    Attack(
-        "half-open calls", "half_open_calls",
-        {"connections": 9, "streams": 9_000, "again_a_second": 100},
-    ),
-    Attack(
-        "half-open health checks", "half_open_checks",
-        {"connections": 9, "streams": 9_000, "again_a_second": 100},
-    ),
-    Attack(
-        "health watches", "watches", {"connections": 9, "streams": 9_000, "again_a_second": 100}
-    ),
+    Attack("half-open calls", "half_open_calls", STREAMS),
+    Attack("half-open health checks", "half_open_checks", STREAMS),
+    Attack("health watches", "watches", STREAMS),
     Attack("unfinished bodies", "unfinished_bodies", {"streams": 60, "bytes": 7 * 2**20}),
-    Attack("busy operator, 200 in flight", "busy_operator", {"in_flight": 200}),
-    Attack("busy operator, 1,024 in flight", "busy_operator", {"in_flight": 1_024}),
+    Attack("unread log", "unread_log", {}, unread=True),
+    Attack("lists over many rows", "lists", {"in_flight": 32}, ground=ROWS, method=GET),
+    Attack(
+        "abandoned verifications", "abandoned_verifications", {"calls": 10},
+        ground=RENTALS, method=GET,
+    ),
+    Attack("busy operator, 200 in flight", "busy_operator", {"in_flight": 200}, extra=_cancelled),
+    Attack(
+        "busy operator, 1,024 in flight", "busy_operator", {"in_flight": 1_024}, extra=_cancelled
+    ),
     Attack("wrong keys, 200 in flight", "wrong_keys", {"in_flight": 200}),
 )  # fmt: skip
 
@@ -131,35 +149,38 @@ def play(
     chosen: Sequence[Attack], work: Path, model: Path, scale: Scale, seed: int
 ) -> Iterator[Verdict]:
     """Play the attacks one after the other, each against a server of its own."""
-    prepared = prepare(work, model, scale.people, seed)
-    attacker = _operator(prepared, "crowd")
-    third = scale.people // 3
-    users = [prepared.users[n * third : (n + 1) * third] for n in range(3)]
+    ground = people(work, model, scale.people, seed)
+    databases = {PEOPLE: ground.good.database}
+    kinds = {it.ground for it in chosen}
+    if kinds & {RENTALS, ROWS}:
+        databases[RENTALS] = with_rentals(ground, work, scale.rentals)
+    if ROWS in kinds:
+        databases[ROWS] = with_rows(databases[RENTALS], work, scale.rows)
+    seal_key = work / "seal.pem"
+    command("service.cli", "create-seal-key", str(seal_key))
     core, _ = two_cores()
+    half = len(ground.good.users) // 2
     for attack in chosen:
-        database = copy(prepared, work / "attacked.db")
-        server = serve(database, prepared, work / "server.log", core)
+        database = Path(shutil.copyfile(databases[attack.ground], work / "attacked.db"))
+        server = serve_url(
+            f"sqlite:///{database}", model, work / "server.log", core=core,
+            options=("--seal-key", str(seal_key)),
+            kind=UnreadServer if attack.unread else Server,
+        )  # fmt: skip
         size = _smaller(attack.size, scale.divisor)
-        scene = Scene(server.port, attacker, "", PRODUCT, users[2], size)
-        good = Good(prepared.key, (users[0], users[1]), scale.warm_up, scale.limit_s)
+        scene = Scene(
+            server.port, ground.crowd_key, ground.platform_key, PRODUCT, ground.crowd, size
+        )
+        users = ground.good.users[:half], ground.good.users[half:]
+        if attack.method == GET:
+            users = users[0][:READ_PEOPLE], users[1][:READ_PEOPLE]
+        good = Good(ground.good.key, users, scale.warm_up, scale.limit_s)
         server.launch()
         try:
             server.wait_serving()
             yield besiege(attack, server, scene, good, work / "attacker.log")
         finally:
             server.kill()
-
-
-def _operator(prepared: Prepared, operator_id: str) -> str:
-    """Make another operator; return its API key."""
-    made = json.loads(
-        command(
-            "service.cli", "operator", "create", operator_id, "--name", operator_id,
-            "--fee-bps", "300", "--database", f"sqlite:///{prepared.database}", "--json",
-        )
-    )  # fmt: skip
-    key: str = made["api_key"]
-    return key
 
 
 def _smaller(size: dict[str, int], divisor: int) -> dict[str, int]:

@@ -15,8 +15,10 @@ from typing import Any
 
 from benchmarks.attacks.floods import busy_operator, wrong_keys
 from benchmarks.attacks.held_streams import half_open_calls, half_open_checks, watches
+from benchmarks.attacks.reads import abandoned_verifications, lists
 from benchmarks.attacks.scene import Scene, Stage
 from benchmarks.attacks.unfinished_bodies import unfinished_bodies
+from benchmarks.attacks.unread_log import unread_log
 
 PLAYS: dict[str, Callable[[Scene, Stage], Coroutine[Any, Any, dict[str, Any]]]] = {
     it.__name__: it
@@ -25,6 +27,9 @@ PLAYS: dict[str, Callable[[Scene, Stage], Coroutine[Any, Any, dict[str, Any]]]] 
         half_open_checks,
         watches,
         unfinished_bodies,
+        unread_log,
+        lists,
+        abandoned_verifications,
         busy_operator,
         wrong_keys,
     )

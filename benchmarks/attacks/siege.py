@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import Self
 
 from benchmarks.attacks.attacker import Attacker, Facts
+from benchmarks.attacks.ground import PEOPLE
 from benchmarks.attacks.scene import Scene
 from benchmarks.harness import BenchmarkError
 from benchmarks.load import AUTHORIZE, Job, Report, generate
@@ -45,14 +46,18 @@ class Attack:
     name    of the attack in the report
     play    the name of a function in `benchmarks.attacks.play`
     size    its numbers
+    ground  the kind of database: a name of `benchmarks.attacks.ground`
     method  the good caller's method
+    unread  nobody reads the server's log
     extra   a further condition: the reasons why the facts at the end are wrong
     """
 
     name: str
     play: str
     size: dict[str, int]
+    ground: str = PEOPLE
     method: str = AUTHORIZE
+    unread: bool = False
     extra: Callable[[Facts], list[str]] = lambda _facts: []
 
 
@@ -142,12 +147,12 @@ def besiege(attack: Attack, server: Server, scene: Scene, good: Good, log: Path)
 
     `log` gets the attacker's errors.
     """
+    _, core = two_cores()
     job = Job(
         port=server.port, server_pid=server.pid, key=good.key, product_id=scene.product_id,
         in_flight=GOOD_IN_FLIGHT, warm_up=good.warm_up, users=good.users[0], seed=1,
         method=attack.method, limit_s=good.limit_s,
     )  # fmt: skip
-    _, core = two_cores()
     without = generate(job, core=core)
     before = resident_bytes(server.pid)
     with Memory(server.pid) as memory, Attacker(attack.play, scene, log) as attacker:
