@@ -51,7 +51,7 @@ _PATH = "/freehold.v1.AuthorizationService/Authorize"
 _PEOPLE = 2_000
 _CALL_LIMIT_S = 60.0
 _STOP_LIMIT_S = LIMITS.drain_s + 2.0
-_SHORTEST_RUN_S, _LONGEST_RUN_S = 0.2, 0.8
+_LONGEST_RUN_S = 0.8
 _PAUSE_S = 0.05
 
 
@@ -89,10 +89,19 @@ class Callers:
         self._outcome = outcome
         self._numbers = count()
         self._over = asyncio.Event()
+        self._served = 0
 
     def end(self) -> None:
         """Begin no further call."""
         self._over.set()
+
+    async def served(self, more: int) -> None:
+        """Wait for this many more answers to the shipped client; raises BenchmarkError."""
+        goal, end = self._served + more, time.monotonic() + _CALL_LIMIT_S
+        while self._served < goal:
+            if time.monotonic() > end:
+                raise BenchmarkError(f"the shipped client had no answers for {_CALL_LIMIT_S:g} s")
+            await asyncio.sleep(_PAUSE_S)
 
     async def shipped(self) -> None:
         """Rent by the shipped client until the end."""
@@ -104,6 +113,7 @@ class Callers:
                 except FreeholdError as error:
                     self._outcome.failed.append(str(error))
                     continue
+                self._served += 1
                 took = time.monotonic() - began
                 self._outcome.cured += took > 1.0
                 self._outcome.longest_s = max(self._outcome.longest_s, took)
@@ -246,7 +256,8 @@ async def _run(
                 for number in range(in_flight):
                     group.create_task(callers.bare() if number % 2 else callers.shipped())
                 for number in range(wanted):
-                    await asyncio.sleep(moments.uniform(_SHORTEST_RUN_S, _LONGEST_RUN_S))
+                    await callers.served(in_flight)
+                    await asyncio.sleep(moments.uniform(0, _LONGEST_RUN_S))
                     await loop.run_in_executor(hand, _restart, server, outcome)
                     if (number + 1) % 10 == 0:
                         console.print(f"{number + 1} restarts, {len(outcome.answered):,} answers")

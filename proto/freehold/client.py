@@ -49,7 +49,7 @@ DEFAULT_TIMEOUT_S = 10.0
 MAX_ATTEMPTS = 4
 """The largest number of times that one request is sent because of RESOURCE_EXHAUSTED."""
 
-FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.1, 2.0
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.1, 1.0
 """The mean pause after the first UNAVAILABLE, which doubles each time, and its bound."""
 
 _OPTIONS: tuple[tuple[str, str | int], ...] = (
