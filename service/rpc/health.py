@@ -96,7 +96,7 @@ class Health:
     def __init__(self, messages: Messages, watches: Places) -> None:
         self._messages = messages
         self._watches = watches
-        self._statuses: dict[str, Status] = {}
+        self._statuses: dict[str, Status] = {"": health_pb2.HealthCheckResponse.NOT_SERVING}
         self._changed = asyncio.Event()
         self._final = False
 

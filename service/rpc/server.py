@@ -123,7 +123,7 @@ class GrpcServer:
 
         Only `set_serving` changes the answers to health checks, except that of LIVENESS.
         """
-        await self._health.set(LIVENESS, health_pb2.HealthCheckResponse.SERVING)
+        self._health.set((LIVENESS,), health_pb2.HealthCheckResponse.SERVING)
         try:
             port = self._server.add_insecure_port(address)
         except RuntimeError as error:
