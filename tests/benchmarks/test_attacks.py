@@ -35,7 +35,7 @@ def test_every_attack_reaches_the_server(results: dict[str, Any], name: str) -> 
     """Each attack begins calls, or gets answers, while a good caller is served."""
     (found,) = (it for it in results["attacks"] if it["name"] == name)
     facts = found["attack"]["ended"]
-    assert facts.get("begun", 0) > 0 or sum(facts["answers"].values()) > 0
+    assert facts.get("begun") or sum(facts["answers"].values())
     assert found["p50_ms_without"] > 0
     assert found["memory_mib_most"] >= found["memory_mib_before"] > 0
     assert found["survived"] == (not found["failed"])
