@@ -78,13 +78,19 @@ async def serve(
     listen: str,
     answer: authorization_service_pb2.AuthorizeResponse,
     settled: authorization_service_pb2.SettleAuthorizationResponse,
+    credentials: grpc.ServerCredentials | None = None,
 ) -> None:
-    """Answer until SIGTERM; logs ``serving`` and ``stopped`` to stderr like the real server."""
+    """Answer until SIGTERM, in plaintext without credentials.
+
+    Logs ``serving`` and ``stopped`` to stderr like the real server."""
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     server = grpc.aio.server()
     add_AuthorizationServiceServicer_to_server(_Echo(answer, settled), server)  # type: ignore[no-untyped-call]
-    server.add_insecure_port(listen)
+    if credentials is None:
+        server.add_insecure_port(listen)
+    else:
+        server.add_secure_port(listen, credentials)
     await server.start()
     _log("serving")
     await stop.wait()
@@ -108,7 +114,23 @@ def _log(event: str) -> None:
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="A recorded SettleAuthorizationResponse to answer with, serialised.",
 )
-def main(listen: str, answer: Path | None, settled: Path | None) -> None:
+@click.option(
+    "--tls-certificate",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="PEM file with a certificate; needs --tls-key.",
+)
+@click.option(
+    "--tls-key",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="PEM file with its key.",
+)
+def main(
+    listen: str,
+    answer: Path | None,
+    settled: Path | None,
+    tls_certificate: Path | None,
+    tls_key: Path | None,
+) -> None:
     """Serve the echo until SIGTERM."""
     message = canned_answer()
     if answer is not None:
@@ -120,7 +142,11 @@ def main(listen: str, answer: Path | None, settled: Path | None) -> None:
         settlement = authorization_service_pb2.SettleAuthorizationResponse.FromString(
             settled.read_bytes()
         )
-    asyncio.run(serve(listen, message, settlement))
+    credentials = None
+    if tls_certificate is not None and tls_key is not None:
+        pair = (tls_key.read_bytes(), tls_certificate.read_bytes())
+        credentials = grpc.ssl_server_credentials([pair])
+    asyncio.run(serve(listen, message, settlement, credentials))
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import cycle, islice
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -66,6 +67,7 @@ class Job:
                 that are ACTIVE are settled; the same share of these calls is warm-up. With GET
                 the rentals are authorized first too, and then read again and again
     limit_s     seconds after which no further call is sent; None for no limit
+    trusted     PEM file with the certificate of a server that speaks TLS; None for plaintext
     """
 
     port: int
@@ -78,6 +80,7 @@ class Job:
     seed: int
     method: str = AUTHORIZE
     limit_s: float | None = None
+    trusted: str | None = None
 
 
 @dataclass(frozen=True)
@@ -164,8 +167,7 @@ async def run(job: Job) -> Report:
     requests, warm_up = messages(job), job.warm_up
     answers: list[_Answer] = []
     errors: list[str] = []
-    options = (("grpc.use_local_subchannel_pool", 1),)
-    async with grpc.aio.insecure_channel(f"127.0.0.1:{job.port}", options=options) as channel:
+    async with _channel(job) as channel:
         call = channel.unary_unary(_AUTHORIZE, response_deserializer=AuthorizeResponse.FromString)
         if job.method == SETTLE:
             await _drive(call, job, iter(requests), answers, errors)
@@ -218,6 +220,15 @@ async def run(job: Job) -> Report:
         response_bytes=sum(a.ByteSize() for a in answers) / len(answers),
         sample=_sample(answers),
     )
+
+
+def _channel(job: Job) -> grpc.aio.Channel:
+    """One connection; a handshake of TLS is over before the clock starts."""
+    address, options = f"127.0.0.1:{job.port}", (("grpc.use_local_subchannel_pool", 1),)
+    if job.trusted is None:
+        return grpc.aio.insecure_channel(address, options=options)
+    credentials = grpc.ssl_channel_credentials(Path(job.trusted).read_bytes())
+    return grpc.aio.secure_channel(address, credentials, options=options)
 
 
 async def _drive(

@@ -301,7 +301,7 @@ def batches(
             currency=CURRENCY,
             build="power",
             max_attempts=3,
-            log_fault=lambda _id, error: faults.append(error),
+            log_fault=lambda _id, error, _about=None: faults.append(error),
             log_terms=lambda fault, mended: faults.append(ValueError(fault, mended)),
             notice_gap=lambda _gap: None,
             encode=encode_authorization,

@@ -121,13 +121,19 @@ def fill(url: str, model: Path, log: Path, people: int, seed: int) -> Filled:
     return Filled(operator["api_key"], platform["api_key"], users)
 
 
-def serve(database: Path, prepared: Prepared, log: Path, core: int | None) -> Server:
+def serve(database: Path, prepared: Prepared, log: Path, core: int | None, *options: str) -> Server:
     """A Freehold server on a copy of the prepared database, by the code that prepared it.
 
-    It is pinned to `core` unless that is None; its log lines go to `log`.
+    It is pinned to `core` unless that is None; its log lines go to `log`. `options` are further
+    options of `freehold serve`.
     """
     return serve_url(
-        f"sqlite:///{database}", prepared.model, log, core=core, checkout=prepared.checkout
+        f"sqlite:///{database}",
+        prepared.model,
+        log,
+        *options,
+        core=core,
+        checkout=prepared.checkout,
     )
 
 
@@ -135,12 +141,11 @@ def serve_url(
     url: str,
     model: Path,
     log: Path,
-    *,
+    *options: str,
     core: int | None = None,
     port: int | None = None,
     program: Sequence[str] = ("service.cli",),
     checkout: Path = _ROOT,
-    options: Sequence[str] = (),
     kind: type[Server] = Server,
 ) -> Server:
     """A Freehold server on any database, by default on a free port; `program` may wrap it.

@@ -21,13 +21,17 @@ compare two builds, run many short rounds and read the ratios within a round.
 Two processes of one build differ as well, by up to 9 % of their CPU time for as long as they run
 (another layout of their memory). So all servers start anew every `--rounds-a-start` rounds, each
 time in the opposite order. To learn a run's error, give `--beside` a checkout of the same revision.
+
+With ``--tls`` the echo and Freehold each have a second server, which takes its turn in each round
+and speaks TLS. The connection exists before the clock starts, so the price is that of encryption,
+not of handshakes.
 """
 
 from __future__ import annotations
 
 import tempfile
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -37,6 +41,7 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from benchmarks.certificate import Certificate, self_signed
 from benchmarks.harness import (
     BenchmarkError,
     commit,
@@ -57,12 +62,15 @@ from benchmarks.rpc_figures import (
     check_rows,
     level_of,
     moved_of,
+    tls_of,
 )
 from benchmarks.rpc_table import show
+from benchmarks.scrape import Scraper
 
 _ROOT = Path(__file__).resolve().parent.parent
 _HEADLINE_IN_FLIGHT = 64
 _PROBE_CALLS = 64
+_TLS, _TLS_ECHO = "tls", "tls echo"
 
 
 @dataclass(frozen=True)
@@ -71,7 +79,9 @@ class Plan:
     calls.
 
     Servers are started anew after `rounds_a_start` rounds. `beside` is the folder of the other
-    build, if there is one. `method` is one of METHODS.
+    build, if there is one. `method` is one of METHODS. With `tls` the echo and this build are also
+    measured by TLS. With `metrics` this build's server serves metrics, and is scraped once a
+    second.
     """
 
     in_flight: tuple[int, ...]
@@ -82,6 +92,8 @@ class Plan:
     seed: int
     beside: Path | None
     method: str
+    tls: bool = False
+    metrics: bool = False
 
     @property
     def people(self) -> int:
@@ -153,6 +165,16 @@ class Plan:
     type=click.Path(exists=True, file_okay=False, resolve_path=True, path_type=Path),
     help="A checkout of another revision, whose server is measured in turn with this one's.",
 )
+@click.option(
+    "--tls",
+    is_flag=True,
+    help="Measure the echo and this build by TLS too, in the same rounds.",
+)
+@click.option(
+    "--metrics",
+    is_flag=True,
+    help="Scrape this build's server once a second. The server of --beside serves no metrics.",
+)
 @click.option("--json", "json_file", type=click.Path(dir_okay=False, path_type=Path),
               help="Write the figures to this file.")  # fmt: skip
 def rpc(
@@ -166,13 +188,17 @@ def rpc(
     model: Path | None,
     folder: Path,
     beside: Path | None,
+    tls: bool,
+    metrics: bool,
     json_file: Path | None,
 ) -> None:
     """Measure Authorize or Settle against a bare gRPC echo, in turn, with the same messages and
     load."""
     plan = Plan(
-        _levels(in_flight), rounds, rounds_a_start, calls, warm_up, seed, _checkout(beside), method
-    )
+        _levels(in_flight), rounds, rounds_a_start, calls, warm_up, seed, _checkout(beside), method,
+        tls,
+        metrics,
+    )  # fmt: skip
     console = Console(stderr=True)
     folder.mkdir(parents=True, exist_ok=True)
     described, head = machine(folder), commit()
@@ -196,6 +222,7 @@ def rpc(
             "rounds_a_start": rounds_a_start,
             "calls": calls,
             "warm_up": warm_up,
+            "metrics": metrics,
             "levels": [_as_json(level) for level in measured],
         },
     )
@@ -224,8 +251,9 @@ def _checkout(beside: Path | None) -> Path | None:
 
 def _as_json(level: Level) -> dict[str, Any]:
     content = asdict(level)
-    if level.beside is None:
-        del content["beside"]
+    for optional in ("beside", "tls"):
+        if content[optional] is None:
+            del content[optional]
     return content
 
 
@@ -238,7 +266,7 @@ def _measure(
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
     )  # fmt: skip
     with Progress(*columns, console=console, transient=True) as progress:
-        sides = 2 if plan.beside is None else 3
+        sides = 2 + (plan.beside is not None) + 2 * plan.tls
         task = progress.add_task("preparing", total=1 + len(plan.in_flight) * plan.rounds * sides)
 
         def step(done: str) -> None:
@@ -252,8 +280,11 @@ def _measure(
             builds["beside"] = prepare_beside(
                 plan.beside, work / "beside", theirs, plan.people, plan.seed
             )
+        if plan.tls:
+            builds[_TLS] = prepared
+        certificate = self_signed(work)
         step("prepared")
-        return [_level(work, builds, answer, n, plan, step) for n in plan.in_flight]
+        return [_level(work, builds, answer, n, plan, certificate, step) for n in plan.in_flight]
 
 
 @dataclass(slots=True)
@@ -271,13 +302,16 @@ def _level(
     answer: Path,
     in_flight: int,
     plan: Plan,
+    certificate: Certificate,
     step: Callable[[str], None],
 ) -> Level:
-    sums = {name: _Sums() for name in ("echo", *builds)}
+    echoes = ("echo", _TLS_ECHO) if plan.tls else ("echo",)
+    sums = {name: _Sums() for name in (*echoes, *builds)}
     for start, order in in_turn(tuple(sums), len(plan.starts)):
         part = work / f"{in_flight}-{start}"
         part.mkdir()
-        _start(part, builds, answer, in_flight, plan, plan.starts[start], order, sums, step)
+        rounds = plan.starts[start]
+        _start(part, builds, answer, in_flight, plan, certificate, rounds, order, sums, step)
     for name in builds:
         check_rows(sums[name].rows, acknowledged_of(sums[name].reports), plan.method)
         check_moved(moved_of(sums[name].reports), acknowledged_of(sums[name].reports))
@@ -286,7 +320,12 @@ def _level(
     if plan.beside is not None:
         other = sums["beside"]
         beside = beside_of(revision(plan.beside), echo, here.reports, other.reports, other.stopped)
-    return level_of(in_flight, echo, here.reports, here.stopped, dict(here.rows), beside)
+    tls = None
+    if plan.tls:
+        by_tls = sums[_TLS]
+        tls_echo = sums[_TLS_ECHO].reports
+        tls = tls_of(echo, here.reports, tls_echo, by_tls.reports, by_tls.stopped)
+    return level_of(in_flight, echo, here.reports, here.stopped, dict(here.rows), beside, tls)
 
 
 def _start(
@@ -295,6 +334,7 @@ def _start(
     answer: Path,
     in_flight: int,
     plan: Plan,
+    certificate: Certificate,
     rounds: range,
     names: tuple[str, ...],
     sums: dict[str, _Sums],
@@ -304,16 +344,24 @@ def _start(
     server_core, load_core = two_cores()
     databases = {name: copy(it, work / f"{name}.db") for name, it in builds.items()}
     servers = {}
+    metrics_port = free_port() if plan.metrics else None
     for name in names:
         log = work / f"{name}.log"
+        scraped = name == "here" and metrics_port is not None
+        options: tuple[str, ...] = ()
+        if scraped:
+            options = ("--metrics", f"127.0.0.1:{metrics_port}")
+        options += tuple(certificate.options) if name in (_TLS, _TLS_ECHO) else ()
         servers[name] = (
-            serve(databases[name], builds[name], log, server_core)
+            serve(databases[name], builds[name], log, server_core, *options)
             if name in builds
-            else _echo(answer, plan.method, log, server_core)
+            else _echo(answer, plan.method, log, server_core, options)
         )
     with ExitStack() as running:
         for server in servers.values():
             running.enter_context(server)
+        if metrics_port is not None:
+            running.enter_context(Scraper(metrics_port))
         for turn, order in in_turn(names, len(rounds)):
             number, each = rounds[turn], plan.people // plan.rounds
             for name in order:
@@ -328,6 +376,7 @@ def _start(
                     users=prepared.users[number * each : (number + 1) * each],
                     seed=plan.seed * 1000 + number,  # the same messages for all servers
                     method=plan.method,
+                    trusted=(str(certificate.certificate) if name in (_TLS, _TLS_ECHO) else None),
                 )
                 report = generate(job, core=load_core)
                 if report.errors:
@@ -343,9 +392,11 @@ def _start(
         database.unlink()
 
 
-def _echo(answer: Path, method: str, log: Path, core: int) -> Server:
+def _echo(answer: Path, method: str, log: Path, core: int, options: Sequence[str]) -> Server:
     port, recorded = free_port(), "--settled" if method == SETTLE else "--answer"
-    arguments = ["benchmarks.echo", "--listen", f"127.0.0.1:{port}", recorded, str(answer)]
+    arguments = [
+        "benchmarks.echo", "--listen", f"127.0.0.1:{port}", recorded, str(answer), *options,
+    ]  # fmt: skip
     return Server(arguments, core=core, port=port, log=log)
 
 

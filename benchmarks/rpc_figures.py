@@ -50,6 +50,30 @@ class Beside:
 
 
 @dataclass(frozen=True)
+class Tls:
+    """The same build by TLS at one level, compared with plaintext; the connection exists before.
+
+    time_ratio       seconds of wall time per call, by TLS over plaintext, of the same round
+    cpu_ratio        server CPU per call, by TLS over plaintext, of the same round
+    echo_time_ratio  the same of the echo
+    echo_cpu_ratio   the same of the echo
+    cpu_us           what TLS adds to the server's CPU per call, microseconds, of the same round
+    freehold         the server by TLS
+    echo             the echo by TLS
+    batch_mean       commands per commit, as of `Level`
+    """
+
+    time_ratio: Quartiles
+    cpu_ratio: Quartiles
+    echo_time_ratio: Quartiles
+    echo_cpu_ratio: Quartiles
+    cpu_us: Quartiles
+    freehold: Side
+    echo: Side
+    batch_mean: float
+
+
+@dataclass(frozen=True)
 class Level:
     """Both servers at one number of calls in flight.
 
@@ -63,6 +87,7 @@ class Level:
     rows          rows in the authorizations table afterwards, by state
     moved         answers that moved money, as of `benchmarks.load.Report`
     beside        the other build, where there is one
+    tls           this build by TLS, where it was measured
     """
 
     in_flight: int
@@ -77,6 +102,7 @@ class Level:
     rows: dict[str, int]
     moved: int
     beside: Beside | None = None
+    tls: Tls | None = None
 
 
 def check_rows(rows: dict[str, int], acknowledged: int, method: str) -> None:
@@ -104,6 +130,7 @@ def level_of(
     stopped: Sequence[dict[str, Any]],
     rows: dict[str, int],
     beside: Beside | None = None,
+    tls: Tls | None = None,
 ) -> Level:
     """Sum up the rounds of one level; `stopped` has the last log line of each of its servers."""
     batches: Counter[str] = Counter()
@@ -122,6 +149,30 @@ def level_of(
         rows=rows,
         moved=moved_of(here),
         beside=beside,
+        tls=tls,
+    )
+
+
+def tls_of(
+    echo: Sequence[Report],
+    here: Sequence[Report],
+    tls_echo: Sequence[Report],
+    tls: Sequence[Report],
+    stopped: Sequence[dict[str, Any]],
+) -> Tls:
+    """Sum up the rounds by TLS; `stopped` has the last log line of each server by TLS."""
+    return Tls(
+        # Seconds per call are the inverse of calls per second.
+        time_ratio=quartiles(_ratios(here, tls, lambda r: r.calls_per_s)),
+        cpu_ratio=quartiles(_ratios(tls, here, lambda r: r.server_cpu_us)),
+        echo_time_ratio=quartiles(_ratios(echo, tls_echo, lambda r: r.calls_per_s)),
+        echo_cpu_ratio=quartiles(_ratios(tls_echo, echo, lambda r: r.server_cpu_us)),
+        cpu_us=quartiles(
+            [a.server_cpu_us - b.server_cpu_us for a, b in zip(tls, here, strict=True)]
+        ),
+        freehold=_side(tls),
+        echo=_side(tls_echo),
+        batch_mean=_batch_mean(stopped),
     )
 
 

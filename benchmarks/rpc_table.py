@@ -10,7 +10,7 @@ from rich.table import Table
 
 from benchmarks.harness import Quartiles, Spread
 from benchmarks.load import SETTLE
-from benchmarks.rpc_figures import Beside, Level, Side
+from benchmarks.rpc_figures import Beside, Level, Side, Tls
 
 _SATURATED = 0.95
 _BUSY = 0.25
@@ -80,6 +80,8 @@ def _table(content: dict[str, Any], levels: Sequence[Level]) -> Table:
     row("  lowest, highest round", lambda m: _range(m.cpu_ratio), last=True)
     if any(level.beside for level in levels):
         _rows_beside(row)
+    if any(level.tls for level in levels):
+        _rows_tls(row)
     row(f"{method}, mean batch", lambda m: f"{m.batch_mean:.1f}")
     row("echo, CPU shares", lambda m: _cpu_shares(m.echo))
     row(f"{method}, CPU shares", lambda m: _cpu_shares(m.freehold))
@@ -106,6 +108,23 @@ def _rows_beside(row: Callable[..., None]) -> None:
     row("beside, calls/s", beside(lambda b: f"{b.freehold.calls_per_s.median:,.0f}"))
     row("beside, ratio to echo", beside(lambda b: f"{b.ratio.median:.2f}"))
     row("beside, mean batch", beside(lambda b: f"{b.batch_mean:.1f}"), last=True)
+
+
+def _rows_tls(row: Callable[..., None]) -> None:
+    """The rows about TLS; every level has them, or none has."""
+
+    def tls(of: Callable[[Tls], str]) -> Callable[[Level], str]:
+        return lambda level: of(level.tls) if level.tls else ""
+
+    row("time/call, TLS / plaintext", tls(lambda t: f"{t.time_ratio.median:.3f}"))
+    row("  middle half of rounds", tls(lambda t: _middle(t.time_ratio)))
+    row("CPU/call, TLS / plaintext", tls(lambda t: f"{t.cpu_ratio.median:.3f}"))
+    row("  middle half of rounds", tls(lambda t: _middle(t.cpu_ratio)))
+    row("TLS adds, CPU µs/call", tls(lambda t: f"{t.cpu_us.median:.0f}"))
+    row("echo, time/call, TLS / plaintext", tls(lambda t: f"{t.echo_time_ratio.median:.3f}"))
+    row("echo, CPU/call, TLS / plaintext", tls(lambda t: f"{t.echo_cpu_ratio.median:.3f}"))
+    row("TLS, calls/s", tls(lambda t: f"{t.freehold.calls_per_s.median:,.0f}"))
+    row("TLS, mean batch", tls(lambda t: f"{t.batch_mean:.1f}"), last=True)
 
 
 def _revision_beside(levels: Sequence[Level]) -> str:

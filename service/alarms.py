@@ -1,17 +1,22 @@
-"""Log lines of the server: faults, health, clocks, terms, seals, and money that waits."""
+"""Log lines of the server: faults, health, clocks, terms, seals, certificates, and money that
+waits."""
 
 from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
 from contextlib import suppress
+from datetime import timedelta
 
 import structlog
 
+from service.certificates import Identity, TlsAlarms
 from service.clock import ClockNews
+from service.engine.calls import Work
 from service.engine.catalog import TermsFault
 from service.engine.clock_gaps import ClockGap
 from service.engine.debts import Debt
+from service.engine.engine import FaultLog
 from service.engine.ports import OwedBack
 from service.engine.records.seals import SealRecord
 from service.storage.horizon import Waiting
@@ -112,6 +117,37 @@ def log_waiting(it: Waiting) -> None:
         )
 
 
+def _log_certificate(it: Identity) -> None:
+    with suppress(Exception):
+        log.info("certificate", sha256=it.fingerprint, ends=it.ends.isoformat())
+
+
+def _log_unusable(why: str) -> None:
+    with suppress(Exception):
+        log.error("certificate unusable", why=f"{why}; the certificate before it stays in use")
+
+
+def _log_usable_again() -> None:
+    with suppress(Exception):
+        log.info("certificate usable again")
+
+
+def _warn_of_end(it: Identity, left: timedelta) -> None:
+    with suppress(Exception):
+        write = log.warning if left > timedelta() else log.error
+        write(
+            "certificate ends",
+            sha256=it.fingerprint,
+            ends=it.ends.isoformat(),
+            left_days=left.days,
+            why="write a new certificate and its key into the same files: the server uses them"
+            " without a restart",
+        )
+
+
+TLS_ALARMS = TlsAlarms(_log_certificate, _log_unusable, _log_usable_again, _warn_of_end)
+
+
 def log_health(serving: bool, error: BaseException | None) -> None:
     with suppress(Exception):
         if serving:
@@ -124,13 +160,28 @@ def log_health(serving: bool, error: BaseException | None) -> None:
             log.error("storage is away", why=why, cause=said)
 
 
-def log_fault(fault_id: str, error: BaseException) -> None:
+def log_fault(fault_id: str, error: BaseException, about: Work | None = None) -> None:
     # A log that cannot be written (closed pipe, full disk) must not stop the calls.
     with suppress(Exception):
-        log.error("fault", fault_id=fault_id, exc_info=error)
+        met = {} if about is None else {"method": about.method, "request_id": about.request_id}
+        log.error("fault", fault_id=fault_id, **met, exc_info=error)
 
 
 def warn_of_open_files(paths: Sequence[str]) -> None:
     """Warns that other users of the machine may read or write these files."""
     if paths:
         log.warning("open_to_others", files=list(paths), do=shlex.join(["chmod", "600", *paths]))
+
+
+class FaultCount:
+    """Counts faults on their way to the log."""
+
+    def __init__(self, log_fault: FaultLog) -> None:
+        self._log_fault = log_fault
+        self.count = 0
+        """The faults since the start."""
+
+    def __call__(self, fault_id: str, error: BaseException, about: Work | None = None) -> None:
+        """Counts and logs one fault."""
+        self.count += 1
+        self._log_fault(fault_id, error, about)

@@ -9,6 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from service.alarms import (
+    FaultCount,
     log_fault,
     log_health,
     log_seal,
@@ -23,7 +24,7 @@ from service.clock import Clock, SandboxClock, SystemClock
 from service.config import CURRENCY, Limits
 from service.ending import TimeLeft
 from service.engine.clock_gaps import ClockGaps
-from service.engine.engine import Engine
+from service.engine.engine import Engine, FaultLog
 from service.engine.group_commit import Committer
 from service.engine.health import Prober
 from service.engine.pool import Pool, in_a_thread
@@ -32,6 +33,7 @@ from service.engine.scoring import Assessor
 from service.engine.workers.cases import CaseClock
 from service.engine.workers.catalog import CatalogReloader
 from service.engine.workers.debts import DebtWatch
+from service.engine.workers.figures import FiguresWatch
 from service.engine.workers.owed_back import OwedBackWatch
 from service.engine.workers.payables import PayableCompactor
 from service.engine.workers.seals import Sealer
@@ -64,6 +66,7 @@ from service.rpc.retries import Retries
 from service.rpc.sandbox_service import SandboxServicer
 from service.rpc.server import GrpcServer
 from service.rpc.stored import read_answer, read_payload
+from service.rpc.tls import ServerTls
 from service.signing import PublicKeys, SealKey
 from service.storage.admin import find_principal
 from service.storage.charge_backs import ChargeBackLists
@@ -105,6 +108,10 @@ class Parts:
     """The key that signs the heads of lines; None means no seals."""
     clock_vouched: bool = False
     """True if the machine's clock was confirmed, whatever the database says."""
+    tls: ServerTls | None = None
+    """The certificate of the listener; None means plaintext."""
+    watched: bool = False
+    """True if the figures over the whole database are read from time to time."""
 
 
 class App:
@@ -112,9 +119,10 @@ class App:
 
     def __init__(self, parts: Parts) -> None:
         limits = parts.limits
-        self._parts = parts
+        self.parts = parts
         store = parts.store
         assessor = Assessor(store, parts.scorer)
+        self.faults = FaultCount(log_fault)
         self.clock_gaps = ClockGaps(warn_of_gap, limits.clock_gaps)
         engine = Engine(
             store,
@@ -124,7 +132,7 @@ class App:
             currency=CURRENCY,
             build=build_version(),
             max_attempts=limits.max_attempts,
-            log_fault=log_fault,
+            log_fault=self.faults,
             log_terms=log_terms,
             notice_gap=self.clock_gaps.add,
             encode=encode_authorization,
@@ -133,16 +141,18 @@ class App:
             log_debt=tell_debt,
         )
         self.engine_statistics = engine.statistics
+        self.decisions = engine.decisions
+        self.terms, self.debts = engine.terms, engine.debts
         self._readers = Pool("reads", limits.reads)
         provers = Pool("verifications", limits.verifications)
         familiar = Pool("key lookups", limits.key_lookups)
         strangers = Pool("unknown key lookups", limits.unknown_key_lookups)
         backstage = Pool("background reads", limits.background)
-        self._pools = (self._readers, provers, familiar, strangers, backstage)
-        self._prober = Prober(
+        self.pools: tuple[Pool, ...] = (self._readers, provers, familiar, strangers, backstage)
+        self.prober = Prober(
             partial(probe, store.engine), self._tell_health, limits.probe, log_health
         )
-        self.committer = Committer(engine.apply, limits.commit, self._prober.notice)
+        self.committer = Committer(engine.apply, limits.commit, self.prober.notice)
         horizon = Horizon(store.engine, log_waiting, notice_after_s=limits.horizon_log_s)
         self._timers = Timers(
             store, self.committer, parts.clock, backstage, portion=limits.sweep_portion
@@ -150,16 +160,24 @@ class App:
         self._cases = CaseClock(
             store, self.committer, parts.clock, backstage, portion=limits.sweep_portion
         )
-        self._transfers = _transfers(parts, self.committer, backstage)
-        self._sealer = _sealer(parts, self.committer, horizon, backstage)
-        self._workers = self._workers_of(engine, backstage)
+        self._transfers = _transfers(parts, self.committer, backstage, self.faults)
+        self.sealer = _sealer(parts, self.committer, horizon, backstage, self.faults)
+        self.owed_back = OwedBackWatch(
+            store,
+            parts.clock,
+            backstage,
+            late_us=int(limits.refund_late_s * 1_000_000),
+            report=tell_owed_back,
+        )
+        self.figures = FiguresWatch(store, parts.clock, backstage, self._sealed_sequence)
+        self.workers = self._workers_of(engine, backstage)
         keys = KeyRing(
             partial(find_principal, store.engine),
             familiar=familiar,
             strangers=strangers,
             limits=limits.keys,
         )
-        pipeline = Pipeline(keys, limits)
+        self.pipeline = Pipeline(keys, limits)
         lists = Lists(
             store.engine, horizon, wait_s=limits.page_wait_s, retry_ms=limits.page_retry_ms
         )
@@ -171,13 +189,13 @@ class App:
             parts.rail_secret,
             tolerance_s=limits.rail_tolerance_s,
         )
-        self._server = GrpcServer(pipeline, self._services(assessor, lists, provers), limits)
+        self._server = GrpcServer(self.pipeline, self._services(assessor, lists, provers), limits)
         self._probing: asyncio.Task[None] | None = None
 
     def _services(
         self, assessor: Assessor, lists: Lists, provers: Pool
     ) -> dict[str, list[Method[Any]]]:
-        parts, store, small = self._parts, self._parts.store, self._parts.limits.max_message_bytes
+        parts, store, small = self.parts, self.parts.store, self.parts.limits.max_message_bytes
         retries = Retries(partial(find_requests, store.engine), self._readers)
         people = People(
             self.committer,
@@ -230,63 +248,66 @@ class App:
         Raises CannotListen. Raises ClockUnproven if the machine's clock is far ahead of the
         database and was not confirmed.
         """
-        if isinstance(self._parts.clock, SystemClock):
-            newest_us = self._parts.store.newest_us()
-            self._parts.clock.compare_start(newest_us, vouched=self._parts.clock_vouched)
+        if isinstance(self.parts.clock, SystemClock):
+            newest_us = self.parts.store.newest_us()
+            self.parts.clock.compare_start(newest_us, vouched=self.parts.clock_vouched)
+        tls = self.parts.tls
         self.committer.start()
         try:
-            port = await self._server.start(address)
+            port = await self._server.start(address, tls and tls.credentials())
         except BaseException:
             await self.committer.close()
-            for pool in self._pools:
+            for pool in self.pools:
                 pool.end()
             raise
-        await self._prober.start()
-        self._probing = asyncio.create_task(self._prober.run())
-        for worker in self._workers:
+        await self.prober.start()
+        self._probing = asyncio.create_task(self.prober.run())
+        for worker in self.workers:
             worker.start()
         return port
 
     def _workers_of(self, engine: Engine, pool: Pool) -> list[Worker]:
         """The background workers, which run until the server stops."""
-        limits, store = self._parts.limits, self._parts.store
+        limits, store = self.parts.limits, self.parts.store
         compactor = PayableCompactor(store, self.committer, pool, rows=limits.fold_rows)
-        owed_back = OwedBackWatch(
-            store,
-            self._parts.clock,
-            pool,
-            late_us=int(limits.refund_late_s * 1_000_000),
-            report=tell_owed_back,
-        )
         works: dict[str, tuple[Work, float, float | None]] = {
             # These workers depend only on their own pauses, so they run in a sandbox as well.
             "catalog": (CatalogReloader(engine.terms, pool).work, limits.catalog_interval_s, None),
             "debts": (DebtWatch(engine.debts, pool).work, limits.debts_interval_s, None),
-            "owed back": (owed_back.work, limits.owed_back_interval_s, None),
+            "owed back": (self.owed_back.work, limits.owed_back_interval_s, None),
             "payables": (compactor.work, limits.fold_interval_s, limits.fold_pause_s),
         }
-        if self._sealer is not None:
-            works["seals"] = (self._sealer.seal, limits.seal_interval_s, limits.seal_pause_s)
-        if not isinstance(self._parts.clock, SandboxClock):
+        if self.parts.tls is not None:
+            watch = partial(self.parts.tls.watch, pool)
+            works["certificates"] = (watch, limits.tls.check_s, None)
+        if self.parts.watched:
+            works["figures"] = (self.figures.work, limits.figures_interval_s, None)
+        if self.sealer is not None:
+            works["seals"] = (self.sealer.seal, limits.seal_interval_s, limits.seal_pause_s)
+        if not isinstance(self.parts.clock, SandboxClock):
             works["timers"] = (self._timers.work, limits.sweep_interval_s, None)
             works["cases"] = (self._cases.work, limits.sweep_interval_s, None)
             if self._transfers is not None:
                 works["transfers"] = (self._transfers.work, limits.dispatch_interval_s, None)
-            if self._parts.rail is not None:
+            if self.parts.rail is not None:
                 works["rail"] = (self._hear_rail, limits.dispatch_interval_s, None)
         return [
-            Worker(name, work, interval_s=interval_s, pause_s=pause_s, log_fault=log_fault)
+            Worker(name, work, interval_s=interval_s, pause_s=pause_s, log_fault=self.faults)
             for name, (work, interval_s, pause_s) in works.items()
         ]
 
+    def _sealed_sequence(self) -> int:
+        """The number of the last event up to which this server sealed every line; 0 if none."""
+        return 0 if self.sealer is None else self.sealer.sealed_sequence
+
     async def _tell_health(self, serving: bool) -> None:
-        self._parts.store.doubt()
+        self.parts.store.doubt()
         self._server.set_serving(serving)
 
     async def _hear_rail(self) -> bool:
         """Lets the rail send its due call-backs; returns False, because no work is left."""
-        if self._parts.rail is not None:
-            await self._parts.rail.tell(self._deliver)
+        if self.parts.rail is not None:
+            await self.parts.rail.tell(self._deliver)
         return False
 
     async def _deliver(self, body: bytes, signature: str) -> None:
@@ -306,48 +327,50 @@ class App:
 
         It takes at most `drain_s` and `closing_s` seconds. Returns the parts that still run then.
         """
-        limits = self._parts.limits
+        limits = self.parts.limits
         time = TimeLeft(limits.drain_s + limits.closing_s)
-        self._prober.close()
+        self.prober.close()
         if self._probing is not None:
             self._probing.cancel()
         await time.end("workers", self._stop_workers(), limits.drain_s)
         drain_s = max(0.0, time.left_s - limits.closing_s)
         calls = self._server.stop(drain_s, limits.notice_s)
         await time.end("calls", calls, drain_s + limits.closing_s / 4)
-        if self._sealer is not None:
-            await self._sealer.close(min(limits.last_seal_s, time.left_s / 4))
+        if self.sealer is not None:
+            await self.sealer.close(min(limits.last_seal_s, time.left_s / 4))
         writer = asyncio.create_task(self.committer.close())
         await time.wait(writer, time.left_s / 2)
         await self._end_statements(time, writer)
         if not time.running:
-            closing = in_a_thread("closing", self._parts.store.close)
+            closing = in_a_thread("closing", self.parts.store.close)
             await time.end("database", closing, time.left_s)
         return time.running
 
     async def _stop_workers(self) -> None:
         probing = [] if self._probing is None else [self._probing]
         await asyncio.gather(*probing, return_exceptions=True)
-        await asyncio.gather(*(worker.stop() for worker in self._workers))
+        await asyncio.gather(*(worker.stop() for worker in self.workers))
 
     async def _end_statements(self, time: TimeLeft, writer: asyncio.Task[None]) -> None:
         """Interrupts statements until the writer and all readers have ended."""
-        for pool in self._pools:
+        for pool in self.pools:
             pool.end()
         until_s = time.left_s / 2
         while time.left_s > until_s and not self._ended(writer):
             # An interrupt may block itself, and a statement may begin after it.
-            interrupting = in_a_thread("interrupting", self._parts.store.interrupt)
+            interrupting = in_a_thread("interrupting", self.parts.store.interrupt)
             await time.wait(interrupting, INTERRUPTS_S)
             await asyncio.sleep(INTERRUPTS_S)
-        time.running += [pool.kind for pool in self._pools if pool.running]
+        time.running += [pool.kind for pool in self.pools if pool.running]
         time.running += [] if writer.done() else ["writer"]
 
     def _ended(self, writer: asyncio.Task[None]) -> bool:
-        return writer.done() and not any(pool.running for pool in self._pools)
+        return writer.done() and not any(pool.running for pool in self.pools)
 
 
-def _transfers(parts: Parts, committer: Committer, pool: Pool) -> Transfers | None:
+def _transfers(
+    parts: Parts, committer: Committer, pool: Pool, faults: FaultLog
+) -> Transfers | None:
     if parts.rail is None:
         return None
     limits = parts.limits
@@ -359,11 +382,13 @@ def _transfers(parts: Parts, committer: Committer, pool: Pool) -> Transfers | No
         pool,
         portion=limits.dispatch_portion,
         resend_us=int(limits.resend_s * 1_000_000),
-        log_fault=log_fault,
+        log_fault=faults,
     )
 
 
-def _sealer(parts: Parts, committer: Committer, horizon: Horizon, pool: Pool) -> Sealer | None:
+def _sealer(
+    parts: Parts, committer: Committer, horizon: Horizon, pool: Pool, faults: FaultLog
+) -> Sealer | None:
     if parts.seal_key is None:
         return None
     limits = parts.limits
@@ -376,5 +401,5 @@ def _sealer(parts: Parts, committer: Committer, horizon: Horizon, pool: Pool) ->
         max_heads=limits.seal_heads,
         pause_s=limits.seal_pause_s,
         log_seal=log_seal,
-        log_fault=log_fault,
+        log_fault=faults,
     )

@@ -128,6 +128,7 @@ class SystemClock:
         # The accepted difference between the wall clock and the steady clock.
         self._ahead_ns = wall - self._looked_ns
         self._jump_ns = 0
+        self._off_ns = 0
         self._last_us = 0
 
     def now_us(self) -> int:
@@ -152,7 +153,7 @@ class SystemClock:
                 if abs(off_ns - self._jump_ns) > most_apart_ns:
                     news, self._jump_ns = ClockNews.JUMPED, off_ns
                 now_us = (steady_ns + self._ahead_ns) // 1000
-            self._looked_ns = steady_ns
+            self._looked_ns, self._off_ns = steady_ns, off_ns
             if now_us > self._last_us:
                 self._last_us = now_us
             now_us = self._last_us
@@ -174,6 +175,12 @@ class SystemClock:
             if shortest_ns is None or took_ns < shortest_ns:
                 best, shortest_ns = (before_ns, wall_ns), took_ns
         return best
+
+    @property
+    def off_us(self) -> int:
+        """The lead of the machine's clock over this one now, in microseconds."""
+        self.now_us()
+        return self._off_ns // 1000
 
     @property
     def trusted(self) -> bool:

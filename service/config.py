@@ -117,6 +117,34 @@ class LogLimits:
 
 
 @dataclass(frozen=True, slots=True)
+class TlsLimits:
+    """How often certificates are looked at."""
+
+    check_s: float = bounded(10.0, 0.01, 3600)
+    """The time between two comparisons of the files' content."""
+    handshake_check_s: float = bounded(1.0, 0, 3600)
+    """A handshake compares them too, if the last comparison is older than this."""
+    expiry_alarm_s: float = bounded(21 * 86_400.0, 0, 3650 * 86_400)
+    """The alarm begins when a certificate has less time left."""
+    expiry_again_s: float = bounded(86_400.0, 1, 365 * 86_400)
+    """The time between two of these alarms."""
+
+
+@dataclass(frozen=True, slots=True)
+class MetricsLimits:
+    """Bounds of the endpoint for metrics."""
+
+    max_connections: int = bounded(16, 1, 1_000)
+    """The connections at one time; a further one ends the oldest."""
+    answer_s: float = bounded(5.0, 0.01, 600)
+    """The longest time of a connection, from its start to the last byte."""
+    max_request_bytes: int = bounded(8 * KIB, 256, MIB)
+    """The longest request, headers included."""
+    fresh_s: float = bounded(1.0, 0, 3600)
+    """The time for which an answer is sent again, so that many requests cost no more than one."""
+
+
+@dataclass(frozen=True, slots=True)
 class Limits:
     """Bounds of queues, batches, retries, messages, waits and memory.
 
@@ -225,6 +253,11 @@ class Limits:
     """The time between two log lines on what is owed back; each reads every line."""
     refund_late_s: float = bounded(3 * 86_400.0, 0, 365 * 86_400)
     """The wait of a refund after which the log warns: a day by the policy, and two tries."""
+    figures_interval_s: float = bounded(30.0, 0.001, 86_400)
+    """The time between two reads of the figures over the whole database, for metrics."""
+    calls_logged_a_second: int = bounded(0, 0, 1_000_000)
+    """The calls that are logged in a second, one line each; 0 logs none."""
+    metrics: MetricsLimits = field(default_factory=MetricsLimits)
     keys: KeyLimits = field(default_factory=KeyLimits)
     key_lookups: PoolLimits = PoolLimits(threads=1, max_waiting=4096)
     """Look-ups of known keys, with room for each cached key."""
@@ -249,6 +282,7 @@ class Limits:
     sqlite: SqliteLimits = field(default_factory=SqliteLimits)
     postgres: PostgresLimits = field(default_factory=PostgresLimits)
     log: LogLimits = field(default_factory=LogLimits)
+    tls: TlsLimits = field(default_factory=TlsLimits)
 
     def __post_init__(self) -> None:
         faults = list(out_of_bounds(self))

@@ -53,6 +53,8 @@ class LogStream(io.TextIOBase):
         self._lines: SimpleQueue[str | int | None] = SimpleQueue()
         self._waiting = 0
         self._dropped = 0
+        self.dropped = 0
+        """The lines dropped since the start."""
         self._begun = ""
         self._thread = threading.Thread(target=self._run, name="log", daemon=True)
         self._thread.start()
@@ -71,7 +73,9 @@ class LogStream(io.TextIOBase):
         # After a drop, wait for some room before taking lines again, so that counts stay few.
         most = self._most_waiting // 2 if self._dropped else self._most_waiting
         if self._waiting and self._waiting + len(lines) > most:
-            self._dropped += lines.count("\n") or 1
+            dropped = lines.count("\n") or 1
+            self._dropped += dropped
+            self.dropped += dropped
             return
         self._tell_dropped()
         self._waiting += len(lines)
@@ -155,11 +159,11 @@ def _write(descriptor: int, text: str) -> None:
             return  # closed, or the disk is full; the next line tries again
 
 
-def configure_logs(limits: LogLimits, level: str = "INFO") -> None:
+def configure_logs(limits: LogLimits, level: str = "INFO") -> LogStream:
     """Writes every event, of libraries too, as one JSON object with time (UTC) and level.
 
     From here on no Python code blocks on standard error or standard output; both go to standard
-    error.
+    error, through the stream that is returned.
     """
     stream = LogStream(sys.stderr.fileno(), limits)
     # Registered first, so it runs last at exit, after everything else has logged.
@@ -183,6 +187,7 @@ def configure_logs(limits: LogLimits, level: str = "INFO") -> None:
     )
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
     logging.captureWarnings(True)
+    return stream
 
 
 def end_process(code: int, limits: LogLimits) -> NoReturn:

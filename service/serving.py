@@ -16,8 +16,11 @@ from service.app import App, Parts, build_version
 from service.clock import SandboxClock
 from service.ending import NOT_ENDED, heed_signals
 from service.engine.pool import NoPool
-from service.logs import end_process
+from service.logs import LogStream, end_process
+from service.metrics.collector import registry_of, text_of
+from service.metrics.endpoint import PATH, Endpoint
 from service.notify import notify, pet_watchdog
+from service.rpc.unix_socket import UNIX
 
 log = structlog.get_logger("freehold")
 
@@ -48,10 +51,22 @@ def _take_turns() -> None:
             os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
 
 
-async def serve(parts: Parts, address: str) -> None:
+def _export(app: App, address: str, log_stream: LogStream | None) -> Endpoint:
+    """Serves the metrics on the address; raises CannotListen."""
+    make = partial(text_of, registry_of(app, log_stream))
+    endpoint = Endpoint(make, app.parts.limits.metrics, app.faults)
+    port = endpoint.start(address)
+    log.info("metrics", address=f"{address.rpartition(':')[0]}:{port}", path=PATH)
+    return endpoint
+
+
+async def serve(
+    parts: Parts, address: str, metrics: str | None = None, log_stream: LogStream | None = None
+) -> None:
     """Serves until SIGTERM or SIGINT, then drains and returns; raises as `App.start`.
 
     Ends the process if a part of the server does not end in time, or after a second signal.
+    `metrics` is the address of the endpoint for Prometheus. `log_stream` counts dropped lines.
     """
     _take_turns()
     stopping = asyncio.Event()
@@ -61,13 +76,21 @@ async def serve(parts: Parts, address: str) -> None:
     heed_signals(stopping.set, limits.drain_s + 2 * limits.closing_s, end)
     app = App(parts)
     _calm_collector()
-    port = await app.start(address)
+    endpoint = None if metrics is None else _export(app, metrics, log_stream)
+    try:
+        port = await app.start(address)
+    except BaseException:
+        if endpoint is not None:
+            endpoint.stop()
+        raise
     host = address.rpartition(":")[0]
     petting = asyncio.create_task(pet_watchdog())
     notify("READY=1")
     log.info(
         "serving",
-        address=f"{host}:{port}",
+        # A socket file has no port.
+        address=address if address.startswith(UNIX) else f"{host}:{port}",
+        tls=parts.tls is not None,
         model_id=parts.scorer.model_id,
         sandbox=isinstance(parts.clock, SandboxClock),
         build=build_version(),
@@ -79,6 +102,8 @@ async def serve(parts: Parts, address: str) -> None:
     log.info("stopping", waiting=app.committer.waiting)
     running = await app.stop()
     petting.cancel()
+    if endpoint is not None:
+        endpoint.stop()
     statistics = app.committer.statistics
     log.info(
         "stopped",

@@ -48,6 +48,7 @@ if TYPE_CHECKING:
 
     from service.app import App
     from service.rails.simulated import Behaviour
+    from service.rpc.tls import ServerTls
 
 START_US = 1_780_272_000_000_000
 """2026-06-01T00:00:00Z, where the tests' clocks begin."""
@@ -208,7 +209,7 @@ class Desk:
             currency="CNY",
             build="test",
             max_attempts=3,
-            log_fault=lambda _id, error: self.faults.append(error),
+            log_fault=lambda _id, error, _about=None: self.faults.append(error),
             log_terms=lambda fault, mended: self.terms.append((fault, mended)),
             notice_gap=self.clock_gaps.append,
             encode=encode_authorization,
@@ -298,6 +299,8 @@ def serving(
     scorer: Scorer | None = None,
     rail: Behaviour | None = None,
     seal_key: SealKey | None = None,
+    tls: ServerTls | None = None,
+    watched: bool = False,
 ) -> Iterator[Served]:
     """A real server on a real socket and a SQLite file, in its own thread.
 
@@ -326,6 +329,8 @@ def serving(
             RAIL_SECRET,
             None if rail is None else SimulatedRail(RAIL_SECRET, used_clock, rail),
             seal_key,
+            tls=tls,
+            watched=watched,
         )
         app = App(parts)
         return app, await app.start("127.0.0.1:0")

@@ -163,8 +163,8 @@ def play(
     for attack in chosen:
         database = Path(shutil.copyfile(databases[attack.ground], work / "attacked.db"))
         server = serve_url(
-            f"sqlite:///{database}", model, work / "server.log", core=core,
-            options=("--seal-key", str(seal_key)),
+            f"sqlite:///{database}", model, work / "server.log", "--seal-key", str(seal_key),
+            core=core,
             kind=UnreadServer if attack.unread else Server,
         )  # fmt: skip
         size = _smaller(attack.size, scale.divisor)

@@ -42,6 +42,7 @@ from google.rpc.status_pb2 import Status
 
 from freehold.method import Method, OnReplay
 from freehold.methods import Methods
+from freehold.tls import Link, Links, TlsContent, TlsFiles, credentials_of
 
 DEFAULT_TIMEOUT_S = 10.0
 """Deadline of a call with all of its retries, in seconds."""
@@ -200,8 +201,12 @@ class _Pauses:
 class Client(_Calls):
     """Blocking client of one server with one key; threads may share it.
 
-    The channel is encrypted, with `credentials` or the system's roots, because the key travels
-    on it; `plaintext=True` is for servers on the same host.
+    The channel is encrypted, because the key travels on it: with the files of `tls`, with
+    `credentials`, or with gRPC's own roots. `plaintext=True` is for servers on the same host.
+
+    The files of `tls` may be renewed at any time: later calls use a new channel, and calls under
+    way end on theirs. Wrong or half-written files are refused with ValueError at the start, and
+    ignored afterwards.
     """
 
     def __init__(
@@ -209,25 +214,24 @@ class Client(_Calls):
         target: str,
         key: str,
         *,
+        tls: TlsFiles | None = None,
         credentials: grpc.ChannelCredentials | None = None,
         plaintext: bool = False,
         timeout_s: float = DEFAULT_TIMEOUT_S,
     ) -> None:
         super().__init__(key, timeout_s)
-        secrets = _credentials(credentials, plaintext)
-        self._channel = (
-            grpc.insecure_channel(target, options=_OPTIONS)
-            if secrets is None
-            else grpc.secure_channel(target, secrets, options=_OPTIONS)
-        )
+        secrets = _secrets(tls, credentials, plaintext)
+        options = _options(tls)
+
+        def connect(content: TlsContent | None) -> grpc.Channel:
+            used = secrets(content)
+            if used is None:
+                return grpc.insecure_channel(target, options=options)
+            return grpc.secure_channel(target, used, options=options)
+
+        self._links = Links(tls, connect)
 
     def _make(self, method: Method[Any, Any]) -> Callable[..., Message]:
-        send = self._channel.unary_unary(
-            method.path,
-            request_serializer=method.request.SerializeToString,
-            response_deserializer=method.response.FromString,
-        )
-
         def call(
             request: Message,
             *,
@@ -237,9 +241,10 @@ class Client(_Calls):
             deadline = time.monotonic() + (self._timeout_s if timeout_s is None else timeout_s)
             pauses = _Pauses(deadline)
             while True:
+                link = self._links.take()
                 try:
                     answer: Message
-                    answer, ended = send.with_call(
+                    answer, ended = _sender(link, method).with_call(
                         request,
                         timeout=max(0.0, deadline - time.monotonic()),
                         metadata=self._metadata,
@@ -249,6 +254,9 @@ class Client(_Calls):
                     return answer
                 except grpc.RpcError as raised:
                     error = parse_error(raised)
+                finally:
+                    for older in self._links.give(link):
+                        older.close()
                 pause_s = pauses.after(error)
                 if pause_s is None:
                     raise error
@@ -257,8 +265,9 @@ class Client(_Calls):
         return call
 
     def close(self) -> None:
-        """Close the channel; calls under way are cancelled."""
-        self._channel.close()
+        """Close the client's channels; calls under way are cancelled."""
+        for channel in self._links.channels():
+            channel.close()
 
     def __enter__(self) -> Client:
         return self
@@ -283,25 +292,24 @@ class AsyncClient(_Calls):
         target: str,
         key: str,
         *,
+        tls: TlsFiles | None = None,
         credentials: grpc.ChannelCredentials | None = None,
         plaintext: bool = False,
         timeout_s: float = DEFAULT_TIMEOUT_S,
     ) -> None:
         super().__init__(key, timeout_s)
-        secrets = _credentials(credentials, plaintext)
-        self._channel = (
-            grpc.aio.insecure_channel(target, options=_OPTIONS)
-            if secrets is None
-            else grpc.aio.secure_channel(target, secrets, options=_OPTIONS)
-        )
+        secrets = _secrets(tls, credentials, plaintext)
+        options = _options(tls)
+
+        def connect(content: TlsContent | None) -> grpc.aio.Channel:
+            used = secrets(content)
+            if used is None:
+                return grpc.aio.insecure_channel(target, options=options)
+            return grpc.aio.secure_channel(target, used, options=options)
+
+        self._links = Links(tls, connect)
 
     def _make(self, method: Method[Any, Any]) -> Callable[..., Awaitable[Message]]:
-        send = self._channel.unary_unary(
-            method.path,
-            request_serializer=method.request.SerializeToString,
-            response_deserializer=method.response.FromString,
-        )
-
         async def call(
             request: Message,
             *,
@@ -311,8 +319,9 @@ class AsyncClient(_Calls):
             deadline = time.monotonic() + (self._timeout_s if timeout_s is None else timeout_s)
             pauses = _Pauses(deadline)
             while True:
+                link = self._links.take()
                 try:
-                    sent = send(
+                    sent = _sender(link, method)(
                         request,
                         timeout=max(0.0, deadline - time.monotonic()),
                         metadata=self._metadata,
@@ -323,6 +332,9 @@ class AsyncClient(_Calls):
                     return answer
                 except grpc.RpcError as raised:
                     error = parse_error(raised)
+                finally:
+                    for older in self._links.give(link):
+                        await older.close()
                 pause_s = pauses.after(error)
                 if pause_s is None:
                     raise error
@@ -331,8 +343,9 @@ class AsyncClient(_Calls):
         return call
 
     async def close(self) -> None:
-        """Close the channel; calls under way are cancelled."""
-        await self._channel.close()
+        """Close the client's channels; calls under way are cancelled."""
+        for channel in self._links.channels():
+            await channel.close()
 
     async def __aenter__(self) -> AsyncClient:
         return self
@@ -346,11 +359,34 @@ class AsyncClient(_Calls):
         await self.close()
 
 
-def _credentials(
-    credentials: grpc.ChannelCredentials | None, plaintext: bool
-) -> grpc.ChannelCredentials | None:
-    if plaintext and credentials is not None:
-        raise ValueError("a plaintext channel has no credentials: give only one of both")
-    if plaintext:
-        return None
-    return grpc.ssl_channel_credentials() if credentials is None else credentials
+def _sender(link: Link[Any], method: Method[Any, Any]) -> Any:
+    """The method's call on a link, made once."""
+    send = link.calls.get(method.path)
+    if send is None:
+        send = link.calls[method.path] = link.channel.unary_unary(
+            method.path,
+            request_serializer=method.request.SerializeToString,
+            response_deserializer=method.response.FromString,
+        )
+    return send
+
+
+def _options(tls: TlsFiles | None) -> tuple[tuple[str, str | int], ...]:
+    return _OPTIONS if tls is None else (*_OPTIONS, *tls.options())
+
+
+def _secrets(
+    tls: TlsFiles | None, credentials: grpc.ChannelCredentials | None, plaintext: bool
+) -> Callable[[TlsContent | None], grpc.ChannelCredentials | None]:
+    """A function that gives a channel's credentials for the files' content; None for plaintext."""
+    if (tls is not None) + (credentials is not None) + plaintext > 1:
+        raise ValueError("give only one of tls, credentials and plaintext")
+
+    def secrets(content: TlsContent | None) -> grpc.ChannelCredentials | None:
+        if content is not None:
+            return credentials_of(content)
+        if plaintext:
+            return None
+        return grpc.ssl_channel_credentials() if credentials is None else credentials
+
+    return secrets

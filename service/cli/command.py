@@ -14,6 +14,7 @@ import click
 from sqlalchemy.exc import SQLAlchemyError
 
 from models.errors import ModelError
+from service.cli.bindings import bind_key, unbind_key
 from service.cli.books import backup, create_key_of_seals, restore, verify
 from service.cli.configuration import config
 from service.cli.parts import (
@@ -172,7 +173,8 @@ def keys(database: str, as_json: bool) -> None:
 
     Only hashes of keys are kept, so the keys themselves cannot be shown. A key has the scopes it
     was created with. This build does not know the scopes in `ignored`. The scopes in `withheld` are
-    given to new keys only."""
+    given to new keys only. A key with `certificates`, SHA-256 fingerprints, needs one of them on
+    its connection."""
     from service.storage.admin import list_keys
 
     found = [
@@ -182,6 +184,7 @@ def keys(database: str, as_json: bool) -> None:
             "created": _instant(it.create_us),
             "revoked": "" if it.revoke_us is None else _instant(it.revoke_us),
             **{name: sorted(scopes) for name, scopes in it.scopes._asdict().items()},
+            "certificates": sorted(it.certificates),
         }
         for it in list_keys(opened(database))
     ]
@@ -234,7 +237,10 @@ def train(spec: Path, out: Path, jobs: int) -> None:
     print_metrics(run(spec, out, jobs=jobs))
 
 
-COMMANDS = (create_key_of_seals, rail_account, verify, backup, restore, serve, health, config)
+COMMANDS = (
+    *(bind_key, unbind_key, create_key_of_seals, rail_account),
+    *(verify, backup, restore, serve, health, config),
+)
 for command in COMMANDS:
     cli.add_command(command)
 

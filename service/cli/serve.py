@@ -16,6 +16,9 @@ from service.clock import Clock, SandboxClock, SystemClock
 
 if TYPE_CHECKING:
     from service.rails.simulated import SimulatedRail
+    from service.rpc.tls import ServerTls
+
+FILE = click.Path(dir_okay=False, path_type=Path)
 
 
 @click.command()
@@ -45,7 +48,8 @@ def serve(options: dict[str, Any], config_file: Path | None, trust_clock: bool) 
 
     settings = loaded(options, config_file).settings
     limits = settings.limits
-    configure_logs(limits.log)
+    log_stream = configure_logs(limits.log)
+    tls = _tls(settings)
     engine = opened(settings.database)
     clock = _clock(settings)
     secret, rail = _rail(settings, clock)
@@ -57,9 +61,21 @@ def serve(options: dict[str, Any], config_file: Path | None, trust_clock: bool) 
         scorer.bound_reasons(limits.reasons_budget_s)
         for why in scorer.warnings:
             structlog.get_logger("freehold").warning("model", model_id=scorer.model_id, why=why)
-        parts = Parts(store, scorer, clock, RandomIds(), limits, secret, rail, signer, trust_clock)
+        parts = Parts(
+            store,
+            scorer,
+            clock,
+            RandomIds(),
+            limits,
+            secret,
+            rail,
+            signer,
+            trust_clock,
+            tls,
+            watched=settings.metrics is not None,
+        )
         try:
-            uvloop.run(run(parts, settings.listen))
+            uvloop.run(run(parts, settings.listen, settings.metrics, log_stream))
         except CannotListen as error:
             raise click.ClickException(str(error)) from error
 
@@ -67,6 +83,20 @@ def serve(options: dict[str, Any], config_file: Path | None, trust_clock: bool) 
 def _open_secrets(*files: Path | None) -> list[str]:
     """The files that every user of the machine may read or write; the group may be the server's."""
     return [str(it) for it in files if it is not None and it.stat().st_mode & S_IRWXO]
+
+
+def _tls(settings: Settings) -> ServerTls | None:
+    """The server's certificate, or None for plaintext. Raises TlsUnusable."""
+    from service.alarms import TLS_ALARMS
+    from service.certificates import Certificates, TlsFiles
+    from service.rpc.tls import ServerTls
+
+    if settings.tls_certificate is None or settings.tls_key is None:
+        return None
+    files = TlsFiles(settings.tls_certificate, settings.tls_key, settings.tls_client_ca)
+    tls = ServerTls(Certificates(files, TLS_ALARMS), settings.limits.tls)
+    tls.warn()
+    return tls
 
 
 @click.command()
@@ -79,20 +109,45 @@ def _open_secrets(*files: Path | None) -> list[str]:
     show_default=True,
     help="Seconds to keep asking a server that does not serve yet.",
 )
-def health(address: str, wait_s: float) -> None:
+@click.option(
+    "--tls-ca",
+    type=FILE,
+    envvar="FREEHOLD_TLS_CA",
+    help="PEM file with the authority of the server's certificate; asks by TLS.",
+)
+@click.option(
+    "--tls-certificate",
+    type=FILE,
+    help="PEM file with a certificate, for a server that asks for one.",
+)
+@click.option("--tls-key", type=FILE, help="PEM file with that certificate's key.")
+@click.option("--tls-name", help="The name in the server's certificate, if ADDRESS has another.")
+def health(
+    address: str,
+    wait_s: float,
+    tls_ca: Path | None,
+    tls_certificate: Path | None,
+    tls_key: Path | None,
+    tls_name: str | None,
+) -> None:
     """Ask a server whether it serves.
 
-    ADDRESS is HOST:PORT. The exit code is 0 if the server serves. No key is needed."""
-    from service.rpc.health_client import NotServing, require_serving
+    ADDRESS is HOST:PORT or unix:PATH. The exit code is 0 if the server serves. No key is needed."""
+    from service.rpc.health_client import NotServing, TlsFiles, require_serving
 
     try:
         ADDRESS.read(address)
     except ValueError as error:
         raise click.BadParameter(f"{address}: {error}", param_hint="ADDRESS") from error
+    files = TlsFiles(tls_ca, tls_certificate, tls_key, tls_name)
+    if tls_ca is None and files != TlsFiles():
+        raise click.BadParameter("give --tls-ca too", param_hint="--tls-certificate, --tls-name")
     try:
-        require_serving(address, wait_s)
+        require_serving(address, wait_s, None if tls_ca is None else files)
     except NotServing as error:
         raise click.ClickException(f"{address} does not serve: {error}") from error
+    except ValueError as error:
+        raise click.ClickException(str(error)) from error
     click.echo("SERVING")
 
 

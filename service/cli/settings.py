@@ -7,7 +7,6 @@ no option. Their names begin with `limits.`, and `service/config.py` declares th
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from datetime import UTC, datetime
@@ -19,6 +18,12 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
 from service.bounds import BOUNDS
+from service.cli.addresses import (
+    is_address,
+    is_network_address,
+    why_not_metrics,
+    why_not_plaintext,
+)
 from service.config import Limits
 
 Group = TypeVar("Group")
@@ -44,9 +49,14 @@ class Kind(NamedTuple):
 
 
 def _address(text: str) -> str:
-    host, _, port = text.rpartition(":")
-    if not host or not re.fullmatch("[0-9]{1,5}", port) or int(port) > 65_535:
+    if not is_address(text):
         raise ValueError(ADDRESS.asked)
+    return text
+
+
+def _network_address(text: str) -> str:
+    if not is_network_address(text):
+        raise ValueError(NETWORK_ADDRESS.asked)
     return text
 
 
@@ -98,10 +108,12 @@ def _number(low: float, high: float, *, whole: bool, unit: str) -> Kind:
     return Kind((int,) if whole else (int, float), read, "NUMBER", asked)
 
 
-ADDRESS = Kind((str,), _address, "HOST:PORT", "give HOST:PORT")
+ADDRESS = Kind((str,), _address, "ADDRESS", "give HOST:PORT or unix:PATH")
+NETWORK_ADDRESS = Kind((str,), _network_address, "HOST:PORT", "give HOST:PORT")
 URL = Kind((str,), str, "URL", "give a database URL, in quotes")
 FOLDER = Kind((str,), _folder, "FOLDER", "give an existing folder")
 EXISTING_FILE = Kind((str,), _existing_file, "FILE", "give an existing file")
+PEM_FILE = Kind((str,), Path, "FILE", "give a PEM file")
 INSTANT = Kind(
     (str,), _instant, "INSTANT", "give an instant in ISO 8601, such as 2026-01-31T08:00:00Z"
 )
@@ -151,6 +163,19 @@ class Settings:
         hidden=without_password,
     )
     model: Path = setting("Folder that `freehold train` wrote.", FOLDER, required=True)
+    tls_certificate: Path | None = setting(
+        "PEM file with the server's certificate and its chain; needs tls_key.", PEM_FILE
+    )
+    tls_key: Path | None = setting(
+        "PEM file with the certificate's key, closed to other users of the machine.", PEM_FILE
+    )
+    tls_client_ca: Path | None = setting(
+        "PEM file with authorities: every client must show a certificate of one of them.",
+        PEM_FILE,
+    )
+    plaintext_on_network: bool = setting(
+        "Serve without TLS on an address that other machines reach.", SWITCH, False
+    )
     seal_key: Path | None = setting(
         "File that `freehold create-seal-key` wrote. Without it the books are not sealed.",
         EXISTING_FILE,
@@ -166,6 +191,12 @@ class Settings:
     simulated_rail: bool = setting(
         "Use a simulated payment rail, which moves no money; only in a sandbox.", SWITCH, False
     )
+    metrics: str | None = setting(
+        "Address of the metrics for Prometheus, in plain HTTP and without a key.", NETWORK_ADDRESS
+    )
+    metrics_on_network: bool = setting(
+        "Allow an address of the metrics that other machines can reach.", SWITCH, False
+    )
     limits: Limits = field(default_factory=Limits)
 
 
@@ -173,6 +204,22 @@ def conflicts(settings: Settings) -> Iterator[tuple[str, str]]:
     """The settings that do not fit the others: for each its name, and what to do."""
     if settings.simulated_rail and settings.sandbox is None:
         yield "simulated_rail", "it is allowed only in a sandbox: give sandbox too"
+    certificate, key = settings.tls_certificate, settings.tls_key
+    if certificate is None and key is not None:
+        yield "tls_key", "it is of no use alone: give tls_certificate too"
+    if key is None and certificate is not None:
+        yield "tls_certificate", "it is of no use alone: give tls_key too"
+    if settings.tls_client_ca is not None and certificate is None and key is None:
+        yield "tls_client_ca", "it is of no use alone: give tls_certificate and tls_key too"
+    if certificate is None and key is None and not settings.plaintext_on_network:
+        why = why_not_plaintext(settings.listen)
+        if why is not None:
+            yield "listen", why
+    address = settings.metrics
+    if address is not None and not settings.metrics_on_network:
+        why = why_not_metrics(address)
+        if why is not None:
+            yield "metrics", why
 
 
 class Setting(NamedTuple):

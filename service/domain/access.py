@@ -92,6 +92,8 @@ class Principal:
     operator_id: str | None
     scopes: frozenset[Scope]
     key_id: str
+    certificates: frozenset[str] = frozenset()
+    """Fingerprints of client certificates. If there are any, the connection must show one."""
 
 
 def new_key() -> str:

@@ -34,6 +34,7 @@ from service.engine.clock_gaps import ClockGap
 from service.engine.conflict_pauses import PAUSES, ConflictPauses
 from service.engine.context import Context, Decided
 from service.engine.debts import DebtLog, Debts, say_nothing
+from service.engine.decision_counts import DecisionCounts
 from service.engine.items_in_use import name_product
 from service.engine.lapsed_holds import LapsedHolds
 from service.engine.late_pickups import read_late_pickups
@@ -71,9 +72,9 @@ Result = bytes | FreeholdError
 
 
 class FaultLog(Protocol):
-    """Logs the details of a defect; the caller sees only its id."""
+    """Logs the details of a defect, and the call that met it; the caller sees only the id."""
 
-    def __call__(self, fault_id: str, error: BaseException) -> None: ...
+    def __call__(self, fault_id: str, error: BaseException, about: Work | None = None) -> None: ...
 
 
 class BatchSplit(Exception):
@@ -120,6 +121,7 @@ class Engine:
         Raises TermsUnusable if `currency` has no sound limits.
         """
         self.statistics = EngineStatistics()
+        self.decisions = DecisionCounts()
         self._pauses = pauses
         self._store = store
         self._clock = clock
@@ -146,20 +148,20 @@ class Engine:
         try:
             return self._apply_together(batch)
         except OutcomeUnknown as error:
-            self._fault(error)
+            self._fault(error, _only(batch))
             return [_unknown() for _ in batch]
         except StorageFailed as error:
-            self._fault(error)
+            self._fault(error, _only(batch))
             return [_away() for _ in batch]
         except Exception as error:
             if len(batch) > 1:
                 # One work must not fail the others: from here on each is applied alone.
                 self._log_split(len(batch), error)
                 return [result for work in batch for result in self.apply([work])]
-            return [self._refusal(error)]
+            return [self._refusal(error, _only(batch))]
 
-    def _refusal(self, error: Exception) -> FreeholdError:
-        fault = self._fault(error)
+    def _refusal(self, error: Exception, work: Work | None) -> FreeholdError:
+        fault = self._fault(error, work)
         if isinstance(error, Conflict):
             return Unavailable("CONTENTION", "other processes changed the same rows; retry")
         return fault
@@ -168,11 +170,11 @@ class Engine:
         self.statistics.split += 1
         split = BatchSplit(f"{calls} calls go one by one: {type(cause).__name__}")
         split.__cause__ = cause
-        self._fault(split)
+        self._fault(split, None)
 
-    def _fault(self, error: BaseException) -> InternalFault:
+    def _fault(self, error: BaseException, work: Work | None) -> InternalFault:
         fault_id = secrets.token_hex(8)
-        self._log_fault(fault_id, error)
+        self._log_fault(fault_id, error, work)
         return InternalFault(fault_id)
 
     def _apply_together(self, batch: Sequence[Work]) -> list[Result]:
@@ -196,6 +198,7 @@ class Engine:
                     transaction.write(rows)
                 for gap in rows.clock_gaps:
                     self._notice_gap(gap)
+                self.decisions.add(rows)
                 return results
             except ReadAgain as more:
                 # The error names all lapsed holds that may be in the way, so that a batch starts
@@ -360,7 +363,7 @@ class Engine:
         try:
             first = _first_answer(work, rows)
         except Exception as error:
-            return self._refused(error)
+            return self._refused(error, work)
         if first is not None:
             return first
         decided = self._decide_without_lapsed(work, rows, context, lapsed)
@@ -378,7 +381,7 @@ class Engine:
         try:
             answer = work.encode(decided.answer, payloads)
         except Exception as error:
-            return self._refused(error)
+            return self._refused(error, work)
         if work.request_id:
             record = RequestRecord(
                 work.caller,
@@ -408,7 +411,7 @@ class Engine:
             try:
                 outcome = operation.decide(work, work.command, rows, context)
             except Exception as error:
-                outcome = self._refused(error)
+                outcome = self._refused(error, work)
             if operation.asks is None:
                 break
             if isinstance(outcome, Decided):
@@ -436,14 +439,14 @@ class Engine:
                 if isinstance(outcome, AssetInUse):
                     name_product(outcome, rows, lapsed.transaction)
             except Exception as error:
-                return self._refused(error)
+                return self._refused(error, work)
         return outcome
 
-    def _refused(self, error: Exception) -> FreeholdError:
+    def _refused(self, error: Exception, work: Work) -> FreeholdError:
         """The refusal of one work for an error of its steps; a defect becomes an InternalFault."""
         if isinstance(error, FreeholdError) and not isinstance(error, InvariantBroken):
             return error
-        return self._fault(error)
+        return self._fault(error, work)
 
 
 def _first_answer(work: Work, rows: Rows) -> Result | None:
@@ -466,6 +469,11 @@ _LOST = (Custody.MISSING, Custody.UNKNOWN)
 _BY_USER, _BY_GROUP = ("user_id",), ("user_id", "group_id")
 _BY_AUTHORIZATION = ("user_id", "authorization_id")
 _BY_PARENT = ("user_id", "parent_id")
+
+
+def _only(batch: Sequence[Work]) -> Work | None:
+    """The only work of a batch, or None if there are several."""
+    return batch[0] if len(batch) == 1 else None
 
 
 def _away() -> Unavailable:

@@ -24,6 +24,7 @@ from queue import SimpleQueue
 from service.bounds import bounded
 from service.domain.errors import UNKNOWN, Exhausted, FreeholdError, Unavailable
 from service.engine.calls import Work
+from service.engine.counting import Histogram
 from service.engine.engine import Result
 from service.engine.turns import Full, Turns
 
@@ -68,6 +69,10 @@ class CommitStatistics:
     batches: int = 0
     commands: int = 0
     sizes: Counter[int] = field(default_factory=Counter)
+    queue_seconds: Histogram = field(default_factory=Histogram)
+    """The waits of commands in the queue."""
+    batch_seconds: Histogram = field(default_factory=Histogram)
+    """The times of batches from the writer's start to its end."""
 
     @property
     def batch_mean(self) -> float:
@@ -169,6 +174,10 @@ def _set(future: asyncio.Future[list[Result]], results: list[Result]) -> None:
         future.set_result(results)
 
 
+Waiting = tuple[Work, asyncio.Future[bytes], float]
+"""A command in the queue, the future of its answer, and the instant of its arrival."""
+
+
 class Committer:
     """The only entrance for calls that change something; it lives on one event loop."""
 
@@ -182,8 +191,7 @@ class Committer:
         self._writer = WriterThread(apply)
         self._notice = notice
         self._limits = limits
-        self._queue: Turns[tuple[Work, asyncio.Future[bytes]]]
-        self._queue = Turns(limits.max_queue, limits.max_queue_a_caller)
+        self._queue: Turns[Waiting] = Turns(limits.max_queue, limits.max_queue_a_caller)
         self._arrived = asyncio.Event()
         self._filled = asyncio.Event()
         self._closing = False
@@ -222,7 +230,7 @@ class Committer:
             self._require_time(work.caller, work.deadline)
         future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         try:
-            queue.put(work.caller, (work, future))
+            queue.put(work.caller, (work, future, time.perf_counter()))
         except Full as full:
             text = "too many calls of this caller" if full.of_caller else "too many calls"
             raise Exhausted("QUEUE_FULL", f"{text} are waiting", retry_after_ms=100) from full
@@ -273,17 +281,21 @@ class Committer:
             if pause and not self._closing:
                 await self._linger(pause)
             taken = self._take()
-            works = [work for work, _ in taken]
-            began_s, others = loop.time(), len(self._queue)
+            works = [work for work, _, _ in taken]
+            began_s, others = time.perf_counter(), len(self._queue)
+            for _, _, since_s in taken:
+                self.statistics.queue_seconds.add(began_s - since_s)
             results = await self._writer.apply(works)
+            took_s = time.perf_counter() - began_s
+            self.statistics.batch_seconds.add(took_s)
             if others:
-                self._measure(len(works), loop.time() - began_s)
+                self._measure(len(works), took_s)
             self._crowd.answered(len(self._queue) + len(works))
             self.statistics.batches += 1
             self.statistics.commands += len(works)
             self.statistics.sizes[len(works)] += 1
             refusals = []
-            for (_, future), result in zip(taken, results, strict=True):
+            for (_, future, _), result in zip(taken, results, strict=True):
                 if isinstance(result, FreeholdError):
                     refusals.append(result)
                 # A caller that went away finds the answer by a retry.
@@ -295,7 +307,7 @@ class Committer:
             if refusals:
                 self._notice(refusals)
 
-    def _take(self) -> list[tuple[Work, asyncio.Future[bytes]]]:
+    def _take(self) -> list[Waiting]:
         """The commands of the next batch, one of each caller in turn.
 
         A caller gets the whole batch only if no other one was active in the last two batches:

@@ -111,6 +111,11 @@ class Prober:
         self._look = asyncio.Event()
         self._saying: set[asyncio.Task[None]] = set()
 
+    @property
+    def serving(self) -> bool:
+        """True if the server reports SERVING."""
+        return self._health.serving
+
     async def start(self) -> None:
         """Reports SERVING from now on."""
         self._health.started()

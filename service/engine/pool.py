@@ -12,7 +12,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
-from threading import BoundedSemaphore
+from threading import Lock
 from typing import Any, NoReturn, ParamSpec, TypeVar
 
 from service.bounds import bounded
@@ -40,16 +40,22 @@ class Pool(ThreadPoolExecutor):
     def __init__(self, kind: str, limits: PoolLimits) -> None:
         """`kind` names the work in the plural, for the threads' names and for refusals."""
         super().__init__(limits.threads, thread_name_prefix=kind)
-        self.kind = kind
         self._retry_after_ms = limits.retry_after_ms
-        self._room = BoundedSemaphore(limits.threads + limits.max_waiting)
         self._asked: set[Future[Any]] = set()
+        self.kind = kind
+        self.threads = limits.threads
+        self._most = limits.threads + limits.max_waiting
+        self._lock = Lock()
+        self.taken = 0
+        """The work that runs or waits."""
+        self.refused = 0
+        """The work refused since the start."""
 
     def submit(
         self, fn: Callable[Given, Result], /, *args: Given.args, **kwargs: Given.kwargs
     ) -> Future[Result]:
         """Runs a call in a thread; thread-safe. Raises Exhausted if too many calls wait."""
-        if not self._room.acquire(blocking=False):
+        if not self._take():
             reason = f"TOO_MANY_{self.kind.upper().replace(' ', '_')}"
             raise Exhausted(reason, f"too many {self.kind} are waiting", self._retry_after_ms)
         asked: Future[Any] = Future()
@@ -62,11 +68,11 @@ class Pool(ThreadPoolExecutor):
             try:
                 result = fn(*args, **kwargs) if wanted else None
             except BaseException as error:
-                self._room.release()
+                self._release()
                 asked.set_exception(error)
             else:
                 # Release first: the caller may submit its next call as soon as it has the result.
-                self._room.release()
+                self._release()
                 if wanted:
                     asked.set_result(result)
 
@@ -74,9 +80,22 @@ class Pool(ThreadPoolExecutor):
             super().submit(run)
         except BaseException:
             self._asked.discard(asked)
-            self._room.release()
+            self._release()
             raise
         return asked
+
+    def _take(self) -> bool:
+        """Takes a place; returns False if there is none."""
+        with self._lock:
+            if self.taken >= self._most:
+                self.refused += 1
+                return False
+            self.taken += 1
+            return True
+
+    def _release(self) -> None:
+        with self._lock:
+            self.taken -= 1
 
     async def run(self, fn: Callable[..., Result], /, *args: Any) -> Result:
         """Runs a call in a thread and returns its result; raises as the call and as `submit`."""

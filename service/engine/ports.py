@@ -8,6 +8,7 @@ from typing import NamedTuple, Protocol, TypeVar
 
 from service.domain.cases import WaitingCase
 from service.engine.catalog import Catalog, TermsNames
+from service.engine.figures import Figures
 from service.engine.records.seals import SealedHead, SealRecord
 from service.engine.records.transfers import TransferRecord
 from service.engine.records.users import UserFeatures
@@ -194,6 +195,10 @@ class Store(TermsStore, Protocol):
 
     def owed_back(self, late_us: int) -> list[OwedBack]:
         """The sums owed back, by currency; refunds that wait since `late_us` or before are late."""
+        ...
+
+    def figures(self, now_us: int, sealed_sequence: int) -> Figures:
+        """Sums over the whole database; events after this number may lack a seal."""
         ...
 
     def debts(self) -> dict[PayableKey, int]:

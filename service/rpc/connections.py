@@ -1,4 +1,4 @@
-"""Ends the connections of a listening port.
+"""Ends the connections of a listening port, or of a listening socket file.
 
 gRPC answers calls that reach a server in the moment of its shutdown with CANCELLED, and a client
 cannot tell them from calls that were cancelled on purpose. So the connections end first. Then
@@ -15,25 +15,29 @@ _DESCRIPTORS = ("/proc/self/fd", "/dev/fd")
 """The folders of the process's descriptors on Linux and on other systems."""
 
 
-def stop_listening(port: int) -> None:
-    """Refuses new connections to the port from now on."""
+Place = int | str
+"""A port, or the path of a socket file."""
+
+
+def stop_listening(place: Place) -> None:
+    """Refuses new connections to the place from now on."""
     with socket.socket() as closed:
-        for descriptor in _sockets(port, listening=True):
+        for descriptor in _sockets(place, listening=True):
             # The descriptor is gRPC's to close. An accept that fails would be logged as an error.
             os.dup2(closed.fileno(), descriptor, inheritable=False)
 
 
-def cut(port: int) -> None:
-    """Ends the accepted connections of the port, after all bytes written so far."""
-    for descriptor in _sockets(port, listening=False):
+def cut(place: Place) -> None:
+    """Ends the accepted connections of the place, after all bytes written so far."""
+    for descriptor in _sockets(place, listening=False):
         it = socket.socket(fileno=descriptor)
         with suppress(OSError):  # the other side was faster
             it.shutdown(socket.SHUT_RDWR)
         it.detach()
 
 
-def _sockets(port: int, *, listening: bool) -> list[int]:
-    """The descriptors of the port's sockets that listen, or of those that were accepted."""
+def _sockets(place: Place, *, listening: bool) -> list[int]:
+    """The descriptors of the place's sockets that listen, or of those that were accepted."""
     found = []
     for descriptor in _descriptors():
         try:
@@ -42,14 +46,21 @@ def _sockets(port: int, *, listening: bool) -> list[int]:
             continue  # no socket
         with suppress(OSError):
             if (
-                it.family in (socket.AF_INET, socket.AF_INET6)
-                and it.type == socket.SOCK_STREAM
-                and it.getsockname()[1] == port
+                it.type == socket.SOCK_STREAM
+                and _place_of(it) == place
                 and bool(it.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)) == listening
             ):
                 found.append(descriptor)
         it.detach()
     return found
+
+
+def _place_of(it: socket.socket) -> Place | None:
+    """The place of a socket's own end; None if it is of another family."""
+    name = it.getsockname()
+    if it.family in (socket.AF_INET, socket.AF_INET6):
+        return int(name[1])
+    return str(name) if it.family == socket.AF_UNIX else None
 
 
 def _descriptors() -> list[int]:

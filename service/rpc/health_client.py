@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 
 import grpc
+from freehold.tls import TlsFiles as TlsFiles  # the command passes it on
+from freehold.tls import credentials_of
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 ANSWER_S = 5.0
@@ -24,13 +26,14 @@ class NotServing(Exception):
     not answer."""
 
 
-def require_serving(address: str, wait_s: float = 0.0) -> None:
-    """Returns when the server at HOST:PORT reports SERVING by gRPC's health check.
+def require_serving(address: str, wait_s: float = 0.0, tls: TlsFiles | None = None) -> None:
+    """Returns when the server at an address reports SERVING by gRPC's health check.
 
-    Repeats the check for up to `wait_s` seconds. Raises NotServing with the last answer.
+    Repeats the check for up to `wait_s` seconds. Without `tls` it asks in plaintext. Raises
+    NotServing with the last answer, and ValueError if the files of TLS cannot be used.
     """
     end = time.monotonic() + wait_s
-    with grpc.insecure_channel(address, _OPTIONS) as channel:
+    with _channel(address, tls) as channel:
         stub = health_pb2_grpc.HealthStub(channel)
         while True:
             said = _said(stub)
@@ -39,6 +42,13 @@ def require_serving(address: str, wait_s: float = 0.0) -> None:
             if time.monotonic() >= end:
                 raise NotServing(said)
             time.sleep(PAUSE_S)
+
+
+def _channel(address: str, tls: TlsFiles | None) -> grpc.Channel:
+    if tls is None:
+        return grpc.insecure_channel(address, _OPTIONS)
+    options = [*_OPTIONS, *tls.options()]
+    return grpc.secure_channel(address, credentials_of(tls.read()), options)
 
 
 def _said(stub: health_pb2_grpc.HealthStub) -> str:

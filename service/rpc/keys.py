@@ -9,11 +9,12 @@ from concurrent.futures import Executor
 from functools import partial
 from typing import TypeVar
 
+from service.certificates import fingerprint_of
 from service.config import KeyLimits
 from service.domain.access import Principal, hash_key
 from service.domain.errors import Exhausted, Unauthenticated
 from service.engine.hold_back import HoldBack
-from service.rpc.transport import Metadata
+from service.rpc.transport import Exchange, Metadata
 
 HEADER = "authorization"
 PREFIX = "Bearer "
@@ -123,6 +124,12 @@ class KeyRing:
             _keep(self._unknown, key_hash, began_s + limits.unknown_s, limits.max_unknown)
         else:
             _keep(self._known, value, (principal, began_s + limits.known_s), limits.max_known)
+
+
+def shows_certificate(principal: Principal, exchange: Exchange) -> bool:
+    """True if the connection proved a certificate to which the caller's key is bound."""
+    shown = exchange.auth_context().get("x509_pem_cert", ())
+    return any(fingerprint_of(it) in principal.certificates for it in shown)
 
 
 def _keep(memory: dict[Name, Kept], name: Name, value: Kept, most: int) -> None:

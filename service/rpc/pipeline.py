@@ -35,6 +35,7 @@ from service.domain.errors import (
     InvalidInput,
     InvariantBroken,
     PermissionDenied,
+    Unauthenticated,
     Unavailable,
     Violation,
 )
@@ -42,7 +43,9 @@ from service.engine.hold_back import HoldBack
 from service.engine.ports import StorageFailed
 from service.engine.rates import Rates, Weight, retry_ms
 from service.engine.records.requests import Replayed
-from service.rpc.keys import KeyRing
+from service.rpc.call_counts import CallCounts
+from service.rpc.call_log import CallLog
+from service.rpc.keys import KeyRing, shows_certificate
 from service.rpc.status import DETAILS_KEY, code_of, details_of, text_of
 from service.rpc.transport import Exchange, Metadata, Unread
 from service.rpc.validation import MALFORMED_MESSAGE, parse
@@ -79,10 +82,17 @@ class Method(Generic[M]):
     """A function that returns the stored answer of a retry; called if the input is refused."""
 
 
+Done = Callable[[str, str, str | None, Message | None, float], None]
+"""A function that receives an ended call's code, the reason of its refusal, its caller, its message
+and the instant of its start."""
+
+
 class Pipeline:
     """Gives methods their limits, whichever transport brings the calls."""
 
     def __init__(self, keys: KeyRing, limits: Limits) -> None:
+        self.calls = CallCounts()
+        self._call_log = CallLog(limits.calls_logged_a_second)
         self._keys = keys
         self._limits = limits
         self._rates = Rates(limits.rates)
@@ -97,6 +107,11 @@ class Pipeline:
         self._forgiven_s = time.monotonic()
         self._closing = False
 
+    @property
+    def under_way(self) -> int:
+        """The number of calls in progress whose caller is known."""
+        return sum(self._under_way.values())
+
     def close(self) -> None:
         """Refuses every new call as UNAVAILABLE from now on, and every call whose message is
         awaited."""
@@ -108,7 +123,7 @@ class Pipeline:
         """Waits until no accepted call is under way, for at most `within_s`; looks every
         `look_s`."""
         end_s = time.monotonic() + within_s
-        while self._under_way.total() and time.monotonic() < end_s:
+        while self.under_way and time.monotonic() < end_s:
             await asyncio.sleep(look_s)
 
     def admits(self, metadata: Metadata) -> bool:
@@ -135,13 +150,33 @@ class Pipeline:
         del self._unread[caller]
         return True
 
+    def _done(self, method: str) -> Done:
+        """A function that counts and logs an ended call of the method."""
+        calls, counts, call_log = self.calls, self.calls.of(method), self._call_log
+
+        def done(
+            code: str, reason: str, caller: str | None, message: Message | None, began_s: float
+        ) -> None:
+            took_s = time.perf_counter() - began_s
+            counts.add(code, took_s)
+            if reason:
+                calls.refusals[reason] += 1
+            if call_log.wanted:
+                call_log.add(method, code, reason, caller, _id_of(message), took_s)
+
+        return done
+
     def answer(self, method: Method[Any]) -> Callable[[bytes, Exchange], Awaitable[bytes]]:
         """The method as a function of a message and its call. It returns the answer, or refuses
         the call."""
         limits, rates, keys = self._limits, self._rates, self._keys
         units = limits.rates.units(method.weight) if limits.rates.units_a_second else 0.0
+        done = self._done(method.name)
 
         async def call(body: bytes, exchange: Exchange) -> bytes:
+            began_s = time.perf_counter()
+            caller: str | None = ""
+            message = None
             try:
                 metadata = exchange.invocation_metadata() or ()
                 principal = keys.familiar(metadata)
@@ -152,6 +187,9 @@ class Pipeline:
                 principal = keys.known(metadata)
                 if principal is None:
                     principal = await keys.principal(metadata)
+                caller = principal.operator_id
+                if principal.certificates:
+                    await self._require_certificate(principal, exchange)
                 if method.scope not in principal.scopes:
                     raise PermissionDenied(method.scope)
                 if len(body) > method.max_bytes:
@@ -161,7 +199,6 @@ class Pipeline:
                     raise DeadlineTooNear
                 now_s = time.monotonic()
                 deadline = None if left_s is None else now_s + left_s
-                caller = principal.operator_id
                 if units and (wait_s := rates.wait_s(principal.key_id, units, now_s)):
                     await self._hold_back.wait()
                     raise _rate_limited(wait_s)
@@ -179,35 +216,75 @@ class Pipeline:
                     answer = first
                 finally:
                     self._under_way[caller] -= 1
-                return _told(answer, exchange) if isinstance(answer, Replayed) else answer
+                if isinstance(answer, Replayed):
+                    answer = _told(answer, exchange)
+                done("OK", "", caller, message, began_s)
+                return answer
+            except asyncio.CancelledError:
+                done("CANCELLED", "", caller, message, began_s)
+                raise
             except Exception as error:
-                refusal = _refusal_of(method.name, error)
+                refusal = self._refusal_of(method.name, message, error)
+            done(code_of(refusal).name, refusal.reason, caller, message, began_s)
             return await refuse(exchange, refusal)
 
         return call
 
     def receive(self, method: Method[Any]) -> Callable[[Unread], Awaitable[bytes]]:
         """The method as a function of a call that was not admitted and whose message is unread."""
-        answer = self.answer(method)
+        answer, done = self.answer(method), self._done(method.name)
 
         async def call(exchange: Unread) -> bytes:
+            began_s = time.perf_counter()
             try:
                 if self._closing:
                     raise _shutting_down()
                 metadata = exchange.invocation_metadata() or ()
                 principal = self._keys.familiar(metadata)
+                if principal is not None and principal.certificates:
+                    # The old result may have certificates of an earlier binding.
+                    principal = self._keys.known(metadata)
                 if principal is None:
                     principal = await self._introduced(metadata)
+                if principal.certificates:
+                    # Before the message is read, because it would take one of the owner's places.
+                    await self._require_certificate(principal, exchange)
                 body = await self._body(exchange, principal.operator_id)
+            except asyncio.CancelledError:
+                done("CANCELLED", "", "", None, began_s)
+                raise
             except Exception as error:
-                refusal = _refusal_of(method.name, error)
+                refusal = self._refusal_of(method.name, None, error)
             else:
                 # From here on the call is like one that was admitted.
                 self._unread[principal.operator_id] += 1
                 return await answer(body, exchange)
+            done(code_of(refusal).name, refusal.reason, "", None, began_s)
             return await refuse(exchange, refusal)
 
         return call
+
+    def _refusal_of(self, method: str, message: Message | None, error: Exception) -> FreeholdError:
+        """The error that the caller is told; a fault is counted and logged."""
+        if isinstance(error, StorageFailed):
+            self._fault(method, message, error)
+            return Unavailable("STORAGE_UNAVAILABLE", "the database is unavailable; retry")
+        if isinstance(error, FreeholdError) and not isinstance(error, InvariantBroken):
+            return error
+        return self._fault(method, message, error)
+
+    def _fault(self, method: str, message: Message | None, error: Exception) -> InternalFault:
+        self.calls.faults += 1
+        fault_id = secrets.token_hex(8)
+        with suppress(Exception):  # a log that cannot be written must not stop the calls
+            log.error(
+                "fault",
+                fault_id=fault_id,
+                method=method,
+                request_id=_id_of(message),
+                exc_info=error,
+            )
+        return InternalFault(fault_id)
 
     async def _introduced(self, metadata: Metadata) -> Principal:
         """The caller behind a key that is not known; raises as `KeyRing.principal`, and Exhausted
@@ -221,6 +298,15 @@ class Pipeline:
             return await self._keys.principal(metadata)
         finally:
             self._strangers -= 1
+
+    async def _require_certificate(self, principal: Principal, exchange: Exchange) -> None:
+        """Raises Unauthenticated unless the connection proved one of the key's certificates."""
+        if not shows_certificate(principal, exchange):
+            await self._hold_back.wait()
+            raise Unauthenticated(
+                "CERTIFICATE_REQUIRED",
+                "the key is bound to a client certificate: connect by TLS with that certificate",
+            )
 
     async def _body(self, exchange: Unread, caller: str | None) -> bytes:
         """The call's message; raises InvalidInput if it does not come in time."""
@@ -294,21 +380,9 @@ def _too_large(size: int, most: int) -> InvalidInput:
     return InvalidInput([wrong], reason="MESSAGE_TOO_LARGE")
 
 
-def _refusal_of(method: str, error: Exception) -> FreeholdError:
-    """The error that the caller is told; a fault is logged."""
-    if isinstance(error, StorageFailed):
-        _fault(method, error)
-        return Unavailable("STORAGE_UNAVAILABLE", "the database is unavailable; retry")
-    if isinstance(error, FreeholdError) and not isinstance(error, InvariantBroken):
-        return error
-    return _fault(method, error)
-
-
-def _fault(method: str, error: Exception) -> InternalFault:
-    fault_id = secrets.token_hex(8)
-    with suppress(Exception):  # a log that cannot be written must not stop the calls
-        log.error("fault", fault_id=fault_id, method=method, exc_info=error)
-    return InternalFault(fault_id)
+def _id_of(message: Message | None) -> str:
+    """The request id of a call; empty if it has none, or was not read."""
+    return str(getattr(message, "request_id", ""))
 
 
 async def refuse(exchange: Exchange, error: FreeholdError) -> NoReturn:

@@ -19,6 +19,7 @@ from service.rpc.connections import cut, stop_listening
 from service.rpc.health import Health, Messages, Places
 from service.rpc.pipeline import Method, Pipeline
 from service.rpc.transport import Unread
+from service.rpc.unix_socket import UNIX, in_use, owner_only, refusal_of
 
 REFUSALS = {
     errno.EADDRINUSE: "another process listens there",
@@ -37,9 +38,13 @@ class CannotListen(Exception):
     """The address cannot be bound; the text names it, the reason, and the remedy."""
 
 
-def _why_not(address: str) -> str:
-    """The reason why an address (HOST:PORT) cannot be bound. Tries to bind it once more, because
-    gRPC gives no reason."""
+def why_not(address: str, option: str = "--listen") -> str:
+    """The reason why an address cannot be bound; `option` is where it was given.
+
+    Tries to bind it once more, because gRPC gives no reason.
+    """
+    if address.startswith(UNIX):
+        return f"cannot listen on {address}: {refusal_of(address)}; give another {option}"
     host, _, port = address.rpartition(":")
     why = "gRPC could not bind it"
     try:
@@ -57,7 +62,7 @@ def _why_not(address: str) -> str:
         except OSError as error:
             why = REFUSALS.get(error.errno or 0, os.strerror(error.errno or 0))
             break
-    return f"cannot listen on {address}: {why}; give another --listen"
+    return f"cannot listen on {address}: {why}; give another {option}"
 
 
 class _Door(grpc.GenericRpcHandler):  # type: ignore[misc]
@@ -110,7 +115,7 @@ class GrpcServer:
         self._messages = Messages(within_s=limits.body_s, most=limits.max_strangers)
         self._health = Health(self._messages, Places("watches", limits.max_watches))
         self._last_answers_s = limits.last_answers_s
-        self._port = 0
+        self._place: int | str = 0
         self._server.add_generic_rpc_handlers((_Door(pipeline, services), self._health.handler()))
         names = (*services, health.SERVICE, reflection.SERVICE_NAME)
         places = Places("reflections", limits.max_reflections)
@@ -118,21 +123,31 @@ class GrpcServer:
             health.Reflection(names, places, limits.reflection_s), self._server
         )
 
-    async def start(self, address: str) -> int:
-        """Binds and serves; returns the port. Raises CannotListen.
+    async def start(self, address: str, credentials: grpc.ServerCredentials | None = None) -> int:
+        """Binds and serves, in plaintext without credentials; returns the port.
+
+        Raises CannotListen.
 
         Only `set_serving` changes the answers to health checks, except that of LIVENESS.
         """
         self._health.set((LIVENESS,), health_pb2.HealthCheckResponse.SERVING)
+        if address.startswith(UNIX) and in_use(address):
+            why = REFUSALS[errno.EADDRINUSE]
+            raise CannotListen(f"cannot listen on {address}: {why}; give another --listen")
         try:
-            port = self._server.add_insecure_port(address)
+            with owner_only(address):
+                port = (
+                    self._server.add_insecure_port(address)
+                    if credentials is None
+                    else self._server.add_secure_port(address, credentials)
+                )
         except RuntimeError as error:
-            raise CannotListen(_why_not(address)) from error
+            raise CannotListen(why_not(address)) from error
         if port == 0:
-            raise CannotListen(_why_not(address))
+            raise CannotListen(why_not(address))
         await self._server.start()
-        self._port = int(port)
-        return self._port
+        self._place = address.removeprefix(UNIX) if address.startswith(UNIX) else int(port)
+        return int(port)
 
     def set_serving(self, serving: bool) -> None:
         """Sets the answer to health checks of all services; no effect after `stop`."""
@@ -153,9 +168,9 @@ class GrpcServer:
         notice_s = min(notice_s, grace_s)
         await asyncio.sleep(notice_s)
         await self._pipeline.idle(grace_s - notice_s, self._last_answers_s)
-        stop_listening(self._port)
+        stop_listening(self._place)
         await asyncio.sleep(self._last_answers_s)
-        cut(self._port)
+        cut(self._place)
         await self._server.stop(None)
 
 

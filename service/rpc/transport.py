@@ -6,7 +6,7 @@ limit of the pipeline: keys, sizes, rates, turns, deadlines and the end of the s
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NoReturn, Protocol
 
 from grpc import StatusCode
@@ -22,6 +22,10 @@ class Exchange(Protocol):
 
     def time_remaining(self) -> float | None:
         """The seconds until the caller's deadline; None if it has none."""
+
+    def auth_context(self) -> Mapping[str, Sequence[bytes]]:
+        """What the connection proved: `x509_pem_cert` is the client's certificate in PEM, if the
+        transport has verified one."""
 
     def set_trailing_metadata(self, trailing_metadata: Metadata) -> None:
         """Sends this metadata after the answer."""

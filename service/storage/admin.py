@@ -200,20 +200,22 @@ def revoke_key(engine: Engine, key: str, now_us: int, *, request_id: str = "") -
 
 def find_principal(engine: Engine, key_hash: str) -> Principal | None:
     """The owner of a key and its scopes; None if the key is unknown or revoked."""
-    query = select(t.api_keys.c.operator_id, t.api_keys.c.scopes).where(
-        t.api_keys.c.key_hash == key_hash, t.api_keys.c.revoke_us.is_(None)
+    k = t.api_keys.c
+    query = select(k.operator_id, k.scopes, k.certificates).where(
+        k.key_hash == key_hash, k.revoke_us.is_(None)
     )
     with reading(engine) as connection:
         row = connection.execute(query).first()
     if row is None:
         return None
     scopes = read_scopes(row.scopes, row.operator_id).granted
-    return Principal(row.operator_id, scopes, key_id_of(key_hash))
+    certificates = frozenset(row.certificates.split())
+    return Principal(row.operator_id, scopes, key_id_of(key_hash), certificates)
 
 
 class KeyInfo(NamedTuple):
-    """A key without its secret: its id, its owner (None for the platform), its scopes, and its
-    times.
+    """A key without its secret: its id, its owner (None for the platform), its scopes, its times,
+    and the fingerprints of the certificates to which it is bound.
 
     The times of making and revoking are microseconds since the epoch.
     """
@@ -223,6 +225,7 @@ class KeyInfo(NamedTuple):
     scopes: KeyScopes
     create_us: int
     revoke_us: int | None
+    certificates: frozenset[str] = frozenset()
 
 
 def list_keys(engine: Engine) -> list[KeyInfo]:
@@ -236,6 +239,7 @@ def list_keys(engine: Engine) -> list[KeyInfo]:
             read_scopes(row.scopes, row.operator_id),
             row.create_us,
             row.revoke_us,
+            frozenset(row.certificates.split()),
         )
         for row in found
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -26,6 +27,8 @@ from service.domain.cases import WaitingCase
 from service.domain.errors import InvariantBroken
 from service.domain.ledger import Line
 from service.engine.catalog import Catalog, TermsNames
+from service.engine.counting import Histogram
+from service.engine.figures import Figures
 from service.engine.ports import (
     Conflict,
     OutcomeUnknown,
@@ -43,6 +46,7 @@ from service.storage.backend import Session
 from service.storage.cases import case_with_evidence, cases_over
 from service.storage.charges import docked, told
 from service.storage.database import backend_of, reading, session_of, telling, writing
+from service.storage.figures import figures
 from service.storage.owed_back import owed_back
 from service.storage.sqlite_files import FileGone, FileGoneSince
 from service.storage.statements import statements_of
@@ -93,6 +97,8 @@ class SqlStore:
         self._session: Session | None = None
         self._doubted = False
         self._schemas: dict[str, tuple[str, ...]] = {}
+        self.commit_seconds = Histogram()
+        """The times of the successful commits of write transactions."""
 
     @property
     def engine(self) -> Engine:
@@ -149,8 +155,10 @@ class SqlStore:
         self._commit(session)
 
     def _commit(self, session: Session) -> None:
+        began_s = time.perf_counter()
         try:
             session.commit()
+            self.commit_seconds.add(time.perf_counter() - began_s)
         except (self._driver.Error, StorageFailed, OutcomeUnknown) as error:
             # The connection may still be within the transaction.
             self._roll_back(session)
@@ -340,6 +348,10 @@ class SqlStore:
     def owed_back(self, late_us: int) -> list[OwedBack]:
         """The sums owed back, by currency; refunds that wait since `late_us` or before are late."""
         return owed_back(self._engine, late_us)
+
+    def figures(self, now_us: int, sealed_sequence: int) -> Figures:
+        """Sums over the whole database; events after this number may lack a seal."""
+        return figures(self._engine, now_us, sealed_sequence)
 
     def debts(self) -> dict[tuple[str, str], int]:
         """The amounts that operators owe, in minor units; only balances below zero."""

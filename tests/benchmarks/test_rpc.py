@@ -19,7 +19,17 @@ from freehold.v1.authorization_service_pb2 import (
     SettleAuthorizationResponse,
 )
 
-from benchmarks import echo, harness, load, prepared, processes, rpc, rpc_figures
+from benchmarks import (
+    certificate,
+    echo,
+    harness,
+    load,
+    prepared,
+    processes,
+    rpc,
+    rpc_figures,
+    scrape,
+)
 from benchmarks.__main__ import main
 from benchmarks.harness import BenchmarkError, Quartiles
 from models import dataset
@@ -205,7 +215,8 @@ def test_json_and_table_carry_the_figures(tmp_path: Path, monkeypatch: pytest.Mo
     assert content["ratio_in_flight"] == 64
     assert content["p99_ratio"] == 1.0
     told = [asdict(level) for level in levels]
-    assert content["levels"] == [{k: v for k, v in it.items() if k != "beside"} for it in told]
+    optional = {"beside", "tls"}
+    assert content["levels"] == [{k: v for k, v in it.items() if k not in optional} for it in told]
     assert {"rounds", "seed", "machine", "commit"} <= content.keys()
     assert "0.62" in result.output
     assert "mean batch" in result.output
@@ -225,8 +236,8 @@ def test_two_builds_are_measured_in_turn(
     tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch, method: str
 ) -> None:
     """Each build's server answers every call on its own database, and the rows of each database are
-    counted. For Settle only the settled rows count, and no Authorize is measured. Here both builds
-    are this one, which prepares once for both.
+    counted. With --metrics this one is scraped meanwhile. For Settle only the settled rows count,
+    and no Authorize is measured. Here both builds are this one, which prepares once for both.
     """
     out, once_in = tmp_path / "rpc.json", tmp_path / "once"
     once_in.mkdir()
@@ -237,15 +248,24 @@ def test_two_builds_are_measured_in_turn(
     monkeypatch.setattr(rpc, "prepare", lambda *_: once)
     monkeypatch.setattr(rpc, "prepare_beside", lambda at, *_: replace(once, checkout=at))
     monkeypatch.setattr(rpc, "_probe", lambda *_: answer)
+    scrapers: list[scrape.Scraper] = []
+
+    def scraper(port: int) -> scrape.Scraper:
+        scrapers.append(scrape.Scraper(port))
+        return scrapers[-1]
+
+    monkeypatch.setattr(rpc, "Scraper", scraper)
     result = CliRunner().invoke(
         main,
         [
             "rpc", "--method", method, "--beside", str(_ROOT), "--model", str(model),
             "--folder", str(tmp_path), "--json", str(out), "--in-flight", "8", "--rounds", "1",
-            "--calls", "100", "--warm-up", "20",
+            "--calls", "100", "--warm-up", "20", "--metrics",
         ],
     )  # fmt: skip
     assert result.exit_code == 0, result.output
+    assert len(scrapers) == 1
+    assert scrapers[0].scrapes > 0
     (level,) = json.loads(out.read_text())["levels"]
     here, beside = level["freehold"], level["beside"]["freehold"]
     assert sum(level["rows"].values()) == 120
@@ -262,6 +282,86 @@ def test_two_builds_are_measured_in_turn(
     assert 1 <= level["beside"]["batch_mean"] <= 8
     assert "time/call, here / beside" in result.output
     assert level["beside"]["revision"][:12] in result.output
+
+
+def test_tls_is_compared_within_a_round() -> None:
+    """In each round, the time and CPU of a call by TLS are divided by those of plaintext, for
+    Freehold and for the echo."""
+
+    def reports(*rounds: tuple[float, float]) -> list[load.Report]:
+        return [replace(_REPORT, calls_per_s=calls, server_cpu_us=cpu) for calls, cpu in rounds]
+
+    plain, tls = reports((500.0, 200.0), (400.0, 250.0)), reports((400.0, 220.0), (320.0, 300.0))
+    echo_by_tls = reports((500.0, 300.0), (500.0, 300.0))
+    found = rpc_figures.tls_of([_REPORT] * 2, plain, echo_by_tls, tls, [_STOPPED])
+    assert (found.time_ratio.min, found.time_ratio.max) == (1.25, 1.25)
+    assert (found.cpu_ratio.min, found.cpu_ratio.max) == (1.1, 1.2)
+    assert (found.cpu_us.min, found.cpu_us.max) == (20.0, 50.0)
+    assert found.echo_time_ratio.median == 2.0
+    assert found.echo_cpu_ratio.median == 1.5
+    assert found.freehold.calls_per_s.median == 360.0
+    assert found.batch_mean == 4.0
+
+
+def test_tls_is_measured_in_turn_with_plaintext(
+    tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With --tls a server by TLS and an echo by TLS answer the same messages, each server on its
+    own database, and the table names the price."""
+    out, once_in, jobs = tmp_path / "rpc.json", tmp_path / "once", list[load.Job]()
+    once_in.mkdir()
+    once = prepared.prepare(once_in, model, 120, 1)
+    answer = tmp_path / "answer.bin"
+    answer.write_bytes(echo.canned_answer().SerializeToString())
+
+    def generate(job: load.Job, *, core: int) -> load.Report:
+        jobs.append(job)
+        return load.generate(job, core=core)
+
+    monkeypatch.setattr(rpc, "prepare", lambda *_: once)
+    monkeypatch.setattr(rpc, "_probe", lambda *_: answer)
+    monkeypatch.setattr(rpc, "generate", generate)
+    result = CliRunner().invoke(
+        main,
+        [
+            "rpc", "--tls", "--model", str(model), "--folder", str(tmp_path), "--json", str(out),
+            "--in-flight", "8", "--rounds", "1", "--calls", "100", "--warm-up", "20",
+        ],
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    (level,) = json.loads(out.read_text())["levels"]
+    assert [job.trusted is not None for job in jobs].count(True) == 2
+    assert len({job.port for job in jobs}) == len(jobs) == 4
+    here, tls = level["freehold"], level["tls"]["freehold"]
+    assert tls["request_bytes"] == here["request_bytes"]
+    assert level["tls"]["cpu_ratio"]["median"] == pytest.approx(
+        tls["server_cpu_us"]["median"] / here["server_cpu_us"]["median"]
+    )
+    assert "CPU/call, TLS / plaintext" in result.output
+
+
+def test_a_server_by_tls_answers_no_plaintext(tmp_path: Path) -> None:
+    """The servers of --tls answer no plaintext call, so TLS is what is measured."""
+    used, port = certificate.self_signed(tmp_path), processes.free_port()
+    with processes.Server(
+        ["benchmarks.echo", "--listen", f"127.0.0.1:{port}", *used.options],
+        core=None, port=port, log=tmp_path / "echo.log",
+    ) as server:  # fmt: skip
+        job = replace(_JOB, port=port, server_pid=server.pid)
+        core = processes.two_cores()[1]
+        with pytest.raises(BenchmarkError, match="no call was answered"):
+            load.generate(job, core=core)
+        report = load.generate(replace(job, trusted=str(used.certificate)), core=core)
+    assert (report.acknowledged, report.errors) == (40, 0)
+
+
+def test_a_server_without_metrics_is_told() -> None:
+    """A run whose server could not be scraped fails."""
+    with (
+        pytest.raises(BenchmarkError, match="could not be scraped"),
+        scrape.Scraper(processes.free_port()),
+    ):
+        pass
 
 
 def test_the_other_build_runs_its_own_code(tmp_path: Path) -> None:

@@ -337,6 +337,8 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "operator create-key": ("operator", "create-key", "city"),
     "platform create-key": ("platform", "create-key"),
     "keys": ("keys",),
+    "bind-key": ("bind-key", "0" * 16, "--fingerprint", "0" * 64),
+    "unbind-key": ("unbind-key", "0" * 16, "--fingerprint", "0" * 64),
     "rail-account create": ("rail-account", "create", "platform", "bank"),
     "rail-account list": ("rail-account", "list"),
     "rail-account share": ("rail-account", "share", "default", "city"),

@@ -546,7 +546,8 @@ def test_a22_an_address_that_is_in_use(place: Place) -> None:
 )
 def test_a22_an_address_of_another_machine(listen: str, said: str, place: Place) -> None:
     """A22: an address of another machine, and a text that is no address, are reported as such."""
-    line = one_line(in_a_process(*serving_on(place, "--listen", listen)))
+    words = serving_on(place, "--listen", listen, "--plaintext-on-network")
+    line = one_line(in_a_process(*words))
     assert listen in line
     assert said in line
 

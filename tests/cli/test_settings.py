@@ -169,7 +169,7 @@ OF_FILE = {
     ),
     "a later line": (
         'database = "\u2028"\nlisten = ""',
-        'listen is "" ({}, line 2): give HOST:PORT',
+        'listen is "" ({}, line 2): give HOST:PORT or unix:PATH',
     ),
     "too small": (
         'listen = "127.0.0.1:1"\n\n[limits]\nsqlite = { busy_ms = 5, cache_kib = 1_023 }',
@@ -180,10 +180,13 @@ OF_FILE = {
     ),
     "a value of several lines": (
         '# Ours.\nlisten = """\na\n"""\n',
-        'listen is "a\\n" ({}, line 2): give HOST:PORT',
+        'listen is "a\\n" ({}, line 2): give HOST:PORT or unix:PATH',
     ),
-    "a table for a value": ("[listen]\na = 1", "listen is a table ({}, line 1): give HOST:PORT"),
-    "a list": ("listen = [1]", "listen is a list ({}, line 1): give HOST:PORT"),
+    "a table for a value": (
+        "[listen]\na = 1",
+        "listen is a table ({}, line 1): give HOST:PORT or unix:PATH",
+    ),
+    "a list": ("listen = [1]", "listen is a list ({}, line 1): give HOST:PORT or unix:PATH"),
     "a value for a table": (
         "limits.commit = 1",
         "limits.commit ({}, line 1) is a table: give its settings",

@@ -63,6 +63,7 @@ FACTS: dict[str, dict[str, str]] = {
     "books/share.py": {"ANSWERS": METHOD},
     "books/texts.py": {"LONGEST": METHOD},
     "cli/sources.py": {"MOST_SHOWN": TEXT},
+    "certificates.py": {"RSA_BITS": METHOD},
     "clock.py": {"SECOND_US": UNIT, "DAY_US": UNIT, "SLEW_DIVISOR": METHOD, "LOOKS": METHOD},
     "domain/access.py": {"KEY_BYTES": FORMAT, "KEY_ID_LENGTH": FORMAT},
     "domain/captures.py": {"WITHOUT_ROW": FORMAT},
@@ -76,6 +77,7 @@ FACTS: dict[str, dict[str, str]] = {
     "domain/policy.py": {"MAX_REASONS": CONTRACT},
     "domain/tariff.py": {"MINUTE_US": UNIT, "DAY_US": UNIT},
     "engine/feature_values.py": {"VALUE_BYTES": FORMAT},
+    "engine/figures.py": {"_DAY_US": UNIT},
     "engine/occurrence.py": {"EARLIEST_OCCURRENCE_US": CONTRACT},
     "ending.py": {"NOT_ENDED": EXIT_CODE, "KILLED": EXIT_CODE},
     "ids.py": {"_EPOCH_US": FORMAT, "_STEP_BITS": FORMAT, "_CHANCE_BITS": FORMAT},
@@ -87,6 +89,7 @@ FACTS: dict[str, dict[str, str]] = {
     "signing.py": {"KEY_ID_CHARACTERS": FORMAT},
     "storage/admin.py": {"MINUTE_US": UNIT, "HOUR_US": UNIT, "DAY_US": UNIT},
     "storage/backup.py": {"PORTION_BYTES": SHELL},
+    "storage/bindings.py": {"MOST_CERTIFICATES": FORMAT, "FIRST_BUILD": FORMAT},
     "storage/dump.py": {"MAX_SAID": TEXT},
     "storage/migrate.py": {"MIGRATION_LOCK": FORMAT},
     "storage/only_server.py": {"LOCKED_BYTE": FORMAT},
@@ -197,6 +200,7 @@ COUNTS = frozenset({
     "max_connections", "max_watches", "max_reflections",
     "max_queue_a_caller", "max_share", "max_strangers", "max_unread", "max_keys",
     "units_a_second", "read", "list", "write", "bulk", "verify",
+    "calls_logged_a_second",
 })  # fmt: skip
 """Limits that are counts."""
 UNITS = ("_s", "_ms", "_bytes", "_kib")

@@ -38,8 +38,10 @@ def test_a4_time_goes_on_while_the_clock_is_ten_years_ahead(machine: Machine) ->
             machine.pass_s(1)
             assert clock.now_us() == machine.now_us() - off_s * SECOND_US
             assert not clock.trusted
+            assert clock.off_us == off_s * SECOND_US
         machine.set_clock(-off_s)
         assert clock.trusted
+        assert clock.off_us == 0
         assert clock.now_us() == machine.now_us()
         assert machine.told == [(JUMPED, off_s * SECOND_US), (RIGHT_AGAIN, 0)]
         machine.told.clear()

@@ -239,7 +239,7 @@ class Model:
             currency=CURRENCY,
             build="test",
             max_attempts=ATTEMPTS,
-            log_fault=lambda _id, error: self.faults.append(error),
+            log_fault=lambda _id, error, _about=None: self.faults.append(error),
             log_terms=lambda fault, mended: self.faults.append(AssertionError(fault, mended)),
             notice_gap=lambda _gap: None,
             encode=encode_authorization,

@@ -93,7 +93,7 @@ def dispatch(desk: Desk, rail: Rail) -> int:
             *(desk.store, rail, committer, desk.engine._clock, BACKSTAGE),
             portion=PORTION,
             resend_us=RESEND_US,
-            log_fault=lambda _id, error: desk.faults.append(error),
+            log_fault=lambda _id, error, _about=None: desk.faults.append(error),
         ).send_requested()
 
     return in_a_process(desk, act)

@@ -327,7 +327,7 @@ def test_another_process_was_first(desk: Desk, monkeypatch: pytest.MonkeyPatch) 
     rival = Engine(
         desk.store, Assessor(desk.store, FakeScorer()), SandboxClock(LAPSE_US),
         desk.engine._ids, currency="CNY", build="test", max_attempts=3,
-        log_fault=lambda _id, error: desk.faults.append(error),
+        log_fault=lambda _id, error, _about=None: desk.faults.append(error),
         log_terms=lambda fault, mended: desk.terms.append((fault, mended)),
         notice_gap=desk.clock_gaps.append, encode=encode_authorization,
         encode_beside=encode_beside,

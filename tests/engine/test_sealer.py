@@ -186,7 +186,7 @@ def test_two_processes_seal_one_database(desk: Desk) -> None:
                 max_heads=2,
                 pause_s=0.0,
                 log_seal=made.append,
-                log_fault=lambda _id, error: desk.faults.append(error),
+                log_fault=lambda _id, error, _about=None: desk.faults.append(error),
             )
             for committer in committers
         ]
@@ -224,14 +224,14 @@ def test_the_sealer_ends_with_a_seal(desk: Desk) -> None:
             max_heads=10,
             pause_s=0.001,
             log_seal=made.append,
-            log_fault=lambda _id, error: desk.faults.append(error),
+            log_fault=lambda _id, error, _about=None: desk.faults.append(error),
         )
         running = asyncio.create_task(
             Worker(
                 "seals",
                 sealer.seal,
                 interval_s=0.001,
-                log_fault=lambda _id, error: desk.faults.append(error),
+                log_fault=lambda _id, error, _about=None: desk.faults.append(error),
             ).run()
         )
         while not made:
@@ -269,14 +269,14 @@ def test_a_failure_is_tried_again(desk: Desk) -> None:
             max_heads=2,
             pause_s=0.0,
             log_seal=lambda _: None,
-            log_fault=lambda _id, error: faults.append(error),
+            log_fault=lambda _id, error, _about=None: faults.append(error),
         )
         running = asyncio.create_task(
             Worker(
                 "seals",
                 sealer.seal,
                 interval_s=0.001,
-                log_fault=lambda _id, error: faults.append(error),
+                log_fault=lambda _id, error, _about=None: faults.append(error),
             ).run()
         )
         while len(faults) < 3:

@@ -232,7 +232,7 @@ def test_the_sweeper_goes_on_until_it_is_cancelled(hall: Desk) -> None:
             "timers",
             timers.work,
             interval_s=0.0,
-            log_fault=lambda _id, error: hall.faults.append(error),
+            log_fault=lambda _id, error, _about=None: hall.faults.append(error),
         )
         task = asyncio.create_task(worker.run())
         await clock.third.wait()

@@ -95,7 +95,7 @@ def dispatcher_of(desk: Desk, committer: Committer, rail: Rail) -> Transfers:
         BACKSTAGE,
         portion=PORTION,
         resend_us=RESEND_US,
-        log_fault=lambda _id, error: desk.faults.append(error),
+        log_fault=lambda _id, error, _about=None: desk.faults.append(error),
     )
 
 
@@ -183,7 +183,7 @@ def test_the_dispatcher_goes_on_until_it_is_cancelled(desk: Desk) -> None:
             "transfers",
             dispatcher_of(desk, committer, rail).work,
             interval_s=0.0,
-            log_fault=lambda _id, error: desk.faults.append(error),
+            log_fault=lambda _id, error, _about=None: desk.faults.append(error),
         )
         task = asyncio.create_task(worker.run())
         while not rail.taken:

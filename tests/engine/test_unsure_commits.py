@@ -111,7 +111,7 @@ def test_a_batch_waits_between_conflicts(shaky: Desk, faulty: FaultyStore) -> No
     engine = Engine(
         shaky.store, Assessor(shaky.store, FakeScorer()), shaky.clock, CountingIds(),
         currency="CNY", build="test", max_attempts=6, pauses=pauses,
-        log_fault=lambda _id, error: shaky.faults.append(error),
+        log_fault=lambda _id, error, _about=None: shaky.faults.append(error),
         log_terms=lambda fault, mended: shaky.terms.append((fault, mended)),
         notice_gap=shaky.clock_gaps.append, encode=encode_authorization,
         encode_beside=encode_beside,

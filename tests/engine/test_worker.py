@@ -26,7 +26,7 @@ def worker(
         work,
         interval_s=interval_s,
         pause_s=pause_s,
-        log_fault=lambda _id, error: faults.append(error),
+        log_fault=lambda _id, error, _about=None: faults.append(error),
     )
 
 

@@ -192,14 +192,18 @@ class Caller:
 
     _numbers = itertools.count(1)
 
-    def __init__(self, address: str, key: str | None) -> None:
-        self._channel = grpc.insecure_channel(
-            address,
-            options=[
-                ("grpc.max_send_message_length", -1),
-                ("grpc.max_receive_message_length", -1),
-                ("grpc.use_local_subchannel_pool", 1),
-            ],
+    def __init__(
+        self, address: str, key: str | None, credentials: grpc.ChannelCredentials | None = None
+    ) -> None:
+        options = [
+            ("grpc.max_send_message_length", -1),
+            ("grpc.max_receive_message_length", -1),
+            ("grpc.use_local_subchannel_pool", 1),
+        ]
+        self._channel = (
+            grpc.insecure_channel(address, options)
+            if credentials is None
+            else grpc.secure_channel(address, credentials, options)
         )
         self.metadata: tuple[tuple[str, str], ...] = (
             () if key is None else (("authorization", f"Bearer {key}"),)

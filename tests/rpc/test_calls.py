@@ -655,7 +655,7 @@ def test_liveness_does_not_follow_the_database(tmp_path: Path) -> None:
         for answer in stub.Watch(health_pb2.HealthCheckRequest(), timeout=TIMEOUT_S):
             if answer.status == status.NOT_SERVING:
                 break
-            served.loop.call_soon_threadsafe(served.app._prober.notice, refused)
+            served.loop.call_soon_threadsafe(served.app.prober.notice, refused)
         alive = stub.Check(health_pb2.HealthCheckRequest(service="liveness"), timeout=TIMEOUT_S)
         assert alive.status == status.SERVING
 

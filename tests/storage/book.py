@@ -481,7 +481,7 @@ def seal(desk: Desk, signer: Signer = KEY, *, max_heads: int = 1_000) -> list[Se
             max_heads=max_heads,
             pause_s=0.0,
             log_seal=made.append,
-            log_fault=lambda _id, error: desk.faults.append(error),
+            log_fault=lambda _id, error, _about=None: desk.faults.append(error),
         )
         await sealer.close(30.0)
         await committer.close()

@@ -299,7 +299,8 @@ def test_a8_a_key_of_an_unknown_operator_is_no_damage(
     hashed = "0" * 64
     plant_terms(
         busy.store.engine,
-        f"INSERT INTO api_keys VALUES ('{hashed}', 'nobody', '', 0, NULL)",
+        "INSERT INTO api_keys (key_hash, operator_id, scopes, create_us)"
+        f" VALUES ('{hashed}', 'nobody', '', 0)",
     )
     made = back_up(url_of(file), tmp_path / "b.db")
     assert made.warnings == ("api_keys: a row names nobody of operators, which is not there",)

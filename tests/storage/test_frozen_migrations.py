@@ -32,6 +32,7 @@ RELEASED = {
     "0020_details_of_orders.py": "2a966a9e2843f4c8bb4a536a01f689fd",
     "0021_consent_and_bounds.py": "cfc43ce682cd414a323b410e49f04104",
     "0022_told_beside.py": "d48ea40413e60f4f75d7d7a71d142dab",
+    "0023_keys_bound_to_certificates.py": "47de41e3cb82ff07424a29ab98a24c77",
 }
 """Half of the SHA-256 of each migration's file: a new migration adds a line, and no line ever
 changes."""

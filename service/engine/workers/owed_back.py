@@ -31,6 +31,8 @@ class OwedBackWatch:
         self._pool = pool
         self._late_us = late_us
         self._report = report
+        self.last: tuple[list[OwedBack], int] | None = None
+        """The last sums, and their instant; None before the first look."""
 
     async def work(self) -> bool:
         """Looks once; returns False, because no work is left.
@@ -40,6 +42,7 @@ class OwedBackWatch:
         if self._clock.trusted:
             now_us = self._clock.now_us()
             found = await self._pool.run(self._store.owed_back, now_us - self._late_us)
+            self.last = (found, now_us)
             for sum_of_currency in found:
                 self._report(sum_of_currency, now_us)
         return False

@@ -60,6 +60,11 @@ class Sealer:
         self._log_fault = log_fault
         self._looked = 0
 
+    @property
+    def sealed_sequence(self) -> int:
+        """The number of the last event up to which every line was sealed."""
+        return self._looked
+
     async def seal(self) -> bool:
         """Seals a portion of the changed lines; returns True if more wait."""
         found = await self._pool.run(self._store.unsealed, self._looked, self._max_heads)

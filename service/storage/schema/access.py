@@ -24,6 +24,8 @@ api_keys = Table(
     Column("scopes", String(1024), nullable=False),
     number_column("create_us"),
     Column("revoke_us", BigInteger, nullable=True),
+    # Fingerprints of client certificates; empty for a key that works on every connection
+    Column("certificates", String(1024), nullable=False, server_default=""),
 )
 
 requests = of_records(REQUESTS)

@@ -1,0 +1,1 @@
+"""Metrics for Prometheus: the collector, the endpoint, alarms and a dashboard."""
