@@ -25,6 +25,10 @@ def stop_listening(place: Place) -> None:
         for descriptor in _sockets(place, listening=True):
             # The descriptor is gRPC's to close. An accept that fails would be logged as an error.
             os.dup2(closed.fileno(), descriptor, inheritable=False)
+            if isinstance(place, str):
+                # gRPC would remove the file, but knows its name only from the socket.
+                with suppress(OSError):
+                    os.unlink(place)
 
 
 def cut(place: Place) -> None:
