@@ -34,6 +34,7 @@ from service.engine.workers.cases import CaseClock
 from service.engine.workers.catalog import CatalogReloader
 from service.engine.workers.debts import DebtWatch
 from service.engine.workers.figures import FiguresWatch
+from service.engine.workers.key_uses import KeyUses
 from service.engine.workers.owed_back import OwedBackWatch
 from service.engine.workers.payables import PayableCompactor
 from service.engine.workers.seals import Sealer
@@ -42,6 +43,7 @@ from service.engine.workers.transfers import Transfers
 from service.engine.workers.worker import Work, Worker
 from service.ids import Ids
 from service.rpc import (
+    admin_service,
     authorization_service,
     case_service,
     collection_service,
@@ -50,6 +52,7 @@ from service.rpc import (
     rail_service,
     sandbox_service,
 )
+from service.rpc.admin_service import Administration
 from service.rpc.authorization_service import AuthorizationReads
 from service.rpc.beside import encode_beside
 from service.rpc.case_service import CaseReads
@@ -64,17 +67,21 @@ from service.rpc.pipeline import Method, Pipeline
 from service.rpc.rail_service import Rails
 from service.rpc.retries import Retries
 from service.rpc.sandbox_service import SandboxServicer
+from service.rpc.second_person import SecondPerson
 from service.rpc.server import GrpcServer
 from service.rpc.stored import read_answer, read_payload
 from service.rpc.tls import ServerTls
 from service.signing import PublicKeys, SealKey
-from service.storage.admin import find_principal
+from service.storage import approvals, keys, persons
+from service.storage.administration import list_audit
 from service.storage.charge_backs import ChargeBackLists
 from service.storage.history import History
 from service.storage.horizon import Horizon
+from service.storage.keys import find_principal
 from service.storage.lists import Lists
 from service.storage.payables import payables_of
 from service.storage.probe import probe
+from service.storage.proposals import list_proposals
 from service.storage.requests import find_requests
 from service.storage.seals import SqlSealStore
 from service.storage.store import SqlStore
@@ -112,6 +119,8 @@ class Parts:
     """The certificate of the listener; None means plaintext."""
     watched: bool = False
     """True if the figures over the whole database are read from time to time."""
+    key_clock: Clock | None = None
+    """The clock by which keys expire; None: the server's, and in a sandbox the machine's."""
 
 
 class App:
@@ -148,7 +157,9 @@ class App:
         familiar = Pool("key lookups", limits.key_lookups)
         strangers = Pool("unknown key lookups", limits.unknown_key_lookups)
         backstage = Pool("background reads", limits.background)
-        self.pools: tuple[Pool, ...] = (self._readers, provers, familiar, strangers, backstage)
+        administrators = Pool("administrative acts", limits.administrators)
+        self.pools: tuple[Pool, ...]
+        self.pools = (self._readers, provers, familiar, strangers, backstage, administrators)
         self.prober = Prober(
             partial(probe, store.engine), self._tell_health, limits.probe, log_health
         )
@@ -170,14 +181,20 @@ class App:
             report=tell_owed_back,
         )
         self.figures = FiguresWatch(store, parts.clock, backstage, self._sealed_sequence)
-        self.workers = self._workers_of(engine, backstage)
-        keys = KeyRing(
-            partial(find_principal, store.engine),
+        now_us = _key_clock(parts).now_us
+        self._keys = KeyRing(
+            lambda key_hash: find_principal(store.engine, key_hash, now_us()),
             familiar=familiar,
             strangers=strangers,
             limits=limits.keys,
+            now_us=now_us,
         )
-        self.pipeline = Pipeline(keys, limits)
+        self.workers = self._workers_of(engine, backstage)
+        use = partial(approvals.use_for_call, store.engine)
+        second = SecondPerson(use, administrators, now_us, limits.second_person)
+        self.pipeline = Pipeline(self._keys, second, limits)
+        acts = _acts(store)
+        self._administration = Administration(acts, administrators, now_us, limits.administration)
         lists = Lists(
             store.engine, horizon, wait_s=limits.page_wait_s, retry_ms=limits.page_retry_ms
         )
@@ -209,9 +226,13 @@ class App:
         rentals = AuthorizationReads(store, lists, self._readers)
         treasury = CollectionReads(partial(payables_of, store.engine), self._readers)
         signer = parts.seal_key
-        keys = None if signer is None else PublicKeys([signer.public])
+        public = None if signer is None else PublicKeys([signer.public])
         verify = partial(
-            verify_books, store.engine, keys, read_answer=read_answer, read_payload=read_payload
+            verify_books,
+            store.engine,
+            public,
+            read_answer=read_answer,
+            read_payload=read_payload,
         )
         books = LedgerServicer(verify, History(store.engine), self._readers, provers)
         changing = partial(methods_of, self.committer, retries)
@@ -236,7 +257,9 @@ class App:
             ],
             ledger_service.SERVICE: books.methods(small),
             rail_service.SERVICE: self._rails.methods(small),
+            admin_service.SERVICE: self._administration.methods(small),
         }
+        self._administration.know(services)
         if isinstance(parts.clock, SandboxClock):
             hand = SandboxServicer(parts.clock, self._catch_up)
             services[sandbox_service.SERVICE] = hand.methods(small)
@@ -270,10 +293,12 @@ class App:
         """The background workers, which run until the server stops."""
         limits, store = self.parts.limits, self.parts.store
         compactor = PayableCompactor(store, self.committer, pool, rows=limits.fold_rows)
+        uses = KeyUses(self._keys, partial(keys.note_uses, store.engine), pool)
         works: dict[str, tuple[Work, float, float | None]] = {
             # These workers depend only on their own pauses, so they run in a sandbox as well.
             "catalog": (CatalogReloader(engine.terms, pool).work, limits.catalog_interval_s, None),
             "debts": (DebtWatch(engine.debts, pool).work, limits.debts_interval_s, None),
+            "key uses": (uses.work, limits.keys.use_interval_s, None),
             "owed back": (self.owed_back.work, limits.owed_back_interval_s, None),
             "payables": (compactor.work, limits.fold_interval_s, limits.fold_pause_s),
         }
@@ -366,6 +391,32 @@ class App:
 
     def _ended(self, writer: asyncio.Task[None]) -> bool:
         return writer.done() and not any(pool.running for pool in self.pools)
+
+
+def _key_clock(parts: Parts) -> Clock:
+    """The clock by which keys expire. A sandbox moves its own clock, but not that of its keys."""
+    if parts.key_clock is not None:
+        return parts.key_clock
+    return SystemClock() if isinstance(parts.clock, SandboxClock) else parts.clock
+
+
+def _acts(store: SqlStore) -> admin_service.Acts:
+    """The administration of the storage, for the wire."""
+    engine = store.engine
+    return admin_service.Acts(
+        create_key=partial(keys.create_key, engine),
+        update_key=partial(keys.update_key, engine),
+        roll_key=partial(keys.roll_key, engine),
+        revoke_key=partial(keys.revoke_key, engine),
+        list_keys=partial(keys.list_keys, engine),
+        add_person=partial(persons.add_person, engine),
+        remove_person=partial(keys.remove_person, engine),
+        list_persons=partial(persons.list_persons, engine),
+        propose=partial(approvals.propose, engine),
+        approve_act=partial(approvals.approve_act, engine),
+        list_proposals=partial(list_proposals, engine),
+        list_audit=partial(list_audit, engine),
+    )
 
 
 def _transfers(

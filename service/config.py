@@ -1,8 +1,9 @@
 """Every limit of the server, in one place, with its unit and its bounds.
 
-A name's ending is its unit: `_s` seconds, `_ms` milliseconds, `_bytes` and `_kib` sizes; any other
-limit is a number of things. Fixed facts, such as the sizes in a file's format, are beside the code
-that uses them; `tests/docs/test_limits.py` lists them with the reason.
+A name's ending is its unit: `_s` seconds, `_ms` milliseconds, `_bytes` and `_kib` sizes, `_minor`
+minor units of a currency; any other limit is a number of things. Fixed facts, such as the sizes in
+a file's format, are beside the code that uses them; `tests/docs/test_limits.py` lists them with the
+reason.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from service.engine.rates import RateLimits
 
 KIB = 1024
 MIB = 1024 * KIB
+MOST_MINOR = 10**12
+"""The largest amount that a call may name, in minor units."""
 WRITER_CONNECTIONS = 2
 """The writer's connection, and a second one for its reads before a batch."""
 PROBE_CONNECTIONS = 1
@@ -50,6 +53,45 @@ class KeyLimits:
     """The unknown keys in the cache."""
     refusals: HoldBackLimits = field(default_factory=HoldBackLimits)
     """The delays of refusals for a missing or unknown key."""
+    use_interval_s: float = bounded(60.0, 1, 86_400)
+    """The time between two notes of the last use of keys."""
+
+
+@dataclass(frozen=True, slots=True)
+class AdministrationLimits:
+    """Times of acts on keys, and of approvals."""
+
+    key_retry_s: float = bounded(3600.0, 0, 7 * 86_400)
+    """The time in which a retry shows a new key in place of the first one."""
+    overlap_s: float = bounded(86_400.0, 0, 30 * 86_400)
+    """The time for which a rolled key stays valid, unless the call names another."""
+    proposal_s: float = bounded(86_400.0, 60, 30 * 86_400)
+    """The time in which a proposal can be approved, and the approved call sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class SecondPersonLimits:
+    """The largest amounts that one person moves alone, in minor units; 0: none.
+
+    They are for calls by keys of persons. Keys of programs are not bounded.
+    """
+
+    record_payment_minor: int = bounded(100_000, 0, MOST_MINOR)
+    """Of RecordPayment: a payment by a user."""
+    pay_out_refund_minor: int = bounded(100_000, 0, MOST_MINOR)
+    """Of PayOutRefund: a payout to a user."""
+    pay_out_operator_minor: int = bounded(100_000, 0, MOST_MINOR)
+    """Of PayOutOperator: a payout to an operator."""
+    record_operator_payment_minor: int = bounded(100_000, 0, MOST_MINOR)
+    """Of RecordOperatorPayment: a payment by an operator."""
+    record_unmatched_minor: int = bounded(100_000, 0, MOST_MINOR)
+    """Of RecordUnmatched: money that matches nothing."""
+    match_suspense_minor: int = bounded(100_000, 0, MOST_MINOR)
+    """Of MatchSuspense: money that is matched to a payment, or sent back."""
+    set_provision_minor: int = bounded(100_000, 0, MOST_MINOR)
+    """Of SetProvision: money set aside for a loss."""
+    set_credit_limit_minor: int = bounded(100_000, 0, MOST_MINOR)
+    """Of SetCreditLimit: a credit limit fixed by hand."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,6 +305,10 @@ class Limits:
     """Look-ups of known keys, with room for each cached key."""
     unknown_key_lookups: PoolLimits = PoolLimits(threads=1, max_waiting=64)
     """Look-ups of unknown keys, which may be made up."""
+    administration: AdministrationLimits = field(default_factory=AdministrationLimits)
+    second_person: SecondPersonLimits = field(default_factory=SecondPersonLimits)
+    administrators: PoolLimits = PoolLimits(threads=1, max_waiting=64)
+    """Acts on keys, persons and approvals."""
     reasons_budget_s: float = bounded(0.005, 0, 10)
     """The longest search of a batch for reasons that are not in the model's tables."""
     page_wait_s: float = bounded(1.0, 0, 60)
@@ -291,6 +337,7 @@ class Limits:
             self.verifications,
             self.key_lookups,
             self.unknown_key_lookups,
+            self.administrators,
             self.background,
         )
         most = sum(pool.threads for pool in pools) + WRITER_CONNECTIONS + PROBE_CONNECTIONS

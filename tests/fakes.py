@@ -301,6 +301,7 @@ def serving(
     seal_key: SealKey | None = None,
     tls: ServerTls | None = None,
     watched: bool = False,
+    key_clock: Clock | None = None,
 ) -> Iterator[Served]:
     """A real server on a real socket and a SQLite file, in its own thread.
 
@@ -331,6 +332,7 @@ def serving(
             seal_key,
             tls=tls,
             watched=watched,
+            key_clock=key_clock,
         )
         app = App(parts)
         return app, await app.start("127.0.0.1:0")

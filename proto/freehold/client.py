@@ -21,6 +21,10 @@ A request that was answered before gets the same answer again, however old. To r
 answer, pass `on_replay`, a function that gets the time of the first answer:
 
     client.authorize(request, on_replay=lambda first: print("first answered at", first))
+
+A call that a second person has approved names the proposal:
+
+    client.record_payment(request, approval=proposal.number)
 """
 
 from __future__ import annotations
@@ -63,6 +67,7 @@ _OPTIONS: tuple[tuple[str, str | int], ...] = (
 _DOUBLINGS = 10
 _DETAILS_KEY = "grpc-status-details-bin"
 _REPLAYED_KEY = "freehold-replayed"
+_APPROVAL_KEY = "freehold-approval"
 
 
 @dataclass(frozen=True)
@@ -164,6 +169,12 @@ class _Calls(Methods):
         self._timeout_s = timeout_s
         self._calls: dict[str, Any] = {}
 
+    def _sent(self, approval: int | None) -> tuple[tuple[str, str], ...]:
+        """The metadata of a call."""
+        if approval is None:
+            return self._metadata
+        return (*self._metadata, (_APPROVAL_KEY, str(approval)))
+
     def _bound(self, method: Method[Any, Any]) -> Any:
         """The call for this client, made once per method."""
         call = self._calls.get(method.path)
@@ -237,6 +248,7 @@ class Client(_Calls):
             *,
             timeout_s: float | None = None,
             on_replay: OnReplay | None = None,
+            approval: int | None = None,
         ) -> Message:
             deadline = time.monotonic() + (self._timeout_s if timeout_s is None else timeout_s)
             pauses = _Pauses(deadline)
@@ -247,7 +259,7 @@ class Client(_Calls):
                     answer, ended = _sender(link, method).with_call(
                         request,
                         timeout=max(0.0, deadline - time.monotonic()),
-                        metadata=self._metadata,
+                        metadata=self._sent(approval),
                     )
                     if on_replay is not None:
                         _tell(on_replay, ended.trailing_metadata())
@@ -315,6 +327,7 @@ class AsyncClient(_Calls):
             *,
             timeout_s: float | None = None,
             on_replay: OnReplay | None = None,
+            approval: int | None = None,
         ) -> Message:
             deadline = time.monotonic() + (self._timeout_s if timeout_s is None else timeout_s)
             pauses = _Pauses(deadline)
@@ -324,7 +337,7 @@ class AsyncClient(_Calls):
                     sent = _sender(link, method)(
                         request,
                         timeout=max(0.0, deadline - time.monotonic()),
-                        metadata=self._metadata,
+                        metadata=self._sent(approval),
                     )
                     answer: Message = await sent
                     if on_replay is not None:

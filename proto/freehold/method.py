@@ -26,7 +26,7 @@ class Call(Protocol[Request_contra, Response_co]):
     """A blocking call.
 
     `timeout_s` replaces the client's default deadline. `on_replay` is called before the return if
-    the request was answered before.
+    the request was answered before. `approval` is the number of the approved proposal of the call.
     """
 
     def __call__(
@@ -35,6 +35,7 @@ class Call(Protocol[Request_contra, Response_co]):
         *,
         timeout_s: float | None = None,
         on_replay: OnReplay | None = None,
+        approval: int | None = None,
     ) -> Response_co: ...
 
 
@@ -47,6 +48,7 @@ class AsyncCall(Protocol[Request_contra, Response_co]):
         *,
         timeout_s: float | None = None,
         on_replay: OnReplay | None = None,
+        approval: int | None = None,
     ) -> Awaitable[Response_co]: ...
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from freehold.method import Method
 from freehold.v1 import (
+    admin_service_pb2,
     authorization_service_pb2,
     case_service_pb2,
     collection_service_pb2,
@@ -17,9 +18,81 @@ from freehold.v1 import (
 class Methods:
     """Every method of the contract, a call of a client.
 
-    The methods of AuthorizationService want an operator's key, the others a platform's;
-    `claim_return` takes either.
+    The methods of AuthorizationService want an operator's key, those of CaseService and
+    AdminService, and `claim_return`, take either, and the others want a platform's.
     """
+
+    create_key = Method(
+        "AdminService",
+        admin_service_pb2.CreateKeyRequest,
+        admin_service_pb2.CreateKeyResponse,
+    )
+
+    list_keys = Method(
+        "AdminService",
+        admin_service_pb2.ListKeysRequest,
+        admin_service_pb2.ListKeysResponse,
+    )
+
+    update_key = Method(
+        "AdminService",
+        admin_service_pb2.UpdateKeyRequest,
+        admin_service_pb2.UpdateKeyResponse,
+    )
+
+    roll_key = Method(
+        "AdminService",
+        admin_service_pb2.RollKeyRequest,
+        admin_service_pb2.RollKeyResponse,
+    )
+
+    revoke_key = Method(
+        "AdminService",
+        admin_service_pb2.RevokeKeyRequest,
+        admin_service_pb2.RevokeKeyResponse,
+    )
+
+    add_person = Method(
+        "AdminService",
+        admin_service_pb2.AddPersonRequest,
+        admin_service_pb2.AddPersonResponse,
+    )
+
+    list_persons = Method(
+        "AdminService",
+        admin_service_pb2.ListPersonsRequest,
+        admin_service_pb2.ListPersonsResponse,
+    )
+
+    remove_person = Method(
+        "AdminService",
+        admin_service_pb2.RemovePersonRequest,
+        admin_service_pb2.RemovePersonResponse,
+    )
+
+    list_audit_events = Method(
+        "AdminService",
+        admin_service_pb2.ListAuditEventsRequest,
+        admin_service_pb2.ListAuditEventsResponse,
+    )
+
+    propose_act = Method(
+        "AdminService",
+        admin_service_pb2.ProposeActRequest,
+        admin_service_pb2.ProposeActResponse,
+    )
+
+    approve_act = Method(
+        "AdminService",
+        admin_service_pb2.ApproveActRequest,
+        admin_service_pb2.ApproveActResponse,
+    )
+
+    list_proposals = Method(
+        "AdminService",
+        admin_service_pb2.ListProposalsRequest,
+        admin_service_pb2.ListProposalsResponse,
+    )
 
     authorize = Method(
         "AuthorizationService",

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Sequence
 from sqlalchemy import Connection, Engine, Select, select
 
 from service.books import charge_backs
+from service.books.acts import check_acts
 from service.books.aliases import check_aliases
 from service.books.columns import kept, rows_of
 from service.books.faults import Found
@@ -100,7 +101,8 @@ def verify_books(
 def _first(connection: Connection, parts: Sequence[Part], start: Start | None) -> BookFault | None:
     """The first fault of all parts.
 
-    The parts are people, balances, aliases, references, answers, payloads and cases, in this order.
+    The parts are people, balances, aliases, administrative acts, references, answers, payloads and
+    cases, in this order.
     """
     for part in parts:
         if part.fault is not None:
@@ -108,6 +110,7 @@ def _first(connection: Connection, parts: Sequence[Part], start: Start | None) -
     if start is None:
         _check_payables(connection, parts)
         check_aliases(connection)
+    check_acts(connection)
     charge_backs.check(connection)
     broken = [it for part in parts for it in part.references]
     if broken:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import getpass
 import json
 import os
 from collections.abc import Callable
+from datetime import UTC, datetime
 from functools import partial, wraps
 from pathlib import Path
 from typing import Any, TypeVar
@@ -140,6 +142,21 @@ def missing_library(error: ImportError) -> str | None:
 def now_us() -> int:
     """Microseconds since the epoch, UTC, by the machine's clock."""
     return SystemClock().now_us()
+
+
+def instant_text(instant_us: int | None) -> str:
+    """An instant as ISO 8601 in UTC, to the second; empty for None."""
+    if instant_us is None:
+        return ""
+    return datetime.fromtimestamp(instant_us // 1_000_000, UTC).isoformat()
+
+
+def shell_user() -> str:
+    """The name of the user who runs the command, before sudo, for the record of acts."""
+    try:
+        return os.environ.get("SUDO_USER") or getpass.getuser()
+    except (KeyError, OSError):
+        return str(os.getuid())  # a user without a name
 
 
 def report_key(record: dict[str, str], as_json: bool, key_only: bool) -> None:

@@ -6,7 +6,7 @@ import json
 
 import click
 
-from service.cli.parts import database_option, json_option, now_us, opened
+from service.cli.parts import database_option, json_option, now_us, opened, shell_user
 from service.engine.records.rail_accounts import RailAccountRecord, account_name
 
 
@@ -31,9 +31,10 @@ def create_account(
     """Add an account of an operator, or of the platform if OWNER is "platform"."""
     from service.storage import rail_accounts
 
-    _report(
-        [rail_accounts.create(opened(database), owner, name, currency, label, now_us())], as_json
+    made = rail_accounts.create(
+        opened(database), owner, name, currency, label, now_us(), shell_user()
     )
+    _report([made], as_json)
 
 
 @rail_account.command("share")
@@ -53,7 +54,8 @@ def share_account(account: str, operator: str, name: str, database: str, as_json
     A reference then counts once for all operators that share the account."""
     from service.storage import rail_accounts
 
-    _report([rail_accounts.share(opened(database), account, operator, name, now_us())], as_json)
+    made = rail_accounts.share(opened(database), account, operator, name, now_us(), shell_user())
+    _report([made], as_json)
 
 
 @rail_account.command("list")

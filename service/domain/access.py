@@ -44,13 +44,19 @@ class Scope(StrEnum):
     SANDBOX_CLOCK = "sandbox.clock"
     CASES_READ = "cases.read"
     CASES_WRITE = "cases.write"
+    PROPOSALS_WRITE = "proposals.write"
+    KEYS_ADMIN = "keys.admin"
 
 
-SHARED_SCOPES = frozenset({Scope.RETURNS_CLAIM, Scope.CASES_READ, Scope.CASES_WRITE})
+SHARED_SCOPES = frozenset(
+    {Scope.RETURNS_CLAIM, Scope.CASES_READ, Scope.CASES_WRITE, Scope.PROPOSALS_WRITE}
+)
 """Scopes of operators and of the platform: a user may report a return, or complain, in either's
-app."""
+app, and each has acts that two persons do."""
+EXPLICIT_SCOPES = frozenset({Scope.KEYS_ADMIN})
+"""Scopes of operators and of the platform that a new key has only if its maker names them."""
 OPERATOR_SCOPES = SHARED_SCOPES | {Scope.AUTHORIZATIONS_READ, Scope.AUTHORIZATIONS_WRITE}
-PLATFORM_SCOPES = frozenset(Scope) - (OPERATOR_SCOPES - SHARED_SCOPES)
+PLATFORM_SCOPES = frozenset(Scope) - (OPERATOR_SCOPES - SHARED_SCOPES) - EXPLICIT_SCOPES
 
 
 class KeyScopes(NamedTuple):
@@ -61,12 +67,17 @@ class KeyScopes(NamedTuple):
     ignored: frozenset[str]
     """Stored scopes that this build does not know: removed since, or added by a later build."""
     withheld: frozenset[Scope]
-    """Scopes that a new key of the same owner would have, and this key does not."""
+    """Usual scopes of a new key of the same owner that this key does not have."""
 
 
 def scopes_of(operator_id: str | None) -> frozenset[Scope]:
-    """The scopes of a new key: an operator's, or the platform's (`operator_id` None)."""
+    """The usual scopes of a new key: an operator's, or the platform's (`operator_id` None)."""
     return PLATFORM_SCOPES if operator_id is None else OPERATOR_SCOPES
+
+
+def possible_scopes(operator_id: str | None) -> frozenset[Scope]:
+    """All scopes that a key of this owner may have."""
+    return scopes_of(operator_id) | EXPLICIT_SCOPES
 
 
 def write_scopes(scopes: Iterable[Scope]) -> str:
@@ -87,13 +98,30 @@ def read_scopes(kept: str, operator_id: str | None) -> KeyScopes:
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """The caller: an operator or the platform (`operator_id` None), and the key used."""
+    """The caller: an operator or the platform (`operator_id` None), and the key used.
+
+    `person_id` is empty for the key of a program. The key ends at `expire_us`, microseconds since
+    the epoch; None means that it does not end by itself.
+    """
 
     operator_id: str | None
     scopes: frozenset[Scope]
     key_id: str
+    person_id: str = ""
+    expire_us: int | None = None
     certificates: frozenset[str] = frozenset()
     """Fingerprints of client certificates. If there are any, the connection must show one."""
+
+    @property
+    def owner(self) -> str:
+        """The operator's id, or "platform"."""
+        return self.operator_id or PLATFORM
+
+    @property
+    def hand(self) -> str:
+        """The name under which one hand acts where two are needed: of the person, under any key,
+        or of the key of a program."""
+        return f"persons/{self.person_id}" if self.person_id else self.key_id
 
 
 def new_key() -> str:

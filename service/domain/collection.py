@@ -384,7 +384,7 @@ def write_off(it: Authorization, by: str, now_us: int) -> Step:
     if it.write_off_by == by:
         raise IllegalState(
             "SECOND_PERSON_NEEDED",
-            "this key proposed the write-off; another key must approve it",
+            "the same person proposed the write-off; another one must approve it",
             it.state,
         )
     if _last_minor(it):

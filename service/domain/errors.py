@@ -4,6 +4,7 @@
     ├── InvalidInput            malformed, missing, out of range: one violation for each field
     ├── Unauthenticated         no key, unknown key, revoked key
     ├── PermissionDenied        the key lacks a scope
+    ├── ActRefused              an act of administration, or one that needs a second person
     ├── NotFound                no such resource for this caller
     ├── RequestIdReused         the request id was used before, with another body
     ├── PaymentReferenceUsed    the rail account's payment was recorded before
@@ -96,6 +97,20 @@ class PermissionDenied(FreeholdError):
 
     def __init__(self, scope: str) -> None:
         super().__init__("SCOPE_MISSING", f"the key lacks the scope {scope}", {"scope": scope})
+
+
+class ActRefused(FreeholdError):
+    """The state of keys, persons and approvals does not allow the act."""
+
+
+def approval_required(method: str) -> ActRefused:
+    """The refusal of a call that a second person must approve first."""
+    return ActRefused(
+        "APPROVAL_REQUIRED",
+        f"a second person must approve this {method}: send ProposeAct, let another person send"
+        " ApproveAct, and send this call again with the metadata freehold-approval",
+        {"method": method},
+    )
 
 
 class NotFound(FreeholdError):

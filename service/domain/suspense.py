@@ -152,7 +152,9 @@ def propose(
         )
     if it.proposed_by == by:
         raise IllegalState(
-            "SECOND_PERSON_NEEDED", "this key proposed the match; another key must approve it", ""
+            "SECOND_PERSON_NEEDED",
+            "the same person proposed the match; another one must approve it",
+            "",
         )
     return None
 

@@ -67,13 +67,13 @@ def _unmatched(call: Call[calls.RecordUnmatchedRequest]) -> RecordUnmatched:
 
 
 def _match(call: Call[calls.MatchSuspenseRequest]) -> MatchSuspense:
-    """The command. It contains the caller's key, because two persons with two keys must match."""
+    """The command. It names the caller's hand, because two persons must match."""
     message = call.message
     named = convert.split_name(message.name) if message.name else ("", "")
     return MatchSuspense(
         message.payment_reference,
         convert.money(message.amount),
-        call.principal.key_id,
+        call.principal.hand,
         *named,
         message.payment,
         message.owner.removeprefix("operators/"),

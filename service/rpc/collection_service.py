@@ -59,8 +59,8 @@ def _case_id(call: Call[pb.ResolveChargeBackRequest]) -> str:
 
 
 def _by(call: Call[Any]) -> str:
-    """The id of the caller's key, because each person has a key of their own."""
-    return call.principal.key_id
+    """The caller's hand: two acts by one person are by one hand, under any of their keys."""
+    return call.principal.hand
 
 
 def _pay_out_operator(call: Call[pb.PayOutOperatorRequest]) -> PayOutOperator:

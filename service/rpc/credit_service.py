@@ -57,8 +57,8 @@ def _set_standing(call: Call[pb.SetStandingRequest]) -> SetStanding:
 
 
 def _by(call: Call[Any]) -> str:
-    """The id of the caller's key, because each person has a key of their own."""
-    return call.principal.key_id
+    """The caller's hand: two acts by one person are by one hand, under any of their keys."""
+    return call.principal.hand
 
 
 def _propose_merge(call: Call[pb.ProposeMergeRequest]) -> ProposeMerge:

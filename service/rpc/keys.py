@@ -34,10 +34,19 @@ class KeyRing:
     """
 
     def __init__(
-        self, lookup: Lookup, *, familiar: Executor, strangers: Executor, limits: KeyLimits
+        self,
+        lookup: Lookup,
+        *,
+        familiar: Executor,
+        strangers: Executor,
+        limits: KeyLimits,
+        now_us: Callable[[], int],
     ) -> None:
-        """Known keys are looked up in `familiar`, all others in `strangers`."""
+        """Known keys are looked up in `familiar`, all others in `strangers`. `now_us` is the time
+        by which keys expire."""
         self._lookup = lookup
+        self._now_us = now_us
+        self._uses: dict[str, int] = {}
         self._familiar = familiar
         self._strangers = strangers
         self._limits = limits
@@ -86,7 +95,9 @@ class KeyRing:
         try:
             principal = await self._found(value, hash_key(value[len(PREFIX) :]))
             if principal is None:
-                raise Unauthenticated("KEY_UNKNOWN", "the API key is unknown or was revoked")
+                raise Unauthenticated(
+                    "KEY_UNKNOWN", "the API key is unknown, was revoked, or is over"
+                )
         except (Unauthenticated, Exhausted):
             await self._hold_back.wait()
             raise
@@ -123,7 +134,22 @@ class KeyRing:
             self._known.pop(value, None)
             _keep(self._unknown, key_hash, began_s + limits.unknown_s, limits.max_unknown)
         else:
-            _keep(self._known, value, (principal, began_s + limits.known_s), limits.max_known)
+            now_us, until_s = self._now_us(), began_s + limits.known_s
+            if principal.expire_us is not None:
+                left_s = (principal.expire_us - now_us) / 1_000_000
+                until_s = min(until_s, time.monotonic() + left_s)
+            _keep(self._known, value, (principal, until_s), limits.max_known)
+            # A key in use is looked up again every `known_s`, so its last use is known well enough.
+            _keep(self._uses, key_hash, now_us, limits.max_known)
+
+    def take_uses(self) -> dict[str, int]:
+        """The times of last use since the last call of this, by the keys' hashes."""
+        uses, self._uses = self._uses, {}
+        return uses
+
+    def give_back(self, uses: dict[str, int]) -> None:
+        """Takes back uses that could not be recorded."""
+        self._uses = {**uses, **self._uses}
 
 
 def shows_certificate(principal: Principal, exchange: Exchange) -> bool:

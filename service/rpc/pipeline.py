@@ -19,7 +19,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Generic, NoReturn, TypeVar
+from typing import Any, Generic, NoReturn, Protocol, TypeVar
 
 import structlog
 from google.protobuf.message import Message
@@ -28,6 +28,8 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from service.config import Limits
 from service.domain.access import Principal, Scope
 from service.domain.errors import (
+    UNKNOWN,
+    ActRefused,
     DeadlineTooNear,
     Exhausted,
     FreeholdError,
@@ -40,7 +42,7 @@ from service.domain.errors import (
     Violation,
 )
 from service.engine.hold_back import HoldBack
-from service.engine.ports import StorageFailed
+from service.engine.ports import OutcomeUnknown, StorageFailed
 from service.engine.rates import Rates, Weight, retry_ms
 from service.engine.records.requests import Replayed
 from service.rpc.call_counts import CallCounts
@@ -60,12 +62,13 @@ log = structlog.get_logger("freehold.rpc")
 
 @dataclass(slots=True)
 class Call(Generic[M]):
-    """One call: the message, its bytes, the caller and the deadline."""
+    """One call: the message, its bytes, the caller, the deadline and the metadata."""
 
     message: M
     body: bytes
     principal: Principal
     deadline: float | None
+    metadata: Metadata = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,13 +90,26 @@ Done = Callable[[str, str, str | None, Message | None, float], None]
 and the instant of its start."""
 
 
+class SecondPerson(Protocol):
+    """Decides which calls of persons need the approval of a second person."""
+
+    def needed(self, name: str, message: Any) -> bool:
+        """Whether a person needs an approval for a call of a method."""
+        ...
+
+    async def require(self, name: str, call: Call[Any]) -> None:
+        """Uses the call's approval; raises ActRefused without one."""
+        ...
+
+
 class Pipeline:
     """Gives methods their limits, whichever transport brings the calls."""
 
-    def __init__(self, keys: KeyRing, limits: Limits) -> None:
+    def __init__(self, keys: KeyRing, second: SecondPerson, limits: Limits) -> None:
         self.calls = CallCounts()
         self._call_log = CallLog(limits.calls_logged_a_second)
         self._keys = keys
+        self._second = second
         self._limits = limits
         self._rates = Rates(limits.rates)
         self._hold_back = HoldBack(limits.refusals)
@@ -169,7 +185,7 @@ class Pipeline:
     def answer(self, method: Method[Any]) -> Callable[[bytes, Exchange], Awaitable[bytes]]:
         """The method as a function of a message and its call. It returns the answer, or refuses
         the call."""
-        limits, rates, keys = self._limits, self._rates, self._keys
+        limits, rates, keys, second = self._limits, self._rates, self._keys, self._second
         units = limits.rates.units(method.weight) if limits.rates.units_a_second else 0.0
         done = self._done(method.name)
 
@@ -208,8 +224,11 @@ class Pipeline:
                 self._under_way[caller] += 1
                 try:
                     message = parse(method.kind, body)
-                    answer = await method.handle(Call(message, body, principal, deadline))
-                except InvalidInput as error:
+                    sent = Call(message, body, principal, deadline, metadata)
+                    if principal.person_id and second.needed(method.name, message):
+                        await second.require(method.name, sent)
+                    answer = await method.handle(sent)
+                except (InvalidInput, ActRefused) as error:
                     first = await _first_answer(method, body, principal, error)
                     if first is None:
                         raise
@@ -269,6 +288,9 @@ class Pipeline:
         if isinstance(error, StorageFailed):
             self._fault(method, message, error)
             return Unavailable("STORAGE_UNAVAILABLE", "the database is unavailable; retry")
+        if isinstance(error, OutcomeUnknown):
+            self._fault(method, message, error)
+            return Unavailable("OUTCOME_UNKNOWN", UNKNOWN)
         if isinstance(error, FreeholdError) and not isinstance(error, InvariantBroken):
             return error
         return self._fault(method, message, error)
@@ -336,9 +358,10 @@ class Pipeline:
 
 
 async def _first_answer(
-    method: Method[Any], body: bytes, principal: Principal, refusal: InvalidInput
+    method: Method[Any], body: bytes, principal: Principal, refusal: FreeholdError
 ) -> bytes | None:
-    """The stored answer of a refused call that was accepted under earlier input rules, or None."""
+    """The stored answer of a refused call that was accepted before, or None: under earlier input
+    rules, or by an approval that is over."""
     if method.first_answer is None or refusal.reason == MALFORMED_MESSAGE:
         return None
     # Parsed again, because a handler may have changed the message.

@@ -8,6 +8,7 @@ from google.rpc import error_details_pb2, status_pb2
 from grpc import StatusCode
 
 from service.domain.errors import (
+    ActRefused,
     AssetInUse,
     AssetSold,
     BusinessReferenceReused,
@@ -45,6 +46,7 @@ CODES: dict[type[FreeholdError], StatusCode] = {
     RequestIdReused: StatusCode.ALREADY_EXISTS,
     PaymentReferenceUsed: StatusCode.ALREADY_EXISTS,
     BusinessReferenceReused: StatusCode.ALREADY_EXISTS,
+    ActRefused: StatusCode.FAILED_PRECONDITION,
     IllegalState: StatusCode.FAILED_PRECONDITION,
     AssetInUse: StatusCode.FAILED_PRECONDITION,
     AssetSold: StatusCode.FAILED_PRECONDITION,

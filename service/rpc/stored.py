@@ -19,7 +19,13 @@ from service.domain.cases import PLATFORM_ONLY
 from service.domain.verification import Told
 from service.engine.records.refusals import REFUSED, read_refusal
 from service.engine.records.requests import TOMBSTONE
-from service.rpc import authorization_service, case_service, collection_service, credit_service
+from service.rpc import (
+    admin_service,
+    authorization_service,
+    case_service,
+    collection_service,
+    credit_service,
+)
 from service.rpc.convert import LAPSE_OF, STATE_OF
 from service.rpc.receipts import read_receipt
 
@@ -30,7 +36,7 @@ _RESPONSES: dict[str, type[Message]] = {
     it.name: it.response
     for service in (authorization_service, credit_service, collection_service, case_service)
     for it in service.MUTATIONS
-}
+} | admin_service.ANSWERS
 _HIDDEN = {case_service.KINDS[kind] for kind in PLATFORM_ONLY}
 """Questions of the platform: calls on them change no authorization."""
 _BULK = credit_service.PUT_USERS

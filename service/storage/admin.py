@@ -13,24 +13,18 @@ import re
 import tomllib
 from collections.abc import Sequence
 from importlib import resources
-from typing import Any, NamedTuple
+from typing import Any
 
-from sqlalchemy import Connection, Engine, delete, func, insert, select, update
+from sqlalchemy import Engine, func, insert, select
 
-from service.domain.access import (
-    PLATFORM,
-    KeyScopes,
-    Principal,
-    hash_key,
-    key_id_of,
-    read_scopes,
-    scopes_of,
-    write_scopes,
-)
-from service.domain.errors import FreeholdError, InvalidInput, NotFound, RequestIdReused
-from service.engine.records.requests import RequestRecord
+from service.domain.access import PLATFORM, hash_key, key_id_of
+from service.domain.errors import FreeholdError, InvalidInput
+from service.engine.records.administration import Asked, By, NewKey
 from service.storage import schema as t
-from service.storage.database import reading, writing
+from service.storage.administration import Administration, administer
+from service.storage.database import writing
+from service.storage.keys import create_key
+from service.storage.keys import revoke_key as end
 
 OPERATOR_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 MINUTE_US = 60_000_000
@@ -90,42 +84,31 @@ ADMIN = "freehold admin"
 """The caller of shell commands in request records; no operator's id has a space."""
 
 
-def _first_outcome(
-    connection: Connection, request_id: str, method: str, body: Sequence[object]
-) -> str | None:
-    """The stored answer of the request id, or None for a new id. Raises RequestIdReused."""
-    r = t.requests.c
-    query = select(r.method, r.body, r.answer).where(r.caller == ADMIN, r.request_id == request_id)
-    found = connection.execute(query).first() if request_id else None
-    if found is None:
-        return None
-    if found.method != method:
-        raise RequestIdReused("method")
-    if found.body != json.dumps(body).encode():
-        raise RequestIdReused("body")
-    return str(found.answer.decode())
+def by_shell(method: str, body: Sequence[object], request_id: str, user: str = "") -> Asked:
+    """The request of a command; `user` is the user of the shell."""
+    content = json.dumps(body).encode()
+    by = By(None, user or "unknown")
+
+    def differs(first: bytes) -> str | None:
+        return None if first == content else "body"
+
+    return Asked(by, ADMIN, request_id, method, content, differs, _key_of)
 
 
-def _record(
-    connection: Connection,
-    request_id: str,
-    method: str,
-    body: Sequence[object],
-    answer: str,
-    now_us: int,
-) -> None:
-    if not request_id:
-        return
-    r = t.requests.c
-    connection.execute(delete(t.requests).where(r.caller == ADMIN, r.request_id == request_id))
-    row = RequestRecord(
-        ADMIN, request_id, method, json.dumps(body).encode(), answer.encode(), "", "", now_us
-    )
-    connection.execute(insert(t.requests), row._asdict())
+def _key_of(answer: bytes) -> str:
+    """The id of the key whose hash is the answer that a command stored."""
+    return key_id_of(answer.decode())
 
 
 def create_operator(
-    engine: Engine, operator_id: str, name: str, fee_bp: int, now_us: int, *, request_id: str = ""
+    engine: Engine,
+    operator_id: str,
+    name: str,
+    fee_bp: int,
+    now_us: int,
+    *,
+    request_id: str = "",
+    user: str = "",
 ) -> None:
     """Registers an operator with the default products.
 
@@ -136,111 +119,49 @@ def create_operator(
         {**product, "operator_id": operator_id, "revision": 1, "policy_revision": 1}
         for product in _defaults()["product"]
     ]
-    body = [operator_id, name, fee_bp]
-    with writing(engine) as connection:
+    asked = by_shell("create_operator", [operator_id, name, fee_bp], request_id, user)
+
+    def act(desk: Administration) -> bytes:
         # A retry is answered first: today's input rules are only for new requests.
-        if _first_outcome(connection, request_id, "create_operator", body) is not None:
-            return
         if not OPERATOR_ID.fullmatch(operator_id) or operator_id == PLATFORM:
             text = "must match [a-z0-9][a-z0-9-]{0,62}"
             raise InvalidInput.of("operator_id", "operator_id.form", text)
-        if _operator_exists(connection, operator_id):
+        known = t.operators.c.operator_id
+        if desk.connection.scalar(select(known).where(known == operator_id)) is not None:
             raise OperatorExists(operator_id)
-        connection.execute(insert(t.operators), row)
-        connection.execute(insert(t.products), products)
-        _record(connection, request_id, "create_operator", body, "", now_us)
+        desk.connection.execute(insert(t.operators), row)
+        desk.connection.execute(insert(t.products), products)
+        desk.note("operator.created", f"operators/{operator_id}", name=name, fee_bp=fee_bp)
+        return b""
 
-
-def _operator_exists(connection: Connection, operator_id: str) -> bool:
-    query = select(t.operators.c.operator_id).where(t.operators.c.operator_id == operator_id)
-    return connection.scalar(query) is not None
+    administer(engine, asked, PLATFORM, now_us, act)
 
 
 def add_key(
-    engine: Engine, key: str, operator_id: str | None, now_us: int, *, request_id: str = ""
+    engine: Engine,
+    key: str,
+    operator_id: str | None,
+    now_us: int,
+    *,
+    request_id: str = "",
+    user: str = "",
+    wanted: NewKey | None = None,
+    said: Sequence[object] = (),
 ) -> None:
     """Stores the hash of a key of an operator, or of the platform (`operator_id` None).
 
-    With a known request id, the key replaces the key of the first try. Raises NotFound if there is
-    no such operator, and RequestIdReused.
+    `wanted` has its person, label, scopes and expiry, and `said` what the command said of them.
+    With a known request id, the key replaces the key of the first try. Raises as
+    `keys.create_key`.
     """
-    row = {
-        "key_hash": hash_key(key),
-        "operator_id": operator_id,
-        "scopes": write_scopes(scopes_of(operator_id)),
-        "create_us": now_us,
-        "revoke_us": None,
-    }
-    with writing(engine) as connection:
-        if operator_id is not None and not _operator_exists(connection, operator_id):
-            raise NotFound("operator", operator_id)
-        before = _first_outcome(connection, request_id, "create_key", [operator_id])
-        if before is not None:
-            replaced = t.api_keys.c.key_hash == before, t.api_keys.c.revoke_us.is_(None)
-            connection.execute(update(t.api_keys).where(*replaced).values(revoke_us=now_us))
-        connection.execute(insert(t.api_keys), row)
-        _record(connection, request_id, "create_key", [operator_id], hash_key(key), now_us)
+    asked = by_shell("create_key", [operator_id, *said], request_id, user)
+    it = wanted or NewKey(operator_id)
+    create_key(engine, asked, it, key, now_us, lambda _made, _key: hash_key(key).encode())
 
 
-def revoke_key(engine: Engine, key: str, now_us: int, *, request_id: str = "") -> None:
-    """Revokes a key. Raises NotFound for an unknown or revoked key, and RequestIdReused."""
-    statement = (
-        update(t.api_keys)
-        .where(t.api_keys.c.key_hash == hash_key(key), t.api_keys.c.revoke_us.is_(None))
-        .values(revoke_us=now_us)
-    )
-    with writing(engine) as connection:
-        body = [hash_key(key)]
-        if _first_outcome(connection, request_id, "revoke_key", body) is not None:
-            return
-        if connection.execute(statement).rowcount != 1:
-            raise NotFound("key", "")
-        _record(connection, request_id, "revoke_key", body, "", now_us)
-
-
-def find_principal(engine: Engine, key_hash: str) -> Principal | None:
-    """The owner of a key and its scopes; None if the key is unknown or revoked."""
-    k = t.api_keys.c
-    query = select(k.operator_id, k.scopes, k.certificates).where(
-        k.key_hash == key_hash, k.revoke_us.is_(None)
-    )
-    with reading(engine) as connection:
-        row = connection.execute(query).first()
-    if row is None:
-        return None
-    scopes = read_scopes(row.scopes, row.operator_id).granted
-    certificates = frozenset(row.certificates.split())
-    return Principal(row.operator_id, scopes, key_id_of(key_hash), certificates)
-
-
-class KeyInfo(NamedTuple):
-    """A key without its secret: its id, its owner (None for the platform), its scopes, its times,
-    and the fingerprints of the certificates to which it is bound.
-
-    The times of making and revoking are microseconds since the epoch.
-    """
-
-    key_id: str
-    operator_id: str | None
-    scopes: KeyScopes
-    create_us: int
-    revoke_us: int | None
-    certificates: frozenset[str] = frozenset()
-
-
-def list_keys(engine: Engine) -> list[KeyInfo]:
-    """All keys: the platform's first, then by operator, each the oldest first."""
-    with reading(engine) as connection:
-        found = connection.execute(select(t.api_keys)).all()
-    keys = [
-        KeyInfo(
-            key_id_of(row.key_hash),
-            row.operator_id,
-            read_scopes(row.scopes, row.operator_id),
-            row.create_us,
-            row.revoke_us,
-            frozenset(row.certificates.split()),
-        )
-        for row in found
-    ]
-    return sorted(keys, key=lambda it: (it.operator_id or "", it.create_us, it.key_id))
+def revoke_key(
+    engine: Engine, key: str, now_us: int, *, request_id: str = "", user: str = ""
+) -> None:
+    """Ends a key by its text. Raises NotFound for an unknown or ended key, and RequestIdReused."""
+    asked = by_shell("revoke_key", [hash_key(key)], request_id, user)
+    end(engine, asked, key_id_of(hash_key(key)), now_us, lambda _: b"")

@@ -15,7 +15,9 @@ from service.domain.access import PLATFORM
 from service.domain.errors import FreeholdError, InvalidInput, NotFound
 from service.engine.records.rail_accounts import DEFAULT, RailAccountRecord, account_name
 from service.storage import schema as t
-from service.storage.database import reading, writing
+from service.storage.admin import by_shell
+from service.storage.administration import Administration, changing
+from service.storage.database import reading
 
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 CURRENCY = re.compile(r"[A-Z]{3}")
@@ -34,7 +36,13 @@ class RailAccountExists(FreeholdError):
 
 
 def create(
-    engine: Engine, owner: str, name: str, currency: str, label: str, now_us: int
+    engine: Engine,
+    owner: str,
+    name: str,
+    currency: str,
+    label: str,
+    now_us: int,
+    user: str = "",
 ) -> RailAccountRecord:
     """Adds an account of an operator or of the platform; `currency` is empty if it takes all.
 
@@ -48,12 +56,12 @@ def create(
     printable = len(label) <= LONGEST_LABEL and label.isprintable()
     _require(printable, "label", f"must be printable, at most {LONGEST_LABEL} characters")
     row = RailAccountRecord(owner, name, owner, name, currency, label, now_us)
-    with writing(engine) as connection:
-        return _added(connection, row)
+    with changing(engine) as connection:
+        return _added(connection, row, user)
 
 
 def share(
-    engine: Engine, account: str, operator_id: str, name: str, now_us: int
+    engine: Engine, account: str, operator_id: str, name: str, now_us: int, user: str = ""
 ) -> RailAccountRecord:
     """Lets an operator use an account of the platform under a name of its own.
 
@@ -63,13 +71,13 @@ def share(
     """
     _require(NAME.fullmatch(name), "name", "must match [a-z0-9][a-z0-9-]{0,62}")
     _require(operator_id != PLATFORM, "operator", "the platform needs no share of its own account")
-    with writing(engine) as connection:
+    with changing(engine) as connection:
         found = _read(connection, PLATFORM, account)
         if found is None and account != DEFAULT:
             raise NotFound("rail_account", account_name(PLATFORM, account))
         currency, label = (found.currency, found.label) if found else ("", "")
         row = RailAccountRecord(operator_id, name, PLATFORM, account, currency, label, now_us)
-        return _added(connection, row)
+        return _added(connection, row, user)
 
 
 def list_accounts(engine: Engine) -> list[RailAccountRecord]:
@@ -92,8 +100,9 @@ def _read(connection: Connection, caller: str, name: str) -> RailAccountRecord |
     return None if found is None else RailAccountRecord(*found)
 
 
-def _added(connection: Connection, row: RailAccountRecord) -> RailAccountRecord:
+def _added(connection: Connection, row: RailAccountRecord, user: str) -> RailAccountRecord:
     """The stored row. If the same row is there already, it is not changed."""
+    desk = Administration(connection, by_shell("", (), "", user), PLATFORM, row.create_us)
     if row.caller != PLATFORM:
         operators = t.operators.c.operator_id
         if connection.scalar(select(operators).where(operators == row.caller)) is None:
@@ -101,6 +110,8 @@ def _added(connection: Connection, row: RailAccountRecord) -> RailAccountRecord:
     before = _read(connection, row.caller, row.name)
     if before is None:
         connection.execute(insert(t.rail_accounts), row._asdict())
+        account = account_name(row.owner, row.account)
+        desk.note("rail_account.added", account_name(row.caller, row.name), account=account)
         return row
     if before._replace(create_us=row.create_us) != row:
         raise RailAccountExists(account_name(row.caller, row.name))

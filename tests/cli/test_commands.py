@@ -15,11 +15,11 @@ from click.testing import CliRunner, Result
 
 from service.cli import cli
 from service.domain.access import OPERATOR_SCOPES, PLATFORM_SCOPES, Scope, hash_key
-from service.storage.admin import find_principal
 from service.storage.database import open_database
+from service.storage.keys import find_principal
 from service.storage.store import SqlStore
 from tests.engine.calls import authorize, rental, settle
-from tests.fakes import Desk
+from tests.fakes import START_US, Desk
 from tests.faults.support import environment as surroundings
 from tests.shell import freehold
 from tests.storage.book import forget_answers, tamper
@@ -104,7 +104,7 @@ def test_migrate_keeps_existing_rows(migrated: str, file: Path) -> None:
     assert invoke("migrate", "--database", migrated).exit_code == 0
     assert rows(file, "SELECT limit_minor FROM limit_steps WHERE from_score = 500") == [(1,)]
     engine = open_database(migrated)
-    assert find_principal(engine, hash_key(key)) is not None
+    assert find_principal(engine, hash_key(key), START_US) is not None
     engine.dispose()
 
 
@@ -131,7 +131,7 @@ def test_an_operator_is_created_with_its_key_and_products(migrated: str, file: P
         "power-bank",
     }
     engine = open_database(migrated)
-    principal = find_principal(engine, hash_key(key))
+    principal = find_principal(engine, hash_key(key), START_US)
     engine.dispose()
     assert principal is not None
     assert (principal.operator_id, principal.scopes) == ("city", OPERATOR_SCOPES)
@@ -159,7 +159,9 @@ def test_key_only_is_for_scripts(migrated: str) -> None:
         done = invoke(*words, "--database", migrated, "--key-only")
         assert done.exit_code == 0
         engine = open_database(migrated)
-        assert find_principal(engine, hash_key(done.output.removesuffix("\n"))) is not None
+        assert (
+            find_principal(engine, hash_key(done.output.removesuffix("\n")), START_US) is not None
+        )
         engine.dispose()
 
 
@@ -178,7 +180,7 @@ def test_keys_are_listed_with_their_scopes(migrated: str, file: Path) -> None:
     assert "owner: platform" in platforms
     assert "granted: returns.claim  ignored: bikes.fly  withheld: books.read " in platforms
     assert f"key_id: {hash_key(made)[:16]}  owner: city  created: " in citys
-    assert "authorizations.write cases.read cases.write returns.claim" in citys
+    assert "authorizations.write cases.read cases.write proposals.write returns.claim" in citys
     assert "withheld" not in citys
     assert "revoked" not in citys
     listed = json.loads(invoke("keys", "--database", migrated, "--json").output)
@@ -222,7 +224,7 @@ def test_an_operator_may_have_further_keys(migrated: str) -> None:
     answer = json.loads(done.output)
     assert answer["operator_id"] == "city"
     engine = open_database(migrated)
-    principal = find_principal(engine, hash_key(answer["api_key"]))
+    principal = find_principal(engine, hash_key(answer["api_key"]), START_US)
     engine.dispose()
     assert principal is not None
     assert principal.operator_id == "city"
@@ -234,11 +236,11 @@ def test_the_platforms_key_has_the_platforms_scopes(migrated: str) -> None:
     """platform create-key prints a key with every scope except those that only operators have."""
     done = invoke("platform", "create-key", "--database", migrated, "--json")
     engine = open_database(migrated)
-    principal = find_principal(engine, hash_key(json.loads(done.output)["api_key"]))
+    principal = find_principal(engine, hash_key(json.loads(done.output)["api_key"]), START_US)
     engine.dispose()
     assert principal is not None
     assert (principal.operator_id, principal.scopes) == (None, PLATFORM_SCOPES)
-    shared = {Scope.RETURNS_CLAIM, Scope.CASES_READ, Scope.CASES_WRITE}
+    shared = {*(Scope.RETURNS_CLAIM, Scope.PROPOSALS_WRITE), *(Scope.CASES_READ, Scope.CASES_WRITE)}
     assert shared == PLATFORM_SCOPES & OPERATOR_SCOPES
 
 
@@ -248,7 +250,7 @@ def test_a_key_is_revoked_by_standard_input(migrated: str) -> None:
     done = invoke("revoke-key", "--database", migrated, stdin=f"{key}\n")
     assert (done.exit_code, done.output) == (0, "key revoked\n")
     engine = open_database(migrated)
-    assert find_principal(engine, hash_key(key)) is None
+    assert find_principal(engine, hash_key(key), START_US) is None
     engine.dispose()
     for again in (key, "fh_never", ""):
         line = refused(shell("revoke-key", "--database", migrated, stdin=again))
@@ -343,6 +345,12 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "rail-account list": ("rail-account", "list"),
     "rail-account share": ("rail-account", "share", "default", "city"),
     "revoke-key": ("revoke-key",),
+    "roll-key": ("roll-key", "0123456789abcdef"),
+    "update-key": ("update-key", "0123456789abcdef", "--label", "x"),
+    "person add": ("person", "add", "ada", "--name", "Ada"),
+    "person leave": ("person", "leave", "ada"),
+    "person list": ("person", "list"),
+    "audit": ("audit",),
     "verify": ("verify",),
 }
 
@@ -395,7 +403,7 @@ def test_help_works_without_a_database() -> None:
     pages: list[Callable[[], Result]] = [
         lambda words=words: invoke(*words[:2], "--help")  # type: ignore[misc]
         for words in (("serve",), ("train",), *COMMANDS.values())
-        if len(words) < 2 or words[0] in ("operator", "platform", "rail-account")
+        if len(words) < 2 or words[0] in ("operator", "person", "platform", "rail-account")
     ]
     for page in pages:
         done = page()

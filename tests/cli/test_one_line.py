@@ -582,10 +582,10 @@ def test_a22_a_database_that_goes_away_during_a_command(
     place: Place, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A22: a file that is removed while a command writes to it is reported in one line too."""
-    from service.storage import admin
+    from service.storage.administration import Administration
 
     # A transaction's last step before its commit.
-    monkeypatch.setattr(admin, "_record", lambda *_: place.file.unlink())
+    monkeypatch.setattr(Administration, "keep", lambda *_: place.file.unlink())
     line = one_line(typed(capsys, "platform", "create-key", "--database", migrated(place)))
     assert "is not there any more" in line
     assert not place.file.exists()

@@ -226,7 +226,7 @@ OF_FILE = {
         "limits.reads.threads = 12",
         (
             "limits.postgres.connections is 20: the threads of all pools, the writer and the probe"
-            " use up to 22 connections: give at least 22"
+            " use up to 23 connections: give at least 23"
         ),
     ),
     "no TOML": (

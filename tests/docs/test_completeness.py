@@ -50,14 +50,19 @@ def none_left(missing: Set[str], why: str) -> None:
 
 
 def contract() -> set[str]:
-    """The methods of the contract that change something: those with a request id."""
+    """The methods of the contract that change something: those with a request id.
+
+    The methods on keys and persons are no operations of the engine.
+    """
     from freehold.method import Method
     from freehold.methods import Methods
 
     return {
         it.path.rpartition("/")[2]
         for it in vars(Methods).values()
-        if isinstance(it, Method) and "request_id" in it.request.DESCRIPTOR.fields_by_name
+        if isinstance(it, Method)
+        and "request_id" in it.request.DESCRIPTOR.fields_by_name
+        and "AdminService" not in it.path
     }
 
 

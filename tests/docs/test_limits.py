@@ -82,12 +82,14 @@ FACTS: dict[str, dict[str, str]] = {
     "ending.py": {"NOT_ENDED": EXIT_CODE, "KILLED": EXIT_CODE},
     "ids.py": {"_EPOCH_US": FORMAT, "_STEP_BITS": FORMAT, "_CHANCE_BITS": FORMAT},
     "rails/callbacks.py": {"SECRET_BYTES": FORMAT, "_LONGEST_DETAIL": CONTRACT},
+    "rpc/admin_service.py": {"SECOND_US": UNIT},
     "rpc/authorization_service.py": {"MOST_BILL_BYTES": CONTRACT},
     "rpc/health_client.py": {"ANSWER_S": SHELL, "PAUSE_S": SHELL},
     "rpc/pages.py": {"DEFAULT_PAGE": CONTRACT},
     "rpc/status.py": {"MOST_VIOLATIONS": TEXT, "MOST_CHARACTERS": TEXT},
     "signing.py": {"KEY_ID_CHARACTERS": FORMAT},
     "storage/admin.py": {"MINUTE_US": UNIT, "HOUR_US": UNIT, "DAY_US": UNIT},
+    "storage/administration.py": {"LONGEST_TEXT": CONTRACT},
     "storage/backup.py": {"PORTION_BYTES": SHELL},
     "storage/bindings.py": {"MOST_CERTIFICATES": FORMAT, "FIRST_BUILD": FORMAT},
     "storage/dump.py": {"MAX_SAID": TEXT},
@@ -203,7 +205,7 @@ COUNTS = frozenset({
     "calls_logged_a_second",
 })  # fmt: skip
 """Limits that are counts."""
-UNITS = ("_s", "_ms", "_bytes", "_kib")
+UNITS = ("_s", "_ms", "_bytes", "_kib", "_minor")
 
 
 def leaves(limits: Any, path: str = "") -> Iterator[tuple[str, Any, Any]]:

@@ -5,15 +5,28 @@ from __future__ import annotations
 
 from typing import Any
 
+from freehold.v1.admin_service_pb2 import AddPersonRequest
 from freehold.v1.authorization_pb2 import Authorization
+from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from tests.operations.every import CALLS, ON_AUTHORIZATION
 from tests.rpc import ready
-from tests.rpc.support import FOLLOWING, NO_CASE, NOWHERE, RPCS, START_S, Desks, set_name, yuan
+from tests.rpc.support import (
+    ADMIN_RPCS,
+    FOLLOWING,
+    NO_CASE,
+    NOWHERE,
+    RPCS,
+    START_S,
+    Desks,
+    set_name,
+    yuan,
+)
 
 NOW = Timestamp(seconds=START_S)
+LATER = Timestamp(seconds=4_000_000_000)
 
 READS: dict[str, dict[str, Any]] = {
     "GetAuthorization": {"name": NOWHERE},
@@ -66,6 +79,55 @@ READS: dict[str, dict[str, Any]] = {
         "page_size": 10,
         "page_token": "token",
     },
+    "CreateKey": {
+        "request_id": "example-CreateKey",
+        "operator_id": "nowhere",
+        "person_id": "nobody",
+        "label": "label",
+        "scopes": ["cases.read"],
+        "expire_time": LATER,
+    },
+    "ListKeys": {"operator_id": "nowhere", "page_size": 10, "page_token": "0" * 16},
+    "UpdateKey": {
+        "request_id": "example-UpdateKey",
+        "key_id": "0" * 16,
+        "label": "label",
+        "expire_time": LATER,
+    },
+    "RollKey": {
+        "request_id": "example-RollKey",
+        "key_id": "0" * 16,
+        "overlap": Duration(seconds=1),
+    },
+    "RevokeKey": {"request_id": "example-RevokeKey", "key_id": "0" * 16},
+    "AddPerson": {
+        "request_id": "example-AddPerson",
+        "operator_id": "nowhere",
+        "person_id": "nobody",
+        "display_name": "Nobody",
+    },
+    "ListPersons": {"operator_id": "nowhere", "page_size": 10, "page_token": "a"},
+    "RemovePerson": {
+        "request_id": "example-RemovePerson",
+        "operator_id": "nowhere",
+        "person_id": "nobody",
+    },
+    "ListAuditEvents": {
+        "operator_id": "nowhere",
+        "since": NOW,
+        "page_size": 10,
+        "page_token": "1",
+    },
+    "ProposeAct": {
+        "request_id": "example-ProposeAct",
+        "method": "AddPerson",
+        "request": AddPersonRequest(
+            request_id="example", person_id="nobody", display_name="Nobody"
+        ).SerializeToString(),
+        "reason": "reason",
+    },
+    "ApproveAct": {"request_id": "example-ApproveAct", "proposal": 1_000_000},
+    "ListProposals": {"waiting_only": True, "page_size": 10, "page_token": "1"},
 }
 """A method's fields besides the request id and the authorization's name and version, for each form
 of its message."""
@@ -79,6 +141,14 @@ REQUIRED_OF_READS: dict[str, set[str]] = {
     "ReportTransfer": {"body", "signature"},
     "AdvanceClock": {"now"},
     "GetCase": {"name"},
+    "CreateKey": {"request_id", "scopes"},
+    "UpdateKey": {"request_id", "key_id"},
+    "RollKey": {"request_id", "key_id"},
+    "RevokeKey": {"request_id", "key_id"},
+    "AddPerson": {"request_id", "person_id", "display_name"},
+    "RemovePerson": {"request_id", "person_id"},
+    "ProposeAct": {"request_id", "method", "request"},
+    "ApproveAct": {"request_id", "proposal"},
 }
 SCOPES_OF_READS: dict[str, str] = {
     "GetAuthorization": "authorizations.read",
@@ -97,6 +167,8 @@ SCOPES_OF_READS: dict[str, str] = {
     "AdvanceClock": "sandbox.clock",
     "GetCase": "cases.read",
     "ListCases": "cases.read",
+    **dict.fromkeys(ADMIN_RPCS, "keys.admin"),
+    **dict.fromkeys(("ProposeAct", "ApproveAct", "ListProposals"), "proposals.write"),
 }
 
 

@@ -49,12 +49,14 @@ from google.protobuf import message_factory
 from google.protobuf.message import Message
 from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
 from google.rpc.status_pb2 import Status
+from sqlalchemy import Engine
 
 from service.app import App, Parts
 from service.clock import SandboxClock
 from service.config import Limits
-from service.domain.access import new_key
-from service.storage import admin
+from service.domain.access import PLATFORM, PLATFORM_SCOPES, Scope, new_key
+from service.engine.records.administration import NewKey
+from service.storage import admin, persons
 from service.storage.store import SqlStore
 from tests.fakes import (
     OPERATOR,
@@ -114,12 +116,16 @@ OPERATOR_RPCS = OF_CASES + tuple(
     it.name for it in RPCS.values() if it.service == "freehold.v1.AuthorizationService"
 )
 PLATFORM_RPCS = tuple(name for name in RPCS if name not in OPERATOR_RPCS)
-SHARED_RPCS = ("ClaimReturn", *OF_CASES)
+ADMIN_RPCS = tuple(it.name for it in RPCS.values() if it.service == "freehold.v1.AdminService")
+"""Methods on keys, persons and approvals."""
+SHARED_RPCS = ("ClaimReturn", *OF_CASES, *ADMIN_RPCS)
 """Methods of both operators and the platform."""
 MUTATIONS = tuple(
-    name for name, rpc in RPCS.items() if "request_id" in rpc.request.DESCRIPTOR.fields_by_name
+    name
+    for name, rpc in RPCS.items()
+    if "request_id" in rpc.request.DESCRIPTOR.fields_by_name and name not in ADMIN_RPCS
 )
-"""Methods that change something."""
+"""Methods that change something in the books or for a user."""
 FOLLOWING = tuple(
     name for name in MUTATIONS if "expected_version" in RPCS[name].request.DESCRIPTOR.fields_by_name
 )
@@ -239,11 +245,11 @@ class Caller:
             return error
         raise AssertionError(f"{name} was not refused: {request!r}")
 
-    def call(self, method: str, **parts: Any) -> Any:
+    def call(self, method: str, /, **parts: Any) -> Any:
         """The response of a method; its request is made from fields, with a fresh request id."""
         request: Any = RPCS[method].request(**parts)
-        if method in MUTATIONS and not request.request_id:
-            request.request_id = self.fresh()
+        if "request_id" in request.DESCRIPTOR.fields_by_name:
+            request.request_id = request.request_id or self.fresh()
         return RPCS[method].response.FromString(self.send(method, request))
 
     def fresh(self, prefix: str = "r") -> str:
@@ -343,25 +349,44 @@ class Caller:
 
 
 class Desks(NamedTuple):
-    """A server with its callers: two operators, and two people of the platform."""
+    """A server with its callers: two operators, and three people of the platform.
+
+    `admin` administers keys.
+    """
 
     served: Served
     operator: Caller
     other: Caller
     platform: Caller
     colleague: Caller
+    admin: Caller
 
     def caller_for(self, name: str) -> Caller:
         """The caller with the scope for a method."""
+        if name in ADMIN_RPCS:
+            return self.admin
         return self.operator if name in OPERATOR_RPCS else self.platform
+
+
+def add_person(engine: Engine, person_id: str, owner: str = PLATFORM) -> None:
+    """Adds a person, as the command does."""
+    asked = admin.by_shell("add_person", [owner, person_id], "", "tester")
+    persons.add_person(engine, asked, owner, person_id, person_id.title(), START_US, lambda _: b"")
 
 
 @contextmanager
 def desks(served: Served) -> Iterator[Desks]:
     """Callers for each of the server's keys."""
-    colleagues_key = new_key()
-    admin.add_key(served.store.engine, colleagues_key, None, START_US)
-    keys = (served.operator_key, served.other_operator_key, served.platform_key, colleagues_key)
+    engine, colleagues_key, admins_key = served.store.engine, new_key(), new_key()
+    admin.add_key(engine, colleagues_key, None, START_US)
+    add_person(engine, "root")
+    scopes = frozenset(map(str, PLATFORM_SCOPES | {Scope.KEYS_ADMIN}))
+    wanted = NewKey(None, "root", scopes=scopes)
+    admin.add_key(engine, admins_key, None, START_US, wanted=wanted)
+    keys = (
+        *(served.operator_key, served.other_operator_key),
+        *(served.platform_key, colleagues_key, admins_key),
+    )
     callers = [Caller(served.address, key) for key in keys]
     try:
         yield Desks(served, *callers)

@@ -34,6 +34,7 @@ from service.rpc.status import MOST_VIOLATIONS
 from service.rpc.validation import parse
 from tests.rpc.examples import example, examples, passing, required
 from tests.rpc.support import (
+    ADMIN_RPCS,
     BIKE_MINOR,
     EVERY,
     FOLLOWING,
@@ -145,7 +146,9 @@ def bad_values(leaf: Leaf) -> tuple[Any, ...]:
             return ("a\0b", "x" * 1001, "abc\n", "\x7f")
         case "device_hash" | "payment_account_hash" | "time_zone":
             return tuple(it for it in bad if it != "a/b/c")
-        case "reason" | "condition" | "value":
+        case "display_name":
+            return ("a\0b", "x" * 201, "abc\n", "\x7f", "")
+        case "reason" | "condition" | "value" | "label":
             return ("a\0b", "x" * 201, "abc\n", "\x7f")
         case "evidence" | "user_consent_reference":
             must = name == "evidence" and leaf.method in ("ContestReturn", "BookDebt")
@@ -165,6 +168,10 @@ def bad_values(leaf: Leaf) -> tuple[Any, ...]:
             return (*bad, 0)
         case "currency_code":
             return (*bad, "", "cny", "CNYY")
+        case "request":
+            return (b"x" * 32_769, b"")
+        case "operator_id" if leaf.method in ADMIN_RPCS:
+            return (*bad, "City", "-city", "x" * 64)
         case "operator_id":
             return (*bad, "", "City", "-city", "x" * 64)
         case "now":

@@ -13,15 +13,17 @@ import grpc
 import pytest
 from freehold.v1 import authorization_service_pb2 as pb
 
-from service.config import KeyLimits, Limits
+from service.config import KeyLimits, Limits, SecondPersonLimits
 from service.domain.access import Principal, Scope, hash_key
 from service.engine.hold_back import HoldBackLimits
 from service.engine.pool import Pool, PoolLimits
 from service.engine.rates import RateLimits
+from service.engine.records.administration import Asked
 from service.rpc.keys import HEADER, PREFIX, KeyRing
 from service.rpc.pipeline import Call, Method, Pipeline
+from service.rpc.second_person import SecondPerson
 from service.rpc.transport import Metadata
-from tests.fakes import serving
+from tests.fakes import START_US, serving
 from tests.rpc.support import TIMEOUT_S, Desks, Refused, desks, outcome, until
 
 GET = "/freehold.v1.AuthorizationService/GetAuthorization"
@@ -177,14 +179,25 @@ class Wire:
         return self._body
 
 
+def _nobody(_asked: Asked, _now_us: int) -> None:
+    raise AssertionError("no call here needs an approval")
+
+
 class Service:
     """A pipeline with one method that holds its calls until they may go on."""
 
     def __init__(self, **limits: object) -> None:
         self.pool = Pool("lookups", PoolLimits())
         found = {hash_key("good"): Principal("city", frozenset(Scope), "key-1")}
-        keys = KeyRing(found.get, familiar=self.pool, strangers=self.pool, limits=KeyLimits())
-        self.pipeline = Pipeline(keys, Limits(refusals=NO_DELAY, **limits))  # type: ignore[arg-type]
+        keys = KeyRing(
+            found.get,
+            familiar=self.pool,
+            strangers=self.pool,
+            limits=KeyLimits(),
+            now_us=lambda: START_US,
+        )
+        second = SecondPerson(_nobody, self.pool, lambda: START_US, SecondPersonLimits())
+        self.pipeline = Pipeline(keys, second, Limits(refusals=NO_DELAY, **limits))  # type: ignore[arg-type]
         self.go_on = asyncio.Event()
         self.go_on.set()
         method = Method(

@@ -28,6 +28,7 @@ from service.engine.terms import Terms
 from service.rpc import keys as keys_module
 from service.rpc.keys import HEADER, PREFIX, KeyRing
 from service.storage import admin
+from service.storage.keys import find_principal
 from tests.fakes import START_US, serving
 from tests.rpc.examples import example
 from tests.rpc.support import TIMEOUT_S, Caller, Refused, desks, outcome, until
@@ -54,11 +55,11 @@ class SlowLookups:
         self.counts: Counter[str] = Counter()
         self.good: set[str] = set()
 
-        def find(engine: Engine, key_hash: str) -> Principal | None:
+        def find(engine: Engine, key_hash: str, now_us: int) -> Principal | None:
             self.counts[key_hash] += 1
             if key_hash not in self.good:
                 assert self.gate.wait(TIMEOUT_S)
-            return admin.find_principal(engine, key_hash)
+            return find_principal(engine, key_hash, now_us)
 
         monkeypatch.setattr(app_module, "find_principal", find)
 
@@ -177,6 +178,7 @@ class Ring:
                 max_unknown=3,
                 refusals=refusals or HoldBackLimits(),
             ),
+            now_us=lambda: START_US,
         )
 
     def _by_name(self, name: str) -> Principal | None:
@@ -316,3 +318,31 @@ def test_d7_work_for_the_default_pool_is_found(source: str) -> None:
 def test_d7_work_for_its_own_pool_is_allowed() -> None:
     """D7: work for its own pool, and a plain look-up of an address, are not reported."""
     assert default_pool_uses("loop.run_in_executor(pool, f)\nsocket.getaddrinfo('h', 1)") == []
+
+
+@pytest.mark.parametrize(("left_us", "kept"), [(100_000, False), (3_600_000_000, True)])
+def test_a_cached_key_ends_with_its_expiry(left_us: int, kept: bool) -> None:
+    """A key that expires sooner than its result is forgotten is looked up again at its expiry, and
+    not before."""
+    brief = Principal("city", OPERATOR_SCOPES, "key-1", expire_us=START_US + left_us)
+    ring = Ring(lambda _name: brief)
+
+    async def main() -> bool:
+        assert await ring.ask("g1") == brief
+        await asyncio.sleep(0.1)
+        return ring.ring.known(bearer("g1")) is not None
+
+    assert asyncio.run(main()) is kept
+
+
+def test_the_uses_of_keys_are_counted_at_their_look_ups() -> None:
+    """A known key's look-up is a use of it; an unknown key's is none. Uses are taken once, and come
+    back if they could not be recorded, unless the key was used again."""
+    ring = Ring()
+    assert run(ring, "g1", "b1") == [SOMEBODY, None]
+    uses = ring.ring.take_uses()
+    assert uses == {hash_key("g1"): START_US}
+    assert ring.ring.take_uses() == {}
+    assert run(ring, "g2") == [SOMEBODY]
+    ring.ring.give_back({hash_key("g1"): START_US - 1, hash_key("g2"): START_US - 1})
+    assert ring.ring.take_uses() == {hash_key("g1"): START_US - 1, hash_key("g2"): START_US}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sqlite3
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -21,9 +22,11 @@ from service.domain.access import (
     new_key,
 )
 from service.domain.errors import InvalidInput, NotFound, RequestIdReused
+from service.engine.records.administration import KeyInfo
 from service.storage import admin
 from service.storage import schema as t
 from service.storage.database import open_database, writing
+from service.storage.keys import find_principal, list_keys
 from service.storage.store import SqlStore
 from tests.fakes import OPERATOR, START_US
 
@@ -88,7 +91,7 @@ def test_a_request_id_makes_one_key(store: SqlStore, operator_id: str | None) ->
     admin.add_key(store.engine, other, operator_id, START_US)
     admin.add_key(store.engine, lost, operator_id, START_US, request_id="k-1")
     admin.add_key(store.engine, shown, operator_id, START_US + 1, request_id="k-1")
-    known = [admin.find_principal(store.engine, hash_key(key)) for key in (lost, shown, other)]
+    known = [find_principal(store.engine, hash_key(key), START_US) for key in (lost, shown, other)]
     assert [principal is not None for principal in known] == [False, True, True]
 
 
@@ -121,7 +124,7 @@ def test_keys_have_the_scopes_of_their_owner(store: SqlStore) -> None:
     operators, platforms = new_key(), new_key()
     admin.add_key(store.engine, operators, OPERATOR, START_US)
     admin.add_key(store.engine, platforms, None, START_US)
-    find = admin.find_principal
+    find = partial(find_principal, now_us=START_US)
     for key, operator_id, scopes in (
         (operators, OPERATOR, OPERATOR_SCOPES),
         (platforms, None, PLATFORM_SCOPES),
@@ -139,7 +142,7 @@ def test_a_key_with_a_removed_scope_goes_on(store: SqlStore) -> None:
     admin.add_key(store.engine, key, OPERATOR, START_US)
     with writing(store.engine) as connection:
         connection.execute(t.api_keys.update().values(scopes="bikes.fly authorizations.read"))
-    found = admin.find_principal(store.engine, hash_key(key))
+    found = find_principal(store.engine, hash_key(key), START_US)
     assert found is not None
     assert found.scopes == {Scope.AUTHORIZATIONS_READ}
 
@@ -153,9 +156,9 @@ def test_the_list_of_keys_has_their_scopes(store: SqlStore) -> None:
         old = t.api_keys.update().where(t.api_keys.c.key_hash == hash_key(keys[0]))
         connection.execute(old.values(scopes="bikes.fly authorizations.read"))
     admin.revoke_key(store.engine, keys[2], START_US + 9)
-    platforms, first, second = admin.list_keys(store.engine)
+    platforms, first, second = list_keys(store.engine)
     none: frozenset[str] = frozenset()
-    assert platforms == admin.KeyInfo(
+    assert platforms == KeyInfo(
         key_id_of(hash_key(keys[1])),
         None,
         KeyScopes(PLATFORM_SCOPES, none, frozenset()),
@@ -169,7 +172,7 @@ def test_the_list_of_keys_has_their_scopes(store: SqlStore) -> None:
         frozenset(
             {
                 *(Scope.AUTHORIZATIONS_WRITE, Scope.RETURNS_CLAIM),
-                *(Scope.CASES_READ, Scope.CASES_WRITE),
+                *(Scope.CASES_READ, Scope.CASES_WRITE, Scope.PROPOSALS_WRITE),
             }
         ),
     )
@@ -189,8 +192,8 @@ def test_a_revoked_key_is_unknown(store: SqlStore) -> None:
     for key in (gone, stays):
         admin.add_key(store.engine, key, OPERATOR, START_US)
     admin.revoke_key(store.engine, gone, START_US + 1)
-    assert admin.find_principal(store.engine, hash_key(gone)) is None
-    assert admin.find_principal(store.engine, hash_key(stays)) is not None
+    assert find_principal(store.engine, hash_key(gone), START_US) is None
+    assert find_principal(store.engine, hash_key(stays), START_US) is not None
     with store.engine.connect() as connection:
         query = select(t.api_keys.c.revoke_us).where(t.api_keys.c.key_hash == hash_key(gone))
         assert connection.scalar(query) == START_US + 1
@@ -205,7 +208,7 @@ def test_a_keys_text_is_nowhere_in_the_file(file: Path) -> None:
     store = SqlStore(open_database(f"sqlite:///{file}"))
     key = new_key()
     admin.add_key(store.engine, key, OPERATOR, START_US)
-    admin.find_principal(store.engine, hash_key(key))
+    find_principal(store.engine, hash_key(key), START_US)
     admin.revoke_key(store.engine, key, START_US)
     sides = [path.read_bytes() for path in sorted(file.parent.iterdir())]
     store.close()
@@ -226,7 +229,7 @@ def test_a_key_is_revoked_once_for_a_request_id(store: SqlStore) -> None:
         admin.add_key(store.engine, key, None, START_US)
     for _ in range(2):
         admin.revoke_key(store.engine, keys[0], START_US + 1, request_id="r-1")
-    assert admin.find_principal(store.engine, hash_key(keys[0])) is None
+    assert find_principal(store.engine, hash_key(keys[0]), START_US) is None
     with pytest.raises(RequestIdReused):
         admin.revoke_key(store.engine, keys[1], START_US + 1, request_id="r-1")
-    assert admin.find_principal(store.engine, hash_key(keys[1])) is not None
+    assert find_principal(store.engine, hash_key(keys[1]), START_US) is not None

@@ -33,6 +33,7 @@ RELEASED = {
     "0021_consent_and_bounds.py": "cfc43ce682cd414a323b410e49f04104",
     "0022_told_beside.py": "d48ea40413e60f4f75d7d7a71d142dab",
     "0023_keys_bound_to_certificates.py": "47de41e3cb82ff07424a29ab98a24c77",
+    "0024_administration.py": "d2264618bd58f5d110d815bd42851472",
 }
 """Half of the SHA-256 of each migration's file: a new migration adds a line, and no line ever
 changes."""

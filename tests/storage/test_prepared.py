@@ -22,9 +22,9 @@ from service.engine.ports import Conflict
 from service.engine.reads import START
 from service.engine.tables import LINES
 from service.ids import RandomIds
-from service.storage.admin import find_principal
 from service.storage.database import open_database
 from service.storage.history import History
+from service.storage.keys import find_principal
 from service.storage.payables import payables_of
 from service.storage.postgres import ArraysStatement
 from service.storage.store import SqlStore
@@ -164,7 +164,7 @@ READS: dict[str, Callable[[SqlStore], object]] = {
     "unfolded": lambda it: it.unfolded(10),
     "terms": lambda it: it.terms_of(TermsNames(products=frozenset({(OPERATOR, "bike")}))),
     "catalog": lambda it: it.catalog(),
-    "key": lambda it: find_principal(it.engine, "x"),
+    "key": lambda it: find_principal(it.engine, "x", START_US),
     "changed terms": lambda it: it.changed_terms(it.catalog().change),
     "payables": lambda it: payables_of(it.engine, OPERATOR),
     "history": lambda it: History(it.engine).entries("ann", "CNY", after=START, size=10),

@@ -280,6 +280,13 @@ VALID: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 
 
+APPROVED = {"approved_by": "y", "approve_us": 1}
+VALID |= {
+    "audit": {"number": 1, "by_user": "", "approved_by": ""},
+    "proposals": {"expire_us": 2, "approved_by": ""},
+}
+
+
 def row_of(table: Table, **changes: Any) -> dict[str, Any]:
     """A valid row of the table, with changes."""
     row: dict[str, Any] = {}
@@ -576,6 +583,21 @@ BROKEN: list[tuple[str, str, dict[str, Any]]] = [
     ("authorizations", "custody_known", {"custody": "SEA"}),
     ("authorizations", "start_known", {"start": "LATER"}),
     ("authorizations", "offer_known", {"offer": "HALF"}),
+    ("api_keys", "expires_after_create", {"expire_us": 0}),
+    ("persons", "name_given", {"name": ""}),
+    ("persons", "leaves_after_create", {"leave_us": -1, "left_by": "y"}),
+    ("persons", "left_whole", {"leave_us": 1}),
+    ("audit_heads", "number_not_negative", {"number": -1}),
+    ("audit", "number_positive", {"number": 0}),
+    ("audit", "one_acts", {"by_user": "y"}),
+    ("audit", "approved_by_another", {"approved_by": "x", "proposal": 1}),
+    ("audit", "approval_whole", {"proposal": 1}),
+    ("proposals", "proposer_given", {"proposed_by": "", **APPROVED}),
+    ("proposals", "approver_is_another", {**APPROVED, "approved_by": "x"}),
+    ("proposals", "expires_after_create", {"expire_us": 0}),
+    ("proposals", "approval_whole", {"approved_by": "y"}),
+    ("proposals", "approved_in_time", {**APPROVED, "approve_us": 2}),
+    ("proposals", "used_in_time", {"use_us": 1}),
 ]
 
 
@@ -694,6 +716,9 @@ def test_a_key_is_unique(database: Engine, name: str) -> None:
         ("debts", {"user_id", "parent_id", "business_reference"}),
         ("late_pickups", {"user_id", "authorization_id"}),
         ("rail_accounts", {"caller", "name"}),
+        ("persons", {"owner", "person_id"}),
+        ("audit", {"owner", "number"}),
+        ("proposals", {"owner", "number"}),
         ("cases", {"user_id", "authorization_id", "case_id"}),
         ("case_evidence", {"user_id", "authorization_id", "case_id", "number"}),
         ("attestations", {"user_id", "authorization_id", "number"}),

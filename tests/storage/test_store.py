@@ -30,9 +30,9 @@ from service.engine.records.transfers import TransferState
 from service.engine.rows import Rows
 from service.engine.tables import AUTHORIZATIONS, LINES, OPEN_ITEMS, PAYMENTS, REQUESTS, USERS
 from service.storage import schema as t
-from service.storage.admin import find_principal
 from service.storage.charge_backs import ChargeBackLists
 from service.storage.database import open_database
+from service.storage.keys import find_principal
 from service.storage.row_statements import MOST_ROWS
 from service.storage.statements import statements_of
 from service.storage.store import SqlStore
@@ -484,7 +484,7 @@ def everything(desk: Desk) -> None:
     for user_id in ("", "ann"):
         for state in (None, State.ACTIVE):
             lists.authorizations(OPERATOR, after=START, size=10, user_id=user_id, state=state)
-    find_principal(desk.store.engine, "x")
+    find_principal(desk.store.engine, "x", START_US)
 
 
 # -- reads -----------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ import pytest
 from alembic import command
 from sqlalchemy import Engine, insert, inspect, text
 
+from service.domain.access import hash_key
 from service.engine.catalog import Catalog, TermsKind
 from service.storage import admin
 from service.storage import schema as t
@@ -161,6 +162,18 @@ def _install_defaults_of_then(engine: Engine) -> None:
             )
 
 
+def _add_operator_of_then(engine: Engine) -> None:
+    """Adds an operator with its products and a key, and a key of the platform."""
+    operator = {"operator_id": OPERATOR, "name": "City", "fee_bp": 300, "create_us": START_US}
+    more = {"operator_id": OPERATOR, "revision": 1, "policy_revision": 1}
+    with writing(engine) as connection:
+        connection.execute(t.operators.insert(), operator)
+        connection.execute(t.products.insert(), [it | more for it in admin._defaults()["product"]])
+        for key, owner in (("key", OPERATOR), ("other", None)):
+            row = {"operator_id": owner, "scopes": "cases.read", "create_us": START_US}
+            connection.execute(t.api_keys.insert(), {"key_hash": hash_key(key), **row})
+
+
 @pytest.fixture
 def before(databases: Databases) -> Iterator[Engine]:
     """A database of the previous build, with an operator and a key."""
@@ -171,9 +184,7 @@ def before(databases: Databases) -> Iterator[Engine]:
         config.attributes["connection"] = connection
         command.upgrade(config, "0002")
     _install_defaults_of_then(engine)
-    admin.create_operator(engine, OPERATOR, "City", 300, START_US)
-    admin.add_key(engine, "key", OPERATOR, START_US)
-    admin.add_key(engine, "other", None, START_US)
+    _add_operator_of_then(engine)
     yield engine
     engine.dispose()
     databases.drop(url)

@@ -204,10 +204,10 @@ class CollectionServiceServicer:
         Money that came in and is matched to an authorization pays its charge, or
         is the deposit of an offer, as in ConfirmAuthorization. If the person never
         owed anything, as after an offer that expired, the money is owed back. Such
-        a match takes two keys, because two people must decide: the first call is a
-        proposal, and the same match by another key carries it out. A call with
-        another amount or authorization is a new proposal. The key that proposed is
-        refused with the reason SECOND_PERSON_NEEDED.
+        a match takes two people: the first call is a proposal, and the same match by
+        another person's key carries it out. A call with another amount or
+        authorization is a new proposal. Whoever proposed, under any key, is refused
+        with the reason SECOND_PERSON_NEEDED.
 
         Money that a bank took back and that is matched to an authorization becomes
         a charge-back of the payment named. Items of two owners may have one

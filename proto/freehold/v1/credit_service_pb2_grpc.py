@@ -133,10 +133,10 @@ class CreditServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ApproveMerge(self, request, context):
-        """Merges a person into the survivor, as another key has proposed. From then
-        on new calls for the person go to the survivor: Authorize, PutUsers,
-        GetCreditProfile, SetCreditLimit and SetStanding answer with the survivor's
-        id. The person's line is cut to 0. Rentals that were made under the old id
+        """Merges a person into the survivor, as somebody else has proposed with another
+        key. From then on new calls for the person go to the survivor: Authorize,
+        PutUsers, GetCreditProfile, SetCreditLimit and SetStanding answer with the
+        survivor's id. The person's line is cut to 0. Rentals that were made under the old id
         stay on this line until they end. The amount in use there lowers the
         survivor's limit whenever it is set. The worse standing of the two counts.
         """

@@ -39,7 +39,9 @@ def decide(_work: Work, it: ApproveMerge, rows: Rows, context: Context) -> Decid
         raise IllegalState("MERGE_NOT_PROPOSED", "no merge of these two people was proposed", "")
     if proposed.proposed_by == it.by:
         raise IllegalState(
-            "SECOND_PERSON_REQUIRED", "this key proposed the merge; another key must approve it", ""
+            "SECOND_PERSON_REQUIRED",
+            "the same person proposed the merge; another one must approve it",
+            "",
         )
     draft = Draft(list)
     lines = [*rows.lines_of(it.user_id), *rows.lines_of(it.survivor)]

@@ -3,13 +3,20 @@
 `user_id` leads the primary key of every table that a command touches, so that the schema can
 be sharded by user. Named exceptions, in tables of their own: `requests` (operator, request
 id), `open_items` (operator, asset), `payments` and `suspense` (owner of the rail account,
-reference) and `rail_accounts` (who names it, name). Amounts are minor units; columns ending in
-`_us` are microseconds since the epoch, UTC.
+reference), `rail_accounts` (who names it, name) and the tables of `administration` (owner). Amounts
+are minor units; columns ending in `_us` are microseconds since the epoch, UTC.
 """
 
 from __future__ import annotations
 
-from service.storage.schema.access import api_keys, compatibility, requests
+from service.storage.schema.access import compatibility, requests
+from service.storage.schema.administration import (
+    api_keys,
+    audit,
+    audit_heads,
+    persons,
+    proposals,
+)
 from service.storage.schema.attestations import attestations
 from service.storage.schema.authorizations import authorizations, decisions, open_items
 from service.storage.schema.captures import captures, corrections
@@ -34,6 +41,8 @@ __all__ = [
     "aliases",
     "api_keys",
     "attestations",
+    "audit",
+    "audit_heads",
     "authorization_details",
     "authorizations",
     "captures",
@@ -59,8 +68,10 @@ __all__ = [
     "operators",
     "outbox",
     "payments",
+    "persons",
     "policies",
     "products",
+    "proposals",
     "rail_accounts",
     "recorded",
     "requests",
