@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import click
 
+from benchmarks.attacks.command import attacks
 from benchmarks.crash import crash
 from benchmarks.power import power
 from benchmarks.races import races
+from benchmarks.restarts import restarts
 from benchmarks.rpc import rpc
 from benchmarks.terms import terms
 from benchmarks.trace import trace
@@ -19,9 +21,11 @@ def main() -> None:
 
 
 main.add_command(rpc)
+main.add_command(attacks)
 main.add_command(crash)
 main.add_command(power)
 main.add_command(races)
+main.add_command(restarts)
 main.add_command(trace)
 main.add_command(terms)
 main.add_command(verify)

@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import json
+import math
 import random
 import subprocess
 import sys
@@ -20,6 +21,7 @@ import uuid
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +30,8 @@ from freehold.v1.authorization_pb2 import Authorization
 from freehold.v1.authorization_service_pb2 import (
     AuthorizeRequest,
     AuthorizeResponse,
+    GetAuthorizationRequest,
+    GetAuthorizationResponse,
     SettleAuthorizationRequest,
     SettleAuthorizationResponse,
 )
@@ -36,12 +40,15 @@ from benchmarks.harness import BenchmarkError, percentile
 from benchmarks.processes import busy_seconds, cpu_seconds, spawn
 
 AUTHORIZE, SETTLE = METHODS = ("Authorize", "Settle")
+GET = "Get"
 
 _AUTHORIZE = "/freehold.v1.AuthorizationService/Authorize"
 _SETTLE = "/freehold.v1.AuthorizationService/SettleAuthorization"
+_GET = "/freehold.v1.AuthorizationService/GetAuthorization"
+_READS = 4_000
 _DEADLINE_S = 10.0
 _SHOWN_ERRORS = 5
-_Answer = AuthorizeResponse | SettleAuthorizationResponse
+_Answer = AuthorizeResponse | SettleAuthorizationResponse | GetAuthorizationResponse
 
 
 @dataclass(frozen=True)
@@ -57,7 +64,9 @@ class Job:
     users       one id per call, warm-up first: Authorize is called len(users) times in all
     seed        request ids and asset ids follow from it
     method      AUTHORIZE, or SETTLE. Then each user's rental is authorized first, and the ones
-                that are ACTIVE are settled; the same share of these calls is warm-up
+                that are ACTIVE are settled; the same share of these calls is warm-up. With GET
+                the rentals are authorized first too, and then read again and again
+    limit_s     seconds after which no further call is sent; None for no limit
     trusted     PEM file with the certificate of a server that speaks TLS; None for plaintext
     """
 
@@ -70,6 +79,7 @@ class Job:
     users: tuple[str, ...]
     seed: int
     method: str = AUTHORIZE
+    limit_s: float | None = None
     trusted: str | None = None
 
 
@@ -146,6 +156,12 @@ def settlements(job: Job, names: Sequence[str]) -> list[bytes]:
     ]
 
 
+def reads(names: Sequence[str]) -> list[bytes]:
+    """Serialised GetAuthorizationRequests, the rentals in turn; none without a rental."""
+    each = [GetAuthorizationRequest(name=name).SerializeToString() for name in names]
+    return list(islice(cycle(each), _READS))
+
+
 async def run(job: Job) -> Report:
     """Run the job in this process. Raises BenchmarkError when no call was answered with OK."""
     requests, warm_up = messages(job), job.warm_up
@@ -160,6 +176,13 @@ async def run(job: Job) -> Report:
             answers.clear()
             call = channel.unary_unary(
                 _SETTLE, response_deserializer=SettleAuthorizationResponse.FromString
+            )
+        elif job.method == GET:
+            await _drive(call, job, iter(requests), answers, errors)
+            requests = reads([a.authorization.name for a in answers])
+            answers.clear()
+            call = channel.unary_unary(
+                _GET, response_deserializer=GetAuthorizationResponse.FromString
             )
         await _drive(call, job, iter(requests[:warm_up]), answers, errors)
         warm = len(answers)
@@ -220,10 +243,13 @@ async def _drive(
     metadata = (("authorization", f"Bearer {job.key}"),)
     latencies: list[float] = []
     clock = time.perf_counter
+    end = clock() + (math.inf if job.limit_s is None else job.limit_s)
 
     async def caller() -> None:
         for request in requests:
             sent = clock()
+            if sent >= end:
+                return
             try:
                 answer = await call(request, metadata=metadata, timeout=_DEADLINE_S)
             except grpc.aio.AioRpcError as error:

@@ -146,14 +146,18 @@ def serve_url(
     port: int | None = None,
     program: Sequence[str] = ("service.cli",),
     checkout: Path = _ROOT,
+    kind: type[Server] = Server,
 ) -> Server:
-    """A Freehold server on any database, by default on a free port; `program` may wrap it."""
+    """A Freehold server on any database, by default on a free port; `program` may wrap it.
+
+    `options` are further options of `freehold serve`.
+    """
     port = port or free_port()
     arguments = [
         *program, "serve", "--listen", f"127.0.0.1:{port}", "--database", url,
         "--model", str(model), *options,
     ]  # fmt: skip
-    return Server(arguments, core=core, port=port, log=log, checkout=checkout)
+    return kind(arguments, core=core, port=port, log=log, checkout=checkout)
 
 
 def copy(prepared: Prepared, target: Path) -> Path:

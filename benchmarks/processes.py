@@ -161,6 +161,14 @@ class Server:
         if not clean:
             raise BenchmarkError(f"the server did not stop cleanly:\n{self.tail}")
 
+    def stop_within(self, limit_s: float) -> float | None:
+        """SIGTERM; return the seconds until the process exited with 0.
+
+        None if it did not within `limit_s` seconds; then it is killed.
+        """
+        began = time.monotonic()
+        return time.monotonic() - began if self._end(limit_s) else None
+
     def kill(self) -> bool:
         """SIGKILL, and wait for the end; return whether it was still running."""
         running = self._child.poll() is None
@@ -178,12 +186,12 @@ class Server:
         """The fields of the ``"event": "stopped"`` line, once the process has ended; else {}."""
         return self._stopped
 
-    def _end(self) -> bool:
+    def _end(self, limit_s: float = _STOP_LIMIT_S) -> bool:
         """Terminate the process, or kill it; return whether terminating was enough."""
         if self._child.poll() is None:
             self._child.send_signal(signal.SIGTERM)
             try:
-                self._child.wait(_STOP_LIMIT_S)
+                self._child.wait(limit_s)
             except subprocess.TimeoutExpired:
                 self._child.kill()
                 self._child.wait()

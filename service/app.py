@@ -350,7 +350,7 @@ class App:
 
     async def _tell_health(self, serving: bool) -> None:
         self.parts.store.doubt()
-        await self._server.set_serving(serving)
+        self._server.set_serving(serving)
 
     async def _hear_rail(self) -> bool:
         """Lets the rail send its due call-backs; returns False, because no work is left."""

@@ -211,6 +211,20 @@ class Limits:
     """The largest message of PutUsers."""
     max_concurrent_streams: int = bounded(1024, 1, 1_000_000)
     """The calls in progress on one connection."""
+    max_connections: int = bounded(4096, 1, 1_000_000)
+    """The open connections; gRPC closes further ones at once."""
+    ahead_bytes: int = bounded(64 * KIB, 16 * KIB, 4 * MIB)
+    """The bytes of a message that gRPC takes before somebody asks for the message."""
+    idle_s: float = bounded(600.0, 1, 86_400)
+    """The time after which a connection without calls is closed."""
+    handshake_s: float = bounded(20.0, 1, 600)
+    """The longest time from a connection's start to the end of its handshakes."""
+    max_watches: int = bounded(256, 0, 1_000_000)
+    """The health watches open at one time."""
+    max_reflections: int = bounded(16, 0, 1_000_000)
+    """The reflection streams open at one time."""
+    reflection_s: float = bounded(60.0, 0.01, 3600)
+    """The longest time that a reflection stream stays open."""
     max_calls: int = bounded(8192, 1, 1_000_000)
     """The calls in progress in the server; gRPC refuses more with RESOURCE_EXHAUSTED."""
     max_calls_a_caller: int = bounded(1024, 1, 1_000_000)
@@ -247,6 +261,8 @@ class Limits:
 
     After as long again the process ends, whatever hangs.
     """
+    last_answers_s: float = bounded(0.05, 0.001, 10)
+    """The time for gRPC to send the last answers before a stopping server ends its connections."""
     sweep_interval_s: float = bounded(1.0, 0.001, 3600)
     """The time between two searches for due timers and cases."""
     sweep_portion: int = bounded(256, 1, 100_000)

@@ -12,10 +12,10 @@
 generated from the contract.
 
 A call that changes something carries a `request_id`, so that sending the same request again is
-always safe. The client does so by itself. gRPC's own retry policy (`SERVICE_CONFIG`) resends after
-UNAVAILABLE. The client resends after RESOURCE_EXHAUSTED if the server's google.rpc.RetryInfo says
-when. Both kinds of retries are bounded in number and by the call's deadline. Any other failure is a
-`FreeholdError`.
+always safe. The client does so by itself. After UNAVAILABLE, as while a server restarts, it sends
+the request again until the call's deadline, at growing intervals. After RESOURCE_EXHAUSTED it sends
+it again if the server's google.rpc.RetryInfo says when, at most `MAX_ATTEMPTS` times in all. Any
+other failure is a `FreeholdError`.
 
 A request that was answered before gets the same answer again, however old. To recognise a replayed
 answer, pass `on_replay`, a function that gets the time of the first answer:
@@ -30,7 +30,7 @@ A call that a second person has approved names the proposal:
 from __future__ import annotations
 
 import asyncio
-import json
+import random
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -52,28 +52,19 @@ DEFAULT_TIMEOUT_S = 10.0
 """Deadline of a call with all of its retries, in seconds."""
 
 MAX_ATTEMPTS = 4
-"""The largest number of times that one request is sent, for either kind of retry."""
+"""The largest number of times that one request is sent because of RESOURCE_EXHAUSTED."""
 
-SERVICE_CONFIG: Mapping[str, object] = {
-    "methodConfig": [
-        {
-            "name": [{}],
-            "retryPolicy": {
-                "maxAttempts": MAX_ATTEMPTS,
-                "initialBackoff": "0.1s",
-                "maxBackoff": "2s",
-                "backoffMultiplier": 2,
-                "retryableStatusCodes": ["UNAVAILABLE"],
-            },
-        }
-    ]
-}
-"""gRPC's service config: UNAVAILABLE is sent again, unchanged, with backoff and jitter."""
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.1, 1.0
+"""The mean pause after the first UNAVAILABLE, which doubles each time, and its bound."""
 
 _OPTIONS: tuple[tuple[str, str | int], ...] = (
-    ("grpc.enable_retries", 1),
-    ("grpc.service_config", json.dumps(SERVICE_CONFIG)),
+    # The client sends again by itself, on a new connection if the old one has ended.
+    ("grpc.enable_retries", 0),
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 1_000),
+    ("grpc.max_reconnect_backoff_ms", int(1_000 * LONGEST_PAUSE_S)),
 )
+_DOUBLINGS = 10
 _DETAILS_KEY = "grpc-status-details-bin"
 _REPLAYED_KEY = "freehold-replayed"
 _APPROVAL_KEY = "freehold-approval"
@@ -194,13 +185,28 @@ class _Calls(Methods):
     def _make(self, method: Method[Any, Any]) -> Any:
         raise NotImplementedError
 
-    def _pause_s(self, error: FreeholdError, attempt: int, deadline: float) -> float | None:
+
+class _Pauses:
+    """The pauses between the attempts of one call."""
+
+    def __init__(self, deadline: float) -> None:
+        self._deadline = deadline
+        self._unavailable = self._exhausted = 0
+
+    def after(self, error: FreeholdError) -> float | None:
         """Seconds to wait before sending again; None if a retry does not help."""
-        if error.code is not grpc.StatusCode.RESOURCE_EXHAUSTED or error.retry_delay_s is None:
+        pause_s: float | None = None
+        if error.code is grpc.StatusCode.UNAVAILABLE:
+            mean_s = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2**self._unavailable)
+            # Random, so that the clients of a server that restarts do not come back all at once.
+            pause_s = max(mean_s * random.uniform(0.5, 1.5), error.retry_delay_s or 0.0)
+            self._unavailable = min(self._unavailable + 1, _DOUBLINGS)
+        elif error.code is grpc.StatusCode.RESOURCE_EXHAUSTED:
+            self._exhausted += 1
+            pause_s = error.retry_delay_s if self._exhausted < MAX_ATTEMPTS else None
+        if pause_s is None or time.monotonic() + pause_s >= self._deadline:
             return None
-        if attempt >= MAX_ATTEMPTS or time.monotonic() + error.retry_delay_s >= deadline:
-            return None
-        return error.retry_delay_s
+        return pause_s
 
 
 class Client(_Calls):
@@ -245,7 +251,7 @@ class Client(_Calls):
             approval: int | None = None,
         ) -> Message:
             deadline = time.monotonic() + (self._timeout_s if timeout_s is None else timeout_s)
-            attempt = 1
+            pauses = _Pauses(deadline)
             while True:
                 link = self._links.take()
                 try:
@@ -263,11 +269,10 @@ class Client(_Calls):
                 finally:
                     for older in self._links.give(link):
                         older.close()
-                pause_s = self._pause_s(error, attempt, deadline)
+                pause_s = pauses.after(error)
                 if pause_s is None:
                     raise error
                 time.sleep(pause_s)
-                attempt += 1
 
         return call
 
@@ -325,7 +330,7 @@ class AsyncClient(_Calls):
             approval: int | None = None,
         ) -> Message:
             deadline = time.monotonic() + (self._timeout_s if timeout_s is None else timeout_s)
-            attempt = 1
+            pauses = _Pauses(deadline)
             while True:
                 link = self._links.take()
                 try:
@@ -343,11 +348,10 @@ class AsyncClient(_Calls):
                 finally:
                     for older in self._links.give(link):
                         await older.close()
-                pause_s = self._pause_s(error, attempt, deadline)
+                pause_s = pauses.after(error)
                 if pause_s is None:
                     raise error
                 await asyncio.sleep(pause_s)
-                attempt += 1
 
         return call
 

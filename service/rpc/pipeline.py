@@ -118,6 +118,8 @@ class Pipeline:
         """The calls whose key is not known to be good, and which are not refused yet."""
         self._unread: Counter[str | None] = Counter()
         """The admitted calls of each caller whose message has not come."""
+        self._awaited: set[asyncio.Timeout] = set()
+        """The time limits of the messages that are awaited."""
         self._forgiven_s = time.monotonic()
         self._closing = False
 
@@ -127,8 +129,18 @@ class Pipeline:
         return sum(self._under_way.values())
 
     def close(self) -> None:
-        """Refuses every new call as UNAVAILABLE from now on."""
+        """Refuses every new call as UNAVAILABLE from now on, and every call whose message is
+        awaited."""
         self._closing = True
+        for limit in self._awaited:
+            limit.reschedule(asyncio.get_running_loop().time())
+
+    async def idle(self, within_s: float, look_s: float) -> None:
+        """Waits until no accepted call is under way, for at most `within_s`; looks every
+        `look_s`."""
+        end_s = time.monotonic() + within_s
+        while self.under_way and time.monotonic() < end_s:
+            await asyncio.sleep(look_s)
 
     def admits(self, metadata: Metadata) -> bool:
         """True if the transport may read the call's message; then it must call `answer` with it.
@@ -233,7 +245,7 @@ class Pipeline:
             except Exception as error:
                 refusal = self._refusal_of(method.name, message, error)
             done(code_of(refusal).name, refusal.reason, caller, message, began_s)
-            return await _refuse(exchange, refusal)
+            return await refuse(exchange, refusal)
 
         return call
 
@@ -267,7 +279,7 @@ class Pipeline:
                 self._unread[principal.operator_id] += 1
                 return await answer(body, exchange)
             done(code_of(refusal).name, refusal.reason, "", None, began_s)
-            return await _refuse(exchange, refusal)
+            return await refuse(exchange, refusal)
 
         return call
 
@@ -324,16 +336,21 @@ class Pipeline:
             await self._hold_back.wait()
             raise _too_many_calls()
         self._under_way[caller] += 1
+        limit = asyncio.timeout(self._limits.body_s)
+        self._awaited.add(limit)
         try:
-            async with asyncio.timeout(self._limits.body_s):
+            async with limit:
                 body = await exchange.read()
         except TimeoutError as error:
+            if self._closing:
+                raise _shutting_down() from error
             raise InvalidInput.of(
                 "message",
                 "message.in_time",
                 f"must come within {self._limits.body_s} s after the call's headers",
             ) from error
         finally:
+            self._awaited.discard(limit)
             self._under_way[caller] -= 1
         if not isinstance(body, bytes):
             raise InvalidInput.of("message", "message.missing", "must be sent with the call")
@@ -391,7 +408,8 @@ def _id_of(message: Message | None) -> str:
     return str(getattr(message, "request_id", ""))
 
 
-async def _refuse(exchange: Exchange, error: FreeholdError) -> NoReturn:
+async def refuse(exchange: Exchange, error: FreeholdError) -> NoReturn:
+    """Ends the call with the error's code, text and details."""
     trailing: list[tuple[str, str | bytes]] = [(DETAILS_KEY, details_of(error))]
     if error.since_us is not None:
         trailing.append(_since(error.since_us))

@@ -10,10 +10,13 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import grpc
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
+from grpc_health.v1 import health_pb2
+from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc
 
 from service.config import Limits
+from service.rpc import health
+from service.rpc.connections import cut, stop_listening
+from service.rpc.health import Health, Messages, Places
 from service.rpc.pipeline import Method, Pipeline
 from service.rpc.transport import Unread
 from service.rpc.unix_socket import UNIX, in_use, owner_only, refusal_of
@@ -108,12 +111,17 @@ class GrpcServer:
         self._server = grpc.aio.server(
             options=_options(limits), maximum_concurrent_rpcs=limits.max_calls
         )
-        self._health = health.aio.HealthServicer()
         self._services = tuple(services)
-        self._server.add_generic_rpc_handlers((_Door(pipeline, services),))
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
-        names = (*services, health.SERVICE_NAME, reflection.SERVICE_NAME)
-        reflection.enable_server_reflection(names, self._server)
+        self._messages = Messages(within_s=limits.body_s, most=limits.max_strangers)
+        self._health = Health(self._messages, Places("watches", limits.max_watches))
+        self._last_answers_s = limits.last_answers_s
+        self._place: int | str = 0
+        self._server.add_generic_rpc_handlers((_Door(pipeline, services), self._health.handler()))
+        names = (*services, health.SERVICE, reflection.SERVICE_NAME)
+        places = Places("reflections", limits.max_reflections)
+        reflection_pb2_grpc.add_ServerReflectionServicer_to_server(
+            health.Reflection(names, places, limits.reflection_s), self._server
+        )
 
     async def start(self, address: str, credentials: grpc.ServerCredentials | None = None) -> int:
         """Binds and serves, in plaintext without credentials; returns the port.
@@ -122,7 +130,7 @@ class GrpcServer:
 
         Only `set_serving` changes the answers to health checks, except that of LIVENESS.
         """
-        await self._health.set(LIVENESS, health_pb2.HealthCheckResponse.SERVING)
+        self._health.set((LIVENESS,), health_pb2.HealthCheckResponse.SERVING)
         if address.startswith(UNIX) and in_use(address):
             why = REFUSALS[errno.EADDRINUSE]
             raise CannotListen(f"cannot listen on {address}: {why}; give another --listen")
@@ -138,26 +146,32 @@ class GrpcServer:
         if port == 0:
             raise CannotListen(why_not(address))
         await self._server.start()
+        self._place = address.removeprefix(UNIX) if address.startswith(UNIX) else int(port)
         return int(port)
 
-    async def set_serving(self, serving: bool) -> None:
+    def set_serving(self, serving: bool) -> None:
         """Sets the answer to health checks of all services; no effect after `stop`."""
         response = health_pb2.HealthCheckResponse
         status = response.SERVING if serving else response.NOT_SERVING
-        for service in ("", *self._services):
-            await self._health.set(service, status)
+        self._health.set(("", *self._services), status)
 
     async def stop(self, grace_s: float, notice_s: float) -> None:
         """Reports NOT_SERVING, refuses new calls, and lets running calls finish.
 
-        For `notice_s` new calls are answered UNAVAILABLE; gRPC itself rejects later ones. Calls
-        that still run after `grace_s` are cancelled.
+        New calls are answered UNAVAILABLE for at least `notice_s`, and until no accepted call is
+        under way or `grace_s` is over. Then the connections end, so that every other call fails
+        with UNAVAILABLE too.
         """
-        await self._health.enter_graceful_shutdown()
+        self._health.end()
+        self._messages.close()
         self._pipeline.close()
         notice_s = min(notice_s, grace_s)
         await asyncio.sleep(notice_s)
-        await self._server.stop(grace_s - notice_s)
+        await self._pipeline.idle(grace_s - notice_s, self._last_answers_s)
+        stop_listening(self._place)
+        await asyncio.sleep(self._last_answers_s)
+        cut(self._place)
+        await self._server.stop(None)
 
 
 def _options(limits: Limits) -> list[tuple[str, Any]]:
@@ -174,6 +188,12 @@ def _options(limits: Limits) -> list[tuple[str, Any]]:
         ("grpc.keepalive_time_ms", int(limits.keepalive_s * 1000)),
         ("grpc.keepalive_timeout_ms", int(limits.keepalive_timeout_s * 1000)),
         ("grpc.keepalive_permit_without_calls", 1),
+        # The message of an unknown key is not asked for; this bounds the bytes that come ahead.
+        ("grpc.http2.lookahead_bytes", limits.ahead_bytes),
+        ("grpc.http2.bdp_probe", 0),
+        ("grpc.max_allowed_incoming_connections", limits.max_connections),
+        ("grpc.max_connection_idle_ms", int(limits.idle_s * 1000)),
+        ("grpc.server_handshake_timeout_ms", int(limits.handshake_s * 1000)),
         # gRPC's records of every call would serve nobody: no service here shows them.
         ("grpc.enable_channelz", 0),
         (

@@ -183,7 +183,7 @@ def test_damaged_details(fake: FakeServer, client: Client) -> None:
 
 
 def test_unavailable_is_sent_again_unchanged(fake: FakeServer, client: Client) -> None:
-    """UNAVAILABLE is retried with the same request by gRPC's own policy."""
+    """After UNAVAILABLE the same request is sent again."""
     fake.answers = [
         refuse(grpc.StatusCode.UNAVAILABLE, "not yet"),
         refuse(grpc.StatusCode.UNAVAILABLE, "not yet"),
@@ -201,12 +201,33 @@ def test_async_unavailable_is_sent_again(fake: FakeServer) -> None:
 
 
 def test_retries_of_unavailable_end(fake: FakeServer, client: Client) -> None:
-    """A server that stays unavailable is called a bounded number of times."""
+    """A server that stays unavailable is called, more and more rarely, until the deadline."""
     fake.answers = [refuse(grpc.StatusCode.UNAVAILABLE, "gone", ErrorInfo(reason="DRAINING"))]
+    began = time.monotonic()
     with pytest.raises(FreeholdError) as caught:
-        client.authorize(REQUEST)
+        client.authorize(REQUEST, timeout_s=2)
+    assert time.monotonic() - began < 2
     assert (caught.value.code, caught.value.reason) == (grpc.StatusCode.UNAVAILABLE, "DRAINING")
-    assert len(fake.requests) == MAX_ATTEMPTS
+    # The pauses are at least 0.05, 0.1, 0.2, 0.4 and 0.8 s.
+    assert 1 < len(fake.requests) <= 6
+
+
+def test_a_restart_is_outlived(fake: FakeServer, unused_address: str) -> None:
+    """A call that finds no server is answered by the one that starts later at the address."""
+    late = grpc.server(ThreadPoolExecutor(1))
+    register = authorization_service_pb2_grpc.add_AuthorizationServiceServicer_to_server
+    register(fake, late)  # type: ignore[no-untyped-call]
+    with (
+        Client(unused_address, "key", plaintext=True) as client,
+        ThreadPoolExecutor(1) as caller,
+    ):
+        answer = caller.submit(client.authorize, REQUEST, timeout_s=30)
+        time.sleep(0.5)
+        assert not answer.done()
+        assert late.add_insecure_port(unused_address) > 0
+        late.start()
+        assert answer.result().authorization.request_id == "r-1"
+    late.stop(None)
 
 
 def test_exhausted_with_retry_info_is_sent_again(fake: FakeServer, client: Client) -> None:

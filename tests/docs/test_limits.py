@@ -203,9 +203,10 @@ COUNTS = frozenset({
     "fold_rows", "fold_portion", "max_known", "max_unknown", "threads", "max_waiting",
     "bulk_in_flight", "cached_statements", "checkpoint_pages", "checkpoint_turns", "connections",
     "keepalives", "refusals_a_second", "max_held", "most_waiting", "most_in_a_line",
+    "max_connections", "max_watches", "max_reflections",
     "max_queue_a_caller", "max_share", "max_strangers", "max_unread", "max_keys",
     "units_a_second", "read", "list", "write", "bulk", "verify",
-    "max_connections", "calls_logged_a_second",
+    "calls_logged_a_second",
     "max_waiting_each", "page_window", "niceness",
 })  # fmt: skip
 """Limits that are counts."""

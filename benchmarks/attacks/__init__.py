@@ -1,0 +1,1 @@
+"""Attacks on a real server, played for real. Each module is one kind of attack."""

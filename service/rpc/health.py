@@ -1,0 +1,186 @@
+"""Health checks and reflection, which need no key, with bounds of their own.
+
+A flood of them takes nothing from other calls, and a watcher that reads nothing delays nobody.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any, TypeAlias
+
+import grpc
+from google.protobuf.message import DecodeError
+from grpc_health.v1 import health_pb2
+from grpc_reflection.v1alpha import reflection
+
+from service.domain.errors import Exhausted, FreeholdError, InvalidInput, Unavailable
+from service.rpc.pipeline import refuse
+
+SERVICE = "grpc.health.v1.Health"
+
+Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
+Status = int
+"""A value of the enum HealthCheckResponse.ServingStatus."""
+
+
+class Messages:
+    """Receives the first message of calls whose callers may be hostile.
+
+    Every message has the same time to arrive. If too many are awaited, the call that has waited
+    longest is refused: an honest message comes with its headers, so it is not the one that waits.
+    """
+
+    def __init__(self, *, within_s: float, most: int) -> None:
+        self._within_s = within_s
+        self._most = most
+        self._awaited: dict[asyncio.Timeout, None] = {}
+
+    def close(self) -> None:
+        """Waits no longer for any message."""
+        self._within_s = 0.0
+        while self._awaited:
+            self._give_up()
+
+    async def first(self, messages: AsyncIterator[bytes]) -> bytes:
+        """The first message of a call.
+
+        Raises Unavailable if it is late, and InvalidInput if the call ends without it.
+        """
+        if len(self._awaited) >= self._most:
+            self._give_up()
+        limit = asyncio.timeout(self._within_s)
+        self._awaited[limit] = None
+        try:
+            async with limit:
+                return await anext(messages)
+        except TimeoutError:
+            raise Unavailable(
+                "MESSAGE_LATE", "the message did not arrive in time; send the call again"
+            ) from None
+        except StopAsyncIteration:
+            raise InvalidInput.of(
+                "message", "message.missing", "must be sent with the call"
+            ) from None
+        finally:
+            self._awaited.pop(limit, None)
+
+    def _give_up(self) -> None:
+        """Waits no longer for the oldest awaited message."""
+        oldest = next(iter(self._awaited))
+        del self._awaited[oldest]
+        oldest.reschedule(asyncio.get_running_loop().time())
+
+
+class Places:
+    """A bounded number of places for one kind of long call; a context manager takes one."""
+
+    def __init__(self, kind: str, most: int) -> None:
+        """`kind` names the calls in the plural, for refusals."""
+        self._kind = kind
+        self._left = most
+
+    def __enter__(self) -> None:
+        if self._left <= 0:
+            reason = f"TOO_MANY_{self._kind.upper()}"
+            raise Exhausted(reason, f"too many {self._kind} are open", 1_000)
+        self._left -= 1
+
+    def __exit__(self, *_: object) -> None:
+        self._left += 1
+
+
+class Health:
+    """The standard health service."""
+
+    def __init__(self, messages: Messages, watches: Places) -> None:
+        self._messages = messages
+        self._watches = watches
+        self._statuses: dict[str, Status] = {"": health_pb2.HealthCheckResponse.NOT_SERVING}
+        self._changed = asyncio.Event()
+        self._final = False
+
+    def set(self, services: tuple[str, ...], status: Status) -> None:
+        """Sets the answer for these services; no effect after `end`."""
+        if not self._final:
+            self._statuses.update(dict.fromkeys(services, status))
+            self._changed.set()
+            self._changed = asyncio.Event()
+
+    def end(self) -> None:
+        """Answers NOT_SERVING for all services from now on, and ends all watches after that."""
+        self.set(tuple(self._statuses), health_pb2.HealthCheckResponse.NOT_SERVING)
+        self._final = True
+
+    def handler(self) -> grpc.GenericRpcHandler:
+        """The handler of the service. Its methods read a stream, so that no message is received
+        before they ask for it."""
+        return grpc.method_handlers_generic_handler(
+            SERVICE,
+            {
+                "Check": grpc.stream_unary_rpc_method_handler(self._check),
+                "Watch": grpc.stream_stream_rpc_method_handler(self._watch),
+            },
+        )
+
+    async def _check(self, messages: AsyncIterator[bytes], context: Context) -> bytes:
+        service = await self._asked(messages, context)
+        if service not in self._statuses:
+            await context.abort(grpc.StatusCode.NOT_FOUND, f"no service is named {service!r}")
+        return _answer(self._statuses[service])
+
+    async def _watch(self, messages: AsyncIterator[bytes], context: Context) -> None:
+        try:
+            with self._watches:
+                service = await self._asked(messages, context)
+                told = None
+                while True:
+                    changed, final = self._changed, self._final
+                    status = self._statuses.get(
+                        service, health_pb2.HealthCheckResponse.SERVICE_UNKNOWN
+                    )
+                    if status != told:
+                        await context.write(_answer(status))
+                        told = status
+                    if final:
+                        return
+                    await changed.wait()
+        except FreeholdError as error:
+            await refuse(context, error)
+
+    async def _asked(self, messages: AsyncIterator[bytes], context: Context) -> str:
+        """The name of the service that a call asks for."""
+        try:
+            body = await self._messages.first(messages)
+            service: str = health_pb2.HealthCheckRequest.FromString(body).service
+        except FreeholdError as error:
+            await refuse(context, error)
+        except DecodeError:
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "the message is malformed")
+        return service
+
+
+def _answer(status: Status) -> bytes:
+    answer: bytes = health_pb2.HealthCheckResponse(status=status).SerializeToString()
+    return answer
+
+
+class Reflection(reflection.aio.ReflectionServicer):  # type: ignore[misc]
+    """The standard reflection service; each of its streams is bounded in time."""
+
+    def __init__(self, services: tuple[str, ...], places: Places, most_s: float) -> None:
+        super().__init__(services)
+        self._places = places
+        self._most_s = most_s
+
+    async def ServerReflectionInfo(self, requests: AsyncIterator[Any], context: Context) -> Any:
+        """Answers each question of a stream."""
+        try:
+            with self._places:
+                async with asyncio.timeout(self._most_s):
+                    async for answer in super().ServerReflectionInfo(requests, context):
+                        yield answer
+        except FreeholdError as error:
+            await refuse(context, error)
+        except TimeoutError:
+            await context.abort(grpc.StatusCode.DEADLINE_EXCEEDED, "the stream was open too long")
