@@ -51,7 +51,9 @@ structlog.configure(
     processors=[
         structlog.processors.add_log_level,
         structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback),
-    ]
+    ],
+    # Not where a command under test prints.
+    logger_factory=structlog.PrintLoggerFactory(sys.__stderr__),
 )
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
