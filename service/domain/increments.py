@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from service.domain.authorization import Authorization
 from service.domain.errors import IllegalState
-from service.domain.policy import Policy
+from service.domain.policy import Policy, Reason
 from service.domain.product import Product
+
+DEPOSIT_REQUIRED = "DEPOSIT_REQUIRED"
+DECIDED = frozenset({Reason.LINE_EXHAUSTED, DEPOSIT_REQUIRED})
+"""The reasons of refusals that were decided on the line, and so tell something about it."""
 
 
 def room_minor(authorization: Authorization, product: Product) -> int | None:

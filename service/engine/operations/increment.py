@@ -154,7 +154,9 @@ def _too_little(
 
 def _deposit_required(current: Authorization, split: Split, choice: Choice) -> IllegalState:
     refusal = IllegalState(
-        "DEPOSIT_REQUIRED", f"a cash deposit of {split.cash_minor} is required", current.state
+        increments.DEPOSIT_REQUIRED,
+        f"a cash deposit of {split.cash_minor} is required",
+        current.state,
     )
     refusal.metadata["deposit_minor"] = str(split.cash_minor)
     refusal.metadata["reasons"] = ",".join(choice.reasons)
