@@ -7,9 +7,13 @@ from dataclasses import replace
 
 import pytest
 
+from service.books.verify import verify_books
+from service.domain.access import PLATFORM
+from service.domain.authorization import Authorization
 from service.domain.errors import FreeholdError, IllegalState
 from service.domain.money import Money
 from service.domain.policy import Offer
+from service.engine import operations as c
 from service.storage import schema as t
 from tests.engine import acts
 from tests.engine.acts import increment
@@ -97,6 +101,28 @@ def test_a_decrease_makes_room(desk: Desk) -> None:
     it = rental(desk, acts.decrease(it, 600))
     require_limit(refused(desk, increment(it, 601)), "rental", 600)
     assert rental(desk, increment(it, 600)).held_minor == MOST
+
+
+def test_a_deposit_that_comes_back_is_held_up_to_the_bound(desk: Desk) -> None:
+    """A bank took the deposit, and the hold was raised meanwhile. When the bank gives the money
+    back, it is held up to the product's bound, and the rest is owed to the user."""
+    it = rental(desk, confirm(rental(desk, authorize("ben"))))
+    taken = c.RecordChargeBack(*acts.name(it), "case-1", acts.money(9_950), payment="pay-1")
+    for command in (taken, decided(it, user_won=True)):
+        it = rental(desk, command, caller=PLATFORM)
+    assert it.held_minor == 9_950
+    it = rental(desk, increment(it, 10_000, 5_000))
+    it = rental(desk, decided(it, user_won=False), caller=PLATFORM)
+    assert it.held_minor == MOST
+    assert (it.held_cash_minor, it.refund_payable_minor) == (10_050, 4_900)
+    require_limit(refused(desk, increment(it, 1)), "rental", 0)
+    report = verify_books(desk.store.engine)
+    assert report.fault is None, report.fault
+
+
+def decided(it: Authorization, *, user_won: bool) -> c.ResolveChargeBack:
+    """The decision of the charge-back."""
+    return c.ResolveChargeBack(*acts.name(it), user_won, goodwill=False, case_id="case-1")
 
 
 def test_a_damage_charge_holds_at_most_the_products_bound(desk: Desk) -> None:

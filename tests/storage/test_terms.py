@@ -143,6 +143,18 @@ def test_a8_texts_in_place_of_numbers(file: Path) -> None:
     engine.dispose()
 
 
+@pytest.mark.parametrize("bound", ["most_increments", "most_pauses"])
+def test_a8_a_bound_of_a_policy_is_a_number(file: Path, bound: str) -> None:
+    """A8: a text in place of a policy's bound, or a bound below zero, is a fault of that policy."""
+    engine = open_database(f"sqlite:///{file}")
+    for value in ("'many'", "-1"):
+        plant(engine, f"UPDATE policies SET {bound} = {value} WHERE policy_id = 'bike'")
+        read = SqlStore(engine).catalog()
+        assert TermsKind.POLICY in {fault.kind for fault in read.faults}
+        assert BIKE in read.refused
+    engine.dispose()
+
+
 # -- the migration ---------------------------------------------------------------------------
 
 
