@@ -307,6 +307,7 @@ def _raised(desk: Desk) -> None:
     """Ulf's increments: one is granted, and the line or the missing deposit refuses the others."""
     desk.put_user("ulf", 550)
     it = rental(desk, confirm(rental(desk, authorize("ulf")), reference="p-ulf"))
+    refused(desk, acts.increment(it, 400))
     refused(desk, acts.increment(it, 30_000))
     it = rental(desk, acts.increment(it, 300, 150, "p-ulf-2"))
     refused(desk, acts.increment(it, 400))

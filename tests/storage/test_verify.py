@@ -173,7 +173,7 @@ class Where(dict[str, object]):
         )[0]
         self["ulfs"] = ask(f"{of} user_id='ulf'")[0][0]
         ((self["tried"],),) = ask(
-            "SELECT caller || '/' || request_id FROM refused_increments WHERE number=1"
+            "SELECT caller || '/' || request_id FROM refused_increments WHERE number=2"
         )
         self["dispute"] = ask(
             "SELECT case_id FROM cases WHERE user_id='ann' AND kind='DISPUTE' ORDER BY 1"
@@ -840,22 +840,27 @@ PLANTED: dict[str, tuple[tuple[str, ...], str, str]] = {
         )
         for column, value, number, name in (
             ("user_id", "'ann'", 1, "ann/{ulfs}/1"),
-            ("authorization_id", "'ghost'", 2, "ulf/ghost/2"),
-            ("number", "3", 1, "ulf/{ulfs}/2"),
-            ("number", "3", 2, "ulf/{ulfs}/3"),
+            ("authorization_id", "'ghost'", 3, "ulf/ghost/3"),
+            ("number", "4", 1, "ulf/{ulfs}/2"),
+            ("number", "4", 3, "ulf/{ulfs}/4"),
             ("caller", "'harbour'", 1, "ulf/{ulfs}/1"),
             ("caller", "'harbour'", 2, "ulf/{ulfs}/2"),
             ("request_id", "'x'", 1, "ulf/{ulfs}/1"),
             ("request_id", "'x'", 2, "ulf/{ulfs}/2"),
-            ("reason", "'DEPOSIT_REQUIRED'", 1, "ulf/{ulfs}/1"),
-            ("reason", "'ASSET_IN_USE'", 2, "ulf/{ulfs}/2"),
+            ("reason", "'LINE_EXHAUSTED'", 1, "ulf/{ulfs}/1"),
+            ("reason", "'DEPOSIT_REQUIRED'", 2, "ulf/{ulfs}/2"),
+            ("reason", "'ASSET_IN_USE'", 3, "ulf/{ulfs}/3"),
             ("record_us", "record_us+1", 1, "ulf/{ulfs}/1"),
             ("record_us", "record_us+1", 2, "ulf/{ulfs}/2"),
-            ("digest", "x'00'", 2, "ulf/{ulfs}/2"),
+            ("digest", "x'00'", 3, "ulf/{ulfs}/3"),
         )
     },
     "a refused increment is removed": (
         ("DELETE FROM refused_increments WHERE number=1",),
+        "INCREMENTS", "refused_increments/ulf/{ulfs}/2",
+    ),
+    "a refused increment is removed, and its answer stays": (
+        ("DELETE FROM refused_increments WHERE number=2",),
         "INCREMENTS", "requests/{tried}",
     ),
     "all refused increments are removed": (
@@ -863,7 +868,7 @@ PLANTED: dict[str, tuple[tuple[str, ...], str, str]] = {
     ),
     "the answer of a refused increment is removed": (
         ("DELETE FROM requests WHERE caller || '/' || request_id = '{tried}'",),
-        "INCREMENTS", "refused_increments/ulf/{ulfs}/1",
+        "INCREMENTS", "refused_increments/ulf/{ulfs}/2",
     ),
     "a refused increment of no authorization": (
         (("INSERT INTO refused_increments VALUES"
@@ -871,7 +876,7 @@ PLANTED: dict[str, tuple[tuple[str, ...], str, str]] = {
         "INCREMENTS", "refused_increments/ann/ghost/1",
     ),
     "more tries than the policy allows": (
-        ("UPDATE policies SET most_increments=2 WHERE policy_id='bike'",),
+        ("UPDATE policies SET most_increments=3 WHERE policy_id='bike'",),
         "INCREMENTS", "users/ulf/authorizations/{ulfs}",
     ),
     "a hold above the product's bound": (
