@@ -12,7 +12,6 @@ from sqlalchemy import Connection, Engine, insert, inspect, text
 
 from service.domain.access import hash_key
 from service.engine.catalog import Catalog, TermsKind
-from service.storage import admin
 from service.storage import schema as t
 from service.storage.admin import _defaults, _policy_row
 from service.storage.database import open_database, writing
