@@ -49,13 +49,13 @@ PRODUCTS: dict[str, Row] = {
         "deposit": 5_900, "zero_from": 550, "period": 72 * HOUR_US, "start_fee": 0, "free": 15,
         "interval": 60, "price": 100, "day_cap": 1_000, "buy_out": 5_900, "refund": 0,
         "free_us": None, "cancelling": 300, "consent": None, "reserved": None, "rented": None,
-        "most_hold": 11_800, "tries": 3,
+        "most_hold": 11_800, "tries": 2,
     },
     "power-bank": {
         "deposit": 9_900, "zero_from": 550, "period": 72 * HOUR_US, "start_fee": 0, "free": 5,
         "interval": 30, "price": 150, "day_cap": 3_000, "buy_out": 9_900, "refund": 0,
         "free_us": None, "cancelling": 0, "consent": 1_000, "reserved": None, "rented": None,
-        "most_hold": None, "tries": 3,
+        "most_hold": None, "tries": 2,
     },
 }  # fmt: skip
 TERMS = (
@@ -68,7 +68,7 @@ TERMS = (
     "UPDATE products SET cancellation_fee_minor = 300 WHERE product_id = 'umbrella'",
     "UPDATE products SET damage_without_consent_minor = 1000 WHERE product_id = 'power-bank'",
     "UPDATE policies SET most_increments = NULL WHERE policy_id = 'bike'",
-    "UPDATE policies SET most_increments = 3 WHERE policy_id = 'small-item'",
+    "UPDATE policies SET most_increments = 2 WHERE policy_id = 'small-item'",
     "UPDATE products SET most_hold_minor = 25000 WHERE product_id = 'bike'",
     "UPDATE products SET most_hold_minor = NULL WHERE product_id = 'power-bank'",
 )
