@@ -1502,6 +1502,11 @@ def _verify_later_decisions(connection: Connection) -> None:
             raise Found("DECISION", name, "the digest does not fit the row")
 
 
+def _as_stored(connection: Connection, query: Select[Any]) -> Iterator[Row]:
+    """The rows of a query, whatever the types of their values: the verifier only compares them."""
+    yield from connection.exec_driver_sql(_text(connection.dialect, query))
+
+
 def _verify_increments(connection: Connection) -> None:
     """Checks that the refused tries of increments are whole and have their refusals, and that no
     authorization has more tries or holds more than its terms allow."""
@@ -1527,39 +1532,35 @@ def _verify_increments(connection: Connection) -> None:
         if hashlib.sha256("\n".join(map(str, told)).encode()).digest() != rest[1]:
             raise Found("INCREMENTS", name, "the digest does not fit the row")
         calls[caller, request_id, user_id, rest[0]] = name, reason
+    kept = select(r.caller, r.request_id, r.method, r.answer, r.user_id, r.record_us)
     refused = {
         (caller, request_id, *rest): answer
-        for caller, request_id, method, answer, *rest in _rows(
-            connection,
-            select(r.caller, r.request_id, r.method, r.answer, r.user_id, r.record_us),
-        )
-        if method.endswith(" refused")
+        for caller, request_id, method, answer, *rest in _as_stored(connection, kept)
+        if isinstance(method, str) and method.endswith(" refused")
     }
     for call, (name, reason) in calls.items():
         if reason == "LINE_EXHAUSTED" and call not in refused:
             raise Found("INCREMENTS", name, "its refusal is missing")
-    for call in sorted(refused):
-        if b'"tries_left"' in refused[call] and call not in calls:
+    for call in sorted(refused, key=str):
+        answer = refused[call]
+        tried = isinstance(answer, bytes) and b'"tries_left"' in answer
+        if tried and call not in calls:
             raise Found("INCREMENTS", f"requests/{call[0]}/{call[1]}", "the try is missing")
-    most = {
-        tuple(row[:2]): row[2]
-        for row in _rows(connection, select(q.policy_id, q.revision, q.most_increments))
-    }
+    policies = select(q.policy_id, q.revision, q.most_increments)
+    most = {tuple(row[:2]): row[2] for row in _as_stored(connection, policies)}
+    products = select(p.operator_id, p.product_id, p.revision, p.most_hold_minor,
+                      p.policy_id, p.policy_revision)  # fmt: skip
     bounds = {
         tuple(row[:3]): (row[3], most.get(tuple(row[4:])))
-        for row in _rows(
-            connection,
-            select(p.operator_id, p.product_id, p.revision, p.most_hold_minor,
-                   p.policy_id, p.policy_revision),
-        )
-    }  # fmt: skip
+        for row in _as_stored(connection, products)
+    }
     for row in _rows(connection, select(d.user_id, d.authorization_id)):
         tries[row[0], row[1]] += 1
     for place in (1, 0):
         for (user_id, of), (*named, credit, cash, unheld) in sorted(rentals.items()):
             bound = bounds.get(tuple(named), (None, None))[place]
             found = tries[user_id, of] if place else 0 if unheld else credit + cash
-            if bound is not None and found > bound:
+            if isinstance(bound, int) and found > bound:
                 raise Found("INCREMENTS", f"users/{user_id}/authorizations/{of}", "above a bound")
 
 
