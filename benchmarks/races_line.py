@@ -36,8 +36,9 @@ async def line(r: Round) -> None:
     """
     clients = r.chance.randint(6, 16)
     fits = r.chance.randint(1, clients - 1)
-    user_id = await r.person(UMBRELLA_MINOR * (fits + 1))
-    there = await r.authorize(user_id, **ZERO)
+    user_id = await r.person(BIKE_MINOR + UMBRELLA_MINOR * fits)
+    # The increments stay within the bounds of a bike, whatever the line has.
+    there = await r.authorize(user_id, "bike", **ZERO)
     answers = await r.race([_unit(r, user_id, there, number) for number in range(clients)])
     won = [it for it in told(answers) if state_of(it) != "DECLINED"]
     lost = [it for it in answers if it not in won]

@@ -26,6 +26,8 @@ ON_SQLITE = [
         "category = x'00'",
         "policy_id = CAST(x'ff' AS TEXT)",
         "revision = 'last'",
+        "most_hold_minor = deposit_minor - 1",
+        "most_hold_minor = 'all'",
     )
 ]
 ON_BOTH = [
@@ -33,7 +35,7 @@ ON_BOTH = [
     for change in (
         "policy_id = 'nothing'",
         "policy_revision = 7",
-        "deposit_minor = 9000000000000000000",
+        "deposit_minor = 9000000000000000000, most_hold_minor = NULL",
         "currency = 'yen'",
     )
 ]

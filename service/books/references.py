@@ -11,8 +11,9 @@ from sqlalchemy.sql.elements import ColumnElement
 from service.domain.authorization import HOLDING, Custody, Start, State
 from service.domain.policy import Reason
 from service.engine.records.authorizations import ItemKind
+from service.engine.records.refusals import REFUSED
 from service.storage import schema as t
-from service.storage.schema.columns import HasText
+from service.storage.schema.columns import HasBytes, HasText
 
 Row = Sequence[Any]
 ADD_EVIDENCE, RESOLVE_CASE = "AddEvidence", "ResolveCase"
@@ -105,6 +106,14 @@ def _references() -> list[Reference]:
             d.reasons.startswith(Reason.UNDER_REVIEW),
         ),
     )
+    tried = t.refused_increments.c
+    refused = and_(
+        r.user_id == tried.user_id,
+        r.caller == tried.caller,
+        r.request_id == tried.request_id,
+        r.record_us == tried.record_us,
+    )
+    is_refused = r.method.endswith(REFUSED)
     p, e, later, question = t.products.c, t.entries.c, t.later_decisions.c, t.cases.c
     of_terms = and_(
         p.operator_id == a.operator_id,
@@ -218,6 +227,25 @@ def _references() -> list[Reference]:
                 ),
             ),
             "its entries are missing",
+        ),
+        Reference(
+            "INCREMENTS",
+            t.refused_increments,
+            _alone(
+                *(t.refused_increments, t.requests, and_(refused, is_refused)),
+                tried.reason == Reason.LINE_EXHAUSTED,
+            ),
+            "its refusal is missing",
+        ),
+        Reference(
+            "INCREMENTS",
+            t.requests,
+            # Without a bound of tries, and before there was one, refusals say nothing of tries.
+            _alone(
+                *(t.requests, t.refused_increments, refused),
+                *(is_refused, HasBytes(r.answer, b'"tries_left"')),
+            ),
+            "the refused try is missing",
         ),
         Reference(
             "CASE",

@@ -26,6 +26,7 @@ from service.books.groups import (
     check_types,
     portion_of_groups,
 )
+from service.books.increments import wrong_increment
 from service.books.lapses import wrong_decision, wrong_lapse, wrong_unposted
 from service.books.money import Recorded
 from service.books.payloads import ReadPayload, wrong_payload
@@ -180,6 +181,7 @@ def _verified(
         or wrong_consent(connection, share.people)
         or wrong_unposted(connection, share.people)
         or wrong_decision(connection, share.people)
+        or wrong_increment(connection, share.people)
     )
     if wrong is None and readers.payload is not None:
         wrong = wrong_beside(connection, share.people, readers.payload)

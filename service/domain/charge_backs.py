@@ -351,6 +351,7 @@ def reopen(
     now_us: int,
     conceded: Iterable[tuple[int, int]] = (),
     left_minor: int | None = None,
+    room_minor: int | None = None,
 ) -> tuple[Step, ChargeBack]:
     """Undoes a decision: all of the case is open again.
 
@@ -358,10 +359,11 @@ def reopen(
     can have taken at most `left_minor`, the part of the payment that no other case has taken; None
     if no payment was named. If the decision went for the person, everyone gets back what the
     decision took. `conceded` has the number of each capture that the decision conceded, with the
-    amount that the capture may get back. Money that has no place any more is owed to the person: a
-    deposit of a closed rental, a debt that was paid since, and an amount that the operator gave up
-    when the item was found or the fee was waived. Raises IllegalState if the authorization or the
-    payment has less money left than the bank took.
+    amount that the capture may get back. `room_minor` is the amount by which the hold may grow, or
+    None for any amount. Money that has no place any more is owed to the person: a deposit of a
+    closed rental, a deposit above what the authorization may hold, a debt that was paid since, and
+    an amount that the operator gave up when the item was found or the fee was waived. Raises
+    IllegalState if the authorization or the payment has less money left than the bank took.
     """
     require(it, RESOLVE_CHARGE_BACK)
     if case.overturned_minor:
@@ -392,7 +394,7 @@ def reopen(
             reopened=case.reopened + 1,
         )
     amount_minor = case.kept_minor
-    undone, postings, parts = _undo(it, case, conceded)
+    undone, postings, parts = _undo(it, case, conceded, room_minor)
     back = step(undone, postings, Transition.CHARGE_BACK_REOPENED, now_us, parts=parts)
     return back, changed(
         case,
@@ -409,10 +411,16 @@ _KEPT = (
 
 
 def _undo(
-    it: Authorization, case: ChargeBack, conceded: Iterable[tuple[int, int]]
+    it: Authorization,
+    case: ChargeBack,
+    conceded: Iterable[tuple[int, int]],
+    room_minor: int | None,
 ) -> tuple[Authorization, tuple[Posting, ...], tuple[Part, ...]]:
     amount_minor = case.kept_minor
     held_minor = case.held_minor if it.state in HOLDING else 0
+    if room_minor is not None:
+        # The hold may have grown since.
+        held_minor = min(held_minor, room_minor)
     recovered_minor = min(case.recovered_minor, it.unrecovered_minor)
     twice_minor = min(case.overpaid_minor, it.overpaid_minor)
     lost_minor = min(case.overpaid_minor - twice_minor, it.overpaid_written_off_minor)

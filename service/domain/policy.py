@@ -58,6 +58,8 @@ class Policy:
 
     For a damage charge it is the time from the order to the end of the charge. None means no bound.
     """
+    most_increments: int | None = None
+    """The most tries of IncrementAuthorization on one authorization; None means no bound."""
 
 
 class Offer(StrEnum):

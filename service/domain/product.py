@@ -26,6 +26,9 @@ class Product:
     damage_without_consent_minor: int | None = None
     """A charge that brings all damage to one rental above this amount needs the user's consent;
     None means that no charge does."""
+    most_hold_minor: int | None = None
+    """The most that one authorization holds with all increments, captured parts included; None
+    means no bound."""
 
 
 @dataclass(frozen=True, slots=True)

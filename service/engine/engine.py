@@ -35,6 +35,7 @@ from service.engine.conflict_pauses import PAUSES, ConflictPauses
 from service.engine.context import Context, Decided
 from service.engine.debts import DebtLog, Debts, say_nothing
 from service.engine.decision_counts import DecisionCounts
+from service.engine.increment_tries import read_tries
 from service.engine.items_in_use import name_product
 from service.engine.lapsed_holds import LapsedHolds
 from service.engine.late_pickups import read_late_pickups
@@ -350,6 +351,8 @@ class Engine:
         }
         transaction.read(rows, [Wish(AUTHORIZATIONS, _BY_GROUP, groups)])
         read_damage(rows, keys, transaction)
+        if keys.raised:
+            read_tries(rows, keys.raised, transaction)
         keys.items.update((it.operator_id, it.asset_id) for it in found.values() if it.asset_id)
         keys.cased |= with_open_case(found.values())
         keys.attested |= metered(found.values())

@@ -30,6 +30,7 @@ from service.engine.records.late_pickups import LatePickupRecord
 from service.engine.records.later_decisions import LaterDecisionRecord
 from service.engine.records.payments import PaymentRecord
 from service.engine.records.rail_accounts import RailAccountRecord
+from service.engine.records.refused_increments import RefusedIncrementRecord
 from service.engine.records.requests import RequestRecord
 from service.engine.records.transfers import TransferRecord
 from service.engine.records.unposted import UnpostedRecord
@@ -257,6 +258,11 @@ LATER_DECISIONS: Table[tuple[str, str, int], LaterDecisionRecord] = Table(
     LaterDecisionRecord,
     ["user_id", "authorization_id", "authorization_version"],
 )
+REFUSED_INCREMENTS: Table[tuple[str, str, int], RefusedIncrementRecord] = Table(
+    "refused_increments",
+    RefusedIncrementRecord,
+    ["user_id", "authorization_id", "number"],
+)
 OUTBOX: Table[None, Event] = Table("outbox", Event)
 
 TABLES: tuple[Table[Any, Any], ...] = (
@@ -286,6 +292,7 @@ TABLES: tuple[Table[Any, Any], ...] = (
     CONSENTS,
     UNPOSTED,
     LATER_DECISIONS,
+    REFUSED_INCREMENTS,
     OUTBOX,
 )
 """The order in which all processes write the tables, each in the order of its keys.

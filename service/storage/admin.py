@@ -77,6 +77,7 @@ def _policy_row(policy: dict[str, Any]) -> dict[str, Any]:
         "debt_window_us": policy["debt_window_days"] * DAY_US,
         "pause_limit_us": policy["pause_limit_hours"] * HOUR_US,
         "most_pauses": policy["most_pauses"],
+        "most_increments": policy["most_increments"],
     }
 
 

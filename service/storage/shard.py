@@ -36,6 +36,7 @@ BY_USER = (
     "consents",
     "unposted_dockings",
     "later_decisions",
+    "refused_increments",
     "transfers",
     "sealed_heads",
     "outbox",

@@ -48,8 +48,10 @@ from service.engine.tables import (
     CORRECTIONS,
     DEBTS,
     LATE_PICKUPS,
+    LATER_DECISIONS,
     LINES,
     RAIL_ACCOUNTS,
+    REFUSED_INCREMENTS,
     TABLES,
     TRANSFERS,
 )
@@ -312,6 +314,8 @@ ALSO_FOUND_BY: dict[RecordTable[Any, Any], list[tuple[str, ...]]] = {
     CORRECTIONS: [("user_id", "authorization_id")],
     CASES: [("user_id", "authorization_id"), ("user_id", "authorization_id", "reference")],
     ATTESTATIONS: [("user_id", "authorization_id")],
+    LATER_DECISIONS: [("user_id", "authorization_id")],
+    REFUSED_INCREMENTS: [("user_id", "authorization_id")],
     CHARGE_BACKS: [("user_id",)],
 }
 """The columns, beside the keys, by which rows are found."""

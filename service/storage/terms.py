@@ -269,6 +269,7 @@ def _policy(row: Any) -> Policy:
     _between(row, 0, 10_000, "reduced_credit_share_bp")
     _between(row, 0, MOST_US, *WINDOWS)
     _between(row, 0, MOST_US, *_there(row, RARE_WINDOWS))
+    _between(row, 0, MOST_SCORE, "most_pauses", *_there(row, ["most_increments"]))
     if row.zero_from_score < row.reduced_from_score:
         raise _Wrong("zero_from_score is below reduced_from_score")
     return Policy(*tuple(row))
@@ -280,6 +281,8 @@ def _product(row: Any, policies: dict[tuple[str, int], Policy]) -> Product:
     _between(row, 0, MOST_MINOR, *AMOUNTS, *_there(row, RARE_AMOUNTS))
     _between(row, 0, MOST_MINUTES, "free_minutes")
     _between(row, 1, MOST_MINUTES, "interval_minutes")
+    if row.most_hold_minor is not None and row.most_hold_minor < row.deposit_minor:
+        raise _Wrong("most_hold_minor is below deposit_minor")
     if not CURRENCY.fullmatch(row.currency):
         raise _Wrong("currency is not three capital letters")
     tariff = Tariff(*(getattr(row, name) for name in Tariff._fields))

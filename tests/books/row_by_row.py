@@ -947,6 +947,7 @@ def verify_books(
             _verify_consents(connection)
             _verify_unposted(connection)
             _verify_later_decisions(connection)
+            _verify_increments(connection)
             if payloads:
                 _verify_beside(connection)
             _verify_asked(connection)
@@ -1499,6 +1500,68 @@ def _verify_later_decisions(connection: Connection) -> None:
             raise Found("DECISION", name, "no event records this row")
         if hashlib.sha256("\n".join(map(str, row[1:-1])).encode()).digest() != row[-1]:
             raise Found("DECISION", name, "the digest does not fit the row")
+
+
+def _as_stored(connection: Connection, query: Select[Any]) -> Iterator[Row]:
+    """The rows of a query, whatever the types of their values: the verifier only compares them."""
+    yield from connection.exec_driver_sql(_text(connection.dialect, query))
+
+
+def _verify_increments(connection: Connection) -> None:
+    """Checks that the refused tries of increments are whole and have their refusals, and that no
+    authorization has more tries or holds more than its terms allow."""
+    x, r, a = t.refused_increments.c, t.requests.c, t.authorizations.c
+    p, q, d = t.products.c, t.policies.c, t.later_decisions.c
+    terms = (a.operator_id, a.product_id, a.product_revision)
+    amounts = (a.credit_minor, a.cash_minor, a.unheld_minor)
+    rentals = {
+        tuple(row[:2]): row[2:]
+        for row in _rows(connection, select(a.user_id, a.authorization_id, *terms, *amounts))
+    }
+    key = select(t.refused_increments).order_by(x.user_id, x.authorization_id, x.number)
+    tries: Counter[tuple[str, str]] = Counter()
+    calls = {}
+    for user_id, of, number, caller, request_id, reason, *rest in _rows(connection, key):
+        name = f"refused_increments/{user_id}/{of}/{number}"
+        tries[user_id, of] += 1
+        if (user_id, of) not in rentals or number != tries[user_id, of]:
+            raise Found("INCREMENTS", name, "of no authorization, or a try is missing")
+        if reason not in ("LINE_EXHAUSTED", "DEPOSIT_REQUIRED"):
+            raise Found("INCREMENTS", name, "not decided on the line")
+        told = (of, number, caller, request_id, reason, rest[0])
+        if hashlib.sha256("\n".join(map(str, told)).encode()).digest() != rest[1]:
+            raise Found("INCREMENTS", name, "the digest does not fit the row")
+        calls[caller, request_id, user_id, rest[0]] = name, reason
+    kept = select(r.caller, r.request_id, r.method, r.answer, r.user_id, r.record_us)
+    refused = {
+        (caller, request_id, *rest): answer
+        for caller, request_id, method, answer, *rest in _as_stored(connection, kept)
+        if isinstance(method, str) and method.endswith(" refused")
+    }
+    for call, (name, reason) in calls.items():
+        if reason == "LINE_EXHAUSTED" and call not in refused:
+            raise Found("INCREMENTS", name, "its refusal is missing")
+    for call in sorted(refused, key=str):
+        answer = refused[call]
+        tried = isinstance(answer, bytes) and b'"tries_left"' in answer
+        if tried and call not in calls:
+            raise Found("INCREMENTS", f"requests/{call[0]}/{call[1]}", "the try is missing")
+    policies = select(q.policy_id, q.revision, q.most_increments)
+    most = {tuple(row[:2]): row[2] for row in _as_stored(connection, policies)}
+    products = select(p.operator_id, p.product_id, p.revision, p.most_hold_minor,
+                      p.policy_id, p.policy_revision)  # fmt: skip
+    bounds = {
+        tuple(row[:3]): (row[3], most.get(tuple(row[4:])))
+        for row in _as_stored(connection, products)
+    }
+    for row in _rows(connection, select(d.user_id, d.authorization_id)):
+        tries[row[0], row[1]] += 1
+    for place in (1, 0):
+        for (user_id, of), (*named, credit, cash, unheld) in sorted(rentals.items()):
+            bound = bounds.get(tuple(named), (None, None))[place]
+            found = tries[user_id, of] if place else 0 if unheld else credit + cash
+            if isinstance(bound, int) and found > bound:
+                raise Found("INCREMENTS", f"users/{user_id}/authorizations/{of}", "above a bound")
 
 
 def _verify_beside(connection: Connection) -> None:

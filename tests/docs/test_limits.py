@@ -45,6 +45,7 @@ FACTS: dict[str, dict[str, str]] = {
     "books/details.py": {"TOGETHER": METHOD},
     "books/lapses.py": {"TOGETHER": METHOD},
     "books/consents.py": {"TOGETHER": METHOD},
+    "books/increments.py": {"TOGETHER": METHOD},
     "books/payloads.py": {"TOGETHER": METHOD},
     "books/portion.py": dict.fromkeys(
         ("PAYMENT_ROWS", "EVENTS", "MONEY", "LAST", "AUTHORIZATION_ROWS", "OPERATORS_OWN",

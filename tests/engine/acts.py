@@ -377,7 +377,7 @@ class Books:
 # -- other terms -----------------------------------------------------------------------------
 
 
-def change_terms(desk: Desk, table: Table, name: str, **values: int | str) -> None:
+def change_terms(desk: Desk, table: Table, name: str, **values: int | str | None) -> None:
     """Changes a product or a policy by hand, before its first use."""
     key = table.c.product_id if table is t.products else table.c.policy_id
     with writing(desk.store.engine) as connection:

@@ -82,7 +82,11 @@ FITS: dict[str, tuple[int, Callable[[Row], object]]] = {
     "ResolveReview": (8, lambda it: it["state"] == "REVIEW"),
     "StartRental": (6, lambda it: it["state"] == "AUTHORIZED"),
     "StartRental late": (9, lambda it: gone(it) and it["reserved"]),
-    "Increment": (4, lambda it: it["state"] in ("AUTHORIZED", "ACTIVE", "OVERDUE")),
+    "Increment": (7, lambda it: it["state"] in ("AUTHORIZED", "ACTIVE", "OVERDUE")),
+    "Increment again": (
+        14,
+        lambda it: it.get("raised") and it["state"] in ("AUTHORIZED", "ACTIVE", "OVERDUE"),
+    ),
     "Decrease": (3, lambda it: it["held_credit"] + it["held_cash"]),
     "Extend": (4, lambda it: it["state"] in ("AUTHORIZED", "ACTIVE", "OVERDUE")),
     "Settle": (10, lambda it: it["state"] in OUT),

@@ -724,6 +724,15 @@ class Model:
             case = {**_state(row[3:]), "holder": holder, "occurred_us": row[2]}
             asked.setdefault(self._keys[row[0]], []).append(case)
         require(asked, self.reference.late_questions, "cases of late pick-ups")
+        refused: dict[Any, tuple[Any, ...]] = {}
+        for row in self._read(
+            "SELECT authorization_id, number, caller, request_id, reason, record_us"
+            " FROM refused_increments ORDER BY user_id, authorization_id, number"
+        ):
+            before = refused.get(self._keys[row[0]], ())
+            require(row[1], len(before) + 1, "number of a refused increment")
+            refused[self._keys[row[0]]] = (*before, tuple(row[2:]))
+        require(refused, self.reference.refused_increments, "refused_increments")
         self._check_cases()
         aliases = [
             _plain_alias(CONVERTERS[ALIASES].record(tuple(row)))

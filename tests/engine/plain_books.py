@@ -66,6 +66,9 @@ class Books:
         """Lapses by rental and version: the kind, the event and the instant."""
         self.consents: dict[tuple[RentalKey, int], str] = {}
         """References to consents, by rental and version."""
+        self.granted_increments: dict[RentalKey, int] = {}
+        self.refused_increments: dict[RentalKey, tuple[tuple[str, str, str, int], ...]] = {}
+        """The tries that were refused: the caller, the request id, the reason and the instant."""
         self.closings: dict[RentalKey, tuple[str, int]] = {}
         """The steps that ended rentals: the event and its instant."""
         self.details: dict[RentalKey, Row] = {}

@@ -43,17 +43,19 @@ PRODUCTS: dict[str, Row] = {
         "deposit": 19_900, "zero_from": 600, "period": 24 * HOUR_US, "start_fee": 150, "free": 0,
         "interval": 15, "price": 100, "day_cap": 3_000, "buy_out": 19_900, "refund": 24 * HOUR_US,
         "free_us": 5 * MINUTE_US, "cancelling": 200, "consent": 4_000,
-        "reserved": 90 * MINUTE_US, "rented": 60 * HOUR_US,
+        "reserved": 90 * MINUTE_US, "rented": 60 * HOUR_US, "most_hold": 25_000, "tries": None,
     },
     "umbrella": {
         "deposit": 5_900, "zero_from": 550, "period": 72 * HOUR_US, "start_fee": 0, "free": 15,
         "interval": 60, "price": 100, "day_cap": 1_000, "buy_out": 5_900, "refund": 0,
         "free_us": None, "cancelling": 300, "consent": None, "reserved": None, "rented": None,
+        "most_hold": 11_800, "tries": 2,
     },
     "power-bank": {
         "deposit": 9_900, "zero_from": 550, "period": 72 * HOUR_US, "start_fee": 0, "free": 5,
         "interval": 30, "price": 150, "day_cap": 3_000, "buy_out": 9_900, "refund": 0,
         "free_us": None, "cancelling": 0, "consent": 1_000, "reserved": None, "rented": None,
+        "most_hold": None, "tries": 2,
     },
 }  # fmt: skip
 TERMS = (
@@ -65,9 +67,14 @@ TERMS = (
     "UPDATE products SET damage_without_consent_minor = 4000 WHERE product_id = 'bike'",
     "UPDATE products SET cancellation_fee_minor = 300 WHERE product_id = 'umbrella'",
     "UPDATE products SET damage_without_consent_minor = 1000 WHERE product_id = 'power-bank'",
+    "UPDATE policies SET most_increments = NULL WHERE policy_id = 'bike'",
+    "UPDATE policies SET most_increments = 2 WHERE policy_id = 'small-item'",
+    "UPDATE products SET most_hold_minor = 25000 WHERE product_id = 'bike'",
+    "UPDATE products SET most_hold_minor = NULL WHERE product_id = 'power-bank'",
 )
 """The statements that make the default terms those of `PRODUCTS`: refunds of small items go out at
-once; bikes have a rule for cancellations and bounds; damage needs consent."""
+once; bikes have a rule for cancellations and bounds; damage needs consent. Bikes and umbrellas have
+a bound of the hold, and small items a bound of tries."""
 FEE_BP = {"city": 300, "harbour": 250}
 DEBT_LIMIT = {"city": 5_000, "harbour": 0}
 """The most that each operator may owe."""

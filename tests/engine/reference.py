@@ -11,7 +11,7 @@ from typing import Any
 
 from service.engine import calls
 from service.engine import operations as c
-from tests.engine import plain_questions, plain_stops
+from tests.engine import plain_questions, plain_stops, plain_tries
 from tests.engine import reference_charge_backs as bank
 from tests.engine.plain_accounts import counted_once, second_use
 from tests.engine.plain_attestations import handed_over, pause, resume, stood, waive, waived
@@ -161,6 +161,8 @@ class Reference(Merges):
                     "command": sent, "user": command.user_id, "key": None,
                     "refused": str(refusal),
                 }  # fmt: skip
+            if isinstance(command, c.Increment):
+                plain_tries.refuse(self, (caller, request_id), command, str(refusal), now_us)
             if hasattr(command, "rail_account"):
                 self._ask_about(caller, command, str(refusal))
             if isinstance(command, c.StartRental) and str(refusal) == "ASSET_IN_USE":
@@ -701,6 +703,7 @@ class Reference(Merges):
         amount = minor(command.amount)
         if amount == 0:
             raise Refused("INVALID_INPUT")
+        plain_tries.require_bounds(it, amount)
         if it["parent_id"]:
             parent = self.names[it["user_id"], it["parent_id"]]
             self._within_damage(parent, amount, command.user_consent_reference, now_us)
@@ -709,6 +712,7 @@ class Reference(Merges):
         line = self.line(it["user_id"])
         if line["standing"] != "NORMAL":
             raise Refused(f"USER_{line['standing']}")
+        plain_tries.require_try(self, it)
         score, why = scored(self.known.get(it["user_id"], UNKNOWN), now_us)
         product = {**PRODUCTS[it["product_id"]], "deposit": amount}
         offer, reasons = offered(score, why, [], [product], line["available"])
@@ -728,6 +732,7 @@ class Reference(Merges):
         if paid:
             self._record(counted, "DEPOSIT", it["user_id"], paid, it)
         self.decisions.append(it["key"])
+        plain_tries.grant(self, it)
         self.step(
             it,
             "authorization.incremented",

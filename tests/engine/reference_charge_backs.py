@@ -11,6 +11,7 @@ from tests.engine.plain_terms import (
     CURRENCY,
     ENDED,
     PLATFORM,
+    PRODUCTS,
     Refused,
     Row,
     minor,
@@ -347,6 +348,9 @@ def _undo(of: Reference, it: Row, row: Row, command: c.ResolveChargeBack, now_us
         "recovery": min(row["recovered"], unrecovered(it)),
         "overpaid": min(row["overpaid"], it["overpaid"]),
     }
+    most = PRODUCTS[it["product_id"]]["most_hold"]
+    if most is not None:
+        gets["deposit"] = min(gets["deposit"], max(0, most - it["credit"] - it["cash"]))
     written_off = row["overpaid"] - gets["overpaid"]
     gets["credit_loss"] = min(written_off, it["overpaid_written_off"])
     # What Freehold bore, and the operator has not given up since.

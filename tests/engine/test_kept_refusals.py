@@ -92,12 +92,15 @@ def send(desk: Desk, command: Command, request_id: str = "r") -> Result:
 
 def test_row_53_a_retry_is_refused_again(desk: Desk, obstacle: Obstacle) -> None:
     """Row 53: a refusal stays the answer of its request id even if the item becomes free or the
-    line has room. It writes only its record. A call with another id is decided anew."""
+    line has room. It writes only its record, and an increment the count of its try. A call with
+    another id is decided anew."""
     before = counts(desk)
     first = send(desk, obstacle.command)
     assert reason(first) == obstacle.reason
     kept = counts(desk)
-    assert kept == {**before, "requests": before["requests"] + 1}
+    tries = int(obstacle.reason == "LINE_EXHAUSTED")
+    added = {"requests": before["requests"] + 1, "refused_increments": tries}
+    assert kept == {**before, **added}
     obstacle.remove()
     desk.clock.advance(START_US + MINUTE_US)
     before = counts(desk)

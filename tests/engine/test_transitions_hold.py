@@ -230,10 +230,10 @@ def test_increment_with_cash(desk: Desk) -> None:
 
 def test_increment_with_too_little_cash(desk: Desk) -> None:
     """An increment with a missing or too small payment of its cash part is refused with
-    DEPOSIT_REQUIRED, the amount and the reason. It changes nothing."""
+    DEPOSIT_REQUIRED, the amount and the reason. It changes nothing but the count of tries."""
     it = rental(desk, confirm(rental(desk, authorize("ben"))))
     before = counts(desk)
-    for command in (increment(it, 2_000), increment(it, 2_000, 999)):
+    for left, command in (("5", increment(it, 2_000)), ("4", increment(it, 2_000, 999))):
         error = refused(desk, command)
         assert isinstance(error, IllegalState)
         assert error.reason == "DEPOSIT_REQUIRED"
@@ -241,19 +241,21 @@ def test_increment_with_too_little_cash(desk: Desk) -> None:
             "state": "ACTIVE",
             "deposit_minor": "1000",
             "reasons": "SCORE_BELOW_ZERO_DEPOSIT",
+            "tries_left": left,
         }
-    assert counts(desk) == before
+    assert counts(desk) == {**before, "refused_increments": 2}
     assert stored(desk, it) == it
 
 
 def test_increment_on_an_exhausted_line(desk: Desk) -> None:
     """An increment too large for the line is refused with LINE_EXHAUSTED and changes nothing but
-    its own record; with cash for the stricter offer it passes."""
+    its own records; with cash for the stricter offer it passes."""
     it = rental(desk, authorize())
     before = counts(desk)
     error = refused(desk, increment(it, 30_101))
     assert (type(error).__name__, error.reason) == ("Exhausted", "LINE_EXHAUSTED")
-    assert counts(desk) == {**before, "requests": before["requests"] + 1}
+    added = {"requests": before["requests"] + 1, "refused_increments": 1}
+    assert counts(desk) == {**before, **added}
     it = Books(desk).step(
         increment(it, 30_101, 15_051),
         [("line", "held / available", 15_050), ("money", "cash / deposit", 15_051)],

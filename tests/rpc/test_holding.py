@@ -53,6 +53,7 @@ def test_an_increment_that_needs_cash_gives_the_amount(desk: Desks) -> None:
         "state": "ACTIVE",
         "deposit_minor": "501",
         "reasons": "SCORE_BELOW_ZERO_DEPOSIT",
+        "tries_left": "5",
     }
     paid = {"payment_reference": desk.operator.fresh("pay"), "paid": yuan(510)}
     after = desk.operator.call("IncrementAuthorization", **asked, **paid).authorization

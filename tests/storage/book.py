@@ -53,6 +53,7 @@ from tests.engine.calls import (
     confirm,
     pay,
     pick_up,
+    refused,
     rental,
     reverse,
     settle,
@@ -89,6 +90,7 @@ def live(desk: Desk) -> None:
     _unposted(desk)
     _strict(desk)
     _blocked(desk)
+    _raised(desk)
     _paused_late(desk)
     rental(desk, authorize("dan", accept=(Offer.ZERO,)))  # is declined
     desk.do(c.PayOutOperator("city", acts.money(700), "treasury-1"), caller=PLATFORM)
@@ -299,6 +301,16 @@ def _complaining(desk: Desk) -> None:
         transaction.write(changed)
     said = c.AddEvidence(*question[:3], Side.PLATFORM, "the same bank statement")
     desk.do(said, caller=PLATFORM)
+
+
+def _raised(desk: Desk) -> None:
+    """Ulf's increments: one is granted, and the line or the missing deposit refuses the others."""
+    desk.put_user("ulf", 550)
+    it = rental(desk, confirm(rental(desk, authorize("ulf")), reference="p-ulf"))
+    refused(desk, acts.increment(it, 400))
+    refused(desk, acts.increment(it, 30_000))
+    it = rental(desk, acts.increment(it, 300, 150, "p-ulf-2"))
+    refused(desk, acts.increment(it, 400))
 
 
 def _blocked(desk: Desk) -> None:

@@ -401,7 +401,7 @@ def test_every_select_of_a_batch_uses_an_index(plans: SqlStore) -> None:
     selects = {name: getattr(statements, name) for name in of_people}
     for table, of in statements.tables.items():
         selects |= {f"{table.name} by {', '.join(by)}": it for by, it in of.read.items()}
-    assert len(selects) == 43
+    assert len(selects) == 46
     with plans.engine.connect() as connection:
         for name, statement in selects.items():
             for rows in (1, MOST_ROWS):
@@ -559,7 +559,7 @@ def test_the_catalog_has_the_latest_terms(store: SqlStore) -> None:
             "INSERT INTO products SELECT operator_id, product_id, 2, category, currency, 100,"
             " replacement_minor, policy_id, policy_revision, start_fee_minor, free_minutes,"
             " interval_minutes, interval_price_minor, day_cap_minor, buy_out_minor,"
-            " cancellation_fee_minor, damage_without_consent_minor"
+            " cancellation_fee_minor, damage_without_consent_minor, most_hold_minor"
             " FROM products WHERE product_id = 'bike' AND operator_id = 'city'"
         )
     catalog = store.catalog()

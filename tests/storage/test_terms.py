@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from alembic import command
-from sqlalchemy import Engine, insert, inspect, text
+from sqlalchemy import Connection, Engine, insert, inspect, text
 
 from service.domain.access import hash_key
 from service.engine.catalog import Catalog, TermsKind
-from service.storage import admin
 from service.storage import schema as t
 from service.storage.admin import _defaults, _policy_row
 from service.storage.database import open_database, writing
@@ -66,7 +66,7 @@ def test_a8_an_older_revision_stays_good(store: SqlStore) -> None:
         "INSERT INTO products SELECT operator_id, product_id, 2, category, currency, deposit_minor,"
         " replacement_minor, policy_id, policy_revision, start_fee_minor, free_minutes,"
         " interval_minutes, interval_price_minor, day_cap_minor, buy_out_minor,"
-        " cancellation_fee_minor, damage_without_consent_minor FROM products"
+        " cancellation_fee_minor, damage_without_consent_minor, most_hold_minor FROM products"
         " WHERE operator_id = 'city' AND product_id = 'bike'"
     )
     plant(store.engine, copied, f"{BAD_POLICY} AND product_id = 'bike' AND revision = 2")
@@ -142,6 +142,18 @@ def test_a8_texts_in_place_of_numbers(file: Path) -> None:
     engine.dispose()
 
 
+@pytest.mark.parametrize("bound", ["most_increments", "most_pauses"])
+def test_a8_a_bound_of_a_policy_is_a_number(file: Path, bound: str) -> None:
+    """A8: a text in place of a policy's bound, or a bound below zero, is a fault of that policy."""
+    engine = open_database(f"sqlite:///{file}")
+    for value in ("'many'", "-1"):
+        plant(engine, f"UPDATE policies SET {bound} = {value} WHERE policy_id = 'bike'")
+        read = SqlStore(engine).catalog()
+        assert TermsKind.POLICY in {fault.kind for fault in read.faults}
+        assert BIKE in read.refused
+    engine.dispose()
+
+
 # -- the migration ---------------------------------------------------------------------------
 
 
@@ -150,16 +162,7 @@ def _install_defaults_of_then(engine: Engine) -> None:
     defaults = _defaults()
     with writing(engine) as connection:
         connection.execute(insert(t.limit_steps), defaults["limit"])
-        there = {it["name"] for it in inspect(connection).get_columns("policies")}
-        for policy in map(_policy_row, defaults["policy"]):
-            known = {name: value for name, value in policy.items() if name in there}
-            connection.execute(
-                text(
-                    f"INSERT INTO policies ({', '.join(known)})"
-                    f" VALUES ({', '.join(f':{name}' for name in known)})"
-                ),
-                known,
-            )
+        _write_known(connection, "policies", map(_policy_row, defaults["policy"]))
 
 
 def _add_operator_of_then(engine: Engine) -> None:
@@ -168,10 +171,24 @@ def _add_operator_of_then(engine: Engine) -> None:
     more = {"operator_id": OPERATOR, "revision": 1, "policy_revision": 1}
     with writing(engine) as connection:
         connection.execute(t.operators.insert(), operator)
-        connection.execute(t.products.insert(), [it | more for it in admin._defaults()["product"]])
+        _write_known(connection, "products", (it | more for it in _defaults()["product"]))
         for key, owner in (("key", OPERATOR), ("other", None)):
             row = {"operator_id": owner, "scopes": "cases.read", "create_us": START_US}
             connection.execute(t.api_keys.insert(), {"key_hash": hash_key(key), **row})
+
+
+def _write_known(connection: Connection, table: str, rows: Iterable[dict[str, Any]]) -> None:
+    """Writes rows into a table, without the columns that the database does not have."""
+    there = {it["name"] for it in inspect(connection).get_columns(table)}
+    for row in rows:
+        known = {name: value for name, value in row.items() if name in there}
+        connection.execute(
+            text(
+                f"INSERT INTO {table} ({', '.join(known)})"
+                f" VALUES ({', '.join(f':{name}' for name in known)})"
+            ),
+            known,
+        )
 
 
 @pytest.fixture

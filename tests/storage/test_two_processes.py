@@ -28,7 +28,7 @@ from service.storage import schema as t
 from service.storage.database import open_database, reading
 from service.storage.payables import payables_of
 from service.storage.store import SqlStore
-from tests.engine.acts import DAY_US, HOUR_US, told, transfers, woken
+from tests.engine.acts import DAY_US, HOUR_US, increment, told, transfers, woken
 from tests.engine.calls import (
     authorize,
     balances,
@@ -317,3 +317,33 @@ def test_payouts_and_folding(desks: tuple[Desk, Desk]) -> None:
         results = race(desks, [fold[0], out[0]], [fold[1], out[1]])
         assert sorted(isinstance(result[1], bytes) for result in results) == [False, True]
         assert payables_of(desks[0].store.engine, OPERATOR).get("CNY", 0) == 0
+
+
+def test_increments_at_two_processes_use_only_the_tries_that_there_are(
+    desks: tuple[Desk, Desk],
+) -> None:
+    """Two processes that race on one authorization's tries, granted and refused ones, together
+    never use more than the policy allows, and no try is lost."""
+    tries = 6
+    for n in range(ROUNDS):
+        user_id = f"user-{n}"
+        desks[0].put_user(user_id, 700)
+        it = rental(desks[0], authorize(user_id))
+        batches = [
+            [desk.work(increment(it, minor)) for minor in (100, 40_000, 100, 40_000)]
+            for desk in desks
+        ]
+        results = [reason(result) for of_desk in race(desks, *batches) for result in of_desk]
+        decided = results.count("") + results.count("LINE_EXHAUSTED")
+        assert (decided, results.count("INCREMENT_TRIES_USED")) == (tries, 8 - tries)
+        with desks[0].store.engine.connect() as connection:
+            rows = [
+                connection.scalar(
+                    select(func.count())
+                    .select_from(table)
+                    .where(table.c.authorization_id == it.authorization_id)
+                )
+                for table in (t.later_decisions, t.refused_increments)
+            ]
+        assert rows == [results.count(""), results.count("LINE_EXHAUSTED")]
+        assert stored(desks[0], it).held_minor == 19_900 + 100 * results.count("")

@@ -171,6 +171,10 @@ class Where(dict[str, object]):
         self["raised"], self["raised_at"], self["later"] = ask(
             "SELECT authorization_id, authorization_version, decision_id FROM later_decisions"
         )[0]
+        self["ulfs"] = ask(f"{of} user_id='ulf'")[0][0]
+        ((self["tried"],),) = ask(
+            "SELECT caller || '/' || request_id FROM refused_increments WHERE number=2"
+        )
         self["dispute"] = ask(
             "SELECT case_id FROM cases WHERE user_id='ann' AND kind='DISPUTE' ORDER BY 1"
         )[0][0]
@@ -196,7 +200,7 @@ def test_correct_books_pass(books: Path, seals: list[SealRecord]) -> None:
     """Correct books have no fault, and the verification reports how much it checked."""
     found = verified(books)
     assert found.fault is None
-    assert (found.lines, found.authorizations) == (21, 47)
+    assert (found.lines, found.authorizations) == (22, 48)
     assert found.entries > 100
     assert found.seals == found.signatures == len(seals) > 2
     assert found.last_seal == witness(seals[-1])
@@ -829,6 +833,56 @@ PLANTED: dict[str, tuple[tuple[str, ...], str, str]] = {
             ("digest", "x'00'", "ann/{raised}/{raised_at}"),
         )
     },
+    **{
+        f"the {column} of a refused increment ({value})": (
+            (f"UPDATE refused_increments SET {column}={value} WHERE number={number}",),
+            "INCREMENTS", f"refused_increments/{name}",
+        )
+        for column, value, number, name in (
+            ("user_id", "'ann'", 1, "ann/{ulfs}/1"),
+            ("authorization_id", "'ghost'", 3, "ulf/ghost/3"),
+            ("number", "4", 1, "ulf/{ulfs}/2"),
+            ("number", "4", 3, "ulf/{ulfs}/4"),
+            ("caller", "'harbour'", 1, "ulf/{ulfs}/1"),
+            ("caller", "'harbour'", 2, "ulf/{ulfs}/2"),
+            ("request_id", "'x'", 1, "ulf/{ulfs}/1"),
+            ("request_id", "'x'", 2, "ulf/{ulfs}/2"),
+            ("reason", "'LINE_EXHAUSTED'", 1, "ulf/{ulfs}/1"),
+            ("reason", "'DEPOSIT_REQUIRED'", 2, "ulf/{ulfs}/2"),
+            ("reason", "'ASSET_IN_USE'", 3, "ulf/{ulfs}/3"),
+            ("record_us", "record_us+1", 1, "ulf/{ulfs}/1"),
+            ("record_us", "record_us+1", 2, "ulf/{ulfs}/2"),
+            ("digest", "x'00'", 3, "ulf/{ulfs}/3"),
+        )
+    },
+    "a refused increment is removed": (
+        ("DELETE FROM refused_increments WHERE number=1",),
+        "INCREMENTS", "refused_increments/ulf/{ulfs}/2",
+    ),
+    "a refused increment is removed, and its answer stays": (
+        ("DELETE FROM refused_increments WHERE number=2",),
+        "INCREMENTS", "requests/{tried}",
+    ),
+    "all refused increments are removed": (
+        ("DELETE FROM refused_increments",), "INCREMENTS", "requests/{tried}",
+    ),
+    "the answer of a refused increment is removed": (
+        ("DELETE FROM requests WHERE caller || '/' || request_id = '{tried}'",),
+        "INCREMENTS", "refused_increments/ulf/{ulfs}/2",
+    ),
+    "a refused increment of no authorization": (
+        (("INSERT INTO refused_increments VALUES"
+          " ('ann', 'ghost', 1, 'city', 'r', 'DEPOSIT_REQUIRED', 1, x'00')"),),
+        "INCREMENTS", "refused_increments/ann/ghost/1",
+    ),
+    "more tries than the policy allows": (
+        ("UPDATE policies SET most_increments=3 WHERE policy_id='bike'",),
+        "INCREMENTS", "users/ulf/authorizations/{ulfs}",
+    ),
+    "a hold above the product's bound": (
+        ("UPDATE products SET most_hold_minor=20199 WHERE product_id='bike'",),
+        "INCREMENTS", "users/ulf/authorizations/{ulfs}",
+    ),
     "the decision of an increment is removed": (
         ("DELETE FROM decisions WHERE decision_id='{later}'",),
         "DECISION", "later_decisions/ann/{raised}/{raised_at}",

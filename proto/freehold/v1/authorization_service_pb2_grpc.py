@@ -298,6 +298,18 @@ class AuthorizationServiceServicer:
         FAILED_PRECONDITION with the reason DEPOSIT_REQUIRED: the increment needs
         cash as well. The ErrorInfo's metadata has the amount, `deposit_minor`, and
         the `reasons`. Take the payment and call again with it.
+
+        Two bounds hold for rentals and damage charges alike. Terms of an earlier
+        build have neither. FAILED_PRECONDITION with the reason INCREMENT_LIMIT: the
+        product bounds the whole hold with all increments. Captured parts count, and
+        released ones do not. The metadata has the bound, `most_hold_minor`, and
+        `left_minor`, the largest increment still allowed. FAILED_PRECONDITION with
+        the reason INCREMENT_TRIES_USED: the policy bounds the tries on one
+        authorization, because each answer tells something about the credit line.
+        Granted calls, LINE_EXHAUSTED and DEPOSIT_REQUIRED each count as one try;
+        other refusals, and retries that get their first answer again, do not. The
+        metadata has the bound, `most_increments`. That of LINE_EXHAUSTED and
+        DEPOSIT_REQUIRED has `tries_left`: ask for a payment only if one is left.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

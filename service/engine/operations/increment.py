@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from service.domain import acts, hold
+from service.domain import acts, hold, increments
 from service.domain.authorization import Authorization, Step
-from service.domain.errors import Exhausted, IllegalState, InvariantBroken
+from service.domain.errors import Exhausted, FreeholdError, IllegalState, InvariantBroken
 from service.domain.ledger import Standing
 from service.domain.money import Money
 from service.domain.policy import Choice, Part, Reason, Split, choose
@@ -15,6 +15,7 @@ from service.engine.calls import AuthorizationCommand, Work
 from service.engine.consents import add_consent, no_damage
 from service.engine.context import UNKNOWN_PERSON, Context, Decided
 from service.engine.damage import require_damage
+from service.engine.increment_tries import add_refused, count_try, require_try
 from service.engine.operation import Asks, Operation, of_authorization
 from service.engine.operations.authorize import decision_of, usable
 from service.engine.posting import (
@@ -57,10 +58,15 @@ def wanted(caller: str, it: Increment, keys: Keys) -> None:
 
 
 def decide(work: Work, it: Increment, rows: Rows, context: Context) -> Decided:
-    """Decides with the present score, and holds more; a refusal changes nothing."""
+    """Decides with the present score, and holds more; a refusal changes nothing.
+
+    Only a decided call looks at the line. All refusals before that tell nothing about it.
+    """
     current, line, draft = opened(work.caller, it, rows, context)
     acts.require(current, hold.INCREMENT)
     amount_minor = positive_minor(it.amount, current)
+    product = product_of(current, context)
+    increments.require_room(current, product, amount_minor)
     if current.parent_id:
         require_damage(
             current.user_id,
@@ -78,7 +84,7 @@ def decide(work: Work, it: Increment, rows: Rows, context: Context) -> Decided:
             f"the user is {line.standing.lower()}; no increment is allowed",
             current.state,
         )
-    product = product_of(current, context)
+    require_try(current, product.policy, rows)
     known = context.assessed.asking.get(it.user_id) or UNKNOWN_PERSON
     assessment = usable(known, [product], context.now_us)
     choice = choose(
@@ -94,7 +100,11 @@ def decide(work: Work, it: Increment, rows: Rows, context: Context) -> Decided:
     counted = None
     if it.paid is not None:
         counted = require_new_payment(work.caller, it, current.currency, rows, context)
-    paid_minor = _paid_for_increment(it, current, split, choice)
+    paid_minor = 0 if it.paid is None else positive_minor(it.paid, current, "paid")
+    if paid_minor < split.cash_minor:
+        refusal = _too_little(it, current, split, choice)
+        count_try(refusal, current, product.policy, rows)
+        raise refusal
     if counted is not None:
         draft[PAYMENTS].append(
             payment_of(counted, PaymentKind.DEPOSIT, current, paid_minor, context)
@@ -130,36 +140,36 @@ def _add_decision(draft: Draft, step: Step, decision_id: str, context: Context) 
     tell(draft, row, context)
 
 
-def _paid_for_increment(
-    command: Increment,
-    current: Authorization,
-    split: Split,
-    choice: Choice,
-) -> int:
-    """The amount paid, in minor units.
+def _too_little(
+    command: Increment, current: Authorization, split: Split, choice: Choice
+) -> Exhausted | IllegalState:
+    """The refusal of an increment without enough cash.
 
-    Raises Exhausted if the line alone cannot cover the increment, and IllegalState if the policy
-    asks for more cash than was paid.
+    Without any payment it is Exhausted if the line alone cannot cover the increment.
     """
-    if command.paid is None:
-        if split.cash_minor == 0:
-            return 0
-        if Reason.LINE_EXHAUSTED in choice.reasons:
-            raise Exhausted("LINE_EXHAUSTED", "the credit line is too small for the increment")
-        raise _deposit_required(current, split, choice)
-    paid_minor = positive_minor(command.paid, current, "paid")
-    if paid_minor < split.cash_minor:
-        raise _deposit_required(current, split, choice)
-    return paid_minor
+    if command.paid is None and Reason.LINE_EXHAUSTED in choice.reasons:
+        return Exhausted("LINE_EXHAUSTED", "the credit line is too small for the increment")
+    return _deposit_required(current, split, choice)
 
 
 def _deposit_required(current: Authorization, split: Split, choice: Choice) -> IllegalState:
     refusal = IllegalState(
-        "DEPOSIT_REQUIRED", f"a cash deposit of {split.cash_minor} is required", current.state
+        increments.DEPOSIT_REQUIRED,
+        f"a cash deposit of {split.cash_minor} is required",
+        current.state,
     )
     refusal.metadata["deposit_minor"] = str(split.cash_minor)
     refusal.metadata["reasons"] = ",".join(choice.reasons)
     return refusal
+
+
+def _leave(
+    work: Work, it: Increment, refusal: FreeholdError, rows: Rows, context: Context
+) -> Draft:
+    """The rows that a refusal leaves: the case of a second use, or the refused try."""
+    draft = case_of_second_use(work, it, refusal, rows, context)
+    add_refused(draft, work, it, refusal, rows, context)
+    return draft
 
 
 INCREMENT = Operation(
@@ -169,5 +179,5 @@ INCREMENT = Operation(
     asks=Asks(),
     scored=True,
     kept=frozenset({Reason.LINE_EXHAUSTED}),
-    leaves=case_of_second_use,
+    leaves=_leave,
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from service.domain import charge_backs
+from service.domain import charge_backs, increments
 from service.domain.authorization import Authorization, Step
 from service.domain.charge_backs import CaseState, ChargeBack, Decision
 from service.domain.errors import IllegalState
@@ -13,7 +13,7 @@ from service.engine.charge_backs import case_named, cases_of, conceded_by, left_
 from service.engine.context import Context, Decided
 from service.engine.correcting import Remark, captures_of
 from service.engine.operation import Operation, of_correction
-from service.engine.posting import apply, opened
+from service.engine.posting import apply, opened, product_of
 from service.engine.rows import Keys, Rows
 from service.engine.tables import CHARGE_BACKS, CORRECTIONS
 
@@ -67,8 +67,9 @@ def decide(work: Work, it: ResolveChargeBack, rows: Rows, context: Context) -> D
         if not case.open_minor or (case.kept_minor and not it.user_won):
             conceded = conceded_by(current, case, rows)
             left_minor = left_of_case(current, case, rows)
+            room_minor = increments.room_minor(current, product_of(current, context))
             step, deciding[place] = charge_backs.reopen(
-                current, case, context.now_us, conceded, left_minor
+                current, case, context.now_us, conceded, left_minor, room_minor
             )
             current = take(step, [deciding[place]])
     captures = captures_of(current, rows, draft)

@@ -32,6 +32,7 @@ from service.storage.schema.later_decisions import later_decisions
 from service.storage.schema.ledger import entries, lines, operator_payables
 from service.storage.schema.payments import debts, payments, rail_accounts, transfers
 from service.storage.schema.record_tables import recorded
+from service.storage.schema.refused_increments import refused_increments
 from service.storage.schema.seals import sealed_heads, seals
 from service.storage.schema.terms import limit_steps, operators, policies, products, terms_changes
 from service.storage.schema.unposted import unposted_dockings
@@ -74,6 +75,7 @@ __all__ = [
     "proposals",
     "rail_accounts",
     "recorded",
+    "refused_increments",
     "requests",
     "sealed_heads",
     "seals",

@@ -62,6 +62,7 @@ policies = Table(
     Column("free_cancellation_us", BigInteger),
     Column("longest_reservation_us", BigInteger),
     Column("longest_rental_us", BigInteger),
+    Column("most_increments", Integer),
     CheckConstraint("zero_from_score >= reduced_from_score", "cut_offs_in_order"),
     CheckConstraint("reduced_credit_share_bp BETWEEN 0 AND 10000", "credit_share_is_a_share"),
     *not_negative("offer_window_us", "pickup_window_us", "max_feature_age_us"),
@@ -70,6 +71,7 @@ policies = Table(
     *not_negative("refund_after_us", "debt_window_us"),
     *not_negative("pause_limit_us", "most_pauses"),
     *not_negative("free_cancellation_us", "longest_reservation_us", "longest_rental_us"),
+    *not_negative("most_increments"),
 )
 
 products = Table(
@@ -93,9 +95,12 @@ products = Table(
     Column("cancellation_fee_minor", BigInteger, nullable=False, server_default="0"),
     # NULL: no damage needs the user's consent.
     Column("damage_without_consent_minor", BigInteger),
+    # NULL: increments have no bound, as before the migration that added it.
+    Column("most_hold_minor", BigInteger),
     *not_negative("deposit_minor", "replacement_minor", "start_fee_minor", "free_minutes"),
     *not_negative("interval_price_minor", "day_cap_minor", "buy_out_minor"),
     *not_negative("cancellation_fee_minor", "damage_without_consent_minor"),
+    CheckConstraint("most_hold_minor >= deposit_minor", "most_hold_above_deposit"),
     CheckConstraint("interval_minutes > 0", "interval_positive"),
     ForeignKeyConstraint(["operator_id"], ["operators.operator_id"]),
     ForeignKeyConstraint(
