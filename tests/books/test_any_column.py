@@ -141,34 +141,43 @@ def tries(book: Path, folder: Path, table: Table, column: Column[Any]) -> Iterat
     # Rows with different values come first: a column's usual value may mean nothing.
     first = {value: row for row, value in reversed(rows)}
     rows.sort(key=lambda it: first[it[1]] != it[0])
+    file, whole = folder / "changed.db", False
     for place, (row, now) in enumerate(rows):
         values = others(column, now, [value for _, value in rows])
         start = place % max(1, len(values))
-        for value in values[start:] + values[:start]:
-            file = Path(shutil.copy(book, folder / "changed.db"))
-            if changed(file, table, column, row, value):
-                yield Try(row, now, value)
-                break
+        if not whole:
+            shutil.copyfile(book, file)
+        written = changed(file, table, column, row, values[start:] + values[:start])
+        whole = written is None
+        if written is not None:
+            yield Try(row, now, *written)
 
 
-def changed(file: Path, table: Table, column: Column[Any], row: int, value: Any) -> bool:
-    """Changes a value by plain SQL, and leaves the triggers as they were; False if a CHECK or a
-    key refuses it."""
-    with closing(sqlite3.connect(file)) as connection:
+def changed(
+    file: Path, table: Table, column: Column[Any], row: int, values: list[Any]
+) -> tuple[Any] | None:
+    """Changes a value by plain SQL to the first of these that no CHECK and no key refuses, and
+    leaves the triggers as they were. The written value, or None if the file did not change."""
+    # Each statement is on its own, unless a transaction was begun.
+    with closing(sqlite3.connect(file, isolation_level=None)) as connection:
         connection.execute("PRAGMA synchronous=OFF")
-        query = "SELECT name, sql FROM sqlite_master WHERE type = 'trigger'"
-        triggers = connection.execute(query).fetchall()
+        connection.execute("BEGIN")
+        query = "SELECT name, sql FROM sqlite_master WHERE type = 'trigger' AND tbl_name = ?"
+        triggers = connection.execute(query, (table.name,)).fetchall()
         for name, _ in triggers:
             connection.execute(f"DROP TRIGGER {name}")
         change = f"UPDATE {table.name} SET {column.name} = ? WHERE rowid = ?"
-        try:
-            connection.execute(change, (value, row))
-        except sqlite3.IntegrityError:
-            return False
-        for _, sql in triggers:
-            connection.execute(sql)
-        connection.commit()
-        return True
+        for value in values:
+            try:
+                connection.execute(change, (value, row))
+            except sqlite3.IntegrityError:
+                continue
+            for _, sql in triggers:
+                connection.execute(sql)
+            connection.execute("COMMIT")
+            return (value,)
+        connection.execute("ROLLBACK")
+        return None
 
 
 def fault_of(file: Path, *, answers: bool = True, books_first: bool = False) -> str | None:
