@@ -110,7 +110,7 @@ def audit(since: str | None, database: str, as_json: bool) -> None:
             "time": instant_text(it.record_us),
             "act": it.act,
             "subject": it.subject,
-            "by": (it.by_user and f"shell/{it.by_user}") or _key(it),
+            "by": it.by_text,
             "approved_by": it.approved_by,
             "request_id": it.request_id,
             "details": json.loads(it.details),
@@ -118,11 +118,6 @@ def audit(since: str | None, database: str, as_json: bool) -> None:
         for it in list_audit(opened(database), None, since_us)
     ]
     _print(found, as_json)
-
-
-def _key(it: Any) -> str:
-    person_id = f"persons/{it.by_person_id}/" if it.by_person_id else ""
-    return f"{it.by_owner}/{person_id}keys/{it.by_key_id}"
 
 
 def _print(found: list[dict[str, Any]], as_json: bool) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from hashlib import sha256
 
 from sqlalchemy import Engine
 
@@ -37,10 +38,12 @@ def propose(
     owner, person_id, key_id = by.owner, by.person_id, by.key_id
 
     def act(desk: Administration) -> bytes:
-        desk.note("act.proposed", f"proposals/{desk.number + 1}", method=method, reason=reason)
+        what = {"method": method, "request_sha256": sha256(request).hexdigest()}
+        subject, expire_us = f"proposals/{desk.number + 1}", now_us + life_us
+        desk.note("act.proposed", subject, **what, reason=reason, expire_us=expire_us)
         proposal = Proposal(
             owner, desk.number, method, request, person_id, key_id, reason, now_us,
-            now_us + life_us, "", "", None, None,
+            expire_us, "", "", None, None,
         )  # fmt: skip
         add_proposal(desk.connection, proposal)
         return encode(proposal)

@@ -10,7 +10,7 @@ import random
 import re
 import shutil
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import closing
 from itertools import islice
 from pathlib import Path
@@ -40,12 +40,6 @@ WHAT_TO_DO = (
     "compare the column in service/books, or add it with the reason to the table in "
     "service/README.md"
 )
-
-GIVEN: Mapping[str, Mapping[str, Any]] = {
-    "api_keys": {"operator_id": "city", "scopes": "authorize"},
-    "rail_accounts": {"owner": "platform", "caller": "city", "name": "till", "account": "bank"},
-}
-"""Values of a row for a table that the book leaves empty."""
 
 
 def listed() -> set[tuple[str, str]]:
@@ -85,8 +79,7 @@ def whole_book(folder: Path) -> Path:
 
 def _insert(connection: sqlite3.Connection, table: Table) -> None:
     """Inserts a row that the table's CHECKs allow."""
-    given = GIVEN.get(table.name, {})
-    row = {it.name: given.get(it.name, _plain(it)) for it in table.columns}
+    row = {it.name: _plain(it) for it in table.columns}
     names, marks = ", ".join(row), ", ".join("?" * len(row))
     try:
         connection.execute(
@@ -94,7 +87,7 @@ def _insert(connection: sqlite3.Connection, table: Table) -> None:
         )
     except sqlite3.IntegrityError as error:
         raise AssertionError(
-            f"{table.name} has no row: add one to tests/storage/book.py, or to GIVEN here"
+            f"{table.name} has no row: add one to tests/storage/book.py"
         ) from error
 
 
@@ -125,7 +118,8 @@ def others(column: Column[Any], now: Any, rest: list[Any]) -> list[Any]:
         case Boolean():
             found = [1 - (now or 0)]
         case String():
-            found += [f"{now or ''}x", "x", ""]
+            # The third stays JSON if it was JSON.
+            found += [f"{now or ''}x", "x", (now or "").replace('"}', 'x"}'), ""]
         case LargeBinary():
             last = [now[:-1] + bytes([now[-1] ^ 1])] if now else []
             found = [*last, *found, b"x"]
@@ -147,34 +141,43 @@ def tries(book: Path, folder: Path, table: Table, column: Column[Any]) -> Iterat
     # Rows with different values come first: a column's usual value may mean nothing.
     first = {value: row for row, value in reversed(rows)}
     rows.sort(key=lambda it: first[it[1]] != it[0])
+    file, whole = folder / "changed.db", False
     for place, (row, now) in enumerate(rows):
         values = others(column, now, [value for _, value in rows])
         start = place % max(1, len(values))
-        for value in values[start:] + values[:start]:
-            file = Path(shutil.copy(book, folder / "changed.db"))
-            if changed(file, table, column, row, value):
-                yield Try(row, now, value)
-                break
+        if not whole:
+            shutil.copyfile(book, file)
+        written = changed(file, table, column, row, values[start:] + values[:start])
+        whole = written is None
+        if written is not None:
+            yield Try(row, now, *written)
 
 
-def changed(file: Path, table: Table, column: Column[Any], row: int, value: Any) -> bool:
-    """Changes a value by plain SQL, and leaves the triggers as they were; False if a CHECK or a
-    key refuses it."""
-    with closing(sqlite3.connect(file)) as connection:
+def changed(
+    file: Path, table: Table, column: Column[Any], row: int, values: list[Any]
+) -> tuple[Any] | None:
+    """Changes a value by plain SQL to the first of these that no CHECK and no key refuses, and
+    leaves the triggers as they were. The written value, or None if the file did not change."""
+    # Each statement is on its own, unless a transaction was begun.
+    with closing(sqlite3.connect(file, isolation_level=None)) as connection:
         connection.execute("PRAGMA synchronous=OFF")
-        query = "SELECT name, sql FROM sqlite_master WHERE type = 'trigger'"
-        triggers = connection.execute(query).fetchall()
+        connection.execute("BEGIN")
+        query = "SELECT name, sql FROM sqlite_master WHERE type = 'trigger' AND tbl_name = ?"
+        triggers = connection.execute(query, (table.name,)).fetchall()
         for name, _ in triggers:
             connection.execute(f"DROP TRIGGER {name}")
         change = f"UPDATE {table.name} SET {column.name} = ? WHERE rowid = ?"
-        try:
-            connection.execute(change, (value, row))
-        except sqlite3.IntegrityError:
-            return False
-        for _, sql in triggers:
-            connection.execute(sql)
-        connection.commit()
-        return True
+        for value in values:
+            try:
+                connection.execute(change, (value, row))
+            except sqlite3.IntegrityError:
+                continue
+            for _, sql in triggers:
+                connection.execute(sql)
+            connection.execute("COMMIT")
+            return (value,)
+        connection.execute("ROLLBACK")
+        return None
 
 
 def fault_of(file: Path, *, answers: bool = True, books_first: bool = False) -> str | None:

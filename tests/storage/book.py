@@ -62,6 +62,7 @@ from tests.engine.calls import (
 )
 from tests.engine.test_damage_bound import damage
 from tests.fakes import BACKSTAGE, OTHER_OPERATOR, Desk, horizon_of
+from tests.storage.administered import administer
 
 KEY = SealKey(Ed25519PrivateKey.from_private_bytes(b"a key of tests and of no server."))
 KEYS = PublicKeys([KEY.public])
@@ -92,6 +93,7 @@ def live(desk: Desk) -> None:
     _blocked(desk)
     _raised(desk)
     _paused_late(desk)
+    administer(desk.store.engine, desk.clock.now_us())
     rental(desk, authorize("dan", accept=(Offer.ZERO,)))  # is declined
     desk.do(c.PayOutOperator("city", acts.money(700), "treasury-1"), caller=PLATFORM)
     desk.do(c.RecordOperatorPayment("city", acts.money(90), "treasury-2"), caller=PLATFORM)

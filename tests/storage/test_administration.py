@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, Table
 from sqlalchemy.exc import DBAPIError
 
 from service.books.verify import verify_books
@@ -28,12 +28,9 @@ from service.domain.errors import ActRefused, FreeholdError, InvalidInput, NotFo
 from service.engine.ports import StorageFailed
 from service.engine.records.administration import (
     Approval,
-    Asked,
     AuditEvent,
-    By,
     KeyInfo,
     NewKey,
-    Proposal,
 )
 from service.storage import admin, approvals, keys, persons
 from service.storage import schema as t
@@ -43,9 +40,17 @@ from service.storage.proposals import list_proposals
 from service.storage.store import SqlStore
 from tests.fakes import OPERATOR, START_US
 from tests.rows import let_rows_be_removed
+from tests.storage.administered import (
+    HOUR_US,
+    LIFE_US,
+    administer,
+    approve,
+    asked,
+    id_of,
+    propose,
+    shell,
+)
 
-HOUR_US = 3_600_000_000
-LIFE_US = 24 * HOUR_US
 EVERYTHING = frozenset(map(str, PLATFORM_SCOPES | {Scope.KEYS_ADMIN}))
 
 
@@ -56,30 +61,6 @@ def ada(key_id: str = "a" * 16, person_id: str = "ada", **changes: Any) -> Princ
 
 BOB = ada("b" * 16, "bob")
 CY = ada("c" * 16, "cy")
-
-
-def asked(
-    by: Principal,
-    method: str,
-    request_id: str = "",
-    body: bytes = b"body",
-    approval: Approval | None = None,
-) -> Asked:
-    """A call's administrative request."""
-    return Asked(
-        By(by),
-        by.owner,
-        request_id,
-        method,
-        body,
-        lambda first: None if first == body else "body",
-        approval=approval,
-    )
-
-
-def shell(method: str, *body: object, request_id: str = "") -> Asked:
-    """A command's administrative request."""
-    return admin.by_shell(method, body, request_id, "tester")
 
 
 def add_key(engine: Engine, operator_id: str | None = None, **wanted: Any) -> str:
@@ -106,26 +87,6 @@ def acts(engine: Engine, owner: str = PLATFORM) -> list[AuditEvent]:
     found = list_audit(engine, owner)
     assert [it.number for it in found] == list(range(1, len(found) + 1))
     return found
-
-
-def propose(engine: Engine, by: Principal, method: str = "AddPerson", body: bytes = b"body") -> int:
-    """The number of a new proposal."""
-    made: list[Proposal] = []
-
-    def encode(it: Proposal) -> bytes:
-        made.append(it)
-        return b""
-
-    approvals.propose(
-        engine, asked(by, "ProposeAct"), method, body, "why", START_US, encode, LIFE_US
-    )
-    return made[0].number
-
-
-def approve(engine: Engine, by: Principal, number: int, now_us: int = START_US) -> None:
-    approvals.approve_act(
-        engine, asked(by, "ApproveAct"), number, lambda _: Scope.KEYS_ADMIN, now_us, lambda _: b""
-    )
 
 
 def refusal(act: Callable[[], object]) -> str:
@@ -311,6 +272,67 @@ def test_a_removed_act_is_found(store: SqlStore, number: int) -> None:
         # The next test gets the same database.
         with writing(store.engine) as connection:
             connection.exec_driver_sql("ALTER TABLE audit ENABLE TRIGGER USER")
+
+
+@pytest.mark.parametrize(
+    ("name", "changes"),
+    [
+        ("bob", {"operator_id": OPERATOR}),
+        ("bob", {"scopes": "books.read"}),
+        ("bob", {"scopes": "books.read keys.admin limits.write payments.write"}),
+        ("bob", {"person_id": "ada"}),
+        ("bob", {"expire_us": None}),
+        ("app", {"expire_us": None}),
+        ("eve", {"revoke_us": None, "revoked_by": None}),
+        ("eve", {"revoke_us": None}),
+        ("old", {"person_id": "ada"}),
+        ("old-known", {"operator_id": OPERATOR}),
+        ("old-known", {"revoke_us": None}),
+    ],
+)
+def test_a_changed_key_is_found(store: SqlStore, name: str, changes: dict[str, Any]) -> None:
+    """The verifier finds a key whose owner, scopes, person, expiry or end is not what the acts
+    made of it."""
+    administer(store.engine, START_US)
+    assert verify_books(store.engine).fault is None
+    with writing(store.engine) as connection:
+        mine = t.api_keys.c.key_hash.startswith(id_of(name))
+        connection.execute(t.api_keys.update().where(mine).values(**changes))
+    fault = verify_books(store.engine).fault
+    assert fault is not None
+    assert fault.rule == "AUDIT"
+
+
+@pytest.mark.parametrize(
+    ("table", "column", "value"),
+    [(t.persons, "person_id", "cy"), (t.api_keys, "label", "docks"), (t.proposals, "use_us", None)],
+)
+def test_a_removed_row_of_an_act_is_found(
+    store: SqlStore, table: Table, column: str, value: str | None
+) -> None:
+    """The verifier finds that a key, a person or a proposal was removed that an act made."""
+    administer(store.engine, START_US)
+    triggers = table is t.proposals
+    if triggers:
+        let_rows_be_removed(store.engine, [table])
+    with writing(store.engine) as connection:
+        connection.execute(table.delete().where(table.c[column] == value))
+    fault = verify_books(store.engine).fault
+    if triggers and store.engine.dialect.name == "postgresql":
+        # The next test gets the same database.
+        with writing(store.engine) as connection:
+            connection.exec_driver_sql("ALTER TABLE proposals ENABLE TRIGGER USER")
+    assert fault is not None
+    assert fault.rule == "AUDIT"
+
+
+def test_a_key_that_an_earlier_build_ended_is_right(store: SqlStore) -> None:
+    """A build before the record of acts may end a key of this build."""
+    key_id = add_key(store.engine, label="till")
+    with writing(store.engine) as connection:
+        mine = t.api_keys.c.key_hash.startswith(key_id)
+        connection.execute(t.api_keys.update().where(mine).values(revoke_us=START_US + 1))
+    assert verify_books(store.engine).fault is None
 
 
 def test_the_record_says_who_acted(store: SqlStore) -> None:

@@ -30,6 +30,7 @@ from tests.engine.calls import authorize, pay, rental, reverse, settle
 from tests.fakes import Desk, new_database
 from tests.operations.every import ON_AUTHORIZATION
 from tests.rows import let_rows_be_removed
+from tests.storage.administered import id_of
 from tests.storage.book import (
     KEY,
     KEYS,
@@ -182,6 +183,8 @@ class Where(dict[str, object]):
             f"SELECT authorization_id FROM cases WHERE case_id='{self['dispute']}'"
         )[0][0]
         calls = "SELECT caller || '/' || request_id FROM requests WHERE"
+        by_ada = "SELECT min(number) FROM audit WHERE act='act.proposed' AND owner='platform'"
+        self["by_ada"] = ask(by_ada)[0][0]
         self["proposed"] = ask(f"{calls} method='ProposeMerge' AND user_id='max'")[0][0]
         self["asked"] = ask(f"{calls} method='AddEvidence' AND authorization_id=''")[0][0]
         self["other"] = ask(f"{event}'{self['open']}'")[0][0]
@@ -1040,6 +1043,52 @@ PLANTED: dict[str, tuple[tuple[str, ...], str, str]] = {
     "a missing operator's payable": (
         ("DELETE FROM operator_payables WHERE operator_id='city'",),
         "OPERATOR_PAYABLE", "operator_payables/city/CNY",
+    ),
+    **{
+        f"{what} that no act made so": (
+            (f"UPDATE api_keys SET {change} WHERE key_hash LIKE '{id_of(key)}%'",),
+            "AUDIT", f"api_keys/{id_of(key)}",
+        )
+        for what, key, change in (
+            ("a scope of a key", "bob", "scopes=scopes || ' users.write'"),
+            ("an end of a key", "eve", "revoke_us=NULL"),
+            ("an expiry of a key", "app", "expire_us=NULL"),
+            ("a person of an earlier build's key", "old", "person_id='ada'"),
+        )
+    },
+    **{
+        f"{what} of an act": (
+            (f"UPDATE audit SET {change} WHERE owner='city' AND number={number}",), "AUDIT", row,
+        )
+        for what, number, change, row in (
+            ("the owner", 4, "owner='platform', number=1000", "audit/city"),
+            ("another kind", 4, "act='key.lost'", "audit/city/4"),
+            ("an actor", 4, "by_person_id='eve'", "audit/city/4"),
+            ("the subject", 4, "subject='keys/0'", "audit/city/4"),
+            ("the reason", 4, "details='x'", "audit/city/4"),
+            ("the label", 7, "details=replace(details, 'do', 'lo')", f"api_keys/{id_of('app-2')}"),
+            ("the ended keys", 8, "details=replace(details, '2', '3')", "audit/city/8"),
+        )
+    },
+    "an owner of a key": (
+        (f"UPDATE api_keys SET operator_id='city' WHERE key_hash LIKE '{id_of('ada')}%'",),
+        "AUDIT", "audit/platform/{by_ada}",
+    ),
+    "a person who came back": (
+        ("UPDATE persons SET leave_us=NULL, left_by=NULL WHERE person_id='eve'",),
+        "AUDIT", "persons/city/eve",
+    ),
+    "a person whom nobody added": (
+        ("UPDATE persons SET person_id='dee' WHERE person_id='cy'",),
+        "AUDIT", "persons/platform/dee",
+    ),
+    "another call than the approved one": (
+        ("UPDATE proposals SET request=x'00' WHERE number={by_ada}",),
+        "AUDIT", "proposals/platform/{by_ada}",
+    ),
+    "an approval that was not used": (
+        ("UPDATE proposals SET use_us=NULL WHERE number={by_ada}",),
+        "AUDIT", "proposals/platform/{by_ada}",
     ),
     "an operator's account": (
         (f"{E} amount_minor=amount_minor-1 WHERE user_id='operators/city'",),

@@ -11,6 +11,14 @@ from typing import NamedTuple
 from service.domain.access import KeyScopes, Principal
 
 
+def actor_name(owner: str, person_id: str, key_id: str, shell_user: str) -> str:
+    """The name in records of a user of the shell, or of a key with its owner and person."""
+    if shell_user:
+        return f"shell/{shell_user}"
+    person = f"persons/{person_id}/" if person_id else ""
+    return f"{owner}/{person}keys/{key_id}"
+
+
 class By(NamedTuple):
     """Whoever acts: a key, or a user of the shell."""
 
@@ -21,10 +29,9 @@ class By(NamedTuple):
     def text(self) -> str:
         """The name in records."""
         if self.principal is None:
-            return f"shell/{self.shell_user}"
+            return actor_name("", "", "", self.shell_user)
         it = self.principal
-        person = f"persons/{it.person_id}/" if it.person_id else ""
-        return f"{it.owner}/{person}keys/{it.key_id}"
+        return actor_name(it.owner, it.person_id, it.key_id, "")
 
 
 class Approval(NamedTuple):
@@ -109,6 +116,11 @@ class AuditEvent(NamedTuple):
     request_id: str
     proposal: int
     approved_by: str
+
+    @property
+    def by_text(self) -> str:
+        """The actor's name in records, as `By.text`."""
+        return actor_name(self.by_owner, self.by_person_id, self.by_key_id, self.by_user)
 
 
 class Proposal(NamedTuple):

@@ -1,0 +1,59 @@
+"""The forms of recorded acts: the subject and the details of each."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from service.engine.records.administration import AuditEvent
+
+ACCOUNT_ADDED = "rail_account.added"
+
+COLLECTIONS = {
+    "key.created": "keys",
+    "key.updated": "keys",
+    "key.rolled": "keys",
+    "key.revoked": "keys",
+    "person.added": "persons",
+    "person.left": "persons",
+    "act.proposed": "proposals",
+    "act.approved": "proposals",
+    "act.used": "proposals",
+    "operator.created": "operators",
+    ACCOUNT_ADDED: "railAccounts",
+}
+"""The collection of each act's subject."""
+
+_INSTANT = (int, type(None))
+_KEY: Mapping[str, Any] = {"person_id": str, "label": str, "scopes": list, "expire_us": _INSTANT}
+_FORMS: Mapping[str, Mapping[str, Any]] = {
+    "key.created": _KEY,
+    "key.updated": _KEY,
+    "key.rolled": {**_KEY, "replaces": str, "ends_us": int},
+    "key.revoked": {"person_id": str, "label": str},
+    "person.added": {"name": str},
+    "person.left": {"keys": int},
+    "act.proposed": {"method": str, "reason": str, "expire_us": int, "request_sha256": str},
+    "act.approved": {"method": str},
+    "act.used": {"method": str},
+    "operator.created": {"name": str, "fee_bp": int},
+    ACCOUNT_ADDED: {"account": str},
+}
+
+
+def details_of(it: AuditEvent) -> dict[str, Any] | None:
+    """The details of an act; None if the act is unknown, or its details have another form."""
+    form = _FORMS.get(it.act)
+    try:
+        details = json.loads(it.details)
+    except ValueError:
+        return None
+    if form is None or not isinstance(details, dict) or details.keys() != form.keys():
+        return None
+    right = all(isinstance(details[name], kind) for name, kind in form.items())
+    return details if right and all(map(_is_text, details.get("scopes", []))) else None
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)

@@ -1,0 +1,191 @@
+"""A database with every administrative act, done by the functions of the server."""
+
+from __future__ import annotations
+
+from sqlalchemy import Engine, insert
+
+from service.domain.access import PLATFORM, Principal, Scope, hash_key, key_id_of, write_scopes
+from service.engine.records.administration import Approval, Asked, By, NewKey, Proposal
+from service.storage import admin, approvals, keys, persons, rail_accounts
+from service.storage import schema as t
+from service.storage.database import writing
+from tests.fakes import START_US
+
+HOUR_US = 3_600_000_000
+LIFE_US = 24 * HOUR_US
+OPERATOR = "city"
+SCOPES = frozenset({str(Scope.KEYS_ADMIN), str(Scope.PAYMENTS_WRITE), str(Scope.BOOKS_READ)})
+
+
+def administer(engine: Engine, now_us: int) -> None:
+    """Does every act at least once. All acts of a part have one time, except where a later one must
+    come after it."""
+    _by_earlier_builds(engine, now_us)
+    _by_shell(engine, now_us)
+    ada, bob = (_principal(engine, name, now_us) for name in ("ada", "bob"))
+    _by_two(engine, ada, bob, now_us)
+    _for_money(engine, ada, bob, now_us)
+    _own_keys(engine, now_us)
+    _leaving(engine, now_us)
+
+
+def text_of(name: str) -> str:
+    """The text of a key of the platform or an operator."""
+    return f"fh_{name:x<32}"
+
+
+def id_of(name: str) -> str:
+    """The id of the key with `text_of` this name."""
+    return key_id_of(hash_key(text_of(name)))
+
+
+def _by_earlier_builds(engine: Engine, now_us: int) -> None:
+    """Rows that a build before the record made: an operator, a rail account, and keys, of which
+    that build ended one, and this build another."""
+    rows = [
+        {
+            "key_hash": hash_key(text_of(name)),
+            "operator_id": operator_id,
+            "scopes": write_scopes(scopes),
+            "create_us": now_us - HOUR_US,
+            "revoke_us": revoke_us,
+        }
+        for name, operator_id, scopes, revoke_us in (
+            ("old", OPERATOR, [Scope.AUTHORIZATIONS_READ], None),
+            ("old-ended", None, [Scope.BOOKS_READ, Scope.USERS_WRITE], now_us - 1),
+            ("old-known", None, [Scope.PAYOUTS_READ], None),
+        )
+    ]
+    operator = {"operator_id": "pier", "name": "Pier", "fee_bp": 200, "create_us": now_us - HOUR_US}
+    account = {
+        **{"caller": OPERATOR, "name": "till", "owner": PLATFORM, "account": "bank"},
+        **{"currency": "", "label": "", "create_us": now_us - HOUR_US},
+    }
+    with writing(engine) as connection:
+        connection.execute(insert(t.operators), operator)
+        connection.execute(insert(t.rail_accounts), account)
+        connection.execute(insert(t.api_keys), rows)
+    request = shell("update_key", "old-known")
+    keys.update_key(engine, request, id_of("old-known"), "till", None, now_us, lambda _: b"")
+    keys.revoke_key(engine, shell("revoke_key"), id_of("old-known"), now_us + 1, lambda _: b"")
+
+
+def _by_shell(engine: Engine, now_us: int) -> None:
+    """An operator, persons, their keys, a rail account, and a key that is changed and replaced."""
+    admin.create_operator(engine, "depot", "Depot", 1_900, now_us, user="root")
+    rail_accounts.create(engine, PLATFORM, "bank-2", "CNY", "Bank", now_us, "root")
+    rail_accounts.share(engine, "bank-2", OPERATOR, "main", now_us, "root")
+    for owner, person_id in ((PLATFORM, "ada"), (PLATFORM, "bob"), (OPERATOR, "eve")):
+        request = shell("add_person", person_id)
+        persons.add_person(engine, request, owner, person_id, "Name", now_us, lambda _: b"")
+    made = (
+        ("ada", NewKey(None, "ada", "laptop", SCOPES)),
+        ("bob", NewKey(None, "bob", "laptop", SCOPES, now_us + 90 * HOUR_US)),
+        ("bob-2", NewKey(None, "bob", "phone", SCOPES, now_us + 90 * HOUR_US)),
+        ("eve", NewKey(OPERATOR, "eve", "desk")),
+        ("eve-2", NewKey(OPERATOR, "eve", "phone")),
+        ("app", NewKey(OPERATOR, label="app", expire_us=now_us + 50 * HOUR_US)),
+    )
+    for name, wanted in made:
+        key = text_of(name)
+        admin.add_key(engine, key, wanted.operator_id, now_us, user="root", wanted=wanted)
+    for label in ("app of the docks", "docks"):
+        request, end_us = shell("update_key", "app", label), now_us + 60 * HOUR_US
+        keys.update_key(engine, request, id_of("app"), label, end_us, now_us + 1, lambda _: b"")
+    keys.roll_key(
+        engine, shell("roll_key", "app"), id_of("app"), HOUR_US, text_of("app-2"), now_us + 2,
+        lambda *_: b"",
+    )  # fmt: skip
+    keys.note_uses(engine, {hash_key(text_of(name)): now_us + 3 for name in ("app", "ada")})
+
+
+def _by_two(engine: Engine, ada: Principal, bob: Principal, now_us: int) -> None:
+    """Ada adds a person, whom Bob approves. Another proposal is approved, and one waits."""
+    number = propose(engine, ada, now_us=now_us)
+    approve(engine, bob, number, now_us + 1)
+    request = asked(ada, "AddPerson", approval=Approval(number, "AddPerson", b"body"))
+    persons.add_person(engine, request, PLATFORM, "cy", "Cy", now_us + 2, lambda _: b"")
+    approve(engine, ada, propose(engine, bob, "RecordPayment", b"money", now_us), now_us + 3)
+    propose(engine, ada, "CreateKey", b"key", now_us)
+
+
+def _for_money(engine: Engine, ada: Principal, bob: Principal, now_us: int) -> None:
+    """Bob's call that moves money is approved, and sent twice with another key of his."""
+    number = propose(engine, bob, "RecordPayment", b"more money", now_us)
+    approve(engine, ada, number, now_us + 1)
+    approval = Approval(number, "RecordPayment", b"more money")
+    request = asked(_principal(engine, "bob-2", now_us), "RecordPayment", approval=approval)
+    for sent_us in (now_us + 2, now_us + 3):
+        approvals.use_for_call(engine, request, sent_us)
+
+
+def _own_keys(engine: Engine, now_us: int) -> None:
+    """Bob changes the label of a key with either of his keys."""
+    for label in range(6):
+        by = _principal(engine, ("bob", "bob-2")[label % 2], now_us)
+        keys.update_key(
+            engine, asked(by, "UpdateKey"), id_of("bob-2"), f"phone {label}", None, now_us + label,
+            lambda _: b"",
+        )  # fmt: skip
+
+
+def _leaving(engine: Engine, now_us: int) -> None:
+    """Eve leaves, with two keys."""
+    request = shell("remove_person", "eve")
+    keys.remove_person(engine, request, OPERATOR, "eve", now_us + 9, lambda *_: b"")
+
+
+def shell(method: str, *body: object, request_id: str = "") -> Asked:
+    """A command's administrative request."""
+    return admin.by_shell(method, body, request_id, "tester")
+
+
+def asked(
+    by: Principal,
+    method: str,
+    request_id: str = "",
+    body: bytes = b"body",
+    approval: Approval | None = None,
+) -> Asked:
+    """A call's administrative request."""
+    return Asked(
+        By(by),
+        by.owner,
+        request_id,
+        method,
+        body,
+        lambda first: None if first == body else "body",
+        approval=approval,
+    )
+
+
+def propose(
+    engine: Engine,
+    by: Principal,
+    method: str = "AddPerson",
+    body: bytes = b"body",
+    now_us: int = START_US,
+) -> int:
+    """The number of a new proposal."""
+    made: list[Proposal] = []
+
+    def encode(it: Proposal) -> bytes:
+        made.append(it)
+        return b""
+
+    request = asked(by, "ProposeAct")
+    approvals.propose(engine, request, method, body, "why", now_us, encode, LIFE_US)
+    return made[0].number
+
+
+def approve(engine: Engine, by: Principal, number: int, now_us: int = START_US) -> None:
+    """Approves a proposal."""
+    approvals.approve_act(
+        engine, asked(by, "ApproveAct"), number, lambda _: Scope.KEYS_ADMIN, now_us, lambda _: b""
+    )
+
+
+def _principal(engine: Engine, name: str, now_us: int) -> Principal:
+    found = keys.find_principal(engine, hash_key(text_of(name)), now_us)
+    assert found is not None
+    return found
