@@ -250,6 +250,10 @@ class FakeEngine:
     def __init__(self, dialect: Any) -> None:
         self.dialect = dialect
 
+    def get_execution_options(self) -> dict[str, Any]:
+        """No limits were given."""
+        return {}
+
 
 def scripted(backend: str, session: FakeSession) -> SqlStore:
     """A store of one backend on a scripted session."""
