@@ -7,6 +7,7 @@ of both on the same books.
 from __future__ import annotations
 
 import hashlib
+import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
@@ -1639,7 +1640,7 @@ def _verify_asked(connection: Connection) -> None:
     rentals = {tuple(row[:2]): row[2:] for row in rows}
     p, c, k, d = t.products.c, t.consents.c, t.captures.c, t.debts.c
     terms = select(p.operator_id, p.product_id, p.revision, p.damage_without_consent_minor)
-    bounds = {tuple(row[:3]): row[3] for row in _rows(connection, terms)}
+    bounds = {tuple(row[:3]): row[3] for row in _as_stored(connection, terms)}
     key = select(c.user_id, c.authorization_id, c.authorization_version)
     given = {tuple(row) for row in _rows(connection, key)}
     charged: dict[tuple[str, str], list[tuple[int, bool]]] = {}
@@ -1663,7 +1664,9 @@ def _verify_asked(connection: Connection) -> None:
     for name in sorted(charged):
         parent = rentals[name][3]
         bound = bounds.get(tuple(rentals.get((name[0], parent), rentals[name])[:3]))
-        if any(bound is not None and some > bound and not asked for some, asked in charged[name]):
+        # SQLite sorts every number before every text.
+        most = bound if isinstance(bound, int) else math.inf
+        if any(some > most and not asked for some, asked in charged[name]):
             row_name = f"users/{name[0]}/authorizations/{name[1]}"
             raise Found("CONSENTS", row_name, "nobody consented")
 
