@@ -6,6 +6,7 @@ import click
 
 from benchmarks.attacks.command import attacks
 from benchmarks.crash import crash
+from benchmarks.overload import overload
 from benchmarks.power import power
 from benchmarks.races import races
 from benchmarks.restarts import restarts
@@ -23,6 +24,7 @@ def main() -> None:
 main.add_command(rpc)
 main.add_command(attacks)
 main.add_command(crash)
+main.add_command(overload)
 main.add_command(power)
 main.add_command(races)
 main.add_command(restarts)

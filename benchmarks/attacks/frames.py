@@ -74,6 +74,11 @@ class FrameConnection:
             return 0
         return int(self._wire.remote_settings.max_concurrent_streams) - len(self.open)
 
+    def stop_reading(self) -> None:
+        """Read nothing from now on; the server's answers wait in its buffers."""
+        self._reading.cancel()
+        self._writer.transport.pause_reading()
+
     def begin(self, path: str, *, key: str = "") -> int:
         """Send the headers of a call and leave the stream open; return the stream's id."""
         stream: int = self._wire.get_next_available_stream_id()

@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+from benchmarks.attacks.crowds import idle_and_unread
 from benchmarks.attacks.floods import busy_operator, wrong_keys
 from benchmarks.attacks.held_streams import half_open_calls, half_open_checks, watches
 from benchmarks.attacks.reads import abandoned_verifications, lists
@@ -32,6 +33,7 @@ PLAYS: dict[str, Callable[[Scene, Stage], Coroutine[Any, Any, dict[str, Any]]]] 
         abandoned_verifications,
         busy_operator,
         wrong_keys,
+        idle_and_unread,
     )
 }
 # The good caller's generator shares a core with the attacker, and must not wait for it.
