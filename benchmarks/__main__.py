@@ -11,6 +11,7 @@ from benchmarks.power import power
 from benchmarks.races import races
 from benchmarks.restarts import restarts
 from benchmarks.rpc import rpc
+from benchmarks.soak import soak
 from benchmarks.terms import terms
 from benchmarks.trace import trace
 from benchmarks.verify import verify
@@ -29,6 +30,7 @@ main.add_command(power)
 main.add_command(races)
 main.add_command(restarts)
 main.add_command(trace)
+main.add_command(soak)
 main.add_command(terms)
 main.add_command(verify)
 

@@ -50,8 +50,10 @@ def status_of(block: bytes) -> str:
         size = block[at]
         if size < 0x80:  # else the value is in the Huffman code
             return block[at + 1 : at + 1 + size].decode()
-    found = dict(Decoder().decode(block))
-    return str(found.get("grpc-status", ""))
+    for name, value in Decoder().decode(block, raw=True):
+        if name == _STATUS:
+            return value.decode()
+    return ""
 
 
 class Calls:
@@ -140,7 +142,8 @@ class LightConnection(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)
         settings = struct.pack(">HIHI", _TABLE_SIZE, 0, _INITIAL_WINDOW, _OUR_WINDOW)
         more = struct.pack(">I", _OUR_WINDOW)
-        transport.write(_PREFACE + frame(_SETTINGS, 0, 0, settings) + frame(_WINDOW, 0, 0, more))
+        begin = _PREFACE + frame(_SETTINGS, 0, 0, settings) + frame(_WINDOW, 0, 0, more)
+        self._transport.write(begin)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Every open call has failed."""

@@ -8,8 +8,8 @@ the generator cancels it.
 Without a rate it is a closed loop, which measures the peak: a fixed number of calls under way, and
 the next one begins with an answer.
 
-Each call is another person's. A refused call's message is sent again later, because it changed
-nothing. One connection of its own asks for the server's health meanwhile.
+Each call is another person's. A call that failed is retried later, with the same request id. One
+connection of its own asks for the server's health meanwhile.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class Job:
     server_pid   process whose CPU time is measured
     key          API key, sent as ``authorization: Bearer KEY``
     product_id   the rented product
-    users        people, one for each call; those of refused calls are used again
+    users        people, one for each call; those of failed calls are used again
     seed         request ids, item ids and the times follow from it
     connections  over which the calls are spread in turn
     a_second     calls per second; 0 for a closed loop
@@ -84,7 +84,7 @@ class Job:
 class Report:
     """The figures of one run; without those of the warm-up, except `acknowledged`.
 
-    acknowledged      calls answered with OK, warm-up included
+    acknowledged      people whose call was answered with OK, warm-up included
     offered_per_s     calls that began, per second
     ok_per_s          calls answered with OK within their deadline, per second
     answers           the calls that ended, by status code; CANCELLED_LATE had no answer within
@@ -133,7 +133,7 @@ class Generator:
         self._sent: list[float] = []
         self._due: deque[tuple[int, LightConnection, int]] = deque()
         self._from = self._to = 0.0
-        self._acknowledged = 0
+        self._acknowledged: set[int] = set()
         self._begun = 0
         self._answers: Counter[str] = Counter()
         self._ok: list[float] = []
@@ -207,15 +207,16 @@ class Generator:
         """Cancel the calls whose deadline is over."""
         due, deadline_s = self._due, self._job.deadline_s
         while due and self._intended[due[0][0]] + deadline_s <= now:
-            _, connection, stream = due.popleft()
+            number, connection, stream = due.popleft()
             if connection.cancel(stream):
+                self._fresh.append(self._message_of[number])
                 self._count("CANCELLED_LATE", now)
 
     def _answered(self, number: int, status: str) -> None:
         now = time.perf_counter()
         took_s = now - self._intended[number]
         if status == _OK:
-            self._acknowledged += 1
+            self._acknowledged.add(self._message_of[number])
             if took_s > self._job.deadline_s:
                 self._count("OK_LATE", now)
                 return
@@ -223,10 +224,9 @@ class Generator:
             if self._from <= now < self._to:
                 self._ok.append(took_s)
             return
-        if status in _REFUSALS:
-            self._fresh.append(self._message_of[number])
-            if self._from <= now < self._to:
-                self._refused.append(now - self._sent[number])
+        self._fresh.append(self._message_of[number])
+        if status in _REFUSALS and self._from <= now < self._to:
+            self._refused.append(now - self._sent[number])
         self._count(status if status in _LOST else _CODES.get(status, status), now)
 
     def _count(self, code: str, now: float) -> None:
@@ -263,7 +263,7 @@ class Generator:
         job = self._job
         health = [*self._health, *(_CHECK_LIMIT_S for _ in self._checks)]
         return Report(
-            acknowledged=self._acknowledged,
+            acknowledged=len(self._acknowledged),
             offered_per_s=self._begun / job.seconds,
             ok_per_s=len(self._ok) / job.seconds,
             answers=dict(self._answers.most_common()),

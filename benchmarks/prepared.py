@@ -104,6 +104,14 @@ def fill(url: str, model: Path, log: Path, people: int, seed: int) -> Filled:
 
     The seed decides the order of people; `log` gets the log of the server that loads them.
     """
+    operator_key, platform_key = create_keys(url, model)
+    with serve_url(url, model, log) as server:
+        users = _load_users(server.port, platform_key, people, seed)
+    return Filled(operator_key, platform_key, users)
+
+
+def create_keys(url: str, model: Path) -> tuple[str, str]:
+    """Train a model if there is none, then migrate; return an operator's and the platform's key."""
     if not model.exists():
         train.train(_SPEC, model, progress=False)
     command("service.cli", "migrate", "--database", url)
@@ -116,9 +124,7 @@ def fill(url: str, model: Path, log: Path, people: int, seed: int) -> Filled:
     platform = json.loads(
         command("service.cli", "platform", "create-key", "--database", url, "--json")
     )
-    with serve_url(url, model, log) as server:
-        users = _load_users(server.port, platform["api_key"], people, seed)
-    return Filled(operator["api_key"], platform["api_key"], users)
+    return operator["api_key"], platform["api_key"]
 
 
 def serve(database: Path, prepared: Prepared, log: Path, core: int | None, *options: str) -> Server:

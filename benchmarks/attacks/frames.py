@@ -6,7 +6,7 @@ import asyncio
 import struct
 from collections import Counter
 from contextlib import suppress
-from typing import Self
+from typing import Self, cast
 
 from h2.config import H2Configuration
 from h2.connection import H2Connection
@@ -77,7 +77,7 @@ class FrameConnection:
     def stop_reading(self) -> None:
         """Read nothing from now on; the server's answers wait in its buffers."""
         self._reading.cancel()
-        self._writer.transport.pause_reading()
+        cast(asyncio.Transport, self._writer.transport).pause_reading()
 
     def begin(self, path: str, *, key: str = "") -> int:
         """Send the headers of a call and leave the stream open; return the stream's id."""

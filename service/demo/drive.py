@@ -164,17 +164,21 @@ class Driver:
         *,
         tick_s: int = TICK_S,
         in_flight: int = IN_FLIGHT,
+        pace: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
+        """`pace`, if there is one, is awaited before each step."""
         self._people = people
         self._operator = operator
         self._platform = platform
         self._epoch = epoch
         self._tick_s = tick_s
         self._in_flight = in_flight
+        self._pace = pace
         self._due: dict[int, list[tuple[int, Step]]] = {}
         self._ticks: list[int] = []
         self._tick = -1
         self.journal = Journal([Record(rental) for rental in plan])
+        self._records = {it.rental.index: it for it in self.journal.records}
         for rental in plan:
             first = Step.UNDO if rental.fate is Fate.UNDO else Step.AUTHORIZE
             self._at(rental.start_s, rental.index, first)
@@ -221,13 +225,15 @@ class Driver:
         """All steps of a tick: one queue for each person, `in_flight` queues at once."""
         queues: dict[int, list[tuple[int, Step]]] = {}
         for index, step in sorted(steps, key=lambda item: item[0]):
-            queues.setdefault(self.journal.records[index].rental.person, []).append((index, step))
+            queues.setdefault(self._records[index].rental.person, []).append((index, step))
         waiting = iter(queues.values())
 
         async def work() -> None:
             for queue in waiting:
                 for index, step in queue:
-                    await self._step(self.journal.records[index], step)
+                    if self._pace is not None:
+                        await self._pace()
+                    await self._step(self._records[index], step)
 
         async with asyncio.TaskGroup() as group:
             for _ in range(min(self._in_flight, len(queues))):
