@@ -16,6 +16,7 @@ from typing import cast
 from h2.errors import ErrorCodes
 from hpack import Decoder, Encoder, NeverIndexedHeaderTuple
 
+from benchmarks.attacks.frames import source
 from benchmarks.harness import BenchmarkError
 
 Answered = Callable[[int, str], None]
@@ -95,10 +96,15 @@ class LightConnection(asyncio.Protocol):
         self.closed = False
 
     @classmethod
-    async def connect(cls, port: int, answered: Answered) -> LightConnection:
-        """A connection to 127.0.0.1 on which the server's settings have come."""
+    async def connect(cls, port: int, answered: Answered, number: int = 0) -> LightConnection:
+        """A connection to 127.0.0.1 on which the server's settings have come.
+
+        `number` decides its source address.
+        """
         loop = asyncio.get_running_loop()
-        _, made = await loop.create_connection(lambda: cls(answered), "127.0.0.1", port)
+        _, made = await loop.create_connection(
+            lambda: cls(answered), "127.0.0.1", port, local_addr=(source(number), 0)
+        )
         await asyncio.wait_for(made._settled.wait(), _OPEN_LIMIT_S)
         return made
 
@@ -206,4 +212,4 @@ class LightConnection(asyncio.Protocol):
 
 async def connect_all(port: int, count: int, answered: Answered) -> Sequence[LightConnection]:
     """This many connections to 127.0.0.1."""
-    return [await LightConnection.connect(port, answered) for _ in range(count)]
+    return [await LightConnection.connect(port, answered, number) for number in range(count)]

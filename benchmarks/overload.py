@@ -11,11 +11,17 @@ priority. The figures also say how busy the generator was, and how late its call
 
 from __future__ import annotations
 
+import os
 import resource
+import shutil
+import socket
 import statistics
+import subprocess
 import tempfile
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +32,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from rich.console import Console
 from rich.table import Table
 
+import service
 from benchmarks.attacks.attacker import Attacker, Facts
 from benchmarks.attacks.scene import Scene
 from benchmarks.harness import BenchmarkError, commit, document, machine, write_json
@@ -53,8 +60,11 @@ REFUSAL_MEANS = (
 )
 
 _ROOT = Path(__file__).resolve().parent.parent
+_PROXY = Path(service.__file__).parent / "deploy" / "haproxy.cfg"
+_PROXY_LIMIT_S = 10.0
 _FILES = 8_192
 _METRICS_LIMIT_S = 10.0
+_DEADLINE_S = 1.0
 # People who are made for each second of load: more than a server answers with OK.
 _PEOPLE_A_SECOND = 4_500
 
@@ -73,6 +83,7 @@ class Plan:
     deadline_s    of each call
     idle          idle connections
     slow_readers  connections that never read their answers
+    proxy         HAProxy stands in front of the server
     people        each for one call that is not refused
     """
 
@@ -86,6 +97,7 @@ class Plan:
     deadline_s: float
     idle: int
     slow_readers: int
+    proxy: bool
     people: int
     seed: int
 
@@ -117,6 +129,8 @@ class Round:
               help="Idle connections.")  # fmt: skip
 @click.option("--slow-readers", default=16, show_default=True, type=click.IntRange(0, 256),
               help="Connections that never read their answers.")  # fmt: skip
+@click.option("--proxy", is_flag=True,
+              help="HAProxy with the shipped configuration in front of the server.")  # fmt: skip
 @click.option("--people", type=click.IntRange(100),
               help="People in the database; without it as many as the time needs.")  # fmt: skip
 @click.option("--seed", default=1, show_default=True, type=click.IntRange(0, 2**32))
@@ -141,6 +155,7 @@ def overload(
     connections: int,
     idle: int,
     slow_readers: int,
+    proxy: bool,
     people: int | None,
     seed: int,
     folder: Path,
@@ -151,11 +166,13 @@ def overload(
     peak_s = seconds / 2
     warm_up_s = min(1.0, seconds / 4)
     if people is None:
-        people = int(rounds * (peak_s + seconds + 3 * warm_up_s) * _PEOPLE_A_SECOND)
+        # Those of the calls under way in the overload are not free for another call.
+        needed_s = peak_s + seconds + 2 * warm_up_s + times * _DEADLINE_S
+        people = int(rounds * needed_s * _PEOPLE_A_SECOND)
     plan = Plan(
         rounds=rounds, peak_s=peak_s, seconds=seconds, warm_up_s=warm_up_s, times=times,
-        connections=connections, in_flight=2 * connections, deadline_s=1.0, idle=idle,
-        slow_readers=slow_readers, people=people, seed=seed,
+        connections=connections, in_flight=2 * connections, deadline_s=_DEADLINE_S, idle=idle,
+        slow_readers=slow_readers, proxy=proxy, people=people, seed=seed,
     )  # fmt: skip
     folder.mkdir(parents=True, exist_ok=True)
     described, head, console = machine(folder), commit(), Console()
@@ -246,31 +263,71 @@ def _measure(work: Path, model: Path, plan: Plan) -> list[Round]:
     metrics_port = free_port()
     options = ("--metrics", f"127.0.0.1:{metrics_port}")
     server = serve_url(url, model, work / "server.log", *options, core=core)
-    with server:
-        made = list(_rounds(work, server, metrics_port, filled.operator_key, filled.users, plan))
+    with server, _front(server.port, plan.proxy, work / "proxy.log") as port:
+        made = list(
+            _rounds(work, server, port, metrics_port, filled.operator_key, filled.users, plan)
+        )
     acknowledged = sum(it.peak.acknowledged + it.overload.acknowledged for it in made)
     check_rows(count_rows(checkpoint(database)), acknowledged, AUTHORIZE)
     return made
 
 
+@contextmanager
+def _front(server_port: int, proxy: bool, log: Path) -> Iterator[int]:
+    """The port to call: the server's, or that of HAProxy in front of it."""
+    if not proxy:
+        yield server_port
+        return
+    found = shutil.which("haproxy", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+    if found is None:
+        raise BenchmarkError("HAProxy is not installed; install it, or leave out --proxy")
+    port = free_port()
+    places = {
+        "FREEHOLD_PROXY": f"127.0.0.1:{port}",
+        "FREEHOLD_UPSTREAM": f"127.0.0.1:{server_port}",
+    }
+    with log.open("wb") as sink:
+        child = subprocess.Popen(
+            [found, "-db", "-f", str(_PROXY)], env=os.environ | places,
+            stdin=subprocess.DEVNULL, stdout=sink, stderr=sink,
+        )  # fmt: skip
+    try:
+        end = time.monotonic() + _PROXY_LIMIT_S
+        while socket.socket().connect_ex(("127.0.0.1", port)):
+            if child.poll() is not None or time.monotonic() > end:
+                raise BenchmarkError(f"HAProxy did not start: {log.read_text()[-500:]}")
+            time.sleep(0.05)
+        yield port
+    finally:
+        child.kill()
+        child.wait()
+
+
 def _rounds(
-    work: Path, server: Server, metrics_port: int, key: str, users: tuple[str, ...], plan: Plan
+    work: Path,
+    server: Server,
+    port: int,
+    metrics_port: int,
+    key: str,
+    users: tuple[str, ...],
+    plan: Plan,
 ) -> Iterator[Round]:
     core, each = two_cores()[1], len(users) // plan.rounds
-    share = (plan.peak_s + plan.warm_up_s) / (plan.peak_s + plan.seconds + 2 * plan.warm_up_s)
+    peak_s = plan.peak_s + plan.warm_up_s
+    over_s = plan.seconds + plan.warm_up_s + plan.times * plan.deadline_s
     for number in range(plan.rounds):
         own = users[number * each : (number + 1) * each]
-        cut = int(each * share)
-        peak = generate(_job(server, key, own[:cut], plan, number, 0.0), core=core)
+        cut = int(each * peak_s / (peak_s + over_s))
+        peak = generate(_job(server, port, key, own[:cut], plan, number, 0.0), core=core)
         if not peak.ok_per_s:
             raise BenchmarkError(f"no call of the peak was answered with OK: {peak.answers}")
         size = {"idle": plan.idle, "slow_readers": plan.slow_readers, "calls": 16}
-        scene = Scene(server.port, key, "", PRODUCT, (), size)
+        scene = Scene(port, key, "", PRODUCT, (), size)
         before = _refusals(metrics_port)
         with Attacker("idle_and_unread", scene, work / "crowd.log") as crowd:
             begun = crowd.ready()
             offered = plan.times * peak.ok_per_s
-            over = generate(_job(server, key, own[cut:], plan, number, offered), core=core)
+            over = generate(_job(server, port, key, own[cut:], plan, number, offered), core=core)
             ended = crowd.end()
         refused = _refusals(metrics_port)
         refused.subtract(before)
@@ -284,10 +341,16 @@ def _rounds(
 
 
 def _job(
-    server: Server, key: str, users: tuple[str, ...], plan: Plan, number: int, offered: float
+    server: Server,
+    port: int,
+    key: str,
+    users: tuple[str, ...],
+    plan: Plan,
+    number: int,
+    offered: float,
 ) -> Job:
     return Job(
-        port=server.port, server_pid=server.pid, key=key, product_id=PRODUCT, users=users,
+        port=port, server_pid=server.pid, key=key, product_id=PRODUCT, users=users,
         seed=plan.seed * 1000 + 2 * number + bool(offered), connections=plan.connections,
         a_second=offered, in_flight=plan.in_flight, warm_up_s=plan.warm_up_s,
         seconds=plan.seconds if offered else plan.peak_s, deadline_s=plan.deadline_s,

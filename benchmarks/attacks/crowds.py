@@ -13,6 +13,8 @@ from benchmarks.attacks.reads import LIST
 from benchmarks.attacks.scene import Scene, Stage
 
 _PAUSE_S = 0.02
+# Other addresses than those of the load.
+_FIRST = 1024
 
 
 async def idle_and_unread(scene: Scene, stage: Stage) -> dict[str, Any]:
@@ -21,12 +23,12 @@ async def idle_and_unread(scene: Scene, stage: Stage) -> dict[str, Any]:
     body = bytes(4) + bytes([len(request)]) + request
     async with AsyncExitStack() as stack:
         idle = [
-            await stack.enter_async_context(FrameConnection(scene.port))
-            for _ in range(scene.size["idle"])
+            await stack.enter_async_context(FrameConnection(scene.port, _FIRST + number))
+            for number in range(scene.size["idle"])
         ]
         readers = [
-            await stack.enter_async_context(FrameConnection(scene.port))
-            for _ in range(scene.size["slow_readers"])
+            await stack.enter_async_context(FrameConnection(scene.port, number))
+            for number in range(scene.size["slow_readers"])
         ]
         begun = 0
         for reader in readers:

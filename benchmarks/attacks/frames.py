@@ -31,6 +31,16 @@ def message(size: int, sent: int) -> bytes:
     return struct.pack(">BI", 0, size) + bytes(sent)
 
 
+def source(number: int) -> str:
+    """The loopback address from which the connection of this number comes.
+
+    A proxy bounds the connections and the calls of one address. So 16 addresses have the first 64
+    connections, and each further one has 16 connections.
+    """
+    host = number % 16 if number < 64 else number // 16
+    return f"127.0.{1 + host // 200}.{1 + host % 200}"
+
+
 class FrameConnection:
     """One plaintext HTTP/2 connection; belongs to the event loop that opened it.
 
@@ -41,8 +51,10 @@ class FrameConnection:
     goodbye      True once the server sent GOAWAY, or closed the connection
     """
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, number: int | None = None) -> None:
+        """`number` decides its source address; None means 127.0.0.1."""
         self._port = port
+        self._source = None if number is None else (source(number), 0)
         self._wire = H2Connection(H2Configuration(client_side=True, header_encoding="utf-8"))
         self._moved = asyncio.Event()
         self._settled = asyncio.Event()
@@ -53,7 +65,9 @@ class FrameConnection:
         self.goodbye = False
 
     async def __aenter__(self) -> Self:
-        self._reader, self._writer = await asyncio.open_connection("127.0.0.1", self._port)
+        self._reader, self._writer = await asyncio.open_connection(
+            "127.0.0.1", self._port, local_addr=self._source
+        )
         self._wire.initiate_connection()
         self._flush()
         self._reading = asyncio.create_task(self._read())
