@@ -26,12 +26,10 @@ async def idle_and_unread(scene: Scene, stage: Stage) -> dict[str, Any]:
             await stack.enter_async_context(FrameConnection(scene.port, _FIRST + number))
             for number in range(scene.size["idle"])
         ]
-        readers = [
-            await stack.enter_async_context(FrameConnection(scene.port, number))
-            for number in range(scene.size["slow_readers"])
-        ]
-        begun = 0
-        for reader in readers:
+        readers, begun = [], 0
+        for number in range(scene.size["slow_readers"]):
+            reader = await stack.enter_async_context(FrameConnection(scene.port, number))
+            readers.append(reader)
             reader.stop_reading()
             for _ in range(scene.size["calls"]):
                 await reader.send(reader.begin(LIST, key=scene.operator_key), body, end=True)
