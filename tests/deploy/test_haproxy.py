@@ -9,7 +9,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager
+from contextlib import AsyncExitStack, ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -30,16 +30,16 @@ from tests.rpc.support import TIMEOUT_S, desks
 HAPROXY = shutil.which("haproxy", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
 CONFIGURATION = Path(service.__file__).parent / "deploy" / "haproxy.cfg"
 MOST_STREAMS, MOST_CONNECTIONS = 128, 64
+PLACES, BUSY = 768 + 256, "8"
 DENIED, UNAUTHENTICATED = "7", "16"
 
 pytestmark = pytest.mark.skipif(HAPROXY is None, reason="HAProxy is not installed")
 
 
 @contextmanager
-def proxied(served: Served, folder: Path) -> Iterator[int]:
-    """HAProxy with the shipped configuration in front of a server; its port."""
+def proxied(upstream: str, folder: Path) -> Iterator[int]:
+    """HAProxy with the shipped configuration in front of a server's address; its port."""
     port = free_port()
-    upstream = served.address
     log = folder / "haproxy.log"
     with log.open("wb") as sink:
         child = subprocess.Popen(
@@ -68,7 +68,7 @@ def proxied(served: Served, folder: Path) -> Iterator[int]:
 def behind(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Served, int]]:
     """A server, and the port of the proxy in front of it."""
     folder = tmp_path_factory.mktemp("haproxy")
-    with serving(folder) as served, proxied(served, folder) as port:
+    with serving(folder) as served, proxied(served.address, folder) as port:
         yield served, port
 
 
@@ -167,3 +167,41 @@ def test_connections_of_one_address_are_bounded(behind: tuple[Served, int]) -> N
         assert 10 <= sum(told) < wanted
 
     played(attack())
+
+
+def test_calls_beyond_what_the_server_answers_are_refused(tmp_path: Path) -> None:
+    """When the server has many calls in progress and many wait, a further call is refused at once
+    with RESOURCE_EXHAUSTED; a health check is not, because it has places of its own."""
+
+    async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while await reader.read(65_536):
+            pass
+        writer.close()
+
+    async def attack(port: int) -> None:
+        async with AsyncExitStack() as stack:
+            crowd = [
+                await stack.enter_async_context(FrameConnection(port))
+                for _ in range(2 * PLACES // MOST_STREAMS)
+            ]
+            probe = await stack.enter_async_context(FrameConnection(port))
+            # Calls that wait end after a second, so a slow machine begins them again.
+            while not sum(it.answers[BUSY] for it in crowd):
+                for it in crowd:
+                    for _ in range(min(it.room, 8)):
+                        await it.send(it.begin(AUTHORIZE, key="k"), message(0, 0), end=True)
+                    await asyncio.sleep(0)
+            await probe.send(probe.begin(CHECK), message(0, 0), end=True)
+            await asyncio.sleep(0.2)
+            assert len(probe.open) == 1
+
+    async def play() -> None:
+        server = await asyncio.start_server(silent, "127.0.0.1", 0)
+        address = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        loop = asyncio.get_running_loop()
+        with ExitStack() as stack:
+            port = await loop.run_in_executor(None, stack.enter_context, proxied(address, tmp_path))
+            await attack(port)
+        server.close()
+
+    played(play())
