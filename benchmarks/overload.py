@@ -107,7 +107,8 @@ class Round:
     """One round.
 
     goodput_ratio  calls per second answered with OK in time, over the peak's
-    refusals       of the overload by reason, as the server counted them
+    refusals       of the overload by reason, as the server counted them; those of a proxy and of
+                   gRPC's core are only among the answers
     crowd          the idle connections and slow readers, at their begin and at their end
     """
 
@@ -210,8 +211,9 @@ def figures_of(rounds: Sequence[Round]) -> dict[str, Any]:
         values = [value for it in rounds if (value := of(it.overload)) is not None]
         return statistics.median(values) if values else None
 
-    refusals: Counter[str] = Counter()
+    answers, refusals = Counter[str](), Counter[str]()
     for it in rounds:
+        answers.update(it.overload.answers)
         refusals.update(it.refusals)
     return {
         "goodput_ratio": statistics.median(it.goodput_ratio for it in rounds),
@@ -220,6 +222,7 @@ def figures_of(rounds: Sequence[Round]) -> dict[str, Any]:
         "goodput_per_s": median(lambda r: r.ok_per_s),
         "latency_ms_p50": median(lambda r: r.latency_ms_p50),
         "latency_ms_p99": median(lambda r: r.latency_ms_p99),
+        "answers": dict(answers.most_common()),
         "refusals": dict(refusals.most_common()),
         "refusal_ms_p50": median(lambda r: r.refusal_ms_p50),
         "refusal_ms_p99": median(lambda r: r.refusal_ms_p99),
