@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping
@@ -13,11 +14,10 @@ from sqlalchemy.dialects import sqlite
 from sqlalchemy.schema import CheckConstraint, CreateIndex
 
 from service.domain.verification import DAMAGED, BookFault
+from service.engine.read_time import ReadTime, timed
 from service.storage.schema import metadata
 from service.storage.schema.triggers import TRIGGERS, digest_of
 
-STEPS = 100_000
-"""The steps of SQLite's machine between two looks at the time, about 5 ms."""
 _OF_A_ROW = re.compile(r"(?:CHECK constraint failed in|NULL value in) (.*)")
 """What SQLite says of a row that its table does not allow."""
 _CONSTRAINT = re.compile(r"CONSTRAINT (\w+) (CHECK|PRIMARY KEY) ", re.IGNORECASE)
@@ -33,20 +33,33 @@ def damage_of(connection: Connection) -> BookFault | None:
     return _fault(said, "the database's file")
 
 
+class _Until(ReadTime):
+    """The time of a read that ends when a function says so."""
+
+    __slots__ = ("_is_over",)
+
+    def __init__(self, over: Callable[[], bool]) -> None:
+        super().__init__(math.inf)
+        self._is_over = over
+
+    @property
+    def over(self) -> bool:
+        """Whether the read must end."""
+        return self._is_over()
+
+
 def damage_of_table(
     connection: Connection, table: str, over: Callable[[], bool]
 ) -> tuple[bool, BookFault | None]:
     """The same of one table and its indexes; False if `over` said so before the end."""
     driver: Any = connection.connection.driver_connection
-    driver.set_progress_handler(over, STEPS)
     try:
-        (said,), *_ = driver.execute(f"PRAGMA integrity_check({table})").fetchall()
+        with timed(_Until(over)):
+            (said,), *_ = driver.execute(f"PRAGMA integrity_check({table})").fetchall()
     except sqlite3.DatabaseError as error:
         if error.sqlite_errorcode == sqlite3.SQLITE_INTERRUPT:
             return False, None
         said = str(error)
-    finally:
-        driver.set_progress_handler(None, 0)
     return True, _fault(said, f"table {table}")
 
 

@@ -90,7 +90,6 @@ FACTS: dict[str, dict[str, str]] = {
     "rpc/pages.py": {"DEFAULT_PAGE": CONTRACT},
     "rpc/status.py": {"MOST_VIOLATIONS": TEXT, "MOST_CHARACTERS": TEXT},
     "signing.py": {"KEY_ID_CHARACTERS": FORMAT},
-    "storage/sqlite_integrity.py": {"STEPS": METHOD},
     "storage/admin.py": {"MINUTE_US": UNIT, "HOUR_US": UNIT, "DAY_US": UNIT},
     "storage/administration.py": {"LONGEST_TEXT": CONTRACT},
     "storage/backup.py": {"PORTION_BYTES": SHELL},
