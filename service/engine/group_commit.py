@@ -30,6 +30,10 @@ from service.engine.turns import Full, Turns
 
 Apply = Callable[[Sequence[Work]], list[Result]]
 
+COLLECTING = 8
+"""One batch in so many looks whether calls wait in the transport, while several callers are
+active."""
+
 
 @dataclass(frozen=True, slots=True)
 class CommitLimits:
@@ -48,7 +52,7 @@ class CommitLimits:
     """The commands of one caller that may wait; more are refused with QUEUE_FULL."""
     max_batch: int = bounded(64, 1, 1024)
     """The most commands in one batch, which is one transaction."""
-    max_share: int = bounded(16, 1, 1024)
+    max_share: int = bounded(12, 1, 1024)
     """The most commands of one caller in a batch, while several callers are active."""
     max_linger_s: float = bounded(0.010, 0, 1)
     """The longest wait for more commands before a batch begins."""
@@ -278,6 +282,8 @@ class Committer:
             arrived = self.statistics.commands + len(self._queue)
             rate = self._rate.measure(loop.time(), arrived)
             pause = linger_s(rate, len(self._queue), self._limits)
+            if self._several and self._must_collect():
+                self._enough, pause = self._limits.max_queue, self._limits.max_linger_s
             if pause and not self._closing:
                 await self._linger(pause)
             taken = self._take()
@@ -306,6 +312,16 @@ class Committer:
                         future.set_result(result)
             if refusals:
                 self._notice(refusals)
+
+    def _must_collect(self) -> bool:
+        """Whether the next batch waits until no more calls arrive.
+
+        A flood may wait in the transport, where callers take no turns: small batches answer the
+        calls that were read, and the loop does not come to read the rest. So a long queue is
+        completed before each batch, and a short one now and then.
+        """
+        long = len(self._queue) >= self._limits.max_batch
+        return long or self.statistics.batches % COLLECTING == 0
 
     def _take(self) -> list[Waiting]:
         """The commands of the next batch, one of each caller in turn.

@@ -79,6 +79,7 @@ FACTS: dict[str, dict[str, str]] = {
     "domain/tariff.py": {"MINUTE_US": UNIT, "DAY_US": UNIT},
     "engine/feature_values.py": {"VALUE_BYTES": FORMAT},
     "engine/figures.py": {"_DAY_US": UNIT},
+    "engine/group_commit.py": {"COLLECTING": METHOD},
     "engine/occurrence.py": {"EARLIEST_OCCURRENCE_US": CONTRACT},
     "ending.py": {"NOT_ENDED": EXIT_CODE, "KILLED": EXIT_CODE},
     "engine/verification_job.py": {"COLLECT_S": METHOD},
