@@ -52,7 +52,7 @@ def _check_numbers(connection: Connection) -> None:
 
 
 class _Acts:
-    """What the acts say of each row, added act by act: each owner's in their order."""
+    """The rows as the acts describe them. The acts of each owner are added in their order."""
 
     def __init__(self, connection: Connection) -> None:
         """Reads the keys, and the operators and accounts of which acts speak."""
@@ -147,7 +147,7 @@ class _Acts:
             known |= {"revoke_us": it.record_us, "revoked_by": it.by_text}
 
     def _known(self, it: AuditEvent, key_id: str) -> Values:
-        """What the acts said of a key before."""
+        """The key as the earlier acts describe it."""
         row = self._keys.get(key_id)
         if row is None or (row["operator_id"] or PLATFORM) != it.owner:
             raise _wrong(it, "the key is missing")

@@ -131,7 +131,7 @@ def without_password(url: str) -> str:
 
 
 class Declared(NamedTuple):
-    """What a field of Settings says about itself; see `setting`."""
+    """The description of a setting, which its field carries; see `setting`."""
 
     meaning: str
     kind: Kind

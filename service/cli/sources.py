@@ -1,4 +1,4 @@
-"""Where settings come from: options, the environment, a file, and the defaults, in this order.
+"""The sources of settings: options, the environment, a file, and the defaults, in this order.
 
 Every fault is found and told, not only the first. A value that another source overrides is not
 looked at. The environment may have other variables that begin with FREEHOLD_, for clients and

@@ -27,7 +27,7 @@ class Exposure(NamedTuple):
 
 
 class Due(NamedTuple):
-    """What is due in a currency for an age: the number of authorizations, and the minor units."""
+    """The dues of an age in a currency: the number of authorizations, and the minor units."""
 
     currency: str
     age: str

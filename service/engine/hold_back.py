@@ -12,7 +12,7 @@ from service.bounds import bounded
 
 @dataclass(frozen=True, slots=True)
 class HoldBackLimits:
-    """Which refusals are delayed, and for how long."""
+    """The number of refusals that are not delayed, and the delay of the others."""
 
     refusals_a_second: int = bounded(200, 0, 1_000_000)
     """Further refusals in the same second are delayed."""

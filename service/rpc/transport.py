@@ -24,7 +24,7 @@ class Exchange(Protocol):
         """The seconds until the caller's deadline; None if it has none."""
 
     def auth_context(self) -> Mapping[str, Sequence[bytes]]:
-        """What the connection proved: `x509_pem_cert` is the client's certificate in PEM, if the
+        """The proofs of the connection: `x509_pem_cert` is the client's certificate in PEM, if the
         transport has verified one."""
 
     def set_trailing_metadata(self, trailing_metadata: Metadata) -> None:

@@ -19,7 +19,7 @@ from service.storage.schema import metadata
 from service.storage.schema.triggers import TRIGGERS, digest_of
 
 _OF_A_ROW = re.compile(r"(?:CHECK constraint failed in|NULL value in) (.*)")
-"""What SQLite says of a row that its table does not allow."""
+"""SQLite's words for a row that its table does not allow."""
 _CONSTRAINT = re.compile(r"CONSTRAINT (\w+) (CHECK|PRIMARY KEY) ", re.IGNORECASE)
 
 

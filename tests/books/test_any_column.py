@@ -181,7 +181,7 @@ def changed(
 
 
 def fault_of(file: Path, *, answers: bool = True, books_first: bool = False) -> str | None:
-    """What `freehold verify` says of the file, or why it does not open; None if nothing.
+    """The fault that `freehold verify` finds in the file, or why it does not open; or None.
 
     With `books_first`, the database itself is checked only if the books are right.
     """

@@ -35,7 +35,7 @@ def invoke(*words: str, **variables: str) -> Result:
 
 
 def shown(*words: str, **variables: str) -> dict[str, dict[str, Any]]:
-    """What `freehold config show` prints, by the settings' names."""
+    """The output of `freehold config show`, by the settings' names."""
     done = invoke("config", "show", "--json", *words, **variables)
     assert done.exit_code == 0, done.stderr
     return {it["name"]: it for it in json.loads(done.stdout)["settings"]}

@@ -138,5 +138,5 @@ class Image:
 
 
 def _pip_variables() -> dict[str, str]:
-    """What pip needs here to reach an index."""
+    """The variables that pip needs here to reach an index."""
     return {name: it for name, it in os.environ.items() if name.startswith(("PIP_", "SSL_"))}

@@ -106,3 +106,28 @@ def test_a_call_whose_turn_is_too_late_is_refused_at_once() -> None:
         await committer.close()
 
     run(main())
+
+
+def test_a_long_queue_is_completed_while_several_callers_are_active() -> None:
+    """While several callers are active and the queue is long, the writer waits until no more calls
+    arrive, so that calls which the transport still holds take their turns in the next batch."""
+    patient = replace(LIMITS, max_linger_s=HANG_S, quiet_s=0.05)
+
+    async def main() -> None:
+        gate = Gate()
+        committer = Committer(gate.apply, patient)
+        committer.start()
+        first = committer.submit(of("first"))
+        await gate.entered()
+        waiting = [committer.submit(of("heavy", n)) for n in range(40)]
+        waiting.append(committer.submit(of("light", 1)))
+        gate.open()
+        # The batch of both callers is answered; the queue is still long.
+        await waiting[-1]
+        waiting.append(committer.submit(of("late", 1)))
+        await asyncio.gather(first, *waiting)
+        await committer.close()
+        with_late = next(batch for batch in gate.batches if "late1" in batch)
+        assert gate.batches.index(with_late) == 2
+
+    run(main())

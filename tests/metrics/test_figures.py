@@ -51,7 +51,7 @@ def test_what_is_due_has_an_age(age: str, desk: Desk) -> None:
 
 
 def test_a_debt_without_a_hold_is_due(desk: Desk) -> None:
-    """What is due of a debt without a hold counts too, and what was paid does not."""
+    """The due part of a debt without a hold counts too, and a paid part does not."""
     desk.put_user("ann", 720)
     it = charged(desk, "ann", 1_250)
     desk.do(c.BookDebt(*name(it), money(700), "damage-1", "photo"))

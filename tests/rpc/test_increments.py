@@ -15,7 +15,7 @@ from tests.rpc.support import BIKE_MINOR, Desks, Refused, yuan
 
 LIMIT_MINOR = 30_000
 FREE_MINOR = LIMIT_MINOR - BIKE_MINOR
-"""What is free on the line of a person with a score of 620 who rents one bike."""
+"""The free amount of the line of a person with a score of 620 who rents one bike."""
 RANGE_MINOR = 1 << 15
 """The operator guesses from 0 to this amount, and knows that the answer lies between."""
 TRIES = 6
@@ -43,7 +43,7 @@ def earlier(desk: Desks) -> Desks:
 
 
 class Search(NamedTuple):
-    """What a bisection learned: the free amount is at least `low`, and below `high`."""
+    """The result of a bisection: the free amount is at least `low`, and below `high`."""
 
     low: int
     high: int

@@ -39,7 +39,7 @@ ROUNDS = 12
 
 
 class Place(NamedTuple):
-    """Where databases are: a folder for files, or a PostgreSQL server with its programs."""
+    """A place for databases: a folder for files, or a PostgreSQL server with its programs."""
 
     folder: Path
     cluster: Cluster | None = None
