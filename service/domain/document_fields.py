@@ -16,9 +16,11 @@ MOST_MINOR = 10**12
 MOST_SCORE = 2**31 - 1
 MOST_MINUTES = 100 * 365 * 24 * 60
 """A hundred years: all instants stay within the calendar."""
-NAME = re.compile("[a-z0-9][a-z0-9_-]{0,62}")
+NAME = re.compile("[A-Za-z0-9._:~-]{1,64}")
+"""The form of ids in messages."""
 CATEGORY = re.compile("[A-Z][A-Z0-9_]{0,62}")
 CURRENCY = re.compile("[A-Z]{3}")
+PLACE = re.compile(r"\[[0-9]+\]")
 
 
 def terms_wrong(faults: Iterable[Violation]) -> InvalidInput:
@@ -54,7 +56,7 @@ class Fields:
         self._add(f"{self.path}.{name}" if self.path else name, rule, text)
 
     def _add(self, path: str, rule: str, text: str) -> None:
-        self.faults.append(Violation(path, f"{re.sub(r'[[][0-9]+[]]', '', path)}.{rule}", text))
+        self.faults.append(Violation(path, f"{PLACE.sub('', path)}.{rule}", text))
 
     def take(self, name: str) -> Any:
         """The value of a required field as it is; None if it is missing, which is a fault."""
