@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import ColumnElement, Connection, Table, func, select, tuple_
 
 from service.domain.credit import LimitStep
+from service.domain.document_fields import CURRENCY, MOST_MINOR, MOST_MINUTES, MOST_SCORE
 from service.domain.policy import Policy
 from service.domain.product import Operator, Product
 from service.domain.tariff import Tariff
@@ -24,15 +25,10 @@ from service.engine.catalog import Catalog, TermsFault, TermsKind, TermsNames
 from service.storage import schema as t
 from service.storage.database import backend_of
 
-MOST_MINOR = 10**12
-"""The largest amount in messages."""
-MOST_US = 100 * 365 * 86_400 * 1_000_000
-"""A hundred years: no wait is longer, and all instants stay within the calendar."""
-MOST_MINUTES = MOST_US // 60_000_000
-MOST_SCORE = 2**31 - 1
+MOST_US = MOST_MINUTES * 60_000_000
+"""No wait is longer."""
 MOST_CHANGES = 500
 """For more changes than these, all terms are read instead of the changed ones."""
-CURRENCY = re.compile("[A-Z]{3}")
 WHOLE = re.compile("-?[0-9]{1,9}")
 TABLES = (t.operators, t.policies, t.products, t.limit_steps)
 WINDOWS = [
