@@ -62,6 +62,8 @@ EVERYWHERE = (
     "products",
     "limit_steps",
     "terms_changes",
+    "terms_documents",
+    "compiled_products",
     "feature_schemas",
     "seals",
     "rail_accounts",
