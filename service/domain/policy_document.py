@@ -9,20 +9,16 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from service.domain.document import (
-    DAY_US,
-    HOUR_US,
-    MINUTE_US,
-    MOST_SCORE,
-    MOST_US,
-    NAME,
-    Fields,
-)
+from service.domain.document_fields import MOST_MINUTES, MOST_SCORE, NAME, Fields, require_none
+from service.domain.documents import Table
+from service.domain.errors import Violation
 from service.domain.policy import Policy
 from service.domain.rules import Rules, Rung
-from service.domain.rules_document import SHARE_BP, read_rules, require_order, written_rules
+from service.domain.rules_document import SHARE_BP, read_rules, require_order, write_rules
+from service.domain.tariff import DAY_US, MINUTE_US
 
-UNITS = {"minutes": MINUTE_US, "hours": HOUR_US, "days": DAY_US}
+MOST_US = MOST_MINUTES * MINUTE_US
+UNITS = {"minutes": MINUTE_US, "hours": 60 * MINUTE_US, "days": DAY_US}
 NONE = "NONE"
 """The value of a key for no such rule, where the default is a rule."""
 
@@ -61,13 +57,14 @@ CUT_OFFS = ("zero_from_score", "reduced_from_score", "reduced_credit_share_bp")
 PRICES = ("price", "price_by_loss", "price_by_expected_loss", "expected_loss")
 
 
-def read_policy(document: object, *, platform: bool) -> Policy:
+def read_policy(table: Table, *, platform: bool) -> Policy:
     """The policy of a parsed document, with its name as the id and the revision 0.
 
     With `platform` it is a policy of the platform, which may count the rentals of all operators.
-    Raises InvalidInput with all faults of the document.
+    Raises InvalidInput (TERMS_WRONG) with all faults of the document.
     """
-    fields = Fields(document)
+    faults: list[Violation] = []
+    fields = Fields(table, faults)
     name = fields.text("name", NAME)
     for key in PRICES:
         if fields.has(key):
@@ -75,20 +72,20 @@ def read_policy(document: object, *, platform: bool) -> Policy:
                 "is refused: a price by expected loss needs a model of the losses of rentals, and"
                 " there is none; the score ranks people and does not price a risk"
             )
-            fields.wrong(key, "policy.no_loss_model", text)
-            fields.drop(key)
+            fields.take(key)
+            fields.fault(key, "no_loss_model", text)
     times = {f"{it.name}_us": _read_time(fields, it) for it in TIMES}
     most_pauses = fields.whole("most_pauses", 0, MOST_SCORE, MOST_PAUSES)
     most_increments = _read_rare(fields, "most_increments", MOST_SCORE, MOST_INCREMENTS)
     rules = read_rules(fields, platform=platform)
     cut_offs = _read_cut_offs(fields, rules)
-    fields.close()
-    fields.require()
+    fields.end()
+    require_none(faults)
     more: dict[str, Any] = {**times, "most_increments": most_increments, "most_pauses": most_pauses}
     return Policy(name, 0, *cut_offs, **more, rules=rules)
 
 
-def written_policy(policy: Policy) -> dict[str, object]:
+def write_policy(policy: Policy) -> dict[str, object]:
     """The document of a policy, with every key; `read_policy` reads the same policy from it."""
     document: dict[str, object] = {"name": policy.policy_id.rpartition("/")[2]}
     if policy.rules is None or policy.rules.ladder is None:
@@ -97,7 +94,7 @@ def written_policy(policy: Policy) -> dict[str, object]:
         _write_time(document, it, getattr(policy, f"{it.name}_us"))
     document["most_pauses"] = policy.most_pauses
     document["most_increments"] = _or_none(policy.most_increments)
-    return document | written_rules(policy.rules)
+    return document | write_rules(policy.rules)
 
 
 def _read_cut_offs(fields: Fields, rules: Rules | None) -> tuple[int, int, int]:
@@ -111,8 +108,8 @@ def _read_cut_offs(fields: Fields, rules: Rules | None) -> tuple[int, int, int]:
         return zero, reduced, share_bp
     for key in CUT_OFFS:
         if fields.has(key):
-            fields.wrong(key, "policy.ladder_instead", "must not stand beside a ladder: remove it")
-            fields.drop(key)
+            fields.take(key)
+            fields.fault(key, "ladder", "must not stand beside a ladder: remove it")
     return nearest_cut_offs(ladder)
 
 
@@ -135,8 +132,8 @@ def _read_time(fields: Fields, it: Time) -> int | None:
     unit_us = UNITS[it.unit]
     if fields.has(exact):
         if fields.has(key):
-            fields.wrong(exact, "policy.time_twice", f"stands beside {key}: remove one")
-            fields.drop(key)
+            fields.take(key)
+            fields.fault(exact, "repeated", f"stands beside {key}: remove one")
         return fields.whole(exact, 0, MOST_US)
     if it.may_be_none:
         units = _read_rare(fields, key, MOST_US // unit_us, it.default)
@@ -147,12 +144,9 @@ def _read_time(fields: Fields, it: Time) -> int | None:
 
 def _read_rare(fields: Fields, key: str, most: int, default: int | None) -> int | None:
     """A whole number, or None for "NONE"; a missing key has the default."""
-    if fields.is_text(key, NONE):
-        fields.drop(key)
-        return None
     if not fields.has(key):
         return default
-    return fields.whole(key, 0, most)
+    return None if fields.take(key) == NONE else fields.whole(key, 0, most)
 
 
 def _write_time(document: dict[str, object], it: Time, time_us: int | None) -> None:

@@ -7,12 +7,25 @@ from collections.abc import Callable
 from itertools import pairwise
 from typing import Any, NamedTuple
 
-from service.domain.document import CATEGORY, DAY_US, MOST_MINOR, MOST_SCORE, Fields, canonical
+from service.domain.document_fields import (
+    CATEGORY,
+    MOST_MINOR,
+    MOST_SCORE,
+    Fields,
+    require_none,
+)
+from service.domain.documents import canonical
+from service.domain.errors import Violation
 from service.domain.rules import Counted, CutOff, NewUser, Of, Outcome, Over, Rules, Rung, Velocity
+from service.domain.tariff import DAY_US
 
+MOST_TABLES = 100
+"""The most tables of one section."""
 MOST_RENTALS = 1_000_000
 MOST_DAYS = 3_650
 SHARE_BP = 10_000
+THEN = (Outcome.FULL, Outcome.REVIEW, Outcome.DECLINE)
+AT_LEAST = (Outcome.REDUCED, Outcome.FULL)
 
 
 class Section(NamedTuple):
@@ -34,7 +47,7 @@ def read_rules(fields: Fields, *, platform: bool) -> Rules | None:
     return None if rules == Rules() else rules
 
 
-def written_rules(rules: Rules | None) -> dict[str, object]:
+def write_rules(rules: Rules | None) -> dict[str, object]:
     """The sections of a document with these rules."""
     if rules is None:
         return {}
@@ -49,32 +62,33 @@ def rules_of_json(text: str) -> Rules:
         document = json.loads(text)
     except (TypeError, ValueError):
         document = None
-    fields = Fields(document)
+    faults: list[Violation] = []
+    fields = Fields(document, faults)
     # Which policy may have which rules was checked when the row was written.
     rules = read_rules(fields, platform=True)
-    fields.close()
-    fields.require()
+    fields.end()
+    require_none(faults)
     return rules or Rules()
 
 
 def json_of_rules(rules: Rules | None) -> str | None:
     """The text to store: canonical JSON; None without rules."""
-    return None if rules is None else canonical(written_rules(rules))
+    return None if rules is None else canonical(write_rules(rules))
 
 
 def _read_cut_offs(fields: Fields, _platform: bool) -> tuple[CutOff, ...] | None:
     found: list[CutOff] = []
-    for row in fields.tables("cut_off"):
+    for row in fields.tables("cut_off", MOST_TABLES):
         cut_off = CutOff(
             row.text("category", CATEGORY),
             row.whole("zero_from_score", -MOST_SCORE, MOST_SCORE),
             row.whole("reduced_from_score", -MOST_SCORE, MOST_SCORE),
-            row.rare("reduced_credit_share_bp", 0, SHARE_BP),
+            row.maybe_whole("reduced_credit_share_bp", 0, SHARE_BP),
         )
         require_order(row, cut_off.zero_from_score, cut_off.reduced_from_score)
         if cut_off.category in [it.category for it in found]:
-            row.wrong("category", "policy.category_twice", "has two cut-offs: remove one")
-        row.close()
+            row.fault("category", "repeated", "has two cut-offs: remove one")
+        row.end()
         found.append(cut_off)
     return tuple(sorted(found, key=lambda it: it.category)) or None
 
@@ -83,80 +97,80 @@ def require_order(fields: Fields, zero_from_score: int, reduced_from_score: int)
     """Notes a fault if the cut-offs are in the wrong order."""
     if zero_from_score < reduced_from_score:
         text = "must be at least reduced_from_score, because it is the stricter cut-off"
-        fields.wrong("zero_from_score", "policy.cut_offs_in_order", text)
+        fields.fault("zero_from_score", "below_reduced", text)
 
 
 def _read_ladder(fields: Fields, _platform: bool) -> tuple[Rung, ...] | None:
     found: list[Rung] = []
-    for row in fields.tables("ladder"):
+    for row in fields.tables("ladder", MOST_TABLES):
         found.append(
             Rung(
                 row.whole("from_score", -MOST_SCORE, MOST_SCORE),
                 row.whole("credit_share_bp", 0, SHARE_BP),
             )
         )
-        row.close()
+        row.end()
     found.sort(reverse=True)
     for higher, lower in pairwise(found):
         if higher.from_score == lower.from_score:
             text = f"has two steps from the score {lower.from_score}: remove one"
-            fields.wrong("ladder", "policy.score_twice", text)
+            fields.fault("ladder", "repeated", text)
         elif higher.credit_share_bp <= lower.credit_share_bp:
             text = (
                 f"asks at least as much cash from the score {higher.from_score} on as from"
                 f" {lower.from_score} on: a higher score must have a higher credit_share_bp"
             )
-            fields.wrong("ladder", "policy.ladder_in_order", text)
+            fields.fault("ladder", "falls", text)
     return tuple(found) or None
 
 
 def _read_velocity(fields: Fields, platform: bool) -> tuple[Velocity, ...] | None:
     found: list[Velocity] = []
-    for row in fields.tables("velocity"):
+    for row in fields.tables("velocity", MOST_TABLES):
         rule = Velocity(
-            row.choice("of", Of),
-            row.choice("counted", Counted),
+            Of(row.choice("of", Of)),
+            Counted(row.choice("counted", Counted)),
             row.whole("most", 0, MOST_RENTALS),
-            row.choice("then", (Outcome.FULL, Outcome.REVIEW, Outcome.DECLINE)),
+            Outcome(row.choice("then", THEN)),
             _read_over(row, platform),
         )
         _require_quiet(row, rule.over, rule.then)
-        row.close()
+        row.end()
         found.append(rule)
     return tuple(found) or None
 
 
 def _read_new_user(fields: Fields, platform: bool) -> NewUser | None:
-    row = fields.table("new_user")
-    if row is None:
+    if not fields.has("new_user"):
         return None
-    days = row.rare("until_days", 1, MOST_DAYS)
+    row = Fields(fields.take("new_user"), fields.faults, "new_user")
+    days = row.maybe_whole("until_days", 1, MOST_DAYS)
     new = NewUser(
-        row.rare("until_settled", 1, MOST_RENTALS),
+        row.maybe_whole("until_settled", 1, MOST_RENTALS),
         None if days is None else days * DAY_US,
-        row.choice("at_least", (Outcome.REDUCED, Outcome.FULL)) if row.has("at_least") else None,
-        row.rare("most_waived_minor", 0, MOST_MINOR),
-        row.rare("most_open", 0, MOST_RENTALS),
-        row.choice("then", (Outcome.FULL, Outcome.REVIEW, Outcome.DECLINE), Outcome.DECLINE),
+        Outcome(row.choice("at_least", AT_LEAST)) if row.has("at_least") else None,
+        row.maybe_whole("most_waived_minor", 0, MOST_MINOR),
+        row.maybe_whole("most_open", 0, MOST_RENTALS),
+        Outcome(row.choice("then", THEN, Outcome.DECLINE)),
         _read_over(row, platform),
     )
     if new.until_settled is None and new.until_us is None:
-        text = "says nobody is new: set until_settled, until_days or both"
-        row.wrong("", "policy.nobody_is_new", text)
+        text = "or until_days is needed: without both nobody is new"
+        row.fault("until_settled", "missing", text)
     if new.at_least is None and new.most_waived_minor is None and new.most_open is None:
-        text = "has no consequence: set at_least, most_waived_minor or most_open"
-        row.wrong("", "policy.no_consequence", text)
+        text = "or most_waived_minor or most_open is needed: the rule has no consequence"
+        row.fault("at_least", "missing", text)
     if new.most_open is not None:
         _require_quiet(row, new.over, new.then)
-    row.close()
+    row.end()
     return new
 
 
 def _read_over(row: Fields, platform: bool) -> Over:
-    over = row.choice("over", Over, Over.OPERATOR)
+    over = Over(row.choice("over", Over, Over.OPERATOR))
     if over is Over.ALL_OPERATORS and not platform:
         text = "counts rentals of other operators, which only a policy of the platform may do"
-        row.wrong("over", "policy.other_operators", text)
+        row.fault("over", "platform_only", text)
     return over
 
 
@@ -167,7 +181,7 @@ def _require_quiet(row: Fields, over: Over, then: Outcome) -> None:
             "must be FULL if rentals of all operators count: an operator may learn no more than"
             " from an exhausted credit line"
         )
-        row.wrong("then", "policy.tells_of_others", text)
+        row.fault("then", "tells_of_others", text)
 
 
 def _write_tables(rows: tuple[Any, ...]) -> object:

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import ColumnElement, Connection, Table, func, select, tuple_
 
 from service.domain.credit import LimitStep
-from service.domain.document import CURRENCY, MOST_MINOR, MOST_SCORE, MOST_US
+from service.domain.document_fields import CURRENCY, MOST_MINOR, MOST_MINUTES, MOST_SCORE
 from service.domain.errors import InvalidInput
 from service.domain.policy import Policy
 from service.domain.product import Operator, Product
@@ -28,7 +28,8 @@ from service.engine.catalog import Catalog, TermsFault, TermsKind, TermsNames
 from service.storage import schema as t
 from service.storage.database import backend_of
 
-MOST_MINUTES = MOST_US // 60_000_000
+MOST_US = MOST_MINUTES * 60_000_000
+"""No wait is longer."""
 MOST_CHANGES = 500
 """For more changes than these, all terms are read instead of the changed ones."""
 WHOLE = re.compile("-?[0-9]{1,9}")
