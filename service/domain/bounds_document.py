@@ -181,8 +181,8 @@ def _policy_outside(policy: Policy, bounds: Bounds) -> Iterator[Violation]:
         if time_us is None or time_us > longest_us:
             unit = next(it for it in TIMES if f"{it.name}_us" == column)
             key = f"{unit.name}_{unit.unit}"
-            most = longest_us // UNITS[unit.unit]
-            yield _outside(key, f"longest.{key}", f"must be at most {most}")
+            text = f"must be at most {longest_us // UNITS[unit.unit]}"
+            yield _outside(key, f"longest.{key}", text)
     most = bounds.most_increments
     if most is not None and (policy.most_increments is None or policy.most_increments > most):
         yield _outside("most_increments", "most_increments", f"must be at most {most}")

@@ -1,4 +1,4 @@
-"""Changes of terms that give power or risk more money: a person makes them only with a second one."""
+"""Changes of terms that give power or risk more money: a person needs a second one for them."""
 
 from __future__ import annotations
 
@@ -47,13 +47,20 @@ def gives_power(kind: DocumentKind, before: Table | None, after: Table | None) -
         if before is None or after is None:
             return ()
     elif kind is DocumentKind.BOUNDS:
-        # No bounds allow more than any bounds.
-        before, after = before or {}, after or {}
-        if not before:
-            return ()
+        return _wider(before or {}, after or {})
     elif before is None or after is None:
         return (str(kind),)
     return tuple(it.path for it in differences(before, after) if not _stricter(it))
+
+
+def _wider(before: Table, after: Table) -> tuple[str, ...]:
+    """The paths of the bounds that allow more than before. No bound allows more than any bound."""
+    listed = ("jurisdictions", "second_person")
+    wider = [it for it in listed if not set(before.get(it, ())) <= set(after.get(it, ()))]
+    for it in differences(before, after):
+        if it.path not in listed and it.before and not _stricter(it):
+            wider.append(it.path)
+    return tuple(sorted(wider))
 
 
 def _stricter(it: Difference) -> bool:
