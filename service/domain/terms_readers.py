@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from service.domain.bounds_document import Bounds, read_bounds, write_bounds
+from service.domain.bounds_document import read_bounds, write_bounds
 from service.domain.day_tariff_document import (
     DayTariffDocument,
     read_day_tariff,
@@ -16,18 +16,17 @@ from service.domain.policy import Policy
 from service.domain.policy_document import read_policy, write_policy
 from service.domain.product_document import ProductDocument, read_product, write_product
 
-Value = Bounds | Policy | ProductDocument | DayTariffDocument | tuple[Limit, ...]
-
 
 class Parsed(NamedTuple):
     """A document that was read: its kind, its name, its value, and its canonical form.
 
-    `document` has every key that has a value, so two documents that mean the same are equal.
+    `value` is what the reader of the kind returned. `document` has every key that has a value, so
+    two documents that mean the same are equal.
     """
 
     kind: DocumentKind
     name: str
-    value: Value
+    value: Any
     document: dict[str, Any]
 
     @property

@@ -63,8 +63,9 @@ class Catalog:
 
     `products` has the latest revision of each product. `revisions` has every revision, because a
     rental keeps the revision under which it began. `refused` has each product with a fault in its
-    latest revision: the product cannot be rented, not even under an earlier revision. `change` is
-    the number of the last change of the terms in this catalog.
+    latest revision: the product cannot be rented, not even under an earlier revision. `retired` has
+    each product that its operator no longer rents out. `change` is the number of the last change of
+    the terms in this catalog.
     """
 
     operators: dict[str, Operator]
@@ -74,6 +75,7 @@ class Catalog:
     refused: frozenset[tuple[str, str]] = frozenset()
     faults: tuple[TermsFault, ...] = ()
     change: int = field(default=0, compare=False)
+    retired: frozenset[tuple[str, str]] = frozenset()
 
     def with_part(self, names: TermsNames, part: Catalog) -> Catalog:
         """These terms, in which `part` replaces all terms of these names."""
@@ -84,7 +86,7 @@ class Catalog:
         for key in names.products:
             products.pop(key, None)
         # An unknown product has no revisions to remove.
-        known = {key for key in names.products if key in self.products or key in self.refused}
+        known = names.products & (self.products.keys() | self.refused | self.retired)
         if known:
             for revision in [it for it in revisions if it[:2] in known]:
                 del revisions[revision]
@@ -100,6 +102,7 @@ class Catalog:
             (self.refused - names.products) | part.refused,
             kept + part.faults,
             part.change,
+            (self.retired - names.products) | part.retired,
         )
 
     def or_last_good(self, last: Catalog) -> Catalog:

@@ -11,6 +11,9 @@ CERTIFICATES_BUILD = 23
 RULES_BUILD = 27
 """The first build that decides by the rules of a policy."""
 
+RETIRED_BUILD = 28
+"""The first build that does not rent out a retired product."""
+
 
 def shut_out_older(connection: Connection, build: int) -> None:
     """From the commit on, no build older than this one starts on the database."""

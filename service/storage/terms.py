@@ -30,6 +30,8 @@ from service.storage.database import backend_of
 
 MOST_US = MOST_MINUTES * 60_000_000
 """No wait is longer."""
+LAST_US = 2**62
+"""No instant is later."""
 MOST_CHANGES = 500
 """For more changes than these, all terms are read instead of the changed ones."""
 WHOLE = re.compile("-?[0-9]{1,9}")
@@ -244,6 +246,9 @@ def _catalog(rows: _TermsRows, owners: set[Any]) -> Catalog:
             if good is None or not isinstance(revision, int) or revision > good.revision:
                 refused.add(product)
                 latest.pop(product, None)
+    retired = {key for key, product in latest.items() if product.retire_us is not None}
+    for key in retired:
+        del latest[key]
     return Catalog(
         {key[0]: operator for key, operator in operators.items()},
         latest,
@@ -251,7 +256,24 @@ def _catalog(rows: _TermsRows, owners: set[Any]) -> Catalog:
         steps,
         frozenset(refused),
         tuple(faults),
+        retired=frozenset(retired),
     )
+
+
+def sound_policy(row: Any) -> Policy | None:
+    """The policy of a row; None if the row makes no sense."""
+    try:
+        return _policy(row)
+    except _Wrong:
+        return None
+
+
+def sound_product(row: Any, policy: Policy) -> Product | None:
+    """The product of a row with its policy; None if the row makes no sense."""
+    try:
+        return _product(row, {(policy.policy_id, policy.revision): policy})
+    except _Wrong:
+        return None
 
 
 def _operator(row: Any) -> Operator:
@@ -289,6 +311,7 @@ def _product(row: Any, policies: dict[tuple[str, int], Policy]) -> Product:
     _text(row, "operator_id", "product_id", "category", "currency", "policy_id")
     _between(row, -MOST_SCORE, MOST_SCORE, "revision", "policy_revision")
     _between(row, 0, MOST_MINOR, *AMOUNTS, *_there(row, RARE_AMOUNTS))
+    _between(row, 0, LAST_US, *_there(row, ["retire_us"]))
     _between(row, 0, MOST_MINUTES, "free_minutes")
     _between(row, 1, MOST_MINUTES, "interval_minutes")
     if row.most_hold_minor is not None and row.most_hold_minor < row.deposit_minor:

@@ -361,7 +361,7 @@ NEGATIVE = {
     "operators": ["debt_limit_minor"],
     "products": ["deposit_minor", "replacement_minor", "start_fee_minor", "free_minutes",
                  "interval_price_minor", "day_cap_minor", "buy_out_minor",
-                 "cancellation_fee_minor", "damage_without_consent_minor"],
+                 "cancellation_fee_minor", "damage_without_consent_minor", "retire_us"],
     "limit_steps": ["limit_minor"],
     "authorizations": ["credit_minor", "cash_minor", "held_credit_minor", "held_cash_minor",
                        "captured_minor", "captured_credit_minor", "conceded_minor", "fee_minor",

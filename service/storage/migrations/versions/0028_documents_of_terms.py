@@ -1,7 +1,7 @@
 """Documents of terms, with their states, and the documents of which each product revision was made.
 
-The tables are empty: terms of before get their documents when somebody first asks for them. A
-server of the build before reads and writes the compiled rows as before.
+The tables are empty, and no product is retired: terms of before get their documents when somebody
+first asks for them. A server of the build before reads and writes the compiled rows as before.
 
 Revision: 0028, after 0027.
 """
@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 from alembic import op
+
+from service.storage.migrations.checks import add_check
 
 revision = "0028"
 down_revision = "0027"
@@ -64,6 +66,8 @@ def _step(step: str, by: str) -> list[sa.Column[str] | sa.Column[int]]:
 def upgrade() -> None:
     _make_documents()
     _make_compiled()
+    op.add_column("products", sa.Column("retire_us", sa.BigInteger(), nullable=True))
+    add_check("products", "ck_products_retire_us_not_negative", "retire_us >= 0")
     for table, columns in KEPT.items():
         for statement in _triggers(table, columns):
             op.execute(statement)
