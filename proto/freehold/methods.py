@@ -12,6 +12,7 @@ from freehold.v1 import (
     ledger_service_pb2,
     rail_service_pb2,
     sandbox_service_pb2,
+    terms_service_pb2,
 )
 
 
@@ -446,4 +447,46 @@ class Methods:
         "SandboxService",
         sandbox_service_pb2.AdvanceClockRequest,
         sandbox_service_pb2.AdvanceClockResponse,
+    )
+
+    apply_terms = Method(
+        "TermsService",
+        terms_service_pb2.ApplyTermsRequest,
+        terms_service_pb2.ApplyTermsResponse,
+    )
+
+    validate_terms = Method(
+        "TermsService",
+        terms_service_pb2.ValidateTermsRequest,
+        terms_service_pb2.ValidateTermsResponse,
+    )
+
+    activate_terms = Method(
+        "TermsService",
+        terms_service_pb2.ActivateTermsRequest,
+        terms_service_pb2.ActivateTermsResponse,
+    )
+
+    retire_terms = Method(
+        "TermsService",
+        terms_service_pb2.RetireTermsRequest,
+        terms_service_pb2.RetireTermsResponse,
+    )
+
+    list_terms = Method(
+        "TermsService",
+        terms_service_pb2.ListTermsRequest,
+        terms_service_pb2.ListTermsResponse,
+    )
+
+    get_terms = Method(
+        "TermsService",
+        terms_service_pb2.GetTermsRequest,
+        terms_service_pb2.GetTermsResponse,
+    )
+
+    diff_terms = Method(
+        "TermsService",
+        terms_service_pb2.DiffTermsRequest,
+        terms_service_pb2.DiffTermsResponse,
     )

@@ -46,14 +46,20 @@ class Scope(StrEnum):
     CASES_WRITE = "cases.write"
     PROPOSALS_WRITE = "proposals.write"
     KEYS_ADMIN = "keys.admin"
+    TERMS_READ = "terms.read"
+    TERMS_WRITE = "terms.write"
+    TERMS_ACTIVATE = "terms.activate"
 
 
 SHARED_SCOPES = frozenset(
-    {Scope.RETURNS_CLAIM, Scope.CASES_READ, Scope.CASES_WRITE, Scope.PROPOSALS_WRITE}
+    {
+        *(Scope.RETURNS_CLAIM, Scope.CASES_READ, Scope.CASES_WRITE),
+        *(Scope.PROPOSALS_WRITE, Scope.TERMS_READ),
+    }
 )
 """Scopes of operators and of the platform: a user may report a return, or complain, in either's
-app, and each has acts that two persons do."""
-EXPLICIT_SCOPES = frozenset({Scope.KEYS_ADMIN})
+app, and each has terms, and acts that two persons do."""
+EXPLICIT_SCOPES = frozenset({Scope.KEYS_ADMIN, Scope.TERMS_WRITE, Scope.TERMS_ACTIVATE})
 """Scopes of operators and of the platform that a new key has only if its maker names them."""
 OPERATOR_SCOPES = SHARED_SCOPES | {Scope.AUTHORIZATIONS_READ, Scope.AUTHORIZATIONS_WRITE}
 PLATFORM_SCOPES = frozenset(Scope) - (OPERATOR_SCOPES - SHARED_SCOPES) - EXPLICIT_SCOPES

@@ -26,6 +26,7 @@ from service.rpc import (
     case_service,
     collection_service,
     credit_service,
+    terms_service,
 )
 from service.rpc.convert import BAND_OF, CUSTODY_OF, LAPSE_OF, OFFER_OF, STATE_OF
 from service.rpc.receipts import read_receipt
@@ -33,11 +34,15 @@ from service.rpc.receipts import read_receipt
 REMOVED: dict[str, type[Message]] = {}
 """Removed methods, each with its response."""
 
-_RESPONSES: dict[str, type[Message]] = {
-    it.name: it.response
-    for service in (authorization_service, credit_service, collection_service, case_service)
-    for it in service.MUTATIONS
-} | admin_service.ANSWERS
+_RESPONSES: dict[str, type[Message]] = (
+    {
+        it.name: it.response
+        for service in (authorization_service, credit_service, collection_service, case_service)
+        for it in service.MUTATIONS
+    }
+    | admin_service.ANSWERS
+    | terms_service.ANSWERS
+)
 _HIDDEN = {case_service.KINDS[kind] for kind in PLATFORM_ONLY}
 """Questions of the platform: calls on them change no authorization."""
 _BULK = credit_service.PUT_USERS

@@ -151,7 +151,6 @@ def activate_terms(
     reason: str,
     now_us: int,
     encode: Encode,
-    *,
     beyond_bounds: bool = False,
 ) -> bytes:
     """Puts a revision into force, in place of the one before; returns the answer.

@@ -1,0 +1,46 @@
+"""The administrative acts of the storage, as the wire gets them."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from sqlalchemy import Engine
+
+from service.rpc.admin_service import Acts
+from service.rpc.terms_service import TermsActs
+from service.storage import approvals, keys, persons, terms_acts, terms_reads
+from service.storage.administration import list_audit
+from service.storage.proposals import list_proposals
+
+
+def acts_of(engine: Engine) -> Acts:
+    """The administration of the storage, for the wire."""
+    return Acts(
+        create_key=partial(keys.create_key, engine),
+        update_key=partial(keys.update_key, engine),
+        roll_key=partial(keys.roll_key, engine),
+        revoke_key=partial(keys.revoke_key, engine),
+        list_keys=partial(keys.list_keys, engine),
+        add_person=partial(persons.add_person, engine),
+        remove_person=partial(keys.remove_person, engine),
+        list_persons=partial(persons.list_persons, engine),
+        propose=partial(approvals.propose, engine),
+        approve_act=partial(approvals.approve_act, engine),
+        list_proposals=partial(list_proposals, engine),
+        list_audit=partial(list_audit, engine),
+    )
+
+
+def terms_acts_of(engine: Engine) -> TermsActs:
+    """The terms of the storage, for the wire."""
+    return TermsActs(
+        apply=partial(terms_acts.apply_terms, engine),
+        check=partial(terms_acts.check_terms, engine),
+        validate=partial(terms_acts.validate_terms, engine),
+        activate=partial(terms_acts.activate_terms, engine),
+        retire=partial(terms_acts.retire_terms, engine),
+        page=partial(terms_reads.page_of_terms, engine),
+        get=partial(terms_reads.get_terms, engine),
+        diff=partial(terms_reads.diff_terms, engine),
+        order=terms_acts.Order,
+    )
