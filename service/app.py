@@ -48,6 +48,7 @@ from service.engine.workers.worker import Work, Worker
 from service.ids import Ids
 from service.rpc import (
     admin_service,
+    admission_service,
     authorization_service,
     case_service,
     collection_service,
@@ -57,6 +58,7 @@ from service.rpc import (
     sandbox_service,
 )
 from service.rpc.admin_service import Administration
+from service.rpc.admission_service import Admission
 from service.rpc.authorization_service import AuthorizationReads
 from service.rpc.beside import encode_beside
 from service.rpc.case_service import CaseReads
@@ -75,7 +77,7 @@ from service.rpc.second_person import SecondPerson
 from service.rpc.server import GrpcServer
 from service.rpc.tls import ServerTls
 from service.signing import SealKey
-from service.storage import approvals, keys, persons
+from service.storage import approvals, keys, listings, persons
 from service.storage.administration import list_audit
 from service.storage.charge_backs import ChargeBackLists
 from service.storage.history import History
@@ -203,6 +205,7 @@ class App:
         self.pipeline = Pipeline(self._keys, second, limits)
         acts = _acts(store)
         self._administration = Administration(acts, administrators, now_us, limits.administration)
+        self._admission = Admission(_listings(store), administrators, parts.clock.now_us)
         lists = Lists(
             store.engine,
             horizon,
@@ -267,6 +270,9 @@ class App:
             ledger_service.SERVICE: books.methods(small),
             rail_service.SERVICE: self._rails.methods(small),
             admin_service.SERVICE: self._administration.methods(small),
+            admission_service.SERVICE: self._admission.methods(
+                small, parts.limits.max_bulk_message_bytes
+            ),
         }
         self._administration.know(services)
         if isinstance(parts.clock, SandboxClock):
@@ -443,6 +449,15 @@ def _acts(store: SqlStore) -> admin_service.Acts:
         approve_act=partial(approvals.approve_act, engine),
         list_proposals=partial(list_proposals, engine),
         list_audit=partial(list_audit, engine),
+    )
+
+
+def _listings(store: SqlStore) -> admission_service.Desk:
+    """The listings of the storage, for the wire."""
+    return admission_service.Desk(
+        partial(listings.add_listings, store.engine),
+        partial(listings.end_listings, store.engine),
+        partial(listings.list_listings, store.engine),
     )
 
 

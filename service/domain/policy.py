@@ -89,6 +89,7 @@ class Reason(StrEnum):
     ASSET_SOLD = "ASSET_SOLD"
     ASSET_TAKEN = "ASSET_TAKEN"
     FEE_ABOVE_HOLD = "FEE_ABOVE_HOLD"
+    LISTED_DENY = "LISTED_DENY"
 
 
 # Read once (see `authorization._SETTLED`).

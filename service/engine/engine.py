@@ -24,6 +24,7 @@ from service.domain.errors import (
     RequestIdReused,
     Unavailable,
 )
+from service.engine.admission import read_listed
 from service.engine.aliases import read_aliases, require_aliases
 from service.engine.attesting import metered, read_attestations
 from service.engine.calls import EncodeAuthorization, EncodeBeside, Work, own_work
@@ -190,6 +191,8 @@ class Engine:
                     rows, keys = self._read(batch, also, transaction)
                     if keys.late:
                         read_late_pickups(rows, keys, transaction, context.now_us)
+                    if context.catalog.listed:
+                        read_listed(rows, batch, context.catalog, transaction)
                     if self._read_what_others_added(rows, keys, context.catalog):
                         context = replace(context, catalog=self.terms.used.catalog)
                     lapsed = LapsedHolds(frozenset(keys.users), transaction, rows, context)

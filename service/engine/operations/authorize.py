@@ -35,6 +35,7 @@ from service.engine.consents import add_consent, no_damage
 from service.engine.context import UNKNOWN_PERSON, UNSCORED_BAND, Assessment, Context, Decided
 from service.engine.damage import require_damage
 from service.engine.details import add_order
+from service.engine.listings import Asked, listed_in
 from service.engine.operation import Asks, Operation, Pair
 from service.engine.posting import apply, claim, line_for, require_free
 from service.engine.records.authorizations import Decision
@@ -117,7 +118,7 @@ def decide(work: Work, command: Authorize, rows: Rows, context: Context) -> Deci
     else:
         _require_free(work.caller, command.items, rows)
     line, is_new = line_for(user_id, products[0].currency, rows, context)
-    choice = _choice(work, command, products, assessment, line, rows)
+    choice = _choice(work, command, products, assessment, line, rows, context)
     draft = Draft(list)
     if is_new:
         draft[LINES] = [line]
@@ -326,13 +327,22 @@ def _choice(
     assessment: Assessment,
     line: Line,
     rows: Rows,
+    context: Context,
 ) -> Choice:
-    """The offer by the policy; a cancelled request or a suspended user is declined first."""
+    """The offer by the policy; a cancelled request, and a suspended or listed user, is declined
+    first."""
     record = rows[REQUESTS].get((work.caller, work.request_id))
     if record is not None and record.method == TOMBSTONE:
         return decline(len(products), Reason.CANCELLED_BEFORE_ARRIVAL)
     if line.standing is _SUSPENDED:
         return decline(len(products), Reason.USER_SUSPENDED)
+    if context.catalog.listed and not command.parent_id:
+        policies = [product.policy.policy_id for product in products]
+        found = listed_in(
+            Asked(work.caller, command), policies, context.catalog.listed, rows, context.now_us
+        )
+        if found.denied_by:
+            return decline(len(products), Reason.LISTED_DENY)
     asked: Sequence[Wanted] = products
     if command.amount is not None:
         asked = [Part(command.amount.amount_minor, product.policy) for product in products]
