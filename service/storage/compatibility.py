@@ -1,4 +1,4 @@
-"""The oldest build that may run on the schema, raised by the first use of something new."""
+"""Shuts out builds that would act wrongly on what is stored."""
 
 from __future__ import annotations
 
@@ -6,9 +6,16 @@ from sqlalchemy import Connection, func, insert, select
 
 from service.storage import schema as t
 
+CERTIFICATES_BUILD = 23
+"""The first build that refuses a bound key without its certificate."""
+RULES_BUILD = 27
+"""The first build that decides by the rules of a policy."""
+LISTINGS_BUILD = 28
+"""The first build that follows listings."""
 
-def require_build(connection: Connection, build: int) -> None:
-    """Shuts out builds before this number, from the end of the transaction on."""
+
+def shut_out_older(connection: Connection, build: int) -> None:
+    """From the commit on, no build older than this one starts on the database."""
     oldest = connection.scalar(select(func.max(t.compatibility.c.oldest_build)))
     if oldest is None or oldest < build:
         connection.execute(insert(t.compatibility).values(oldest_build=build))

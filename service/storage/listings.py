@@ -14,12 +14,10 @@ from service.engine.records.administration import Asked
 from service.engine.tables import LISTINGS
 from service.storage import schema as t
 from service.storage.administration import Administration, administer, require_text
-from service.storage.compatibility import require_build
+from service.storage.compatibility import LISTINGS_BUILD, shut_out_older
 from service.storage.database import reading
 from service.storage.schema.record_tables import CONVERTERS
 
-FIRST_BUILD = 27
-"""The first build that follows listings."""
 TOGETHER = 100
 """The listings in one statement."""
 
@@ -49,7 +47,7 @@ def add_listings(
         ]
         require_text("reason", reason, shortest=1)
         require_sound(made, SKIPPABLE)
-        require_build(desk.connection, FIRST_BUILD)
+        shut_out_older(desk.connection, LISTINGS_BUILD)
         values = CONVERTERS[LISTINGS].values
         columns = [column.name for column in t.listings.columns]
         rows = [dict(zip(columns, values(it), strict=True)) for it in made]

@@ -6,6 +6,11 @@ from __future__ import annotations
 from typing import Any
 
 from freehold.v1.admin_service_pb2 import AddPersonRequest
+from freehold.v1.admission_service_pb2 import (
+    LISTING_EFFECT_ALLOW,
+    LISTING_KIND_USER,
+    NewListing,
+)
 from freehold.v1.authorization_pb2 import Authorization
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
@@ -128,6 +133,35 @@ READS: dict[str, dict[str, Any]] = {
     },
     "ApproveAct": {"request_id": "example-ApproveAct", "proposal": 1_000_000},
     "ListProposals": {"waiting_only": True, "page_size": 10, "page_token": "1"},
+    "AddListings": {
+        "request_id": "example-AddListings",
+        "operator_id": "nowhere",
+        "listings": [
+            NewListing(
+                effect=LISTING_EFFECT_ALLOW,
+                kind=LISTING_KIND_USER,
+                subject="somebody",
+                rules=["NEW_USER"],
+                policy_id="careful",
+                expire_time=LATER,
+            )
+        ],
+        "reason": "reason",
+    },
+    "EndListings": {
+        "request_id": "example-EndListings",
+        "operator_id": "nowhere",
+        "numbers": [1],
+        "reason": "reason",
+    },
+    "ListListings": {
+        "operator_id": "nowhere",
+        "kind": LISTING_KIND_USER,
+        "subject": "somebody",
+        "active_only": True,
+        "page_size": 10,
+        "page_token": "1",
+    },
 }
 """A method's fields besides the request id and the authorization's name and version, for each form
 of its message."""
@@ -147,6 +181,8 @@ REQUIRED_OF_READS: dict[str, set[str]] = {
     "RevokeKey": {"request_id", "key_id"},
     "AddPerson": {"request_id", "person_id", "display_name"},
     "RemovePerson": {"request_id", "person_id"},
+    "AddListings": {"request_id", "listings", "reason"},
+    "EndListings": {"request_id", "numbers", "reason"},
     "ProposeAct": {"request_id", "method", "request"},
     "ApproveAct": {"request_id", "proposal"},
 }
@@ -168,6 +204,8 @@ SCOPES_OF_READS: dict[str, str] = {
     "GetCase": "cases.read",
     "ListCases": "cases.read",
     **dict.fromkeys(ADMIN_RPCS, "keys.admin"),
+    **dict.fromkeys(("AddListings", "EndListings"), "listings.write"),
+    "ListListings": "listings.read",
     **dict.fromkeys(("ProposeAct", "ApproveAct", "ListProposals"), "proposals.write"),
 }
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from sqlalchemy import Engine, insert
 
 from service.domain.access import PLATFORM, Principal, Scope, hash_key, key_id_of, write_scopes
+from service.domain.listings import Listing, ListingEffect, ListingKind
 from service.engine.records.administration import Approval, Asked, By, NewKey, Proposal
-from service.storage import admin, approvals, keys, persons, rail_accounts
+from service.storage import admin, approvals, keys, listings, persons, rail_accounts
 from service.storage import schema as t
 from service.storage.database import writing
 from tests.fakes import START_US
@@ -27,6 +28,7 @@ def administer(engine: Engine, now_us: int) -> None:
     _for_money(engine, ada, bob, now_us)
     _own_keys(engine, now_us)
     _leaving(engine, now_us)
+    _listings(engine, now_us)
 
 
 def text_of(name: str) -> str:
@@ -127,6 +129,24 @@ def _own_keys(engine: Engine, now_us: int) -> None:
             engine, asked(by, "UpdateKey"), id_of("bob-2"), f"phone {label}", None, now_us + label,
             lambda _: b"",
         )  # fmt: skip
+
+
+def _listings(engine: Engine, now_us: int) -> None:
+    """A user and a device are denied, of which the first listing is ended, and rules snoozed."""
+    deny, allow = ListingEffect.DENY, ListingEffect.ALLOW
+    rows = [
+        Listing("", 0, deny, ListingKind.USER, "mallory", (), "", "", 0, ""),
+        Listing("", 0, deny, ListingKind.DEVICE, "ab12", (), "careful", "", 0, ""),
+    ]
+    snoozed = Listing(
+        *("", 0, allow, ListingKind.EVERYBODY, "", ("NEW_USER",), "", "", 0, ""),
+        expire_us=now_us + HOUR_US,
+    )
+    for owner, wanted in ((OPERATOR, rows), (OPERATOR, [snoozed]), (PLATFORM, rows[:1])):
+        request = shell("add_listings", owner)
+        listings.add_listings(engine, request, owner, wanted, "theft", now_us, lambda _: b"")
+    request = shell("end_listings", OPERATOR)
+    listings.end_listings(engine, request, OPERATOR, [1], "found", now_us + 7, lambda _: b"")
 
 
 def _leaving(engine: Engine, now_us: int) -> None:
