@@ -10,7 +10,7 @@ from freehold.v1 import authorization_service_pb2 as pb
 
 from service.domain.access import Scope
 from service.domain.attestations import AttestationKind
-from service.domain.errors import IllegalState, InvalidInput, InvariantBroken, NotFound
+from service.domain.errors import IllegalState, InvalidInput, InvariantBroken, NotFound, Violation
 from service.domain.money import Money
 from service.engine.operations import (
     Authorize,
@@ -154,6 +154,7 @@ def _settle(call: Call[pb.SettleAuthorizationRequest]) -> Settle:
         evidence=message.evidence,
         place=item_place_of(message),
         user_consent_reference=message.user_consent_reference,
+        line_items=tuple([item.item for item in message.line_items]),
         expected_version=convert.expected_version(message),
     )
 
@@ -190,6 +191,17 @@ def _check_line_items(message: pb.SettleAuthorizationRequest) -> None:
             "line_items.max_bytes",
             f"must have at most {MOST_BILL_BYTES} bytes of descriptions together, but have {size}",
         )
+    bare = [
+        Violation(
+            f"line_items[{place}].description",
+            "line_items.description.required",
+            "is required for a line without an item",
+        )
+        for place, item in enumerate(message.line_items)
+        if not item.description and not item.item
+    ]
+    if bare:
+        raise InvalidInput(bare)
     whole = convert.money(message.amount)
     sum_minor = 0
     for place, item in enumerate(message.line_items):

@@ -7,6 +7,7 @@ checked here before it is used.
 
 from __future__ import annotations
 
+import json
 import re
 from collections import defaultdict, namedtuple
 from collections.abc import Callable, Collection, Iterable
@@ -17,6 +18,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import ColumnElement, Connection, Table, func, select, tuple_
 
 from service.domain.credit import LimitStep
+from service.domain.line_items import NAME
 from service.domain.policy import Policy
 from service.domain.product import Operator, Product
 from service.domain.tariff import Tariff
@@ -285,14 +287,17 @@ def _product(row: Any, policies: dict[tuple[str, int], Policy]) -> Product:
         raise _Wrong("most_hold_minor is below deposit_minor")
     if not CURRENCY.fullmatch(row.currency):
         raise _Wrong("currency is not three capital letters")
+    line_items = _names(row, "line_items")
     tariff = Tariff(*(getattr(row, name) for name in Tariff._fields))
     policy = policies.get((row.policy_id, row.policy_revision))
     if policy is None:
         raise _Wrong(
             f"its policy {row.policy_id} revision {row.policy_revision} is missing or wrong"
         )
-    named = [name for name in Product.__dataclass_fields__ if name not in ("tariff", "policy")]
-    return Product(**{name: getattr(row, name) for name in named}, tariff=tariff, policy=policy)
+    made = ("tariff", "policy", "line_items")
+    named = [name for name in Product.__dataclass_fields__ if name not in made]
+    columns = {name: getattr(row, name) for name in named}
+    return Product(**columns, tariff=tariff, policy=policy, line_items=line_items)
 
 
 def _limit_steps(rows: Iterable[Any], faults: list[TermsFault]) -> dict[str, tuple[LimitStep, ...]]:
@@ -331,6 +336,21 @@ def _text(row: Any, *names: str) -> None:
     for name in names:
         if not isinstance(getattr(row, name), str):
             raise _Wrong(f"{name} is not a valid text")
+
+
+def _names(row: Any, name: str) -> tuple[str, ...] | None:
+    """The names of a column that holds a list of names, or NULL."""
+    text = getattr(row, name)
+    if text is None:
+        return None
+    try:
+        names = json.loads(text)
+    except (TypeError, ValueError):
+        names = None
+    sound = isinstance(names, list) and names and len(set(map(str, names))) == len(names)
+    if not sound or not all(isinstance(it, str) and NAME.fullmatch(it) for it in names):
+        raise _Wrong(f"{name} is not a list of names")
+    return tuple(names)
 
 
 def _between(row: Any, least: int, most: int, *names: str, of: str = "") -> None:
