@@ -6,6 +6,7 @@ list in the product's terms, a line may have any name and any text.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -13,6 +14,8 @@ from typing import Any, NamedTuple
 from service.domain.errors import InvalidInput, TermsUnusable, Violation
 
 NAME = re.compile(r"[A-Z][A-Z0-9_]{0,63}")
+MOST_NAMES = 50
+"""A list of these, with the longest names, fits into its column."""
 EVERY = "*"
 """In place of a category: all categories."""
 
@@ -49,26 +52,38 @@ def names_of(items: Sequence[LineItem], category: str) -> tuple[str, ...]:
     return tuple(it.name for it in items if EVERY in it.categories or category in it.categories)
 
 
-def list_violations(
-    listed: Sequence[str], category: str, items: Sequence[LineItem], path: str = "line_items"
-) -> tuple[Violation, ...]:
-    """The faults of the list in a product's terms; each is at `path`[place].
+def names_text(names: Sequence[str]) -> str:
+    """A list of names as it is kept: a JSON array without spaces."""
+    return json.dumps(list(names), separators=(",", ":"))
 
-    A name must exist for the category and stand in the list once. A list is not empty.
-    """
+
+def names_of_text(text: str) -> tuple[str, ...]:
+    """The names of a text that `names_text` writes. Raises InvalidInput for another text."""
+    try:
+        found = json.loads(text)
+    except (TypeError, ValueError):
+        found = None
+    sound = isinstance(found, list) and all(isinstance(it, str) for it in found)
+    if not sound or not found or len(set(found)) < len(found) or not all(map(_is_name, found)):
+        raise InvalidInput.of("line_items", "line_items.form", "is not a list of names")
+    return tuple(found)
+
+
+def _is_name(text: str) -> bool:
+    return NAME.fullmatch(text) is not None
+
+
+def unknown_items(
+    listed: Sequence[str], category: str, items: Sequence[LineItem]
+) -> tuple[Violation, ...]:
+    """A fault for each name in a product's list that is no line item of its category."""
     allowed = names_of(items, category)
-    if not listed:
-        text = f"must name at least one of {', '.join(allowed)}; leave it out for no list"
-        return (Violation(path, f"{path}.empty", text),)
-    faults = []
-    for place, name in enumerate(listed):
-        if name not in allowed:
-            text = f"{name!r} is no line item of {category}: use {', '.join(allowed)}"
-            faults.append(Violation(f"{path}[{place}]", f"{path}.unknown", text))
-        elif name in listed[:place]:
-            text = f"{name} is there twice: remove it"
-            faults.append(Violation(f"{path}[{place}]", f"{path}.twice", text))
-    return tuple(faults)
+    text = f"is no line item of the category {category}: use {', '.join(allowed)}"
+    return tuple(
+        Violation(f"line_items[{place}]", "line_items.unknown", f"{name} {text}")
+        for place, name in enumerate(listed)
+        if name not in allowed
+    )
 
 
 def require_listed(named: Sequence[str], listed: tuple[str, ...] | None) -> None:

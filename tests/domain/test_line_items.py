@@ -10,9 +10,11 @@ from service.domain.errors import InvalidInput, TermsUnusable
 from service.domain.line_items import (
     LineItem,
     line_items_of,
-    list_violations,
     names_of,
+    names_of_text,
+    names_text,
     require_listed,
+    unknown_items,
 )
 from service.reference_data import line_items
 
@@ -60,20 +62,29 @@ def test_a_damaged_list_is_refused(entries: list[dict[str, Any]]) -> None:
         line_items_of({"item": entries})
 
 
+def test_a_products_list_is_checked() -> None:
+    """Every name of a product's list must exist for its category; all faults are told."""
+    assert unknown_items(["USAGE", "HELMET_LOST"], "BIKE", ITEMS) == ()
+    found = unknown_items(["HELMET_LOST", "USAGE", "WINGS_LOST"], "UMBRELLA", ITEMS)
+    assert [it.field for it in found] == ["line_items[0]", "line_items[2]"]
+    assert {it.rule for it in found} == {"line_items.unknown"}
+    assert all(it.description.endswith("UMBRELLA: use USAGE") for it in found)
+
+
+def test_a_list_is_kept_as_text() -> None:
+    """A list is written as a JSON array without spaces, and read back the same."""
+    text = names_text(("USAGE", "HELMET_LOST"))
+    assert text == '["USAGE","HELMET_LOST"]'
+    assert names_of_text(text) == ("USAGE", "HELMET_LOST")
+
+
 @pytest.mark.parametrize(
-    ("listed", "faults"),
-    [
-        (["USAGE", "HELMET_LOST"], []),
-        (["USAGE", "WINGS_LOST", "USAGE"], [("line_items[1]", "line_items.unknown"),
-                                            ("line_items[2]", "line_items.twice")]),
-        ([], [("line_items", "line_items.empty")]),
-    ],
-)  # fmt: skip
-def test_a_products_list_is_checked(listed: list[str], faults: list[tuple[str, str]]) -> None:
-    """Every name of a product's list must exist for its category, once; all faults are told."""
-    found = list_violations(listed, "BIKE", ITEMS)
-    assert [(it.field, it.rule) for it in found] == faults
-    assert all("USAGE" in it.description for it in found)
+    "text", ["", "USAGE", "[]", '["usage"]', '["USAGE","USAGE"]', "[1]", '{"USAGE":1}', '"USAGE"']
+)
+def test_a_damaged_text_is_refused(text: str) -> None:
+    """A text that is not an array of different names is refused."""
+    with pytest.raises(InvalidInput):
+        names_of_text(text)
 
 
 def test_without_a_list_every_name_is_allowed() -> None:

@@ -3,7 +3,7 @@
 The new column is NULL: terms of before allow every name. A server of the build before does not look
 at it, so it accepts lines that the list does not name.
 
-Revision: 0027, after 0026.
+Revision: 0028, after 0027.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from alembic import op
 
 from service.storage.migrations.checks import add_check
 
-revision = "0027"
-down_revision = "0026"
+revision = "0028"
+down_revision = "0027"
 branch_labels = None
 depends_on = None
 
