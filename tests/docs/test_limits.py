@@ -83,7 +83,12 @@ FACTS: dict[str, dict[str, str]] = {
     "domain/hold.py": {"LONGEST_US": CONTRACT},
     "domain/dunning.py": {"HOUR_US": UNIT, "DAY_US": UNIT},
     "domain/policy.py": {"MAX_REASONS": CONTRACT},
-    "domain/tariff.py": {"MINUTE_US": UNIT, "DAY_US": UNIT},
+    "domain/fee_lines.py": {"MINUTE_US": UNIT, "DAY_US": UNIT},
+    "domain/tariff_document.py": {
+        "DAY_MINUTES": UNIT, "WEEK_MINUTES": UNIT, "MOST_MINUTES": TERMS, "MOST_PRICE_MINOR": TERMS,
+        "LEAST_WINDOW_MINUTES": TERMS, "MOST_SEGMENTS": TERMS, "MOST_PRICES": TERMS,
+        "MOST_CAPS": TERMS, "MOST_QUOTAS": TERMS,
+    },
     "engine/feature_values.py": {"VALUE_BYTES": FORMAT},
     "engine/figures.py": {"_DAY_US": UNIT},
     "engine/group_commit.py": {"COLLECTING": METHOD},
