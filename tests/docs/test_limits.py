@@ -82,6 +82,7 @@ FACTS: dict[str, dict[str, str]] = {
     },
     "domain/hold.py": {"LONGEST_US": CONTRACT},
     "domain/dunning.py": {"HOUR_US": UNIT, "DAY_US": UNIT},
+    "domain/line_items.py": {"MOST_NAMES": TERMS},
     "domain/policy.py": {"MAX_REASONS": CONTRACT},
     "domain/fee_lines.py": {"MINUTE_US": UNIT, "DAY_US": UNIT},
     "domain/tariff_document.py": {
