@@ -113,7 +113,7 @@ class Try(NamedTuple):
 
 def others(column: Column[Any], now: Any, rest: list[Any]) -> list[Any]:
     """Values for a column in place of `now`; `rest` are the values of other rows."""
-    found = [value for value in dict.fromkeys(rest) if value not in (now, None)][:2]
+    found = [value for value in dict.fromkeys(rest) if value not in (now, None)][:4]
     match column.type:
         case Boolean():
             found = [1 - (now or 0)]

@@ -3,7 +3,7 @@
 The new tables are empty. The first listing adds a row to `compatibility`, because a server of the
 build before follows no listings.
 
-Revision: 0028, after 0027.
+Revision: 0029, after 0028.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0028"
-down_revision = "0027"
+revision = "0029"
+down_revision = "0028"
 branch_labels = None
 depends_on = None
 
