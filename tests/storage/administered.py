@@ -123,7 +123,7 @@ def _for_money(engine: Engine, ada: Principal, bob: Principal, now_us: int) -> N
 
 def _own_keys(engine: Engine, now_us: int) -> None:
     """Bob changes the label of a key with either of his keys."""
-    for label in range(6):
+    for label in range(20):
         by = _principal(engine, ("bob", "bob-2")[label % 2], now_us)
         keys.update_key(
             engine, asked(by, "UpdateKey"), id_of("bob-2"), f"phone {label}", None, now_us + label,
