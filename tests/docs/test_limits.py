@@ -70,13 +70,25 @@ FACTS: dict[str, dict[str, str]] = {
     "domain/captures.py": {"WITHOUT_ROW": FORMAT},
     "domain/cases.py": {"CLOCK_US": CONTRACT, "MOST_OF_A_KIND": CONTRACT},
     "domain/debts.py": {"AFTER_DISPUTE_US": CONTRACT},
+    "domain/rules_document.py": {
+        "MOST_TABLES": CONTRACT, "MOST_RENTALS": CONTRACT, "MOST_DAYS": CONTRACT, "SHARE_BP": UNIT,
+    },
+    "domain/document_fields.py": {
+        "MOST_MINOR": TERMS, "MOST_MINUTES": TERMS, "MOST_SCORE": TERMS,
+    },
+    "domain/limits_document.py": {"MOST_STEPS": TERMS},
     "domain/hash_chain.py": {
         "SUBJECT_BYTES": FORMAT, "LINK_FORMAT": FORMAT, "_FORMAT_PLACE": FORMAT,
     },
     "domain/hold.py": {"LONGEST_US": CONTRACT},
     "domain/dunning.py": {"HOUR_US": UNIT, "DAY_US": UNIT},
     "domain/policy.py": {"MAX_REASONS": CONTRACT},
-    "domain/tariff.py": {"MINUTE_US": UNIT, "DAY_US": UNIT},
+    "domain/fee_lines.py": {"MINUTE_US": UNIT, "DAY_US": UNIT},
+    "domain/tariff_document.py": {
+        "DAY_MINUTES": UNIT, "WEEK_MINUTES": UNIT, "MOST_MINUTES": TERMS, "MOST_PRICE_MINOR": TERMS,
+        "LEAST_WINDOW_MINUTES": TERMS, "MOST_SEGMENTS": TERMS, "MOST_PRICES": TERMS,
+        "MOST_CAPS": TERMS, "MOST_QUOTAS": TERMS,
+    },
     "engine/feature_values.py": {"VALUE_BYTES": FORMAT},
     "engine/figures.py": {"_DAY_US": UNIT},
     "engine/group_commit.py": {"COLLECTING": METHOD},
@@ -94,7 +106,8 @@ FACTS: dict[str, dict[str, str]] = {
     "storage/admin.py": {"MINUTE_US": UNIT, "HOUR_US": UNIT, "DAY_US": UNIT},
     "storage/administration.py": {"LONGEST_TEXT": CONTRACT},
     "storage/backup.py": {"PORTION_BYTES": SHELL},
-    "storage/bindings.py": {"MOST_CERTIFICATES": FORMAT, "FIRST_BUILD": FORMAT},
+    "storage/bindings.py": {"MOST_CERTIFICATES": FORMAT},
+    "storage/compatibility.py": {"CERTIFICATES_BUILD": FORMAT, "RULES_BUILD": FORMAT},
     "storage/dump.py": {"MAX_SAID": TEXT},
     "storage/migrate.py": {"MIGRATION_LOCK": FORMAT},
     "storage/only_server.py": {"LOCKED_BYTE": FORMAT},
@@ -115,10 +128,7 @@ FACTS: dict[str, dict[str, str]] = {
     },
     "storage/row_statements.py": {"MOST_ROWS": STATEMENT},
     "storage/sqlite.py": {"LOOK_STEPS": METHOD, "ROWS_TOGETHER": STATEMENT},
-    "storage/terms.py": {
-        "MOST_MINOR": TERMS, "MOST_US": TERMS, "MOST_MINUTES": TERMS, "MOST_SCORE": TERMS,
-        "MOST_CHANGES": METHOD,
-    },
+    "storage/terms.py": {"MOST_US": TERMS, "MOST_CHANGES": METHOD},
 }  # fmt: skip
 """Numbers that are not limits, by module, each with the reason why nobody sets it."""
 

@@ -349,7 +349,7 @@ class SettleAuthorizationRequest(_message.Message):
 class Fee(_message.Message):
     __slots__ = ("lines", "total")
     class Line(_message.Message):
-        __slots__ = ("item", "quantity", "unit", "amount")
+        __slots__ = ("item", "quantity", "unit", "amount", "minutes", "from_minute", "times")
         class Item(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
             __slots__ = ()
             ITEM_UNSPECIFIED: _ClassVar[Fee.Line.Item]
@@ -361,6 +361,12 @@ class Fee(_message.Message):
             ITEM_BUY_OUT_REDUCTION: _ClassVar[Fee.Line.Item]
             ITEM_PAUSED_MINUTES: _ClassVar[Fee.Line.Item]
             ITEM_WAIVED: _ClassVar[Fee.Line.Item]
+            ITEM_QUOTA_MINUTES: _ClassVar[Fee.Line.Item]
+            ITEM_FIRST_UNIT: _ClassVar[Fee.Line.Item]
+            ITEM_STARTED_UNITS: _ClassVar[Fee.Line.Item]
+            ITEM_COMPLETED_UNITS: _ClassVar[Fee.Line.Item]
+            ITEM_ONE_TIME: _ClassVar[Fee.Line.Item]
+            ITEM_CAP_REDUCTION: _ClassVar[Fee.Line.Item]
         ITEM_UNSPECIFIED: Fee.Line.Item
         ITEM_FULL_DAYS: Fee.Line.Item
         ITEM_START_FEE: Fee.Line.Item
@@ -370,15 +376,27 @@ class Fee(_message.Message):
         ITEM_BUY_OUT_REDUCTION: Fee.Line.Item
         ITEM_PAUSED_MINUTES: Fee.Line.Item
         ITEM_WAIVED: Fee.Line.Item
+        ITEM_QUOTA_MINUTES: Fee.Line.Item
+        ITEM_FIRST_UNIT: Fee.Line.Item
+        ITEM_STARTED_UNITS: Fee.Line.Item
+        ITEM_COMPLETED_UNITS: Fee.Line.Item
+        ITEM_ONE_TIME: Fee.Line.Item
+        ITEM_CAP_REDUCTION: Fee.Line.Item
         ITEM_FIELD_NUMBER: _ClassVar[int]
         QUANTITY_FIELD_NUMBER: _ClassVar[int]
         UNIT_FIELD_NUMBER: _ClassVar[int]
         AMOUNT_FIELD_NUMBER: _ClassVar[int]
+        MINUTES_FIELD_NUMBER: _ClassVar[int]
+        FROM_MINUTE_FIELD_NUMBER: _ClassVar[int]
+        TIMES_FIELD_NUMBER: _ClassVar[int]
         item: Fee.Line.Item
         quantity: int
         unit: _types_pb2.SignedMoney
         amount: _types_pb2.SignedMoney
-        def __init__(self, item: _Optional[_Union[Fee.Line.Item, str]] = ..., quantity: _Optional[int] = ..., unit: _Optional[_Union[_types_pb2.SignedMoney, _Mapping]] = ..., amount: _Optional[_Union[_types_pb2.SignedMoney, _Mapping]] = ...) -> None: ...
+        minutes: int
+        from_minute: int
+        times: str
+        def __init__(self, item: _Optional[_Union[Fee.Line.Item, str]] = ..., quantity: _Optional[int] = ..., unit: _Optional[_Union[_types_pb2.SignedMoney, _Mapping]] = ..., amount: _Optional[_Union[_types_pb2.SignedMoney, _Mapping]] = ..., minutes: _Optional[int] = ..., from_minute: _Optional[int] = ..., times: _Optional[str] = ...) -> None: ...
     LINES_FIELD_NUMBER: _ClassVar[int]
     TOTAL_FIELD_NUMBER: _ClassVar[int]
     lines: _containers.RepeatedCompositeFieldContainer[Fee.Line]
