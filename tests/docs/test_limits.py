@@ -83,6 +83,7 @@ FACTS: dict[str, dict[str, str]] = {
     "domain/hold.py": {"LONGEST_US": CONTRACT},
     "domain/dunning.py": {"HOUR_US": UNIT, "DAY_US": UNIT},
     "domain/policy.py": {"MAX_REASONS": CONTRACT},
+    "domain/quotes.py": {"LONGEST_US": CONTRACT},
     "domain/fee_lines.py": {"MINUTE_US": UNIT, "DAY_US": UNIT},
     "domain/tariff_document.py": {
         "DAY_MINUTES": UNIT, "WEEK_MINUTES": UNIT, "MOST_MINUTES": TERMS, "MOST_PRICE_MINOR": TERMS,
