@@ -141,7 +141,8 @@ def bad_values(leaf: Leaf) -> tuple[Any, ...]:
     name = leaf.path.rpartition(".")[2]
     match name:
         case "description":
-            return ("a\0b", "x" * 201, "abc\n", "\x7f", "")
+            # A line of a bill may have an item in place of a description.
+            return ("a\0b", "x" * 201, "abc\n", "\x7f")
         case "text":
             return ("a\0b", "x" * 1001, "abc\n", "\x7f")
         case "device_hash" | "payment_account_hash" | "time_zone":

@@ -310,12 +310,14 @@ class SettleAuthorizationRequest(_message.Message):
         end_time: _timestamp_pb2.Timestamp
         def __init__(self, end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
     class LineItem(_message.Message):
-        __slots__ = ("description", "amount")
+        __slots__ = ("description", "amount", "item")
         DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
         AMOUNT_FIELD_NUMBER: _ClassVar[int]
+        ITEM_FIELD_NUMBER: _ClassVar[int]
         description: str
         amount: _types_pb2.SignedMoney
-        def __init__(self, description: _Optional[str] = ..., amount: _Optional[_Union[_types_pb2.SignedMoney, _Mapping]] = ...) -> None: ...
+        item: str
+        def __init__(self, description: _Optional[str] = ..., amount: _Optional[_Union[_types_pb2.SignedMoney, _Mapping]] = ..., item: _Optional[str] = ...) -> None: ...
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     AMOUNT_FIELD_NUMBER: _ClassVar[int]
