@@ -10,6 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from threading import Event
 from typing import Any
 
+from service.administering import acts_of, listings_of
 from service.alarms import (
     FaultCount,
     log_fault,
@@ -31,6 +32,7 @@ from service.engine.group_commit import Committer
 from service.engine.health import Prober
 from service.engine.pool import Pool, in_a_thread
 from service.engine.ports import Rail, Scorer, StorageFailed
+from service.engine.quotes import Quotes
 from service.engine.readers import Readers
 from service.engine.scoring import Assessor
 from service.engine.verification_job import VerificationJob
@@ -70,6 +72,7 @@ from service.rpc.keys import KeyRing
 from service.rpc.ledger_service import LedgerServicer
 from service.rpc.mutations import methods_of
 from service.rpc.pipeline import Method, Pipeline
+from service.rpc.quotes import QuoteReads
 from service.rpc.rail_service import Rails
 from service.rpc.retries import Retries
 from service.rpc.sandbox_service import SandboxServicer
@@ -77,8 +80,7 @@ from service.rpc.second_person import SecondPerson
 from service.rpc.server import GrpcServer
 from service.rpc.tls import ServerTls
 from service.signing import SealKey
-from service.storage import approvals, keys, listings, persons
-from service.storage.administration import list_audit
+from service.storage import approvals, keys
 from service.storage.charge_backs import ChargeBackLists
 from service.storage.history import History
 from service.storage.horizon import Horizon
@@ -86,7 +88,7 @@ from service.storage.keys import find_principal
 from service.storage.lists import Lists
 from service.storage.payables import payables_of
 from service.storage.probe import probe
-from service.storage.proposals import list_proposals
+from service.storage.quoting import QuoteStore
 from service.storage.requests import find_requests
 from service.storage.seals import SqlSealStore
 from service.storage.start_check import check_tables
@@ -203,9 +205,9 @@ class App:
         use = partial(approvals.use_for_call, store.engine)
         second = SecondPerson(use, administrators, now_us, limits.second_person)
         self.pipeline = Pipeline(self._keys, second, limits)
-        acts = _acts(store)
+        acts = acts_of(store.engine)
         self._administration = Administration(acts, administrators, now_us, limits.administration)
-        self._admission = Admission(_listings(store), administrators, parts.clock.now_us)
+        self._admission = Admission(listings_of(store.engine), administrators, parts.clock.now_us)
         lists = Lists(
             store.engine,
             horizon,
@@ -227,12 +229,15 @@ class App:
             parts.rail_secret,
             tolerance_s=limits.rail_tolerance_s,
         )
-        self._server = GrpcServer(self.pipeline, self._services(assessor, lists), limits)
+        quotes = Quotes(engine, QuoteStore(store), parts.clock)
+        self._server = GrpcServer(self.pipeline, self._services(assessor, lists, quotes), limits)
         self._probing: asyncio.Task[None] | None = None
         self._searching: asyncio.Task[None] | None = None
         self._stopping = Event()
 
-    def _services(self, assessor: Assessor, lists: Lists) -> dict[str, list[Method[Any]]]:
+    def _services(
+        self, assessor: Assessor, lists: Lists, quotes: Quotes
+    ) -> dict[str, list[Method[Any]]]:
         parts, store, small = self.parts, self.parts.store, self.parts.limits.max_message_bytes
         retries = Retries(partial(find_requests, store.engine), self._readers)
         people = People(
@@ -251,6 +256,7 @@ class App:
         services = {
             authorization_service.SERVICE: [
                 *rentals.methods(small),
+                *QuoteReads(quotes, self._readers).methods(small),
                 *changing(authorization_service.MUTATIONS, small),
             ],
             credit_service.SERVICE: [
@@ -431,34 +437,6 @@ def _key_clock(parts: Parts) -> Clock:
     if parts.key_clock is not None:
         return parts.key_clock
     return SystemClock() if isinstance(parts.clock, SandboxClock) else parts.clock
-
-
-def _acts(store: SqlStore) -> admin_service.Acts:
-    """The administration of the storage, for the wire."""
-    engine = store.engine
-    return admin_service.Acts(
-        create_key=partial(keys.create_key, engine),
-        update_key=partial(keys.update_key, engine),
-        roll_key=partial(keys.roll_key, engine),
-        revoke_key=partial(keys.revoke_key, engine),
-        list_keys=partial(keys.list_keys, engine),
-        add_person=partial(persons.add_person, engine),
-        remove_person=partial(keys.remove_person, engine),
-        list_persons=partial(persons.list_persons, engine),
-        propose=partial(approvals.propose, engine),
-        approve_act=partial(approvals.approve_act, engine),
-        list_proposals=partial(list_proposals, engine),
-        list_audit=partial(list_audit, engine),
-    )
-
-
-def _listings(store: SqlStore) -> admission_service.Desk:
-    """The listings of the storage, for the wire."""
-    return admission_service.Desk(
-        partial(listings.add_listings, store.engine),
-        partial(listings.end_listings, store.engine),
-        partial(listings.list_listings, store.engine),
-    )
 
 
 def _transfers(

@@ -86,6 +86,7 @@ FACTS: dict[str, dict[str, str]] = {
     "domain/dunning.py": {"HOUR_US": UNIT, "DAY_US": UNIT},
     "domain/line_items.py": {"MOST_NAMES": TERMS},
     "domain/policy.py": {"MAX_REASONS": CONTRACT},
+    "domain/quotes.py": {"LONGEST_US": CONTRACT},
     "domain/fee_lines.py": {"MINUTE_US": UNIT, "DAY_US": UNIT},
     "domain/tariff_document.py": {
         "DAY_MINUTES": UNIT, "WEEK_MINUTES": UNIT, "MOST_MINUTES": TERMS, "MOST_PRICE_MINOR": TERMS,
@@ -221,7 +222,7 @@ COUNTS = frozenset({
     "keepalives", "refusals_a_second", "max_held", "most_waiting", "most_in_a_line",
     "max_connections", "max_watches", "max_reflections",
     "max_queue_a_caller", "max_share", "max_strangers", "max_unread", "max_keys",
-    "units_a_second", "read", "list", "write", "bulk", "verify",
+    "units_a_second", "read", "list", "quote", "write", "bulk", "verify",
     "calls_logged_a_second",
     "max_waiting_each", "page_window", "niceness",
 })  # fmt: skip

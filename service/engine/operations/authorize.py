@@ -30,6 +30,7 @@ from service.domain.policy import (
     decline,
 )
 from service.domain.product import Product
+from service.domain.quotes import rough_minor
 from service.engine.calls import Answer, Cut, CutTime, Group, Priced, Work
 from service.engine.consents import add_consent, no_damage
 from service.engine.context import UNKNOWN_PERSON, UNSCORED_BAND, Assessment, Context, Decided
@@ -350,7 +351,7 @@ def _choice(
         assessment.scored.score if assessment.scored else None,
         assessment.why,
         command.accept_offers,
-        line.available_minor,
+        rough_minor(line.available_minor) if context.quotes else line.available_minor,
         asked,
     )
     if line.standing is _WATCHED and choice.offer is not None:
