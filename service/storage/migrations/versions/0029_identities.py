@@ -2,7 +2,7 @@
 
 It is empty for the people of before. A server of the build before leaves it as it is.
 
-Revision: 0028, after 0027.
+Revision: 0029, after 0028.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0028"
-down_revision = "0027"
+revision = "0029"
+down_revision = "0028"
 branch_labels = None
 depends_on = None
 
