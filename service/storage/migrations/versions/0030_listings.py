@@ -3,7 +3,7 @@
 The new tables are empty. The first listing adds a row to `compatibility`, because a server of the
 build before follows no listings.
 
-Revision: 0029, after 0028.
+Revision: 0030, after 0029.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0029"
-down_revision = "0028"
+revision = "0030"
+down_revision = "0029"
 branch_labels = None
 depends_on = None
 
