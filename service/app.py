@@ -276,9 +276,7 @@ class App:
             ledger_service.SERVICE: books.methods(small),
             rail_service.SERVICE: self._rails.methods(small),
             admin_service.SERVICE: self._administration.methods(small),
-            admission_service.SERVICE: self._admission.methods(
-                small, parts.limits.max_bulk_message_bytes
-            ),
+            admission_service.SERVICE: self._admission.methods(small),
         }
         self._administration.know(services)
         if isinstance(parts.clock, SandboxClock):

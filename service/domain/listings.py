@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -119,49 +119,51 @@ def listed(found: Iterable[Listing], policy_ids: Iterable[str], now_us: int) -> 
     return Listed("", skipped)
 
 
-def faults_of(it: Listing, place: int, known_rules: frozenset[str]) -> list[Violation]:
-    """The faults of a new listing at this place of the request."""
-    at, found = f"listings[{place}]", []
-    form = SUBJECT_FORMS.get(it.kind)
+def require_sound(listings: Sequence[Listing], known_rules: frozenset[str]) -> None:
+    """Raises InvalidInput with all faults of new listings, which differ in their subjects only."""
+    faults = [fault for place, it in enumerate(listings) for fault in _of_subject(it, place)]
+    if listings:
+        faults += _of_end(listings)
+        faults += _of_rules(listings[0], known_rules)
+    if faults:
+        raise InvalidInput(faults)
+
+
+def _of_subject(it: Listing, place: int) -> list[Violation]:
+    path, form = f"subjects[{place}].subject", SUBJECT_FORMS.get(it.kind)
     if form is None:
-        if it.subject:
-            text = "must be empty: the listing is for everybody"
-            found.append(Violation(f"{at}.subject", "subject.everybody", text))
-        if it.expire_us is None:
-            text = "must be given: a listing for everybody ends by itself"
-            found.append(Violation(f"{at}.expire_time", "expire_time.everybody", text))
-    elif not form.fullmatch(it.subject):
+        text = "must be empty: the listing is for everybody"
+        return [Violation(path, "subject.everybody", text)] if it.subject else []
+    if not form.fullmatch(it.subject):
         text = f"must match {form.pattern}, as Authorize takes it"
-        found.append(Violation(f"{at}.subject", "subject.form", text))
-    if it.expire_us is not None and it.expire_us <= it.create_us:
+        return [Violation(path, "subject.form", text)]
+    return []
+
+
+def _of_end(listings: Sequence[Listing]) -> list[Violation]:
+    expire_us, path = listings[0].expire_us, "expire_time"
+    if expire_us is None:
+        if any(it.kind is ListingKind.EVERYBODY for it in listings):
+            text = "must be given: a listing for everybody ends by itself"
+            return [Violation(path, "expire_time.everybody", text)]
+    elif expire_us <= listings[0].create_us:
         text = "must lie ahead: a listing that has expired changes nothing"
-        found.append(Violation(f"{at}.expire_time", "expire_time.past", text))
-    return found + _faults_of_rules(it, at, known_rules)
+        return [Violation(path, "expire_time.past", text)]
+    return []
 
 
-def _faults_of_rules(it: Listing, at: str, known_rules: frozenset[str]) -> list[Violation]:
-    path = f"{at}.rules"
+def _of_rules(it: Listing, known_rules: frozenset[str]) -> list[Violation]:
     if it.effect is ListingEffect.DENY:
         text = "must be empty: a listing that denies skips no rule"
-        return [Violation(path, "rules.deny", text)] if it.rules else []
+        return [Violation("rules", "rules.deny", text)] if it.rules else []
     if not it.rules:
-        text = "must name at least one rule to skip"
-        return [Violation(path, "rules.missing", text)]
+        return [Violation("rules", "rules.missing", "must name at least one rule to skip")]
     found = []
-    for number, rule in enumerate(it.rules):
+    for place, rule in enumerate(it.rules):
         if not RULE_FORM.fullmatch(rule) or not (
             rule in known_rules or rule.startswith(CONDITION_PREFIX)
         ):
             names = ", ".join(sorted(known_rules | {f"{CONDITION_PREFIX}NAME"}))
             text = f"{rule} is no rule that can be skipped; these can: {names}"
-            found.append(Violation(f"{path}[{number}]", "rules.unknown", text))
+            found.append(Violation(f"rules[{place}]", "rules.unknown", text))
     return found
-
-
-def require_sound(listings: Iterable[Listing], known_rules: frozenset[str]) -> None:
-    """Raises InvalidInput with all faults of new listings."""
-    faults = [
-        fault for place, it in enumerate(listings) for fault in faults_of(it, place, known_rules)
-    ]
-    if faults:
-        raise InvalidInput(faults)

@@ -62,8 +62,8 @@ class Admission:
         self._pool = pool
         self._now_us = now_us
 
-    def methods(self, max_bytes: int, max_bulk_bytes: int) -> list[Method[Any]]:
-        """The service's methods with their scopes; bulk messages may have more bytes."""
+    def methods(self, max_bytes: int) -> list[Method[Any]]:
+        """The service's methods with their scopes."""
         write, read = Scope.LISTINGS_WRITE, Scope.LISTINGS_READ
         writes: list[Row] = [
             ("AddListings", pb.AddListingsRequest, write, self._add),
@@ -71,14 +71,14 @@ class Admission:
         ]
         lists: Row = ("ListListings", pb.ListListingsRequest, read, self._list)
         return [
-            *(Method(*it, max_bulk_bytes, Weight.BULK) for it in writes),
+            *(Method(*it, max_bytes, Weight.BULK) for it in writes),
             Method(*lists, max_bytes, Weight.LIST),
         ]
 
     async def _add(self, call: Call[pb.AddListingsRequest]) -> bytes:
         message = call.message
         owner = _owner(call.principal, message.operator_id)
-        wanted = [_wanted(it) for it in message.listings]
+        wanted = _wanted(message)
         encode = _encoder(pb.AddListingsResponse, call.principal)
         asked, now_us = asked_of(call, "AddListings"), self._now_us()
         return await self._pool.run(
@@ -119,11 +119,13 @@ def _owner(by: Principal, operator_id: str) -> str:
     return operator_id or by.owner
 
 
-def _wanted(it: pb.NewListing) -> Listing:
-    effect, kind = EFFECTS[it.effect], KINDS[it.kind]
-    expire_us = optional_us(it, "expire_time")
-    rules = tuple(sorted(it.rules))
-    return Listing("", 0, effect, kind, it.subject, rules, it.policy_id, "", 0, "", expire_us)
+def _wanted(message: pb.AddListingsRequest) -> list[Listing]:
+    effect, rules = EFFECTS[message.effect], tuple(sorted(message.rules))
+    policy_id, expire_us = message.policy_id, optional_us(message, "expire_time")
+    return [
+        Listing("", 0, effect, KINDS[it.kind], it.subject, rules, policy_id, "", 0, "", expire_us)
+        for it in message.subjects
+    ]
 
 
 def _encoder(response: Callable[..., Any], by: Principal) -> Callable[[Sequence[Listing]], bytes]:

@@ -61,7 +61,7 @@ def test_a_snooze_is_a_listing_with_an_end(url: str) -> None:
     [
         ((*ADD, "--user", "ann"), "give either --deny or --allow"),
         ((*ADD, "--deny"), "name a subject"),
-        ((*ADD, "--deny", "--everybody"), "listings[0].expire_time"),
+        ((*ADD, "--deny", "--everybody"), "expire_time"),
         (("listing", "end", "city", "9", "--reason", "x"), "listing not found"),
         (("listing", "list", "city", "--subject", "x"), "--subject needs --kind"),
     ],

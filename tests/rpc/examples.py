@@ -9,7 +9,7 @@ from freehold.v1.admin_service_pb2 import AddPersonRequest
 from freehold.v1.admission_service_pb2 import (
     LISTING_EFFECT_ALLOW,
     LISTING_KIND_USER,
-    NewListing,
+    ListedSubject,
 )
 from freehold.v1.authorization_pb2 import Authorization
 from google.protobuf.duration_pb2 import Duration
@@ -151,16 +151,11 @@ READS: dict[str, dict[str, Any]] = {
     "AddListings": {
         "request_id": "example-AddListings",
         "operator_id": "nowhere",
-        "listings": [
-            NewListing(
-                effect=LISTING_EFFECT_ALLOW,
-                kind=LISTING_KIND_USER,
-                subject="somebody",
-                rules=["NEW_USER"],
-                policy_id="careful",
-                expire_time=LATER,
-            )
-        ],
+        "effect": LISTING_EFFECT_ALLOW,
+        "subjects": [ListedSubject(kind=LISTING_KIND_USER, subject="somebody")],
+        "rules": ["NEW_USER"],
+        "policy_id": "careful",
+        "expire_time": LATER,
         "reason": "reason",
     },
     "EndListings": {
@@ -201,7 +196,7 @@ REQUIRED_OF_READS: dict[str, set[str]] = {
     "RevokeKey": {"request_id", "key_id"},
     "AddPerson": {"request_id", "person_id", "display_name"},
     "RemovePerson": {"request_id", "person_id"},
-    "AddListings": {"request_id", "listings", "reason"},
+    "AddListings": {"request_id", "effect", "subjects", "reason"},
     "EndListings": {"request_id", "numbers", "reason"},
     "ProposeAct": {"request_id", "method", "request"},
     "ApproveAct": {"request_id", "proposal"},

@@ -29,8 +29,8 @@ def desk(tmp_path: Path) -> Iterator[Desks]:
 
 def denied(subject: str, **more: Any) -> dict[str, Any]:
     """The fields of an AddListings that denies a user."""
-    listing = pb.NewListing(effect=DENY, kind=USER, subject=subject, **more)
-    return {"listings": [listing], "reason": "theft"}
+    listed = pb.ListedSubject(kind=USER, subject=subject)
+    return {"effect": DENY, "subjects": [listed], "reason": "theft", **more}
 
 
 def test_a_listed_user_is_declined_within_a_second(desk: Desks) -> None:
@@ -112,8 +112,9 @@ def test_a_retry_gets_the_first_answer(desk: Desks) -> None:
 
 def test_wrong_listings_name_their_fields(desk: Desks) -> None:
     """A refusal names the field of each wrong listing."""
-    wrong = pb.NewListing(effect=ALLOW, kind=USER, subject="ann", rules=["LINE_EXHAUSTED"])
-    right = pb.NewListing(effect=DENY, kind=USER, subject="ann")
-    request = pb.AddListingsRequest(request_id="r", listings=[right, wrong], reason="x")
+    subjects = [pb.ListedSubject(kind=USER, subject=it) for it in ("ann", "a+b")]
+    request = pb.AddListingsRequest(
+        request_id="r", effect=ALLOW, subjects=subjects, rules=["LINE_EXHAUSTED"], reason="x"
+    )
     refused = desk.operator.refused("AddListings", request)
-    assert refused.fields == {"listings[1].rules[0]"}
+    assert refused.fields == {"subjects[1].subject", "rules[0]"}

@@ -26,31 +26,31 @@ from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#freehold/v1/admission_service.proto\x12\x0b\x66reehold.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x95\x03\n\nNewListing\x12\x36\n\x06\x65\x66\x66\x65\x63t\x18\x01 \x01(\x0e\x32\x1a.freehold.v1.ListingEffectB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12\x32\n\x04kind\x18\x02 \x01(\x0e\x32\x18.freehold.v1.ListingKindB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12\x33\n\x07subject\x18\x03 \x01(\tB\"\xbaH\x1fr\x1d\x32\x1b^[A-Za-z0-9._:~+/=-]{0,88}$\x12P\n\x05rules\x18\x04 \x03(\tBA\xbaH>\x92\x01;\x10\x10\x18\x01\"5r321^[A-Z][A-Z0-9_]{0,63}(/[a-z0-9][a-z0-9-]{0,62})?$\x12Y\n\tpolicy_id\x18\x05 \x01(\tBF\xbaHCrA2?^([A-Za-z0-9][A-Za-z0-9._-]{0,62}(/[a-z0-9][a-z0-9-]{0,62})?)?$\x12\x39\n\x0b\x65xpire_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x08\xbaH\x05\xb2\x01\x02\x32\x00\"\x8f\x03\n\x07Listing\x12\x0e\n\x06number\x18\x01 \x01(\x03\x12\x13\n\x0boperator_id\x18\x02 \x01(\t\x12*\n\x06\x65\x66\x66\x65\x63t\x18\x03 \x01(\x0e\x32\x1a.freehold.v1.ListingEffect\x12&\n\x04kind\x18\x04 \x01(\x0e\x32\x18.freehold.v1.ListingKind\x12\x0f\n\x07subject\x18\x05 \x01(\t\x12\r\n\x05rules\x18\x06 \x03(\t\x12\x11\n\tpolicy_id\x18\x07 \x01(\t\x12\x0e\n\x06reason\x18\x08 \x01(\t\x12/\n\x0b\x63reate_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\ncreated_by\x18\n \x01(\t\x12/\n\x0b\x65xpire_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08\x65nded_by\x18\r \x01(\t\x12\x12\n\nend_reason\x18\x0e \x01(\t\"\x8c\x02\n\x12\x41\x64\x64ListingsRequest\x12\x33\n\nrequest_id\x18\x01 \x01(\tB\x1f\xbaH\x1cr\x1a\x32\x18^[A-Za-z0-9._:~-]{1,64}$\x12\x38\n\x0boperator_id\x18\x02 \x01(\tB#\xbaH r\x1e\x32\x1c^([a-z0-9][a-z0-9-]{0,62})?$\x12\x36\n\x08listings\x18\x03 \x03(\x0b\x32\x17.freehold.v1.NewListingB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\xf4\x03\x12O\n\x06reason\x18\x04 \x01(\tB?\xbaH<r:\x10\x01\x18\xc8\x01\x32\x33^([\\x{200C}\\x{200D}]*[^\\p{C}][\\x{200C}\\x{200D}]*)*$\"=\n\x13\x41\x64\x64ListingsResponse\x12&\n\x08listings\x18\x01 \x03(\x0b\x32\x14.freehold.v1.Listing\"\xfa\x01\n\x12\x45ndListingsRequest\x12\x33\n\nrequest_id\x18\x01 \x01(\tB\x1f\xbaH\x1cr\x1a\x32\x18^[A-Za-z0-9._:~-]{1,64}$\x12\x38\n\x0boperator_id\x18\x02 \x01(\tB#\xbaH r\x1e\x32\x1c^([a-z0-9][a-z0-9-]{0,62})?$\x12$\n\x07numbers\x18\x03 \x03(\x03\x42\x13\xbaH\x10\x92\x01\r\x08\x01\x10\xf4\x03\x18\x01\"\x04\"\x02(\x01\x12O\n\x06reason\x18\x04 \x01(\tB?\xbaH<r:\x10\x01\x18\xc8\x01\x32\x33^([\\x{200C}\\x{200D}]*[^\\p{C}][\\x{200C}\\x{200D}]*)*$\"=\n\x13\x45ndListingsResponse\x12&\n\x08listings\x18\x01 \x03(\x0b\x32\x14.freehold.v1.Listing\"\x94\x02\n\x13ListListingsRequest\x12\x38\n\x0boperator_id\x18\x01 \x01(\tB#\xbaH r\x1e\x32\x1c^([a-z0-9][a-z0-9-]{0,62})?$\x12\x30\n\x04kind\x18\x02 \x01(\x0e\x32\x18.freehold.v1.ListingKindB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12\x33\n\x07subject\x18\x03 \x01(\tB\"\xbaH\x1fr\x1d\x32\x1b^[A-Za-z0-9._:~+/=-]{0,88}$\x12\x13\n\x0b\x61\x63tive_only\x18\x04 \x01(\x08\x12\x1d\n\tpage_size\x18\x05 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xe8\x07(\x00\x12(\n\npage_token\x18\x06 \x01(\tB\x14\xbaH\x11r\x0f\x32\r^[0-9]{0,18}$\"W\n\x14ListListingsResponse\x12&\n\x08listings\x18\x01 \x03(\x0b\x32\x14.freehold.v1.Listing\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t*b\n\rListingEffect\x12\x1e\n\x1aLISTING_EFFECT_UNSPECIFIED\x10\x00\x12\x17\n\x13LISTING_EFFECT_DENY\x10\x01\x12\x18\n\x14LISTING_EFFECT_ALLOW\x10\x02*\x99\x01\n\x0bListingKind\x12\x1c\n\x18LISTING_KIND_UNSPECIFIED\x10\x00\x12\x15\n\x11LISTING_KIND_USER\x10\x01\x12\x17\n\x13LISTING_KIND_DEVICE\x10\x02\x12 \n\x1cLISTING_KIND_PAYMENT_ACCOUNT\x10\x03\x12\x1a\n\x16LISTING_KIND_EVERYBODY\x10\x04\x32\x91\x02\n\x10\x41\x64missionService\x12R\n\x0b\x41\x64\x64Listings\x12\x1f.freehold.v1.AddListingsRequest\x1a .freehold.v1.AddListingsResponse\"\x00\x12R\n\x0b\x45ndListings\x12\x1f.freehold.v1.EndListingsRequest\x1a .freehold.v1.EndListingsResponse\"\x00\x12U\n\x0cListListings\x12 .freehold.v1.ListListingsRequest\x1a!.freehold.v1.ListListingsResponse\"\x00\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#freehold/v1/admission_service.proto\x12\x0b\x66reehold.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"x\n\rListedSubject\x12\x32\n\x04kind\x18\x01 \x01(\x0e\x32\x18.freehold.v1.ListingKindB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12\x33\n\x07subject\x18\x02 \x01(\tB\"\xbaH\x1fr\x1d\x32\x1b^[A-Za-z0-9._:~+/=-]{0,88}$\"\x8f\x03\n\x07Listing\x12\x0e\n\x06number\x18\x01 \x01(\x03\x12\x13\n\x0boperator_id\x18\x02 \x01(\t\x12*\n\x06\x65\x66\x66\x65\x63t\x18\x03 \x01(\x0e\x32\x1a.freehold.v1.ListingEffect\x12&\n\x04kind\x18\x04 \x01(\x0e\x32\x18.freehold.v1.ListingKind\x12\x0f\n\x07subject\x18\x05 \x01(\t\x12\r\n\x05rules\x18\x06 \x03(\t\x12\x11\n\tpolicy_id\x18\x07 \x01(\t\x12\x0e\n\x06reason\x18\x08 \x01(\t\x12/\n\x0b\x63reate_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\ncreated_by\x18\n \x01(\t\x12/\n\x0b\x65xpire_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08\x65nded_by\x18\r \x01(\t\x12\x12\n\nend_reason\x18\x0e \x01(\t\"\xaf\x04\n\x12\x41\x64\x64ListingsRequest\x12\x33\n\nrequest_id\x18\x01 \x01(\tB\x1f\xbaH\x1cr\x1a\x32\x18^[A-Za-z0-9._:~-]{1,64}$\x12\x38\n\x0boperator_id\x18\x02 \x01(\tB#\xbaH r\x1e\x32\x1c^([a-z0-9][a-z0-9-]{0,62})?$\x12\x36\n\x06\x65\x66\x66\x65\x63t\x18\x03 \x01(\x0e\x32\x1a.freehold.v1.ListingEffectB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12\x39\n\x08subjects\x18\x04 \x03(\x0b\x32\x1a.freehold.v1.ListedSubjectB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\xf4\x03\x12P\n\x05rules\x18\x05 \x03(\tBA\xbaH>\x92\x01;\x10\x10\x18\x01\"5r321^[A-Z][A-Z0-9_]{0,63}(/[a-z0-9][a-z0-9-]{0,62})?$\x12Y\n\tpolicy_id\x18\x06 \x01(\tBF\xbaHCrA2?^([A-Za-z0-9][A-Za-z0-9._-]{0,62}(/[a-z0-9][a-z0-9-]{0,62})?)?$\x12\x39\n\x0b\x65xpire_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x08\xbaH\x05\xb2\x01\x02\x32\x00\x12O\n\x06reason\x18\x08 \x01(\tB?\xbaH<r:\x10\x01\x18\xc8\x01\x32\x33^([\\x{200C}\\x{200D}]*[^\\p{C}][\\x{200C}\\x{200D}]*)*$\"=\n\x13\x41\x64\x64ListingsResponse\x12&\n\x08listings\x18\x01 \x03(\x0b\x32\x14.freehold.v1.Listing\"\xfa\x01\n\x12\x45ndListingsRequest\x12\x33\n\nrequest_id\x18\x01 \x01(\tB\x1f\xbaH\x1cr\x1a\x32\x18^[A-Za-z0-9._:~-]{1,64}$\x12\x38\n\x0boperator_id\x18\x02 \x01(\tB#\xbaH r\x1e\x32\x1c^([a-z0-9][a-z0-9-]{0,62})?$\x12$\n\x07numbers\x18\x03 \x03(\x03\x42\x13\xbaH\x10\x92\x01\r\x08\x01\x10\xf4\x03\x18\x01\"\x04\"\x02(\x01\x12O\n\x06reason\x18\x04 \x01(\tB?\xbaH<r:\x10\x01\x18\xc8\x01\x32\x33^([\\x{200C}\\x{200D}]*[^\\p{C}][\\x{200C}\\x{200D}]*)*$\"=\n\x13\x45ndListingsResponse\x12&\n\x08listings\x18\x01 \x03(\x0b\x32\x14.freehold.v1.Listing\"\x94\x02\n\x13ListListingsRequest\x12\x38\n\x0boperator_id\x18\x01 \x01(\tB#\xbaH r\x1e\x32\x1c^([a-z0-9][a-z0-9-]{0,62})?$\x12\x30\n\x04kind\x18\x02 \x01(\x0e\x32\x18.freehold.v1.ListingKindB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12\x33\n\x07subject\x18\x03 \x01(\tB\"\xbaH\x1fr\x1d\x32\x1b^[A-Za-z0-9._:~+/=-]{0,88}$\x12\x13\n\x0b\x61\x63tive_only\x18\x04 \x01(\x08\x12\x1d\n\tpage_size\x18\x05 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xe8\x07(\x00\x12(\n\npage_token\x18\x06 \x01(\tB\x14\xbaH\x11r\x0f\x32\r^[0-9]{0,18}$\"W\n\x14ListListingsResponse\x12&\n\x08listings\x18\x01 \x03(\x0b\x32\x14.freehold.v1.Listing\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t*b\n\rListingEffect\x12\x1e\n\x1aLISTING_EFFECT_UNSPECIFIED\x10\x00\x12\x17\n\x13LISTING_EFFECT_DENY\x10\x01\x12\x18\n\x14LISTING_EFFECT_ALLOW\x10\x02*\x99\x01\n\x0bListingKind\x12\x1c\n\x18LISTING_KIND_UNSPECIFIED\x10\x00\x12\x15\n\x11LISTING_KIND_USER\x10\x01\x12\x17\n\x13LISTING_KIND_DEVICE\x10\x02\x12 \n\x1cLISTING_KIND_PAYMENT_ACCOUNT\x10\x03\x12\x1a\n\x16LISTING_KIND_EVERYBODY\x10\x04\x32\x91\x02\n\x10\x41\x64missionService\x12R\n\x0b\x41\x64\x64Listings\x12\x1f.freehold.v1.AddListingsRequest\x1a .freehold.v1.AddListingsResponse\"\x00\x12R\n\x0b\x45ndListings\x12\x1f.freehold.v1.EndListingsRequest\x1a .freehold.v1.EndListingsResponse\"\x00\x12U\n\x0cListListings\x12 .freehold.v1.ListListingsRequest\x1a!.freehold.v1.ListListingsResponse\"\x00\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'freehold.v1.admission_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_NEWLISTING'].fields_by_name['effect']._loaded_options = None
-  _globals['_NEWLISTING'].fields_by_name['effect']._serialized_options = b'\272H\007\202\001\004\020\001 \000'
-  _globals['_NEWLISTING'].fields_by_name['kind']._loaded_options = None
-  _globals['_NEWLISTING'].fields_by_name['kind']._serialized_options = b'\272H\007\202\001\004\020\001 \000'
-  _globals['_NEWLISTING'].fields_by_name['subject']._loaded_options = None
-  _globals['_NEWLISTING'].fields_by_name['subject']._serialized_options = b'\272H\037r\0352\033^[A-Za-z0-9._:~+/=-]{0,88}$'
-  _globals['_NEWLISTING'].fields_by_name['rules']._loaded_options = None
-  _globals['_NEWLISTING'].fields_by_name['rules']._serialized_options = b'\272H>\222\001;\020\020\030\001\"5r321^[A-Z][A-Z0-9_]{0,63}(/[a-z0-9][a-z0-9-]{0,62})?$'
-  _globals['_NEWLISTING'].fields_by_name['policy_id']._loaded_options = None
-  _globals['_NEWLISTING'].fields_by_name['policy_id']._serialized_options = b'\272HCrA2?^([A-Za-z0-9][A-Za-z0-9._-]{0,62}(/[a-z0-9][a-z0-9-]{0,62})?)?$'
-  _globals['_NEWLISTING'].fields_by_name['expire_time']._loaded_options = None
-  _globals['_NEWLISTING'].fields_by_name['expire_time']._serialized_options = b'\272H\005\262\001\0022\000'
+  _globals['_LISTEDSUBJECT'].fields_by_name['kind']._loaded_options = None
+  _globals['_LISTEDSUBJECT'].fields_by_name['kind']._serialized_options = b'\272H\007\202\001\004\020\001 \000'
+  _globals['_LISTEDSUBJECT'].fields_by_name['subject']._loaded_options = None
+  _globals['_LISTEDSUBJECT'].fields_by_name['subject']._serialized_options = b'\272H\037r\0352\033^[A-Za-z0-9._:~+/=-]{0,88}$'
   _globals['_ADDLISTINGSREQUEST'].fields_by_name['request_id']._loaded_options = None
   _globals['_ADDLISTINGSREQUEST'].fields_by_name['request_id']._serialized_options = b'\272H\034r\0322\030^[A-Za-z0-9._:~-]{1,64}$'
   _globals['_ADDLISTINGSREQUEST'].fields_by_name['operator_id']._loaded_options = None
   _globals['_ADDLISTINGSREQUEST'].fields_by_name['operator_id']._serialized_options = b'\272H r\0362\034^([a-z0-9][a-z0-9-]{0,62})?$'
-  _globals['_ADDLISTINGSREQUEST'].fields_by_name['listings']._loaded_options = None
-  _globals['_ADDLISTINGSREQUEST'].fields_by_name['listings']._serialized_options = b'\272H\010\222\001\005\010\001\020\364\003'
+  _globals['_ADDLISTINGSREQUEST'].fields_by_name['effect']._loaded_options = None
+  _globals['_ADDLISTINGSREQUEST'].fields_by_name['effect']._serialized_options = b'\272H\007\202\001\004\020\001 \000'
+  _globals['_ADDLISTINGSREQUEST'].fields_by_name['subjects']._loaded_options = None
+  _globals['_ADDLISTINGSREQUEST'].fields_by_name['subjects']._serialized_options = b'\272H\010\222\001\005\010\001\020\364\003'
+  _globals['_ADDLISTINGSREQUEST'].fields_by_name['rules']._loaded_options = None
+  _globals['_ADDLISTINGSREQUEST'].fields_by_name['rules']._serialized_options = b'\272H>\222\001;\020\020\030\001\"5r321^[A-Z][A-Z0-9_]{0,63}(/[a-z0-9][a-z0-9-]{0,62})?$'
+  _globals['_ADDLISTINGSREQUEST'].fields_by_name['policy_id']._loaded_options = None
+  _globals['_ADDLISTINGSREQUEST'].fields_by_name['policy_id']._serialized_options = b'\272HCrA2?^([A-Za-z0-9][A-Za-z0-9._-]{0,62}(/[a-z0-9][a-z0-9-]{0,62})?)?$'
+  _globals['_ADDLISTINGSREQUEST'].fields_by_name['expire_time']._loaded_options = None
+  _globals['_ADDLISTINGSREQUEST'].fields_by_name['expire_time']._serialized_options = b'\272H\005\262\001\0022\000'
   _globals['_ADDLISTINGSREQUEST'].fields_by_name['reason']._loaded_options = None
   _globals['_ADDLISTINGSREQUEST'].fields_by_name['reason']._serialized_options = b'\272H<r:\020\001\030\310\00123^([\\x{200C}\\x{200D}]*[^\\p{C}][\\x{200C}\\x{200D}]*)*$'
   _globals['_ENDLISTINGSREQUEST'].fields_by_name['request_id']._loaded_options = None
@@ -71,26 +71,26 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTLISTINGSREQUEST'].fields_by_name['page_size']._serialized_options = b'\272H\007\032\005\030\350\007(\000'
   _globals['_LISTLISTINGSREQUEST'].fields_by_name['page_token']._loaded_options = None
   _globals['_LISTLISTINGSREQUEST'].fields_by_name['page_token']._serialized_options = b'\272H\021r\0172\r^[0-9]{0,18}$'
-  _globals['_LISTINGEFFECT']._serialized_start=1942
-  _globals['_LISTINGEFFECT']._serialized_end=2040
-  _globals['_LISTINGKIND']._serialized_start=2043
-  _globals['_LISTINGKIND']._serialized_end=2196
-  _globals['_NEWLISTING']._serialized_start=115
-  _globals['_NEWLISTING']._serialized_end=520
-  _globals['_LISTING']._serialized_start=523
-  _globals['_LISTING']._serialized_end=922
-  _globals['_ADDLISTINGSREQUEST']._serialized_start=925
-  _globals['_ADDLISTINGSREQUEST']._serialized_end=1193
-  _globals['_ADDLISTINGSRESPONSE']._serialized_start=1195
-  _globals['_ADDLISTINGSRESPONSE']._serialized_end=1256
-  _globals['_ENDLISTINGSREQUEST']._serialized_start=1259
-  _globals['_ENDLISTINGSREQUEST']._serialized_end=1509
-  _globals['_ENDLISTINGSRESPONSE']._serialized_start=1511
-  _globals['_ENDLISTINGSRESPONSE']._serialized_end=1572
-  _globals['_LISTLISTINGSREQUEST']._serialized_start=1575
-  _globals['_LISTLISTINGSREQUEST']._serialized_end=1851
-  _globals['_LISTLISTINGSRESPONSE']._serialized_start=1853
-  _globals['_LISTLISTINGSRESPONSE']._serialized_end=1940
-  _globals['_ADMISSIONSERVICE']._serialized_start=2199
-  _globals['_ADMISSIONSERVICE']._serialized_end=2472
+  _globals['_LISTINGEFFECT']._serialized_start=1947
+  _globals['_LISTINGEFFECT']._serialized_end=2045
+  _globals['_LISTINGKIND']._serialized_start=2048
+  _globals['_LISTINGKIND']._serialized_end=2201
+  _globals['_LISTEDSUBJECT']._serialized_start=114
+  _globals['_LISTEDSUBJECT']._serialized_end=234
+  _globals['_LISTING']._serialized_start=237
+  _globals['_LISTING']._serialized_end=636
+  _globals['_ADDLISTINGSREQUEST']._serialized_start=639
+  _globals['_ADDLISTINGSREQUEST']._serialized_end=1198
+  _globals['_ADDLISTINGSRESPONSE']._serialized_start=1200
+  _globals['_ADDLISTINGSRESPONSE']._serialized_end=1261
+  _globals['_ENDLISTINGSREQUEST']._serialized_start=1264
+  _globals['_ENDLISTINGSREQUEST']._serialized_end=1514
+  _globals['_ENDLISTINGSRESPONSE']._serialized_start=1516
+  _globals['_ENDLISTINGSRESPONSE']._serialized_end=1577
+  _globals['_LISTLISTINGSREQUEST']._serialized_start=1580
+  _globals['_LISTLISTINGSREQUEST']._serialized_end=1856
+  _globals['_LISTLISTINGSRESPONSE']._serialized_start=1858
+  _globals['_LISTLISTINGSRESPONSE']._serialized_end=1945
+  _globals['_ADMISSIONSERVICE']._serialized_start=2204
+  _globals['_ADMISSIONSERVICE']._serialized_end=2477
 # @@protoc_insertion_point(module_scope)

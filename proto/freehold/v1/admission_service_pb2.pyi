@@ -33,21 +33,13 @@ LISTING_KIND_DEVICE: ListingKind
 LISTING_KIND_PAYMENT_ACCOUNT: ListingKind
 LISTING_KIND_EVERYBODY: ListingKind
 
-class NewListing(_message.Message):
-    __slots__ = ("effect", "kind", "subject", "rules", "policy_id", "expire_time")
-    EFFECT_FIELD_NUMBER: _ClassVar[int]
+class ListedSubject(_message.Message):
+    __slots__ = ("kind", "subject")
     KIND_FIELD_NUMBER: _ClassVar[int]
     SUBJECT_FIELD_NUMBER: _ClassVar[int]
-    RULES_FIELD_NUMBER: _ClassVar[int]
-    POLICY_ID_FIELD_NUMBER: _ClassVar[int]
-    EXPIRE_TIME_FIELD_NUMBER: _ClassVar[int]
-    effect: ListingEffect
     kind: ListingKind
     subject: str
-    rules: _containers.RepeatedScalarFieldContainer[str]
-    policy_id: str
-    expire_time: _timestamp_pb2.Timestamp
-    def __init__(self, effect: _Optional[_Union[ListingEffect, str]] = ..., kind: _Optional[_Union[ListingKind, str]] = ..., subject: _Optional[str] = ..., rules: _Optional[_Iterable[str]] = ..., policy_id: _Optional[str] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    def __init__(self, kind: _Optional[_Union[ListingKind, str]] = ..., subject: _Optional[str] = ...) -> None: ...
 
 class Listing(_message.Message):
     __slots__ = ("number", "operator_id", "effect", "kind", "subject", "rules", "policy_id", "reason", "create_time", "created_by", "expire_time", "end_time", "ended_by", "end_reason")
@@ -82,16 +74,24 @@ class Listing(_message.Message):
     def __init__(self, number: _Optional[int] = ..., operator_id: _Optional[str] = ..., effect: _Optional[_Union[ListingEffect, str]] = ..., kind: _Optional[_Union[ListingKind, str]] = ..., subject: _Optional[str] = ..., rules: _Optional[_Iterable[str]] = ..., policy_id: _Optional[str] = ..., reason: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., created_by: _Optional[str] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., ended_by: _Optional[str] = ..., end_reason: _Optional[str] = ...) -> None: ...
 
 class AddListingsRequest(_message.Message):
-    __slots__ = ("request_id", "operator_id", "listings", "reason")
+    __slots__ = ("request_id", "operator_id", "effect", "subjects", "rules", "policy_id", "expire_time", "reason")
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     OPERATOR_ID_FIELD_NUMBER: _ClassVar[int]
-    LISTINGS_FIELD_NUMBER: _ClassVar[int]
+    EFFECT_FIELD_NUMBER: _ClassVar[int]
+    SUBJECTS_FIELD_NUMBER: _ClassVar[int]
+    RULES_FIELD_NUMBER: _ClassVar[int]
+    POLICY_ID_FIELD_NUMBER: _ClassVar[int]
+    EXPIRE_TIME_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
     request_id: str
     operator_id: str
-    listings: _containers.RepeatedCompositeFieldContainer[NewListing]
+    effect: ListingEffect
+    subjects: _containers.RepeatedCompositeFieldContainer[ListedSubject]
+    rules: _containers.RepeatedScalarFieldContainer[str]
+    policy_id: str
+    expire_time: _timestamp_pb2.Timestamp
     reason: str
-    def __init__(self, request_id: _Optional[str] = ..., operator_id: _Optional[str] = ..., listings: _Optional[_Iterable[_Union[NewListing, _Mapping]]] = ..., reason: _Optional[str] = ...) -> None: ...
+    def __init__(self, request_id: _Optional[str] = ..., operator_id: _Optional[str] = ..., effect: _Optional[_Union[ListingEffect, str]] = ..., subjects: _Optional[_Iterable[_Union[ListedSubject, _Mapping]]] = ..., rules: _Optional[_Iterable[str]] = ..., policy_id: _Optional[str] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., reason: _Optional[str] = ...) -> None: ...
 
 class AddListingsResponse(_message.Message):
     __slots__ = ("listings",)
