@@ -24,7 +24,6 @@ from service.domain.errors import (
     RequestIdReused,
     Unavailable,
 )
-from service.engine.admission import read_listed
 from service.engine.aliases import read_aliases, require_aliases
 from service.engine.attesting import metered, read_attestations
 from service.engine.calls import EncodeAuthorization, EncodeBeside, Work, own_work
@@ -40,6 +39,7 @@ from service.engine.increment_tries import read_tries
 from service.engine.items_in_use import name_product
 from service.engine.lapsed_holds import LapsedHolds
 from service.engine.late_pickups import read_late_pickups
+from service.engine.listing_reads import read_listed
 from service.engine.operations import BY_COMMAND, Authorize, Wake
 from service.engine.ports import (
     AuthorizationKey,

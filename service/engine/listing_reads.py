@@ -1,4 +1,4 @@
-"""The rows that the rules of admission read for a batch."""
+"""The listings that a batch reads."""
 
 from __future__ import annotations
 
