@@ -17,22 +17,21 @@ from typing import Any, NamedTuple
 from sqlalchemy import ColumnElement, Connection, Table, func, select, tuple_
 
 from service.domain.credit import LimitStep
+from service.domain.document_fields import CURRENCY, MOST_MINOR, MOST_MINUTES, MOST_SCORE
+from service.domain.errors import InvalidInput
 from service.domain.policy import Policy
 from service.domain.product import Operator, Product
+from service.domain.rules import Rules
+from service.domain.rules_document import rules_of_json
 from service.domain.tariff import Tariff
 from service.engine.catalog import Catalog, TermsFault, TermsKind, TermsNames
 from service.storage import schema as t
 from service.storage.database import backend_of
 
-MOST_MINOR = 10**12
-"""The largest amount in messages."""
-MOST_US = 100 * 365 * 86_400 * 1_000_000
-"""A hundred years: no wait is longer, and all instants stay within the calendar."""
-MOST_MINUTES = MOST_US // 60_000_000
-MOST_SCORE = 2**31 - 1
+MOST_US = MOST_MINUTES * 60_000_000
+"""No wait is longer."""
 MOST_CHANGES = 500
 """For more changes than these, all terms are read instead of the changed ones."""
-CURRENCY = re.compile("[A-Z]{3}")
 WHOLE = re.compile("-?[0-9]{1,9}")
 TABLES = (t.operators, t.policies, t.products, t.limit_steps)
 WINDOWS = [
@@ -272,7 +271,18 @@ def _policy(row: Any) -> Policy:
     _between(row, 0, MOST_SCORE, "most_pauses", *_there(row, ["most_increments"]))
     if row.zero_from_score < row.reduced_from_score:
         raise _Wrong("zero_from_score is below reduced_from_score")
-    return Policy(*tuple(row))
+    return Policy(**{**row._asdict(), "rules": _rules(row.rules)})
+
+
+def _rules(text: Any) -> Rules | None:
+    """The rules of a policy's row."""
+    if text is None:
+        return None
+    try:
+        return rules_of_json(text)
+    except InvalidInput as wrong:
+        first = wrong.violations[0]
+        raise _Wrong(f"rules: {first.field} {first.description}") from None
 
 
 def _product(row: Any, policies: dict[tuple[str, int], Policy]) -> Product:

@@ -10,6 +10,7 @@ from sqlalchemy import (
     Integer,
     String,
     Table,
+    Text,
 )
 
 from service.storage.schema.columns import (
@@ -63,6 +64,8 @@ policies = Table(
     Column("longest_reservation_us", BigInteger),
     Column("longest_rental_us", BigInteger),
     Column("most_increments", Integer),
+    # Canonical JSON of the rules of admission (`domain/rules_document.py`); NULL: none.
+    Column("rules", Text),
     CheckConstraint("zero_from_score >= reduced_from_score", "cut_offs_in_order"),
     CheckConstraint("reduced_credit_share_bp BETWEEN 0 AND 10000", "credit_share_is_a_share"),
     *not_negative("offer_window_us", "pickup_window_us", "max_feature_age_us"),
