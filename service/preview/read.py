@@ -64,7 +64,8 @@ def read_history(connection: Connection, window: Window, catalog: Catalog) -> Hi
     columns: dict[str, list[Numbers]] = {name: [] for name in (*_NUMBERS, *_TEXTS)}
     codes = _Codes()
     found = 0
-    for rows in connection.execute(_query(window)).partitions(PORTION):
+    streamed = {"stream_results": True, "yield_per": PORTION}
+    for rows in connection.execute(_query(window), execution_options=streamed).partitions():
         found += len(rows)
         if found > window.most:
             raise Exhausted(
