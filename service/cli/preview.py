@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from service.cli.parts import database_option, json_option, now_us, opened
+from service.domain.errors import InvalidInput
 
 MOST_DECISIONS = 2_000_000
 """The most decisions of one preview; they need about 400 bytes each."""
@@ -79,7 +80,11 @@ def _preview(
 
     document = read_document(file)
     asked = Asked(operator_id, kind, document, frozenset(products), days, now_us(), MOST_DECISIONS)
-    found = preview(opened(database), asked)
+    try:
+        found = preview(opened(database), asked)
+    except InvalidInput as error:
+        faults = [f"{file}: {it.field}: {it.description}" for it in error.violations]
+        raise click.ClickException("\n".join(faults)) from error
     if picture is not None:
         picture.write_text(svg(found, width), encoding="utf-8")
     click.echo(json.dumps(to_json(found)) if as_json else shown(found), nl=as_json)

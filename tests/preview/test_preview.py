@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
@@ -18,6 +19,7 @@ from service.preview.run import Asked, preview
 from service.preview.shortcut import replay_fast
 from service.preview.text import shown
 from service.storage.store import SqlStore
+from tests.cli.test_commands import invoke
 from tests.engine.acts import settle_usage
 from tests.engine.calls import authorize, confirm, rental
 from tests.fakes import MINUTE_US, OPERATOR, OTHER_OPERATOR, Desk
@@ -174,7 +176,7 @@ def test_a_wrong_question_is_refused(
     city.put_users(ann=700)
     city.do(authorize("ann"))
     with pytest.raises(error) as refusal:
-        previewed(city, values.pop("document", policy(city.store)), **values)
+        previewed(city, **{"document": policy(city.store), **values})
     assert getattr(refusal.value, "reason", "") == reason
 
 
@@ -201,3 +203,41 @@ def test_a_preview_is_shown_as_text_json_and_a_picture(city: Desk) -> None:
         words = " ".join(picture.itertext())
         assert "no deposit" in words
         assert "Credit held" in words
+
+
+def test_the_command_prints_a_preview(tmp_path: Path, file_city: Path) -> None:
+    """`freehold policy preview` prints the text or JSON, writes the picture, and names each fault
+    of the document."""
+    draft, picture = tmp_path / "draft.toml", tmp_path / "preview.svg"
+    draft.write_text(DRAFT, "utf-8")
+    words = ("policy", "preview", str(draft), "--operator", "city", "--database")
+    url = f"sqlite:///{file_city}"
+    done = invoke(*words, url, "--picture", str(picture))
+    assert done.exit_code == 0, done.output
+    assert "there are no decisions in this time" in done.output
+    assert picture.read_text("utf-8").startswith("<svg ")
+    told = json.loads(invoke(*words, url, "--json").output)
+    assert (told["kind"], told["name"], told["whole"]["decisions"]) == ("policy", "bike", 0)
+    draft.write_text(DRAFT.replace("600", '"high"'), "utf-8")
+    done = invoke(*words, url)
+    assert done.exit_code == 1
+    assert f"{draft}: zero_from_score: must be a whole number" in done.output
+    draft.write_text("name =", "utf-8")
+    assert "is not readable TOML" in invoke(*words, url).output
+
+
+DRAFT = """
+name = "bike"
+zero_from_score = 600
+reduced_from_score = 500
+reduced_credit_share_bp = 5_000
+"""
+
+
+@pytest.fixture
+def file_city(tmp_path: Path) -> Path:
+    """A file that the commands have made, with one operator."""
+    path = tmp_path / "freehold.db"
+    for words in (("migrate",), ("operator", "create", "city", "--name", "City")):
+        assert invoke(*words, "--database", f"sqlite:///{path}").exit_code == 0
+    return path
