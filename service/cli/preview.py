@@ -10,11 +10,8 @@ from typing import Any
 
 import click
 
-from service.cli.parts import database_option, json_option, now_us, opened
+from service.cli.parts import database_option, json_option, limits_given, now_us, opened
 from service.domain.errors import InvalidInput
-
-MOST_DECISIONS = 2_000_000
-"""The most decisions of one preview; they need about 400 bytes each."""
 
 
 def read_document(file: Path) -> dict[str, Any]:
@@ -79,7 +76,8 @@ def _preview(
     from service.preview.text import shown
 
     document = read_document(file)
-    asked = Asked(operator_id, kind, document, frozenset(products), days, now_us(), MOST_DECISIONS)
+    most = limits_given().previews.most_decisions
+    asked = Asked(operator_id, kind, document, frozenset(products), days, now_us(), most)
     try:
         found = preview(opened(database), asked)
     except InvalidInput as error:
