@@ -18,9 +18,9 @@ from service.engine.group_commit import CommitLimits
 from service.engine.health import ProbeLimits
 from service.engine.hold_back import HoldBackLimits
 from service.engine.pool import PoolLimits
+from service.engine.preview_job import PreviewLimits
 from service.engine.rates import RateLimits
 from service.engine.readers import ReaderLimits
-from service.engine.preview_job import PreviewLimits
 from service.engine.verification_job import VerificationLimits
 
 KIB = 1024
