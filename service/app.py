@@ -10,7 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from threading import Event
 from typing import Any
 
-from service.acts import acts_of, terms_acts_of
+from service.administering import acts_of, listings_of, terms_acts_of
 from service.alarms import (
     FaultCount,
     log_fault,
@@ -32,6 +32,7 @@ from service.engine.group_commit import Committer
 from service.engine.health import Prober
 from service.engine.pool import Pool, in_a_thread
 from service.engine.ports import Rail, Scorer, StorageFailed
+from service.engine.quotes import Quotes
 from service.engine.readers import Readers
 from service.engine.scoring import Assessor
 from service.engine.verification_job import VerificationJob
@@ -49,6 +50,7 @@ from service.engine.workers.worker import Work, Worker
 from service.ids import Ids
 from service.rpc import (
     admin_service,
+    admission_service,
     authorization_service,
     case_service,
     collection_service,
@@ -59,6 +61,7 @@ from service.rpc import (
     terms_service,
 )
 from service.rpc.admin_service import Administration
+from service.rpc.admission_service import Admission
 from service.rpc.authorization_service import AuthorizationReads
 from service.rpc.beside import encode_beside
 from service.rpc.case_service import CaseReads
@@ -70,6 +73,7 @@ from service.rpc.keys import KeyRing
 from service.rpc.ledger_service import LedgerServicer
 from service.rpc.mutations import methods_of
 from service.rpc.pipeline import Method, Pipeline
+from service.rpc.quotes import QuoteReads
 from service.rpc.rail_service import Rails
 from service.rpc.retries import Retries
 from service.rpc.sandbox_service import SandboxServicer
@@ -85,6 +89,7 @@ from service.storage.keys import find_principal
 from service.storage.lists import Lists
 from service.storage.payables import payables_of
 from service.storage.probe import probe
+from service.storage.quoting import QuoteStore
 from service.storage.requests import find_requests
 from service.storage.seals import SqlSealStore
 from service.storage.start_check import check_tables
@@ -206,6 +211,7 @@ class App:
         self._terms = terms_service.TermsDocuments(
             terms_acts_of(store.engine), administrators, now_us
         )
+        self._admission = Admission(listings_of(store.engine), administrators, parts.clock.now_us)
         lists = Lists(
             store.engine,
             horizon,
@@ -227,12 +233,15 @@ class App:
             parts.rail_secret,
             tolerance_s=limits.rail_tolerance_s,
         )
-        self._server = GrpcServer(self.pipeline, self._services(assessor, lists), limits)
+        quotes = Quotes(engine, QuoteStore(store), parts.clock)
+        self._server = GrpcServer(self.pipeline, self._services(assessor, lists, quotes), limits)
         self._probing: asyncio.Task[None] | None = None
         self._searching: asyncio.Task[None] | None = None
         self._stopping = Event()
 
-    def _services(self, assessor: Assessor, lists: Lists) -> dict[str, list[Method[Any]]]:
+    def _services(
+        self, assessor: Assessor, lists: Lists, quotes: Quotes
+    ) -> dict[str, list[Method[Any]]]:
         parts, store, small = self.parts, self.parts.store, self.parts.limits.max_message_bytes
         retries = Retries(partial(find_requests, store.engine), self._readers)
         people = People(
@@ -251,6 +260,7 @@ class App:
         services = {
             authorization_service.SERVICE: [
                 *rentals.methods(small),
+                *QuoteReads(quotes, self._readers).methods(small),
                 *changing(authorization_service.MUTATIONS, small),
             ],
             credit_service.SERVICE: [
@@ -271,6 +281,7 @@ class App:
             rail_service.SERVICE: self._rails.methods(small),
             admin_service.SERVICE: self._administration.methods(small),
             terms_service.SERVICE: self._terms.methods(small),
+            admission_service.SERVICE: self._admission.methods(small),
         }
         self._administration.know(services)
         if isinstance(parts.clock, SandboxClock):

@@ -9,6 +9,8 @@ from typing import Any
 
 from sqlalchemy import Engine
 
+from service.storage.schema import products
+
 BAD_POLICY = "UPDATE products SET policy_id = 'nothing' WHERE operator_id = 'city'"
 """The row of the fault A8."""
 ON_SQLITE = [
@@ -28,6 +30,7 @@ ON_SQLITE = [
         "revision = 'last'",
         "most_hold_minor = deposit_minor - 1",
         "most_hold_minor = 'all'",
+        "line_items = 'USAGE'",
     )
 ]
 ON_BOTH = [
@@ -37,9 +40,19 @@ ON_BOTH = [
         "policy_revision = 7",
         "deposit_minor = 9000000000000000000, most_hold_minor = NULL",
         "currency = 'yen'",
+        """line_items = '["usage"]'""",
+        """line_items = '["USAGE",1,"x"]'""",
+        """line_items = '["USAGE","USAGE"]'""",
     )
 ]
 """Each statement makes city's bike wrong, and nothing else."""
+
+
+def copied_product(where: str, **changes: object) -> str:
+    """A statement that copies products with changes, which are SQL."""
+    picked = (str(changes.get(it, it)) for it in products.columns.keys())  # noqa: SIM118
+    names = ", ".join(products.columns.keys())
+    return f"INSERT INTO products ({names}) SELECT {', '.join(picked)} FROM products WHERE {where}"
 
 
 def plant(engine: Engine, *statements: str) -> None:

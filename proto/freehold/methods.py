@@ -5,6 +5,7 @@ from __future__ import annotations
 from freehold.method import Method
 from freehold.v1 import (
     admin_service_pb2,
+    admission_service_pb2,
     authorization_service_pb2,
     case_service_pb2,
     collection_service_pb2,
@@ -19,8 +20,9 @@ from freehold.v1 import (
 class Methods:
     """Every method of the contract, a call of a client.
 
-    The methods of AuthorizationService want an operator's key, those of CaseService and
-    AdminService, and `claim_return`, take either, and the others want a platform's.
+    The methods of AuthorizationService want an operator's key, those of CaseService,
+    AdminService and AdmissionService, and `claim_return`, take either, and the others want a
+    platform's.
     """
 
     create_key = Method(
@@ -95,6 +97,24 @@ class Methods:
         admin_service_pb2.ListProposalsResponse,
     )
 
+    add_listings = Method(
+        "AdmissionService",
+        admission_service_pb2.AddListingsRequest,
+        admission_service_pb2.AddListingsResponse,
+    )
+
+    end_listings = Method(
+        "AdmissionService",
+        admission_service_pb2.EndListingsRequest,
+        admission_service_pb2.EndListingsResponse,
+    )
+
+    list_listings = Method(
+        "AdmissionService",
+        admission_service_pb2.ListListingsRequest,
+        admission_service_pb2.ListListingsResponse,
+    )
+
     authorize = Method(
         "AuthorizationService",
         authorization_service_pb2.AuthorizeRequest,
@@ -105,6 +125,18 @@ class Methods:
         "AuthorizationService",
         authorization_service_pb2.AuthorizeGroupRequest,
         authorization_service_pb2.AuthorizeGroupResponse,
+    )
+
+    quote_authorization = Method(
+        "AuthorizationService",
+        authorization_service_pb2.QuoteAuthorizationRequest,
+        authorization_service_pb2.QuoteAuthorizationResponse,
+    )
+
+    quote_fee = Method(
+        "AuthorizationService",
+        authorization_service_pb2.QuoteFeeRequest,
+        authorization_service_pb2.QuoteFeeResponse,
     )
 
     confirm_authorization = Method(

@@ -191,12 +191,17 @@ def _compare_products(connection: Connection) -> None:
             "policy_id": policy if owner == PLATFORM else f"{owner}/{policy}",
             "policy_revision": link["policy_revision"],
             **{column: own[column] for column in values if column in own},
+            "line_items": _listed(own.get("line_items")),
             **{column: tariff[column] for column in values if column in tariff},
         }
         named = own["policy"], own["tariff"]
         if (policy, link["tariff_name"]) != named:
             raise Found("TERMS", name, "its document names another tariff or policy")
         _compare(name, values, expected)
+
+
+def _listed(names: Any) -> str | None:
+    return None if names is None else json.dumps(names, separators=(",", ":"))
 
 
 def _compare(name: str, row: Values, expected: Values) -> None:

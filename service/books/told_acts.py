@@ -27,6 +27,8 @@ COLLECTIONS = {
     "terms.validated": TERMS,
     "terms.activated": TERMS,
     "terms.retired": TERMS,
+    "listings.added": "listings",
+    "listings.ended": "listings",
 }
 """The collection of each act's subject."""
 
@@ -59,6 +61,8 @@ _FORMS: Mapping[str, Mapping[str, Any]] = {
     "terms.validated": {"reason": str},
     "terms.activated": {"reason": str, "replaces": int},
     "terms.retired": {"reason": str},
+    "listings.added": {"last": int, "reason": str, "digest": str},
+    "listings.ended": {"numbers": list, "reason": str},
 }
 
 

@@ -25,6 +25,7 @@ class Scope(StrEnum):
 
     AUTHORIZATIONS_READ = "authorizations.read"
     AUTHORIZATIONS_WRITE = "authorizations.write"
+    QUOTES_READ = "quotes.read"
     RETURNS_CLAIM = "returns.claim"
     USERS_WRITE = "users.write"
     PROFILES_READ = "profiles.read"
@@ -45,6 +46,8 @@ class Scope(StrEnum):
     CASES_READ = "cases.read"
     CASES_WRITE = "cases.write"
     PROPOSALS_WRITE = "proposals.write"
+    LISTINGS_READ = "listings.read"
+    LISTINGS_WRITE = "listings.write"
     KEYS_ADMIN = "keys.admin"
     TERMS_READ = "terms.read"
     TERMS_WRITE = "terms.write"
@@ -53,15 +56,17 @@ class Scope(StrEnum):
 
 SHARED_SCOPES = frozenset(
     {
-        *(Scope.RETURNS_CLAIM, Scope.CASES_READ, Scope.CASES_WRITE),
-        *(Scope.PROPOSALS_WRITE, Scope.TERMS_READ),
+        *(Scope.RETURNS_CLAIM, Scope.CASES_READ, Scope.CASES_WRITE, Scope.PROPOSALS_WRITE),
+        *(Scope.LISTINGS_READ, Scope.LISTINGS_WRITE, Scope.TERMS_READ),
     }
 )
 """Scopes of operators and of the platform: a user may report a return, or complain, in either's
-app, and each has terms, and acts that two persons do."""
+app, each has terms, and acts that two persons do, and each lists whom it refuses."""
 EXPLICIT_SCOPES = frozenset({Scope.KEYS_ADMIN, Scope.TERMS_WRITE, Scope.TERMS_ACTIVATE})
 """Scopes of operators and of the platform that a new key has only if its maker names them."""
-OPERATOR_SCOPES = SHARED_SCOPES | {Scope.AUTHORIZATIONS_READ, Scope.AUTHORIZATIONS_WRITE}
+OPERATOR_SCOPES = SHARED_SCOPES | {
+    *(Scope.AUTHORIZATIONS_READ, Scope.AUTHORIZATIONS_WRITE, Scope.QUOTES_READ),
+}
 PLATFORM_SCOPES = frozenset(Scope) - (OPERATOR_SCOPES - SHARED_SCOPES) - EXPLICIT_SCOPES
 
 

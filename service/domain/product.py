@@ -31,6 +31,8 @@ class Product:
     means no bound."""
     retire_us: int | None = None
     """The instant from which the product is not rented out any more; None means that it is."""
+    line_items: tuple[str, ...] | None = None
+    """The names that the lines of a bill may have; None means any."""
 
 
 @dataclass(frozen=True, slots=True)

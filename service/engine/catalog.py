@@ -33,7 +33,8 @@ class TermsFault(NamedTuple):
 
 
 class TermsNames(NamedTuple):
-    """The names of terms: operators, products, policies, and whether all limits.
+    """The names of terms: operators, products, policies, and whether all limits, and all kinds of
+    listings.
 
     Products are named by operator and product id, with all their revisions; policies by id and
     revision.
@@ -43,6 +44,7 @@ class TermsNames(NamedTuple):
     products: frozenset[tuple[str, str]] = frozenset()
     policies: frozenset[tuple[str, int]] = frozenset()
     limits: bool = False
+    listed: bool = False
 
     def include(self, fault: TermsFault) -> bool:
         """True if the fault is in terms with these names."""
@@ -63,9 +65,10 @@ class Catalog:
 
     `products` has the latest revision of each product. `revisions` has every revision, because a
     rental keeps the revision under which it began. `refused` has each product with a fault in its
-    latest revision: the product cannot be rented, not even under an earlier revision. `retired` has
-    each product that its operator no longer rents out. `change` is the number of the last change of
-    the terms in this catalog.
+    latest revision: the product cannot be rented, not even under an earlier revision. `change` is
+    the number of the last change of the terms in this catalog. `retired` has each product that its
+    operator no longer rents out. `listed` has the kinds of listings
+    that each operator and the platform ever had, as pairs of owner and kind.
     """
 
     operators: dict[str, Operator]
@@ -75,6 +78,7 @@ class Catalog:
     refused: frozenset[tuple[str, str]] = frozenset()
     faults: tuple[TermsFault, ...] = ()
     change: int = field(default=0, compare=False)
+    listed: frozenset[tuple[str, str]] = frozenset()
     retired: frozenset[tuple[str, str]] = frozenset()
 
     def with_part(self, names: TermsNames, part: Catalog) -> Catalog:
@@ -102,6 +106,7 @@ class Catalog:
             (self.refused - names.products) | part.refused,
             kept + part.faults,
             part.change,
+            part.listed if names.listed else self.listed,
             (self.retired - names.products) | part.retired,
         )
 

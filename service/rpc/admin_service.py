@@ -23,10 +23,11 @@ from service.engine.records.administration import (
     Proposal,
 )
 from service.rpc.convert import instant_us, optional_us, timestamp
+from service.rpc.owners import owner_of
 from service.rpc.pages import size_of
 from service.rpc.pipeline import Call, Method
 from service.rpc.second_person import GUARDED, asked_of, canonical
-from service.rpc.terms_service import GUARDED_TERMS, owner_of
+from service.rpc.terms_service import GUARDED_TERMS
 from service.rpc.validation import parse
 
 SERVICE = "freehold.v1.AdminService"

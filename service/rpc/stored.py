@@ -22,6 +22,7 @@ from service.engine.records.refusals import REFUSED, read_refusal
 from service.engine.records.requests import TOMBSTONE
 from service.rpc import (
     admin_service,
+    admission_service,
     authorization_service,
     case_service,
     collection_service,
@@ -42,6 +43,7 @@ _RESPONSES: dict[str, type[Message]] = (
     }
     | admin_service.ANSWERS
     | terms_service.ANSWERS
+    | admission_service.ANSWERS
 )
 _HIDDEN = {case_service.KINDS[kind] for kind in PLATFORM_ONLY}
 """Questions of the platform: calls on them change no authorization."""

@@ -13,11 +13,12 @@ from google.protobuf.message import Message
 from service.domain.access import PLATFORM, Principal, Scope
 from service.domain.document_fields import TERMS_WRONG
 from service.domain.documents import Difference, DocumentKind, Table
-from service.domain.errors import InvalidInput, NotFound, PermissionDenied, Violation
+from service.domain.errors import InvalidInput, PermissionDenied, Violation
 from service.engine.pool import Pool
 from service.engine.rates import Weight
 from service.engine.records.documents import DocumentName, TermsDocument
 from service.rpc.convert import timestamp
+from service.rpc.owners import owner_of
 from service.rpc.pages import size_of
 from service.rpc.pipeline import Call, Method
 from service.rpc.second_person import asked_of
@@ -158,13 +159,6 @@ class TermsDocuments:
             raise InvalidInput(
                 [it._replace(field=f"document.{it.field}") for it in error.violations], TERMS_WRONG
             ) from error
-
-
-def owner_of(by: Principal, operator_id: str) -> str:
-    """The owner that a request names; raises NotFound for an operator that is not the caller."""
-    if by.operator_id is not None and operator_id not in ("", by.operator_id):
-        raise NotFound("operator", operator_id)
-    return operator_id or by.owner
 
 
 def table_of_json(text: str) -> Table:

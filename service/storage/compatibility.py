@@ -10,8 +10,10 @@ CERTIFICATES_BUILD = 23
 """The first build that refuses a bound key without its certificate."""
 RULES_BUILD = 27
 """The first build that decides by the rules of a policy."""
+LISTINGS_BUILD = 30
+"""The first build that follows listings."""
 
-RETIRED_BUILD = 28
+RETIRED_BUILD = 31
 """The first build that does not rent out a retired product."""
 
 

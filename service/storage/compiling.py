@@ -23,6 +23,7 @@ from sqlalchemy import (
 
 from service.domain.documents import DocumentKind
 from service.domain.limits_document import Limit
+from service.domain.line_items import names_text
 from service.domain.policy import Policy
 from service.domain.rules_document import json_of_rules
 from service.domain.terms_readers import Parsed, read_document
@@ -72,9 +73,11 @@ def product_columns(parts: ProductParts) -> dict[str, Any]:
     tariff = read_document(DocumentKind.TARIFF, table_of(parts.tariff), platform=True)
     own = product.value._asdict()
     product_id = own.pop("id")
+    listed = own.pop("line_items")
     del own["tariff"], own["policy"]
     return {
         **own,
+        "line_items": None if listed is None else names_text(listed),
         **tariff_columns(tariff),
         "operator_id": owner,
         "product_id": product_id,

@@ -19,6 +19,7 @@ from sqlalchemy import ColumnElement, Connection, Table, func, select, tuple_
 from service.domain.credit import LimitStep
 from service.domain.document_fields import CURRENCY, MOST_MINOR, MOST_MINUTES, MOST_SCORE
 from service.domain.errors import InvalidInput
+from service.domain.line_items import names_of_text
 from service.domain.policy import Policy
 from service.domain.product import Operator, Product
 from service.domain.rules import Rules
@@ -114,7 +115,14 @@ def dangling_rows(connection: Connection) -> list[Dangling]:
 def read_catalog(connection: Connection) -> Catalog:
     """All sound terms; the rows that make no sense are their faults."""
     rows = _TermsRows(*(_rows(connection, table) for table in TABLES))
-    return replace(_catalog(rows, rows.owners), change=_last_change(connection))
+    change = _last_change(connection)
+    return replace(_catalog(rows, rows.owners), change=change, listed=_listed(connection))
+
+
+def _listed(connection: Connection) -> frozenset[tuple[str, str]]:
+    """The kinds of listings that each owner ever had."""
+    found = _rows(connection, t.listing_kinds)
+    return frozenset((row.owner, row.kind) for row in found)
 
 
 def read_changed(connection: Connection, after: int) -> tuple[TermsNames | None, Catalog] | None:
@@ -126,7 +134,8 @@ def read_changed(connection: Connection, after: int) -> tuple[TermsNames | None,
     if names is None:
         return None, read_catalog(connection)
     names, part = read_part(connection, names)
-    return names, replace(part, change=last)
+    listed = _listed(connection) if names.listed else frozenset()
+    return names, replace(part, change=last, listed=listed)
 
 
 def read_part(connection: Connection, names: TermsNames) -> tuple[TermsNames, Catalog]:
@@ -176,7 +185,7 @@ def _changed_names(connection: Connection, after: int) -> TermsNames | None:
         changes = connection.execute(query).all()
     if len(changes) == MOST_CHANGES:
         return None
-    operators, products, policies, limits = set(), set(), set(), False
+    operators, products, policies, limits, listed = set(), set(), set(), False, False
     for _, kind, name, part in changes:
         if not isinstance(name, str) or not isinstance(part, str) or "\ufffd" in name + part:
             return None
@@ -189,9 +198,13 @@ def _changed_names(connection: Connection, after: int) -> TermsNames | None:
                 policies.add((name, int(part)))
             case t.limit_steps.name:
                 limits = True
+            case t.listing_kinds.name:
+                listed = True
             case _:
                 return None
-    return TermsNames(frozenset(operators), frozenset(products), frozenset(policies), limits)
+    return TermsNames(
+        frozenset(operators), frozenset(products), frozenset(policies), limits, listed
+    )
 
 
 class _TermsRows(NamedTuple):
@@ -318,14 +331,27 @@ def _product(row: Any, policies: dict[tuple[str, int], Policy]) -> Product:
         raise _Wrong("most_hold_minor is below deposit_minor")
     if not CURRENCY.fullmatch(row.currency):
         raise _Wrong("currency is not three capital letters")
+    line_items = _line_items(row.line_items)
     tariff = Tariff(*(getattr(row, name) for name in Tariff._fields))
     policy = policies.get((row.policy_id, row.policy_revision))
     if policy is None:
         raise _Wrong(
             f"its policy {row.policy_id} revision {row.policy_revision} is missing or wrong"
         )
-    named = [name for name in Product.__dataclass_fields__ if name not in ("tariff", "policy")]
-    return Product(**{name: getattr(row, name) for name in named}, tariff=tariff, policy=policy)
+    made = ("tariff", "policy", "line_items")
+    named = [name for name in Product.__dataclass_fields__ if name not in made]
+    columns = {name: getattr(row, name) for name in named}
+    return Product(**columns, tariff=tariff, policy=policy, line_items=line_items)
+
+
+def _line_items(text: object) -> tuple[str, ...] | None:
+    """The list of names in a product's terms."""
+    if text is None:
+        return None
+    try:
+        return names_of_text(str(text))
+    except InvalidInput:
+        raise _Wrong("line_items is not a list of names") from None
 
 
 def _limit_steps(rows: Iterable[Any], faults: list[TermsFault]) -> dict[str, tuple[LimitStep, ...]]:

@@ -17,9 +17,11 @@ from service.domain.bounds_document import (
 )
 from service.domain.documents import DocumentKind
 from service.domain.errors import Violation
+from service.domain.line_items import unknown_items
 from service.domain.product_document import ProductDocument
 from service.domain.terms_readers import Parsed
 from service.engine.records.documents import TermsDocument
+from service.reference_data import line_items
 from service.storage import schema as t
 from service.storage.compiling import P, is_newest
 from service.storage.documents import active_of, actives_of, policy_id_of, reached, table_of
@@ -78,6 +80,7 @@ def _of_product(connection: Connection, it: ProductDocument, owner: str) -> Iter
     elif (currency := table_of(tariff)["currency"]) != it.currency:
         text = f"is {it.currency}, but the tariff {it.tariff} is in {currency}"
         yield Violation("currency", "currency.of_tariff", text)
+    yield from unknown_items(it.line_items or (), it.category, line_items())
     if reached(connection, DocumentKind.POLICY, owner, it.policy) is None:
         yield _missing("policy", it.policy)
     s = t.limit_steps.c

@@ -31,6 +31,7 @@ TEXT = "the length of a text that an error or a list of details shows"
 STATEMENT = "the size of one statement, measured; each size is kept prepared"
 EXIT_CODE = "an exit code of the process"
 METHOD = "part of a method, as its comment says"
+PICTURE = "a measure of a picture"
 
 FACTS: dict[str, dict[str, str]] = {
     "app.py": {"INTERRUPTS_S": METHOD},
@@ -63,6 +64,8 @@ FACTS: dict[str, dict[str, str]] = {
     },
     "books/share.py": {"ANSWERS": METHOD},
     "books/texts.py": {"LONGEST": METHOD},
+    "cli/listings.py": {"TOGETHER": SHELL},
+    "storage/listings.py": {"TOGETHER": STATEMENT},
     "cli/sources.py": {"MOST_SHOWN": TEXT},
     "certificates.py": {"RSA_BITS": METHOD},
     "clock.py": {"SECOND_US": UNIT, "DAY_US": UNIT, "SLEW_DIVISOR": METHOD, "LOOKS": METHOD},
@@ -82,8 +85,15 @@ FACTS: dict[str, dict[str, str]] = {
     },
     "domain/hold.py": {"LONGEST_US": CONTRACT},
     "domain/dunning.py": {"HOUR_US": UNIT, "DAY_US": UNIT},
+    "domain/line_items.py": {"MOST_NAMES": TERMS},
     "domain/policy.py": {"MAX_REASONS": CONTRACT},
-    "domain/tariff.py": {"MINUTE_US": UNIT, "DAY_US": UNIT},
+    "domain/quotes.py": {"LONGEST_US": CONTRACT},
+    "domain/fee_lines.py": {"MINUTE_US": UNIT, "DAY_US": UNIT},
+    "domain/tariff_document.py": {
+        "DAY_MINUTES": UNIT, "WEEK_MINUTES": UNIT, "MOST_MINUTES": TERMS, "MOST_PRICE_MINOR": TERMS,
+        "LEAST_WINDOW_MINUTES": TERMS, "MOST_SEGMENTS": TERMS, "MOST_PRICES": TERMS,
+        "MOST_CAPS": TERMS, "MOST_QUOTAS": TERMS,
+    },
     "engine/feature_values.py": {"VALUE_BYTES": FORMAT},
     "engine/figures.py": {"_DAY_US": UNIT},
     "engine/group_commit.py": {"COLLECTING": METHOD},
@@ -91,9 +101,19 @@ FACTS: dict[str, dict[str, str]] = {
     "ending.py": {"NOT_ENDED": EXIT_CODE, "KILLED": EXIT_CODE},
     "engine/verification_job.py": {"COLLECT_S": METHOD},
     "ids.py": {"_EPOCH_US": FORMAT, "_STEP_BITS": FORMAT, "_CHANCE_BITS": FORMAT},
+    "preview/exposure.py": {"POINTS": PICTURE},
+    "preview/history.py": {
+        "NEVER": METHOD, "UNSCORED": METHOD, "DECLINED": METHOD, "CANCELLED": FORMAT,
+        "SUSPENDED": FORMAT, "WATCHED": FORMAT, "STALE": FORMAT, "HELD": FORMAT, "STARTED": FORMAT,
+        "LOST": FORMAT, "OPEN": FORMAT, "SETTLED": FORMAT, "LATE": FORMAT, "MAYBE_HELD": FORMAT,
+    },
+    "preview/picture.py": {"LETTER": PICTURE},
+    "preview/read.py": {"PORTION": STATEMENT, "DAY_US": UNIT, "LEAD_US": METHOD},
+    "preview/replay.py": {"BEST_SCORE": METHOD},
+    "preview/run.py": {"MOST_DAYS": CONTRACT},
     "rails/callbacks.py": {"SECRET_BYTES": FORMAT, "_LONGEST_DETAIL": CONTRACT},
     "rpc/admin_service.py": {"SECOND_US": UNIT},
-    "rpc/authorization_service.py": {"MOST_BILL_BYTES": CONTRACT},
+    "rpc/line_items.py": {"MOST_BILL_BYTES": CONTRACT},
     "rpc/health_client.py": {"ANSWER_S": SHELL, "PAUSE_S": SHELL},
     "rpc/pages.py": {"DEFAULT_PAGE": CONTRACT},
     "rpc/status.py": {"MOST_VIOLATIONS": TEXT, "MOST_CHARACTERS": TEXT},
@@ -102,7 +122,9 @@ FACTS: dict[str, dict[str, str]] = {
     "storage/administration.py": {"LONGEST_TEXT": CONTRACT},
     "storage/backup.py": {"PORTION_BYTES": SHELL},
     "storage/bindings.py": {"MOST_CERTIFICATES": FORMAT},
-    "storage/compatibility.py": {"CERTIFICATES_BUILD": FORMAT, "RULES_BUILD": FORMAT},
+    "storage/compatibility.py": dict.fromkeys(
+        ("CERTIFICATES_BUILD", "RULES_BUILD", "LISTINGS_BUILD"), FORMAT
+    ),
     "storage/dump.py": {"MAX_SAID": TEXT},
     "storage/migrate.py": {"MIGRATION_LOCK": FORMAT},
     "storage/only_server.py": {"LOCKED_BYTE": FORMAT},
@@ -211,9 +233,9 @@ COUNTS = frozenset({
     "keepalives", "refusals_a_second", "max_held", "most_waiting", "most_in_a_line",
     "max_connections", "max_watches", "max_reflections",
     "max_queue_a_caller", "max_share", "max_strangers", "max_unread", "max_keys",
-    "units_a_second", "read", "list", "write", "bulk", "verify",
+    "units_a_second", "read", "list", "quote", "write", "bulk", "verify",
     "calls_logged_a_second",
-    "max_waiting_each", "page_window", "niceness",
+    "max_waiting_each", "page_window", "niceness", "most_decisions",
 })  # fmt: skip
 """Limits that are counts."""
 UNITS = ("_s", "_ms", "_bytes", "_kib", "_minor")

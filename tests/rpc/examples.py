@@ -6,6 +6,11 @@ from __future__ import annotations
 from typing import Any
 
 from freehold.v1.admin_service_pb2 import AddPersonRequest
+from freehold.v1.admission_service_pb2 import (
+    LISTING_EFFECT_ALLOW,
+    LISTING_KIND_USER,
+    ListedSubject,
+)
 from freehold.v1.authorization_pb2 import Authorization
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
@@ -38,6 +43,21 @@ READS: dict[str, dict[str, Any]] = {
         "state": Authorization.STATE_ACTIVE,
         "order_reference": "order-1",
         "lapse": 5,
+    },
+    "QuoteAuthorization": {
+        "user_id": "somebody",
+        "items": [{"product_id": "bike", "asset_id": "a-1", "price_hash": "0" * 64}],
+        "start": 2,
+        "accept_offers": [1],
+        "pickup_window": Duration(seconds=60),
+        "rental_period": Duration(seconds=60),
+        "order": {"order_reference": "order-1"},
+    },
+    "QuoteFee": {
+        "name": NOWHERE,
+        "start_time": NOW,
+        "end_time": LATER,
+        "pauses": [{"start_time": NOW, "end_time": LATER}],
     },
     "GetCreditProfile": {"user_id": "somebody"},
     "GetOperatorBalance": {"operator_id": "city"},
@@ -128,12 +148,41 @@ READS: dict[str, dict[str, Any]] = {
     },
     "ApproveAct": {"request_id": "example-ApproveAct", "proposal": 1_000_000},
     "ListProposals": {"waiting_only": True, "page_size": 10, "page_token": "1"},
+    "AddListings": {
+        "request_id": "example-AddListings",
+        "operator_id": "nowhere",
+        "effect": LISTING_EFFECT_ALLOW,
+        "subjects": [ListedSubject(kind=LISTING_KIND_USER, subject="somebody")],
+        "rules": ["NEW_USER"],
+        "policy_id": "careful",
+        "expire_time": LATER,
+        "reason": "reason",
+    },
+    "EndListings": {
+        "request_id": "example-EndListings",
+        "operator_id": "nowhere",
+        "numbers": [1],
+        "reason": "reason",
+    },
+    "ListListings": {
+        "operator_id": "nowhere",
+        "kind": LISTING_KIND_USER,
+        "subject": "somebody",
+        "active_only": True,
+        "page_size": 10,
+        "page_token": "1",
+    },
 }
-"""A method's fields besides the request id and the authorization's name and version, for each form
-of its message."""
+"""A read's fields."""
+OTHER_FORMS: dict[str, dict[str, Any]] = {
+    "QuoteFee": {"product_id": "bike", "start_time": NOW, "end_time": LATER},
+}
+"""A read's fields in the second form of its message."""
 REQUIRED_OF_READS: dict[str, set[str]] = {
     "GetAuthorization": {"name"},
     "GetReceipt": {"name"},
+    "QuoteAuthorization": {"user_id", "items"},
+    "QuoteFee": {"subject"},
     "GetCreditProfile": {"user_id"},
     "GetOperatorBalance": {"operator_id"},
     "GetLineAt": {"user_id", "currency_code"},
@@ -147,12 +196,16 @@ REQUIRED_OF_READS: dict[str, set[str]] = {
     "RevokeKey": {"request_id", "key_id"},
     "AddPerson": {"request_id", "person_id", "display_name"},
     "RemovePerson": {"request_id", "person_id"},
+    "AddListings": {"request_id", "effect", "subjects", "reason"},
+    "EndListings": {"request_id", "numbers", "reason"},
     "ProposeAct": {"request_id", "method", "request"},
     "ApproveAct": {"request_id", "proposal"},
 }
 SCOPES_OF_READS: dict[str, str] = {
     "GetAuthorization": "authorizations.read",
     "GetReceipt": "authorizations.read",
+    "QuoteAuthorization": "quotes.read",
+    "QuoteFee": "quotes.read",
     "ListAuthorizations": "authorizations.read",
     "GetCreditProfile": "profiles.read",
     "ListReviews": "reviews.read",
@@ -168,6 +221,8 @@ SCOPES_OF_READS: dict[str, str] = {
     "GetCase": "cases.read",
     "ListCases": "cases.read",
     **dict.fromkeys(ADMIN_RPCS, "keys.admin"),
+    **dict.fromkeys(("AddListings", "EndListings"), "listings.write"),
+    "ListListings": "listings.read",
     **dict.fromkeys(("ProposeAct", "ApproveAct", "ListProposals"), "proposals.write"),
 }
 
@@ -186,7 +241,8 @@ def scope(method: str) -> str:
 
 def examples(method: str) -> list[Any]:
     """A message for each form of a method."""
-    forms = CALLS[method].parts if method in CALLS else (READS[method],)
+    reads = (READS, OTHER_FORMS)
+    forms = CALLS[method].parts if method in CALLS else [it[method] for it in reads if method in it]
     return [_example(method, parts) for parts in forms]
 
 

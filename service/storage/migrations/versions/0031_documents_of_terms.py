@@ -3,7 +3,7 @@
 The tables are empty, and no product is retired: terms of before get their documents when somebody
 first asks for them. A server of the build before reads and writes the compiled rows as before.
 
-Revision: 0028, after 0027.
+Revision: 0031, after 0030.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from alembic import op
 
 from service.storage.migrations.checks import add_check
 
-revision = "0028"
-down_revision = "0027"
+revision = "0031"
+down_revision = "0030"
 branch_labels = None
 depends_on = None
 
