@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -124,11 +125,11 @@ class TermsDocuments:
         owner = owner_of(call.principal, message.operator_id)
         kind = str(KINDS[message.kind]) if message.kind else ""
         found = await self._do(
-            *(self._acts.page, owner, kind, message.name, message.page_token),
+            *(self._acts.page, owner, kind, message.name, _place(message.page_token)),
             *(size, self._now_us(), message.retired),
         )
         last = found[-1] if len(found) == size else None
-        token = "" if last is None else f"{last.kind}/{last.name}/{last.revision}"
+        token = "" if last is None else _token([last.kind, last.name, last.revision])
         terms = [terms_of(it, call.principal) for it in found]
         return pb.ListTermsResponse(terms=terms, next_page_token=token).SerializeToString()
 
@@ -159,6 +160,25 @@ class TermsDocuments:
             raise InvalidInput(
                 [it._replace(field=f"document.{it.field}") for it in error.violations], TERMS_WRONG
             ) from error
+
+
+def _token(place: list[Any]) -> str:
+    return base64.urlsafe_b64encode(json.dumps(place).encode()).decode()
+
+
+def _place(token: str) -> tuple[str, str, int]:
+    """The place after which a page begins: a kind, a name and a revision."""
+    if not token:
+        return "", "", 0
+    try:
+        kind, name, revision = json.loads(base64.b64decode(token, altchars=b"-_", validate=True))
+        if isinstance(kind, str) and isinstance(name, str) and type(revision) is int:
+            return kind, name, min(revision, 2**31 - 1)
+    except (ValueError, TypeError, RecursionError):
+        pass
+    raise InvalidInput.of(
+        "page_token", "page_token.form", "must be the next_page_token of an answer"
+    )
 
 
 def table_of_json(text: str) -> Table:

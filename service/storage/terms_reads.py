@@ -24,19 +24,17 @@ def page_of_terms(
     owner: str,
     kind: str,
     name: str,
-    after: str,
+    after: tuple[str, str, int],
     size: int | None,
     now_us: int,
     retired: bool,
 ) -> list[TermsDocument]:
-    """A page of an owner's documents, after a place KIND/NAME/REVISION; `size` None means all.
+    """A page of an owner's documents, after a kind, a name and a revision; `size` None means all.
 
     Raises NotFound for an unknown operator.
     """
     _prepare(engine, owner, now_us)
-    place = after.split("/") if after else ["", "", "0"]
-    last = place[0], place[1], int(place[2])
-    query = revisions(owner, kind, name, last, everything=retired).limit(size)
+    query = revisions(owner, kind, name, after, everything=retired).limit(size)
     with reading(engine) as connection:
         return [TermsDocument(*row) for row in connection.execute(query)]
 

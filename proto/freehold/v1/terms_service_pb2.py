@@ -26,7 +26,7 @@ from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1f\x66reehold/v1/terms_service.proto\x12\x0b\x66reehold.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"Q\n\tTermsStep\x12(\n\x04time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\n\n\x02\x62y\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\"\xd7\x02\n\x05Terms\x12$\n\x04kind\x18\x01 \x01(\x0e\x32\x16.freehold.v1.TermsKind\x12\x13\n\x0boperator_id\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x10\n\x08revision\x18\x04 \x01(\x05\x12\x10\n\x08\x64ocument\x18\x05 \x01(\t\x12\x0e\n\x06\x64igest\x18\x06 \x01(\t\x12&\n\x05state\x18\x07 \x01(\x0e\x32\x17.freehold.v1.TermsState\x12%\n\x05\x64raft\x18\x08 \x01(\x0b\x32\x16.freehold.v1.TermsStep\x12*\n\nvalidation\x18\t \x01(\x0b\x32\x16.freehold.v1.TermsStep\x12*\n\nactivation\x18\n \x01(\x0b\x32\x16.freehold.v1.TermsStep\x12*\n\nretirement\x18\x0b \x01(\x0b\x32\x16.freehold.v1.TermsStep\">\n\x0fTermsDifference\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x0e\n\x06\x62\x65\x66ore\x18\x02 \x01(\t\x12\r\n\x05\x61\x66ter\x18\x03 \x01(\t\"=\n\nTermsFault\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x0c\n\x04rule\x18\x02 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x03 \x01(\t\"L\n\x0fProductRevision\x12\x13\n\x0boperator_id\x18\x01 \x01(\t\x12\x12\n\nproduct_id\x18\x02 \x01(\t\x12\x10\n\x08revision\x18\x03 \x01(\x05\"\xff\x01\n\x0bTermsResult\x12!\n\x05terms\x18\x01 \x01(\x0b\x32\x12.freehold.v1.Terms\x12*\n\x07outcome\x18\x02 \x01(\x0e\x32\x19.freehold.v1.TermsOutcome\x12\x31\n\x0b\x64ifferences\x18\x03 \x03(\x0b\x32\x1c.freehold.v1.TermsDifference\x12\'\n\x06\x66\x61ults\x18\x04 \x03(\x0b\x32\x17.freehold.v1.TermsFault\x12.\n\x08products\x18\x05 \x03(\x0b\x32\x1c.freehold.v1.ProductRevision\x12\x15\n\rproduct_count\x18\x06 \x01(\x05\"\xe2\x02\n\x11\x41pplyTermsRequest\x12\x33\n\nrequest_id\x18\x01 \x01(\tB\x1f\xbaH\x1cr\x1a\x32\x18^[A-Za-z0-9._:~-]{1,64}$\x12\x38\n\x0boperator_id\x18\x02 \x01(\tB#\xbaH r\x1e\x32\x1c^([a-z0-9][a-z0-9-]{0,62})?$\x12\x30\n\x04kind\x18\x03 \x01(\x0e\x32\x16.freehold.v1.TermsKindB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12\x1d\n\x08\x64ocument\x18\x04 \x01(\tB\x0b\xbaH\x08r\x06\x10\x02(\xb0\xea\x01\x12M\n\x06reason\x18\x05 \x01(\tB=\xbaH:r8\x18\xc8\x01\x32\x33^([\\x{200C}\\x{200D}]*[^\\p{C}][\\x{200C}\\x{200D}]*)*$\x12\x10\n\x08\x61\x63tivate\x18\x06 \x01(\x08\x12\x15\n\rvalidate_only\x18\x07 \x01(\x08\x12\x15\n\rbeyond_bounds\x18\x08 \x01(\x08\">\n\x12\x41pplyTermsResponse\x12(\n\x06result\x18\x01 \x01(\x0b\x32\x18.freehold.v1.TermsResult\"\xd0\x02\n\x14ValidateTermsRequest\x12\x33\n\nrequest_id\x18\x01 \x01(\tB\x1f\xbaH\x1cr\x1a\x32\x18^[A-Za-z0-9._:~-]{1,64}$\x12\x38\n\x0boperator_id\x18\x02 \x01(\tB#\xbaH r\x1e\x32\x1c^([a-z0-9][a-z0-9-]{0,62})?$\x12\x30\n\x04kind\x18\x03 \x01(\x0e\x32\x16.freehold.v1.TermsKindB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12-\n\x04name\x18\x04 \x01(\tB\x1f\xbaH\x1cr\x1a\x32\x18^[A-Za-z0-9._:~-]{1,64}$\x12\x19\n\x08revision\x18\x05 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x01\x12M\n\x06reason\x18\x06 \x01(\tB=\xbaH:r8\x18\xc8\x01\x32\x33^([\\x{200C}\\x{200D}]*[^\\p{C}][\\x{200C}\\x{200D}]*)*$\"A\n\x15ValidateTermsResponse\x12(\n\x06result\x18\x01 \x01(\x0b\x32\x18.freehold.v1.TermsResult\"\xe7\x02\n\x14\x41\x63tivateTermsRequest\x12\x33\n\nrequest_id\x18\x01 \x01(\tB\x1f\xbaH\x1cr\x1a\x32\x18^[A-Za-z0-9._:~-]{1,64}$\x12\x38\n\x0boperator_id\x18\x02 \x01(\tB#\xbaH r\x1e\x32\x1c^([a-z0-9][a-z0-9-]{0,62})?$\x12\x30\n\x04kind\x18\x03 \x01(\x0e\x32\x16.freehold.v1.TermsKindB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12-\n\x04name\x18\x04 \x01(\tB\x1f\xbaH\x1cr\x1a\x32\x18^[A-Za-z0-9._:~-]{1,64}$\x12\x19\n\x08revision\x18\x05 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x01\x12M\n\x06reason\x18\x06 \x01(\tB=\xbaH:r8\x18\xc8\x01\x32\x33^([\\x{200C}\\x{200D}]*[^\\p{C}][\\x{200C}\\x{200D}]*)*$\x12\x15\n\rbeyond_bounds\x18\x07 \x01(\x08\"A\n\x15\x41\x63tivateTermsResponse\x12(\n\x06result\x18\x01 \x01(\x0b\x32\x18.freehold.v1.TermsResult\"\xce\x02\n\x12RetireTermsRequest\x12\x33\n\nrequest_id\x18\x01 \x01(\tB\x1f\xbaH\x1cr\x1a\x32\x18^[A-Za-z0-9._:~-]{1,64}$\x12\x38\n\x0boperator_id\x18\x02 \x01(\tB#\xbaH r\x1e\x32\x1c^([a-z0-9][a-z0-9-]{0,62})?$\x12\x30\n\x04kind\x18\x03 \x01(\x0e\x32\x16.freehold.v1.TermsKindB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12-\n\x04name\x18\x04 \x01(\tB\x1f\xbaH\x1cr\x1a\x32\x18^[A-Za-z0-9._:~-]{1,64}$\x12\x19\n\x08revision\x18\x05 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x01\x12M\n\x06reason\x18\x06 \x01(\tB=\xbaH:r8\x18\xc8\x01\x32\x33^([\\x{200C}\\x{200D}]*[^\\p{C}][\\x{200C}\\x{200D}]*)*$\"?\n\x13RetireTermsResponse\x12(\n\x06result\x18\x01 \x01(\x0b\x32\x18.freehold.v1.TermsResult\"\xaa\x02\n\x10ListTermsRequest\x12\x38\n\x0boperator_id\x18\x01 \x01(\tB#\xbaH r\x1e\x32\x1c^([a-z0-9][a-z0-9-]{0,62})?$\x12.\n\x04kind\x18\x02 \x01(\x0e\x32\x16.freehold.v1.TermsKindB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12-\n\x04name\x18\x03 \x01(\tB\x1f\xbaH\x1cr\x1a\x32\x18^[A-Za-z0-9._:~-]{0,64}$\x12\x0f\n\x07retired\x18\x04 \x01(\x08\x12\x1c\n\tpage_size\x18\x05 \x01(\x05\x42\t\xbaH\x06\x1a\x04\x18\x64(\x00\x12N\n\npage_token\x18\x06 \x01(\tB:\xbaH7r523^([a-z]{1,16}/[A-Za-z0-9._:~-]{1,200}/[0-9]{1,9})?$\"O\n\x11ListTermsResponse\x12!\n\x05terms\x18\x01 \x03(\x0b\x32\x12.freehold.v1.Terms\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xc7\x01\n\x0fGetTermsRequest\x12\x38\n\x0boperator_id\x18\x01 \x01(\tB#\xbaH r\x1e\x32\x1c^([a-z0-9][a-z0-9-]{0,62})?$\x12\x30\n\x04kind\x18\x02 \x01(\x0e\x32\x16.freehold.v1.TermsKindB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12-\n\x04name\x18\x03 \x01(\tB\x1f\xbaH\x1cr\x1a\x32\x18^[A-Za-z0-9._:~-]{1,64}$\x12\x19\n\x08revision\x18\x04 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\"5\n\x10GetTermsResponse\x12!\n\x05terms\x18\x01 \x01(\x0b\x32\x12.freehold.v1.Terms\"\x88\x02\n\x10\x44iffTermsRequest\x12\x38\n\x0boperator_id\x18\x01 \x01(\tB#\xbaH r\x1e\x32\x1c^([a-z0-9][a-z0-9-]{0,62})?$\x12\x30\n\x04kind\x18\x02 \x01(\x0e\x32\x16.freehold.v1.TermsKindB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12-\n\x04name\x18\x03 \x01(\tB\x1f\xbaH\x1cr\x1a\x32\x18^[A-Za-z0-9._:~-]{1,64}$\x12\x1e\n\rfrom_revision\x18\x04 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1c\n\x0bto_revision\x18\x05 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1b\n\x08\x64ocument\x18\x06 \x01(\tB\t\xbaH\x06r\x04(\xb0\xea\x01\"F\n\x11\x44iffTermsResponse\x12\x31\n\x0b\x64ifferences\x18\x01 \x03(\x0b\x32\x1c.freehold.v1.TermsDifference*\x9b\x01\n\tTermsKind\x12\x1a\n\x16TERMS_KIND_UNSPECIFIED\x10\x00\x12\x16\n\x12TERMS_KIND_PRODUCT\x10\x01\x12\x15\n\x11TERMS_KIND_TARIFF\x10\x02\x12\x15\n\x11TERMS_KIND_POLICY\x10\x03\x12\x15\n\x11TERMS_KIND_LIMITS\x10\x04\x12\x15\n\x11TERMS_KIND_BOUNDS\x10\x05*\x8c\x01\n\nTermsState\x12\x1b\n\x17TERMS_STATE_UNSPECIFIED\x10\x00\x12\x15\n\x11TERMS_STATE_DRAFT\x10\x01\x12\x19\n\x15TERMS_STATE_VALIDATED\x10\x02\x12\x16\n\x12TERMS_STATE_ACTIVE\x10\x03\x12\x17\n\x13TERMS_STATE_RETIRED\x10\x04*\xba\x01\n\x0cTermsOutcome\x12\x1d\n\x19TERMS_OUTCOME_UNSPECIFIED\x10\x00\x12\x19\n\x15TERMS_OUTCOME_DRAFTED\x10\x01\x12\x1b\n\x17TERMS_OUTCOME_VALIDATED\x10\x02\x12\x1b\n\x17TERMS_OUTCOME_ACTIVATED\x10\x03\x12\x19\n\x15TERMS_OUTCOME_RETIRED\x10\x04\x12\x1b\n\x17TERMS_OUTCOME_UNCHANGED\x10\x05\x32\xce\x04\n\x0cTermsService\x12O\n\nApplyTerms\x12\x1e.freehold.v1.ApplyTermsRequest\x1a\x1f.freehold.v1.ApplyTermsResponse\"\x00\x12X\n\rValidateTerms\x12!.freehold.v1.ValidateTermsRequest\x1a\".freehold.v1.ValidateTermsResponse\"\x00\x12X\n\rActivateTerms\x12!.freehold.v1.ActivateTermsRequest\x1a\".freehold.v1.ActivateTermsResponse\"\x00\x12R\n\x0bRetireTerms\x12\x1f.freehold.v1.RetireTermsRequest\x1a .freehold.v1.RetireTermsResponse\"\x00\x12L\n\tListTerms\x12\x1d.freehold.v1.ListTermsRequest\x1a\x1e.freehold.v1.ListTermsResponse\"\x00\x12I\n\x08GetTerms\x12\x1c.freehold.v1.GetTermsRequest\x1a\x1d.freehold.v1.GetTermsResponse\"\x00\x12L\n\tDiffTerms\x12\x1d.freehold.v1.DiffTermsRequest\x1a\x1e.freehold.v1.DiffTermsResponse\"\x00\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1f\x66reehold/v1/terms_service.proto\x12\x0b\x66reehold.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"Q\n\tTermsStep\x12(\n\x04time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\n\n\x02\x62y\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\"\xd7\x02\n\x05Terms\x12$\n\x04kind\x18\x01 \x01(\x0e\x32\x16.freehold.v1.TermsKind\x12\x13\n\x0boperator_id\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x10\n\x08revision\x18\x04 \x01(\x05\x12\x10\n\x08\x64ocument\x18\x05 \x01(\t\x12\x0e\n\x06\x64igest\x18\x06 \x01(\t\x12&\n\x05state\x18\x07 \x01(\x0e\x32\x17.freehold.v1.TermsState\x12%\n\x05\x64raft\x18\x08 \x01(\x0b\x32\x16.freehold.v1.TermsStep\x12*\n\nvalidation\x18\t \x01(\x0b\x32\x16.freehold.v1.TermsStep\x12*\n\nactivation\x18\n \x01(\x0b\x32\x16.freehold.v1.TermsStep\x12*\n\nretirement\x18\x0b \x01(\x0b\x32\x16.freehold.v1.TermsStep\">\n\x0fTermsDifference\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x0e\n\x06\x62\x65\x66ore\x18\x02 \x01(\t\x12\r\n\x05\x61\x66ter\x18\x03 \x01(\t\"=\n\nTermsFault\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x0c\n\x04rule\x18\x02 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x03 \x01(\t\"L\n\x0fProductRevision\x12\x13\n\x0boperator_id\x18\x01 \x01(\t\x12\x12\n\nproduct_id\x18\x02 \x01(\t\x12\x10\n\x08revision\x18\x03 \x01(\x05\"\xff\x01\n\x0bTermsResult\x12!\n\x05terms\x18\x01 \x01(\x0b\x32\x12.freehold.v1.Terms\x12*\n\x07outcome\x18\x02 \x01(\x0e\x32\x19.freehold.v1.TermsOutcome\x12\x31\n\x0b\x64ifferences\x18\x03 \x03(\x0b\x32\x1c.freehold.v1.TermsDifference\x12\'\n\x06\x66\x61ults\x18\x04 \x03(\x0b\x32\x17.freehold.v1.TermsFault\x12.\n\x08products\x18\x05 \x03(\x0b\x32\x1c.freehold.v1.ProductRevision\x12\x15\n\rproduct_count\x18\x06 \x01(\x05\"\xf4\x02\n\x11\x41pplyTermsRequest\x12\x33\n\nrequest_id\x18\x01 \x01(\tB\x1f\xbaH\x1cr\x1a\x32\x18^[A-Za-z0-9._:~-]{1,64}$\x12\x38\n\x0boperator_id\x18\x02 \x01(\tB#\xbaH r\x1e\x32\x1c^([a-z0-9][a-z0-9-]{0,62})?$\x12\x30\n\x04kind\x18\x03 \x01(\x0e\x32\x16.freehold.v1.TermsKindB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12/\n\x08\x64ocument\x18\x04 \x01(\tB\x1d\xbaH\x1ar\x18\x10\x02\x18\x80}2\x11^[^\\x{0}-\\x{8}]*$\x12M\n\x06reason\x18\x05 \x01(\tB=\xbaH:r8\x18\xc8\x01\x32\x33^([\\x{200C}\\x{200D}]*[^\\p{C}][\\x{200C}\\x{200D}]*)*$\x12\x10\n\x08\x61\x63tivate\x18\x06 \x01(\x08\x12\x15\n\rvalidate_only\x18\x07 \x01(\x08\x12\x15\n\rbeyond_bounds\x18\x08 \x01(\x08\">\n\x12\x41pplyTermsResponse\x12(\n\x06result\x18\x01 \x01(\x0b\x32\x18.freehold.v1.TermsResult\"\xd6\x02\n\x14ValidateTermsRequest\x12\x33\n\nrequest_id\x18\x01 \x01(\tB\x1f\xbaH\x1cr\x1a\x32\x18^[A-Za-z0-9._:~-]{1,64}$\x12\x38\n\x0boperator_id\x18\x02 \x01(\tB#\xbaH r\x1e\x32\x1c^([a-z0-9][a-z0-9-]{0,62})?$\x12\x30\n\x04kind\x18\x03 \x01(\x0e\x32\x16.freehold.v1.TermsKindB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12-\n\x04name\x18\x04 \x01(\tB\x1f\xbaH\x1cr\x1a\x32\x18^[A-Za-z0-9._:~-]{1,64}$\x12\x1f\n\x08revision\x18\x05 \x01(\x05\x42\r\xbaH\n\x1a\x08\x18\x80\x94\xeb\xdc\x03(\x01\x12M\n\x06reason\x18\x06 \x01(\tB=\xbaH:r8\x18\xc8\x01\x32\x33^([\\x{200C}\\x{200D}]*[^\\p{C}][\\x{200C}\\x{200D}]*)*$\"A\n\x15ValidateTermsResponse\x12(\n\x06result\x18\x01 \x01(\x0b\x32\x18.freehold.v1.TermsResult\"\xed\x02\n\x14\x41\x63tivateTermsRequest\x12\x33\n\nrequest_id\x18\x01 \x01(\tB\x1f\xbaH\x1cr\x1a\x32\x18^[A-Za-z0-9._:~-]{1,64}$\x12\x38\n\x0boperator_id\x18\x02 \x01(\tB#\xbaH r\x1e\x32\x1c^([a-z0-9][a-z0-9-]{0,62})?$\x12\x30\n\x04kind\x18\x03 \x01(\x0e\x32\x16.freehold.v1.TermsKindB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12-\n\x04name\x18\x04 \x01(\tB\x1f\xbaH\x1cr\x1a\x32\x18^[A-Za-z0-9._:~-]{1,64}$\x12\x1f\n\x08revision\x18\x05 \x01(\x05\x42\r\xbaH\n\x1a\x08\x18\x80\x94\xeb\xdc\x03(\x01\x12M\n\x06reason\x18\x06 \x01(\tB=\xbaH:r8\x18\xc8\x01\x32\x33^([\\x{200C}\\x{200D}]*[^\\p{C}][\\x{200C}\\x{200D}]*)*$\x12\x15\n\rbeyond_bounds\x18\x07 \x01(\x08\"A\n\x15\x41\x63tivateTermsResponse\x12(\n\x06result\x18\x01 \x01(\x0b\x32\x18.freehold.v1.TermsResult\"\xd4\x02\n\x12RetireTermsRequest\x12\x33\n\nrequest_id\x18\x01 \x01(\tB\x1f\xbaH\x1cr\x1a\x32\x18^[A-Za-z0-9._:~-]{1,64}$\x12\x38\n\x0boperator_id\x18\x02 \x01(\tB#\xbaH r\x1e\x32\x1c^([a-z0-9][a-z0-9-]{0,62})?$\x12\x30\n\x04kind\x18\x03 \x01(\x0e\x32\x16.freehold.v1.TermsKindB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12-\n\x04name\x18\x04 \x01(\tB\x1f\xbaH\x1cr\x1a\x32\x18^[A-Za-z0-9._:~-]{1,64}$\x12\x1f\n\x08revision\x18\x05 \x01(\x05\x42\r\xbaH\n\x1a\x08\x18\x80\x94\xeb\xdc\x03(\x01\x12M\n\x06reason\x18\x06 \x01(\tB=\xbaH:r8\x18\xc8\x01\x32\x33^([\\x{200C}\\x{200D}]*[^\\p{C}][\\x{200C}\\x{200D}]*)*$\"?\n\x13RetireTermsResponse\x12(\n\x06result\x18\x01 \x01(\x0b\x32\x18.freehold.v1.TermsResult\"\x8e\x02\n\x10ListTermsRequest\x12\x38\n\x0boperator_id\x18\x01 \x01(\tB#\xbaH r\x1e\x32\x1c^([a-z0-9][a-z0-9-]{0,62})?$\x12.\n\x04kind\x18\x02 \x01(\x0e\x32\x16.freehold.v1.TermsKindB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12-\n\x04name\x18\x03 \x01(\tB\x1f\xbaH\x1cr\x1a\x32\x18^[A-Za-z0-9._:~-]{0,64}$\x12\x0f\n\x07retired\x18\x04 \x01(\x08\x12\x1c\n\tpage_size\x18\x05 \x01(\x05\x42\t\xbaH\x06\x1a\x04\x18\x32(\x00\x12\x32\n\npage_token\x18\x06 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_=-]{0,256}$\"O\n\x11ListTermsResponse\x12!\n\x05terms\x18\x01 \x03(\x0b\x32\x12.freehold.v1.Terms\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xcd\x01\n\x0fGetTermsRequest\x12\x38\n\x0boperator_id\x18\x01 \x01(\tB#\xbaH r\x1e\x32\x1c^([a-z0-9][a-z0-9-]{0,62})?$\x12\x30\n\x04kind\x18\x02 \x01(\x0e\x32\x16.freehold.v1.TermsKindB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12-\n\x04name\x18\x03 \x01(\tB\x1f\xbaH\x1cr\x1a\x32\x18^[A-Za-z0-9._:~-]{1,64}$\x12\x1f\n\x08revision\x18\x04 \x01(\x05\x42\r\xbaH\n\x1a\x08\x18\x80\x94\xeb\xdc\x03(\x00\"5\n\x10GetTermsResponse\x12!\n\x05terms\x18\x01 \x01(\x0b\x32\x12.freehold.v1.Terms\"\xa6\x02\n\x10\x44iffTermsRequest\x12\x38\n\x0boperator_id\x18\x01 \x01(\tB#\xbaH r\x1e\x32\x1c^([a-z0-9][a-z0-9-]{0,62})?$\x12\x30\n\x04kind\x18\x02 \x01(\x0e\x32\x16.freehold.v1.TermsKindB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12-\n\x04name\x18\x03 \x01(\tB\x1f\xbaH\x1cr\x1a\x32\x18^[A-Za-z0-9._:~-]{1,64}$\x12$\n\rfrom_revision\x18\x04 \x01(\x05\x42\r\xbaH\n\x1a\x08\x18\x80\x94\xeb\xdc\x03(\x00\x12\"\n\x0bto_revision\x18\x05 \x01(\x05\x42\r\xbaH\n\x1a\x08\x18\x80\x94\xeb\xdc\x03(\x00\x12-\n\x08\x64ocument\x18\x06 \x01(\tB\x1b\xbaH\x18r\x16\x18\x80}2\x11^[^\\x{0}-\\x{8}]*$\"F\n\x11\x44iffTermsResponse\x12\x31\n\x0b\x64ifferences\x18\x01 \x03(\x0b\x32\x1c.freehold.v1.TermsDifference*\x9b\x01\n\tTermsKind\x12\x1a\n\x16TERMS_KIND_UNSPECIFIED\x10\x00\x12\x16\n\x12TERMS_KIND_PRODUCT\x10\x01\x12\x15\n\x11TERMS_KIND_TARIFF\x10\x02\x12\x15\n\x11TERMS_KIND_POLICY\x10\x03\x12\x15\n\x11TERMS_KIND_LIMITS\x10\x04\x12\x15\n\x11TERMS_KIND_BOUNDS\x10\x05*\x8c\x01\n\nTermsState\x12\x1b\n\x17TERMS_STATE_UNSPECIFIED\x10\x00\x12\x15\n\x11TERMS_STATE_DRAFT\x10\x01\x12\x19\n\x15TERMS_STATE_VALIDATED\x10\x02\x12\x16\n\x12TERMS_STATE_ACTIVE\x10\x03\x12\x17\n\x13TERMS_STATE_RETIRED\x10\x04*\xba\x01\n\x0cTermsOutcome\x12\x1d\n\x19TERMS_OUTCOME_UNSPECIFIED\x10\x00\x12\x19\n\x15TERMS_OUTCOME_DRAFTED\x10\x01\x12\x1b\n\x17TERMS_OUTCOME_VALIDATED\x10\x02\x12\x1b\n\x17TERMS_OUTCOME_ACTIVATED\x10\x03\x12\x19\n\x15TERMS_OUTCOME_RETIRED\x10\x04\x12\x1b\n\x17TERMS_OUTCOME_UNCHANGED\x10\x05\x32\xce\x04\n\x0cTermsService\x12O\n\nApplyTerms\x12\x1e.freehold.v1.ApplyTermsRequest\x1a\x1f.freehold.v1.ApplyTermsResponse\"\x00\x12X\n\rValidateTerms\x12!.freehold.v1.ValidateTermsRequest\x1a\".freehold.v1.ValidateTermsResponse\"\x00\x12X\n\rActivateTerms\x12!.freehold.v1.ActivateTermsRequest\x1a\".freehold.v1.ActivateTermsResponse\"\x00\x12R\n\x0bRetireTerms\x12\x1f.freehold.v1.RetireTermsRequest\x1a .freehold.v1.RetireTermsResponse\"\x00\x12L\n\tListTerms\x12\x1d.freehold.v1.ListTermsRequest\x1a\x1e.freehold.v1.ListTermsResponse\"\x00\x12I\n\x08GetTerms\x12\x1c.freehold.v1.GetTermsRequest\x1a\x1d.freehold.v1.GetTermsResponse\"\x00\x12L\n\tDiffTerms\x12\x1d.freehold.v1.DiffTermsRequest\x1a\x1e.freehold.v1.DiffTermsResponse\"\x00\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -40,7 +40,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_APPLYTERMSREQUEST'].fields_by_name['kind']._loaded_options = None
   _globals['_APPLYTERMSREQUEST'].fields_by_name['kind']._serialized_options = b'\272H\007\202\001\004\020\001 \000'
   _globals['_APPLYTERMSREQUEST'].fields_by_name['document']._loaded_options = None
-  _globals['_APPLYTERMSREQUEST'].fields_by_name['document']._serialized_options = b'\272H\010r\006\020\002(\260\352\001'
+  _globals['_APPLYTERMSREQUEST'].fields_by_name['document']._serialized_options = b'\272H\032r\030\020\002\030\200}2\021^[^\\x{0}-\\x{8}]*$'
   _globals['_APPLYTERMSREQUEST'].fields_by_name['reason']._loaded_options = None
   _globals['_APPLYTERMSREQUEST'].fields_by_name['reason']._serialized_options = b'\272H:r8\030\310\00123^([\\x{200C}\\x{200D}]*[^\\p{C}][\\x{200C}\\x{200D}]*)*$'
   _globals['_VALIDATETERMSREQUEST'].fields_by_name['request_id']._loaded_options = None
@@ -52,7 +52,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_VALIDATETERMSREQUEST'].fields_by_name['name']._loaded_options = None
   _globals['_VALIDATETERMSREQUEST'].fields_by_name['name']._serialized_options = b'\272H\034r\0322\030^[A-Za-z0-9._:~-]{1,64}$'
   _globals['_VALIDATETERMSREQUEST'].fields_by_name['revision']._loaded_options = None
-  _globals['_VALIDATETERMSREQUEST'].fields_by_name['revision']._serialized_options = b'\272H\004\032\002(\001'
+  _globals['_VALIDATETERMSREQUEST'].fields_by_name['revision']._serialized_options = b'\272H\n\032\010\030\200\224\353\334\003(\001'
   _globals['_VALIDATETERMSREQUEST'].fields_by_name['reason']._loaded_options = None
   _globals['_VALIDATETERMSREQUEST'].fields_by_name['reason']._serialized_options = b'\272H:r8\030\310\00123^([\\x{200C}\\x{200D}]*[^\\p{C}][\\x{200C}\\x{200D}]*)*$'
   _globals['_ACTIVATETERMSREQUEST'].fields_by_name['request_id']._loaded_options = None
@@ -64,7 +64,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ACTIVATETERMSREQUEST'].fields_by_name['name']._loaded_options = None
   _globals['_ACTIVATETERMSREQUEST'].fields_by_name['name']._serialized_options = b'\272H\034r\0322\030^[A-Za-z0-9._:~-]{1,64}$'
   _globals['_ACTIVATETERMSREQUEST'].fields_by_name['revision']._loaded_options = None
-  _globals['_ACTIVATETERMSREQUEST'].fields_by_name['revision']._serialized_options = b'\272H\004\032\002(\001'
+  _globals['_ACTIVATETERMSREQUEST'].fields_by_name['revision']._serialized_options = b'\272H\n\032\010\030\200\224\353\334\003(\001'
   _globals['_ACTIVATETERMSREQUEST'].fields_by_name['reason']._loaded_options = None
   _globals['_ACTIVATETERMSREQUEST'].fields_by_name['reason']._serialized_options = b'\272H:r8\030\310\00123^([\\x{200C}\\x{200D}]*[^\\p{C}][\\x{200C}\\x{200D}]*)*$'
   _globals['_RETIRETERMSREQUEST'].fields_by_name['request_id']._loaded_options = None
@@ -76,7 +76,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_RETIRETERMSREQUEST'].fields_by_name['name']._loaded_options = None
   _globals['_RETIRETERMSREQUEST'].fields_by_name['name']._serialized_options = b'\272H\034r\0322\030^[A-Za-z0-9._:~-]{1,64}$'
   _globals['_RETIRETERMSREQUEST'].fields_by_name['revision']._loaded_options = None
-  _globals['_RETIRETERMSREQUEST'].fields_by_name['revision']._serialized_options = b'\272H\004\032\002(\001'
+  _globals['_RETIRETERMSREQUEST'].fields_by_name['revision']._serialized_options = b'\272H\n\032\010\030\200\224\353\334\003(\001'
   _globals['_RETIRETERMSREQUEST'].fields_by_name['reason']._loaded_options = None
   _globals['_RETIRETERMSREQUEST'].fields_by_name['reason']._serialized_options = b'\272H:r8\030\310\00123^([\\x{200C}\\x{200D}]*[^\\p{C}][\\x{200C}\\x{200D}]*)*$'
   _globals['_LISTTERMSREQUEST'].fields_by_name['operator_id']._loaded_options = None
@@ -86,9 +86,9 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTTERMSREQUEST'].fields_by_name['name']._loaded_options = None
   _globals['_LISTTERMSREQUEST'].fields_by_name['name']._serialized_options = b'\272H\034r\0322\030^[A-Za-z0-9._:~-]{0,64}$'
   _globals['_LISTTERMSREQUEST'].fields_by_name['page_size']._loaded_options = None
-  _globals['_LISTTERMSREQUEST'].fields_by_name['page_size']._serialized_options = b'\272H\006\032\004\030d(\000'
+  _globals['_LISTTERMSREQUEST'].fields_by_name['page_size']._serialized_options = b'\272H\006\032\004\0302(\000'
   _globals['_LISTTERMSREQUEST'].fields_by_name['page_token']._loaded_options = None
-  _globals['_LISTTERMSREQUEST'].fields_by_name['page_token']._serialized_options = b'\272H7r523^([a-z]{1,16}/[A-Za-z0-9._:~-]{1,200}/[0-9]{1,9})?$'
+  _globals['_LISTTERMSREQUEST'].fields_by_name['page_token']._serialized_options = b'\272H\033r\0312\027^[A-Za-z0-9_=-]{0,256}$'
   _globals['_GETTERMSREQUEST'].fields_by_name['operator_id']._loaded_options = None
   _globals['_GETTERMSREQUEST'].fields_by_name['operator_id']._serialized_options = b'\272H r\0362\034^([a-z0-9][a-z0-9-]{0,62})?$'
   _globals['_GETTERMSREQUEST'].fields_by_name['kind']._loaded_options = None
@@ -96,7 +96,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETTERMSREQUEST'].fields_by_name['name']._loaded_options = None
   _globals['_GETTERMSREQUEST'].fields_by_name['name']._serialized_options = b'\272H\034r\0322\030^[A-Za-z0-9._:~-]{1,64}$'
   _globals['_GETTERMSREQUEST'].fields_by_name['revision']._loaded_options = None
-  _globals['_GETTERMSREQUEST'].fields_by_name['revision']._serialized_options = b'\272H\004\032\002(\000'
+  _globals['_GETTERMSREQUEST'].fields_by_name['revision']._serialized_options = b'\272H\n\032\010\030\200\224\353\334\003(\000'
   _globals['_DIFFTERMSREQUEST'].fields_by_name['operator_id']._loaded_options = None
   _globals['_DIFFTERMSREQUEST'].fields_by_name['operator_id']._serialized_options = b'\272H r\0362\034^([a-z0-9][a-z0-9-]{0,62})?$'
   _globals['_DIFFTERMSREQUEST'].fields_by_name['kind']._loaded_options = None
@@ -104,17 +104,17 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_DIFFTERMSREQUEST'].fields_by_name['name']._loaded_options = None
   _globals['_DIFFTERMSREQUEST'].fields_by_name['name']._serialized_options = b'\272H\034r\0322\030^[A-Za-z0-9._:~-]{1,64}$'
   _globals['_DIFFTERMSREQUEST'].fields_by_name['from_revision']._loaded_options = None
-  _globals['_DIFFTERMSREQUEST'].fields_by_name['from_revision']._serialized_options = b'\272H\004\032\002(\000'
+  _globals['_DIFFTERMSREQUEST'].fields_by_name['from_revision']._serialized_options = b'\272H\n\032\010\030\200\224\353\334\003(\000'
   _globals['_DIFFTERMSREQUEST'].fields_by_name['to_revision']._loaded_options = None
-  _globals['_DIFFTERMSREQUEST'].fields_by_name['to_revision']._serialized_options = b'\272H\004\032\002(\000'
+  _globals['_DIFFTERMSREQUEST'].fields_by_name['to_revision']._serialized_options = b'\272H\n\032\010\030\200\224\353\334\003(\000'
   _globals['_DIFFTERMSREQUEST'].fields_by_name['document']._loaded_options = None
-  _globals['_DIFFTERMSREQUEST'].fields_by_name['document']._serialized_options = b'\272H\006r\004(\260\352\001'
-  _globals['_TERMSKIND']._serialized_start=3639
-  _globals['_TERMSKIND']._serialized_end=3794
-  _globals['_TERMSSTATE']._serialized_start=3797
-  _globals['_TERMSSTATE']._serialized_end=3937
-  _globals['_TERMSOUTCOME']._serialized_start=3940
-  _globals['_TERMSOUTCOME']._serialized_end=4126
+  _globals['_DIFFTERMSREQUEST'].fields_by_name['document']._serialized_options = b'\272H\030r\026\030\200}2\021^[^\\x{0}-\\x{8}]*$'
+  _globals['_TERMSKIND']._serialized_start=3683
+  _globals['_TERMSKIND']._serialized_end=3838
+  _globals['_TERMSSTATE']._serialized_start=3841
+  _globals['_TERMSSTATE']._serialized_end=3981
+  _globals['_TERMSOUTCOME']._serialized_start=3984
+  _globals['_TERMSOUTCOME']._serialized_end=4170
   _globals['_TERMSSTEP']._serialized_start=110
   _globals['_TERMSSTEP']._serialized_end=191
   _globals['_TERMS']._serialized_start=194
@@ -128,33 +128,33 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_TERMSRESULT']._serialized_start=745
   _globals['_TERMSRESULT']._serialized_end=1000
   _globals['_APPLYTERMSREQUEST']._serialized_start=1003
-  _globals['_APPLYTERMSREQUEST']._serialized_end=1357
-  _globals['_APPLYTERMSRESPONSE']._serialized_start=1359
-  _globals['_APPLYTERMSRESPONSE']._serialized_end=1421
-  _globals['_VALIDATETERMSREQUEST']._serialized_start=1424
-  _globals['_VALIDATETERMSREQUEST']._serialized_end=1760
-  _globals['_VALIDATETERMSRESPONSE']._serialized_start=1762
-  _globals['_VALIDATETERMSRESPONSE']._serialized_end=1827
-  _globals['_ACTIVATETERMSREQUEST']._serialized_start=1830
-  _globals['_ACTIVATETERMSREQUEST']._serialized_end=2189
-  _globals['_ACTIVATETERMSRESPONSE']._serialized_start=2191
-  _globals['_ACTIVATETERMSRESPONSE']._serialized_end=2256
-  _globals['_RETIRETERMSREQUEST']._serialized_start=2259
-  _globals['_RETIRETERMSREQUEST']._serialized_end=2593
-  _globals['_RETIRETERMSRESPONSE']._serialized_start=2595
-  _globals['_RETIRETERMSRESPONSE']._serialized_end=2658
-  _globals['_LISTTERMSREQUEST']._serialized_start=2661
-  _globals['_LISTTERMSREQUEST']._serialized_end=2959
-  _globals['_LISTTERMSRESPONSE']._serialized_start=2961
-  _globals['_LISTTERMSRESPONSE']._serialized_end=3040
-  _globals['_GETTERMSREQUEST']._serialized_start=3043
-  _globals['_GETTERMSREQUEST']._serialized_end=3242
-  _globals['_GETTERMSRESPONSE']._serialized_start=3244
-  _globals['_GETTERMSRESPONSE']._serialized_end=3297
-  _globals['_DIFFTERMSREQUEST']._serialized_start=3300
-  _globals['_DIFFTERMSREQUEST']._serialized_end=3564
-  _globals['_DIFFTERMSRESPONSE']._serialized_start=3566
-  _globals['_DIFFTERMSRESPONSE']._serialized_end=3636
-  _globals['_TERMSSERVICE']._serialized_start=4129
-  _globals['_TERMSSERVICE']._serialized_end=4719
+  _globals['_APPLYTERMSREQUEST']._serialized_end=1375
+  _globals['_APPLYTERMSRESPONSE']._serialized_start=1377
+  _globals['_APPLYTERMSRESPONSE']._serialized_end=1439
+  _globals['_VALIDATETERMSREQUEST']._serialized_start=1442
+  _globals['_VALIDATETERMSREQUEST']._serialized_end=1784
+  _globals['_VALIDATETERMSRESPONSE']._serialized_start=1786
+  _globals['_VALIDATETERMSRESPONSE']._serialized_end=1851
+  _globals['_ACTIVATETERMSREQUEST']._serialized_start=1854
+  _globals['_ACTIVATETERMSREQUEST']._serialized_end=2219
+  _globals['_ACTIVATETERMSRESPONSE']._serialized_start=2221
+  _globals['_ACTIVATETERMSRESPONSE']._serialized_end=2286
+  _globals['_RETIRETERMSREQUEST']._serialized_start=2289
+  _globals['_RETIRETERMSREQUEST']._serialized_end=2629
+  _globals['_RETIRETERMSRESPONSE']._serialized_start=2631
+  _globals['_RETIRETERMSRESPONSE']._serialized_end=2694
+  _globals['_LISTTERMSREQUEST']._serialized_start=2697
+  _globals['_LISTTERMSREQUEST']._serialized_end=2967
+  _globals['_LISTTERMSRESPONSE']._serialized_start=2969
+  _globals['_LISTTERMSRESPONSE']._serialized_end=3048
+  _globals['_GETTERMSREQUEST']._serialized_start=3051
+  _globals['_GETTERMSREQUEST']._serialized_end=3256
+  _globals['_GETTERMSRESPONSE']._serialized_start=3258
+  _globals['_GETTERMSRESPONSE']._serialized_end=3311
+  _globals['_DIFFTERMSREQUEST']._serialized_start=3314
+  _globals['_DIFFTERMSREQUEST']._serialized_end=3608
+  _globals['_DIFFTERMSRESPONSE']._serialized_start=3610
+  _globals['_DIFFTERMSRESPONSE']._serialized_end=3680
+  _globals['_TERMSSERVICE']._serialized_start=4173
+  _globals['_TERMSSERVICE']._serialized_end=4763
 # @@protoc_insertion_point(module_scope)
