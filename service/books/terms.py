@@ -51,6 +51,8 @@ class TermsRecord:
 
     def __init__(self) -> None:
         self._told: dict[Key, _Told] = {}
+        self._ended: dict[Key, int] = {}
+        """When an act retired a document of a product."""
 
     def add(self, it: AuditEvent, details: Values) -> bool:
         """Adds an act on a document; returns False if it does not fit the acts before."""
@@ -72,6 +74,8 @@ class TermsRecord:
             return True
         known = self._told.setdefault(key, _Told(False, {}))
         self._step(known, it, it.act, details["reason"])
+        if it.act == "terms.retired" and parts[1] == "product":
+            self._ended[key] = it.record_us
         replaced = details.get("replaces", 0)
         if replaced:
             other = self._told.setdefault((*key[:3], replaced), _Told(False, {}))
@@ -85,11 +89,15 @@ class TermsRecord:
     def compare(self, connection: Connection) -> None:
         """Compares the documents with the acts, and the rows with the documents. Raises Found."""
         policies: dict[tuple[str, int], tuple[str, Values]] = {}
+        ended: set[tuple[str, str, int]] = set()
         for row in rows_of(connection, _documents(connection)):
             it = TermsDocument(*row)
             name = "/".join(("terms", it.owner, it.kind, it.name, str(it.revision)))
             document = _document(it, name)
             self._compare_steps(it, name, self._told.pop(it.full_name, None))
+            end_us = self._ended.get(it.full_name)
+            if end_us is not None and it.activate_us is not None:
+                ended.add((it.owner, it.name, end_us))
             if it.kind == "policy":
                 policy_id = it.name if it.owner == PLATFORM else f"{it.owner}/{it.name}"
                 policies[policy_id, it.revision] = it.state, document
@@ -98,6 +106,7 @@ class TermsRecord:
             raise Found("AUDIT", name, "an act names the document, and it is gone")
         _compare_policies(connection, policies)
         _compare_products(connection)
+        _compare_ends(connection, ended)
 
     def _compare_steps(self, it: TermsDocument, name: str, told: _Told | None) -> None:
         if told is None:
@@ -160,10 +169,25 @@ def _policy_columns(row: Values, document: Values) -> Values:
             if name in document:
                 value = document[name]
                 expected[column] = value * unit if isinstance(value, int) else None
+    if "ladder" in document:
+        expected |= _cut_offs(document["ladder"])
     # A document of an earlier build lacks the keys that were added since.
     sections = {name: it for name, it in document.items() if isinstance(it, list | dict)}
     rules = None if row["rules"] is None else _json(row["rules"])
     return {**expected, "rules": row["rules"] if rules == (sections or None) else sections}
+
+
+def _cut_offs(ladder: list[Values]) -> Values:
+    """The two cut-offs and the share of a policy with a ladder, for builds without ladders."""
+    whole = [it["from_score"] for it in ladder if it["credit_share_bp"] == 10_000]
+    partly = [it for it in ladder if 0 < it["credit_share_bp"] < 10_000]
+    zero = min(whole) if whole else 2**31 - 1
+    lower = [it["from_score"] for it in partly] or ([zero] if whole else [])
+    return {
+        "zero_from_score": zero,
+        "reduced_from_score": min([zero, min(lower)]) if lower else zero,
+        "reduced_credit_share_bp": min((it["credit_share_bp"] for it in partly), default=0),
+    }
 
 
 def _json(text: str) -> Any:
@@ -198,6 +222,14 @@ def _compare_products(connection: Connection) -> None:
         if (policy, link["tariff_name"]) != named:
             raise Found("TERMS", name, "its document names another tariff or policy")
         _compare(name, values, expected)
+
+
+def _compare_ends(connection: Connection, ended: set[tuple[str, str, int]]) -> None:
+    """Each retired product has its row, and no other product has one."""
+    rows = set(rows_of(connection, _ends(connection)))
+    for operator_id, product_id, _ in sorted(rows ^ ended):
+        text = "retire_us is not the time of an act that retired the product"
+        raise Found("TERMS", f"products/{operator_id}/{product_id}", text)
 
 
 def _listed(names: Any) -> str | None:
@@ -243,6 +275,13 @@ def _compiled(_connection: Connection) -> Select[Any]:
     ]
     query = select(p, c, own.c.document, tariff.c.document).where(*same, *of_own, *of_tariff)
     return query.order_by(*p.primary_key)
+
+
+@kept
+def _ends(_connection: Connection) -> Select[Any]:
+    p = t.products.c
+    ends = select(p.operator_id, p.product_id, p.retire_us).where(p.retire_us.is_not(None))
+    return ends.order_by(p.operator_id, p.product_id, p.revision)
 
 
 @kept

@@ -33,12 +33,13 @@ from service.storage.compiling import (
 from service.storage.documents import (
     D,
     active_of,
+    actives_of,
     add,
     new_document,
-    newest_of,
     next_revision,
     reached,
     store,
+    table_of,
     taken,
 )
 from service.storage.terms import sound_policy, sound_product
@@ -147,24 +148,26 @@ class Adoption:
         return None if found is None else TermsDocument(*found)
 
     def _tariff(self, product: Product) -> TermsDocument:
-        """The document in force of a product's tariff: the one that it named before, one with the
-        product's id, or a new one."""
-        names = [product.product_id, f"{product.product_id}~{product.revision}"]
-        before = active_of(self._connection, DocumentKind.PRODUCT, self._owner, product.product_id)
-        if before is not None:
-            link = last_link(self._connection, self._owner, product.product_id, documented=True)
-            names = [link.tariff_name, *names] if link is not None else names
-        for name in names:
-            found = tariff_document(product, name)
-            there = reached(self._connection, DocumentKind.TARIFF, self._owner, name)
-            if there is not None and there.digest == found.digest:
-                return there
-            if (
-                there is None
-                and newest_of(self._connection, DocumentKind.TARIFF, self._owner, name) is None
-            ):
-                return self._replace(None, found)
-        return self._replace(there, found)
+        """The document in force of a product's tariff.
+
+        It is the one that the product named before, in a new revision if only this product names
+        it, or one with the product's id, or a new one.
+        """
+        link = last_link(self._connection, self._owner, product.product_id, documented=True)
+        name = product.product_id if link is None else link.tariff_name
+        there = reached(self._connection, DocumentKind.TARIFF, self._owner, name)
+        found = tariff_document(product, name)
+        if there is not None and there.digest == found.digest:
+            return there
+        if there is None or (there.owner == self._owner and self._alone(product, name)):
+            return self._replace(there, found)
+        return self._replace(None, tariff_document(product, f"{name}~{product.revision}"))
+
+    def _alone(self, product: Product, name: str) -> bool:
+        """True if no other product in force names a tariff of the owner."""
+        products = actives_of(self._connection, DocumentKind.PRODUCT, self._owner)
+        users = {it.name for it in products if table_of(it)["tariff"] == name}
+        return users <= {product.product_id}
 
     def _replace(self, active: TermsDocument | None, found: Parsed) -> TermsDocument:
         """Adds a revision in force, in place of another one."""
