@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Engine
 from service.domain.errors import InvalidInput, NotFound
 from service.engine.catalog import Catalog
 from service.preview.drafts import Draft, policy_draft
+from service.preview.exposure import Timeline
 from service.preview.history import History
 from service.preview.read import DAY_US, Window, read_history
 from service.preview.replay import Replayed, Terms
@@ -75,15 +76,15 @@ def _needs_ages(operator_id: str, draft: Draft, catalog: Catalog) -> bool:
 
 
 def _report(history: History, terms: Terms, draft: Draft, found: Replayed) -> Preview:
-    columns = columns_of(found)
+    columns, timeline = columns_of(found), Timeline(history)
     every = np.ones(len(history), dtype=np.bool_)
     parts = list[Part]()
     for name in sorted({it.product_id for it in history.products}):
         own = np.array([it.product_id == name for it in history.products])
-        part = part_of(history, found, columns, own[history.product], name)
+        part = part_of(history, found, columns, timeline, own[history.product], name)
         if part.decisions:
             parts.append(part)
-    whole = part_of(history, found, columns, every, "")
+    whole = part_of(history, found, columns, timeline, every, "")
     return Preview(
         history.operator_id,
         draft.kind,
