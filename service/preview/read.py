@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import closing
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -26,6 +27,7 @@ from service.preview.history import (
     Numbers,
 )
 from service.storage import schema as t
+from service.storage.database import backend_of
 
 PORTION = 20_000
 """The rows that are turned into columns at a time."""
@@ -83,8 +85,7 @@ def read_history(connection: Connection, window: Window, catalog: Catalog) -> Hi
     }
     codes = _Codes()
     found = 0
-    streamed = {"stream_results": True, "yield_per": PORTION}
-    for rows in connection.execute(_query(window), execution_options=streamed).partitions():
+    for rows in _portions(connection, _query(window)):
         found += len(rows)
         if found > window.most:
             raise Exhausted(
@@ -100,6 +101,16 @@ def read_history(connection: Connection, window: Window, catalog: Catalog) -> Hi
     # In the order of the decisions; items of one call are in the order of their ids.
     order = np.argsort(whole["at_us"], kind="stable")
     return _history(window, {name: it[order] for name, it in whole.items()}, codes, catalog)
+
+
+def _portions(connection: Connection, query: Select[Any]) -> Iterator[list[Any]]:
+    """The rows as the driver returns them; SQLAlchemy's own rows take a third more time."""
+    text = str(query.compile(connection.engine, compile_kwargs={"literal_binds": True}))
+    cursor = backend_of(connection).named_cursor(connection, "preview")
+    with closing(cursor):
+        cursor.execute(text)
+        while rows := cursor.fetchmany(PORTION):
+            yield rows
 
 
 def _query(window: Window) -> Select[Any]:

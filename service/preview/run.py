@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import gc
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -48,9 +50,21 @@ def preview(database: Engine, asked: Asked) -> Preview:
     """
     if not 1 <= asked.days <= MOST_DAYS:
         raise InvalidInput.of("days", "days.range", f"must be from 1 to {MOST_DAYS}")
-    with reading(database) as connection:
+    with _without_collector(), reading(database) as connection:
         take_time(connection)
         return _preview(connection, asked)
+
+
+@contextmanager
+def _without_collector() -> Iterator[None]:
+    """Rows are many small objects without cycles; looking for cycles took a third of the time."""
+    on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if on:
+            gc.enable()
 
 
 def _preview(connection: Connection, asked: Asked) -> Preview:
