@@ -74,7 +74,7 @@ def _free(tariff: SegmentTariff) -> Words:
 
 def _segment(it: Segment, rounding: Rounding, currency: str) -> Words:
     where = _range(it)
-    price = _priced(it, rounding, it.price_minor, currency)
+    price = _priced(it, rounding, currency)
     hours = [_hour(one, currency) for one in it.prices]
     zh = f"（{'，'.join(one.zh for one in hours)}）" if hours else ""
     en = f" ({', '.join(one.en for one in hours)})" if hours else ""
@@ -82,27 +82,33 @@ def _segment(it: Segment, rounding: Rounding, currency: str) -> Words:
 
 
 def _range(it: Segment) -> Words:
-    if it.to_minute is not None:
-        return Words(
-            f"第 {it.from_minute} 至 {it.to_minute} 分钟，",
-            f"from minute {it.from_minute} to {it.to_minute} ",
-        )
-    if it.from_minute:
-        return Words(f"第 {it.from_minute} 分钟起，", f"from minute {it.from_minute} on ")
-    return Words("", "")
+    """The time in which a segment counts; empty for the whole rental."""
+    hours = not (it.from_minute % 60 or (it.to_minute or 0) % 60) and (it.to_minute or 0) > 60
+    if it.to_minute is None:
+        if not it.from_minute:
+            return Words("", "")
+        after = length(it.from_minute)
+        return Words(f"{after.zh}后", f"after {after.en}: ")
+    zh, en, unit = ("小时", "hours", 60) if hours else ("分钟", "minutes", 1)
+    begin, end = it.from_minute // unit, it.to_minute // unit
+    return Words(f"第 {begin} 至 {end} {zh}", f"from {begin} to {end} {en}: ")
 
 
-def _priced(it: Segment, rounding: Rounding, price_minor: int, currency: str) -> Words:
-    price, unit = _money(price_minor, currency), length(it.interval_minutes)
+def _priced(it: Segment, rounding: Rounding, currency: str) -> Words:
+    price = _money(it.price_minor, currency)
     if not it.interval_minutes:
         return Words(f"一次性收取 {price.zh}", f"{price.en} once")
+    unit = length(it.interval_minutes)
+    # One minute and one hour need no number.
+    one = {1: Words("分钟", "minute"), 60: Words("小时", "hour")}.get(it.interval_minutes)
+    each = one or Words(f" {unit.zh}", unit.en)
     if rounding is Rounding.COMPLETED:
-        return Words(
-            f"每满 {unit.zh} {price.zh}，不满不收费", f"{price.en} for each complete {unit.en}"
-        )
+        zh = f"每满{f' {unit.zh}' if one is None else f' 1 {one.zh}'} {price.zh}，不满不收费"
+        return Words(zh, f"{price.en} for each complete {each.en}")
+    less = f"{unit.zh}" if one is None else f"1 {one.zh}"
     return Words(
-        f"每 {unit.zh} {price.zh}，不足 {unit.zh}按 {unit.zh}计",
-        f"{price.en} for each started {unit.en}",
+        f"每{each.zh} {price.zh}，不足 {less}按 {less}计",
+        f"{price.en} for each started {each.en}",
     )
 
 
@@ -117,10 +123,8 @@ def _hour(it: HourPrice, currency: str) -> Words:
 
 
 def length(minutes: int) -> Words:
-    """A length of time: days from two days on, then whole hours, or else minutes."""
-    if minutes % DAY_MINUTES == 0 and minutes > DAY_MINUTES:
-        return Words(f"{minutes // DAY_MINUTES} 天", f"{minutes // DAY_MINUTES} days")
-    if minutes and minutes % 60 == 0 and minutes > 60:
+    """A length of time: in hours if they are several whole ones, or else in minutes."""
+    if minutes % 60 == 0 and minutes > 60:
         return Words(f"{minutes // 60} 小时", f"{minutes // 60} hours")
     return Words(f"{minutes} 分钟", _many(minutes, "minute"))
 
