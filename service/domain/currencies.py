@@ -17,7 +17,24 @@ _BY_EXPONENT = {
     4: "CLF UYW",
 }
 _EXPONENTS = {code: exponent for exponent, codes in _BY_EXPONENT.items() for code in codes.split()}
-_WITHOUT = frozenset("XAD XAG XAU XBA XBB XBC XBD XDR XPD XPT XSU XTS XUA XXX".split())
+_WITHOUT = frozenset(
+    [
+        "XAD",
+        "XAG",
+        "XAU",
+        "XBA",
+        "XBB",
+        "XBC",
+        "XBD",
+        "XDR",
+        "XPD",
+        "XPT",
+        "XSU",
+        "XTS",
+        "XUA",
+        "XXX",
+    ]
+)
 """Codes of metals, of units of account and for tests. They have no minor unit."""
 
 

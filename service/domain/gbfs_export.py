@@ -66,7 +66,8 @@ def plan_of(document: TariffDocument, version: GbfsVersion) -> dict[str, Any]:
         ],
     }
     segments = [
-        {**it, "rate": decimal_of(it["rate"], currency)} for it in sorted(_segments(tariff), key=_key)
+        {**it, "rate": decimal_of(it["rate"], currency)}
+        for it in sorted(_segments(tariff), key=_key)
     ]
     if segments:
         plan["per_min_pricing"] = segments
