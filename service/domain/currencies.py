@@ -18,6 +18,8 @@ _BY_EXPONENT = {
 }
 _EXPONENTS = {code: exponent for exponent, codes in _BY_EXPONENT.items() for code in codes.split()}
 _WITHOUT = frozenset(
+    ("XAD", "XAG", "XAU", "XBA", "XBB", "XBC", "XBD", "XDR", "XPD", "XPT", "XSU", "XTS", "XUA", "XXX")
+)
     [
         "XAD",
         "XAG",
