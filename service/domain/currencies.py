@@ -18,26 +18,10 @@ _BY_EXPONENT = {
 }
 _EXPONENTS = {code: exponent for exponent, codes in _BY_EXPONENT.items() for code in codes.split()}
 _WITHOUT = frozenset(
-    ("XAD", "XAG", "XAU", "XBA", "XBB", "XBC", "XBD", "XDR", "XPD", "XPT", "XSU", "XTS", "XUA", "XXX")
+    # Metals, units of account, and codes for tests.
+    "XAD XAG XAU XBA XBB XBC XBD XDR XPD XPT XSU XTS XUA XXX".split()  # noqa: SIM905
 )
-    [
-        "XAD",
-        "XAG",
-        "XAU",
-        "XBA",
-        "XBB",
-        "XBC",
-        "XBD",
-        "XDR",
-        "XPD",
-        "XPT",
-        "XSU",
-        "XTS",
-        "XUA",
-        "XXX",
-    ]
-)
-"""Codes of metals, of units of account and for tests. They have no minor unit."""
+"""Codes that have no minor unit."""
 
 
 def exponent_of(currency: str) -> int:

@@ -65,10 +65,8 @@ def plan_of(document: TariffDocument, version: GbfsVersion) -> dict[str, Any]:
             {"text": words.zh, "language": "zh"},
         ],
     }
-    segments = [
-        {**it, "rate": decimal_of(it["rate"], currency)}
-        for it in sorted(_segments(tariff), key=_key)
-    ]
+    found = sorted(_segments(tariff), key=_key)
+    segments = [{**it, "rate": decimal_of(it["rate"], currency)} for it in found]
     if segments:
         plan["per_min_pricing"] = segments
     for cap in tariff.caps:
@@ -143,7 +141,7 @@ def _segments(tariff: SegmentTariff) -> Iterator[dict[str, Any]]:
             early = max(early, 1)
         if early:
             yield _once(gate, early * segment.price_minor)
-        left = None if due.count is None else due.count - early
+        left = None if due.count is None else max(0, due.count - early)
         if left == 0:
             continue
         start = due.minute + early * due.step

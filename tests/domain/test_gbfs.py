@@ -76,7 +76,7 @@ def test_a_tariff_is_a_plan(
 
 
 def test_a_plan_has_all_that_the_specification_requires() -> None:
-    """A plan has its names and words in two languages, exact amounts, no tax on top, and its cap."""
+    """A plan has its names and words in two languages, exact amounts, no tax, and its cap."""
     it = document({"segment": [HALF_HOURS], "start_fee_minor": 50, "cap": [CAP]})
     plan = plan_of(it, GbfsVersion.V3_1)
     assert {"plan_id", "name", "currency", "price", "is_taxable", "description"} <= set(plan)

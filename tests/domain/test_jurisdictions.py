@@ -55,7 +55,7 @@ def test_the_companys_tariff_breaks_three_rules_of_beijing() -> None:
 
 
 def test_beijings_own_tariff_is_allowed_there() -> None:
-    """Complete quarters of an hour with a first unit from 5 minutes on keep the rules of Beijing."""
+    """Complete quarters of an hour, the first due from 5 minutes on, keep Beijing's rules."""
     assert broken("CN-BJ", BEIJING) == []
 
 

@@ -22,7 +22,8 @@ HALF_HOURS = {"interval_minutes": 30, "price_minor": 150}
         (
             {"free_minutes": 5, "segment": [HALF_HOURS],
              "cap": [{"window_minutes": 1_440, "most_minor": 3_000}]},
-            "前 5 分钟免费；每 30 分钟 1.50 元，不足 30 分钟按 30 分钟计；每 24 小时封顶 30.00 元；",
+            ("前 5 分钟免费；每 30 分钟 1.50 元，不足 30 分钟按 30 分钟计；"
+             "每 24 小时封顶 30.00 元；"),
             ("The first 5 minutes are free; CNY 1.50 for each started 30 minutes;"
             " at most CNY 30.00 in each 24 hours; "),
         ),
