@@ -36,12 +36,12 @@ class GbfsVersion(StrEnum):
 class _Due(NamedTuple):
     """Units of one segment: the first is due at `minute`, each later one `step` minutes later.
 
-    `count` is None if the segment does not end.
+    `units` is None if the segment does not end.
     """
 
     minute: int
     step: int
-    count: int | None
+    units: int | None
 
 
 def plan_of(document: TariffDocument, version: GbfsVersion) -> dict[str, Any]:
@@ -141,7 +141,7 @@ def _segments(tariff: SegmentTariff) -> Iterator[dict[str, Any]]:
             early = max(early, 1)
         if early:
             yield _once(gate, early * segment.price_minor)
-        left = None if due.count is None else max(0, due.count - early)
+        left = None if due.units is None else max(0, due.units - early)
         if left == 0:
             continue
         start = due.minute + early * due.step
@@ -184,7 +184,7 @@ def _units_until(due: _Due, minute: int) -> int:
     if not minute or due.minute > minute:
         return 0
     units = (minute - due.minute) // due.step + 1 if due.step else 1
-    return units if due.count is None else min(units, due.count)
+    return units if due.units is None else min(units, due.units)
 
 
 def _key(it: dict[str, Any]) -> tuple[int, int, int]:

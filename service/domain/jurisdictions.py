@@ -188,7 +188,7 @@ def jurisdictions_of(document: Mapping[str, Any]) -> dict[str, Jurisdiction]:
 
 
 def _rule_of(entry: Mapping[str, Any], where: str) -> Rule:
-    check = entry.get("check")
+    check = str(entry.get("check"))
     _require(check in set(Check), where, f"check must be one of {', '.join(Check)}")
     needed = set(Rule._fields) - (set() if check in OF_MINUTES else {"minutes"})
     _require(set(entry) == needed, where, f"must have the keys {', '.join(sorted(needed))}")
