@@ -79,14 +79,14 @@ def _segment_text(item: FeeItem | ReceiptItem, quantity: int, minutes: int) -> T
 def _placed(item: FeeItem | ReceiptItem, text: Text, from_minute: int, times: str) -> Text:
     """The words of a segment's line, with the segment's beginning and the times of its price."""
     zh, en = text
-    if from_minute and item is not ReceiptItem.ONE_TIME:
+    if from_minute and item != ReceiptItem.ONE_TIME:
         zh, en = f"{zh}，自第 {from_minute} 分钟起", f"{en}, from minute {from_minute} on"
     if times:
         *days, hours = times.split(" ")
         names = days[0].split(",") if days else []
         chinese = "".join(f"{'、'.join(_DAYS[name].zh for name in names)} " if names else "")
         english = "".join(f"{', '.join(_DAYS[name].en for name in names)} " if names else "")
-        zh, en = f"{zh}，{chinese}{hours} 时段价", f"{en}, {english}{hours}"
+        zh, en = f"{zh}，{chinese}{hours} 时段价", f"{en}, at the price of {english}{hours}"
     return Text(zh, en)
 
 
