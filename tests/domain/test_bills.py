@@ -1,4 +1,4 @@
-"""Plays the bills that were worked by hand (`bills.toml`): sums, lines in both languages, losses."""
+"""Plays the bills that were worked by hand (`bills.toml`): sums, lines in both languages."""
 
 from __future__ import annotations
 
