@@ -48,8 +48,8 @@ def bring(*words: str) -> Result:
 
 
 def test_a_tariff_goes_out_and_comes_back(tmp_path: Path) -> None:
-    """Tariffs are printed as a feed with exact amounts, and a plan of it is printed as a tariff that
-    `tomllib` reads."""
+    """Tariffs are printed as a feed with exact amounts, and a plan of it is printed as a tariff
+    in TOML."""
     files = [
         written(tmp_path, "company.toml", COMPANY + CAP),
         written(tmp_path, "other.toml", COMPANY.replace("power-bank-2026", "other")),
@@ -72,7 +72,7 @@ def test_a_tariff_goes_out_and_comes_back(tmp_path: Path) -> None:
 
 
 def test_each_fault_is_told_with_its_file(tmp_path: Path) -> None:
-    """A key that GBFS cannot express, a wrong key, a name that is there twice, and a file that is no
+    """A key that GBFS cannot express, a wrong key, a name that is there twice, and a file without
     TOML are told with the file and the key."""
     capped = written(tmp_path, "capped.toml", COMPANY + CAP)
     done = export(capped)
@@ -101,7 +101,7 @@ def test_a_plan_that_is_no_tariff_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("text", ["plain", 'with "quotes"', "\x7f \\ \n", "京"])
 def test_a_document_is_written_as_toml(text: str) -> None:
-    """A document is the same after it was written as TOML: texts, lists, tables, lists of tables."""
+    """A document is the same after it was written as TOML: texts, lists, and tables in tables."""
     document = {
         "name": text, "count": 1_000, "yes": True, "names": [text, "b"], "empty": [],
         "of": {"it": 1}, "segment": [{"a": 1, "price": [{"b": [1]}, {"b": []}]}, {"a": 2}],
