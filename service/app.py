@@ -200,7 +200,7 @@ class App:
         self.workers = self._workers_of(engine, backstage)
         use = partial(approvals.use_for_call, store.engine)
         second = SecondPerson(use, administrators, now_us, limits.second_person)
-        self.pipeline = Pipeline(self._keys, second, limits)
+        self.pipeline = Pipeline(self._keys, second, limits, self.committer.notice_overload)
         acts = _acts(store)
         self._administration = Administration(acts, administrators, now_us, limits.administration)
         lists = Lists(
@@ -224,7 +224,9 @@ class App:
             parts.rail_secret,
             tolerance_s=limits.rail_tolerance_s,
         )
-        self._server = GrpcServer(self.pipeline, self._services(assessor, lists), limits)
+        self._server = GrpcServer(
+            self.pipeline, self._services(assessor, lists), limits, self.committer.gate
+        )
         self._probing: asyncio.Task[None] | None = None
         self._searching: asyncio.Task[None] | None = None
         self._stopping = Event()
