@@ -113,6 +113,13 @@ def approval_required(method: str) -> ActRefused:
     )
 
 
+def malformed_token() -> InvalidInput:
+    """The refusal of a page token that no answer had."""
+    return InvalidInput.of(
+        "page_token", "page_token.form", "must be the next_page_token of an answer"
+    )
+
+
 class NotFound(FreeholdError):
     """The resource does not exist, or the caller may not know that it exists."""
 

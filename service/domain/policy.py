@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import NamedTuple, Protocol
 
 from service.domain.money import share_minor
+from service.domain.rules import Rules
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +61,8 @@ class Policy:
     """
     most_increments: int | None = None
     """The most tries of IncrementAuthorization on one authorization; None means no bound."""
+    rules: Rules | None = None
+    """The rules of admission; None means only the cut-offs above."""
 
 
 class Offer(StrEnum):
@@ -88,6 +91,7 @@ class Reason(StrEnum):
     ASSET_IN_USE = "ASSET_IN_USE"
     ASSET_SOLD = "ASSET_SOLD"
     ASSET_TAKEN = "ASSET_TAKEN"
+    IDENTITY_MISMATCH = "IDENTITY_MISMATCH"
     FEE_ABOVE_HOLD = "FEE_ABOVE_HOLD"
 
 

@@ -28,11 +28,15 @@ class Place(NamedTuple):
     """A row's place in a list; rows are in the order of their arrival, then of their ids.
 
     `arrival` is the number that the database gave the row, or 0 if it gave none. The text of a
-    place, as page tokens hold it, is `ID` or `ID.ARRIVAL`.
+    place, as page tokens of the platform and the rail hold it, is `ID` or `ID.ARRIVAL`.
+
+    The arrival numbers count the rows of all operators. So a token of an operator names the row
+    itself, by its id and its user, and the number is looked up.
     """
 
     arrival: int
     id: str
+    user_id: str = ""
 
     def __str__(self) -> str:
         return f"{self.id}.{self.arrival}" if self.arrival else self.id

@@ -155,7 +155,7 @@ AUTHORIZATIONS: Table[Pair, Authorization] = Table(
 DECISIONS: Table[None, Decision] = Table(
     "decisions",
     Decision,
-    usual={"unscorable_reason": None, "unscorable_feature": ""},
+    usual={"unscorable_reason": None, "unscorable_feature": "", "read_values": None},
 )
 REQUESTS: Table[Pair, RequestRecord] = Table(
     "requests", RequestRecord, ["caller", "request_id"], taken=["method"]

@@ -13,7 +13,7 @@ from freehold.v1 import collection_service_pb2 as calls
 from google.protobuf.message import Message
 
 from service.domain.access import Scope
-from service.domain.errors import InvalidInput, InvariantBroken
+from service.domain.errors import InvalidInput, InvariantBroken, malformed_token
 from service.engine.calls import Answer, ChargedBack, Matched, Payloads
 from service.engine.operations import MatchSuspense, RecordUnmatched
 from service.engine.rates import Weight
@@ -171,17 +171,12 @@ def _after(token: str, filters: Sequence[object], parts: int) -> tuple[str, ...]
     try:
         key, *rest = json.loads(base64.b64decode(token, altchars=b"-_", validate=True))
     except (ValueError, binascii.Error, TypeError, RecursionError) as error:
-        raise _malformed() from error
+        raise malformed_token() from error
     whole = isinstance(key, list) and len(key) == parts
     if not whole or not all(isinstance(part, str) and "\0" not in part for part in key):
-        raise _malformed()
+        raise malformed_token()
     if rest != list(filters):
         raise InvalidInput.of(
             "page_token", "page_token.query", "must come from a query with the same filters"
         )
     return tuple(key)
-
-
-def _malformed() -> InvalidInput:
-    text = "must be the next_page_token of an answer"
-    return InvalidInput.of("page_token", "page_token.form", text)

@@ -9,18 +9,17 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from sqlalchemy import Connection, Engine, func, insert, select, update
+from sqlalchemy import Connection, Engine, func, select, update
 
 from service.domain.access import KEY_ID_LENGTH
 from service.domain.errors import FreeholdError, InvalidInput, NotFound
 from service.storage import schema as t
+from service.storage.compatibility import CERTIFICATES_BUILD, shut_out_older
 from service.storage.database import writing
 
 FINGERPRINT = re.compile(r"[0-9a-f]{64}")
 MOST_CERTIFICATES = 15
 """The number of fingerprints that the column holds."""
-FIRST_BUILD = 23
-"""The first build that refuses a bound key without its certificate."""
 
 Certificates = frozenset[str]
 
@@ -48,9 +47,7 @@ def bind(engine: Engine, key_id: str, fingerprint: str) -> Certificates:
 
     with writing(engine) as connection:
         bound = _change(connection, key_id, fingerprint, more)
-        oldest = connection.scalar(select(func.max(t.compatibility.c.oldest_build)))
-        if oldest is None or oldest < FIRST_BUILD:
-            connection.execute(insert(t.compatibility).values(oldest_build=FIRST_BUILD))
+        shut_out_older(connection, CERTIFICATES_BUILD)
         return bound
 
 

@@ -23,6 +23,7 @@ from sqlalchemy import (
     TextClause,
     and_,
     exists,
+    literal,
     select,
     text,
     tuple_,
@@ -31,7 +32,7 @@ from sqlalchemy.sql.elements import ColumnElement
 
 from service.domain.authorization import Authorization, State
 from service.domain.cases import PLATFORM_ONLY, Case
-from service.domain.errors import Unavailable
+from service.domain.errors import Unavailable, malformed_token
 from service.domain.lapses import Lapse
 from service.engine.reads import CaseFilter, Page, Place
 from service.engine.records.details import DetailsRecord
@@ -52,7 +53,8 @@ class Way(NamedTuple):
     """The way to a list's rows.
 
     An index of `window` finds the rows with the conditions `found`, in this order if they may be
-    many. The conditions `checked` are checked row by row. `selecting` are conditions that all rows
+    many. They include the operator: a page may end at a row of the window, and its token names that
+    row. The conditions `checked` are checked row by row. `selecting` are conditions that all rows
     fulfil, and that name a partial index.
     """
 
@@ -122,13 +124,13 @@ class Lists:
             of_lapse = [p.operator_id == operator_id, p.lapse == str(lapse)]
         table, identifier = t.authorizations, a.authorization_id
         if user_id:
-            checked = [own, *of_state]
+            checked = list(of_state)
             if of_order:
                 checked.append(exists().where(_of(d), *of_order))
             if of_lapse:
                 checked.append(exists().where(_of(p), *of_lapse))
             order = self._sorted(table, identifier)
-            way = Way(table, table, [a.user_id == user_id], checked, order)
+            way = Way(table, table, [a.user_id == user_id, own], checked, order)
         elif of_order:
             checked = [own, *of_state]
             if of_lapse:
@@ -147,6 +149,7 @@ class Lists:
             if state is not None:
                 found.append(a.state == str(state))
             way = Way(table, table, found, [], self._arrivals(table, identifier))
+        after = self._numbered_place(table, identifier, operator_id, after)
         return self._page(way, table, identifier, rows.authorization_of, after, size)
 
     def details(self, listed: Sequence[Authorization]) -> dict[str, DetailsRecord]:
@@ -187,7 +190,7 @@ class Lists:
             found = [c.user_id == filters.user_id]
             checked.append(_checked(c.state) == state)
             if filters.operator_id:
-                checked.append(_checked(c.operator_id) == filters.operator_id)
+                found.append(_checked(c.operator_id) == filters.operator_id)
             order = self._sorted(t.cases, identifier)
         else:
             found = [c.state == state]
@@ -195,6 +198,7 @@ class Lists:
                 found.append(c.operator_id == filters.operator_id)
             order = self._arrivals(t.cases, identifier)
         way = Way(t.cases, t.cases, found, checked, order)
+        after = self._numbered_place(t.cases, identifier, filters.operator_id, after)
         return self._page(way, t.cases, identifier, CONVERTERS[CASES].record, after, size)
 
     def _arrivals(self, table: Table, identifier: Column[Any]) -> Sequence[ColumnElement[Any]]:
@@ -209,6 +213,25 @@ class Lists:
         before them.
         """
         return (table.c[ARRIVAL] + 0, identifier) if self._numbered else (identifier,)
+
+    def _numbered_place(
+        self, table: Table, identifier: Column[Any], operator_id: str, after: Place
+    ) -> Place:
+        """The place of a row that a token names, with the row's number.
+
+        Raises InvalidInput if there is no such row of the operator; empty means the platform.
+        """
+        if not after.user_id:
+            return after
+        c = table.c
+        named = [c.user_id == after.user_id, identifier == after.id]
+        if operator_id:
+            named.append(c.operator_id == operator_id)
+        number = c[ARRIVAL] if self._numbered else literal(0)
+        found = self._read(select(number).where(*named))
+        if not found:
+            raise malformed_token()
+        return after._replace(arrival=found[0][0])
 
     def _page(
         self,
@@ -248,18 +271,20 @@ class Lists:
         # SQLite begins the search at the first condition on the last column of an index.
         found: list[Any] = [
             *way.found,
-            order > (_together(after) if numbered else after.id),
+            order > (_together(after[:2]) if numbered else after.id),
             *way.selecting,
         ]
         edge = None
         with reading(self._engine) as connection:
             if way.checked:
-                window = select(*way.order).select_from(way.window).where(*found)
+                # The last column of each order is the id.
+                user_id = way.order[-1].table.c.user_id
+                window = select(user_id, *way.order).select_from(way.window).where(*found)
                 window = window.order_by(*way.order).offset(self._window - 1).limit(1)
                 row = connection.execute(window).first()
                 if row is not None:
-                    edge = Place(*row) if numbered else Place(0, *row)
-                    found.append(order <= (_together(edge) if numbered else edge.id))
+                    edge = Place(row[1] if numbered else 0, row[-1], row[0])
+                    found.append(order <= (_together(edge[:2]) if numbered else edge.id))
             query = select(table).select_from(way.source).where(*found, *way.checked)
             query = query.order_by(*way.order).limit(size + 1)
             return connection.execute(query).all(), edge
@@ -276,7 +301,7 @@ def _last(
     if len(found) <= size:
         return edge
     row = found[size - 1]._mapping
-    return Place(row[table.c[ARRIVAL]], row[identifier])
+    return Place(row[table.c[ARRIVAL]], row[identifier], row[table.c.user_id])
 
 
 def _together(values: Sequence[Any]) -> ColumnElement[Any]:

@@ -17,22 +17,22 @@ from typing import Any, NamedTuple
 from sqlalchemy import ColumnElement, Connection, Table, func, select, tuple_
 
 from service.domain.credit import LimitStep
+from service.domain.document_fields import CURRENCY, MOST_MINOR, MOST_MINUTES, MOST_SCORE
+from service.domain.errors import InvalidInput
+from service.domain.line_items import names_of_text
 from service.domain.policy import Policy
 from service.domain.product import Operator, Product
+from service.domain.rules import Rules
+from service.domain.rules_document import rules_of_json
 from service.domain.tariff import Tariff
 from service.engine.catalog import Catalog, TermsFault, TermsKind, TermsNames
 from service.storage import schema as t
 from service.storage.database import backend_of
 
-MOST_MINOR = 10**12
-"""The largest amount in messages."""
-MOST_US = 100 * 365 * 86_400 * 1_000_000
-"""A hundred years: no wait is longer, and all instants stay within the calendar."""
-MOST_MINUTES = MOST_US // 60_000_000
-MOST_SCORE = 2**31 - 1
+MOST_US = MOST_MINUTES * 60_000_000
+"""No wait is longer."""
 MOST_CHANGES = 500
 """For more changes than these, all terms are read instead of the changed ones."""
-CURRENCY = re.compile("[A-Z]{3}")
 WHOLE = re.compile("-?[0-9]{1,9}")
 TABLES = (t.operators, t.policies, t.products, t.limit_steps)
 WINDOWS = [
@@ -272,7 +272,18 @@ def _policy(row: Any) -> Policy:
     _between(row, 0, MOST_SCORE, "most_pauses", *_there(row, ["most_increments"]))
     if row.zero_from_score < row.reduced_from_score:
         raise _Wrong("zero_from_score is below reduced_from_score")
-    return Policy(*tuple(row))
+    return Policy(**{**row._asdict(), "rules": _rules(row.rules)})
+
+
+def _rules(text: Any) -> Rules | None:
+    """The rules of a policy's row."""
+    if text is None:
+        return None
+    try:
+        return rules_of_json(text)
+    except InvalidInput as wrong:
+        first = wrong.violations[0]
+        raise _Wrong(f"rules: {first.field} {first.description}") from None
 
 
 def _product(row: Any, policies: dict[tuple[str, int], Policy]) -> Product:
@@ -285,14 +296,27 @@ def _product(row: Any, policies: dict[tuple[str, int], Policy]) -> Product:
         raise _Wrong("most_hold_minor is below deposit_minor")
     if not CURRENCY.fullmatch(row.currency):
         raise _Wrong("currency is not three capital letters")
+    line_items = _line_items(row.line_items)
     tariff = Tariff(*(getattr(row, name) for name in Tariff._fields))
     policy = policies.get((row.policy_id, row.policy_revision))
     if policy is None:
         raise _Wrong(
             f"its policy {row.policy_id} revision {row.policy_revision} is missing or wrong"
         )
-    named = [name for name in Product.__dataclass_fields__ if name not in ("tariff", "policy")]
-    return Product(**{name: getattr(row, name) for name in named}, tariff=tariff, policy=policy)
+    made = ("tariff", "policy", "line_items")
+    named = [name for name in Product.__dataclass_fields__ if name not in made]
+    columns = {name: getattr(row, name) for name in named}
+    return Product(**columns, tariff=tariff, policy=policy, line_items=line_items)
+
+
+def _line_items(text: object) -> tuple[str, ...] | None:
+    """The list of names in a product's terms."""
+    if text is None:
+        return None
+    try:
+        return names_of_text(str(text))
+    except InvalidInput:
+        raise _Wrong("line_items is not a list of names") from None
 
 
 def _limit_steps(rows: Iterable[Any], faults: list[TermsFault]) -> dict[str, tuple[LimitStep, ...]]:

@@ -31,6 +31,7 @@ TEXT = "the length of a text that an error or a list of details shows"
 STATEMENT = "the size of one statement, measured; each size is kept prepared"
 EXIT_CODE = "an exit code of the process"
 METHOD = "part of a method, as its comment says"
+PICTURE = "a measure of a picture"
 
 FACTS: dict[str, dict[str, str]] = {
     "app.py": {"INTERRUPTS_S": METHOD},
@@ -70,13 +71,27 @@ FACTS: dict[str, dict[str, str]] = {
     "domain/captures.py": {"WITHOUT_ROW": FORMAT},
     "domain/cases.py": {"CLOCK_US": CONTRACT, "MOST_OF_A_KIND": CONTRACT},
     "domain/debts.py": {"AFTER_DISPUTE_US": CONTRACT},
+    "domain/rules_document.py": {
+        "MOST_TABLES": CONTRACT, "MOST_RENTALS": CONTRACT, "MOST_DAYS": CONTRACT, "SHARE_BP": UNIT,
+    },
+    "domain/document_fields.py": {
+        "MOST_MINOR": TERMS, "MOST_MINUTES": TERMS, "MOST_SCORE": TERMS,
+    },
+    "domain/limits_document.py": {"MOST_STEPS": TERMS},
     "domain/hash_chain.py": {
         "SUBJECT_BYTES": FORMAT, "LINK_FORMAT": FORMAT, "_FORMAT_PLACE": FORMAT,
     },
     "domain/hold.py": {"LONGEST_US": CONTRACT},
     "domain/dunning.py": {"HOUR_US": UNIT, "DAY_US": UNIT},
+    "domain/line_items.py": {"MOST_NAMES": TERMS},
     "domain/policy.py": {"MAX_REASONS": CONTRACT},
-    "domain/tariff.py": {"MINUTE_US": UNIT, "DAY_US": UNIT},
+    "domain/quotes.py": {"LONGEST_US": CONTRACT},
+    "domain/fee_lines.py": {"MINUTE_US": UNIT, "DAY_US": UNIT},
+    "domain/tariff_document.py": {
+        "DAY_MINUTES": UNIT, "WEEK_MINUTES": UNIT, "MOST_MINUTES": TERMS, "MOST_PRICE_MINOR": TERMS,
+        "LEAST_WINDOW_MINUTES": TERMS, "MOST_SEGMENTS": TERMS, "MOST_PRICES": TERMS,
+        "MOST_CAPS": TERMS, "MOST_QUOTAS": TERMS,
+    },
     "engine/feature_values.py": {"VALUE_BYTES": FORMAT},
     "engine/figures.py": {"_DAY_US": UNIT},
     "engine/group_commit.py": {"COLLECTING": METHOD, "CAUTION": METHOD},
@@ -84,9 +99,19 @@ FACTS: dict[str, dict[str, str]] = {
     "ending.py": {"NOT_ENDED": EXIT_CODE, "KILLED": EXIT_CODE},
     "engine/verification_job.py": {"COLLECT_S": METHOD},
     "ids.py": {"_EPOCH_US": FORMAT, "_STEP_BITS": FORMAT, "_CHANCE_BITS": FORMAT},
+    "preview/exposure.py": {"POINTS": PICTURE},
+    "preview/history.py": {
+        "NEVER": METHOD, "UNSCORED": METHOD, "DECLINED": METHOD, "CANCELLED": FORMAT,
+        "SUSPENDED": FORMAT, "WATCHED": FORMAT, "STALE": FORMAT, "HELD": FORMAT, "STARTED": FORMAT,
+        "LOST": FORMAT, "OPEN": FORMAT, "SETTLED": FORMAT, "LATE": FORMAT, "MAYBE_HELD": FORMAT,
+    },
+    "preview/picture.py": {"LETTER": PICTURE},
+    "preview/read.py": {"PORTION": STATEMENT, "DAY_US": UNIT, "LEAD_US": METHOD},
+    "preview/replay.py": {"BEST_SCORE": METHOD},
+    "preview/run.py": {"MOST_DAYS": CONTRACT},
     "rails/callbacks.py": {"SECRET_BYTES": FORMAT, "_LONGEST_DETAIL": CONTRACT},
     "rpc/admin_service.py": {"SECOND_US": UNIT},
-    "rpc/authorization_service.py": {"MOST_BILL_BYTES": CONTRACT},
+    "rpc/line_items.py": {"MOST_BILL_BYTES": CONTRACT},
     "rpc/health_client.py": {"ANSWER_S": SHELL, "PAUSE_S": SHELL},
     "rpc/pages.py": {"DEFAULT_PAGE": CONTRACT},
     "rpc/status.py": {"MOST_VIOLATIONS": TEXT, "MOST_CHARACTERS": TEXT},
@@ -94,7 +119,8 @@ FACTS: dict[str, dict[str, str]] = {
     "storage/admin.py": {"MINUTE_US": UNIT, "HOUR_US": UNIT, "DAY_US": UNIT},
     "storage/administration.py": {"LONGEST_TEXT": CONTRACT},
     "storage/backup.py": {"PORTION_BYTES": SHELL},
-    "storage/bindings.py": {"MOST_CERTIFICATES": FORMAT, "FIRST_BUILD": FORMAT},
+    "storage/bindings.py": {"MOST_CERTIFICATES": FORMAT},
+    "storage/compatibility.py": {"CERTIFICATES_BUILD": FORMAT, "RULES_BUILD": FORMAT},
     "storage/dump.py": {"MAX_SAID": TEXT},
     "storage/migrate.py": {"MIGRATION_LOCK": FORMAT},
     "storage/only_server.py": {"LOCKED_BYTE": FORMAT},
@@ -115,10 +141,7 @@ FACTS: dict[str, dict[str, str]] = {
     },
     "storage/row_statements.py": {"MOST_ROWS": STATEMENT},
     "storage/sqlite.py": {"LOOK_STEPS": METHOD, "ROWS_TOGETHER": STATEMENT},
-    "storage/terms.py": {
-        "MOST_MINOR": TERMS, "MOST_US": TERMS, "MOST_MINUTES": TERMS, "MOST_SCORE": TERMS,
-        "MOST_CHANGES": METHOD,
-    },
+    "storage/terms.py": {"MOST_US": TERMS, "MOST_CHANGES": METHOD},
 }  # fmt: skip
 """Numbers that are not limits, by module, each with the reason why nobody sets it."""
 
@@ -206,9 +229,10 @@ COUNTS = frozenset({
     "keepalives", "refusals_a_second", "max_held", "most_waiting", "most_in_a_line",
     "max_connections", "max_watches", "max_reflections",
     "max_queue_a_caller", "max_share", "max_strangers", "max_unread", "max_keys",
-    "units_a_second", "read", "list", "write", "bulk", "verify",
+    "units_a_second", "read", "list", "quote", "write", "bulk", "verify",
     "calls_logged_a_second",
-    "max_waiting_each", "page_window", "niceness", "overload_batches", "max_pending",
+    "max_waiting_each", "page_window", "niceness", "most_decisions", "overload_batches",
+    "max_pending",
 })  # fmt: skip
 """Limits that are counts."""
 UNITS = ("_s", "_ms", "_bytes", "_kib", "_minor")

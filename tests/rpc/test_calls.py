@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -448,12 +450,29 @@ def test_a_token_is_for_its_query_only(desk: Desks) -> None:
 
 
 def test_a_token_shows_no_other_operators_page(desk: Desks) -> None:
-    """A page token of one operator gives another operator only its own authorizations."""
+    """A page token of one operator is refused for another, as one of a row that never existed."""
     user_id = desk.platform.person(700)
     for _ in range(3):
         desk.operator.authorize(user_id, "umbrella")
     token = desk.operator.page(user_id=user_id, page_size=1).next_page_token
-    assert names(desk.other.page(user_id=user_id, page_token=token)) == []
+    (identifier, of_user), *filters = json.loads(base64.urlsafe_b64decode(token))
+    never = json.dumps([["v" * len(identifier), of_user], *filters]).encode()
+    refusals = []
+    for sent in (token, base64.urlsafe_b64encode(never).decode()):
+        with pytest.raises(Refused) as refusal:
+            desk.other.page(user_id=user_id, page_token=sent)
+        refusals.append(refusal.value.raw)
+    assert refusals[0] == refusals[1]
+
+
+def test_a_token_names_only_the_row_that_ends_the_page(desk: Desks) -> None:
+    """A page token has the id and the user of the last row and the filters, and no number that
+    counts the rows of others."""
+    user_id = desk.platform.person(700)
+    first, _ = [desk.operator.authorize(user_id, "umbrella").name for _ in range(2)]
+    token = desk.operator.page(user_id=user_id, page_size=1).next_page_token
+    row = [first.rpartition("/")[2], user_id]
+    assert json.loads(base64.urlsafe_b64decode(token)) == [row, user_id, 0]
 
 
 # -- the platform --------------------------------------------------------------------------

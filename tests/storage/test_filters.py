@@ -13,6 +13,7 @@ from sqlalchemy import Engine, event, text
 
 from service.domain.authorization import State
 from service.domain.cases import CaseKind, CaseState, Side
+from service.domain.errors import InvalidInput
 from service.domain.lapses import Lapse
 from service.engine.reads import START, CaseFilter, Page, Place
 from service.engine.records.transfers import TransferState
@@ -22,7 +23,7 @@ from service.storage.database import open_database
 from service.storage.horizon import Horizon
 from service.storage.lists import Lists
 from tests.conftest import KINDS, Databases, databases_of
-from tests.fakes import OPERATOR
+from tests.fakes import OPERATOR, OTHER_OPERATOR
 from tests.storage.next_build import changeable
 from tests.storage.test_schema import row_of
 
@@ -323,3 +324,31 @@ def test_the_window_changes_no_row(grown: Engine, window: int) -> None:
             )
 
         assert all_rows(page)[0] == RARE_IDS
+
+
+def test_a_page_ends_at_no_row_of_another_operator(grown: Engine) -> None:
+    """A page of a person who rents only from others is empty, and no page follows it."""
+    rentals = lists(grown, 1).authorizations(
+        OTHER_OPERATOR, after=START, size=SIZE, user_id="ann", state=State.EXPIRED
+    )
+    assert rentals == Page([], None)
+    chosen = CaseFilter(OTHER_OPERATOR, CaseState.OPEN, CaseKind.WRONG_FEE, None, 0, "ann")
+    assert lists(grown, 1).cases(chosen, after=START, size=SIZE) == Page([], None)
+
+
+def test_a_row_named_without_its_number_has_its_place(grown: Engine) -> None:
+    """A page goes on after a row that is named by its id and its user; a row of another operator is
+    refused as one that never was."""
+
+    def page(after: Place, operator_id: str = OPERATOR) -> Page[Any]:
+        return lists(grown).authorizations(
+            operator_id, after=after, size=SIZE, user_id="", state=None
+        )
+
+    first = page(START)
+    assert first.last is not None
+    named = Place(0, first.last.id, first.last.user_id)
+    assert page(named) == page(first.last)
+    for place, operator_id in ((named, OTHER_OPERATOR), (named._replace(id="v" * 20), OPERATOR)):
+        with pytest.raises(InvalidInput, match="page_token"):
+            page(place, operator_id)

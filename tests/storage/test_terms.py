@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 from alembic import command
-from sqlalchemy import Connection, Engine, insert, inspect, text
+from sqlalchemy import Connection, Engine, insert, inspect, text, update
 
 from service.domain.access import hash_key
+from service.domain.rules import Counted, Of, Outcome, Rules, Velocity
+from service.domain.rules_document import json_of_rules
 from service.engine.catalog import Catalog, TermsKind
 from service.storage import schema as t
 from service.storage.admin import _defaults, _policy_row
@@ -66,7 +68,7 @@ def test_a8_an_older_revision_stays_good(store: SqlStore) -> None:
         "INSERT INTO products SELECT operator_id, product_id, 2, category, currency, deposit_minor,"
         " replacement_minor, policy_id, policy_revision, start_fee_minor, free_minutes,"
         " interval_minutes, interval_price_minor, day_cap_minor, buy_out_minor,"
-        " cancellation_fee_minor, damage_without_consent_minor, most_hold_minor FROM products"
+        " cancellation_fee_minor, damage_without_consent_minor, most_hold_minor, NULL FROM products"
         " WHERE operator_id = 'city' AND product_id = 'bike'"
     )
     plant(store.engine, copied, f"{BAD_POLICY} AND product_id = 'bike' AND revision = 2")
@@ -152,6 +154,30 @@ def test_a8_a_bound_of_a_policy_is_a_number(file: Path, bound: str) -> None:
         assert TermsKind.POLICY in {fault.kind for fault in read.faults}
         assert BIKE in read.refused
     engine.dispose()
+
+
+def test_the_rules_of_a_policy_are_read(store: SqlStore) -> None:
+    """The text in the column of the rules gives the policy its rules; NULL gives it none."""
+    rules = Rules(velocity=(Velocity(Of.USER, Counted.OPEN, 2, Outcome.DECLINE),))
+    change = update(t.policies).where(t.policies.c.policy_id == "bike")
+    with writing(store.engine) as connection:
+        connection.execute(change.values(rules=json_of_rules(rules)))
+    read = store.catalog()
+    assert read.products[BIKE].policy.rules == rules
+    assert read.products[OPERATOR, "umbrella"].policy.rules is None
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", '{"velocty":[]}', '{"cut_off":[{"category":"BIKE","zero_from_score":600}]}']
+)
+def test_a8_rules_that_make_no_sense(store: SqlStore, text: str) -> None:
+    """A8: wrong rules are a fault of that policy; other policies are read."""
+    change = update(t.policies).where(t.policies.c.policy_id == "bike")
+    with writing(store.engine) as connection:
+        connection.execute(change.values(rules=text))
+    read = store.catalog()
+    assert (TermsKind.POLICY, ("bike", 1)) in {(fault.kind, fault.key) for fault in read.faults}
+    assert (OPERATOR, "umbrella") in read.products
 
 
 # -- the migration ---------------------------------------------------------------------------

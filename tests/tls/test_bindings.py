@@ -19,6 +19,7 @@ from service.config import KeyLimits, Limits
 from service.domain.access import hash_key, key_id_of, new_key
 from service.domain.errors import InvalidInput, NotFound
 from service.storage import admin, bindings
+from service.storage.compatibility import CERTIFICATES_BUILD
 from service.storage.migrate import build_number, oldest_build_of
 from service.storage.store import SqlStore
 from tests.fakes import OPERATOR, START_US, Served, serving
@@ -275,7 +276,7 @@ def test_a_binding_shuts_earlier_builds_out(shop: Shop) -> None:
 
     before = oldest()
     assert before is not None
-    assert before < bindings.FIRST_BUILD <= build_number()
+    assert before < CERTIFICATES_BUILD <= build_number()
     for number in range(2):
         bindings.bind(shop.engine, shop.key_id, f"{number:064x}")
-        assert oldest() == bindings.FIRST_BUILD
+        assert oldest() == CERTIFICATES_BUILD

@@ -30,6 +30,7 @@ from service.domain.policy import (
     decline,
 )
 from service.domain.product import Product
+from service.domain.quotes import rough_minor
 from service.engine.calls import Answer, Cut, CutTime, Group, Priced, Work
 from service.engine.consents import add_consent, no_damage
 from service.engine.context import UNKNOWN_PERSON, UNSCORED_BAND, Assessment, Context, Decided
@@ -78,12 +79,16 @@ class Authorize(NamedTuple):
     """The details of the order, if it has any."""
     user_consent_reference: str = ""
     """A reference to the user's consent to a damage charge; empty if there is none."""
+    identity_hash: str = ""
+    """A hash of the identity that the operator checked; empty if it checked none."""
 
 
 def wanted(caller: str, it: Authorize, keys: Keys) -> None:
     """Needs the user's line, the items, and the rental that a damage charge cites."""
     keys.users.add(it.user_id)
     keys.items.update(items_of(caller, it))
+    if it.identity_hash:
+        keys.registered.add(it.user_id)
     if it.parent_id:
         keys.authorizations.add((it.user_id, it.parent_id))
         keys.damaged.add((it.user_id, it.parent_id))
@@ -117,7 +122,7 @@ def decide(work: Work, command: Authorize, rows: Rows, context: Context) -> Deci
     else:
         _require_free(work.caller, command.items, rows)
     line, is_new = line_for(user_id, products[0].currency, rows, context)
-    choice = _choice(work, command, products, assessment, line, rows)
+    choice = _choice(work, command, products, assessment, line, rows, context)
     draft = Draft(list)
     if is_new:
         draft[LINES] = [line]
@@ -326,6 +331,7 @@ def _choice(
     assessment: Assessment,
     line: Line,
     rows: Rows,
+    context: Context,
 ) -> Choice:
     """The offer by the policy; a cancelled request or a suspended user is declined first."""
     record = rows[REQUESTS].get((work.caller, work.request_id))
@@ -333,6 +339,8 @@ def _choice(
         return decline(len(products), Reason.CANCELLED_BEFORE_ARRIVAL)
     if line.standing is _SUSPENDED:
         return decline(len(products), Reason.USER_SUSPENDED)
+    if command.identity_hash and _is_another(command, rows):
+        return decline(len(products), Reason.IDENTITY_MISMATCH)
     asked: Sequence[Wanted] = products
     if command.amount is not None:
         asked = [Part(command.amount.amount_minor, product.policy) for product in products]
@@ -340,12 +348,18 @@ def _choice(
         assessment.scored.score if assessment.scored else None,
         assessment.why,
         command.accept_offers,
-        line.available_minor,
+        rough_minor(line.available_minor) if context.quotes else line.available_minor,
         asked,
     )
     if line.standing is _WATCHED and choice.offer is not None:
         return choice._replace(reasons=(Reason.UNDER_REVIEW, *choice.reasons)[:MAX_REASONS])
     return choice
+
+
+def _is_another(command: Authorize, rows: Rows) -> bool:
+    """True if another identity is on record for the person than the operator checked."""
+    user = rows[USERS].get(command.user_id)
+    return user is not None and user.identity_hash not in ("", command.identity_hash)
 
 
 def decision_of(

@@ -13,8 +13,9 @@ class Decision(NamedTuple):
 
     `margin` is the model's raw margin as a hexadecimal float64, empty if the person was not scored.
     `unscorable_feature` is the feature that prevented scoring, empty for other reasons.
-    `extrapolated` are the features scored as the nearest value of the training. Amounts are minor
-    units, times microseconds since the epoch, UTC.
+    `extrapolated` are the features scored as the nearest value of the training. `read_values` are
+    the values that the policy's rules read, as canonical JSON; None if it has no such rules.
+    Amounts are minor units, times microseconds since the epoch, UTC.
     """
 
     decision_id: str
@@ -42,6 +43,7 @@ class Decision(NamedTuple):
     build: str
     unscorable_feature: str
     extrapolated: tuple[str, ...]
+    read_values: str | None = None
 
 
 class ItemKind(StrEnum):

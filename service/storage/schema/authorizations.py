@@ -138,6 +138,7 @@ decisions = of_records(
     # Text without a bound: a spec's names may be long, and many may be extrapolated at once.
     unscorable_feature=Text(),
     extrapolated=Text(),
+    read_values=Text(),
 )
 
 open_items = of_records(

@@ -10,6 +10,7 @@ from sqlalchemy import (
     Integer,
     String,
     Table,
+    Text,
 )
 
 from service.storage.schema.columns import (
@@ -63,6 +64,8 @@ policies = Table(
     Column("longest_reservation_us", BigInteger),
     Column("longest_rental_us", BigInteger),
     Column("most_increments", Integer),
+    # Canonical JSON of the rules of admission (`domain/rules_document.py`); NULL: none.
+    Column("rules", Text),
     CheckConstraint("zero_from_score >= reduced_from_score", "cut_offs_in_order"),
     CheckConstraint("reduced_credit_share_bp BETWEEN 0 AND 10000", "credit_share_is_a_share"),
     *not_negative("offer_window_us", "pickup_window_us", "max_feature_age_us"),
@@ -97,11 +100,14 @@ products = Table(
     Column("damage_without_consent_minor", BigInteger),
     # NULL: increments have no bound, as before the migration that added it.
     Column("most_hold_minor", BigInteger),
+    # A JSON array of names, without spaces. NULL: lines of a bill may have any name.
+    Column("line_items", string(4000)),
     *not_negative("deposit_minor", "replacement_minor", "start_fee_minor", "free_minutes"),
     *not_negative("interval_price_minor", "day_cap_minor", "buy_out_minor"),
     *not_negative("cancellation_fee_minor", "damage_without_consent_minor"),
     CheckConstraint("most_hold_minor >= deposit_minor", "most_hold_above_deposit"),
     CheckConstraint("interval_minutes > 0", "interval_positive"),
+    CheckConstraint("line_items LIKE '[\"%\"]'", "line_items_are_a_list"),
     ForeignKeyConstraint(["operator_id"], ["operators.operator_id"]),
     ForeignKeyConstraint(
         ["policy_id", "policy_revision"], ["policies.policy_id", "policies.revision"]

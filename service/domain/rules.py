@@ -1,0 +1,123 @@
+"""Rules of admission: the parts of a policy beyond its two cut-offs.
+
+A policy without rules has `rules` None, and costs nothing more. Each member of `Rules` is None if
+the policy does not use it.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import NamedTuple
+
+
+class Outcome(StrEnum):
+    """The consequence of a rule that applies, from the mildest to the strictest."""
+
+    REDUCED = "REDUCED"
+    """A part of the deposit is asked for in cash, or more."""
+    FULL = "FULL"
+    """The whole deposit is asked for in cash."""
+    REVIEW = "REVIEW"
+    """A person of the platform decides."""
+    DECLINE = "DECLINE"
+
+
+class Over(StrEnum):
+    """The rentals that a rule counts.
+
+    Only a policy of the platform counts the rentals of all operators. Such a rule works like the
+    limit of a credit line: it may only make the offer stricter, and operators see the reason
+    LINE_EXHAUSTED. So an operator learns nothing of the other operators.
+    """
+
+    OPERATOR = "OPERATOR"
+    """The rentals of the operator that asks."""
+    ALL_OPERATORS = "ALL_OPERATORS"
+
+
+class Of(StrEnum):
+    """The bearer of counted rentals."""
+
+    USER = "USER"
+    DEVICE = "DEVICE"
+    """The device whose hash the order names; an order without it is not counted."""
+    PAYMENT_ACCOUNT = "PAYMENT_ACCOUNT"
+    """The payment account whose hash the order names; an order without it is not counted."""
+
+
+class Counted(StrEnum):
+    """The counted rentals of a bearer. Only rentals that were granted count."""
+
+    OPEN = "OPEN"
+    """Those that hold now, from the grant to the settlement."""
+    HOUR = "HOUR"
+    """Those that were asked for in the last 60 minutes, exact to the microsecond."""
+    DAY = "DAY"
+    """Those that were asked for in the last 24 hours, exact to the microsecond."""
+
+
+class CutOff(NamedTuple):
+    """The two cut-offs of one category of products, inclusive lower bounds of the score.
+
+    `reduced_credit_share_bp` is the part of a reduced deposit on credit, in basis points; None
+    means the policy's own share.
+    """
+
+    category: str
+    zero_from_score: int
+    reduced_from_score: int
+    reduced_credit_share_bp: int | None = None
+
+
+class Rung(NamedTuple):
+    """A step of a ladder of deposits: from this score on, this part of the deposit is on credit.
+
+    `credit_share_bp` is in basis points: 10,000 is the offer ZERO, 0 is FULL, and any other share
+    is REDUCED.
+    """
+
+    from_score: int
+    credit_share_bp: int
+
+
+class Velocity(NamedTuple):
+    """A bound of the number of rentals: at most `most`, the requested ones included."""
+
+    of: Of
+    counted: Counted
+    most: int
+    then: Outcome
+    over: Over = Over.OPERATOR
+
+
+class NewUser(NamedTuple):
+    """Stricter terms for people who are new.
+
+    A person is new with fewer than `until_settled` settled rentals, or if the first granted rental
+    was asked for less than `until_us` microseconds ago; None means that this does not matter. A new
+    person gets at most the offer `at_least` (REDUCED or FULL). Of each deposit at most
+    `most_waived_minor`, in minor units of the product's currency, is on credit. A new person has at
+    most `most_open` open rentals, the requested ones included; one more has the outcome `then`.
+    """
+
+    until_settled: int | None = None
+    until_us: int | None = None
+    at_least: Outcome | None = None
+    most_waived_minor: int | None = None
+    most_open: int | None = None
+    then: Outcome = Outcome.DECLINE
+    over: Over = Over.OPERATOR
+
+
+class Rules(NamedTuple):
+    """The rules of a policy.
+
+    The cut-offs of a product's category come before the ladder, and the ladder before the policy's
+    own cut-offs. The rungs of a ladder are in the order of the scores, the highest first; the first
+    one that the score reaches counts.
+    """
+
+    cut_off: tuple[CutOff, ...] | None = None
+    ladder: tuple[Rung, ...] | None = None
+    velocity: tuple[Velocity, ...] | None = None
+    new_user: NewUser | None = None

@@ -1,0 +1,19 @@
+"""Shuts out builds that would act wrongly on what is stored."""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection, func, insert, select
+
+from service.storage import schema as t
+
+CERTIFICATES_BUILD = 23
+"""The first build that refuses a bound key without its certificate."""
+RULES_BUILD = 27
+"""The first build that decides by the rules of a policy."""
+
+
+def shut_out_older(connection: Connection, build: int) -> None:
+    """From the commit on, no build older than this one starts on the database."""
+    oldest = connection.scalar(select(func.max(t.compatibility.c.oldest_build)))
+    if oldest is None or oldest < build:
+        connection.execute(insert(t.compatibility).values(oldest_build=build))
