@@ -91,7 +91,9 @@ class Reason(StrEnum):
     ASSET_IN_USE = "ASSET_IN_USE"
     ASSET_SOLD = "ASSET_SOLD"
     ASSET_TAKEN = "ASSET_TAKEN"
+    IDENTITY_MISMATCH = "IDENTITY_MISMATCH"
     FEE_ABOVE_HOLD = "FEE_ABOVE_HOLD"
+    LISTED_DENY = "LISTED_DENY"
 
 
 # Read once (see `authorization._SETTLED`).

@@ -36,6 +36,7 @@ from service.engine.consents import add_consent, no_damage
 from service.engine.context import UNKNOWN_PERSON, UNSCORED_BAND, Assessment, Context, Decided
 from service.engine.damage import require_damage
 from service.engine.details import add_order
+from service.engine.listings import Asked, listed_in
 from service.engine.operation import Asks, Operation, Pair
 from service.engine.posting import apply, claim, line_for, require_free
 from service.engine.records.authorizations import Decision
@@ -79,12 +80,16 @@ class Authorize(NamedTuple):
     """The details of the order, if it has any."""
     user_consent_reference: str = ""
     """A reference to the user's consent to a damage charge; empty if there is none."""
+    identity_hash: str = ""
+    """A hash of the identity that the operator checked; empty if it checked none."""
 
 
 def wanted(caller: str, it: Authorize, keys: Keys) -> None:
     """Needs the user's line, the items, and the rental that a damage charge cites."""
     keys.users.add(it.user_id)
     keys.items.update(items_of(caller, it))
+    if it.identity_hash:
+        keys.registered.add(it.user_id)
     if it.parent_id:
         keys.authorizations.add((it.user_id, it.parent_id))
         keys.damaged.add((it.user_id, it.parent_id))
@@ -329,12 +334,22 @@ def _choice(
     rows: Rows,
     context: Context,
 ) -> Choice:
-    """The offer by the policy; a cancelled request or a suspended user is declined first."""
+    """The offer by the policy; a cancelled request, and a suspended or listed user, is declined
+    first."""
     record = rows[REQUESTS].get((work.caller, work.request_id))
     if record is not None and record.method == TOMBSTONE:
         return decline(len(products), Reason.CANCELLED_BEFORE_ARRIVAL)
     if line.standing is _SUSPENDED:
         return decline(len(products), Reason.USER_SUSPENDED)
+    if context.catalog.listed and not command.parent_id:
+        policies = [product.policy.policy_id for product in products]
+        found = listed_in(
+            Asked(work.caller, command), policies, context.catalog.listed, rows, context.now_us
+        )
+        if found.denied_by:
+            return decline(len(products), Reason.LISTED_DENY)
+    if command.identity_hash and _is_another(command, rows):
+        return decline(len(products), Reason.IDENTITY_MISMATCH)
     asked: Sequence[Wanted] = products
     if command.amount is not None:
         asked = [Part(command.amount.amount_minor, product.policy) for product in products]
@@ -348,6 +363,12 @@ def _choice(
     if line.standing is _WATCHED and choice.offer is not None:
         return choice._replace(reasons=(Reason.UNDER_REVIEW, *choice.reasons)[:MAX_REASONS])
     return choice
+
+
+def _is_another(command: Authorize, rows: Rows) -> bool:
+    """True if another identity is on record for the person than the operator checked."""
+    user = rows[USERS].get(command.user_id)
+    return user is not None and user.identity_hash not in ("", command.identity_hash)
 
 
 def decision_of(
