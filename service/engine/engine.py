@@ -26,7 +26,7 @@ from service.domain.errors import (
 )
 from service.engine.aliases import read_aliases, require_aliases
 from service.engine.attesting import metered, read_attestations
-from service.engine.calls import EncodeAuthorization, EncodeBeside, Work, own_work
+from service.engine.calls import EncodeAuthorization, EncodeBeside, Payloads, Work, own_work
 from service.engine.cases import read_cases, with_open_case
 from service.engine.catalog import Catalog
 from service.engine.charges import read_charges, read_damage
@@ -39,6 +39,7 @@ from service.engine.increment_tries import read_tries
 from service.engine.items_in_use import name_product
 from service.engine.lapsed_holds import LapsedHolds
 from service.engine.late_pickups import read_late_pickups
+from service.engine.listing_reads import read_listed
 from service.engine.operations import BY_COMMAND, Authorize, Wake
 from service.engine.ports import (
     AuthorizationKey,
@@ -190,6 +191,8 @@ class Engine:
                     rows, keys = self._read(batch, also, transaction)
                     if keys.late:
                         read_late_pickups(rows, keys, transaction, context.now_us)
+                    if context.catalog.listed:
+                        read_listed(rows, batch, context.catalog, transaction)
                     if self._read_what_others_added(rows, keys, context.catalog):
                         context = replace(context, catalog=self.terms.used.catalog)
                     lapsed = LapsedHolds(frozenset(keys.users), transaction, rows, context)
@@ -378,11 +381,11 @@ class Engine:
                 rows.merge(operation.leaves(work, work.command, decided, rows, context))
             return decided
         events = decided.draft.get(OUTBOX, ())
-        payloads = {}
+        told = {}
         for it in events:
-            payloads[it.authorization_id, it.authorization_version] = it.payload
+            told[it.authorization_id, it.authorization_version] = it.payload
         try:
-            answer = work.encode(decided.answer, payloads)
+            answer = work.encode(decided.answer, Payloads(context.told, told))
         except Exception as error:
             return self._refused(error, work)
         if work.request_id:
