@@ -74,6 +74,8 @@ class Context:
     encode: EncodeAuthorization
     encode_beside: EncodeBeside
     debts: Mapping[Pair, Debt]
+    quotes: bool = False
+    """True for a quote: nothing is written or used up, and lines are seen roughly."""
 
 
 class Decided(NamedTuple):

@@ -82,7 +82,9 @@ FACTS: dict[str, dict[str, str]] = {
     },
     "domain/hold.py": {"LONGEST_US": CONTRACT},
     "domain/dunning.py": {"HOUR_US": UNIT, "DAY_US": UNIT},
+    "domain/line_items.py": {"MOST_NAMES": TERMS},
     "domain/policy.py": {"MAX_REASONS": CONTRACT},
+    "domain/quotes.py": {"LONGEST_US": CONTRACT},
     "domain/fee_lines.py": {"MINUTE_US": UNIT, "DAY_US": UNIT},
     "domain/tariff_document.py": {
         "DAY_MINUTES": UNIT, "WEEK_MINUTES": UNIT, "MOST_MINUTES": TERMS, "MOST_PRICE_MINOR": TERMS,
@@ -98,7 +100,7 @@ FACTS: dict[str, dict[str, str]] = {
     "ids.py": {"_EPOCH_US": FORMAT, "_STEP_BITS": FORMAT, "_CHANCE_BITS": FORMAT},
     "rails/callbacks.py": {"SECRET_BYTES": FORMAT, "_LONGEST_DETAIL": CONTRACT},
     "rpc/admin_service.py": {"SECOND_US": UNIT},
-    "rpc/authorization_service.py": {"MOST_BILL_BYTES": CONTRACT},
+    "rpc/line_items.py": {"MOST_BILL_BYTES": CONTRACT},
     "rpc/health_client.py": {"ANSWER_S": SHELL, "PAUSE_S": SHELL},
     "rpc/pages.py": {"DEFAULT_PAGE": CONTRACT},
     "rpc/status.py": {"MOST_VIOLATIONS": TEXT, "MOST_CHARACTERS": TEXT},
@@ -216,7 +218,7 @@ COUNTS = frozenset({
     "keepalives", "refusals_a_second", "max_held", "most_waiting", "most_in_a_line",
     "max_connections", "max_watches", "max_reflections",
     "max_queue_a_caller", "max_share", "max_strangers", "max_unread", "max_keys",
-    "units_a_second", "read", "list", "write", "bulk", "verify",
+    "units_a_second", "read", "list", "quote", "write", "bulk", "verify",
     "calls_logged_a_second",
     "max_waiting_each", "page_window", "niceness",
 })  # fmt: skip

@@ -57,6 +57,8 @@ ACCEPT = (
 )  # fmt: skip
 STANDINGS = (*[Standing.NORMAL] * 5, *[Standing.WATCHED] * 2, Standing.SUSPENDED)
 LIMITS = (None, 0, 5_900, 30_000, 60_000, 200_000, 200_000)
+BILLS = ((), (), ("USAGE",), ("CANOPY_DAMAGED", "USAGE"), ("",), ("USAGE", "HELMET_LOST"))
+"""The names of the lines of bills; umbrellas have a list that refuses the last two."""
 WINDOW = 60
 """Most calls are about this many of the latest rentals."""
 SENT = 200
@@ -898,6 +900,7 @@ class Chance:
                 final = final and ("handover" in more or chance.random() < 0.7)
                 amount = chance.choice((0, 1, 33, 150, 1_000, held // 2, held, held + 1))
                 amount = min(amount, held + 1)
+                more |= {"line_items": chance.choice(BILLS)}
                 return c.Settle(*name, Money(_currency(chance), amount), final, occurred_us, **more)
             case "PauseRental":
                 cause, source = chance.choice(list(Cause)), chance.choice(list(Source))

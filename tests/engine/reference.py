@@ -1133,6 +1133,9 @@ class Reference(Merges):
         event_us = self._occurred(it, command.occurred_us, now_us, lowers=True)
         if command.handover is not None:
             no_damage(it)
+        listed = PRODUCTS[it["product_id"]].get("line_items")
+        if listed and not set(command.line_items) <= set(listed):
+            raise Refused("INVALID_INPUT")
         total, held = None, it["held_credit"] + it["held_cash"]
         asked = None if command.purpose is None else str(command.purpose)
         forbidden = ["FEE"] if it["parent_id"] else []

@@ -310,12 +310,14 @@ class SettleAuthorizationRequest(_message.Message):
         end_time: _timestamp_pb2.Timestamp
         def __init__(self, end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
     class LineItem(_message.Message):
-        __slots__ = ("description", "amount")
+        __slots__ = ("description", "amount", "item")
         DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
         AMOUNT_FIELD_NUMBER: _ClassVar[int]
+        ITEM_FIELD_NUMBER: _ClassVar[int]
         description: str
         amount: _types_pb2.SignedMoney
-        def __init__(self, description: _Optional[str] = ..., amount: _Optional[_Union[_types_pb2.SignedMoney, _Mapping]] = ...) -> None: ...
+        item: str
+        def __init__(self, description: _Optional[str] = ..., amount: _Optional[_Union[_types_pb2.SignedMoney, _Mapping]] = ..., item: _Optional[str] = ...) -> None: ...
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     AMOUNT_FIELD_NUMBER: _ClassVar[int]
@@ -697,3 +699,95 @@ class RecordPaidElsewhereResponse(_message.Message):
     AUTHORIZATION_FIELD_NUMBER: _ClassVar[int]
     authorization: _authorization_pb2.Authorization
     def __init__(self, authorization: _Optional[_Union[_authorization_pb2.Authorization, _Mapping]] = ...) -> None: ...
+
+class QuoteAuthorizationRequest(_message.Message):
+    __slots__ = ("user_id", "items", "start", "accept_offers", "pickup_window", "rental_period", "order")
+    USER_ID_FIELD_NUMBER: _ClassVar[int]
+    ITEMS_FIELD_NUMBER: _ClassVar[int]
+    START_FIELD_NUMBER: _ClassVar[int]
+    ACCEPT_OFFERS_FIELD_NUMBER: _ClassVar[int]
+    PICKUP_WINDOW_FIELD_NUMBER: _ClassVar[int]
+    RENTAL_PERIOD_FIELD_NUMBER: _ClassVar[int]
+    ORDER_FIELD_NUMBER: _ClassVar[int]
+    user_id: str
+    items: _containers.RepeatedCompositeFieldContainer[AuthorizeGroupRequest.Item]
+    start: AuthorizeRequest.Start
+    accept_offers: _containers.RepeatedScalarFieldContainer[_types_pb2.Offer]
+    pickup_window: _duration_pb2.Duration
+    rental_period: _duration_pb2.Duration
+    order: _details_pb2.Order
+    def __init__(self, user_id: _Optional[str] = ..., items: _Optional[_Iterable[_Union[AuthorizeGroupRequest.Item, _Mapping]]] = ..., start: _Optional[_Union[AuthorizeRequest.Start, str]] = ..., accept_offers: _Optional[_Iterable[_Union[_types_pb2.Offer, str]]] = ..., pickup_window: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., rental_period: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., order: _Optional[_Union[_details_pb2.Order, _Mapping]] = ...) -> None: ...
+
+class QuoteAuthorizationResponse(_message.Message):
+    __slots__ = ("state", "offer", "reasons", "score_band", "items", "cuts", "quote_time")
+    class Item(_message.Message):
+        __slots__ = ("product_id", "credit", "cash", "least_cost", "most_cost", "price_hash", "product_revision", "policy_revision")
+        PRODUCT_ID_FIELD_NUMBER: _ClassVar[int]
+        CREDIT_FIELD_NUMBER: _ClassVar[int]
+        CASH_FIELD_NUMBER: _ClassVar[int]
+        LEAST_COST_FIELD_NUMBER: _ClassVar[int]
+        MOST_COST_FIELD_NUMBER: _ClassVar[int]
+        PRICE_HASH_FIELD_NUMBER: _ClassVar[int]
+        PRODUCT_REVISION_FIELD_NUMBER: _ClassVar[int]
+        POLICY_REVISION_FIELD_NUMBER: _ClassVar[int]
+        product_id: str
+        credit: _types_pb2.Money
+        cash: _types_pb2.Money
+        least_cost: _types_pb2.Money
+        most_cost: _types_pb2.Money
+        price_hash: str
+        product_revision: int
+        policy_revision: int
+        def __init__(self, product_id: _Optional[str] = ..., credit: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., cash: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., least_cost: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., most_cost: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., price_hash: _Optional[str] = ..., product_revision: _Optional[int] = ..., policy_revision: _Optional[int] = ...) -> None: ...
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    OFFER_FIELD_NUMBER: _ClassVar[int]
+    REASONS_FIELD_NUMBER: _ClassVar[int]
+    SCORE_BAND_FIELD_NUMBER: _ClassVar[int]
+    ITEMS_FIELD_NUMBER: _ClassVar[int]
+    CUTS_FIELD_NUMBER: _ClassVar[int]
+    QUOTE_TIME_FIELD_NUMBER: _ClassVar[int]
+    state: _authorization_pb2.Authorization.State
+    offer: _types_pb2.Offer
+    reasons: _containers.RepeatedScalarFieldContainer[str]
+    score_band: _types_pb2.ScoreBand
+    items: _containers.RepeatedCompositeFieldContainer[QuoteAuthorizationResponse.Item]
+    cuts: _containers.RepeatedCompositeFieldContainer[Cut]
+    quote_time: _timestamp_pb2.Timestamp
+    def __init__(self, state: _Optional[_Union[_authorization_pb2.Authorization.State, str]] = ..., offer: _Optional[_Union[_types_pb2.Offer, str]] = ..., reasons: _Optional[_Iterable[str]] = ..., score_band: _Optional[_Union[_types_pb2.ScoreBand, str]] = ..., items: _Optional[_Iterable[_Union[QuoteAuthorizationResponse.Item, _Mapping]]] = ..., cuts: _Optional[_Iterable[_Union[Cut, _Mapping]]] = ..., quote_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class QuoteFeeRequest(_message.Message):
+    __slots__ = ("product_id", "name", "start_time", "end_time", "pauses")
+    class Pause(_message.Message):
+        __slots__ = ("start_time", "end_time")
+        START_TIME_FIELD_NUMBER: _ClassVar[int]
+        END_TIME_FIELD_NUMBER: _ClassVar[int]
+        start_time: _timestamp_pb2.Timestamp
+        end_time: _timestamp_pb2.Timestamp
+        def __init__(self, start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    PRODUCT_ID_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    START_TIME_FIELD_NUMBER: _ClassVar[int]
+    END_TIME_FIELD_NUMBER: _ClassVar[int]
+    PAUSES_FIELD_NUMBER: _ClassVar[int]
+    product_id: str
+    name: str
+    start_time: _timestamp_pb2.Timestamp
+    end_time: _timestamp_pb2.Timestamp
+    pauses: _containers.RepeatedCompositeFieldContainer[QuoteFeeRequest.Pause]
+    def __init__(self, product_id: _Optional[str] = ..., name: _Optional[str] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., pauses: _Optional[_Iterable[_Union[QuoteFeeRequest.Pause, _Mapping]]] = ...) -> None: ...
+
+class QuoteFeeResponse(_message.Message):
+    __slots__ = ("bill", "product_id", "price_hash", "product_revision", "captured", "quote_time")
+    BILL_FIELD_NUMBER: _ClassVar[int]
+    PRODUCT_ID_FIELD_NUMBER: _ClassVar[int]
+    PRICE_HASH_FIELD_NUMBER: _ClassVar[int]
+    PRODUCT_REVISION_FIELD_NUMBER: _ClassVar[int]
+    CAPTURED_FIELD_NUMBER: _ClassVar[int]
+    QUOTE_TIME_FIELD_NUMBER: _ClassVar[int]
+    bill: _receipt_pb2.Receipt
+    product_id: str
+    price_hash: str
+    product_revision: int
+    captured: _types_pb2.Money
+    quote_time: _timestamp_pb2.Timestamp
+    def __init__(self, bill: _Optional[_Union[_receipt_pb2.Receipt, _Mapping]] = ..., product_id: _Optional[str] = ..., price_hash: _Optional[str] = ..., product_revision: _Optional[int] = ..., captured: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., quote_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...

@@ -30,6 +30,7 @@ from service.domain.policy import (
     decline,
 )
 from service.domain.product import Product
+from service.domain.quotes import rough_minor
 from service.engine.calls import Answer, Cut, CutTime, Group, Priced, Work
 from service.engine.consents import add_consent, no_damage
 from service.engine.context import UNKNOWN_PERSON, UNSCORED_BAND, Assessment, Context, Decided
@@ -117,7 +118,7 @@ def decide(work: Work, command: Authorize, rows: Rows, context: Context) -> Deci
     else:
         _require_free(work.caller, command.items, rows)
     line, is_new = line_for(user_id, products[0].currency, rows, context)
-    choice = _choice(work, command, products, assessment, line, rows)
+    choice = _choice(work, command, products, assessment, line, rows, context)
     draft = Draft(list)
     if is_new:
         draft[LINES] = [line]
@@ -326,6 +327,7 @@ def _choice(
     assessment: Assessment,
     line: Line,
     rows: Rows,
+    context: Context,
 ) -> Choice:
     """The offer by the policy; a cancelled request or a suspended user is declined first."""
     record = rows[REQUESTS].get((work.caller, work.request_id))
@@ -340,7 +342,7 @@ def _choice(
         assessment.scored.score if assessment.scored else None,
         assessment.why,
         command.accept_offers,
-        line.available_minor,
+        rough_minor(line.available_minor) if context.quotes else line.available_minor,
         asked,
     )
     if line.standing is _WATCHED and choice.offer is not None:
