@@ -39,8 +39,8 @@ from service.domain.segment_fee import Use, fee_of, reaches
 from service.domain.segment_tariff import SegmentTariff
 
 __all__ = [
-    "DAY_US", "MINUTE_US", "AnyTariff", "Fee", "FeeItem", "FeeLine", "Tariff", "day_most_minor",
-    "fee", "reaches_us",
+    "DAY_US", "MINUTE_US", "AnyTariff", "Fee", "FeeItem", "FeeLine", "Pauses", "Tariff",
+    "day_most_minor", "fee", "interval_minutes", "reaches_us",
 ]  # fmt: skip
 
 
@@ -195,6 +195,11 @@ def _segments_reach_us(
         return None
     paused_us = max((it.paused_us for it in stops if it.used_us < used_us), default=0)
     return start_us + used_us + paused_us
+
+
+def interval_minutes(tariff: AnyTariff) -> int:
+    """The length of the intervals of arithmetic 1; 0 for arithmetic 2, whose lines tell it."""
+    return 0 if isinstance(tariff, SegmentTariff) else tariff.interval_minutes
 
 
 def day_most_minor(tariff: AnyTariff, start_us: int) -> int:

@@ -89,7 +89,7 @@ FACTS: dict[str, dict[str, str]] = {
     "domain/tariff_document.py": {
         "DAY_MINUTES": UNIT, "WEEK_MINUTES": UNIT, "MOST_MINUTES": TERMS, "MOST_PRICE_MINOR": TERMS,
         "LEAST_WINDOW_MINUTES": TERMS, "MOST_SEGMENTS": TERMS, "MOST_PRICES": TERMS,
-        "MOST_CAPS": TERMS, "MOST_QUOTAS": TERMS,
+        "MOST_CAPS": TERMS, "MOST_QUOTAS": TERMS, "NOT_ARITHMETIC_1": FORMAT,
     },
     "engine/feature_values.py": {"VALUE_BYTES": FORMAT},
     "engine/figures.py": {"_DAY_US": UNIT},
@@ -109,7 +109,9 @@ FACTS: dict[str, dict[str, str]] = {
     "storage/administration.py": {"LONGEST_TEXT": CONTRACT},
     "storage/backup.py": {"PORTION_BYTES": SHELL},
     "storage/bindings.py": {"MOST_CERTIFICATES": FORMAT},
-    "storage/compatibility.py": {"CERTIFICATES_BUILD": FORMAT, "RULES_BUILD": FORMAT},
+    "storage/compatibility.py": {
+        "CERTIFICATES_BUILD": FORMAT, "RULES_BUILD": FORMAT, "TARIFFS_BUILD": FORMAT,
+    },
     "storage/dump.py": {"MAX_SAID": TEXT},
     "storage/migrate.py": {"MIGRATION_LOCK": FORMAT},
     "storage/only_server.py": {"LOCKED_BYTE": FORMAT},
