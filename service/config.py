@@ -18,6 +18,7 @@ from service.engine.group_commit import CommitLimits
 from service.engine.health import ProbeLimits
 from service.engine.hold_back import HoldBackLimits
 from service.engine.pool import PoolLimits
+from service.engine.preview_job import PreviewLimits
 from service.engine.rates import RateLimits
 from service.engine.readers import ReaderLimits
 from service.engine.verification_job import VerificationLimits
@@ -331,6 +332,8 @@ class Limits:
     """Calls that only read."""
     verifications: VerificationLimits = field(default_factory=VerificationLimits)
     """Calls of VerifyBooks, each of which reads all books."""
+    previews: PreviewLimits = field(default_factory=PreviewLimits)
+    """Bounds of previews of terms."""
     background: PoolLimits = PoolLimits(threads=4, max_waiting=64)
     """The reads of all workers of the server."""
     bulk_in_flight: int = bounded(64, 1, 100_000)

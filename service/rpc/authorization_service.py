@@ -75,6 +75,7 @@ def _authorize(call: Call[pb.AuthorizeRequest]) -> Authorize:
         convert.money(message.amount) if has("amount") else None,
         order=order_of(message) if has("order") else None,
         user_consent_reference=message.user_consent_reference,
+        identity_hash=message.identity_hash,
     )
 
 
@@ -96,6 +97,7 @@ def _authorize_group(call: Call[pb.AuthorizeGroupRequest]) -> Authorize:
         rental_period_us=convert.optional_us(message, "rental_period"),
         grouped=True,
         order=order_of(message),
+        identity_hash=message.identity_hash,
     )
 
 

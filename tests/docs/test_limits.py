@@ -31,6 +31,7 @@ TEXT = "the length of a text that an error or a list of details shows"
 STATEMENT = "the size of one statement, measured; each size is kept prepared"
 EXIT_CODE = "an exit code of the process"
 METHOD = "part of a method, as its comment says"
+PICTURE = "a measure of a picture"
 
 FACTS: dict[str, dict[str, str]] = {
     "app.py": {"INTERRUPTS_S": METHOD},
@@ -98,6 +99,16 @@ FACTS: dict[str, dict[str, str]] = {
     "ending.py": {"NOT_ENDED": EXIT_CODE, "KILLED": EXIT_CODE},
     "engine/verification_job.py": {"COLLECT_S": METHOD},
     "ids.py": {"_EPOCH_US": FORMAT, "_STEP_BITS": FORMAT, "_CHANCE_BITS": FORMAT},
+    "preview/exposure.py": {"POINTS": PICTURE},
+    "preview/history.py": {
+        "NEVER": METHOD, "UNSCORED": METHOD, "DECLINED": METHOD, "CANCELLED": FORMAT,
+        "SUSPENDED": FORMAT, "WATCHED": FORMAT, "STALE": FORMAT, "HELD": FORMAT, "STARTED": FORMAT,
+        "LOST": FORMAT, "OPEN": FORMAT, "SETTLED": FORMAT, "LATE": FORMAT, "MAYBE_HELD": FORMAT,
+    },
+    "preview/picture.py": {"LETTER": PICTURE},
+    "preview/read.py": {"PORTION": STATEMENT, "DAY_US": UNIT, "LEAD_US": METHOD},
+    "preview/replay.py": {"BEST_SCORE": METHOD},
+    "preview/run.py": {"MOST_DAYS": CONTRACT},
     "rails/callbacks.py": {"SECRET_BYTES": FORMAT, "_LONGEST_DETAIL": CONTRACT},
     "rpc/admin_service.py": {"SECOND_US": UNIT},
     "rpc/line_items.py": {"MOST_BILL_BYTES": CONTRACT},
@@ -222,7 +233,7 @@ COUNTS = frozenset({
     "max_queue_a_caller", "max_share", "max_strangers", "max_unread", "max_keys",
     "units_a_second", "read", "list", "quote", "write", "bulk", "verify",
     "calls_logged_a_second",
-    "max_waiting_each", "page_window", "niceness",
+    "max_waiting_each", "page_window", "niceness", "most_decisions",
 })  # fmt: skip
 """Limits that are counts."""
 UNITS = ("_s", "_ms", "_bytes", "_kib", "_minor")

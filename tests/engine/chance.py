@@ -50,6 +50,7 @@ from tests.engine.reference import Reference
 USERS = ("ann", "ben", "cem", "dan")
 OPERATORS = ("city", "harbour")
 ASSETS = ("", "", "x-1", "x-2", "x-3")
+IDENTITIES = ("",) * 12 + ("a" * 64,) * 3 + ("b" * 64,)
 SCORES = (math.nan, 499, 500, 550, 600, 650, 800, 800, 800)
 ACCEPT = (
     (), (), (), (Offer.ZERO,), (Offer.FULL, Offer.ZERO), (Offer.REDUCED, Offer.FULL),
@@ -438,7 +439,8 @@ class Chance:
         names = chance.choice((None,) * 8 + (("score",), ("other",), ()))
         raw = pack([value for name, value in sent.items() if names is None or name in names])
         consent = chance.random() < 0.85
-        return c.PutUser(chance.choice(USERS), raw, as_of_us, consent, names=names)
+        user_id, identity = chance.choice(USERS), chance.choice(IDENTITIES)
+        return c.PutUser(user_id, raw, as_of_us, consent, names=names, identity_hash=identity)
 
     def _merging(self, chance: Random, kind: str) -> c.Command:
         """Mostly Dan is merged, and rarely anybody else, so that several people stay."""
@@ -715,6 +717,7 @@ class Chance:
             user_consent_reference=chance.choice(
                 ("", "form-1") if parent else ("",) * 60 + ("form-1",)
             ),
+            identity_hash=chance.choice(IDENTITIES),
         )
 
     def _paying_out(self) -> set[RentalKey]:

@@ -376,7 +376,7 @@ def offered(
 
 UNKNOWN: Row = {
     "score": None, "unscorable": "", "other": 0.0, "consent": False, "as_of_us": 0, "features": 0,
-    "by_score": True,
+    "by_score": True, "identity": "",
 }  # fmt: skip
 EMPTY: Row = {
     "currency": CURRENCY, "product_revision": 1, "policy_revision": 1, "custody": "IN_STATION",

@@ -18,7 +18,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class AuthorizeRequest(_message.Message):
-    __slots__ = ("request_id", "user_id", "product_id", "asset_id", "start", "accept_offers", "pickup_window", "rental_period", "parent", "amount", "order", "price_hash", "user_consent_reference")
+    __slots__ = ("request_id", "user_id", "product_id", "asset_id", "start", "accept_offers", "pickup_window", "rental_period", "parent", "amount", "order", "price_hash", "user_consent_reference", "identity_hash")
     class Start(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         START_UNSPECIFIED: _ClassVar[AuthorizeRequest.Start]
@@ -40,6 +40,7 @@ class AuthorizeRequest(_message.Message):
     ORDER_FIELD_NUMBER: _ClassVar[int]
     PRICE_HASH_FIELD_NUMBER: _ClassVar[int]
     USER_CONSENT_REFERENCE_FIELD_NUMBER: _ClassVar[int]
+    IDENTITY_HASH_FIELD_NUMBER: _ClassVar[int]
     request_id: str
     user_id: str
     product_id: str
@@ -53,7 +54,8 @@ class AuthorizeRequest(_message.Message):
     order: _details_pb2.Order
     price_hash: str
     user_consent_reference: str
-    def __init__(self, request_id: _Optional[str] = ..., user_id: _Optional[str] = ..., product_id: _Optional[str] = ..., asset_id: _Optional[str] = ..., start: _Optional[_Union[AuthorizeRequest.Start, str]] = ..., accept_offers: _Optional[_Iterable[_Union[_types_pb2.Offer, str]]] = ..., pickup_window: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., rental_period: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., parent: _Optional[str] = ..., amount: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., order: _Optional[_Union[_details_pb2.Order, _Mapping]] = ..., price_hash: _Optional[str] = ..., user_consent_reference: _Optional[str] = ...) -> None: ...
+    identity_hash: str
+    def __init__(self, request_id: _Optional[str] = ..., user_id: _Optional[str] = ..., product_id: _Optional[str] = ..., asset_id: _Optional[str] = ..., start: _Optional[_Union[AuthorizeRequest.Start, str]] = ..., accept_offers: _Optional[_Iterable[_Union[_types_pb2.Offer, str]]] = ..., pickup_window: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., rental_period: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., parent: _Optional[str] = ..., amount: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., order: _Optional[_Union[_details_pb2.Order, _Mapping]] = ..., price_hash: _Optional[str] = ..., user_consent_reference: _Optional[str] = ..., identity_hash: _Optional[str] = ...) -> None: ...
 
 class Cut(_message.Message):
     __slots__ = ("field", "product_id", "granted")
@@ -76,7 +78,7 @@ class AuthorizeResponse(_message.Message):
     def __init__(self, authorization: _Optional[_Union[_authorization_pb2.Authorization, _Mapping]] = ..., cuts: _Optional[_Iterable[_Union[Cut, _Mapping]]] = ..., price_hash: _Optional[str] = ...) -> None: ...
 
 class AuthorizeGroupRequest(_message.Message):
-    __slots__ = ("request_id", "user_id", "items", "start", "accept_offers", "pickup_window", "rental_period", "order")
+    __slots__ = ("request_id", "user_id", "items", "start", "accept_offers", "pickup_window", "rental_period", "order", "identity_hash")
     class Item(_message.Message):
         __slots__ = ("product_id", "asset_id", "price_hash")
         PRODUCT_ID_FIELD_NUMBER: _ClassVar[int]
@@ -94,6 +96,7 @@ class AuthorizeGroupRequest(_message.Message):
     PICKUP_WINDOW_FIELD_NUMBER: _ClassVar[int]
     RENTAL_PERIOD_FIELD_NUMBER: _ClassVar[int]
     ORDER_FIELD_NUMBER: _ClassVar[int]
+    IDENTITY_HASH_FIELD_NUMBER: _ClassVar[int]
     request_id: str
     user_id: str
     items: _containers.RepeatedCompositeFieldContainer[AuthorizeGroupRequest.Item]
@@ -102,7 +105,8 @@ class AuthorizeGroupRequest(_message.Message):
     pickup_window: _duration_pb2.Duration
     rental_period: _duration_pb2.Duration
     order: _details_pb2.Order
-    def __init__(self, request_id: _Optional[str] = ..., user_id: _Optional[str] = ..., items: _Optional[_Iterable[_Union[AuthorizeGroupRequest.Item, _Mapping]]] = ..., start: _Optional[_Union[AuthorizeRequest.Start, str]] = ..., accept_offers: _Optional[_Iterable[_Union[_types_pb2.Offer, str]]] = ..., pickup_window: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., rental_period: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., order: _Optional[_Union[_details_pb2.Order, _Mapping]] = ...) -> None: ...
+    identity_hash: str
+    def __init__(self, request_id: _Optional[str] = ..., user_id: _Optional[str] = ..., items: _Optional[_Iterable[_Union[AuthorizeGroupRequest.Item, _Mapping]]] = ..., start: _Optional[_Union[AuthorizeRequest.Start, str]] = ..., accept_offers: _Optional[_Iterable[_Union[_types_pb2.Offer, str]]] = ..., pickup_window: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., rental_period: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., order: _Optional[_Union[_details_pb2.Order, _Mapping]] = ..., identity_hash: _Optional[str] = ...) -> None: ...
 
 class AuthorizeGroupResponse(_message.Message):
     __slots__ = ("authorizations", "cuts")

@@ -79,12 +79,16 @@ class Authorize(NamedTuple):
     """The details of the order, if it has any."""
     user_consent_reference: str = ""
     """A reference to the user's consent to a damage charge; empty if there is none."""
+    identity_hash: str = ""
+    """A hash of the identity that the operator checked; empty if it checked none."""
 
 
 def wanted(caller: str, it: Authorize, keys: Keys) -> None:
     """Needs the user's line, the items, and the rental that a damage charge cites."""
     keys.users.add(it.user_id)
     keys.items.update(items_of(caller, it))
+    if it.identity_hash:
+        keys.registered.add(it.user_id)
     if it.parent_id:
         keys.authorizations.add((it.user_id, it.parent_id))
         keys.damaged.add((it.user_id, it.parent_id))
@@ -335,6 +339,8 @@ def _choice(
         return decline(len(products), Reason.CANCELLED_BEFORE_ARRIVAL)
     if line.standing is _SUSPENDED:
         return decline(len(products), Reason.USER_SUSPENDED)
+    if command.identity_hash and _is_another(command, rows):
+        return decline(len(products), Reason.IDENTITY_MISMATCH)
     asked: Sequence[Wanted] = products
     if command.amount is not None:
         asked = [Part(command.amount.amount_minor, product.policy) for product in products]
@@ -348,6 +354,12 @@ def _choice(
     if line.standing is _WATCHED and choice.offer is not None:
         return choice._replace(reasons=(Reason.UNDER_REVIEW, *choice.reasons)[:MAX_REASONS])
     return choice
+
+
+def _is_another(command: Authorize, rows: Rows) -> bool:
+    """True if another identity is on record for the person than the operator checked."""
+    user = rows[USERS].get(command.user_id)
+    return user is not None and user.identity_hash not in ("", command.identity_hash)
 
 
 def decision_of(
