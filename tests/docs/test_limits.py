@@ -64,6 +64,8 @@ FACTS: dict[str, dict[str, str]] = {
     },
     "books/share.py": {"ANSWERS": METHOD},
     "books/texts.py": {"LONGEST": METHOD},
+    "cli/listings.py": {"TOGETHER": SHELL},
+    "storage/listings.py": {"TOGETHER": STATEMENT},
     "cli/sources.py": {"MOST_SHOWN": TEXT},
     "certificates.py": {"RSA_BITS": METHOD},
     "clock.py": {"SECOND_US": UNIT, "DAY_US": UNIT, "SLEW_DIVISOR": METHOD, "LOOKS": METHOD},
@@ -120,9 +122,9 @@ FACTS: dict[str, dict[str, str]] = {
     "storage/administration.py": {"LONGEST_TEXT": CONTRACT},
     "storage/backup.py": {"PORTION_BYTES": SHELL},
     "storage/bindings.py": {"MOST_CERTIFICATES": FORMAT},
-    "storage/compatibility.py": {
-        "CERTIFICATES_BUILD": FORMAT, "RULES_BUILD": FORMAT, "TARIFFS_BUILD": FORMAT,
-    },
+    "storage/compatibility.py": dict.fromkeys(
+        ("CERTIFICATES_BUILD", "RULES_BUILD", "LISTINGS_BUILD", "TARIFFS_BUILD"), FORMAT
+    ),
     "storage/dump.py": {"MAX_SAID": TEXT},
     "storage/migrate.py": {"MIGRATION_LOCK": FORMAT},
     "storage/only_server.py": {"LOCKED_BYTE": FORMAT},
