@@ -33,7 +33,7 @@ def plain_fee(
     ]
     for cap in sorted(document.get("cap", []), key=lambda it: int(it["window_minutes"])):
         due = capped(due, cap["window_minutes"] * MINUTE_US, cap["most_minor"])
-    return min(document["buy_out_minor"], sum(int(it["cost"]) for it in due))
+    return min(int(document["buy_out_minor"]), sum(int(it["cost"]) for it in due))
 
 
 def charges(
