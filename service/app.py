@@ -31,6 +31,7 @@ from service.engine.group_commit import Committer
 from service.engine.health import Prober
 from service.engine.pool import Pool, in_a_thread
 from service.engine.ports import Rail, Scorer, StorageFailed
+from service.engine.quotes import Quotes
 from service.engine.readers import Readers
 from service.engine.scoring import Assessor
 from service.engine.verification_job import VerificationJob
@@ -68,6 +69,7 @@ from service.rpc.keys import KeyRing
 from service.rpc.ledger_service import LedgerServicer
 from service.rpc.mutations import methods_of
 from service.rpc.pipeline import Method, Pipeline
+from service.rpc.quotes import QuoteReads
 from service.rpc.rail_service import Rails
 from service.rpc.retries import Retries
 from service.rpc.sandbox_service import SandboxServicer
@@ -85,6 +87,7 @@ from service.storage.lists import Lists
 from service.storage.payables import payables_of
 from service.storage.probe import probe
 from service.storage.proposals import list_proposals
+from service.storage.quoting import QuoteStore
 from service.storage.requests import find_requests
 from service.storage.seals import SqlSealStore
 from service.storage.start_check import check_tables
@@ -224,12 +227,15 @@ class App:
             parts.rail_secret,
             tolerance_s=limits.rail_tolerance_s,
         )
-        self._server = GrpcServer(self.pipeline, self._services(assessor, lists), limits)
+        quotes = Quotes(engine, QuoteStore(store), parts.clock)
+        self._server = GrpcServer(self.pipeline, self._services(assessor, lists, quotes), limits)
         self._probing: asyncio.Task[None] | None = None
         self._searching: asyncio.Task[None] | None = None
         self._stopping = Event()
 
-    def _services(self, assessor: Assessor, lists: Lists) -> dict[str, list[Method[Any]]]:
+    def _services(
+        self, assessor: Assessor, lists: Lists, quotes: Quotes
+    ) -> dict[str, list[Method[Any]]]:
         parts, store, small = self.parts, self.parts.store, self.parts.limits.max_message_bytes
         retries = Retries(partial(find_requests, store.engine), self._readers)
         people = People(
@@ -248,6 +254,7 @@ class App:
         services = {
             authorization_service.SERVICE: [
                 *rentals.methods(small),
+                *QuoteReads(quotes, self._readers).methods(small),
                 *changing(authorization_service.MUTATIONS, small),
             ],
             credit_service.SERVICE: [

@@ -28,6 +28,7 @@ ON_SQLITE = [
         "revision = 'last'",
         "most_hold_minor = deposit_minor - 1",
         "most_hold_minor = 'all'",
+        "line_items = 'USAGE'",
     )
 ]
 ON_BOTH = [
@@ -37,6 +38,9 @@ ON_BOTH = [
         "policy_revision = 7",
         "deposit_minor = 9000000000000000000, most_hold_minor = NULL",
         "currency = 'yen'",
+        """line_items = '["usage"]'""",
+        """line_items = '["USAGE",1,"x"]'""",
+        """line_items = '["USAGE","USAGE"]'""",
     )
 ]
 """Each statement makes city's bike wrong, and nothing else."""

@@ -106,6 +106,18 @@ class Methods:
         authorization_service_pb2.AuthorizeGroupResponse,
     )
 
+    quote_authorization = Method(
+        "AuthorizationService",
+        authorization_service_pb2.QuoteAuthorizationRequest,
+        authorization_service_pb2.QuoteAuthorizationResponse,
+    )
+
+    quote_fee = Method(
+        "AuthorizationService",
+        authorization_service_pb2.QuoteFeeRequest,
+        authorization_service_pb2.QuoteFeeResponse,
+    )
+
     confirm_authorization = Method(
         "AuthorizationService",
         authorization_service_pb2.ConfirmAuthorizationRequest,

@@ -11,7 +11,7 @@ from sqlalchemy.sql.elements import ColumnElement
 from service.domain.attestations import AttestationKind
 from service.domain.authorization import Start
 from service.domain.policy import Reason
-from service.domain.receipt import Receipt, ReceiptItem
+from service.domain.receipt import Lines, Receipt, ReceiptItem
 from service.domain.tariff import MINUTE_US, Fee, FeeItem, FeeLine, Tariff, fee
 from service.domain.transitions import Transition
 from service.storage import schema as t
@@ -72,6 +72,18 @@ COLUMNS: tuple[ColumnElement[Any], ...] = (
 )
 """The columns of `Charged`, then those of the tariff, and the policy's time of a free
 cancellation."""
+
+
+Line = tuple[str, int, int, int, int, int, str]
+"""A line as plain values, in the order of `FeeLine`."""
+
+
+def _plain(lines: Lines) -> list[Line]:
+    return [(it.item.value, *it[1:]) for it in lines]
+
+
+def _once(item: ReceiptItem, amount_minor: int) -> Line:
+    return item.value, 1, amount_minor, amount_minor, 0, 0, ""
 
 
 def docks() -> ColumnElement[bool]:
@@ -156,7 +168,7 @@ def _told(
     charged_minor = it.captured_minor - it.other_captured_minor
     held_minor = it.credit_minor + it.cash_minor
     debt_minor = beside.debt_minor
-    lines, asked_minor = list[tuple[str, int, int, int]](), tariff.buy_out_minor
+    lines, asked_minor = list[Line](), tariff.buy_out_minor
     if not lost:
         cut = [(begin, min(end, end_us)) for begin, end in beside.stood]
         paused_us = sum(max(0, end - begin) for begin, end in cut)
@@ -165,9 +177,9 @@ def _told(
             times = ((FeeItem.FREE_MINUTES, free_us), (FeeItem.PAUSED_MINUTES, paused_us))
             free = [FeeLine(item, us // MINUTE_US, 0, 0) for item, us in times]
             usage = Fee(tuple(line for line in free if line.quantity), 0)
-        lines, asked_minor = [(it.item.value, *it[1:]) for it in usage.lines], usage.total_minor
+        lines, asked_minor = _plain(usage.lines), usage.total_minor
     elif asked_minor:
-        lines = [(ReceiptItem.LOST_ITEM, 1, asked_minor, asked_minor)]
+        lines = [_once(ReceiptItem.LOST_ITEM, asked_minor)]
     missing_minor = asked_minor - charged_minor - debt_minor
     used_up = it.captured_minor == held_minor and not debt_minor
     beyond_minor = missing_minor if missing_minor > 0 and used_up else 0
@@ -175,9 +187,9 @@ def _told(
         item = ReceiptItem.SURCHARGE
         if missing_minor > 0:
             item = ReceiptItem.NOT_COLLECTED if beyond_minor else ReceiptItem.DISCOUNT
-        lines.append((item, 1, -missing_minor, -missing_minor))
+        lines.append(_once(item, -missing_minor))
     if debt_minor:
-        lines.append((ReceiptItem.OWED, 1, -debt_minor, -debt_minor))
+        lines.append(_once(ReceiptItem.OWED, -debt_minor))
     minutes = (end_us - start_us + MINUTE_US - 1) // MINUTE_US
     cash_kept_minor = it.captured_minor - it.captured_credit_minor
     return [
@@ -185,7 +197,7 @@ def _told(
         ("end", receipt.end_us, end_us),
         ("minutes", receipt.minutes, minutes),
         ("free minutes", receipt.free_minutes, tariff.free_minutes),
-        ("lines", [(it.item.value, *it[1:]) for it in receipt.lines], lines),
+        ("lines", _plain(receipt.lines), lines),
         ("unit", receipt.interval_minutes or tariff.interval_minutes, tariff.interval_minutes),
         ("sum", sum(it.amount_minor for it in receipt.lines), charged_minor),
         ("total", receipt.total_minor, charged_minor),

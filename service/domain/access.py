@@ -25,6 +25,7 @@ class Scope(StrEnum):
 
     AUTHORIZATIONS_READ = "authorizations.read"
     AUTHORIZATIONS_WRITE = "authorizations.write"
+    QUOTES_READ = "quotes.read"
     RETURNS_CLAIM = "returns.claim"
     USERS_WRITE = "users.write"
     PROFILES_READ = "profiles.read"
@@ -55,7 +56,9 @@ SHARED_SCOPES = frozenset(
 app, and each has acts that two persons do."""
 EXPLICIT_SCOPES = frozenset({Scope.KEYS_ADMIN})
 """Scopes of operators and of the platform that a new key has only if its maker names them."""
-OPERATOR_SCOPES = SHARED_SCOPES | {Scope.AUTHORIZATIONS_READ, Scope.AUTHORIZATIONS_WRITE}
+OPERATOR_SCOPES = SHARED_SCOPES | {
+    *(Scope.AUTHORIZATIONS_READ, Scope.AUTHORIZATIONS_WRITE, Scope.QUOTES_READ),
+}
 PLATFORM_SCOPES = frozenset(Scope) - (OPERATOR_SCOPES - SHARED_SCOPES) - EXPLICIT_SCOPES
 
 

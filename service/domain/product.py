@@ -29,6 +29,8 @@ class Product:
     most_hold_minor: int | None = None
     """The most that one authorization holds with all increments, captured parts included; None
     means no bound."""
+    line_items: tuple[str, ...] | None = None
+    """The names that the lines of a bill may have; None means any."""
 
 
 @dataclass(frozen=True, slots=True)

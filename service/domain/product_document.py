@@ -14,13 +14,16 @@ from service.domain.document_fields import (
 )
 from service.domain.documents import Table
 from service.domain.errors import Violation
+from service.domain.line_items import MOST_NAMES as MOST_LINE_ITEMS
+from service.domain.line_items import NAME as LINE_ITEM
 
 
 class ProductDocument(NamedTuple):
     """A product's own terms; amounts are minor units of `currency`.
 
     `tariff` and `policy` are names of documents: of the operator, or else of the platform. A None
-    means as in `Product`: no consent is needed, and increments have no bound.
+    means as in `Product`: no consent is needed, increments have no bound, and lines of a bill may
+    have any name.
     """
 
     id: str
@@ -33,6 +36,7 @@ class ProductDocument(NamedTuple):
     cancellation_fee_minor: int = 0
     damage_without_consent_minor: int | None = None
     most_hold_minor: int | None = None
+    line_items: tuple[str, ...] | None = None
 
 
 def read_product(table: Table) -> ProductDocument:
@@ -50,8 +54,12 @@ def read_product(table: Table) -> ProductDocument:
         it.whole("cancellation_fee_minor", 0, MOST_MINOR, 0),
         it.maybe_whole("damage_without_consent_minor", 0, MOST_MINOR),
         it.maybe_whole("most_hold_minor", 0, MOST_MINOR),
+        it.texts("line_items", LINE_ITEM, MOST_LINE_ITEMS) if it.has("line_items") else None,
     )
     it.end()
+    if it.has("line_items") and it.take("line_items") == []:
+        text = "must name a line item; leave it out if lines may have any name"
+        it.fault("line_items", "empty", text)
     if found.most_hold_minor is not None and found.most_hold_minor < found.deposit_minor:
         it.fault("most_hold_minor", "below_deposit", "must not be below deposit_minor")
     require_none(faults)
@@ -60,4 +68,5 @@ def read_product(table: Table) -> ProductDocument:
 
 def write_product(it: ProductDocument) -> dict[str, Any]:
     """The document of a product; absent values are left out."""
-    return {name: value for name, value in it._asdict().items() if value is not None}
+    found = {name: value for name, value in it._asdict().items() if value is not None}
+    return found | ({"line_items": list(it.line_items)} if it.line_items else {})

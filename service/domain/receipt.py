@@ -13,7 +13,6 @@ added: prices include it.
 from __future__ import annotations
 
 from enum import StrEnum
-from functools import lru_cache
 from typing import NamedTuple
 
 from service.domain.authorization import Authorization
@@ -30,8 +29,14 @@ class ReceiptItem(StrEnum):
     FULL_DAYS = FeeItem.FULL_DAYS
     START_FEE = FeeItem.START_FEE
     FREE_MINUTES = FeeItem.FREE_MINUTES
+    QUOTA_MINUTES = FeeItem.QUOTA_MINUTES
     INTERVALS = FeeItem.INTERVALS
+    FIRST_UNIT = FeeItem.FIRST_UNIT
+    STARTED_UNITS = FeeItem.STARTED_UNITS
+    COMPLETED_UNITS = FeeItem.COMPLETED_UNITS
+    ONE_TIME = FeeItem.ONE_TIME
     DAY_CAP_REDUCTION = FeeItem.DAY_CAP_REDUCTION
+    CAP_REDUCTION = FeeItem.CAP_REDUCTION
     BUY_OUT_REDUCTION = FeeItem.BUY_OUT_REDUCTION
     PAUSED_MINUTES = FeeItem.PAUSED_MINUTES
     WAIVED = FeeItem.WAIVED
@@ -48,12 +53,15 @@ class ReceiptItem(StrEnum):
 
 
 class ReceiptLine(NamedTuple):
-    """One line: `amount_minor` is `quantity` times `unit_minor`."""
+    """One line, with the fields of a `FeeLine`: `amount_minor` is `quantity` times `unit_minor`."""
 
     item: ReceiptItem
     quantity: int
     unit_minor: int
     amount_minor: int
+    minutes: int = 0
+    from_minute: int = 0
+    times: str = ""
 
 
 Lines = tuple[FeeLine | ReceiptLine, ...]
@@ -169,42 +177,4 @@ def _adjustment(difference_minor: int, uncollected_minor: int) -> ReceiptLine:
     return ReceiptLine(item, 1, difference_minor, difference_minor)
 
 
-class Text(NamedTuple):
-    """The words of a line in Chinese and in English."""
-
-    zh: str
-    en: str
-
-
-@lru_cache(maxsize=4096)
-def text_of(item: FeeItem | ReceiptItem, quantity: int, interval_minutes: int) -> Text:
-    """The words of a line of this kind; amounts are no part of them."""
-    many = "" if quantity == 1 else "s"
-    match item:
-        case ReceiptItem.FULL_DAYS:
-            return Text(f"{quantity} 个整日按日封顶价", f"{quantity} full day{many} at the day cap")
-        case ReceiptItem.FREE_MINUTES:
-            return Text(f"免费时长 {quantity} 分钟", f"{quantity} free minute{many}")
-        case ReceiptItem.PAUSED_MINUTES:
-            return Text(f"暂停计费 {quantity} 分钟", f"{quantity} paused minute{many}")
-        case ReceiptItem.INTERVALS:
-            length = "1 minute" if interval_minutes == 1 else f"{interval_minutes} minutes"
-            return Text(
-                f"{quantity} 个计费单位每单位 {interval_minutes} 分钟",
-                f"{quantity} unit{many} of {length}",
-            )
-    return _TEXTS[ReceiptItem(item)]
-
-
-_TEXTS = {
-    ReceiptItem.START_FEE: Text("起步费", "Starting fee"),
-    ReceiptItem.DAY_CAP_REDUCTION: Text("单日封顶减免", "Reduction to the day cap"),
-    ReceiptItem.BUY_OUT_REDUCTION: Text("总封顶减免", "Reduction to the buy-out cap"),
-    ReceiptItem.WAIVED: Text("费用减免", "Waived by the operator"),
-    ReceiptItem.LOST_ITEM: Text("未归还物品买断价", "Item not returned, buy-out price"),
-    ReceiptItem.NOT_COLLECTED: Text("超出授权额度未收取", "Above the hold, not collected"),
-    ReceiptItem.DISCOUNT: Text("商家优惠", "Discount of the operator"),
-    ReceiptItem.SURCHARGE: Text("商家加收", "Surcharge of the operator"),
-    ReceiptItem.OWED: Text("超出授权额度转为欠款", "Above the hold, owed as a debt"),
-}
 _LOST = Transition.LOST

@@ -11,9 +11,10 @@ from service.domain.captures import Capture, Part, Purpose, Taken
 from service.domain.errors import IllegalState, InvalidInput
 from service.domain.ledger import Account, Posting
 from service.domain.meter import RUNNING, Meter
+from service.domain.metered import fee_between
 from service.domain.money import share_minor
 from service.domain.product import Product
-from service.domain.tariff import Fee, Tariff, fee
+from service.domain.tariff import Fee, Tariff
 from service.domain.transitions import Transition
 from service.domain.usage_ends import earlier_us, is_stopped, started_us, usage_end_us
 
@@ -46,13 +47,7 @@ def metered_fee(
     free_us: int | None = None,
 ) -> Fee:
     """The fee of the rental, whose usage ended at `end_us`; see `tariff.fee` for `free_us`."""
-    start_us = started_us(authorization)
-    if meter is RUNNING and free_us is None:
-        return fee(tariff, start_us, end_us)
-    paused_us, waived_minor = meter.paused_us(end_us), meter.pending_minor
-    return fee(
-        tariff, start_us, end_us, paused_us=paused_us, waived_minor=waived_minor, free_us=free_us
-    )
+    return fee_between(tariff, started_us(authorization), end_us, meter, free_us)
 
 
 def unwaived_minor(

@@ -14,14 +14,26 @@ Times are microseconds since the epoch, UTC; amounts are minor units of the prod
 
 from __future__ import annotations
 
-from enum import StrEnum
 from functools import lru_cache
 from typing import NamedTuple
 
 from service.domain.errors import InvalidInput, InvariantBroken
+from service.domain.fee_lines import (
+    DAY_US,
+    MINUTE_US,
+    Fee,
+    FeeItem,
+    FeeLine,
+    cancelled_in_time,
+    line,
+    reduction,
+    shown,
+    total,
+)
 
-MINUTE_US = 60 * 1_000_000
-DAY_US = 24 * 60 * MINUTE_US
+__all__ = [
+    "DAY_US", "MINUTE_US", "Fee", "FeeItem", "FeeLine", "Tariff", "fee", "reaches_us",
+]  # fmt: skip
 
 
 class Tariff(NamedTuple):
@@ -33,47 +45,6 @@ class Tariff(NamedTuple):
     interval_price_minor: int
     day_cap_minor: int
     buy_out_minor: int
-
-
-class FeeItem(StrEnum):
-    """The kind of a fee's line, in the order of the lines."""
-
-    FULL_DAYS = "FULL_DAYS"
-    START_FEE = "START_FEE"
-    FREE_MINUTES = "FREE_MINUTES"
-    INTERVALS = "INTERVALS"
-    DAY_CAP_REDUCTION = "DAY_CAP_REDUCTION"
-    BUY_OUT_REDUCTION = "BUY_OUT_REDUCTION"
-    PAUSED_MINUTES = "PAUSED_MINUTES"
-    WAIVED = "WAIVED"
-
-
-class FeeLine(NamedTuple):
-    """One line of the arithmetic: `amount_minor` is `quantity` times `unit_minor`.
-
-    FULL_DAYS counts full 24 hours at the day cap, INTERVALS the started intervals of the day under
-    way. FREE_MINUTES counts the tariff's free minutes at a price of 0; it explains the number of
-    intervals. The two reductions have quantity 1 and a negative amount. One is the excess of the
-    current day over the day cap; the other is the excess of the whole rental over the buy-out cap.
-    PAUSED_MINUTES counts the full minutes for which the meter stood, at a price of 0. WAIVED is the
-    waived amount, with quantity 1 and negative.
-    """
-
-    item: FeeItem
-    quantity: int
-    unit_minor: int
-    amount_minor: int
-
-
-class Fee(NamedTuple):
-    """A fee and its lines, whose amounts add up to `total_minor` exactly.
-
-    The total is at least 0 and at most the buy-out cap. Lines of 0 are left out, except
-    FREE_MINUTES and PAUSED_MINUTES; a fee of 0 may have no lines.
-    """
-
-    lines: tuple[FeeLine, ...]
-    total_minor: int
 
 
 # A settlement needs its fee twice: for the amount, and for the receipt.
@@ -101,11 +72,7 @@ def fee(
         raise InvalidInput.of("end_time", "end_time.before_start", "must not lie before the start")
     used_us = end_us - start_us - paused_us
     if free_us is not None and used_us <= free_us:
-        lines = (
-            _line(FeeItem.FREE_MINUTES, free_us // MINUTE_US, 0),
-            _line(FeeItem.PAUSED_MINUTES, paused_us // MINUTE_US, 0),
-        )
-        return Fee(tuple(line for line in lines if line.quantity), 0)
+        return cancelled_in_time(free_us, paused_us)
     full_days, today_us = divmod(used_us, DAY_US)
     free_minutes = 0 if full_days else tariff.free_minutes
     billable_us = max(0, today_us - free_minutes * MINUTE_US)
@@ -121,25 +88,18 @@ def _composed(
     """The fee of a rental with these full days, and intervals of the day under way."""
     lines = []
     if full_days:
-        lines.append(_line(FeeItem.FULL_DAYS, full_days, tariff.day_cap_minor))
+        lines.append(line(FeeItem.FULL_DAYS, full_days, tariff.day_cap_minor))
     else:
-        lines.append(_line(FeeItem.START_FEE, 1, tariff.start_fee_minor))
-        lines.append(_line(FeeItem.FREE_MINUTES, tariff.free_minutes, 0))
-    lines.append(_line(FeeItem.INTERVALS, intervals, tariff.interval_price_minor))
+        lines.append(line(FeeItem.START_FEE, 1, tariff.start_fee_minor))
+        lines.append(line(FeeItem.FREE_MINUTES, tariff.free_minutes, 0))
+    lines.append(line(FeeItem.INTERVALS, intervals, tariff.interval_price_minor))
     capped_minor = (full_days + 1) * tariff.day_cap_minor
-    lines.append(_reduction(FeeItem.DAY_CAP_REDUCTION, lines, capped_minor))
-    lines.append(_reduction(FeeItem.BUY_OUT_REDUCTION, lines, tariff.buy_out_minor))
-    lines.append(_line(FeeItem.PAUSED_MINUTES, paused_minutes, 0))
+    lines.append(reduction(FeeItem.DAY_CAP_REDUCTION, lines, capped_minor))
+    lines.append(reduction(FeeItem.BUY_OUT_REDUCTION, lines, tariff.buy_out_minor))
+    lines.append(line(FeeItem.PAUSED_MINUTES, paused_minutes, 0))
     if waived_minor:
-        lines.append(_line(FeeItem.WAIVED, 1, -min(waived_minor, _sum(lines))))
-    shown = tuple(
-        line for line in lines if line.amount_minor or (line.item in _FREE and line.quantity)
-    )
-    return Fee(shown, _sum(lines))
-
-
-_FREE = (FeeItem.FREE_MINUTES, FeeItem.PAUSED_MINUTES)
-"""Lines that explain the number of intervals."""
+        lines.append(line(FeeItem.WAIVED, 1, -min(waived_minor, total(lines))))
+    return Fee(shown(lines), total(lines))
 
 
 def reaches_us(tariff: Tariff, start_us: int, amount_minor: int) -> int | None:
@@ -193,19 +153,6 @@ def _require_sound(tariff: Tariff) -> None:
     )
     if least < 0:
         raise InvariantBroken("a tariff has a negative number or intervals without length")
-
-
-def _line(item: FeeItem, quantity: int, unit_minor: int) -> FeeLine:
-    return FeeLine(item, quantity, unit_minor, quantity * unit_minor)
-
-
-def _reduction(item: FeeItem, lines: list[FeeLine], cap_minor: int) -> FeeLine:
-    """The line that reduces the sum of the earlier lines to the cap; 0 if below the cap."""
-    return _line(item, 1, min(0, cap_minor - _sum(lines)))
-
-
-def _sum(lines: list[FeeLine]) -> int:
-    return sum(line.amount_minor for line in lines)
 
 
 def _ceil_div(dividend: int, divisor: int) -> int:

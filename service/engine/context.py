@@ -76,6 +76,8 @@ class Context:
     encode_beside: EncodeBeside
     debts: Mapping[Pair, Debt]
     counts: bool
+    quotes: bool = False
+    """True for a quote: nothing is written or used up, and lines are seen roughly."""
 
 
 class Decided(NamedTuple):

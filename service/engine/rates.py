@@ -19,6 +19,7 @@ class Weight(StrEnum):
 
     READ = "read"
     LIST = "list"
+    QUOTE = "quote"
     WRITE = "write"
     BULK = "bulk"
     VERIFY = "verify"
@@ -36,6 +37,8 @@ class RateLimits:
     """A call that reads one thing."""
     list: float = bounded(5.0, 0, 1_000_000)
     """A call that reads a page of a list."""
+    quote: float = bounded(2.0, 0, 1_000_000)
+    """A call that decides as if it changed something, and changes nothing."""
     write: float = bounded(2.0, 0, 1_000_000)
     """A call that changes something."""
     bulk: float = bounded(100.0, 0, 1_000_000)

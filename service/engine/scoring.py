@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Iterator, Sequence
+from copy import copy
 from typing import Any, NamedTuple
 
 from service.domain.policy import Reason
@@ -30,6 +31,12 @@ class Assessor:
         self._absent_names = scorer.absent_names
         self.schema_id = schema_id_of(self.raw_names)
         store.save_feature_schema(self.schema_id, scorer.raw_names)
+
+    def reading_from(self, store: Store) -> Assessor:
+        """The same assessor over another store; both take turns at the model."""
+        other = copy(self)
+        other._store = store
+        return other
 
     def assess(self, batch: Sequence[Work], explain_below: int) -> Assessed:
         """Assesses people who ask for a hold, by their stored features, and each PutUser, by the

@@ -306,6 +306,9 @@ def _fee(fee: Fee, currency: str) -> bytes:
             quantity=line.quantity,
             unit=signed(currency, line.unit_minor),
             amount=signed(currency, line.amount_minor),
+            minutes=line.minutes,
+            from_minute=line.from_minute,
+            times=line.times,
         )
     return message.SerializeToString()
 

@@ -40,6 +40,7 @@ from service.engine.readers import Readers
 from service.engine.reads import AuthorizationReader, ListReader, Told
 from service.rpc import answers, convert
 from service.rpc.details import encode_details, item_place_of, order_of
+from service.rpc.line_items import check_line_items
 from service.rpc.mutations import (
     Mutation,
     Reader,
@@ -57,8 +58,6 @@ from service.rpc.pages import filtered_place_of, filtered_token_of, size_of
 from service.rpc.pipeline import Call, Method
 
 SERVICE = "freehold.v1.AuthorizationService"
-MOST_BILL_BYTES = 65_536
-"""The most bytes of all descriptions of a bill, as the contract says."""
 
 
 def _authorize(call: Call[pb.AuthorizeRequest]) -> Authorize:
@@ -76,6 +75,7 @@ def _authorize(call: Call[pb.AuthorizeRequest]) -> Authorize:
         convert.money(message.amount) if has("amount") else None,
         order=order_of(message) if has("order") else None,
         user_consent_reference=message.user_consent_reference,
+        identity_hash=message.identity_hash,
     )
 
 
@@ -97,6 +97,7 @@ def _authorize_group(call: Call[pb.AuthorizeGroupRequest]) -> Authorize:
         rental_period_us=convert.optional_us(message, "rental_period"),
         grouped=True,
         order=order_of(message),
+        identity_hash=message.identity_hash,
     )
 
 
@@ -140,7 +141,7 @@ def _settle(call: Call[pb.SettleAuthorizationRequest]) -> Settle:
     if message.WhichOneof("charge") == "amount":
         amount = convert.money(message.amount)
     if message.line_items:
-        _check_line_items(message)
+        check_line_items(message)
     user_id, authorization_id = convert.split_name(message.name)
     return Settle(
         user_id,
@@ -154,6 +155,7 @@ def _settle(call: Call[pb.SettleAuthorizationRequest]) -> Settle:
         evidence=message.evidence,
         place=item_place_of(message),
         user_consent_reference=message.user_consent_reference,
+        line_items=tuple([item.item for item in message.line_items]),
         expected_version=convert.expected_version(message),
     )
 
@@ -176,31 +178,6 @@ def _handover(message: pb.SettleAuthorizationRequest) -> AttestationKind | None:
             "final", "final.handover", "must be true for a return by post or by hand"
         )
     return handover
-
-
-def _check_line_items(message: pb.SettleAuthorizationRequest) -> None:
-    if message.WhichOneof("charge") != "amount":
-        raise InvalidInput.of(
-            "line_items", "line_items.with_amount", "are allowed only with amount"
-        )
-    size = sum([len(item.description.encode()) for item in message.line_items])
-    if size > MOST_BILL_BYTES:
-        raise InvalidInput.of(
-            "line_items",
-            "line_items.max_bytes",
-            f"must have at most {MOST_BILL_BYTES} bytes of descriptions together, but have {size}",
-        )
-    whole = convert.money(message.amount)
-    sum_minor = 0
-    for place, item in enumerate(message.line_items):
-        path = f"line_items[{place}].amount.currency_code"
-        sum_minor += convert.money(item.amount).require(whole.currency, path)
-    if sum_minor != whole.amount_minor:
-        raise InvalidInput.of(
-            "line_items",
-            "line_items.sum",
-            f"must add up to amount ({whole.amount_minor}), but add up to {sum_minor}",
-        )
 
 
 def _occurred_us(message: pb.SettleAuthorizationRequest) -> int | None:

@@ -370,6 +370,7 @@ class People:
                 user.scoring_consent,
                 tuple(violations),
                 None if names == known else names,
+                user.identity_hash,
             ),
             encode=answers.encode_profile,
             differing_field=partial(differing_field, user),

@@ -11,7 +11,8 @@ from freehold.v1 import receipt_pb2
 from freehold.v1 import types_pb2 as types
 from google.protobuf.wrappers_pb2 import BytesValue
 
-from service.domain.receipt import Lines, Receipt, ReceiptItem, ReceiptLine, text_of
+from service.domain.receipt import Lines, Receipt, ReceiptItem, ReceiptLine
+from service.domain.receipt_texts import text_of
 
 ITEMS = {it: getattr(receipt_pb2.Receipt.Line, f"ITEM_{it}") for it in ReceiptItem}
 _ITEM_OF = {number: item for item, number in ITEMS.items()}
@@ -38,7 +39,10 @@ def read_receipt(it: pb.Authorization) -> Receipt:
         if item is ReceiptItem.INTERVALS:
             interval_minutes = _length(line.text_en)
         unit, amount = line.unit.amount_minor, line.amount.amount_minor
-        lines.append(ReceiptLine(item, line.quantity, unit, amount))
+        if not _TIMES.fullmatch(line.times):
+            raise ValueError(f"a receipt has a line with the unknown times {line.times!r}")
+        place = line.minutes, line.from_minute, line.times
+        lines.append(ReceiptLine(item, line.quantity, unit, amount, *place))
     receipt = Receipt(
         told.start_time.ToMicroseconds(),
         told.end_time.ToMicroseconds(),
@@ -51,6 +55,10 @@ def read_receipt(it: pb.Authorization) -> Receipt:
     if encode_receipt(receipt, it.held.currency_code) != same:
         raise ValueError("the words, minutes or currencies of a receipt do not fit its numbers")
     return receipt
+
+
+_DAY = "(MON|TUE|WED|THU|FRI|SAT|SUN)"
+_TIMES = re.compile(f"(({_DAY}(,{_DAY})* )?[0-2][0-9]:[0-5][0-9]-[0-2][0-9]:[0-5][0-9])?")
 
 
 def _length(words: str) -> int:
@@ -99,7 +107,8 @@ def _bill(
     """A receipt without its times: the total, and those of `_AMOUNTS` that are not 0."""
     receipt = receipt_pb2.Receipt(free_minutes=free_minutes)
     for line in lines:
-        text = text_of(line.item, line.quantity, interval_minutes)
+        minutes = line.minutes or interval_minutes
+        text = text_of(line.item, line.quantity, minutes, line.from_minute, line.times)
         receipt.lines.add(
             item=ITEMS[ReceiptItem(line.item)],
             quantity=line.quantity,
@@ -107,6 +116,9 @@ def _bill(
             amount=signed(currency, line.amount_minor),
             text_zh=text.zh,
             text_en=text.en,
+            minutes=line.minutes,
+            from_minute=line.from_minute,
+            times=line.times,
         )
     for name, amount_minor in zip(_AMOUNTS, amounts_minor, strict=True):
         if amount_minor or name == "total":

@@ -423,7 +423,7 @@ ALSO_FOUND_BY: dict[RecordTable[Any, Any], list[tuple[str, ...]]] = {
 """The columns, beside the keys, by which rows are found."""
 
 
-def _of_table(declared: RecordTable[Any, Any], dialect: Dialect) -> TableStatements:
+def _of_table(declared: RecordTable[Any, Any], dialect: Dialect, *, locks: bool) -> TableStatements:
     table, kept = schema.metadata.tables[declared.name], CONVERTERS[declared]
     found_by = [declared.key, *ALSO_FOUND_BY.get(declared, [])] if declared.key else []
     delete = None
@@ -438,7 +438,7 @@ def _of_table(declared: RecordTable[Any, Any], dialect: Dialect) -> TableStateme
     if rare := declared.rare:
         usual_update = Writing(_update(declared, table, dialect, rare), kept.usual_changes)
     return TableStatements(
-        read={by: _by_keys(table, by, dialect, lock=declared.locked) for by in found_by},
+        read={by: _by_keys(table, by, dialect, lock=locks and declared.locked) for by in found_by},
         insert=Writing(_insert(table, dialect), kept.values),
         update=update,
         usual_insert=usual_insert,
@@ -449,23 +449,26 @@ def _of_table(declared: RecordTable[Any, Any], dialect: Dialect) -> TableStateme
     )
 
 
-_BUILT: dict[tuple[str, int], BatchStatements] = {}
+_BUILT: dict[tuple[str, int, bool], BatchStatements] = {}
 
 
-def statements_of(engine: Engine) -> BatchStatements:
-    """All statements of a batch for an engine's dialect and limits; built once in each process."""
+def statements_of(engine: Engine, *, locks: bool = True) -> BatchStatements:
+    """All statements of a batch for an engine's dialect and limits; built once in each process.
+
+    Without `locks`, they read in a transaction that writes nothing.
+    """
     folded_rows = limits_of(engine).fold_portion
-    key = engine.dialect.name, folded_rows
+    key = engine.dialect.name, folded_rows, locks
     if key not in _BUILT:
-        _BUILT[key] = _built(engine.dialect, folded_rows)
+        _BUILT[key] = _built(engine.dialect, folded_rows, locks=locks)
     return _BUILT[key]
 
 
-def _built(dialect: Dialect, folded_rows: int) -> BatchStatements:
+def _built(dialect: Dialect, folded_rows: int, *, locks: bool) -> BatchStatements:
     t = schema.metadata.tables
     last_seal = select(func.coalesce(func.max(t["seals"].c.number), literal_column("0")))
     return BatchStatements(
-        tables={declared: _of_table(declared, dialect) for declared in TABLES},
+        tables={declared: _of_table(declared, dialect, locks=locks) for declared in TABLES},
         features=_latest_features(dialect),
         lapsed=_lapsed(dialect),
         products=_products(dialect),
@@ -474,7 +477,7 @@ def _built(dialect: Dialect, folded_rows: int) -> BatchStatements:
         rentals_of_users=_rentals_of_users(dialect),
         rentals_of_orders=_rentals_of_orders(dialect),
         pasts=_pasts(dialect),
-        lock_bearers=BACKENDS[dialect.name].lock_names,
+        lock_bearers=BACKENDS[dialect.name].lock_names if locks else "",
         take_payables=_take_payables(dialect, folded_rows),
         folded_rows=folded_rows,
         payable_left=_payable_left(dialect),

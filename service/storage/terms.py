@@ -19,6 +19,7 @@ from sqlalchemy import ColumnElement, Connection, Table, func, select, tuple_
 from service.domain.credit import LimitStep
 from service.domain.document_fields import CURRENCY, MOST_MINOR, MOST_MINUTES, MOST_SCORE
 from service.domain.errors import InvalidInput
+from service.domain.line_items import names_of_text
 from service.domain.policy import Policy
 from service.domain.product import Operator, Product
 from service.domain.rules import Rules
@@ -295,14 +296,27 @@ def _product(row: Any, policies: dict[tuple[str, int], Policy]) -> Product:
         raise _Wrong("most_hold_minor is below deposit_minor")
     if not CURRENCY.fullmatch(row.currency):
         raise _Wrong("currency is not three capital letters")
+    line_items = _line_items(row.line_items)
     tariff = Tariff(*(getattr(row, name) for name in Tariff._fields))
     policy = policies.get((row.policy_id, row.policy_revision))
     if policy is None:
         raise _Wrong(
             f"its policy {row.policy_id} revision {row.policy_revision} is missing or wrong"
         )
-    named = [name for name in Product.__dataclass_fields__ if name not in ("tariff", "policy")]
-    return Product(**{name: getattr(row, name) for name in named}, tariff=tariff, policy=policy)
+    made = ("tariff", "policy", "line_items")
+    named = [name for name in Product.__dataclass_fields__ if name not in made]
+    columns = {name: getattr(row, name) for name in named}
+    return Product(**columns, tariff=tariff, policy=policy, line_items=line_items)
+
+
+def _line_items(text: object) -> tuple[str, ...] | None:
+    """The list of names in a product's terms."""
+    if text is None:
+        return None
+    try:
+        return names_of_text(str(text))
+    except InvalidInput:
+        raise _Wrong("line_items is not a list of names") from None
 
 
 def _limit_steps(rows: Iterable[Any], faults: list[TermsFault]) -> dict[str, tuple[LimitStep, ...]]:

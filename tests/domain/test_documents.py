@@ -68,8 +68,12 @@ def test_a_product_is_read_and_written() -> None:
     found = read_product(PRODUCT)
     assert found.most_hold_minor == 19_800
     assert found.damage_without_consent_minor is None
+    assert found.line_items is None
     assert write_product(found) == {**PRODUCT, "cancellation_fee_minor": 0}
     assert read_product(write_product(found)) == found
+    listed = {**write_product(found), "line_items": ["USAGE", "CABLE_DAMAGED"]}
+    assert read_product(listed).line_items == ("USAGE", "CABLE_DAMAGED")
+    assert write_product(read_product(listed)) == listed
 
 
 def test_all_faults_of_a_document_are_listed() -> None:
@@ -95,6 +99,10 @@ def test_all_faults_of_a_document_are_listed() -> None:
         ({"deposit_minor": 10**12 + 1}, "deposit_minor.range"),
         ({"most_hold_minor": 9_899}, "most_hold_minor.below_deposit"),
         ({"category": "bank"}, "category.form"),
+        ({"line_items": []}, "line_items.empty"),
+        ({"line_items": ["usage"]}, "line_items.form"),
+        ({"line_items": ["USAGE", "USAGE"]}, "line_items.repeated"),
+        ({"line_items": "USAGE"}, "line_items.list"),
     ],
 )
 def test_a_wrong_value_of_a_product_is_refused(changed: dict[str, Any], rule: str) -> None:

@@ -13,7 +13,8 @@ from service.domain.authorization import Authorization, Start, Step
 from service.domain.captures import Purpose
 from service.domain.meter import RUNNING, Meter, Pause
 from service.domain.product import Product
-from service.domain.receipt import Receipt, ReceiptItem, receipt_of, text_of
+from service.domain.receipt import Receipt, ReceiptItem, receipt_of
+from service.domain.receipt_texts import text_of
 from service.domain.tariff import DAY_US, MINUTE_US, Tariff
 from service.domain.transitions import Transition
 from tests.domain.lives import BIKE, NOW_US, PLAIN

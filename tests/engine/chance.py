@@ -50,6 +50,7 @@ from tests.engine.reference import Reference
 USERS = ("ann", "ben", "cem", "dan")
 OPERATORS = ("city", "harbour")
 ASSETS = ("", "", "x-1", "x-2", "x-3")
+IDENTITIES = ("",) * 12 + ("a" * 64,) * 3 + ("b" * 64,)
 SCORES = (math.nan, 499, 500, 550, 600, 650, 800, 800, 800)
 ACCEPT = (
     (), (), (), (Offer.ZERO,), (Offer.FULL, Offer.ZERO), (Offer.REDUCED, Offer.FULL),
@@ -57,6 +58,8 @@ ACCEPT = (
 )  # fmt: skip
 STANDINGS = (*[Standing.NORMAL] * 5, *[Standing.WATCHED] * 2, Standing.SUSPENDED)
 LIMITS = (None, 0, 5_900, 30_000, 60_000, 200_000, 200_000)
+BILLS = ((), (), ("USAGE",), ("CANOPY_DAMAGED", "USAGE"), ("",), ("USAGE", "HELMET_LOST"))
+"""The names of the lines of bills; umbrellas have a list that refuses the last two."""
 WINDOW = 60
 """Most calls are about this many of the latest rentals."""
 SENT = 200
@@ -436,7 +439,8 @@ class Chance:
         names = chance.choice((None,) * 8 + (("score",), ("other",), ()))
         raw = pack([value for name, value in sent.items() if names is None or name in names])
         consent = chance.random() < 0.85
-        return c.PutUser(chance.choice(USERS), raw, as_of_us, consent, names=names)
+        user_id, identity = chance.choice(USERS), chance.choice(IDENTITIES)
+        return c.PutUser(user_id, raw, as_of_us, consent, names=names, identity_hash=identity)
 
     def _merging(self, chance: Random, kind: str) -> c.Command:
         """Mostly Dan is merged, and rarely anybody else, so that several people stay."""
@@ -713,6 +717,7 @@ class Chance:
             user_consent_reference=chance.choice(
                 ("", "form-1") if parent else ("",) * 60 + ("form-1",)
             ),
+            identity_hash=chance.choice(IDENTITIES),
         )
 
     def _paying_out(self) -> set[RentalKey]:
@@ -898,6 +903,7 @@ class Chance:
                 final = final and ("handover" in more or chance.random() < 0.7)
                 amount = chance.choice((0, 1, 33, 150, 1_000, held // 2, held, held + 1))
                 amount = min(amount, held + 1)
+                more |= {"line_items": chance.choice(BILLS)}
                 return c.Settle(*name, Money(_currency(chance), amount), final, occurred_us, **more)
             case "PauseRental":
                 cause, source = chance.choice(list(Cause)), chance.choice(list(Source))

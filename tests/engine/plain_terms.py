@@ -49,7 +49,7 @@ PRODUCTS: dict[str, Row] = {
         "deposit": 5_900, "zero_from": 550, "period": 72 * HOUR_US, "start_fee": 0, "free": 15,
         "interval": 60, "price": 100, "day_cap": 1_000, "buy_out": 5_900, "refund": 0,
         "free_us": None, "cancelling": 300, "consent": None, "reserved": None, "rented": None,
-        "most_hold": 11_800, "tries": 2,
+        "most_hold": 11_800, "tries": 2, "line_items": ("USAGE", "CANOPY_DAMAGED"),
     },
     "power-bank": {
         "deposit": 9_900, "zero_from": 550, "period": 72 * HOUR_US, "start_fee": 0, "free": 5,
@@ -71,10 +71,14 @@ TERMS = (
     "UPDATE policies SET most_increments = 2 WHERE policy_id = 'small-item'",
     "UPDATE products SET most_hold_minor = 25000 WHERE product_id = 'bike'",
     "UPDATE products SET most_hold_minor = NULL WHERE product_id = 'power-bank'",
+    (
+        'UPDATE products SET line_items = \'["USAGE","CANOPY_DAMAGED"]\''
+        " WHERE product_id = 'umbrella'"
+    ),
 )
 """The statements that make the default terms those of `PRODUCTS`: refunds of small items go out at
 once; bikes have a rule for cancellations and bounds; damage needs consent. Bikes and umbrellas have
-a bound of the hold, and small items a bound of tries."""
+a bound of the hold, small items a bound of tries, and umbrellas a list of line items."""
 FEE_BP = {"city": 300, "harbour": 250}
 DEBT_LIMIT = {"city": 5_000, "harbour": 0}
 """The most that each operator may owe."""
@@ -372,7 +376,7 @@ def offered(
 
 UNKNOWN: Row = {
     "score": None, "unscorable": "", "other": 0.0, "consent": False, "as_of_us": 0, "features": 0,
-    "by_score": True,
+    "by_score": True, "identity": "",
 }  # fmt: skip
 EMPTY: Row = {
     "currency": CURRENCY, "product_revision": 1, "policy_revision": 1, "custody": "IN_STATION",

@@ -333,6 +333,7 @@ class Reference(Merges):
             "score": score, "other": other, "consent": command.scoring_consent,
             "as_of_us": as_of_us, "features": version, "unscorable": why,
             "by_score": not self.line(command.user_id)["fixed"],
+            "identity": command.identity_hash or (before["identity"] if before else ""),
         }  # fmt: skip
         self.put(self.people, command.user_id, row)
         line = self.line(command.user_id)
@@ -469,6 +470,11 @@ class Reference(Merges):
             offer, reasons = None, ["CANCELLED_BEFORE_ARRIVAL"]
         elif line["standing"] == "SUSPENDED":
             offer, reasons = None, ["USER_SUSPENDED"]
+        elif asked.identity_hash and self.people[asked.user_id]["identity"] not in (
+            "",
+            asked.identity_hash,
+        ):
+            offer, reasons = None, ["IDENTITY_MISMATCH"]
         else:
             offer, reasons = offered(score, why, accept, products, line["available"])
         if "LINE_EXHAUSTED" in reasons:
@@ -1133,6 +1139,9 @@ class Reference(Merges):
         event_us = self._occurred(it, command.occurred_us, now_us, lowers=True)
         if command.handover is not None:
             no_damage(it)
+        listed = PRODUCTS[it["product_id"]].get("line_items")
+        if listed and not set(command.line_items) <= set(listed):
+            raise Refused("INVALID_INPUT")
         total, held = None, it["held_credit"] + it["held_cash"]
         asked = None if command.purpose is None else str(command.purpose)
         forbidden = ["FEE"] if it["parent_id"] else []

@@ -250,6 +250,35 @@ def test_the_models_reasons_are_given(desk: Desk) -> None:
     assert it.reasons == ("SCORE_BELOW_ZERO_DEPOSIT", "HIGH_OTHER")
 
 
+@pytest.mark.parametrize(
+    ("on_record", "checked", "reasons"),
+    [
+        ("a", "a", ()),
+        ("a", "", ()),
+        ("", "a", ()),
+        ("a", "b", ("IDENTITY_MISMATCH",)),
+    ],
+)
+def test_another_identity_is_declined(
+    desk: Desk, on_record: str, checked: str, reasons: tuple[str, ...]
+) -> None:
+    """An order is declined if the operator checked another identity than the one on record; with
+    either of them unknown, none is compared."""
+    put = PutUser("zoe", pack([700, 0.0]), START_US, True, identity_hash=64 * on_record)
+    desk.do(put, caller=PLATFORM)
+    # Newer features without an identity leave it on record.
+    desk.do(PutUser("zoe", pack([700, 0.0]), START_US, True), caller=PLATFORM)
+    it = rental(desk, authorize("zoe")._replace(identity_hash=64 * checked))
+    assert it.reasons == reasons
+    assert (it.offer is None) == bool(reasons)
+
+
+def test_an_unknown_person_has_no_identity_on_record(desk: Desk) -> None:
+    """The identity of a person whom nobody registered is not compared."""
+    it = rental(desk, authorize("nobody")._replace(identity_hash=64 * "a"))
+    assert it.reasons == ("NO_FEATURES",)
+
+
 # -- stored values ---------------------------------------------------------------------------
 
 
@@ -269,7 +298,7 @@ def test_the_whole_decision_is_stored(desk: Desk) -> None:
         "product_revision": 1, "policy_id": "bike", "policy_revision": 1,
         "line_limit_minor": 50_000, "line_held_minor": 5_900, "line_drawn_minor": 0,
         "line_version": 2, "offer": "ZERO", "reasons": "", "build": "test",
-        "unscorable_feature": "", "extrapolated": "",
+        "unscorable_feature": "", "extrapolated": "", "read_values": None,
     }  # fmt: skip
 
 

@@ -53,6 +53,7 @@ ASKED: Parts = {
     "user_id": "somebody",
     "start": calls.AuthorizeRequest.START_ON_PICKUP,
     "accept_offers": [OFFER_ZERO, OFFER_REDUCED],
+    "identity_hash": "a" * 64,
     **WINDOWS,
 }
 

@@ -39,6 +39,21 @@ READS: dict[str, dict[str, Any]] = {
         "order_reference": "order-1",
         "lapse": 5,
     },
+    "QuoteAuthorization": {
+        "user_id": "somebody",
+        "items": [{"product_id": "bike", "asset_id": "a-1", "price_hash": "0" * 64}],
+        "start": 2,
+        "accept_offers": [1],
+        "pickup_window": Duration(seconds=60),
+        "rental_period": Duration(seconds=60),
+        "order": {"order_reference": "order-1"},
+    },
+    "QuoteFee": {
+        "name": NOWHERE,
+        "start_time": NOW,
+        "end_time": LATER,
+        "pauses": [{"start_time": NOW, "end_time": LATER}],
+    },
     "GetCreditProfile": {"user_id": "somebody"},
     "GetOperatorBalance": {"operator_id": "city"},
     "VerifyBooks": {"witnesses": [{"number": 1, "digest": b"x" * 32}]},
@@ -129,11 +144,16 @@ READS: dict[str, dict[str, Any]] = {
     "ApproveAct": {"request_id": "example-ApproveAct", "proposal": 1_000_000},
     "ListProposals": {"waiting_only": True, "page_size": 10, "page_token": "1"},
 }
-"""A method's fields besides the request id and the authorization's name and version, for each form
-of its message."""
+"""A read's fields."""
+OTHER_FORMS: dict[str, dict[str, Any]] = {
+    "QuoteFee": {"product_id": "bike", "start_time": NOW, "end_time": LATER},
+}
+"""A read's fields in the second form of its message."""
 REQUIRED_OF_READS: dict[str, set[str]] = {
     "GetAuthorization": {"name"},
     "GetReceipt": {"name"},
+    "QuoteAuthorization": {"user_id", "items"},
+    "QuoteFee": {"subject"},
     "GetCreditProfile": {"user_id"},
     "GetOperatorBalance": {"operator_id"},
     "GetLineAt": {"user_id", "currency_code"},
@@ -153,6 +173,8 @@ REQUIRED_OF_READS: dict[str, set[str]] = {
 SCOPES_OF_READS: dict[str, str] = {
     "GetAuthorization": "authorizations.read",
     "GetReceipt": "authorizations.read",
+    "QuoteAuthorization": "quotes.read",
+    "QuoteFee": "quotes.read",
     "ListAuthorizations": "authorizations.read",
     "GetCreditProfile": "profiles.read",
     "ListReviews": "reviews.read",
@@ -186,7 +208,8 @@ def scope(method: str) -> str:
 
 def examples(method: str) -> list[Any]:
     """A message for each form of a method."""
-    forms = CALLS[method].parts if method in CALLS else (READS[method],)
+    reads = (READS, OTHER_FORMS)
+    forms = CALLS[method].parts if method in CALLS else [it[method] for it in reads if method in it]
     return [_example(method, parts) for parts in forms]
 
 

@@ -262,6 +262,11 @@ def of_mine(desk: Desks) -> dict[str, Callable[[], dict[str, Any]]]:
         "GetAuthorization": lambda: {"name": ready.overdue(desk).name},
         "GetReceipt": lambda: {"name": ready.settled(desk).name},
         "ListAuthorizations": lambda: {"user_id": ready.settled(desk).name.split("/")[1]},
+        "QuoteAuthorization": lambda: {
+            "user_id": desk.platform.person(),
+            "items": [{"product_id": "bike"}, {"product_id": "umbrella"}],
+        },
+        "QuoteFee": lambda: {"name": ready.overdue(desk).name},
         "GetCase": lambda: {
             "name": desk.operator.call(
                 "OpenComplaint",

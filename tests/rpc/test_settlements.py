@@ -10,7 +10,10 @@ from freehold.v1.authorization_pb2 import Authorization
 from freehold.v1.authorization_service_pb2 import Fee, SettleAuthorizationResponse
 from freehold.v1.types_pb2 import SignedMoney
 from google.protobuf.timestamp_pb2 import Timestamp
+from sqlalchemy import insert, select
 
+from service.storage import schema as t
+from service.storage.database import writing
 from tests.rpc import ready
 from tests.rpc.support import Desks, Refused, advance, yuan
 
@@ -179,6 +182,40 @@ def test_a_wrong_bill_is_refused(desk: Desks, parts: dict[str, Any], field: str)
     assert refusal.value.code is grpc.StatusCode.INVALID_ARGUMENT
     assert refusal.value.fields == {field}
     assert desk.operator.get(rental.name) == rental
+
+
+def test_a_line_needs_a_description_or_an_item(desk: Desks) -> None:
+    """A line of a bill needs a description, unless it names its item."""
+    rental = ready.active(desk)
+    amount = SignedMoney(currency_code="CNY", amount_minor=500)
+    bare: dict[str, Any] = {"amount": amount}
+    with pytest.raises(Refused) as refusal:
+        settle(desk, rental.name, amount=yuan(500), line_items=[bare])
+    assert refusal.value.code is grpc.StatusCode.INVALID_ARGUMENT
+    assert refusal.value.fields == {"line_items[0].description"}
+    answer = settle(desk, rental.name, amount=yuan(500), line_items=[{**bare, "item": "USAGE"}])
+    assert answer.authorization.captured == yuan(500)
+
+
+def test_a_line_must_have_a_listed_item(desk: Desks) -> None:
+    """If the product's terms list the line items, a line with another name is refused, and the
+    refusal names the list."""
+    with writing(desk.served.store.engine) as connection:
+        bikes = select(t.products).where(t.products.c.product_id == "bike")
+        for row in connection.execute(bikes).all():
+            listed = {"product_id": "listed", "line_items": '["USAGE","HELMET_LOST"]'}
+            connection.execute(insert(t.products), {**row._asdict(), **listed})
+    rental = desk.operator.authorize(desk.platform.person(), "listed")
+    bill = [item("Helmet", 300) | {"item": "HELMET_LOST"}, item("Wings", 200)]
+    with pytest.raises(Refused) as refusal:
+        settle(desk, rental.name, amount=yuan(500), line_items=bill)
+    assert refusal.value.code is grpc.StatusCode.INVALID_ARGUMENT
+    assert refusal.value.fields == {"line_items[1].item"}
+    assert refusal.value.raw is not None
+    assert b"one of USAGE, HELMET_LOST" in refusal.value.raw
+    bill[1]["item"] = "USAGE"
+    answer = settle(desk, rental.name, amount=yuan(500), line_items=bill)
+    assert answer.authorization.captured == yuan(500)
 
 
 def test_a_settlement_needs_an_amount_or_usage(desk: Desks) -> None:

@@ -16,7 +16,7 @@ from google.protobuf.message_factory import GetMessageClass
 
 from service.config import MIB, Limits
 from service.domain.errors import InvalidInput
-from service.rpc.authorization_service import MOST_BILL_BYTES
+from service.rpc.line_items import MOST_BILL_BYTES
 from service.rpc.validation import parse
 from tests.rpc import ready
 from tests.rpc.largest import FOUR_BYTES, largest

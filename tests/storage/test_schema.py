@@ -397,6 +397,8 @@ BROKEN: list[tuple[str, str, dict[str, Any]]] = [
     ("policies", "credit_share_is_a_share", {"reduced_credit_share_bp": 10_001}),
     ("products", "interval_positive", {"interval_minutes": 0}),
     ("products", "most_hold_above_deposit", {"deposit_minor": 2, "most_hold_minor": 1}),
+    ("products", "line_items_are_a_list", {"line_items": "USAGE"}),
+    ("products", "line_items_are_a_list", {"line_items": "[]"}),
     ("payments", "amount_positive", {"amount_minor": 0}),
     ("captures", "number_positive", {"number": 0}),
     ("captures", "given_up_within_captured", {"disputed_minor": 3}),

@@ -18,7 +18,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class AuthorizeRequest(_message.Message):
-    __slots__ = ("request_id", "user_id", "product_id", "asset_id", "start", "accept_offers", "pickup_window", "rental_period", "parent", "amount", "order", "price_hash", "user_consent_reference")
+    __slots__ = ("request_id", "user_id", "product_id", "asset_id", "start", "accept_offers", "pickup_window", "rental_period", "parent", "amount", "order", "price_hash", "user_consent_reference", "identity_hash")
     class Start(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         START_UNSPECIFIED: _ClassVar[AuthorizeRequest.Start]
@@ -40,6 +40,7 @@ class AuthorizeRequest(_message.Message):
     ORDER_FIELD_NUMBER: _ClassVar[int]
     PRICE_HASH_FIELD_NUMBER: _ClassVar[int]
     USER_CONSENT_REFERENCE_FIELD_NUMBER: _ClassVar[int]
+    IDENTITY_HASH_FIELD_NUMBER: _ClassVar[int]
     request_id: str
     user_id: str
     product_id: str
@@ -53,7 +54,8 @@ class AuthorizeRequest(_message.Message):
     order: _details_pb2.Order
     price_hash: str
     user_consent_reference: str
-    def __init__(self, request_id: _Optional[str] = ..., user_id: _Optional[str] = ..., product_id: _Optional[str] = ..., asset_id: _Optional[str] = ..., start: _Optional[_Union[AuthorizeRequest.Start, str]] = ..., accept_offers: _Optional[_Iterable[_Union[_types_pb2.Offer, str]]] = ..., pickup_window: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., rental_period: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., parent: _Optional[str] = ..., amount: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., order: _Optional[_Union[_details_pb2.Order, _Mapping]] = ..., price_hash: _Optional[str] = ..., user_consent_reference: _Optional[str] = ...) -> None: ...
+    identity_hash: str
+    def __init__(self, request_id: _Optional[str] = ..., user_id: _Optional[str] = ..., product_id: _Optional[str] = ..., asset_id: _Optional[str] = ..., start: _Optional[_Union[AuthorizeRequest.Start, str]] = ..., accept_offers: _Optional[_Iterable[_Union[_types_pb2.Offer, str]]] = ..., pickup_window: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., rental_period: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., parent: _Optional[str] = ..., amount: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., order: _Optional[_Union[_details_pb2.Order, _Mapping]] = ..., price_hash: _Optional[str] = ..., user_consent_reference: _Optional[str] = ..., identity_hash: _Optional[str] = ...) -> None: ...
 
 class Cut(_message.Message):
     __slots__ = ("field", "product_id", "granted")
@@ -76,7 +78,7 @@ class AuthorizeResponse(_message.Message):
     def __init__(self, authorization: _Optional[_Union[_authorization_pb2.Authorization, _Mapping]] = ..., cuts: _Optional[_Iterable[_Union[Cut, _Mapping]]] = ..., price_hash: _Optional[str] = ...) -> None: ...
 
 class AuthorizeGroupRequest(_message.Message):
-    __slots__ = ("request_id", "user_id", "items", "start", "accept_offers", "pickup_window", "rental_period", "order")
+    __slots__ = ("request_id", "user_id", "items", "start", "accept_offers", "pickup_window", "rental_period", "order", "identity_hash")
     class Item(_message.Message):
         __slots__ = ("product_id", "asset_id", "price_hash")
         PRODUCT_ID_FIELD_NUMBER: _ClassVar[int]
@@ -94,6 +96,7 @@ class AuthorizeGroupRequest(_message.Message):
     PICKUP_WINDOW_FIELD_NUMBER: _ClassVar[int]
     RENTAL_PERIOD_FIELD_NUMBER: _ClassVar[int]
     ORDER_FIELD_NUMBER: _ClassVar[int]
+    IDENTITY_HASH_FIELD_NUMBER: _ClassVar[int]
     request_id: str
     user_id: str
     items: _containers.RepeatedCompositeFieldContainer[AuthorizeGroupRequest.Item]
@@ -102,7 +105,8 @@ class AuthorizeGroupRequest(_message.Message):
     pickup_window: _duration_pb2.Duration
     rental_period: _duration_pb2.Duration
     order: _details_pb2.Order
-    def __init__(self, request_id: _Optional[str] = ..., user_id: _Optional[str] = ..., items: _Optional[_Iterable[_Union[AuthorizeGroupRequest.Item, _Mapping]]] = ..., start: _Optional[_Union[AuthorizeRequest.Start, str]] = ..., accept_offers: _Optional[_Iterable[_Union[_types_pb2.Offer, str]]] = ..., pickup_window: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., rental_period: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., order: _Optional[_Union[_details_pb2.Order, _Mapping]] = ...) -> None: ...
+    identity_hash: str
+    def __init__(self, request_id: _Optional[str] = ..., user_id: _Optional[str] = ..., items: _Optional[_Iterable[_Union[AuthorizeGroupRequest.Item, _Mapping]]] = ..., start: _Optional[_Union[AuthorizeRequest.Start, str]] = ..., accept_offers: _Optional[_Iterable[_Union[_types_pb2.Offer, str]]] = ..., pickup_window: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., rental_period: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., order: _Optional[_Union[_details_pb2.Order, _Mapping]] = ..., identity_hash: _Optional[str] = ...) -> None: ...
 
 class AuthorizeGroupResponse(_message.Message):
     __slots__ = ("authorizations", "cuts")
@@ -310,12 +314,14 @@ class SettleAuthorizationRequest(_message.Message):
         end_time: _timestamp_pb2.Timestamp
         def __init__(self, end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
     class LineItem(_message.Message):
-        __slots__ = ("description", "amount")
+        __slots__ = ("description", "amount", "item")
         DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
         AMOUNT_FIELD_NUMBER: _ClassVar[int]
+        ITEM_FIELD_NUMBER: _ClassVar[int]
         description: str
         amount: _types_pb2.SignedMoney
-        def __init__(self, description: _Optional[str] = ..., amount: _Optional[_Union[_types_pb2.SignedMoney, _Mapping]] = ...) -> None: ...
+        item: str
+        def __init__(self, description: _Optional[str] = ..., amount: _Optional[_Union[_types_pb2.SignedMoney, _Mapping]] = ..., item: _Optional[str] = ...) -> None: ...
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     AMOUNT_FIELD_NUMBER: _ClassVar[int]
@@ -349,7 +355,7 @@ class SettleAuthorizationRequest(_message.Message):
 class Fee(_message.Message):
     __slots__ = ("lines", "total")
     class Line(_message.Message):
-        __slots__ = ("item", "quantity", "unit", "amount")
+        __slots__ = ("item", "quantity", "unit", "amount", "minutes", "from_minute", "times")
         class Item(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
             __slots__ = ()
             ITEM_UNSPECIFIED: _ClassVar[Fee.Line.Item]
@@ -361,6 +367,12 @@ class Fee(_message.Message):
             ITEM_BUY_OUT_REDUCTION: _ClassVar[Fee.Line.Item]
             ITEM_PAUSED_MINUTES: _ClassVar[Fee.Line.Item]
             ITEM_WAIVED: _ClassVar[Fee.Line.Item]
+            ITEM_QUOTA_MINUTES: _ClassVar[Fee.Line.Item]
+            ITEM_FIRST_UNIT: _ClassVar[Fee.Line.Item]
+            ITEM_STARTED_UNITS: _ClassVar[Fee.Line.Item]
+            ITEM_COMPLETED_UNITS: _ClassVar[Fee.Line.Item]
+            ITEM_ONE_TIME: _ClassVar[Fee.Line.Item]
+            ITEM_CAP_REDUCTION: _ClassVar[Fee.Line.Item]
         ITEM_UNSPECIFIED: Fee.Line.Item
         ITEM_FULL_DAYS: Fee.Line.Item
         ITEM_START_FEE: Fee.Line.Item
@@ -370,15 +382,27 @@ class Fee(_message.Message):
         ITEM_BUY_OUT_REDUCTION: Fee.Line.Item
         ITEM_PAUSED_MINUTES: Fee.Line.Item
         ITEM_WAIVED: Fee.Line.Item
+        ITEM_QUOTA_MINUTES: Fee.Line.Item
+        ITEM_FIRST_UNIT: Fee.Line.Item
+        ITEM_STARTED_UNITS: Fee.Line.Item
+        ITEM_COMPLETED_UNITS: Fee.Line.Item
+        ITEM_ONE_TIME: Fee.Line.Item
+        ITEM_CAP_REDUCTION: Fee.Line.Item
         ITEM_FIELD_NUMBER: _ClassVar[int]
         QUANTITY_FIELD_NUMBER: _ClassVar[int]
         UNIT_FIELD_NUMBER: _ClassVar[int]
         AMOUNT_FIELD_NUMBER: _ClassVar[int]
+        MINUTES_FIELD_NUMBER: _ClassVar[int]
+        FROM_MINUTE_FIELD_NUMBER: _ClassVar[int]
+        TIMES_FIELD_NUMBER: _ClassVar[int]
         item: Fee.Line.Item
         quantity: int
         unit: _types_pb2.SignedMoney
         amount: _types_pb2.SignedMoney
-        def __init__(self, item: _Optional[_Union[Fee.Line.Item, str]] = ..., quantity: _Optional[int] = ..., unit: _Optional[_Union[_types_pb2.SignedMoney, _Mapping]] = ..., amount: _Optional[_Union[_types_pb2.SignedMoney, _Mapping]] = ...) -> None: ...
+        minutes: int
+        from_minute: int
+        times: str
+        def __init__(self, item: _Optional[_Union[Fee.Line.Item, str]] = ..., quantity: _Optional[int] = ..., unit: _Optional[_Union[_types_pb2.SignedMoney, _Mapping]] = ..., amount: _Optional[_Union[_types_pb2.SignedMoney, _Mapping]] = ..., minutes: _Optional[int] = ..., from_minute: _Optional[int] = ..., times: _Optional[str] = ...) -> None: ...
     LINES_FIELD_NUMBER: _ClassVar[int]
     TOTAL_FIELD_NUMBER: _ClassVar[int]
     lines: _containers.RepeatedCompositeFieldContainer[Fee.Line]
@@ -679,3 +703,95 @@ class RecordPaidElsewhereResponse(_message.Message):
     AUTHORIZATION_FIELD_NUMBER: _ClassVar[int]
     authorization: _authorization_pb2.Authorization
     def __init__(self, authorization: _Optional[_Union[_authorization_pb2.Authorization, _Mapping]] = ...) -> None: ...
+
+class QuoteAuthorizationRequest(_message.Message):
+    __slots__ = ("user_id", "items", "start", "accept_offers", "pickup_window", "rental_period", "order")
+    USER_ID_FIELD_NUMBER: _ClassVar[int]
+    ITEMS_FIELD_NUMBER: _ClassVar[int]
+    START_FIELD_NUMBER: _ClassVar[int]
+    ACCEPT_OFFERS_FIELD_NUMBER: _ClassVar[int]
+    PICKUP_WINDOW_FIELD_NUMBER: _ClassVar[int]
+    RENTAL_PERIOD_FIELD_NUMBER: _ClassVar[int]
+    ORDER_FIELD_NUMBER: _ClassVar[int]
+    user_id: str
+    items: _containers.RepeatedCompositeFieldContainer[AuthorizeGroupRequest.Item]
+    start: AuthorizeRequest.Start
+    accept_offers: _containers.RepeatedScalarFieldContainer[_types_pb2.Offer]
+    pickup_window: _duration_pb2.Duration
+    rental_period: _duration_pb2.Duration
+    order: _details_pb2.Order
+    def __init__(self, user_id: _Optional[str] = ..., items: _Optional[_Iterable[_Union[AuthorizeGroupRequest.Item, _Mapping]]] = ..., start: _Optional[_Union[AuthorizeRequest.Start, str]] = ..., accept_offers: _Optional[_Iterable[_Union[_types_pb2.Offer, str]]] = ..., pickup_window: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., rental_period: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., order: _Optional[_Union[_details_pb2.Order, _Mapping]] = ...) -> None: ...
+
+class QuoteAuthorizationResponse(_message.Message):
+    __slots__ = ("state", "offer", "reasons", "score_band", "items", "cuts", "quote_time")
+    class Item(_message.Message):
+        __slots__ = ("product_id", "credit", "cash", "least_cost", "most_cost", "price_hash", "product_revision", "policy_revision")
+        PRODUCT_ID_FIELD_NUMBER: _ClassVar[int]
+        CREDIT_FIELD_NUMBER: _ClassVar[int]
+        CASH_FIELD_NUMBER: _ClassVar[int]
+        LEAST_COST_FIELD_NUMBER: _ClassVar[int]
+        MOST_COST_FIELD_NUMBER: _ClassVar[int]
+        PRICE_HASH_FIELD_NUMBER: _ClassVar[int]
+        PRODUCT_REVISION_FIELD_NUMBER: _ClassVar[int]
+        POLICY_REVISION_FIELD_NUMBER: _ClassVar[int]
+        product_id: str
+        credit: _types_pb2.Money
+        cash: _types_pb2.Money
+        least_cost: _types_pb2.Money
+        most_cost: _types_pb2.Money
+        price_hash: str
+        product_revision: int
+        policy_revision: int
+        def __init__(self, product_id: _Optional[str] = ..., credit: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., cash: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., least_cost: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., most_cost: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., price_hash: _Optional[str] = ..., product_revision: _Optional[int] = ..., policy_revision: _Optional[int] = ...) -> None: ...
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    OFFER_FIELD_NUMBER: _ClassVar[int]
+    REASONS_FIELD_NUMBER: _ClassVar[int]
+    SCORE_BAND_FIELD_NUMBER: _ClassVar[int]
+    ITEMS_FIELD_NUMBER: _ClassVar[int]
+    CUTS_FIELD_NUMBER: _ClassVar[int]
+    QUOTE_TIME_FIELD_NUMBER: _ClassVar[int]
+    state: _authorization_pb2.Authorization.State
+    offer: _types_pb2.Offer
+    reasons: _containers.RepeatedScalarFieldContainer[str]
+    score_band: _types_pb2.ScoreBand
+    items: _containers.RepeatedCompositeFieldContainer[QuoteAuthorizationResponse.Item]
+    cuts: _containers.RepeatedCompositeFieldContainer[Cut]
+    quote_time: _timestamp_pb2.Timestamp
+    def __init__(self, state: _Optional[_Union[_authorization_pb2.Authorization.State, str]] = ..., offer: _Optional[_Union[_types_pb2.Offer, str]] = ..., reasons: _Optional[_Iterable[str]] = ..., score_band: _Optional[_Union[_types_pb2.ScoreBand, str]] = ..., items: _Optional[_Iterable[_Union[QuoteAuthorizationResponse.Item, _Mapping]]] = ..., cuts: _Optional[_Iterable[_Union[Cut, _Mapping]]] = ..., quote_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class QuoteFeeRequest(_message.Message):
+    __slots__ = ("product_id", "name", "start_time", "end_time", "pauses")
+    class Pause(_message.Message):
+        __slots__ = ("start_time", "end_time")
+        START_TIME_FIELD_NUMBER: _ClassVar[int]
+        END_TIME_FIELD_NUMBER: _ClassVar[int]
+        start_time: _timestamp_pb2.Timestamp
+        end_time: _timestamp_pb2.Timestamp
+        def __init__(self, start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    PRODUCT_ID_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    START_TIME_FIELD_NUMBER: _ClassVar[int]
+    END_TIME_FIELD_NUMBER: _ClassVar[int]
+    PAUSES_FIELD_NUMBER: _ClassVar[int]
+    product_id: str
+    name: str
+    start_time: _timestamp_pb2.Timestamp
+    end_time: _timestamp_pb2.Timestamp
+    pauses: _containers.RepeatedCompositeFieldContainer[QuoteFeeRequest.Pause]
+    def __init__(self, product_id: _Optional[str] = ..., name: _Optional[str] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., pauses: _Optional[_Iterable[_Union[QuoteFeeRequest.Pause, _Mapping]]] = ...) -> None: ...
+
+class QuoteFeeResponse(_message.Message):
+    __slots__ = ("bill", "product_id", "price_hash", "product_revision", "captured", "quote_time")
+    BILL_FIELD_NUMBER: _ClassVar[int]
+    PRODUCT_ID_FIELD_NUMBER: _ClassVar[int]
+    PRICE_HASH_FIELD_NUMBER: _ClassVar[int]
+    PRODUCT_REVISION_FIELD_NUMBER: _ClassVar[int]
+    CAPTURED_FIELD_NUMBER: _ClassVar[int]
+    QUOTE_TIME_FIELD_NUMBER: _ClassVar[int]
+    bill: _receipt_pb2.Receipt
+    product_id: str
+    price_hash: str
+    product_revision: int
+    captured: _types_pb2.Money
+    quote_time: _timestamp_pb2.Timestamp
+    def __init__(self, bill: _Optional[_Union[_receipt_pb2.Receipt, _Mapping]] = ..., product_id: _Optional[str] = ..., price_hash: _Optional[str] = ..., product_revision: _Optional[int] = ..., captured: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., quote_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...

@@ -72,6 +72,16 @@ class AuthorizationServiceStub:
                 request_serializer=freehold_dot_v1_dot_authorization__service__pb2.AuthorizeGroupRequest.SerializeToString,
                 response_deserializer=freehold_dot_v1_dot_authorization__service__pb2.AuthorizeGroupResponse.FromString,
                 _registered_method=True)
+        self.QuoteAuthorization = channel.unary_unary(
+                '/freehold.v1.AuthorizationService/QuoteAuthorization',
+                request_serializer=freehold_dot_v1_dot_authorization__service__pb2.QuoteAuthorizationRequest.SerializeToString,
+                response_deserializer=freehold_dot_v1_dot_authorization__service__pb2.QuoteAuthorizationResponse.FromString,
+                _registered_method=True)
+        self.QuoteFee = channel.unary_unary(
+                '/freehold.v1.AuthorizationService/QuoteFee',
+                request_serializer=freehold_dot_v1_dot_authorization__service__pb2.QuoteFeeRequest.SerializeToString,
+                response_deserializer=freehold_dot_v1_dot_authorization__service__pb2.QuoteFeeResponse.FromString,
+                _registered_method=True)
         self.ConfirmAuthorization = channel.unary_unary(
                 '/freehold.v1.AuthorizationService/ConfirmAuthorization',
                 request_serializer=freehold_dot_v1_dot_authorization__service__pb2.ConfirmAuthorizationRequest.SerializeToString,
@@ -227,6 +237,39 @@ class AuthorizationServiceServicer:
         """Authorizes several items for one person at once: either all items or no
         item. All get one offer, the strictest one that the policy of any item asks
         for.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def QuoteAuthorization(self, request, context):
+        """Says how Authorize or AuthorizeGroup would be answered now, and what the
+        rental may cost. Nothing is held, recorded or counted, so a quote promises
+        nothing except the price, if Authorize sends its `price_hash`. Refused with
+        the same errors as Authorize.
+
+        A quote tells less of the credit line than Authorize, because it leaves no
+        trace: it takes the free part of the line as rounded down to 1, 1.2, 1.5, 2,
+        2.5, 3, 4, 5, 6 or 8 times a power of ten, in minor units. So a quote may
+        give LINE_EXHAUSTED where Authorize finds just enough; the offer of
+        Authorize is then milder than that of the quote.
+
+        Needs the scope `quotes.read`. Keys of earlier builds do not have it: make a
+        new key.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def QuoteFee(self, request, context):
+        """Computes the fee of a usage by the tariff in force, or of a rental by the
+        tariff under which it began, with the same arithmetic as the settlement.
+        Nothing is recorded.
+
+        FAILED_PRECONDITION with the reason DAMAGE_CHARGE: the authorization has no
+        usage. NOT_STARTED: it was closed before the item went out.
+
+        Needs the scope `quotes.read`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -518,6 +561,16 @@ def add_AuthorizationServiceServicer_to_server(servicer, server):
                     request_deserializer=freehold_dot_v1_dot_authorization__service__pb2.AuthorizeGroupRequest.FromString,
                     response_serializer=freehold_dot_v1_dot_authorization__service__pb2.AuthorizeGroupResponse.SerializeToString,
             ),
+            'QuoteAuthorization': grpc.unary_unary_rpc_method_handler(
+                    servicer.QuoteAuthorization,
+                    request_deserializer=freehold_dot_v1_dot_authorization__service__pb2.QuoteAuthorizationRequest.FromString,
+                    response_serializer=freehold_dot_v1_dot_authorization__service__pb2.QuoteAuthorizationResponse.SerializeToString,
+            ),
+            'QuoteFee': grpc.unary_unary_rpc_method_handler(
+                    servicer.QuoteFee,
+                    request_deserializer=freehold_dot_v1_dot_authorization__service__pb2.QuoteFeeRequest.FromString,
+                    response_serializer=freehold_dot_v1_dot_authorization__service__pb2.QuoteFeeResponse.SerializeToString,
+            ),
             'ConfirmAuthorization': grpc.unary_unary_rpc_method_handler(
                     servicer.ConfirmAuthorization,
                     request_deserializer=freehold_dot_v1_dot_authorization__service__pb2.ConfirmAuthorizationRequest.FromString,
@@ -706,6 +759,60 @@ class AuthorizationService:
             '/freehold.v1.AuthorizationService/AuthorizeGroup',
             freehold_dot_v1_dot_authorization__service__pb2.AuthorizeGroupRequest.SerializeToString,
             freehold_dot_v1_dot_authorization__service__pb2.AuthorizeGroupResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def QuoteAuthorization(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/freehold.v1.AuthorizationService/QuoteAuthorization',
+            freehold_dot_v1_dot_authorization__service__pb2.QuoteAuthorizationRequest.SerializeToString,
+            freehold_dot_v1_dot_authorization__service__pb2.QuoteAuthorizationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def QuoteFee(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/freehold.v1.AuthorizationService/QuoteFee',
+            freehold_dot_v1_dot_authorization__service__pb2.QuoteFeeRequest.SerializeToString,
+            freehold_dot_v1_dot_authorization__service__pb2.QuoteFeeResponse.FromString,
             options,
             channel_credentials,
             insecure,

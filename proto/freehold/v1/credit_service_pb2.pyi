@@ -36,7 +36,7 @@ LIMIT_BASIS_NO_SCORE: LimitBasis
 LIMIT_BASIS_NOT_KEPT: LimitBasis
 
 class User(_message.Message):
-    __slots__ = ("user_id", "features", "as_of", "scoring_consent", "missing_features")
+    __slots__ = ("user_id", "features", "as_of", "scoring_consent", "missing_features", "identity_hash")
     class FeaturesEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -49,12 +49,14 @@ class User(_message.Message):
     AS_OF_FIELD_NUMBER: _ClassVar[int]
     SCORING_CONSENT_FIELD_NUMBER: _ClassVar[int]
     MISSING_FEATURES_FIELD_NUMBER: _ClassVar[int]
+    IDENTITY_HASH_FIELD_NUMBER: _ClassVar[int]
     user_id: str
     features: _containers.ScalarMap[str, float]
     as_of: _timestamp_pb2.Timestamp
     scoring_consent: bool
     missing_features: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, user_id: _Optional[str] = ..., features: _Optional[_Mapping[str, float]] = ..., as_of: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., scoring_consent: _Optional[bool] = ..., missing_features: _Optional[_Iterable[str]] = ...) -> None: ...
+    identity_hash: str
+    def __init__(self, user_id: _Optional[str] = ..., features: _Optional[_Mapping[str, float]] = ..., as_of: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., scoring_consent: _Optional[bool] = ..., missing_features: _Optional[_Iterable[str]] = ..., identity_hash: _Optional[str] = ...) -> None: ...
 
 class PutUsersRequest(_message.Message):
     __slots__ = ("request_id", "users")

@@ -14,7 +14,7 @@ DESCRIPTOR: _descriptor.FileDescriptor
 class Receipt(_message.Message):
     __slots__ = ("start_time", "end_time", "minutes", "free_minutes", "lines", "total", "other", "released", "owed_back", "uncollected", "debt")
     class Line(_message.Message):
-        __slots__ = ("item", "quantity", "unit", "amount", "text_zh", "text_en")
+        __slots__ = ("item", "quantity", "unit", "amount", "text_zh", "text_en", "minutes", "from_minute", "times")
         class Item(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
             __slots__ = ()
             ITEM_UNSPECIFIED: _ClassVar[Receipt.Line.Item]
@@ -31,6 +31,12 @@ class Receipt(_message.Message):
             ITEM_DISCOUNT: _ClassVar[Receipt.Line.Item]
             ITEM_SURCHARGE: _ClassVar[Receipt.Line.Item]
             ITEM_OWED: _ClassVar[Receipt.Line.Item]
+            ITEM_QUOTA_MINUTES: _ClassVar[Receipt.Line.Item]
+            ITEM_FIRST_UNIT: _ClassVar[Receipt.Line.Item]
+            ITEM_STARTED_UNITS: _ClassVar[Receipt.Line.Item]
+            ITEM_COMPLETED_UNITS: _ClassVar[Receipt.Line.Item]
+            ITEM_ONE_TIME: _ClassVar[Receipt.Line.Item]
+            ITEM_CAP_REDUCTION: _ClassVar[Receipt.Line.Item]
         ITEM_UNSPECIFIED: Receipt.Line.Item
         ITEM_FULL_DAYS: Receipt.Line.Item
         ITEM_START_FEE: Receipt.Line.Item
@@ -45,19 +51,31 @@ class Receipt(_message.Message):
         ITEM_DISCOUNT: Receipt.Line.Item
         ITEM_SURCHARGE: Receipt.Line.Item
         ITEM_OWED: Receipt.Line.Item
+        ITEM_QUOTA_MINUTES: Receipt.Line.Item
+        ITEM_FIRST_UNIT: Receipt.Line.Item
+        ITEM_STARTED_UNITS: Receipt.Line.Item
+        ITEM_COMPLETED_UNITS: Receipt.Line.Item
+        ITEM_ONE_TIME: Receipt.Line.Item
+        ITEM_CAP_REDUCTION: Receipt.Line.Item
         ITEM_FIELD_NUMBER: _ClassVar[int]
         QUANTITY_FIELD_NUMBER: _ClassVar[int]
         UNIT_FIELD_NUMBER: _ClassVar[int]
         AMOUNT_FIELD_NUMBER: _ClassVar[int]
         TEXT_ZH_FIELD_NUMBER: _ClassVar[int]
         TEXT_EN_FIELD_NUMBER: _ClassVar[int]
+        MINUTES_FIELD_NUMBER: _ClassVar[int]
+        FROM_MINUTE_FIELD_NUMBER: _ClassVar[int]
+        TIMES_FIELD_NUMBER: _ClassVar[int]
         item: Receipt.Line.Item
         quantity: int
         unit: _types_pb2.SignedMoney
         amount: _types_pb2.SignedMoney
         text_zh: str
         text_en: str
-        def __init__(self, item: _Optional[_Union[Receipt.Line.Item, str]] = ..., quantity: _Optional[int] = ..., unit: _Optional[_Union[_types_pb2.SignedMoney, _Mapping]] = ..., amount: _Optional[_Union[_types_pb2.SignedMoney, _Mapping]] = ..., text_zh: _Optional[str] = ..., text_en: _Optional[str] = ...) -> None: ...
+        minutes: int
+        from_minute: int
+        times: str
+        def __init__(self, item: _Optional[_Union[Receipt.Line.Item, str]] = ..., quantity: _Optional[int] = ..., unit: _Optional[_Union[_types_pb2.SignedMoney, _Mapping]] = ..., amount: _Optional[_Union[_types_pb2.SignedMoney, _Mapping]] = ..., text_zh: _Optional[str] = ..., text_en: _Optional[str] = ..., minutes: _Optional[int] = ..., from_minute: _Optional[int] = ..., times: _Optional[str] = ...) -> None: ...
     START_TIME_FIELD_NUMBER: _ClassVar[int]
     END_TIME_FIELD_NUMBER: _ClassVar[int]
     MINUTES_FIELD_NUMBER: _ClassVar[int]

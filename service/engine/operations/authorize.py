@@ -32,6 +32,7 @@ from service.domain.policy import (
     decline,
 )
 from service.domain.product import Product
+from service.domain.quotes import rough_minor
 from service.engine.calls import Answer, Cut, CutTime, Group, Priced, Work
 from service.engine.consents import add_consent, no_damage
 from service.engine.context import UNKNOWN_PERSON, UNSCORED_BAND, Assessment, Context, Decided
@@ -81,12 +82,16 @@ class Authorize(NamedTuple):
     """The details of the order, if it has any."""
     user_consent_reference: str = ""
     """A reference to the user's consent to a damage charge; empty if there is none."""
+    identity_hash: str = ""
+    """A hash of the identity that the operator checked; empty if it checked none."""
 
 
 def wanted(caller: str, it: Authorize, keys: Keys) -> None:
     """Needs the user's line, the items, and the rental that a damage charge cites."""
     keys.users.add(it.user_id)
     keys.items.update(items_of(caller, it))
+    if it.identity_hash:
+        keys.registered.add(it.user_id)
     if it.parent_id:
         keys.authorizations.add((it.user_id, it.parent_id))
         keys.damaged.add((it.user_id, it.parent_id))
@@ -343,12 +348,17 @@ def _choice(
         return decline(len(products), Reason.CANCELLED_BEFORE_ARRIVAL), None
     if line.standing is _SUSPENDED:
         return decline(len(products), Reason.USER_SUSPENDED), None
+    if command.identity_hash and _is_another(command, rows):
+        return decline(len(products), Reason.IDENTITY_MISMATCH), None
     asked: Sequence[Wanted] = products
     if command.amount is not None:
         minor = command.amount.amount_minor
         asked = [Part(minor, product.policy, product.category) for product in products]
     score = assessment.scored.score if assessment.scored else None
-    offers, available_minor, read_values = command.accept_offers, line.available_minor, None
+    offers, read_values = command.accept_offers, None
+    available_minor = line.available_minor
+    if context.quotes:
+        available_minor = rough_minor(available_minor)
     if not _have_rules(products):
         choice = choose(score, assessment.why, offers, available_minor, asked)
     else:
@@ -377,6 +387,12 @@ def _verdict(
     rules = [product.policy.rules for product in products]
     named = bearers_of(command.user_id, command.order)
     return verdict_on(rules, operator_id, named, rows, context)
+
+
+def _is_another(command: Authorize, rows: Rows) -> bool:
+    """True if another identity is on record for the person than the operator checked."""
+    user = rows[USERS].get(command.user_id)
+    return user is not None and user.identity_hash not in ("", command.identity_hash)
 
 
 def decision_of(

@@ -29,7 +29,8 @@ class PutUser:
     `raw` are the values sent, as in `FeatureSnapshot`; NaN stands for a missing one. `names` are
     the names of the values; None means all features of the served model, in its order. `violations`
     are the faults of the input. A command with faults is refused, unless it is a retry of a command
-    that was accepted under another model.
+    that was accepted under another model. An empty `identity_hash` leaves the one on record as it
+    is.
     """
 
     user_id: str
@@ -38,6 +39,7 @@ class PutUser:
     scoring_consent: bool
     violations: tuple[Violation, ...] = ()
     names: tuple[str, ...] | None = None
+    identity_hash: str = ""
 
 
 def decide(work: Work, it: PutUser, rows: Rows, context: Context) -> Decided:
@@ -74,8 +76,9 @@ def decide(work: Work, it: PutUser, rows: Rows, context: Context) -> Decided:
         kept = kept._replace(limit_minor=limit_minor)
     create_us = old_user.create_us if old_user else now_us
     alias_of = old_user.alias_of if old_user else ""
+    identity_hash = it.identity_hash or (old_user.identity_hash if old_user else "")
     user = UserRecord(
-        user_id, it.scoring_consent, version, as_of_us, create_us, *kept, alias_of=alias_of
+        user_id, it.scoring_consent, version, as_of_us, create_us, *kept, alias_of, identity_hash
     )
     draft[USERS].append(user)
     announce_of(draft, Transition.FEATURES_RECORDED, user_id, context)

@@ -9,6 +9,7 @@ from service.domain.attestations import AttestationKind
 from service.domain.authorization import Start
 from service.domain.captures import Purpose
 from service.domain.details import ItemPlace
+from service.domain.line_items import require_listed
 from service.domain.money import Money
 from service.engine.attesting import Word, attest, meter
 from service.engine.calls import AuthorizationCommand, Settled, Work
@@ -31,6 +32,7 @@ class Settle(AuthorizationCommand):
     or the damage if it is a damage charge. `handover` says that the item was returned without a
     dock; `evidence` is the operator's reference to its evidence of that. `user_consent_reference`
     refers to the user's consent to a capture for damage, and is empty if there is none.
+    `line_items` has the name of each line of the bill for the amount, empty for none.
     """
 
     amount: Money | None
@@ -42,6 +44,7 @@ class Settle(AuthorizationCommand):
     evidence: str = ""
     place: ItemPlace | None = None
     user_consent_reference: str = ""
+    line_items: tuple[str, ...] = ()
 
 
 def wanted(caller: str, it: Settle, keys: Keys) -> None:
@@ -62,6 +65,7 @@ def decide(work: Work, it: Settle, rows: Rows, context: Context) -> Decided:
     current, line, draft = opened(work.caller, it, rows, context)
     settlement.require_capturable(current)
     product = product_of(current, context)
+    require_listed(it.line_items, product.line_items)
     event_us = occurred_us(
         work.caller,
         settlement.SETTLE,

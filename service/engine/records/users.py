@@ -35,7 +35,7 @@ class UserRecord(NamedTuple):
     The fields from `score_version` on are those of `KeptScore`. If a server of an earlier build
     accepted newer features, these fields still belong to the older ones. `alias_of` is the person
     to whom new calls go. A survivor, into whom others were merged, names itself. The field is empty
-    for everybody else.
+    for everybody else. `identity_hash` is a keyed hash of the person's identity, or empty.
     """
 
     user_id: str
@@ -53,6 +53,7 @@ class UserRecord(NamedTuple):
     extrapolated: tuple[str, ...] = ()
     score_limit_minor: int | None = 0
     alias_of: str = ""
+    identity_hash: str = ""
 
     @property
     def kept(self) -> KeptScore:

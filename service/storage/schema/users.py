@@ -30,6 +30,7 @@ users = of_records(
         "extrapolated": "",
         "score_limit_minor": "0",
         "alias_of": "",
+        "identity_hash": "",
     },
     score=WHOLE,
     score_band=String(1),
@@ -38,6 +39,7 @@ users = of_records(
     unscorable_reason=String(64),
     unscorable_feature=Text(),
     extrapolated=Text(),
+    identity_hash=String(64),
 )
 
 aliases = of_records(

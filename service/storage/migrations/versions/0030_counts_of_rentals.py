@@ -4,7 +4,7 @@ On SQLite the migration reads all authorizations and all details of orders: call
 a second for a million rows. On PostgreSQL the indexes are built before the migration, while the
 servers go on.
 
-Revision: 0028, after 0027.
+Revision: 0030, after 0029.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0028"
-down_revision = "0027"
+revision = "0030"
+down_revision = "0029"
 branch_labels = None
 depends_on = None
 

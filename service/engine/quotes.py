@@ -1,0 +1,193 @@
+"""Quotes: an authorization is decided, or a fee computed, by the code of the real calls, and
+nothing is written.
+
+Quotes run on the threads for reads. The writer does not notice them, except that both take turns
+at the model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import NamedTuple, Protocol
+
+from service.clock import Clock
+from service.domain import settlement
+from service.domain.acts import require_rental
+from service.domain.attestations import meter_of
+from service.domain.authorization import Authorization
+from service.domain.errors import (
+    FreeholdError,
+    InvalidInput,
+    InvariantBroken,
+    NotFound,
+    ProductMisconfigured,
+)
+from service.domain.meter import Pause
+from service.domain.product import Product
+from service.domain.quotes import QuotedFee, quote_usage, require_length, require_startable
+from service.domain.usage_ends import started_us, usage_end_us
+from service.engine.calls import Answer, Cut, CutTime, Group, Payloads, Work
+from service.engine.context import Context
+from service.engine.decision_counts import DecisionCounts
+from service.engine.engine import Engine, EngineStatistics
+from service.engine.operations.authorize import Authorize
+from service.engine.ports import Store
+from service.engine.reads import AuthorizationReader, Told
+from service.engine.tables import Pair
+from service.engine.terms import Terms
+
+
+class ReadOnlyStore(Store, AuthorizationReader, Protocol):
+    """A store whose transactions read one state of the database each, and write nothing."""
+
+
+class Usage(NamedTuple):
+    """The usage that a caller asks about, in microseconds since the epoch; None means now."""
+
+    start_us: int | None
+    end_us: int | None
+    pauses: tuple[Pause, ...]
+
+
+class QuotedAuthorization(NamedTuple):
+    """The authorizations as they would be, their products, and the times that would be cut."""
+
+    authorizations: tuple[Authorization, ...]
+    products: tuple[Product, ...]
+    cuts: tuple[CutTime, ...]
+    now_us: int
+
+
+class _Decider(Engine):
+    """An engine for one quote: it shares the terms and the debts, and counts for itself."""
+
+    def __init__(self, engine: Engine, store: Store) -> None:
+        vars(self).update(vars(engine))
+        self._store, self._assessor = store, self._assessor.reading_from(store)
+        self.statistics, self.decisions = EngineStatistics(), DecisionCounts()
+        self._missing = set()
+        self._now_us = 0
+
+    def _context(self, batch: Sequence[Work]) -> Context:
+        context = replace(super()._context(batch), quotes=True)
+        self._now_us = context.now_us
+        return context
+
+    def decide(self, caller: str, command: Authorize) -> QuotedAuthorization:
+        """The decision of an Authorize. Raises the refusal, or the error of the reads."""
+        answers: list[Answer] = []
+
+        def keep(answer: Answer, _payloads: Payloads) -> bytes:
+            answers.append(answer)
+            return b""
+
+        work = Work(caller, "", "QuoteAuthorization", b"", command, keep, lambda _first: None)
+        (result,) = self._apply_together([work])
+        if isinstance(result, FreeholdError):
+            raise result
+        answer = answers[-1]
+        cuts = answer.times if isinstance(answer, Cut) else ()
+        if isinstance(answer, Cut):
+            answer = answer.answer
+        if not isinstance(answer, Group):
+            raise InvariantBroken("a quote was answered without a group")
+        made = answer.authorizations
+        products = tuple(_product_of(it, self.terms) for it in made)
+        return QuotedAuthorization(made, products, cuts, self._now_us)
+
+
+class Quotes:
+    """Makes quotes; thread-safe."""
+
+    def __init__(self, engine: Engine, store: ReadOnlyStore, clock: Clock) -> None:
+        self._engine = engine
+        self._store = store
+        self._clock = clock
+
+    def authorization(self, caller: str, command: Authorize) -> QuotedAuthorization:
+        """The decision of a grouped Authorize as of now, on a rough sight of the line.
+
+        Raises as Authorize is refused, and as reads fail.
+        """
+        return _Decider(self._engine, self._store).decide(caller, command)
+
+    def now_us(self) -> int:
+        """The present instant, in microseconds since the epoch."""
+        return self._clock.now_us()
+
+    def usage(self, caller: str, product_id: str, usage: Usage) -> QuotedFee:
+        """The fee of a usage by the tariff in force.
+
+        Raises NotFound, ProductMisconfigured, or InvalidInput as `quote_usage`.
+        """
+        product = _in_force(caller, product_id, self._engine.terms)
+        return self._quoted(product, usage)
+
+    def rental(self, caller: str, name: Pair, usage: Usage) -> QuotedFee:
+        """The fee of a rental until an instant, by the tariff under which it began.
+
+        Only a rental that has not started takes a start and pauses. Raises NotFound, IllegalState,
+        ProductMisconfigured, or InvalidInput.
+        """
+        told = self._store.told(*name)
+        if told is None or told.authorization.operator_id != caller:
+            raise NotFound("authorization", name[1])
+        it = told.authorization
+        require_rental(it)
+        require_startable(it)
+        product = _product_of(it, self._engine.terms)
+        if it.start_us is None:
+            return self._quoted(product, usage)
+        own = (("start_time", usage.start_us is not None), ("pauses", bool(usage.pauses)))
+        for field, given in own:
+            if given:
+                raise InvalidInput.of(
+                    field, f"{field}.started", "must be absent, because the rental has its own"
+                )
+        return self._metered(told, product, usage.end_us)
+
+    def _quoted(self, product: Product, usage: Usage) -> QuotedFee:
+        now_us = self._clock.now_us()
+        start_us = now_us if usage.start_us is None else usage.start_us
+        end_us = now_us if usage.end_us is None else usage.end_us
+        return quote_usage(product, start_us, end_us, usage.pauses)
+
+    def _metered(self, told: Told, product: Product, end_us: int | None) -> QuotedFee:
+        """The fee of a rental whose item is out or was out."""
+        it = told.authorization
+        start_us = started_us(it)
+        if end_us is None:
+            # The clock of the server that wrote the start may be a little ahead.
+            end_us = max(start_us, self._clock.now_us())
+        require_length(start_us, end_us)
+        words = [(row.authorization_version, row.attested) for row in told.attestations]
+        fee = settlement.usage_fee(it, product, end_us, meter_of(words))
+        end_us = usage_end_us(it, end_us)
+        return QuotedFee(product, start_us, end_us, fee, it.fee_captured_minor)
+
+
+def _in_force(caller: str, product_id: str, terms: Terms) -> Product:
+    """The product of an operator as Authorize takes it."""
+    key = (caller, product_id)
+    known = terms.used.catalog
+    if key not in known.products and key not in known.refused and terms.learn([key]):
+        known = terms.used.catalog
+    product = known.products.get(key)
+    if key in known.refused or (product and caller not in known.operators):
+        raise ProductMisconfigured(product_id)
+    if product is None:
+        raise NotFound("product", product_id)
+    return product
+
+
+def _product_of(it: Authorization, terms: Terms) -> Product:
+    """The product in the revision under which an authorization was granted."""
+    key = (it.operator_id, it.product_id, it.product_revision)
+    known = terms.used.catalog
+    if key not in known.revisions and terms.learn([key[:2]]):
+        known = terms.used.catalog
+    product = known.revisions.get(key)
+    if product is None:
+        raise ProductMisconfigured(it.product_id)
+    return product

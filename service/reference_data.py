@@ -1,0 +1,24 @@
+"""The lists that Freehold ships as data: names of line items, and bounds by jurisdiction.
+
+Each file is read once and checked as a whole. A damaged file stops the server at its start.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from functools import cache
+from importlib import resources
+from typing import Any
+
+from service.domain.line_items import LineItem, line_items_of
+
+
+def _document(name: str) -> dict[str, Any]:
+    text = resources.files("service").joinpath(f"data/{name}").read_text("utf-8")
+    return tomllib.loads(text)
+
+
+@cache
+def line_items() -> tuple[LineItem, ...]:
+    """The names that lines of a bill may have. Raises TermsUnusable if the file is damaged."""
+    return line_items_of(_document("line_items.toml"))

@@ -1,0 +1,271 @@
+"""The document of a tariff: what it means, its canonical form, and its faults."""
+
+from __future__ import annotations
+
+import tomllib
+from typing import Any
+
+import pytest
+from hypothesis import given
+
+from service.domain.errors import InvalidInput
+from service.domain.segment_tariff import (
+    Cap,
+    FreeMinutes,
+    HourPrice,
+    Quota,
+    QuotaPeriod,
+    Rounding,
+    Segment,
+    SegmentTariff,
+)
+from service.domain.tariff_document import (
+    TariffDocument,
+    arithmetic_of,
+    read_tariff,
+    tariff_of,
+    write_tariff,
+)
+from tests.domain.segment_tariffs import SEGMENT_TARIFFS
+
+LEAST: dict[str, Any] = {
+    "name": "free", "currency": "CNY", "rounding": "STARTED", "buy_out_minor": 0,
+}  # fmt: skip
+WHOLE = """
+name = "power-bank-2026"
+currency = "CNY"
+rounding = "COMPLETED"
+start_fee_minor = 50
+free_minutes = 5
+free = "GRACE"
+first_use_minutes = 5
+buy_out_minor = 9_900
+time_zone = "Asia/Shanghai"
+[[segment]]
+from_minute = 60
+interval_minutes = 30
+price_minor = 100
+[[segment]]
+to_minute = 60
+interval_minutes = 15
+price_minor = 150
+[[segment.price]]
+days = ["SUN", "SAT"]
+from = "22:00"
+to = "06:00"
+price_minor = 120
+[[segment.price]]
+from = "08:00"
+to = "24:00"
+days = ["MON"]
+price_minor = 130
+[[cap]]
+window_minutes = 1_440
+most_minor = 3_000
+[[cap]]
+window_minutes = 720
+most_minor = 2_000
+[[quota]]
+name = "commuters"
+minutes = 30
+per = "WEEK"
+"""
+TARIFF = SegmentTariff(
+    Rounding.COMPLETED,
+    50,
+    5,
+    FreeMinutes.GRACE,
+    5,
+    9_900,
+    (
+        Segment(
+            0,
+            60,
+            15,
+            150,
+            (HourPrice((1,), 480, 1_440, 130), HourPrice((6, 7), 1_320, 1_800, 120)),
+        ),
+        Segment(60, None, 30, 100),
+    ),
+    (Cap(720, 2_000), Cap(1_440, 3_000)),
+    "Asia/Shanghai",
+    (Quota("commuters", 30, QuotaPeriod.WEEK),),
+)
+
+
+def test_a_document_means_its_tariff() -> None:
+    """Each key of a document has its place in the tariff, and lists are put in order."""
+    assert read_tariff(tomllib.loads(WHOLE)) == TariffDocument("power-bank-2026", "CNY", TARIFF)
+
+
+def test_absent_keys_have_their_usual_values() -> None:
+    """A tariff needs a name, a currency, a rounding and a buy-out cap; the rest has defaults."""
+    least = SegmentTariff(Rounding.STARTED, 0, 0, FreeMinutes.DEDUCTED, 0, 0, ())
+    assert read_tariff(LEAST) == TariffDocument("free", "CNY", least)
+
+
+@given(SEGMENT_TARIFFS)
+def test_a_document_is_read_as_it_was_written(tariff: SegmentTariff) -> None:
+    """The written document of any tariff is read as the same tariff, and so is its canonical
+    arithmetic."""
+    document = TariffDocument("any", "EUR", tariff)
+    assert read_tariff(write_tariff(document)) == document
+    assert tariff_of(arithmetic_of(tariff)) == tariff
+
+
+def test_the_order_of_lists_does_not_matter() -> None:
+    """Two documents that differ only in the order of their lists have one canonical form."""
+    document = tomllib.loads(WHOLE)
+    turned = {**document, "segment": document["segment"][::-1], "cap": document["cap"][::-1]}
+    assert write_tariff(read_tariff(turned)) == write_tariff(read_tariff(document))
+
+
+def _faults(document: object) -> list[tuple[str, str]]:
+    with pytest.raises(InvalidInput) as refused:
+        read_tariff(document)  # type: ignore[arg-type]
+    assert refused.value.reason == "TERMS_WRONG"
+    return [(it.field, it.rule) for it in refused.value.violations]
+
+
+SEGMENT = {"interval_minutes": 30, "price_minor": 100}
+HOURS = {"from": "08:00", "to": "09:00", "price_minor": 1}
+
+
+def _priced(*prices: dict[str, Any], **more: Any) -> dict[str, Any]:
+    return {"segment": [{**SEGMENT, "price": list(prices)}], "time_zone": "Asia/Tokyo", **more}
+
+
+@pytest.mark.parametrize(
+    ("changes", "field", "rule"),
+    [
+        ({"rounding": "UP"}, "rounding", "rounding.choice"),
+        ({"free": "GRATIS"}, "free", "free.choice"),
+        ({"buy_out_minor": -1}, "buy_out_minor", "buy_out_minor.range"),
+        ({"start_fee_minor": 1.5}, "start_fee_minor", "start_fee_minor.whole_number"),
+        ({"free_minutes": True}, "free_minutes", "free_minutes.whole_number"),
+        ({"colour": "red"}, "colour", "colour.unknown"),
+        ({"time_zone": "Asia/Atlantis"}, "time_zone", "time_zone.unknown_zone"),
+        ({"time_zone": "../etc/passwd"}, "time_zone", "time_zone.form"),
+        (
+            {"segment": [{"price_minor": 1}]},
+            "segment[0].interval_minutes",
+            "segment.interval_minutes.missing",
+        ),
+        (
+            {"segment": [{**SEGMENT, "from_minute": 9, "to_minute": 9}]},
+            "segment[0].to_minute",
+            "segment.to_minute.before_from",
+        ),
+        (
+            {"segment": [{**SEGMENT, "price": [HOURS]}]},
+            "time_zone",
+            "time_zone.missing",
+        ),
+        (
+            _priced({**HOURS, "from": "24:00"}),
+            "segment[0].price[0].from",
+            "segment.price.from.range",
+        ),
+        (
+            _priced({**HOURS, "to": "9:00"}),
+            "segment[0].price[0].to",
+            "segment.price.to.form",
+        ),
+        (
+            _priced(HOURS, {**HOURS, "days": ["SUN"], "from": "08:59"}),
+            "segment[0].price[1].from",
+            "segment.price.from.overlaps",
+        ),
+        (
+            _priced({**HOURS, "days": ["SUN"], "from": "23:00", "to": "08:01"}, HOURS),
+            "segment[0].price[1].from",
+            "segment.price.from.overlaps",
+        ),
+        (
+            {"cap": [{"window_minutes": 1_440, "most_minor": 1}] * 2},
+            "cap[1].window_minutes",
+            "cap.window_minutes.repeated",
+        ),
+        (
+            {"cap": [{"window_minutes": it, "most_minor": 1} for it in (1_440, 1_000)]},
+            "cap[1].window_minutes",
+            "cap.window_minutes.not_nested",
+        ),
+        (
+            {"quota": [{"name": "a", "minutes": 5, "per": "DAY"}]},
+            "time_zone",
+            "time_zone.missing",
+        ),
+        (
+            {"time_zone": "UTC", "quota": [{"name": "a", "minutes": 1_441, "per": "DAY"}]},
+            "quota[0].minutes",
+            "quota.minutes.range",
+        ),
+        (
+            {"time_zone": "UTC", "quota": [{"name": "a", "minutes": 5, "per": "DAY"}] * 2},
+            "quota[1].name",
+            "quota.name.repeated",
+        ),
+        (
+            {"segment": [SEGMENT], "free": "GRACE", "free_minutes": 30},
+            "free_minutes",
+            "free_minutes.two_units",
+        ),
+        (
+            {"segment": [SEGMENT], "first_use_minutes": 31},
+            "first_use_minutes",
+            "first_use_minutes.two_units",
+        ),
+    ],
+)
+def test_a_fault_names_its_key(changes: dict[str, Any], field: str, rule: str) -> None:
+    """A wrong value is refused with its path and a stable reason."""
+    assert _faults({**LEAST, **changes}) == [(field, rule)]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"segment": [SEGMENT], "free": "GRACE", "free_minutes": 29},
+        {"segment": [SEGMENT], "free_minutes": 90},
+        {"segment": [SEGMENT], "rounding": "COMPLETED", "free": "GRACE", "free_minutes": 59},
+        {"segment": [{**SEGMENT, "to_minute": 30}], "free": "GRACE", "free_minutes": 90},
+        {"segment": [SEGMENT], "first_use_minutes": 30},
+        {"segment": [{**SEGMENT, "to_minute": 30}], "first_use_minutes": 90},
+        _priced(HOURS, {**HOURS, "from": "09:00", "to": "08:00"}),
+    ],
+)
+def test_a_tariff_at_a_boundary_is_allowed(changes: dict[str, Any]) -> None:
+    """Free minutes, first minutes and hours that just do not collide are allowed."""
+    read_tariff({**LEAST, **changes})
+
+
+def test_all_faults_are_told_at_once() -> None:
+    """A document with several wrong keys is refused with all of them."""
+    found = _faults({"name": "", "rounding": "UP", "segment": 7, "cap": [{"most_minor": -1}]})
+    assert [field for field, _ in found] == [
+        "name",
+        "currency",
+        "rounding",
+        "buy_out_minor",
+        "segment",
+        "cap[0].window_minutes",
+        "cap[0].most_minor",
+    ]
+
+
+@pytest.mark.parametrize("document", [None, 7, "tariff", []])
+def test_a_document_is_a_table(document: object) -> None:
+    """A document that is no table is refused."""
+    assert ("document", "document.table") in _faults(document)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "{", "null", "7", "[" * 10_000, '{"rounding": "STARTED", "buy_out_minor": 0}', "{}"],
+)
+def test_a_column_is_canonical(text: str) -> None:
+    """A stored arithmetic that the writer would not write is refused."""
+    with pytest.raises(InvalidInput) as refused:
+        tariff_of(text)
+    assert refused.value.reason == "TERMS_WRONG"
