@@ -117,8 +117,7 @@ def test_a_device_and_an_account_are_bounded(desk: Desk, of: Of, counted: Counte
     first = ordered(desk, "ann", **{key: "x"})
     second = ordered(desk, "ben", **{key: "x"})
     assert (first.state, second.state) == (State.ACTIVE, State.DECLINED)
-    short = "DEVICE" if of is Of.DEVICE else "ACCOUNT"
-    assert second.reasons == (f"VELOCITY_{short}_{counted}",)
+    assert second.reasons == (f"VELOCITY_{of}_{counted}",)
     assert read_values(desk, second) == {f"{of.lower()}.{counted.lower()}": 1}
     assert ordered(desk, "cleo", **{key: "y"}).state is State.ACTIVE
     without = rental(desk, authorize("dan"))

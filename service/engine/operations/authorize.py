@@ -39,6 +39,7 @@ from service.engine.context import UNKNOWN_PERSON, UNSCORED_BAND, Assessment, Co
 from service.engine.counts import bearers_of, verdict_on
 from service.engine.damage import require_damage
 from service.engine.details import add_order
+from service.engine.listings import Asked, listed_in
 from service.engine.operation import Asks, Operation, Pair
 from service.engine.posting import apply, claim, line_for, require_free
 from service.engine.records.authorizations import Decision
@@ -341,13 +342,20 @@ def _choice(
 ) -> tuple[Choice, str | None]:
     """The offer by the policy, and the values that its rules read.
 
-    A cancelled request or a suspended user is declined first.
+    A cancelled request, and a suspended or listed user, is declined first.
     """
     record = rows[REQUESTS].get((work.caller, work.request_id))
     if record is not None and record.method == TOMBSTONE:
         return decline(len(products), Reason.CANCELLED_BEFORE_ARRIVAL), None
     if line.standing is _SUSPENDED:
         return decline(len(products), Reason.USER_SUSPENDED), None
+    if context.catalog.listed and not command.parent_id:
+        policies = [product.policy.policy_id for product in products]
+        found = listed_in(
+            Asked(work.caller, command), policies, context.catalog.listed, rows, context.now_us
+        )
+        if found.denied_by:
+            return decline(len(products), Reason.LISTED_DENY), None
     if command.identity_hash and _is_another(command, rows):
         return decline(len(products), Reason.IDENTITY_MISMATCH), None
     asked: Sequence[Wanted] = products

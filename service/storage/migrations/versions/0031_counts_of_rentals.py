@@ -4,7 +4,7 @@ On SQLite the migration reads all authorizations and all details of orders: call
 a second for a million rows. On PostgreSQL the indexes are built before the migration, while the
 servers go on.
 
-Revision: 0030, after 0029.
+Revision: 0031, after 0030.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0030"
-down_revision = "0029"
+revision = "0031"
+down_revision = "0030"
 branch_labels = None
 depends_on = None
 
