@@ -34,7 +34,12 @@ def faults_of(where: object) -> Iterator[None]:
         raise click.ClickException("\n  ".join([f"{len(faults)} faults:", *faults])) from error
 
 
-@click.command("export")
+@click.group()
+def tariff() -> None:
+    """Tariffs as files, and as pricing plans of GBFS."""
+
+
+@tariff.command("export")
 @click.argument("files", nargs=-1, required=True, type=FILE)
 @click.option("--gbfs", is_flag=True, required=True, help="As system_pricing_plans.json of GBFS.")
 @click.option(
@@ -61,16 +66,16 @@ def export_tariffs(files: tuple[Path, ...], gbfs: bool, gbfs_version: str, ttl_s
     plans: dict[str, Any] = {}
     for file in files:
         with faults_of(file):
-            tariff = read_tariff(_table(file))
-            if tariff.name in plans:
-                raise InvalidInput.of("name", "name.twice", f"{tariff.name} is in two files")
-            plans[tariff.name] = plan_of(tariff, version)
+            found = read_tariff(_table(file))
+            if found.name in plans:
+                raise InvalidInput.of("name", "name.twice", f"{found.name} is in two files")
+            plans[found.name] = plan_of(found, version)
     updated = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=now_us())
     text = updated.isoformat(timespec="seconds").replace("+00:00", "Z")
     click.echo(json_of(feed_of(list(plans.values()), version, text, ttl_s)))
 
 
-@click.command("import")
+@tariff.command("import")
 @click.argument("file", type=FILE)
 @click.option("--gbfs", is_flag=True, required=True, help="FILE is system_pricing_plans.json.")
 @click.option(
@@ -82,7 +87,7 @@ def export_tariffs(files: tuple[Path, ...], gbfs: bool, gbfs_version: str, ttl_s
 @click.option("--plan", "plan_id", default="", help="The id of the plan, if FILE has several.")
 @click.option("--name", default="", help="The tariff's name, if it is not the plan's id.")
 def import_tariff(file: Path, gbfs: bool, buy_out_minor: int, plan_id: str, name: str) -> None:
-    """Print a pricing plan as a tariff in TOML, for `freehold tariff apply`.
+    """Print a pricing plan as a tariff in TOML.
 
     What of the plan a tariff does not keep is told on standard error."""
     with faults_of(file):
