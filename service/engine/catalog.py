@@ -33,7 +33,8 @@ class TermsFault(NamedTuple):
 
 
 class TermsNames(NamedTuple):
-    """The names of terms: operators, products, policies, and whether all limits.
+    """The names of terms: operators, products, policies, and whether all limits, and all kinds of
+    listings.
 
     Products are named by operator and product id, with all their revisions; policies by id and
     revision.
@@ -43,6 +44,7 @@ class TermsNames(NamedTuple):
     products: frozenset[tuple[str, str]] = frozenset()
     policies: frozenset[tuple[str, int]] = frozenset()
     limits: bool = False
+    listed: bool = False
 
     def include(self, fault: TermsFault) -> bool:
         """True if the fault is in terms with these names."""
@@ -64,7 +66,8 @@ class Catalog:
     `products` has the latest revision of each product. `revisions` has every revision, because a
     rental keeps the revision under which it began. `refused` has each product with a fault in its
     latest revision: the product cannot be rented, not even under an earlier revision. `change` is
-    the number of the last change of the terms in this catalog.
+    the number of the last change of the terms in this catalog. `listed` has the kinds of listings
+    that each operator and the platform ever had, as pairs of owner and kind.
     """
 
     operators: dict[str, Operator]
@@ -74,6 +77,7 @@ class Catalog:
     refused: frozenset[tuple[str, str]] = frozenset()
     faults: tuple[TermsFault, ...] = ()
     change: int = field(default=0, compare=False)
+    listed: frozenset[tuple[str, str]] = frozenset()
 
     def with_part(self, names: TermsNames, part: Catalog) -> Catalog:
         """These terms, in which `part` replaces all terms of these names."""
@@ -100,6 +104,7 @@ class Catalog:
             (self.refused - names.products) | part.refused,
             kept + part.faults,
             part.change,
+            part.listed if names.listed else self.listed,
         )
 
     def or_last_good(self, last: Catalog) -> Catalog:

@@ -24,10 +24,12 @@ from service.domain.policy import Policy
 from service.domain.product import Operator, Product
 from service.domain.rules import Rules
 from service.domain.rules_document import rules_of_json
-from service.domain.tariff import Tariff
+from service.domain.tariff import AnyTariff
+from service.domain.tariff_document import tariff_columns
 from service.engine.catalog import Catalog, TermsFault, TermsKind, TermsNames
 from service.storage import schema as t
 from service.storage.database import backend_of
+from service.storage.tariffs import tariff_in_row
 
 MOST_US = MOST_MINUTES * 60_000_000
 """No wait is longer."""
@@ -113,7 +115,14 @@ def dangling_rows(connection: Connection) -> list[Dangling]:
 def read_catalog(connection: Connection) -> Catalog:
     """All sound terms; the rows that make no sense are their faults."""
     rows = _TermsRows(*(_rows(connection, table) for table in TABLES))
-    return replace(_catalog(rows, rows.owners), change=_last_change(connection))
+    change = _last_change(connection)
+    return replace(_catalog(rows, rows.owners), change=change, listed=_listed(connection))
+
+
+def _listed(connection: Connection) -> frozenset[tuple[str, str]]:
+    """The kinds of listings that each owner ever had."""
+    found = _rows(connection, t.listing_kinds)
+    return frozenset((row.owner, row.kind) for row in found)
 
 
 def read_changed(connection: Connection, after: int) -> tuple[TermsNames | None, Catalog] | None:
@@ -125,7 +134,8 @@ def read_changed(connection: Connection, after: int) -> tuple[TermsNames | None,
     if names is None:
         return None, read_catalog(connection)
     names, part = read_part(connection, names)
-    return names, replace(part, change=last)
+    listed = _listed(connection) if names.listed else frozenset()
+    return names, replace(part, change=last, listed=listed)
 
 
 def read_part(connection: Connection, names: TermsNames) -> tuple[TermsNames, Catalog]:
@@ -175,7 +185,7 @@ def _changed_names(connection: Connection, after: int) -> TermsNames | None:
         changes = connection.execute(query).all()
     if len(changes) == MOST_CHANGES:
         return None
-    operators, products, policies, limits = set(), set(), set(), False
+    operators, products, policies, limits, listed = set(), set(), set(), False, False
     for _, kind, name, part in changes:
         if not isinstance(name, str) or not isinstance(part, str) or "\ufffd" in name + part:
             return None
@@ -188,9 +198,13 @@ def _changed_names(connection: Connection, after: int) -> TermsNames | None:
                 policies.add((name, int(part)))
             case t.limit_steps.name:
                 limits = True
+            case t.listing_kinds.name:
+                listed = True
             case _:
                 return None
-    return TermsNames(frozenset(operators), frozenset(products), frozenset(policies), limits)
+    return TermsNames(
+        frozenset(operators), frozenset(products), frozenset(policies), limits, listed
+    )
 
 
 class _TermsRows(NamedTuple):
@@ -290,14 +304,12 @@ def _product(row: Any, policies: dict[tuple[str, int], Policy]) -> Product:
     _text(row, "operator_id", "product_id", "category", "currency", "policy_id")
     _between(row, -MOST_SCORE, MOST_SCORE, "revision", "policy_revision")
     _between(row, 0, MOST_MINOR, *AMOUNTS, *_there(row, RARE_AMOUNTS))
-    _between(row, 0, MOST_MINUTES, "free_minutes")
-    _between(row, 1, MOST_MINUTES, "interval_minutes")
     if row.most_hold_minor is not None and row.most_hold_minor < row.deposit_minor:
         raise _Wrong("most_hold_minor is below deposit_minor")
     if not CURRENCY.fullmatch(row.currency):
         raise _Wrong("currency is not three capital letters")
     line_items = _line_items(row.line_items)
-    tariff = Tariff(*(getattr(row, name) for name in Tariff._fields))
+    tariff = _tariff(row)
     policy = policies.get((row.policy_id, row.policy_revision))
     if policy is None:
         raise _Wrong(
@@ -307,6 +319,24 @@ def _product(row: Any, policies: dict[tuple[str, int], Policy]) -> Product:
     named = [name for name in Product.__dataclass_fields__ if name not in made]
     columns = {name: getattr(row, name) for name in named}
     return Product(**columns, tariff=tariff, policy=policy, line_items=line_items)
+
+
+def _tariff(row: Any) -> AnyTariff:
+    """The tariff of a product's row. The columns of arithmetic 1 also stand beside arithmetic 2."""
+    _between(row, 0, MOST_MINUTES, "free_minutes")
+    if row.tariff is None:
+        _between(row, 1, MOST_MINUTES, "interval_minutes")
+        return tariff_in_row(row)
+    _text(row, "tariff")
+    try:
+        tariff = tariff_in_row(row)
+    except InvalidInput as wrong:
+        first = wrong.violations[0]
+        raise _Wrong(f"tariff: {first.field} {first.description}") from None
+    for name, value in tariff_columns(tariff).items():
+        if getattr(row, name) != value:
+            raise _Wrong(f"{name} is not {value!r}, as its tariff says")
+    return tariff
 
 
 def _line_items(text: object) -> tuple[str, ...] | None:
