@@ -121,7 +121,7 @@ class Shop:
             self._out.append(answer)
         elif isinstance(answer, Authorization) and answer.state is State.OFFERED:
             self._offered.append(answer)
-        return next(iter(payloads.values()), b"")
+        return payloads.of(answer) if isinstance(answer, Authorization) else b""
 
     def _apply(self, caller: str, commands: Sequence[Command]) -> None:
         for result in self._engine.apply(self._works(caller, commands)):
