@@ -204,7 +204,7 @@ class App:
         self.workers = self._workers_of(engine, backstage)
         use = partial(approvals.use_for_call, store.engine)
         second = SecondPerson(use, administrators, now_us, limits.second_person)
-        self.pipeline = Pipeline(self._keys, second, limits)
+        self.pipeline = Pipeline(self._keys, second, limits, self.committer.notice_overload)
         acts = acts_of(store.engine)
         self._administration = Administration(acts, administrators, now_us, limits.administration)
         self._admission = Admission(listings_of(store.engine), administrators, parts.clock.now_us)
@@ -230,7 +230,8 @@ class App:
             tolerance_s=limits.rail_tolerance_s,
         )
         quotes = Quotes(engine, QuoteStore(store), parts.clock)
-        self._server = GrpcServer(self.pipeline, self._services(assessor, lists, quotes), limits)
+        services = self._services(assessor, lists, quotes)
+        self._server = GrpcServer(self.pipeline, services, limits, self.committer.gate)
         self._probing: asyncio.Task[None] | None = None
         self._searching: asyncio.Task[None] | None = None
         self._stopping = Event()

@@ -96,7 +96,7 @@ FACTS: dict[str, dict[str, str]] = {
     },
     "engine/feature_values.py": {"VALUE_BYTES": FORMAT},
     "engine/figures.py": {"_DAY_US": UNIT},
-    "engine/group_commit.py": {"COLLECTING": METHOD},
+    "engine/group_commit.py": {"COLLECTING": METHOD, "CAUTION": METHOD},
     "engine/occurrence.py": {"EARLIEST_OCCURRENCE_US": CONTRACT},
     "ending.py": {"NOT_ENDED": EXIT_CODE, "KILLED": EXIT_CODE},
     "engine/verification_job.py": {"COLLECT_S": METHOD},
@@ -235,7 +235,8 @@ COUNTS = frozenset({
     "max_queue_a_caller", "max_share", "max_strangers", "max_unread", "max_keys",
     "units_a_second", "read", "list", "quote", "write", "bulk", "verify",
     "calls_logged_a_second",
-    "max_waiting_each", "page_window", "niceness", "most_decisions",
+    "max_waiting_each", "page_window", "niceness", "most_decisions", "overload_batches",
+    "max_pending",
 })  # fmt: skip
 """Limits that are counts."""
 UNITS = ("_s", "_ms", "_bytes", "_kib", "_minor")
