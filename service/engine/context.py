@@ -59,7 +59,8 @@ class Context:
 
     `encode` makes the bytes of an authorization as callers see it, with its receipt, if any.
     `encode_beside` makes the bytes of another row of the step for the authorization's event.
-    `debts` are the operators' debts beyond their bounds, by operator id and currency.
+    `debts` are the operators' debts beyond their bounds, by operator id and currency. `counts` is
+    True if the rules of a policy read the rentals of the past.
     """
 
     now_us: int
@@ -74,6 +75,7 @@ class Context:
     encode: EncodeAuthorization
     encode_beside: EncodeBeside
     debts: Mapping[Pair, Debt]
+    counts: bool
     quotes: bool = False
     """True for a quote: nothing is written or used up, and lines are seen roughly."""
 

@@ -73,6 +73,7 @@ FACTS: dict[str, dict[str, str]] = {
     "domain/captures.py": {"WITHOUT_ROW": FORMAT},
     "domain/cases.py": {"CLOCK_US": CONTRACT, "MOST_OF_A_KIND": CONTRACT},
     "domain/debts.py": {"AFTER_DISPUTE_US": CONTRACT},
+    "domain/admission.py": {"HOUR_US": UNIT},
     "domain/rules_document.py": {
         "MOST_TABLES": CONTRACT, "MOST_RENTALS": CONTRACT, "MOST_DAYS": CONTRACT, "SHARE_BP": UNIT,
     },
