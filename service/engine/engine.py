@@ -27,7 +27,7 @@ from service.domain.errors import (
 from service.engine.admission import read_admission
 from service.engine.aliases import read_aliases, require_aliases
 from service.engine.attesting import metered, read_attestations
-from service.engine.calls import EncodeAuthorization, EncodeBeside, Work, own_work
+from service.engine.calls import EncodeAuthorization, EncodeBeside, Payloads, Work, own_work
 from service.engine.cases import read_cases, with_open_case
 from service.engine.catalog import Catalog
 from service.engine.charges import read_charges, read_damage
@@ -386,11 +386,11 @@ class Engine:
                 rows.merge(operation.leaves(work, work.command, decided, rows, context))
             return decided
         events = decided.draft.get(OUTBOX, ())
-        payloads = {}
+        told = {}
         for it in events:
-            payloads[it.authorization_id, it.authorization_version] = it.payload
+            told[it.authorization_id, it.authorization_version] = it.payload
         try:
-            answer = work.encode(decided.answer, payloads)
+            answer = work.encode(decided.answer, Payloads(context.told, told))
         except Exception as error:
             return self._refused(error, work)
         if work.request_id:

@@ -89,11 +89,13 @@ FACTS: dict[str, dict[str, str]] = {
     "domain/line_items.py": {"MOST_NAMES": TERMS},
     "domain/policy.py": {"MAX_REASONS": CONTRACT},
     "domain/quotes.py": {"LONGEST_US": CONTRACT},
+    "domain/hour_prices.py": {"EPOCH_MINUTE": FORMAT, "WEEK_MINUTES": UNIT, "USUAL": FORMAT},
+    "domain/segment_fee.py": {"HORIZON_MINUTES": CONTRACT},
     "domain/fee_lines.py": {"MINUTE_US": UNIT, "DAY_US": UNIT},
     "domain/tariff_document.py": {
         "DAY_MINUTES": UNIT, "WEEK_MINUTES": UNIT, "MOST_MINUTES": TERMS, "MOST_PRICE_MINOR": TERMS,
         "LEAST_WINDOW_MINUTES": TERMS, "MOST_SEGMENTS": TERMS, "MOST_PRICES": TERMS,
-        "MOST_CAPS": TERMS, "MOST_QUOTAS": TERMS,
+        "MOST_CAPS": TERMS, "MOST_QUOTAS": TERMS, "NOT_ARITHMETIC_1": FORMAT,
     },
     "engine/feature_values.py": {"VALUE_BYTES": FORMAT},
     "engine/figures.py": {"_DAY_US": UNIT},
@@ -124,7 +126,7 @@ FACTS: dict[str, dict[str, str]] = {
     "storage/backup.py": {"PORTION_BYTES": SHELL},
     "storage/bindings.py": {"MOST_CERTIFICATES": FORMAT},
     "storage/compatibility.py": dict.fromkeys(
-        ("CERTIFICATES_BUILD", "RULES_BUILD", "LISTINGS_BUILD"), FORMAT
+        ("CERTIFICATES_BUILD", "RULES_BUILD", "LISTINGS_BUILD", "TARIFFS_BUILD"), FORMAT
     ),
     "storage/dump.py": {"MAX_SAID": TEXT},
     "storage/migrate.py": {"MIGRATION_LOCK": FORMAT},
