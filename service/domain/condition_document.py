@@ -34,9 +34,9 @@ def read_conditions(fields: Fields, platform: bool) -> tuple[Condition, ...] | N
         )
         fault = fault_of_form(it.when, platform=platform)
         if fault is not None:
-            row.fault("when", "policy.condition", fault)
+            row.fault("when", "condition.when.wrong", fault)
         if it.name in [other.name for other in found]:
-            row.fault("name", "policy.condition_twice", "names two conditions: rename one")
+            row.fault("name", "condition.name.twice", "names two conditions: rename one")
         row.end()
         found.append(it)
     return tuple(found) or None
@@ -50,5 +50,5 @@ def faults_of_conditions(
     for place, it in enumerate(conditions or ()):
         text = check(it.when, platform=platform)
         if text is not None:
-            faults.append(Violation(f"condition[{place}].when", "policy.condition", text))
+            faults.append(Violation(f"condition[{place}].when", "condition.when.wrong", text))
     return faults

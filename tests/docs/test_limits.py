@@ -88,6 +88,7 @@ FACTS: dict[str, dict[str, str]] = {
         "SUBJECT_BYTES": FORMAT, "LINK_FORMAT": FORMAT, "_FORMAT_PLACE": FORMAT,
     },
     "domain/hold.py": {"LONGEST_US": CONTRACT},
+    "domain/currencies.py": {"MOST_DIGITS": TERMS},
     "domain/dunning.py": {"HOUR_US": UNIT, "DAY_US": UNIT},
     "domain/line_items.py": {"MOST_NAMES": TERMS},
     "domain/policy.py": {"MAX_REASONS": CONTRACT},
