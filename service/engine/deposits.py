@@ -10,6 +10,7 @@ from service.domain.errors import InvalidInput
 from service.domain.ledger import Line, Standing
 from service.domain.policy import Reason
 from service.engine.context import Context
+from service.engine.exposure import free_minor
 from service.engine.groups import product_of_member, taken_among
 from service.engine.posting import apply, claim
 from service.engine.rows import Draft, Rows
@@ -25,11 +26,13 @@ def require_enough(members: Sequence[Authorization], paid_minor: int, field: str
     return cash_minor
 
 
-def obstacle_of(members: Sequence[Authorization], line: Line, rows: Rows) -> Reason | None:
+def obstacle_of(
+    members: Sequence[Authorization], line: Line, rows: Rows, context: Context
+) -> Reason | None:
     """The reason why offers cannot be held any more, or None."""
     if line.standing is Standing.SUSPENDED:
         return Reason.USER_SUSPENDED
-    if sum(it.credit_minor for it in members) > line.available_minor:
+    if sum(it.credit_minor for it in members) > free_minor(line, rows, context):
         return Reason.LINE_EXHAUSTED
     return taken_among(list(members), rows)
 

@@ -36,6 +36,7 @@ from service.engine.consents import add_consent, no_damage
 from service.engine.context import UNKNOWN_PERSON, UNSCORED_BAND, Assessment, Context, Decided
 from service.engine.damage import require_damage
 from service.engine.details import add_order
+from service.engine.exposure import free_minor
 from service.engine.operation import Asks, Operation, Pair
 from service.engine.posting import apply, claim, line_for, require_free
 from service.engine.records.authorizations import Decision
@@ -344,11 +345,12 @@ def _choice(
     asked: Sequence[Wanted] = products
     if command.amount is not None:
         asked = [Part(command.amount.amount_minor, product.policy) for product in products]
+    available_minor = free_minor(line, rows, context)
     choice = choose(
         assessment.scored.score if assessment.scored else None,
         assessment.why,
         command.accept_offers,
-        rough_minor(line.available_minor) if context.quotes else line.available_minor,
+        rough_minor(available_minor) if context.quotes else available_minor,
         asked,
     )
     if line.standing is _WATCHED and choice.offer is not None:

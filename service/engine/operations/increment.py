@@ -15,6 +15,7 @@ from service.engine.calls import AuthorizationCommand, Work
 from service.engine.consents import add_consent, no_damage
 from service.engine.context import UNKNOWN_PERSON, Context, Decided
 from service.engine.damage import require_damage
+from service.engine.exposure import free_minor
 from service.engine.increment_tries import add_refused, count_try, require_try
 from service.engine.operation import Asks, Operation, of_authorization
 from service.engine.operations.authorize import decision_of, usable
@@ -91,7 +92,7 @@ def decide(work: Work, it: Increment, rows: Rows, context: Context) -> Decided:
         assessment.scored.score if assessment.scored else None,
         assessment.why,
         (),
-        line.available_minor,
+        free_minor(line, rows, context),
         [Part(amount_minor, product.policy)],
     )
     if choice.offer is None:

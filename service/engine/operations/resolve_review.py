@@ -11,6 +11,7 @@ from service.domain.ledger import Line, Standing
 from service.domain.policy import Part, Reason, choose_again
 from service.engine.calls import AuthorizationCommand, Work
 from service.engine.context import Context, Decided
+from service.engine.exposure import free_minor
 from service.engine.groups import members_in, product_of_member, taken_among
 from service.engine.operation import Asks, Operation, of_group
 from service.engine.posting import apply, claim, opened
@@ -66,7 +67,7 @@ def _approved(
         for it in members
     ]
     choice = choose_again(
-        first.offer, first.reasons, first.accept_offers, line.available_minor, wanted
+        first.offer, first.reasons, first.accept_offers, free_minor(line, rows, context), wanted
     )
     if choice.offer is None:
         return members, Reason.LINE_EXHAUSTED
