@@ -40,8 +40,9 @@ from {package} import (
 class Methods:
     """Every method of the contract, a call of a client.
 
-    The methods of AuthorizationService want an operator's key, those of CaseService and
-    AdminService, and `claim_return`, take either, and the others want a platform's.
+    The methods of AuthorizationService want an operator's key, those of CaseService,
+    AdminService and AdmissionService, and `claim_return`, take either, and the others want a
+    platform's.
     """
 '''
 METHOD = """

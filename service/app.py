@@ -10,6 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from threading import Event
 from typing import Any
 
+from service.administering import acts_of, listings_of
 from service.alarms import (
     FaultCount,
     log_fault,
@@ -49,6 +50,7 @@ from service.engine.workers.worker import Work, Worker
 from service.ids import Ids
 from service.rpc import (
     admin_service,
+    admission_service,
     authorization_service,
     case_service,
     collection_service,
@@ -58,6 +60,7 @@ from service.rpc import (
     sandbox_service,
 )
 from service.rpc.admin_service import Administration
+from service.rpc.admission_service import Admission
 from service.rpc.authorization_service import AuthorizationReads
 from service.rpc.beside import encode_beside
 from service.rpc.case_service import CaseReads
@@ -77,8 +80,7 @@ from service.rpc.second_person import SecondPerson
 from service.rpc.server import GrpcServer
 from service.rpc.tls import ServerTls
 from service.signing import SealKey
-from service.storage import approvals, keys, persons
-from service.storage.administration import list_audit
+from service.storage import approvals, keys
 from service.storage.charge_backs import ChargeBackLists
 from service.storage.history import History
 from service.storage.horizon import Horizon
@@ -86,7 +88,6 @@ from service.storage.keys import find_principal
 from service.storage.lists import Lists
 from service.storage.payables import payables_of
 from service.storage.probe import probe
-from service.storage.proposals import list_proposals
 from service.storage.quoting import QuoteStore
 from service.storage.requests import find_requests
 from service.storage.seals import SqlSealStore
@@ -203,9 +204,10 @@ class App:
         self.workers = self._workers_of(engine, backstage)
         use = partial(approvals.use_for_call, store.engine)
         second = SecondPerson(use, administrators, now_us, limits.second_person)
-        self.pipeline = Pipeline(self._keys, second, limits)
-        acts = _acts(store)
+        self.pipeline = Pipeline(self._keys, second, limits, self.committer.notice_overload)
+        acts = acts_of(store.engine)
         self._administration = Administration(acts, administrators, now_us, limits.administration)
+        self._admission = Admission(listings_of(store.engine), administrators, parts.clock.now_us)
         lists = Lists(
             store.engine,
             horizon,
@@ -228,7 +230,8 @@ class App:
             tolerance_s=limits.rail_tolerance_s,
         )
         quotes = Quotes(engine, QuoteStore(store), parts.clock)
-        self._server = GrpcServer(self.pipeline, self._services(assessor, lists, quotes), limits)
+        services = self._services(assessor, lists, quotes)
+        self._server = GrpcServer(self.pipeline, services, limits, self.committer.gate)
         self._probing: asyncio.Task[None] | None = None
         self._searching: asyncio.Task[None] | None = None
         self._stopping = Event()
@@ -274,6 +277,7 @@ class App:
             ledger_service.SERVICE: books.methods(small),
             rail_service.SERVICE: self._rails.methods(small),
             admin_service.SERVICE: self._administration.methods(small),
+            admission_service.SERVICE: self._admission.methods(small),
         }
         self._administration.know(services)
         if isinstance(parts.clock, SandboxClock):
@@ -432,25 +436,6 @@ def _key_clock(parts: Parts) -> Clock:
     if parts.key_clock is not None:
         return parts.key_clock
     return SystemClock() if isinstance(parts.clock, SandboxClock) else parts.clock
-
-
-def _acts(store: SqlStore) -> admin_service.Acts:
-    """The administration of the storage, for the wire."""
-    engine = store.engine
-    return admin_service.Acts(
-        create_key=partial(keys.create_key, engine),
-        update_key=partial(keys.update_key, engine),
-        roll_key=partial(keys.roll_key, engine),
-        revoke_key=partial(keys.revoke_key, engine),
-        list_keys=partial(keys.list_keys, engine),
-        add_person=partial(persons.add_person, engine),
-        remove_person=partial(keys.remove_person, engine),
-        list_persons=partial(persons.list_persons, engine),
-        propose=partial(approvals.propose, engine),
-        approve_act=partial(approvals.approve_act, engine),
-        list_proposals=partial(list_proposals, engine),
-        list_audit=partial(list_audit, engine),
-    )
 
 
 def _transfers(

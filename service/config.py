@@ -18,6 +18,7 @@ from service.engine.group_commit import CommitLimits
 from service.engine.health import ProbeLimits
 from service.engine.hold_back import HoldBackLimits
 from service.engine.pool import PoolLimits
+from service.engine.preview_job import PreviewLimits
 from service.engine.rates import RateLimits
 from service.engine.readers import ReaderLimits
 from service.engine.verification_job import VerificationLimits
@@ -227,6 +228,11 @@ class Limits:
     """The longest time that a reflection stream stays open."""
     max_calls: int = bounded(8192, 1, 1_000_000)
     """The calls in progress in the server; gRPC refuses more with RESOURCE_EXHAUSTED."""
+    max_pending: int = bounded(256, 1, 1_000_000)
+    """The calls that wait in gRPC until the server reads them.
+
+    Above it gRPC refuses more and more of them with CANCELLED, and all above twice as many.
+    """
     max_calls_a_caller: int = bounded(1024, 1, 1_000_000)
     """The calls in progress of one operator or of the platform; the rest is for others."""
     max_strangers: int = bounded(1024, 1, 1_000_000)
@@ -331,6 +337,8 @@ class Limits:
     """Calls that only read."""
     verifications: VerificationLimits = field(default_factory=VerificationLimits)
     """Calls of VerifyBooks, each of which reads all books."""
+    previews: PreviewLimits = field(default_factory=PreviewLimits)
+    """Bounds of previews of terms."""
     background: PoolLimits = PoolLimits(threads=4, max_waiting=64)
     """The reads of all workers of the server."""
     bulk_in_flight: int = bounded(64, 1, 100_000)

@@ -38,6 +38,11 @@ def _base32(number: int) -> str:
     )
 
 
+def first_id(us: int) -> str:
+    """The first id that may be made at this instant, in microseconds since the epoch, or later."""
+    return _base32(max(0, us - _EPOCH_US))
+
+
 class RandomIds:
     """Random ids: ten characters of time in microseconds, then ten random characters; 50 bits each.
 

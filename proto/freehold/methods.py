@@ -5,6 +5,7 @@ from __future__ import annotations
 from freehold.method import Method
 from freehold.v1 import (
     admin_service_pb2,
+    admission_service_pb2,
     authorization_service_pb2,
     case_service_pb2,
     collection_service_pb2,
@@ -18,8 +19,9 @@ from freehold.v1 import (
 class Methods:
     """Every method of the contract, a call of a client.
 
-    The methods of AuthorizationService want an operator's key, those of CaseService and
-    AdminService, and `claim_return`, take either, and the others want a platform's.
+    The methods of AuthorizationService want an operator's key, those of CaseService,
+    AdminService and AdmissionService, and `claim_return`, take either, and the others want a
+    platform's.
     """
 
     create_key = Method(
@@ -92,6 +94,24 @@ class Methods:
         "AdminService",
         admin_service_pb2.ListProposalsRequest,
         admin_service_pb2.ListProposalsResponse,
+    )
+
+    add_listings = Method(
+        "AdmissionService",
+        admission_service_pb2.AddListingsRequest,
+        admission_service_pb2.AddListingsResponse,
+    )
+
+    end_listings = Method(
+        "AdmissionService",
+        admission_service_pb2.EndListingsRequest,
+        admission_service_pb2.EndListingsResponse,
+    )
+
+    list_listings = Method(
+        "AdmissionService",
+        admission_service_pb2.ListListingsRequest,
+        admission_service_pb2.ListListingsResponse,
     )
 
     authorize = Method(

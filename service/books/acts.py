@@ -17,6 +17,7 @@ from sqlalchemy import Column, Connection, Select, func, select
 from service.books import told_acts as told
 from service.books.columns import kept, rows_of
 from service.books.faults import Found
+from service.books.listings import ToldListings
 from service.domain.access import PLATFORM, key_id_of
 from service.engine.records.administration import AuditEvent
 from service.engine.records.rail_accounts import account_name
@@ -61,6 +62,7 @@ class _Acts:
         self._accounts = {
             account_name(it["caller"], it["name"]): it for it in _rows(connection, t.rail_accounts)
         }
+        self._listings = ToldListings()
         self._told_keys: dict[str, Values] = {}
         self._told_persons: dict[tuple[str, str], Values] = {}
         self._told_proposals: dict[tuple[str, str], Values] = {}
@@ -92,6 +94,9 @@ class _Acts:
             case "operators":
                 row = self._operators.get(name)
                 _require(it, row is not None and row["create_us"] == it.record_us)
+            case "listings":
+                if not self._listings.fits(it, name, details):
+                    raise _wrong(it, "the act does not fit the acts before")
             case _:
                 self._of_account(it, details)
 
@@ -208,6 +213,7 @@ class _Acts:
 
     def compare(self, connection: Connection) -> None:
         """Compares the rows with what the acts said. Raises Found."""
+        self._listings.compare(_rows(connection, t.listings), _rows(connection, t.listing_kinds))
         keys, left = self._leaving
         if keys:
             raise _wrong(left, f"{keys} more keys of the person had to end")

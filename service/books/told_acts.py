@@ -22,6 +22,8 @@ COLLECTIONS = {
     "act.used": "proposals",
     "operator.created": "operators",
     ACCOUNT_ADDED: "railAccounts",
+    "listings.added": "listings",
+    "listings.ended": "listings",
 }
 """The collection of each act's subject."""
 
@@ -39,6 +41,8 @@ _FORMS: Mapping[str, Mapping[str, Any]] = {
     "act.used": {"method": str},
     "operator.created": {"name": str, "fee_bp": int},
     ACCOUNT_ADDED: {"account": str},
+    "listings.added": {"last": int, "reason": str, "digest": str},
+    "listings.ended": {"numbers": list, "reason": str},
 }
 
 

@@ -74,13 +74,21 @@ def _span(_context: click.Context, _option: click.Parameter, text: str) -> int:
     return read_span_us(text)
 
 
-expires_option = click.option(
-    "--expires",
-    "expiry",
-    metavar="INSTANT or TIME",
-    callback=_expiry,
-    help="When the key ends by itself: an instant (ISO 8601, UTC) or a time such as 90d.",
-)
+def expires_option_of(
+    meaning: str, name: str = "--expires", *, required: bool = False
+) -> Callable[[Command], Command]:
+    """The option for the end of something, as an `Expiry`."""
+    return click.option(
+        name,
+        "expiry",
+        metavar="INSTANT or TIME",
+        callback=_expiry,
+        required=required,
+        help=f"{meaning}: an instant (ISO 8601, UTC) or a time such as 90d.",
+    )
+
+
+expires_option = expires_option_of("When the key ends by itself")
 
 
 def of_key(command: Command) -> Command:

@@ -46,14 +46,19 @@ class Scope(StrEnum):
     CASES_READ = "cases.read"
     CASES_WRITE = "cases.write"
     PROPOSALS_WRITE = "proposals.write"
+    LISTINGS_READ = "listings.read"
+    LISTINGS_WRITE = "listings.write"
     KEYS_ADMIN = "keys.admin"
 
 
 SHARED_SCOPES = frozenset(
-    {Scope.RETURNS_CLAIM, Scope.CASES_READ, Scope.CASES_WRITE, Scope.PROPOSALS_WRITE}
+    {
+        *(Scope.RETURNS_CLAIM, Scope.CASES_READ, Scope.CASES_WRITE, Scope.PROPOSALS_WRITE),
+        *(Scope.LISTINGS_READ, Scope.LISTINGS_WRITE),
+    }
 )
 """Scopes of operators and of the platform: a user may report a return, or complain, in either's
-app, and each has acts that two persons do."""
+app, each has acts that two persons do, and each lists whom it refuses."""
 EXPLICIT_SCOPES = frozenset({Scope.KEYS_ADMIN})
 """Scopes of operators and of the platform that a new key has only if its maker names them."""
 OPERATOR_SCOPES = SHARED_SCOPES | {

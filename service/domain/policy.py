@@ -93,6 +93,7 @@ class Reason(StrEnum):
     ASSET_TAKEN = "ASSET_TAKEN"
     IDENTITY_MISMATCH = "IDENTITY_MISMATCH"
     FEE_ABOVE_HOLD = "FEE_ABOVE_HOLD"
+    LISTED_DENY = "LISTED_DENY"
 
 
 # Read once (see `authorization._SETTLED`).

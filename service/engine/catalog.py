@@ -38,7 +38,8 @@ class TermsFault(NamedTuple):
 
 
 class TermsNames(NamedTuple):
-    """The names of terms: operators, products, policies, and whether all limits.
+    """The names of terms: operators, products, policies, and whether all limits, and all kinds of
+    listings.
 
     Products are named by operator and product id, with all their revisions; policies by id and
     revision.
@@ -48,6 +49,7 @@ class TermsNames(NamedTuple):
     products: frozenset[tuple[str, str]] = frozenset()
     policies: frozenset[tuple[str, int]] = frozenset()
     limits: bool = False
+    listed: bool = False
 
     def include(self, fault: TermsFault) -> bool:
         """True if the fault is in terms with these names."""
@@ -71,7 +73,8 @@ class Catalog:
     latest revision: the product cannot be rented, not even under an earlier revision. `total`
     bounds a person's lines in several currencies together; None means that each line is by itself.
     It changes with the limits. `change` is the number of the last change of the terms in this
-    catalog.
+    catalog. `listed` has the kinds of listings that each operator and the platform ever had, as
+    pairs of owner and kind.
     """
 
     operators: dict[str, Operator]
@@ -82,6 +85,7 @@ class Catalog:
     faults: tuple[TermsFault, ...] = ()
     total: TotalExposure | None = None
     change: int = field(default=0, compare=False)
+    listed: frozenset[tuple[str, str]] = frozenset()
 
     def with_part(self, names: TermsNames, part: Catalog) -> Catalog:
         """These terms, in which `part` replaces all terms of these names."""
@@ -109,6 +113,7 @@ class Catalog:
             kept + part.faults,
             part.total if names.limits else self.total,
             part.change,
+            part.listed if names.listed else self.listed,
         )
 
     def or_last_good(self, last: Catalog) -> Catalog:

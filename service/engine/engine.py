@@ -39,6 +39,7 @@ from service.engine.increment_tries import read_tries
 from service.engine.items_in_use import name_product
 from service.engine.lapsed_holds import LapsedHolds
 from service.engine.late_pickups import read_late_pickups
+from service.engine.listing_reads import read_listed
 from service.engine.operations import BY_COMMAND, Authorize, Wake
 from service.engine.ports import (
     AuthorizationKey,
@@ -190,6 +191,8 @@ class Engine:
                     rows, keys = self._read(batch, also, transaction)
                     if keys.late:
                         read_late_pickups(rows, keys, transaction, context.now_us)
+                    if context.catalog.listed:
+                        read_listed(rows, batch, context.catalog, transaction)
                     if self._read_what_others_added(rows, keys, context.catalog):
                         context = replace(context, catalog=self.terms.used.catalog)
                     lapsed = LapsedHolds(frozenset(keys.users), transaction, rows, context)

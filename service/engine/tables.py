@@ -16,6 +16,7 @@ from service.domain.authorization import FIXED, Authorization
 from service.domain.cases import Case, Evidence
 from service.domain.charge_backs import ChargeBack
 from service.domain.ledger import Entry, Line
+from service.domain.listings import Listing
 from service.domain.suspense import SuspenseItem
 from service.engine.records.aliases import AliasRecord
 from service.engine.records.attestations import AttestationRecord
@@ -263,6 +264,7 @@ REFUSED_INCREMENTS: Table[tuple[str, str, int], RefusedIncrementRecord] = Table(
     RefusedIncrementRecord,
     ["user_id", "authorization_id", "number"],
 )
+LISTINGS: Table[tuple[str, int], Listing] = Table("listings", Listing, ["owner", "number"])
 OUTBOX: Table[None, Event] = Table("outbox", Event)
 
 TABLES: tuple[Table[Any, Any], ...] = (
@@ -293,6 +295,7 @@ TABLES: tuple[Table[Any, Any], ...] = (
     UNPOSTED,
     LATER_DECISIONS,
     REFUSED_INCREMENTS,
+    LISTINGS,
     OUTBOX,
 )
 """The order in which all processes write the tables, each in the order of its keys.

@@ -22,6 +22,7 @@ from service.engine.records.refusals import REFUSED, read_refusal
 from service.engine.records.requests import TOMBSTONE
 from service.rpc import (
     admin_service,
+    admission_service,
     authorization_service,
     case_service,
     collection_service,
@@ -33,11 +34,15 @@ from service.rpc.receipts import read_receipt
 REMOVED: dict[str, type[Message]] = {}
 """Removed methods, each with its response."""
 
-_RESPONSES: dict[str, type[Message]] = {
-    it.name: it.response
-    for service in (authorization_service, credit_service, collection_service, case_service)
-    for it in service.MUTATIONS
-} | admin_service.ANSWERS
+_RESPONSES: dict[str, type[Message]] = (
+    {
+        it.name: it.response
+        for service in (authorization_service, credit_service, collection_service, case_service)
+        for it in service.MUTATIONS
+    }
+    | admin_service.ANSWERS
+    | admission_service.ANSWERS
+)
 _HIDDEN = {case_service.KINDS[kind] for kind in PLATFORM_ONLY}
 """Questions of the platform: calls on them change no authorization."""
 _BULK = credit_service.PUT_USERS

@@ -10,6 +10,8 @@ CERTIFICATES_BUILD = 23
 """The first build that refuses a bound key without its certificate."""
 RULES_BUILD = 27
 """The first build that decides by the rules of a policy."""
+LISTINGS_BUILD = 30
+"""The first build that follows listings."""
 
 
 def shut_out_older(connection: Connection, build: int) -> None:

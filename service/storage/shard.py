@@ -67,6 +67,8 @@ EVERYWHERE = (
     "seals",
     "rail_accounts",
     "aliases",
+    "listings",
+    "listing_kinds",
 )
 # Numbers of a sequence stay unique without a key of their own.
 WIDENED = {"outbox": ("user_id", "sequence")}

@@ -114,7 +114,14 @@ def dangling_rows(connection: Connection) -> list[Dangling]:
 def read_catalog(connection: Connection) -> Catalog:
     """All sound terms; the rows that make no sense are their faults."""
     rows = _TermsRows(*(_rows(connection, table) for table in TABLES))
-    return replace(_catalog(rows, rows.owners), change=_last_change(connection))
+    change = _last_change(connection)
+    return replace(_catalog(rows, rows.owners), change=change, listed=_listed(connection))
+
+
+def _listed(connection: Connection) -> frozenset[tuple[str, str]]:
+    """The kinds of listings that each owner ever had."""
+    found = _rows(connection, t.listing_kinds)
+    return frozenset((row.owner, row.kind) for row in found)
 
 
 def read_changed(connection: Connection, after: int) -> tuple[TermsNames | None, Catalog] | None:
@@ -126,7 +133,8 @@ def read_changed(connection: Connection, after: int) -> tuple[TermsNames | None,
     if names is None:
         return None, read_catalog(connection)
     names, part = read_part(connection, names)
-    return names, replace(part, change=last)
+    listed = _listed(connection) if names.listed else frozenset()
+    return names, replace(part, change=last, listed=listed)
 
 
 def read_part(connection: Connection, names: TermsNames) -> tuple[TermsNames, Catalog]:
@@ -177,7 +185,7 @@ def _changed_names(connection: Connection, after: int) -> TermsNames | None:
         changes = connection.execute(query).all()
     if len(changes) == MOST_CHANGES:
         return None
-    operators, products, policies, limits = set(), set(), set(), False
+    operators, products, policies, limits, listed = set(), set(), set(), False, False
     for _, kind, name, part in changes:
         if not isinstance(name, str) or not isinstance(part, str) or "\ufffd" in name + part:
             return None
@@ -190,9 +198,13 @@ def _changed_names(connection: Connection, after: int) -> TermsNames | None:
                 policies.add((name, int(part)))
             case t.limit_steps.name | t.exposure_rates.name:
                 limits = True
+            case t.listing_kinds.name:
+                listed = True
             case _:
                 return None
-    return TermsNames(frozenset(operators), frozenset(products), frozenset(policies), limits)
+    return TermsNames(
+        frozenset(operators), frozenset(products), frozenset(policies), limits, listed
+    )
 
 
 class _TermsRows(NamedTuple):

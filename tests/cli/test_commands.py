@@ -180,7 +180,7 @@ def test_keys_are_listed_with_their_scopes(migrated: str, file: Path) -> None:
     assert "owner: platform" in platforms
     assert "granted: returns.claim  ignored: bikes.fly  withheld: books.read " in platforms
     assert f"key_id: {hash_key(made)[:16]}  owner: city  created: " in citys
-    assert "authorizations.write cases.read cases.write proposals.write returns.claim" in citys
+    assert "authorizations.write cases.read cases.write listings.read listings.write" in citys
     assert "withheld" not in citys
     assert "revoked" not in citys
     listed = json.loads(invoke("keys", "--database", migrated, "--json").output)
@@ -241,6 +241,7 @@ def test_the_platforms_key_has_the_platforms_scopes(migrated: str) -> None:
     assert principal is not None
     assert (principal.operator_id, principal.scopes) == (None, PLATFORM_SCOPES)
     shared = {*(Scope.RETURNS_CLAIM, Scope.PROPOSALS_WRITE), *(Scope.CASES_READ, Scope.CASES_WRITE)}
+    shared |= {Scope.LISTINGS_READ, Scope.LISTINGS_WRITE}
     assert shared == PLATFORM_SCOPES & OPERATOR_SCOPES
 
 

@@ -52,7 +52,7 @@ def none_left(missing: Set[str], why: str) -> None:
 def contract() -> set[str]:
     """The methods of the contract that change something: those with a request id.
 
-    The methods on keys and persons are no operations of the engine.
+    The methods on keys, persons and listings are no operations of the engine.
     """
     from freehold.method import Method
     from freehold.methods import Methods
@@ -62,7 +62,7 @@ def contract() -> set[str]:
         for it in vars(Methods).values()
         if isinstance(it, Method)
         and "request_id" in it.request.DESCRIPTOR.fields_by_name
-        and "AdminService" not in it.path
+        and not re.search("AdminService|AdmissionService", it.path)
     }
 
 

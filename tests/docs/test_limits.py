@@ -31,6 +31,7 @@ TEXT = "the length of a text that an error or a list of details shows"
 STATEMENT = "the size of one statement, measured; each size is kept prepared"
 EXIT_CODE = "an exit code of the process"
 METHOD = "part of a method, as its comment says"
+PICTURE = "a measure of a picture"
 
 FACTS: dict[str, dict[str, str]] = {
     "app.py": {"INTERRUPTS_S": METHOD},
@@ -63,6 +64,8 @@ FACTS: dict[str, dict[str, str]] = {
     },
     "books/share.py": {"ANSWERS": METHOD},
     "books/texts.py": {"LONGEST": METHOD},
+    "cli/listings.py": {"TOGETHER": SHELL},
+    "storage/listings.py": {"TOGETHER": STATEMENT},
     "cli/sources.py": {"MOST_SHOWN": TEXT},
     "certificates.py": {"RSA_BITS": METHOD},
     "clock.py": {"SECOND_US": UNIT, "DAY_US": UNIT, "SLEW_DIVISOR": METHOD, "LOOKS": METHOD},
@@ -93,11 +96,21 @@ FACTS: dict[str, dict[str, str]] = {
     },
     "engine/feature_values.py": {"VALUE_BYTES": FORMAT},
     "engine/figures.py": {"_DAY_US": UNIT},
-    "engine/group_commit.py": {"COLLECTING": METHOD},
+    "engine/group_commit.py": {"COLLECTING": METHOD, "CAUTION": METHOD},
     "engine/occurrence.py": {"EARLIEST_OCCURRENCE_US": CONTRACT},
     "ending.py": {"NOT_ENDED": EXIT_CODE, "KILLED": EXIT_CODE},
     "engine/verification_job.py": {"COLLECT_S": METHOD},
     "ids.py": {"_EPOCH_US": FORMAT, "_STEP_BITS": FORMAT, "_CHANCE_BITS": FORMAT},
+    "preview/exposure.py": {"POINTS": PICTURE},
+    "preview/history.py": {
+        "NEVER": METHOD, "UNSCORED": METHOD, "DECLINED": METHOD, "CANCELLED": FORMAT,
+        "SUSPENDED": FORMAT, "WATCHED": FORMAT, "STALE": FORMAT, "HELD": FORMAT, "STARTED": FORMAT,
+        "LOST": FORMAT, "OPEN": FORMAT, "SETTLED": FORMAT, "LATE": FORMAT, "MAYBE_HELD": FORMAT,
+    },
+    "preview/picture.py": {"LETTER": PICTURE},
+    "preview/read.py": {"PORTION": STATEMENT, "DAY_US": UNIT, "LEAD_US": METHOD},
+    "preview/replay.py": {"BEST_SCORE": METHOD},
+    "preview/run.py": {"MOST_DAYS": CONTRACT},
     "rails/callbacks.py": {"SECRET_BYTES": FORMAT, "_LONGEST_DETAIL": CONTRACT},
     "rpc/admin_service.py": {"SECOND_US": UNIT},
     "rpc/line_items.py": {"MOST_BILL_BYTES": CONTRACT},
@@ -109,7 +122,9 @@ FACTS: dict[str, dict[str, str]] = {
     "storage/administration.py": {"LONGEST_TEXT": CONTRACT},
     "storage/backup.py": {"PORTION_BYTES": SHELL},
     "storage/bindings.py": {"MOST_CERTIFICATES": FORMAT},
-    "storage/compatibility.py": {"CERTIFICATES_BUILD": FORMAT, "RULES_BUILD": FORMAT},
+    "storage/compatibility.py": dict.fromkeys(
+        ("CERTIFICATES_BUILD", "RULES_BUILD", "LISTINGS_BUILD"), FORMAT
+    ),
     "storage/dump.py": {"MAX_SAID": TEXT},
     "storage/migrate.py": {"MIGRATION_LOCK": FORMAT},
     "storage/only_server.py": {"LOCKED_BYTE": FORMAT},
@@ -220,7 +235,8 @@ COUNTS = frozenset({
     "max_queue_a_caller", "max_share", "max_strangers", "max_unread", "max_keys",
     "units_a_second", "read", "list", "quote", "write", "bulk", "verify",
     "calls_logged_a_second",
-    "max_waiting_each", "page_window", "niceness",
+    "max_waiting_each", "page_window", "niceness", "most_decisions", "overload_batches",
+    "max_pending",
 })  # fmt: skip
 """Limits that are counts."""
 UNITS = ("_s", "_ms", "_bytes", "_kib", "_minor")

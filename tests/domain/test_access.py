@@ -24,7 +24,7 @@ RELEASED = {
     "limits.write", "standings.write", "reviews.read", "reviews.write", "payments.write",
     "disputes.write", "write_offs.write", "payouts.read", "payouts.write", "transfers.read",
     "transfers.report", "books.read", "books.verify", "sandbox.clock", "cases.read", "cases.write",
-    "proposals.write", "keys.admin", "quotes.read",
+    "proposals.write", "keys.admin", "quotes.read", "listings.read", "listings.write",
 }  # fmt: skip
 """Every scope that a released build knew, removed ones too: names are only ever added here."""
 REMOVED: set[str] = set()
@@ -61,9 +61,10 @@ def test_an_added_scope_is_withheld_from_old_keys() -> None:
 
 def test_operators_and_the_platform_share_scopes() -> None:
     """Operators read and write authorizations and ask for quotes; both claim returns for a user,
-    take part in cases and propose acts; and everything else is the platform's alone. Nobody manages
-    keys unless that is said."""
+    take part in cases, propose acts and keep listings; and everything else is the platform's alone.
+    Nobody manages keys unless that is said."""
     shared = {*(Scope.RETURNS_CLAIM, Scope.CASES_READ, Scope.CASES_WRITE), Scope.PROPOSALS_WRITE}
+    shared |= {Scope.LISTINGS_READ, Scope.LISTINGS_WRITE}
     own = {Scope.AUTHORIZATIONS_READ, Scope.AUTHORIZATIONS_WRITE, Scope.QUOTES_READ}
     assert own | shared == OPERATOR_SCOPES
     assert frozenset(Scope) - own - {Scope.KEYS_ADMIN} == PLATFORM_SCOPES

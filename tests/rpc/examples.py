@@ -6,6 +6,11 @@ from __future__ import annotations
 from typing import Any
 
 from freehold.v1.admin_service_pb2 import AddPersonRequest
+from freehold.v1.admission_service_pb2 import (
+    LISTING_EFFECT_ALLOW,
+    LISTING_KIND_USER,
+    ListedSubject,
+)
 from freehold.v1.authorization_pb2 import Authorization
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
@@ -143,6 +148,30 @@ READS: dict[str, dict[str, Any]] = {
     },
     "ApproveAct": {"request_id": "example-ApproveAct", "proposal": 1_000_000},
     "ListProposals": {"waiting_only": True, "page_size": 10, "page_token": "1"},
+    "AddListings": {
+        "request_id": "example-AddListings",
+        "operator_id": "nowhere",
+        "effect": LISTING_EFFECT_ALLOW,
+        "subjects": [ListedSubject(kind=LISTING_KIND_USER, subject="somebody")],
+        "rules": ["NEW_USER"],
+        "policy_id": "careful",
+        "expire_time": LATER,
+        "reason": "reason",
+    },
+    "EndListings": {
+        "request_id": "example-EndListings",
+        "operator_id": "nowhere",
+        "numbers": [1],
+        "reason": "reason",
+    },
+    "ListListings": {
+        "operator_id": "nowhere",
+        "kind": LISTING_KIND_USER,
+        "subject": "somebody",
+        "active_only": True,
+        "page_size": 10,
+        "page_token": "1",
+    },
 }
 """A read's fields."""
 OTHER_FORMS: dict[str, dict[str, Any]] = {
@@ -167,6 +196,8 @@ REQUIRED_OF_READS: dict[str, set[str]] = {
     "RevokeKey": {"request_id", "key_id"},
     "AddPerson": {"request_id", "person_id", "display_name"},
     "RemovePerson": {"request_id", "person_id"},
+    "AddListings": {"request_id", "effect", "subjects", "reason"},
+    "EndListings": {"request_id", "numbers", "reason"},
     "ProposeAct": {"request_id", "method", "request"},
     "ApproveAct": {"request_id", "proposal"},
 }
@@ -190,6 +221,8 @@ SCOPES_OF_READS: dict[str, str] = {
     "GetCase": "cases.read",
     "ListCases": "cases.read",
     **dict.fromkeys(ADMIN_RPCS, "keys.admin"),
+    **dict.fromkeys(("AddListings", "EndListings"), "listings.write"),
+    "ListListings": "listings.read",
     **dict.fromkeys(("ProposeAct", "ApproveAct", "ListProposals"), "proposals.write"),
 }
 

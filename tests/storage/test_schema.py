@@ -284,6 +284,7 @@ VALID: dict[str, dict[str, Any]] = {
 
 APPROVED = {"approved_by": "y", "approve_us": 1}
 VALID |= {
+    "listings": {"number": 1, "effect": "DENY", "kind": "USER", "rules": "", "ended_by": ""},
     "audit": {"number": 1, "by_user": "", "approved_by": ""},
     "proposals": {"expire_us": 2, "approved_by": ""},
 }
@@ -601,6 +602,15 @@ BROKEN: list[tuple[str, str, dict[str, Any]]] = [
     ("audit", "one_acts", {"by_user": "y"}),
     ("audit", "approved_by_another", {"approved_by": "x", "proposal": 1}),
     ("audit", "approval_whole", {"proposal": 1}),
+    ("listings", "number_positive", {"number": 0}),
+    ("listings", "effect_known", {"effect": "x"}),
+    ("listings", "kind_known", {"kind": "x"}),
+    ("listings", "allow_names_rules", {"effect": "ALLOW"}),
+    ("listings", "subject_given", {"subject": ""}),
+    ("listings", "everybody_ends", {"kind": "EVERYBODY", "subject": ""}),
+    ("listings", "expires_after_create", {"expire_us": 0}),
+    ("listings", "ends_after_create", {"end_us": -1, "ended_by": "x"}),
+    ("listings", "end_whole", {"end_us": 1}),
     ("proposals", "proposer_given", {"proposed_by": "", **APPROVED}),
     ("proposals", "approver_is_another", {**APPROVED, "approved_by": "x"}),
     ("proposals", "expires_after_create", {"expire_us": 0}),
@@ -726,6 +736,8 @@ def test_a_key_is_unique(database: Engine, name: str) -> None:
         ("late_pickups", {"user_id", "authorization_id"}),
         ("rail_accounts", {"caller", "name"}),
         ("persons", {"owner", "person_id"}),
+        ("listings", {"owner", "number"}),
+        ("listing_kinds", {"owner", "kind"}),
         ("audit", {"owner", "number"}),
         ("proposals", {"owner", "number"}),
         ("cases", {"user_id", "authorization_id", "case_id"}),

@@ -37,6 +37,7 @@ from service.engine.context import UNKNOWN_PERSON, UNSCORED_BAND, Assessment, Co
 from service.engine.damage import require_damage
 from service.engine.details import add_order
 from service.engine.exposure import free_minor
+from service.engine.listings import Asked, listed_in
 from service.engine.operation import Asks, Operation, Pair
 from service.engine.posting import apply, claim, line_for, require_free
 from service.engine.records.authorizations import Decision
@@ -334,12 +335,20 @@ def _choice(
     rows: Rows,
     context: Context,
 ) -> Choice:
-    """The offer by the policy; a cancelled request or a suspended user is declined first."""
+    """The offer by the policy; a cancelled request, and a suspended or listed user, is declined
+    first."""
     record = rows[REQUESTS].get((work.caller, work.request_id))
     if record is not None and record.method == TOMBSTONE:
         return decline(len(products), Reason.CANCELLED_BEFORE_ARRIVAL)
     if line.standing is _SUSPENDED:
         return decline(len(products), Reason.USER_SUSPENDED)
+    if context.catalog.listed and not command.parent_id:
+        policies = [product.policy.policy_id for product in products]
+        found = listed_in(
+            Asked(work.caller, command), policies, context.catalog.listed, rows, context.now_us
+        )
+        if found.denied_by:
+            return decline(len(products), Reason.LISTED_DENY)
     if command.identity_hash and _is_another(command, rows):
         return decline(len(products), Reason.IDENTITY_MISMATCH)
     asked: Sequence[Wanted] = products

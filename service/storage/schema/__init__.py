@@ -3,7 +3,8 @@
 `user_id` leads the primary key of every table that a command touches, so that the schema can
 be sharded by user. Named exceptions, in tables of their own: `requests` (operator, request
 id), `open_items` (operator, asset), `payments` and `suspense` (owner of the rail account,
-reference), `rail_accounts` (who names it, name) and the tables of `administration` (owner). Amounts
+reference), `rail_accounts` (who names it, name), and the tables of `administration` and
+`listings` (owner). Amounts
 are minor units; columns ending in `_us` are microseconds since the epoch, UTC.
 """
 
@@ -30,6 +31,7 @@ from service.storage.schema.lapses import lapses
 from service.storage.schema.late_pickups import late_pickups
 from service.storage.schema.later_decisions import later_decisions
 from service.storage.schema.ledger import entries, lines, operator_payables
+from service.storage.schema.listings import listing_kinds, listings
 from service.storage.schema.payments import debts, payments, rail_accounts, transfers
 from service.storage.schema.record_tables import recorded
 from service.storage.schema.refused_increments import refused_increments
@@ -71,6 +73,8 @@ __all__ = [
     "later_decisions",
     "limit_steps",
     "lines",
+    "listing_kinds",
+    "listings",
     "metadata",
     "open_items",
     "operator_payables",

@@ -1,0 +1,40 @@
+"""The administration of the storage, as the wire calls it."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from sqlalchemy import Engine
+
+from service.rpc.admin_service import Acts
+from service.rpc.admission_service import Desk
+from service.storage import approvals, keys, listings, persons
+from service.storage.administration import list_audit
+from service.storage.proposals import list_proposals
+
+
+def acts_of(engine: Engine) -> Acts:
+    """The acts on keys, persons and approvals."""
+    return Acts(
+        create_key=partial(keys.create_key, engine),
+        update_key=partial(keys.update_key, engine),
+        roll_key=partial(keys.roll_key, engine),
+        revoke_key=partial(keys.revoke_key, engine),
+        list_keys=partial(keys.list_keys, engine),
+        add_person=partial(persons.add_person, engine),
+        remove_person=partial(keys.remove_person, engine),
+        list_persons=partial(persons.list_persons, engine),
+        propose=partial(approvals.propose, engine),
+        approve_act=partial(approvals.approve_act, engine),
+        list_proposals=partial(list_proposals, engine),
+        list_audit=partial(list_audit, engine),
+    )
+
+
+def listings_of(engine: Engine) -> Desk:
+    """The acts on listings."""
+    return Desk(
+        partial(listings.add_listings, engine),
+        partial(listings.end_listings, engine),
+        partial(listings.list_listings, engine),
+    )

@@ -1,0 +1,88 @@
+"""Commands that preview a draft of terms."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from service.cli.parts import database_option, json_option, limits_given, now_us, opened
+from service.domain.errors import InvalidInput
+
+
+def read_document(file: Path) -> dict[str, Any]:
+    """The table in a TOML file; raises ClickException if the file is not TOML."""
+    try:
+        return tomllib.loads(file.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise click.ClickException(f"{file} is not readable TOML: {error}") from error
+
+
+def preview_options(command: Callable[..., None]) -> Callable[..., None]:
+    """The options of each command that previews a draft."""
+    for option in (
+        click.option("--width", default=960, show_default=True, type=click.IntRange(360, 4_000),
+                     help="Width of the picture in pixels."),
+        click.option("--picture", type=click.Path(dir_okay=False, path_type=Path),
+                     help="Write a picture of before and after to this file, as SVG."),
+        json_option,
+        click.option("--product", "products", multiple=True,
+                     help="Product that the draft is for; may be repeated. The default is every"
+                     " product under terms of the same name."),
+        click.option("--days", default=30, show_default=True, type=click.IntRange(1, 92),
+                     help="Length of the time until now that is decided again."),
+        click.option("--operator", "operator_id", required=True, help="Operator of the terms."),
+        database_option,
+        click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path)),
+    ):  # fmt: skip
+        command = option(command)
+    return command
+
+
+@click.group()
+def policy() -> None:
+    """Policies."""
+
+
+@policy.command("preview")
+@preview_options
+def preview_policy(file: Path, **given: Any) -> None:
+    """Show what a policy would have done to an operator's last days.
+
+    FILE is a draft of the policy in TOML. Stored decisions are decided again under it, one after
+    the other; nothing is changed."""
+    _preview("policy", file, **given)
+
+
+def _preview(
+    kind: str,
+    file: Path,
+    *,
+    database: str,
+    operator_id: str,
+    days: int,
+    products: tuple[str, ...],
+    as_json: bool,
+    picture: Path | None,
+    width: int,
+) -> None:
+    from service.preview.picture import svg
+    from service.preview.report import to_json
+    from service.preview.run import Asked, preview
+    from service.preview.text import shown
+
+    document = read_document(file)
+    most = limits_given().previews.most_decisions
+    asked = Asked(operator_id, kind, document, frozenset(products), days, now_us(), most)
+    try:
+        found = preview(opened(database), asked)
+    except InvalidInput as error:
+        faults = [f"{file}: {it.field}: {it.description}" for it in error.violations]
+        raise click.ClickException("\n".join(faults)) from error
+    if picture is not None:
+        picture.write_text(svg(found, width), encoding="utf-8")
+    click.echo(json.dumps(to_json(found)) if as_json else shown(found), nl=as_json)

@@ -1,0 +1,85 @@
+"""The listings of the people, devices and payment accounts of a batch.
+
+They are read in the batch, by an index: an operator may list 100,000 devices, which would be too
+many for the memory of each server. The catalog knows the kinds of listings that exist, so a batch
+without any reads nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple, Protocol
+
+from service.domain.access import PLATFORM
+from service.domain.details import Order
+from service.domain.listings import Listed, ListingKind, listed
+from service.engine.aliases import merged_into
+from service.engine.ports import Transaction
+from service.engine.rows import Rows, Wish
+from service.engine.tables import ALIASES, LISTINGS
+
+_BY_SUBJECT, _BY_SURVIVOR = ("owner", "kind", "subject"), ("survivor",)
+_USER, _DEVICE = ListingKind.USER, ListingKind.DEVICE
+_ACCOUNT, _EVERYBODY = ListingKind.PAYMENT_ACCOUNT, ListingKind.EVERYBODY
+
+Kinds = frozenset[tuple[str, str]]
+"""The kinds of listings that exist, as pairs of owner and kind."""
+
+
+class Asking(Protocol):
+    """A command that asks for a rental."""
+
+    @property
+    def user_id(self) -> str: ...
+    @property
+    def order(self) -> Order | None: ...
+
+
+class Asked(NamedTuple):
+    """A caller with its command."""
+
+    caller: str
+    command: Asking
+
+
+def read_listings(
+    rows: Rows, asked: Iterable[Asked], kinds: Kinds, transaction: Transaction
+) -> None:
+    """Reads the listings that may count for these commands, and the people who were merged."""
+    asked = list(asked)
+    people = {
+        it.command.user_id
+        for it in asked
+        if (PLATFORM, _USER) in kinds or (it.caller, _USER) in kinds
+    }
+    transaction.read(rows, [Wish(ALIASES, _BY_SURVIVOR, people)])
+    subjects = {subject for it in asked for subject in _subjects(it, kinds, rows)}
+    transaction.read(rows, [Wish(LISTINGS, _BY_SUBJECT, subjects)])
+
+
+def listed_in(
+    asked: Asked, policy_ids: Iterable[str], kinds: Kinds, rows: Rows, now_us: int
+) -> Listed:
+    """The effect of the listings of a batch on one decision."""
+    subjects = set(_subjects(asked, kinds, rows))
+    found = [it for it in rows[LISTINGS].values() if (it.owner, it.kind, it.subject) in subjects]
+    return listed(found, policy_ids, now_us)
+
+
+def _subjects(asked: Asked, kinds: Kinds, rows: Rows) -> Iterator[tuple[str, str, str]]:
+    """The owner, kind and subject of each listing that may count for a command.
+
+    Listings of merged people count for their survivor.
+    """
+    command = asked.command
+    order = command.order
+    for owner in (PLATFORM, asked.caller):
+        if (owner, _USER) in kinds:
+            for user_id in (command.user_id, *merged_into(command.user_id, rows)):
+                yield owner, _USER, user_id
+        if order is not None and order.device_hash and (owner, _DEVICE) in kinds:
+            yield owner, _DEVICE, order.device_hash
+        if order is not None and order.payment_account_hash and (owner, _ACCOUNT) in kinds:
+            yield owner, _ACCOUNT, order.payment_account_hash
+        if (owner, _EVERYBODY) in kinds:
+            yield owner, _EVERYBODY, ""

@@ -1,0 +1,89 @@
+"""Drafts of terms: the products of a history as they would be under a draft."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+from service.domain.errors import InvalidInput
+from service.domain.policy import Policy
+from service.domain.policy_document import read_policy
+from service.domain.product import Product
+from service.domain.rules import Over, Rules
+from service.engine.catalog import Catalog
+from service.preview.history import History
+from service.preview.replay import Terms
+
+
+class Draft(NamedTuple):
+    """A draft: its kind and name, the products that it would change, and how."""
+
+    kind: str
+    name: str
+    products: frozenset[str]
+    change: Callable[[Product], Product]
+
+    def terms(self, history: History) -> Terms:
+        """The products of a history under the draft."""
+        return Terms(
+            tuple(
+                self.change(it) if it.product_id in self.products else it for it in history.products
+            )
+        )
+
+
+def policy_draft(
+    document: Mapping[str, Any], operator_id: str, catalog: Catalog, products: Collection[str] = ()
+) -> Draft:
+    """The draft of a policy for these products; without any, for those under a policy of its name.
+
+    Raises InvalidInput for a document that is wrong, for unknown products, and if there are none.
+    """
+    policy = read_policy(document, platform=True)
+    _require_own(policy.rules)
+    name = policy.policy_id
+    own = (name, f"{operator_id}/{name}")
+    named = _named(operator_id, catalog, products, lambda it: it.policy.policy_id in own)
+    if not named:
+        text = f"no product of {operator_id} is under a policy {name}: name the products"
+        raise InvalidInput.of("name", "name.no_products", text)
+
+    def change(it: Product) -> Product:
+        return replace(it, policy=_under(policy, it.policy))
+
+    return Draft("policy", name, named, change)
+
+
+def _under(policy: Policy, before: Policy) -> Policy:
+    """The draft with the id and the revision that are in force, so that equal terms are equal."""
+    return replace(policy, policy_id=before.policy_id, revision=before.revision)
+
+
+def _require_own(rules: Rules | None) -> None:
+    """Raises InvalidInput for rules that count the rentals of other operators."""
+    if rules is None:
+        return
+    counted = [it.over for it in rules.velocity or ()]
+    if rules.new_user is not None:
+        counted.append(rules.new_user.over)
+    if Over.ALL_OPERATORS in counted:
+        text = "a preview reads the rentals of one operator: preview the rule with OPERATOR"
+        raise InvalidInput.of("over", "over.all_operators", text)
+
+
+def _named(
+    operator_id: str,
+    catalog: Catalog,
+    products: Collection[str],
+    touched: Callable[[Product], bool],
+) -> frozenset[str]:
+    """The products with these ids, or those in force that `touched` names."""
+    own = {it.product_id: it for key, it in catalog.products.items() if key[0] == operator_id}
+    unknown = sorted(set(products) - own.keys())
+    if unknown:
+        text = f"{operator_id} has no product {', '.join(unknown)}"
+        raise InvalidInput.of("product", "product.unknown", text)
+    if products:
+        return frozenset(products)
+    return frozenset(name for name, it in own.items() if touched(it))

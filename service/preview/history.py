@@ -1,0 +1,126 @@
+"""An operator's stored decisions and the rentals that followed, in columns.
+
+All columns have one value for each requested item, in the order of the decisions. Amounts are minor
+units of the product's currency; instants are microseconds since the epoch, UTC, and `NEVER` if
+there is none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import IntFlag
+
+import numpy as np
+import numpy.typing as npt
+
+from service.domain.policy import Offer
+from service.domain.product import Product
+
+Numbers = npt.NDArray[np.int64]
+Bits = npt.NDArray[np.bool_]
+
+NEVER = -1
+UNSCORED = -(2**62)
+"""The score of a person who was not scored."""
+
+
+class Fact(IntFlag):
+    """Facts of a decision that no draft changes."""
+
+    CANCELLED = 1
+    """The request was cancelled before it arrived."""
+    SUSPENDED = 2
+    """The person was suspended."""
+    WATCHED = 4
+    """The person was watched, so that an offer needed a review."""
+    STALE = 8
+    """The features were too old to be scored under the policy in force."""
+
+
+class Happened(IntFlag):
+    """The course of an authorization."""
+
+    HELD = 1
+    """Its credit part was held, at least for a moment."""
+    STARTED = 2
+    """The item went out."""
+    LOST = 4
+    """The item counts as lost or sold."""
+    OPEN = 8
+    """It holds to this day."""
+    SETTLED = 16
+    """A return, or a loss, fixed its fee."""
+    LATE = 32
+    """The item was out for longer than agreed."""
+    MAYBE_HELD = 64
+    """It was reviewed, and its credit part may have been held."""
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """The decisions of one operator in a window of time.
+
+    Rows before `from_us` are not judged: their holds began earlier, and last into the window.
+    `products` and `accepted` are the lists that the columns of these names refer to: the product in
+    the revision that was in force, and the offers that the caller accepted. `calls` has the same
+    number for all items of one Authorize. `offers` are ranks of strictness, `DECLINED` for a
+    decline. `reasons` refers to `reason_lists`. `users` are numbers that mean nothing outside this
+    history. `available` is the free part of the line before the decision.
+    """
+
+    operator_id: str
+    from_us: int
+    until_us: int
+    products: tuple[Product, ...]
+    accepted: tuple[tuple[Offer, ...], ...]
+    reason_lists: tuple[tuple[str, ...], ...]
+    at_us: Numbers
+    calls: Numbers
+    users: Numbers
+    product: Numbers
+    accept: Numbers
+    score: Numbers
+    facts: Numbers
+    available: Numbers
+    offers: Numbers
+    reasons: Numbers
+    as_of_us: Numbers
+    happened: Numbers
+    held_us: Numbers
+    """The latest instant at which the hold may have begun."""
+    start_us: Numbers
+    close_us: Numbers
+    captured: Numbers
+    """Everything that was captured, for the fee or for damage."""
+    captured_fee: Numbers
+    captured_credit: Numbers
+    unpaid: Numbers
+    """The amount that is due, disputed or written off, and was not recovered."""
+    written_off: Numbers
+
+    def __len__(self) -> int:
+        return len(self.at_us)
+
+    @property
+    def judged(self) -> Bits:
+        """The rows that a preview judges."""
+        return self.at_us >= self.from_us
+
+
+DECLINED = 3
+"""The rank of a decline among the offers."""
+OFFERS: tuple[Offer | None, ...] = (Offer.ZERO, Offer.REDUCED, Offer.FULL, None)
+"""The offers by their ranks."""
+RANKS = {offer: rank for rank, offer in enumerate(OFFERS)}
+
+
+def currencies_of(history: History) -> tuple[str, ...]:
+    """The currencies of the operator's products in this history, in the order of their names."""
+    used = np.unique(history.product)
+    return tuple(sorted({history.products[int(it)].currency for it in used}))
+
+
+def rows_of_products(history: History, products: Sequence[int]) -> Bits:
+    """The rows whose product is one of these places in `history.products`."""
+    return np.isin(history.product, np.asarray(list(products), dtype=np.int64))

@@ -1,0 +1,116 @@
+"""One preview from the database to the report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+from sqlalchemy import Connection, Engine
+
+from service.domain.errors import InvalidInput, NotFound
+from service.engine.catalog import Catalog
+from service.preview.drafts import Draft, policy_draft
+from service.preview.history import History
+from service.preview.read import DAY_US, Window, read_history
+from service.preview.replay import Replayed, Terms
+from service.preview.report import Part, Preview
+from service.preview.shortcut import replay_fast
+from service.preview.sums import columns_of, part_of
+from service.storage.database import reading, take_time
+from service.storage.terms import read_catalog
+
+MOST_DAYS = 92
+
+
+class Asked(NamedTuple):
+    """A question for a preview: a draft, and an operator's last days until `until_us`.
+
+    `document` is the parsed document of a `kind`. `products` are the products that it is for; empty
+    means those under terms of its name. `most` bounds the number of decisions.
+    """
+
+    operator_id: str
+    kind: str
+    document: Mapping[str, Any]
+    products: frozenset[str]
+    days: int
+    until_us: int
+    most: int
+
+
+def preview(database: Engine, asked: Asked) -> Preview:
+    """Previews a draft in one state of the database, in any time.
+
+    Raises StorageFailed. Raises NotFound for an unknown operator, and Exhausted for too many
+    decisions. Raises InvalidInput for a wrong document, a wrong number of days or unknown products.
+    """
+    if not 1 <= asked.days <= MOST_DAYS:
+        raise InvalidInput.of("days", "days.range", f"must be from 1 to {MOST_DAYS}")
+    with reading(database) as connection:
+        take_time(connection)
+        return _preview(connection, asked)
+
+
+def _preview(connection: Connection, asked: Asked) -> Preview:
+    catalog = read_catalog(connection)
+    if asked.operator_id not in catalog.operators:
+        raise NotFound("operator", asked.operator_id)
+    draft = policy_draft(asked.document, asked.operator_id, catalog, asked.products)
+    from_us = asked.until_us - asked.days * DAY_US
+    ages = _needs_ages(asked.operator_id, draft, catalog)
+    window = Window(asked.operator_id, from_us, asked.until_us, asked.most, ages)
+    history = read_history(connection, window, catalog)
+    terms = draft.terms(history)
+    return _report(history, terms, draft, replay_fast(history, terms))
+
+
+def _needs_ages(operator_id: str, draft: Draft, catalog: Catalog) -> bool:
+    """True if features may be too old under the draft, or only in force."""
+    return any(
+        draft.change(it).policy.max_feature_age_us != it.policy.max_feature_age_us
+        for key, it in catalog.revisions.items()
+        if key[0] == operator_id and key[1] in draft.products
+    )
+
+
+def _report(history: History, terms: Terms, draft: Draft, found: Replayed) -> Preview:
+    columns = columns_of(found)
+    every = np.ones(len(history), dtype=np.bool_)
+    parts = list[Part]()
+    for name in sorted({it.product_id for it in history.products}):
+        own = np.array([it.product_id == name for it in history.products])
+        part = part_of(history, found, columns, own[history.product], name)
+        if part.decisions:
+            parts.append(part)
+    whole = part_of(history, found, columns, every, "")
+    return Preview(
+        history.operator_id,
+        draft.kind,
+        draft.name,
+        history.from_us,
+        history.until_us,
+        whole,
+        tuple(parts),
+        _notes(whole),
+    )
+
+
+def _notes(whole: Part) -> tuple[str, ...]:
+    """Sentences about the limits of the figures."""
+    notes = []
+    if not whole.exact:
+        notes.append(
+            "A range has the least and the most that is possible: where the draft asks people for"
+            " more or for less, nobody knows what they would have done."
+        )
+    if whole.repeated < whole.decisions:
+        notes.append(
+            f"{whole.decisions - whole.repeated} decisions do not follow from the stored values"
+            " under the terms in force; they count as changed only if the draft decides otherwise."
+        )
+    notes.append(
+        "Money is of rentals that happened. Holds count as first decided, without later increments"
+        " and decreases. Decisions of other operators stay as they were."
+    )
+    return tuple(notes)

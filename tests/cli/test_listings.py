@@ -1,0 +1,73 @@
+"""The commands for listings and snoozes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cli.test_commands import invoke, shell
+from tests.cli.test_rail_accounts import city, url
+
+__all__ = ["city", "url"]
+
+
+def told(url: str, *words: str) -> list[dict[str, Any]]:
+    """The listings that a command prints as JSON."""
+    done = invoke(*words, "--json", "--database", url)
+    assert done.exit_code == 0, done.output
+    found: list[dict[str, Any]] = json.loads(done.output)
+    return found
+
+
+ADD = ("listing", "add", "city", "--reason", "theft")
+
+
+def test_listings_are_added_listed_and_ended(url: str, tmp_path: Path) -> None:
+    """`listing` adds the subjects of options and of a file, lists them and ends them."""
+    file = tmp_path / "bad.txt"
+    file.write_text("DEVICE ab12\n\nPAYMENT_ACCOUNT cd34\n")
+    added = told(url, *ADD, "--deny", "--user", "ann", "--file", str(file), "--expires", "90d")
+    assert [(it["kind"], it["subject"]) for it in added] == [
+        ("USER", "ann"),
+        ("DEVICE", "ab12"),
+        ("PAYMENT_ACCOUNT", "cd34"),
+    ]
+    (ended,) = told(url, "listing", "end", "city", "2", "--reason", "found")
+    assert (ended["number"], ended["end_reason"]) == (2, "found")
+    active = told(url, "listing", "list", "city", "--active")
+    assert [it["number"] for it in active] == [1, 3]
+    text = invoke("listing", "list", "city", "--database", url).output
+    assert "1  DENY for USER ann, until 20" in text
+    assert "; ended 20" in text
+
+
+def test_a_snooze_is_a_listing_with_an_end(url: str) -> None:
+    """`snooze` turns rules off until a time, for everybody or for one user."""
+    (one,) = told(
+        *(url, "snooze", "city", "NEW_USER", "CONDITION/night", "--until", "2h"),
+        *("--reason", "fair", "--user", "ann", "--policy", "city/careful"),
+    )
+    assert (one["effect"], one["kind"], one["subject"]) == ("ALLOW", "USER", "ann")
+    assert (one["rules"], one["policy_id"]) == (["CONDITION/night", "NEW_USER"], "city/careful")
+    (all_,) = told(url, "snooze", "city", "NEW_USER", "--until", "2h", "--reason", "fair")
+    assert (all_["kind"], all_["subject"], all_["expire_us"] > 0) == ("EVERYBODY", "", True)
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        ((*ADD, "--user", "ann"), "give either --deny or --allow"),
+        ((*ADD, "--deny"), "name a subject"),
+        ((*ADD, "--deny", "--everybody"), "expire_time"),
+        (("listing", "end", "city", "9", "--reason", "x"), "listing not found"),
+        (("listing", "list", "city", "--subject", "x"), "--subject needs --kind"),
+    ],
+)
+def test_a_wrong_command_says_the_reason(url: str, words: tuple[str, ...], text: str) -> None:
+    """A wrong command changes nothing, and says in one line the reason."""
+    done = shell(*words, "--database", url)
+    assert done.returncode != 0
+    assert text in done.stderr
