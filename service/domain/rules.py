@@ -95,14 +95,14 @@ class NewUser(NamedTuple):
 
     A person is new with fewer than `until_settled` settled rentals, or if the first granted rental
     was asked for less than `until_us` microseconds ago; None means that this does not matter. A new
-    person gets at most the offer `at_least` (REDUCED or FULL). Of each deposit at most
+    person gets no milder offer than `mildest_offer` (REDUCED or FULL). Of each deposit at most
     `most_waived_minor`, in minor units of the product's currency, is on credit. A new person has at
     most `most_open` open rentals, the requested ones included; one more has the outcome `then`.
     """
 
     until_settled: int | None = None
     until_us: int | None = None
-    at_least: Outcome | None = None
+    mildest_offer: Outcome | None = None
     most_waived_minor: int | None = None
     most_open: int | None = None
     then: Outcome = Outcome.DECLINE

@@ -10,6 +10,7 @@ from service.domain.errors import InvalidInput
 from service.domain.ledger import Line, Standing
 from service.domain.policy import Reason
 from service.engine.context import Context
+from service.engine.counts import obstacle_by_rules
 from service.engine.exposure import free_minor
 from service.engine.groups import product_of_member, taken_among
 from service.engine.posting import apply, claim
@@ -34,7 +35,7 @@ def obstacle_of(
         return Reason.USER_SUSPENDED
     if sum(it.credit_minor for it in members) > free_minor(line, rows, context):
         return Reason.LINE_EXHAUSTED
-    return taken_among(list(members), rows)
+    return taken_among(list(members), rows) or obstacle_by_rules(members, rows, context)
 
 
 def take(

@@ -24,9 +24,10 @@ from service.domain.errors import (
     RequestIdReused,
     Unavailable,
 )
+from service.engine.admission import read_counts
 from service.engine.aliases import read_aliases, require_aliases
 from service.engine.attesting import metered, read_attestations
-from service.engine.calls import EncodeAuthorization, EncodeBeside, Work, own_work
+from service.engine.calls import EncodeAuthorization, EncodeBeside, Payloads, Work, own_work
 from service.engine.cases import read_cases, with_open_case
 from service.engine.catalog import Catalog
 from service.engine.charges import read_charges, read_damage
@@ -194,7 +195,10 @@ class Engine:
                     if context.catalog.listed:
                         read_listed(rows, batch, context.catalog, transaction)
                     if self._read_what_others_added(rows, keys, context.catalog):
-                        context = replace(context, catalog=self.terms.used.catalog)
+                        used = self.terms.used
+                        context = replace(context, catalog=used.catalog, counts=used.counts)
+                    if context.counts:
+                        read_counts(batch, rows, keys, transaction, context)
                     lapsed = LapsedHolds(frozenset(keys.users), transaction, rows, context)
                     results = [self._decide(work, rows, context, lapsed) for work in batch]
                     if rows.payable or rows.taken_payable:
@@ -234,6 +238,7 @@ class Engine:
             encode=self._encode,
             encode_beside=self._encode_beside,
             debts=self.debts.beyond,
+            counts=terms.counts,
         )
 
     def _terms_for(self, batch: Sequence[Work]) -> TermsInUse:
@@ -381,11 +386,11 @@ class Engine:
                 rows.merge(operation.leaves(work, work.command, decided, rows, context))
             return decided
         events = decided.draft.get(OUTBOX, ())
-        payloads = {}
+        told = {}
         for it in events:
-            payloads[it.authorization_id, it.authorization_version] = it.payload
+            told[it.authorization_id, it.authorization_version] = it.payload
         try:
-            answer = work.encode(decided.answer, payloads)
+            answer = work.encode(decided.answer, Payloads(context.told, told))
         except Exception as error:
             return self._refused(error, work)
         if work.request_id:

@@ -73,6 +73,7 @@ FACTS: dict[str, dict[str, str]] = {
     "domain/captures.py": {"WITHOUT_ROW": FORMAT},
     "domain/cases.py": {"CLOCK_US": CONTRACT, "MOST_OF_A_KIND": CONTRACT},
     "domain/debts.py": {"AFTER_DISPUTE_US": CONTRACT},
+    "domain/admission.py": {"HOUR_US": UNIT},
     "domain/rules_document.py": {
         "MOST_TABLES": CONTRACT, "MOST_RENTALS": CONTRACT, "MOST_DAYS": CONTRACT, "SHARE_BP": UNIT,
     },
@@ -84,15 +85,18 @@ FACTS: dict[str, dict[str, str]] = {
         "SUBJECT_BYTES": FORMAT, "LINK_FORMAT": FORMAT, "_FORMAT_PLACE": FORMAT,
     },
     "domain/hold.py": {"LONGEST_US": CONTRACT},
+    "domain/currencies.py": {"MOST_DIGITS": TERMS},
     "domain/dunning.py": {"HOUR_US": UNIT, "DAY_US": UNIT},
     "domain/line_items.py": {"MOST_NAMES": TERMS},
     "domain/policy.py": {"MAX_REASONS": CONTRACT},
     "domain/quotes.py": {"LONGEST_US": CONTRACT},
+    "domain/hour_prices.py": {"EPOCH_MINUTE": FORMAT, "WEEK_MINUTES": UNIT, "USUAL": FORMAT},
+    "domain/segment_fee.py": {"HORIZON_MINUTES": CONTRACT},
     "domain/fee_lines.py": {"MINUTE_US": UNIT, "DAY_US": UNIT},
     "domain/tariff_document.py": {
         "DAY_MINUTES": UNIT, "WEEK_MINUTES": UNIT, "MOST_MINUTES": TERMS, "MOST_PRICE_MINOR": TERMS,
         "LEAST_WINDOW_MINUTES": TERMS, "MOST_SEGMENTS": TERMS, "MOST_PRICES": TERMS,
-        "MOST_CAPS": TERMS, "MOST_QUOTAS": TERMS,
+        "MOST_CAPS": TERMS, "MOST_QUOTAS": TERMS, "NOT_ARITHMETIC_1": FORMAT,
     },
     "engine/feature_values.py": {"VALUE_BYTES": FORMAT},
     "engine/figures.py": {"_DAY_US": UNIT},
@@ -123,7 +127,7 @@ FACTS: dict[str, dict[str, str]] = {
     "storage/backup.py": {"PORTION_BYTES": SHELL},
     "storage/bindings.py": {"MOST_CERTIFICATES": FORMAT},
     "storage/compatibility.py": dict.fromkeys(
-        ("CERTIFICATES_BUILD", "RULES_BUILD", "LISTINGS_BUILD"), FORMAT
+        ("CERTIFICATES_BUILD", "RULES_BUILD", "LISTINGS_BUILD", "TARIFFS_BUILD"), FORMAT
     ),
     "storage/dump.py": {"MAX_SAID": TEXT},
     "storage/migrate.py": {"MIGRATION_LOCK": FORMAT},

@@ -64,7 +64,7 @@ def test_a_document_tells_all_its_faults_at_once() -> None:
         "velocity[0].of": "velocity.of.choice",
         "velocity[0].most": "velocity.most.missing",
         "new_user.until_days": "new_user.until_days.range",
-        "new_user.at_least": "new_user.at_least.missing",
+        "new_user.mildest_offer": "new_user.mildest_offer.missing",
     }
 
 

@@ -1,9 +1,9 @@
 """The rates of a total exposure over a person's lines in several currencies.
 
 The new table is empty: each line is by itself, as before. A server of the build before does not know
-the total, so whoever stores the first rate names build 31 in `compatibility`.
+the total, so whoever stores the first rate names build 33 in `compatibility`.
 
-Revision: 0031, after 0030.
+Revision: 0033, after 0032.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0031"
-down_revision = "0030"
+revision = "0033"
+down_revision = "0032"
 branch_labels = None
 depends_on = None
 
