@@ -41,7 +41,9 @@ _CHECK_LIMIT_S = 5.0
 _CODES = {str(it.value[0]): it.name for it in StatusCode}
 _OK = str(StatusCode.OK.value[0])
 _REFUSALS = frozenset(
-    str(it.value[0]) for it in (StatusCode.RESOURCE_EXHAUSTED, StatusCode.UNAVAILABLE)
+    str(it.value[0])
+    # The generator's own cancellations have no answer, so CANCELLED is a refusal of gRPC's core.
+    for it in (StatusCode.RESOURCE_EXHAUSTED, StatusCode.UNAVAILABLE, StatusCode.CANCELLED)
 )
 _LOST = (RESET, CLOSED, "")
 _WAKE_S = 0.001
@@ -90,8 +92,8 @@ class Report:
     answers           the calls that ended, by status code; CANCELLED_LATE had no answer within
                       the deadline
     latency_ms_*      of calls answered with OK, from the intended begin; None without such calls
-    refusal_ms_*      of RESOURCE_EXHAUSTED and UNAVAILABLE, from the moment at which the call was
-                      sent; None without refusals
+    refusal_ms_*      of RESOURCE_EXHAUSTED, UNAVAILABLE and CANCELLED, from the moment at which
+                      the call was sent; None without refusals
     health_ms_*       of health checks; one without an answer counts with its limit
     late_ms_p99       actual minus intended begin of the calls
     load_cpu_share    CPU time of the generator / wall time; near 1 it is the bottleneck

@@ -24,6 +24,7 @@ from service.alarms import (
     warn_of_gap,
 )
 from service.clock import Clock, SandboxClock, SystemClock
+from service.conditions import CelConditions
 from service.config import CURRENCY, Limits
 from service.ending import TimeLeft
 from service.engine.clock_gaps import ClockGaps
@@ -32,6 +33,7 @@ from service.engine.group_commit import Committer
 from service.engine.health import Prober
 from service.engine.pool import Pool, in_a_thread
 from service.engine.ports import Rail, Scorer, StorageFailed
+from service.engine.prices import Prices
 from service.engine.quotes import Quotes
 from service.engine.readers import Readers
 from service.engine.scoring import Assessor
@@ -157,6 +159,7 @@ class App:
             encode_beside=encode_beside,
             pauses=limits.conflict_pauses,
             log_debt=tell_debt,
+            conditions=CelConditions(),
         )
         self.engine_statistics = engine.statistics
         self.decisions = engine.decisions
@@ -205,7 +208,7 @@ class App:
         self.workers = self._workers_of(engine, backstage)
         use = partial(approvals.use_for_call, store.engine)
         second = SecondPerson(use, administrators, now_us, limits.second_person)
-        self.pipeline = Pipeline(self._keys, second, limits)
+        self.pipeline = Pipeline(self._keys, second, limits, self.committer.notice_overload)
         acts = acts_of(store.engine)
         self._administration = Administration(acts, administrators, now_us, limits.administration)
         self._terms = terms_service.TermsDocuments(
@@ -234,7 +237,8 @@ class App:
             tolerance_s=limits.rail_tolerance_s,
         )
         quotes = Quotes(engine, QuoteStore(store), parts.clock)
-        self._server = GrpcServer(self.pipeline, self._services(assessor, lists, quotes), limits)
+        services = self._services(assessor, lists, quotes)
+        self._server = GrpcServer(self.pipeline, services, limits, self.committer.gate)
         self._probing: asyncio.Task[None] | None = None
         self._searching: asyncio.Task[None] | None = None
         self._stopping = Event()
@@ -253,7 +257,8 @@ class App:
             currency=CURRENCY,
             bulk_in_flight=parts.limits.bulk_in_flight,
         )
-        rentals = AuthorizationReads(store, lists, self._readers)
+        prices = Prices(self.terms)
+        rentals = AuthorizationReads(store, lists, prices, self._readers)
         treasury = CollectionReads(partial(payables_of, store.engine), self._readers)
         books = LedgerServicer(self._verifications.verify, History(store.engine), self._readers)
         changing = partial(methods_of, self.committer, retries)
@@ -265,7 +270,7 @@ class App:
             ],
             credit_service.SERVICE: [
                 *people.methods(small, parts.limits.max_bulk_message_bytes),
-                *credit_service.Reviews(lists, self._readers).methods(small),
+                *credit_service.Reviews(lists, prices, self._readers).methods(small),
                 *changing(credit_service.MUTATIONS, small),
             ],
             collection_service.SERVICE: [

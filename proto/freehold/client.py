@@ -13,9 +13,10 @@ generated from the contract.
 
 A call that changes something carries a `request_id`, so that sending the same request again is
 always safe. The client does so by itself. After UNAVAILABLE, as while a server restarts, it sends
-the request again until the call's deadline, at growing intervals. After RESOURCE_EXHAUSTED it sends
-it again if the server's google.rpc.RetryInfo says when, at most `MAX_ATTEMPTS` times in all. Any
-other failure is a `FreeholdError`.
+the request again until the call's deadline, at growing intervals. It does the same after CANCELLED,
+by which the server's gRPC refuses calls when too many wait. After RESOURCE_EXHAUSTED it sends the
+request again if the server's google.rpc.RetryInfo says when, at most `MAX_ATTEMPTS` times in all.
+Any other failure is a `FreeholdError`.
 
 A request that was answered before gets the same answer again, however old. To recognise a replayed
 answer, pass `on_replay`, a function that gets the time of the first answer:
@@ -55,7 +56,9 @@ MAX_ATTEMPTS = 4
 """The largest number of times that one request is sent because of RESOURCE_EXHAUSTED."""
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.1, 1.0
-"""The mean pause after the first UNAVAILABLE, which doubles each time, and its bound."""
+"""The mean pause after the first UNAVAILABLE or CANCELLED, which doubles each time; its bound."""
+
+_AGAIN = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED)
 
 _OPTIONS: tuple[tuple[str, str | int], ...] = (
     # The client sends again by itself, on a new connection if the old one has ended.
@@ -168,6 +171,7 @@ class _Calls(Methods):
         self._metadata = (("authorization", f"Bearer {key}"),)
         self._timeout_s = timeout_s
         self._calls: dict[str, Any] = {}
+        self._closed = False
 
     def _sent(self, approval: int | None) -> tuple[tuple[str, str], ...]:
         """The metadata of a call."""
@@ -196,7 +200,7 @@ class _Pauses:
     def after(self, error: FreeholdError) -> float | None:
         """Seconds to wait before sending again; None if a retry does not help."""
         pause_s: float | None = None
-        if error.code is grpc.StatusCode.UNAVAILABLE:
+        if error.code in _AGAIN:
             mean_s = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2**self._unavailable)
             # Random, so that the clients of a server that restarts do not come back all at once.
             pause_s = max(mean_s * random.uniform(0.5, 1.5), error.retry_delay_s or 0.0)
@@ -269,7 +273,8 @@ class Client(_Calls):
                 finally:
                     for older in self._links.give(link):
                         older.close()
-                pause_s = pauses.after(error)
+                # A call that ended because the client was closed is CANCELLED too.
+                pause_s = None if self._closed else pauses.after(error)
                 if pause_s is None:
                     raise error
                 time.sleep(pause_s)
@@ -278,6 +283,7 @@ class Client(_Calls):
 
     def close(self) -> None:
         """Close the client's channels; calls under way are cancelled."""
+        self._closed = True
         for channel in self._links.channels():
             channel.close()
 
@@ -348,7 +354,8 @@ class AsyncClient(_Calls):
                 finally:
                     for older in self._links.give(link):
                         await older.close()
-                pause_s = pauses.after(error)
+                # A call that ended because the client was closed is CANCELLED too.
+                pause_s = None if self._closed else pauses.after(error)
                 if pause_s is None:
                     raise error
                 await asyncio.sleep(pause_s)
@@ -357,6 +364,7 @@ class AsyncClient(_Calls):
 
     async def close(self) -> None:
         """Close the client's channels; calls under way are cancelled."""
+        self._closed = True
         for channel in self._links.channels():
             await channel.close()
 

@@ -216,12 +216,21 @@ def _compare_products(connection: Connection) -> None:
             "policy_revision": link["policy_revision"],
             **{column: own[column] for column in values if column in own},
             "line_items": _listed(own.get("line_items")),
-            **{column: tariff[column] for column in values if column in tariff},
+            **_tariff_columns(values, tariff),
         }
         named = own["policy"], own["tariff"]
         if (policy, link["tariff_name"]) != named:
             raise Found("TERMS", name, "its document names another tariff or policy")
         _compare(name, values, expected)
+
+
+def _tariff_columns(row: Values, tariff: Values) -> Values:
+    """The columns of a product by its tariff. Those beside a tariff of arithmetic 2 say nothing."""
+    if "arithmetic" in tariff:
+        return {"tariff": None, **{column: tariff[column] for column in row if column in tariff}}
+    own = {key: value for key, value in tariff.items() if key not in ("name", "currency")}
+    text = json.dumps(own, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return {"tariff": text, "buy_out_minor": tariff["buy_out_minor"]}
 
 
 def _compare_ends(connection: Connection, ended: set[tuple[str, str, int]]) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from service.domain.bounds_document import read_bounds, write_bounds
 from service.domain.day_tariff_document import (
+    ARITHMETIC,
     DayTariffDocument,
     read_day_tariff,
     write_day_tariff,
@@ -15,6 +17,7 @@ from service.domain.limits_document import LIMITS_NAME, Limit, read_limits, writ
 from service.domain.policy import Policy
 from service.domain.policy_document import read_policy, write_policy
 from service.domain.product_document import ProductDocument, read_product, write_product
+from service.domain.tariff_document import TariffDocument, read_tariff, write_tariff
 
 
 class Parsed(NamedTuple):
@@ -60,9 +63,11 @@ def read_document(kind: DocumentKind, table: Table, *, platform: bool) -> Parsed
             return of_tariff(read_tariff_document(table))
 
 
-def read_tariff_document(table: Table) -> DayTariffDocument:
-    """Reads a tariff's document. Raises InvalidInput (TERMS_WRONG) with all faults."""
-    return read_day_tariff(table)
+def read_tariff_document(table: Table) -> DayTariffDocument | TariffDocument:
+    """Reads a tariff's document of either arithmetic. Raises InvalidInput (TERMS_WRONG) with all
+    faults."""
+    first = isinstance(table, Mapping) and ARITHMETIC in table
+    return read_day_tariff(table) if first else read_tariff(table)
 
 
 def of_policy(policy: Policy) -> Parsed:
@@ -76,9 +81,11 @@ def of_product(product: ProductDocument) -> Parsed:
     return Parsed(DocumentKind.PRODUCT, product.id, product, write_product(product))
 
 
-def of_tariff(tariff: DayTariffDocument) -> Parsed:
+def of_tariff(tariff: DayTariffDocument | TariffDocument) -> Parsed:
     """The document of a tariff."""
-    return Parsed(DocumentKind.TARIFF, tariff.name, tariff, write_day_tariff(tariff))
+    if isinstance(tariff, DayTariffDocument):
+        return Parsed(DocumentKind.TARIFF, tariff.name, tariff, write_day_tariff(tariff))
+    return Parsed(DocumentKind.TARIFF, tariff.name, tariff, write_tariff(tariff))
 
 
 def of_limits(limits: tuple[Limit, ...]) -> Parsed:

@@ -26,6 +26,7 @@ from service.domain.errors import UNKNOWN, Exhausted, FreeholdError, Unavailable
 from service.engine.calls import Work
 from service.engine.counting import Histogram
 from service.engine.engine import Result
+from service.engine.gate import Gate
 from service.engine.turns import Full, Turns
 
 Apply = Callable[[Sequence[Work]], list[Result]]
@@ -33,6 +34,9 @@ Apply = Callable[[Sequence[Work]], list[Result]]
 COLLECTING = 8
 """One batch in so many looks whether calls wait in the transport, while several callers are
 active."""
+
+CAUTION = 2
+"""A call is refused unless its deadline leaves so many times the expected wait for its turn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +68,11 @@ class CommitLimits:
     """The writer waits only if at least so many commands are expected meanwhile."""
     rate_window_s: float = bounded(0.05, 0.001, 60)
     """The time over which the rate of arriving commands is measured."""
+    overload_batches: int = bounded(4, 1, 1_000_000)
+    """A refusal while so many full batches wait shows an overload: new calls are then not read
+    until the next batch is answered."""
+    longest_pause_s: float = bounded(0.1, 0.001, 60)
+    """The longest time in which an overloaded server reads no new call."""
 
 
 @dataclass(slots=True)
@@ -196,6 +205,8 @@ class Committer:
         self._notice = notice
         self._limits = limits
         self._queue: Turns[Waiting] = Turns(limits.max_queue, limits.max_queue_a_caller)
+        self.gate = Gate(limits.longest_pause_s)
+        """The gate of new calls, which is closed under overload until a batch is answered."""
         self._arrived = asyncio.Event()
         self._filled = asyncio.Event()
         self._closing = False
@@ -236,6 +247,7 @@ class Committer:
         try:
             queue.put(work.caller, (work, future, time.perf_counter()))
         except Full as full:
+            self.notice_overload()
             text = "too many calls of this caller" if full.of_caller else "too many calls"
             raise Exhausted("QUEUE_FULL", f"{text} are waiting", retry_after_ms=100) from full
         self._arrived.set()
@@ -244,25 +256,34 @@ class Committer:
         return future
 
     def _require_time(self, caller: str, deadline: float) -> None:
-        """Raises Exhausted if the caller's turn would come after its deadline, as far as known.
+        """Raises Exhausted if the caller's turn may come after its deadline, as far as known.
 
-        The caller waits behind its own commands, and behind as many of each other caller.
+        The caller waits behind its own commands, and behind as many of each other caller. The
+        writer may become slower meanwhile, so the call must have time for twice that wait.
         """
         if not self._speed:
             return
         queue = self._queue
         ahead = min(len(queue), (queue.waiting(caller) + 1) * queue.callers)
         wait_s = ahead / self._speed
-        if time.monotonic() + wait_s > deadline:
+        if time.monotonic() + CAUTION * wait_s > deadline:
+            self.notice_overload()
             raise Exhausted(
                 "QUEUE_TOO_LONG",
                 "the calls that wait take longer than this call's deadline",
                 retry_after_ms=max(1, int(wait_s * 1000)),
             )
 
+    def notice_overload(self) -> None:
+        """Closes the gate, if commands wait for several batches; called when a call is refused
+        because of others."""
+        if len(self._queue) >= self._limits.overload_batches * self._limits.max_batch:
+            self.gate.close()
+
     async def close(self) -> None:
         """Refuses new work, finishes the queue, and stops the writer."""
         self._closing = True
+        self.gate.end()
         self._arrived.set()
         self._filled.set()
         if self._task is not None:
@@ -310,6 +331,7 @@ class Committer:
                         future.set_exception(result)
                     else:
                         future.set_result(result)
+            self.gate.open()
             if refusals:
                 self._notice(refusals)
 

@@ -106,6 +106,11 @@ class ServerCollector(Collector):
         yield _gauge(
             "freehold_commands_waiting", "Commands in the writer's queue.", app.committer.waiting
         )
+        yield _counter(
+            "freehold_intake_pauses",
+            "Pauses of an overloaded server, in which it reads no calls and gRPC may refuse them.",
+            app.committer.gate.closings,
+        )
         for name, help_text, histogram in (
             ("freehold_queue_seconds", "Waits of commands in the queue.", statistics.queue_seconds),
             ("freehold_batch_seconds", "Times of batches, with their commits.",

@@ -112,16 +112,13 @@ class Health:
         self.set(tuple(self._statuses), health_pb2.HealthCheckResponse.NOT_SERVING)
         self._final = True
 
-    def handler(self) -> grpc.GenericRpcHandler:
-        """The handler of the service. Its methods read a stream, so that no message is received
+    def handlers(self) -> dict[str, grpc.RpcMethodHandler]:
+        """The handlers of the service. Its methods read a stream, so that no message is received
         before they ask for it."""
-        return grpc.method_handlers_generic_handler(
-            SERVICE,
-            {
-                "Check": grpc.stream_unary_rpc_method_handler(self._check),
-                "Watch": grpc.stream_stream_rpc_method_handler(self._watch),
-            },
-        )
+        return {
+            "Check": grpc.stream_unary_rpc_method_handler(self._check),
+            "Watch": grpc.stream_stream_rpc_method_handler(self._watch),
+        }
 
     async def _check(self, messages: AsyncIterator[bytes], context: Context) -> bytes:
         service = await self._asked(messages, context)

@@ -105,8 +105,16 @@ class SecondPerson(Protocol):
 class Pipeline:
     """Gives methods their limits, whichever transport brings the calls."""
 
-    def __init__(self, keys: KeyRing, second: SecondPerson, limits: Limits) -> None:
+    def __init__(
+        self,
+        keys: KeyRing,
+        second: SecondPerson,
+        limits: Limits,
+        notice_overload: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`notice_overload` is called when a caller has too many calls in progress."""
         self.calls = CallCounts()
+        self._notice_overload = notice_overload
         self._call_log = CallLog(limits.calls_logged_a_second)
         self._keys = keys
         self._second = second
@@ -219,6 +227,7 @@ class Pipeline:
                     await self._hold_back.wait()
                     raise _rate_limited(wait_s)
                 if self._under_way[caller] >= limits.max_calls_a_caller:
+                    self._notice_overload()
                     await self._hold_back.wait()
                     raise _too_many_calls()
                 self._under_way[caller] += 1

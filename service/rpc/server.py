@@ -14,9 +14,11 @@ from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc
 
 from service.config import Limits
+from service.engine.gate import Gate
 from service.rpc import health
 from service.rpc.connections import cut, stop_listening
 from service.rpc.health import Health, Messages, Places
+from service.rpc.intake import pause_by
 from service.rpc.pipeline import Method, Pipeline
 from service.rpc.transport import Unread
 from service.rpc.unix_socket import UNIX, in_use, owner_only, refusal_of
@@ -105,9 +107,14 @@ class GrpcServer:
     """A grpc.aio server with Freehold's services on it."""
 
     def __init__(
-        self, pipeline: Pipeline, services: dict[str, list[Method[Any]]], limits: Limits
+        self,
+        pipeline: Pipeline,
+        services: dict[str, list[Method[Any]]],
+        limits: Limits,
+        gate: Gate,
     ) -> None:
         self._pipeline = pipeline
+        self._gate = gate
         self._server = grpc.aio.server(
             options=_options(limits), maximum_concurrent_rpcs=limits.max_calls
         )
@@ -116,7 +123,10 @@ class GrpcServer:
         self._health = Health(self._messages, Places("watches", limits.max_watches))
         self._last_answers_s = limits.last_answers_s
         self._place: int | str = 0
-        self._server.add_generic_rpc_handlers((_Door(pipeline, services), self._health.handler()))
+        self._server.add_generic_rpc_handlers((_Door(pipeline, services),))
+        # Registered methods have queues of their own in gRPC's core, so a health check does not
+        # wait behind other calls, and is not refused with them.
+        self._server.add_registered_method_handlers(health.SERVICE, self._health.handlers())
         names = (*services, health.SERVICE, reflection.SERVICE_NAME)
         places = Places("reflections", limits.max_reflections)
         reflection_pb2_grpc.add_ServerReflectionServicer_to_server(
@@ -145,6 +155,7 @@ class GrpcServer:
             raise CannotListen(why_not(address)) from error
         if port == 0:
             raise CannotListen(why_not(address))
+        pause_by(self._gate)
         await self._server.start()
         self._place = address.removeprefix(UNIX) if address.startswith(UNIX) else int(port)
         return int(port)
@@ -163,6 +174,7 @@ class GrpcServer:
         with UNAVAILABLE too.
         """
         self._health.end()
+        self._gate.end()
         self._messages.close()
         self._pipeline.close()
         notice_s = min(notice_s, grace_s)
@@ -181,9 +193,10 @@ def _options(limits: Limits) -> list[tuple[str, Any]]:
         # Above our own limits, so that our refusal, with its reason, comes first.
         ("grpc.max_receive_message_length", 2 * limits.max_bulk_message_bytes),
         ("grpc.max_send_message_length", limits.max_bulk_message_bytes),
-        # gRPC's own queue would end calls with CANCELLED before we can refuse them properly.
-        ("grpc.server.max_pending_requests", limits.max_calls),
-        ("grpc.server.max_pending_requests_hard_limit", 2 * limits.max_calls),
+        # Of the calls that wait to be read, gRPC refuses some above the first number, and all above
+        # the second one, with CANCELLED. Its refusals are the only cheap ones.
+        ("grpc.server.max_pending_requests", limits.max_pending),
+        ("grpc.server.max_pending_requests_hard_limit", 2 * limits.max_pending),
         ("grpc.max_concurrent_streams", limits.max_concurrent_streams),
         ("grpc.keepalive_time_ms", int(limits.keepalive_s * 1000)),
         ("grpc.keepalive_timeout_ms", int(limits.keepalive_timeout_s * 1000)),

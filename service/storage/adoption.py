@@ -18,6 +18,8 @@ from service.domain.limits_document import LIMITS_NAME
 from service.domain.policy import Policy
 from service.domain.product import Product
 from service.domain.product_document import ProductDocument
+from service.domain.tariff import Tariff
+from service.domain.tariff_document import TariffDocument
 from service.domain.terms_readers import Parsed, of_limits, of_policy, of_product, of_tariff
 from service.engine.records.documents import TermsDocument
 from service.storage import schema as t
@@ -195,7 +197,10 @@ OWN = frozenset(ProductDocument._fields) - {"id", "tariff", "policy"}
 
 def tariff_document(product: Product, name: str) -> Parsed:
     """The document of a product's tariff under a name."""
-    return of_tariff(DayTariffDocument(name, product.currency, product.tariff))
+    tariff = product.tariff
+    if isinstance(tariff, Tariff):
+        return of_tariff(DayTariffDocument(name, product.currency, tariff))
+    return of_tariff(TariffDocument(name, product.currency, tariff))
 
 
 def lacks_documents(connection: Connection, owner: str) -> bool:

@@ -12,8 +12,9 @@ RULES_BUILD = 27
 """The first build that decides by the rules of a policy."""
 LISTINGS_BUILD = 30
 """The first build that follows listings."""
-
-RETIRED_BUILD = 31
+TARIFFS_BUILD = 32
+"""The first build that bills by tariffs of arithmetic 2."""
+RETIRED_BUILD = 34
 """The first build that does not rent out a retired product."""
 
 

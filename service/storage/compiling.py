@@ -26,7 +26,9 @@ from service.domain.limits_document import Limit
 from service.domain.line_items import names_text
 from service.domain.policy import Policy
 from service.domain.rules_document import json_of_rules
-from service.domain.terms_readers import Parsed, read_document
+from service.domain.tariff import AnyTariff
+from service.domain.tariff_document import tariff_columns
+from service.domain.terms_readers import read_document, read_tariff_document
 from service.engine.records.documents import CompiledProduct, TermsDocument
 from service.storage import schema as t
 from service.storage.documents import policy_id_of, reached, table_of
@@ -60,17 +62,15 @@ def policy_row(policy: Policy, owner: str, name: str, revision: int) -> dict[str
     return {**row, **named, "rules": json_of_rules(policy.rules)}
 
 
-def tariff_columns(tariff: Parsed) -> dict[str, Any]:
-    """The columns of a product that its tariff decides."""
-    columns: dict[str, Any] = tariff.value.tariff._asdict()
-    return columns
+def tariff_of_document(it: TermsDocument) -> AnyTariff:
+    """The tariff of a document."""
+    return read_tariff_document(table_of(it)).tariff
 
 
 def product_columns(parts: ProductParts) -> dict[str, Any]:
     """The columns of a product's row that follow from its documents, without its revision."""
     owner = parts.product.owner
     product = read_document(DocumentKind.PRODUCT, table_of(parts.product), platform=False)
-    tariff = read_document(DocumentKind.TARIFF, table_of(parts.tariff), platform=True)
     own = product.value._asdict()
     product_id = own.pop("id")
     listed = own.pop("line_items")
@@ -78,7 +78,7 @@ def product_columns(parts: ProductParts) -> dict[str, Any]:
     return {
         **own,
         "line_items": None if listed is None else names_text(listed),
-        **tariff_columns(tariff),
+        **tariff_columns(tariff_of_document(parts.tariff)),
         "operator_id": owner,
         "product_id": product_id,
         "policy_id": policy_id_of(parts.policy.owner, parts.policy.name),
@@ -127,7 +127,7 @@ def compile_users_of(connection: Connection, it: TermsDocument) -> list[ProductR
         link = {"policy_revision": it.revision}
         used = (P.policy_id == policy_id_of(it.owner, it.name)) & (P.policy_revision != it.revision)
     else:
-        changes = tariff_columns(read_document(DocumentKind.TARIFF, table_of(it), platform=True))
+        changes = tariff_columns(tariff_of_document(it))
         link = {"tariff_revision": it.revision}
         of_row = (L.operator_id == P.operator_id) & (L.product_id == P.product_id)
         used = (

@@ -23,6 +23,7 @@ from service.domain.documents import (
     differences,
 )
 from service.domain.errors import ActRefused, Violation
+from service.domain.tariff_document import TariffDocument
 from service.domain.terms_power import gives_power
 from service.domain.terms_readers import Parsed, read_document
 from service.engine.records.administration import Asked, By
@@ -30,7 +31,7 @@ from service.engine.records.documents import DocumentName, TermsDocument
 from service.storage import schema as t
 from service.storage.administration import Administration, administer, changing, require_text
 from service.storage.adoption import ADOPTED, FROM_ROWS, Adoption
-from service.storage.compatibility import RETIRED_BUILD, RULES_BUILD, shut_out_older
+from service.storage.compatibility import RETIRED_BUILD, RULES_BUILD, TARIFFS_BUILD, shut_out_older
 from service.storage.compiling import (
     P,
     ProductRevision,
@@ -313,6 +314,8 @@ class _TermsDesk:
                 write_policy_row(self._connection, it)
                 return compile_users_of(self._connection, it)
             case DocumentKind.TARIFF:
+                if isinstance(parsed.value, TariffDocument):
+                    shut_out_older(self._connection, TARIFFS_BUILD)
                 return compile_users_of(self._connection, it)
             case DocumentKind.PRODUCT:
                 parts = parts_of(self._connection, it)

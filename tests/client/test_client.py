@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import pkgutil
+import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -198,6 +199,45 @@ def test_async_unavailable_is_sent_again(fake: FakeServer) -> None:
     fake.answers = [refuse(grpc.StatusCode.UNAVAILABLE, "not yet"), accept]
     ask(fake)
     assert fake.requests == [REQUEST] * 2
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+def test_a_call_that_the_server_cancelled_is_sent_again(
+    fake: FakeServer, client: Client, asynchronous: bool
+) -> None:
+    """After CANCELLED, which the caller did not ask for, the same request is sent again."""
+    fake.answers = [refuse(grpc.StatusCode.CANCELLED, "CANCELLED"), accept]
+    answer = ask(fake) if asynchronous else client.authorize(REQUEST)
+    assert answer.authorization.request_id == "r-1"
+    assert fake.requests == [REQUEST, REQUEST]
+
+
+def test_a_call_of_a_closed_client_is_not_sent_again(fake: FakeServer) -> None:
+    """A call under way ends with CANCELLED when its client is closed, and is not sent again."""
+    begun, over = threading.Event(), threading.Event()
+
+    def wait(request: AuthorizeRequest, context: grpc.ServicerContext) -> AuthorizeResponse:
+        begun.set()
+        over.wait(10)
+        return accept(request, context)
+
+    fake.answers = [wait]
+    failures: list[FreeholdError] = []
+    closed = Client(fake.address, "key-1", plaintext=True)
+
+    def call() -> None:
+        with pytest.raises(FreeholdError) as caught:
+            closed.authorize(REQUEST)
+        failures.append(caught.value)
+
+    thread = threading.Thread(target=call)
+    thread.start()
+    assert begun.wait(10)
+    closed.close()
+    thread.join(10)
+    over.set()
+    assert [it.code for it in failures] == [grpc.StatusCode.CANCELLED]
+    assert fake.requests == [REQUEST]
 
 
 def test_retries_of_unavailable_end(fake: FakeServer, client: Client) -> None:

