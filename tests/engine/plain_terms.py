@@ -47,8 +47,8 @@ NEW_PEOPLE: Row = {
 whole one for a third open rental."""
 BOUNDS: Row = {
     "velocity": [
-        ("USER", "OPEN", 4, "DECLINE"), ("DEVICE", "DAY", 5, "FULL"),
-        ("PAYMENT_ACCOUNT", "HOUR", 3, "REVIEW"),
+        ("USER", "OPEN", 2, "DECLINE"), ("DEVICE", "DAY", 1, "FULL"),
+        ("PAYMENT_ACCOUNT", "HOUR", 1, "REVIEW"),
     ],
 }  # fmt: skip
 """The bearer, the span, the most rentals with an operator, and the outcome above it."""

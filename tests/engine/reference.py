@@ -517,7 +517,7 @@ class Reference(Merges):
             it["rental_period_us"] = shorter(asked.rental_period_us, product["period"])
             self.put(self.rentals, key, it)
             self.decisions.append(key)
-            if rules is not None:
+            if rules is not None and rules.values:
                 self.read_values.append((caller, request_id, rules.text))
             if (details := told(asked.order, item.price_hash)) is not None:
                 self.put(self.details, key, details)
@@ -767,7 +767,7 @@ class Reference(Merges):
         if paid:
             self._record(counted, "DEPOSIT", it["user_id"], paid, it)
         self.decisions.append(it["key"])
-        if rules is not None:
+        if rules is not None and rules.values:
             self.read_values.append((caller, self.request_id, rules.text))
         plain_tries.grant(self, it)
         self.step(
