@@ -13,6 +13,7 @@ from models.errors import ModelError
 from service.cli.bindings import bind_key, unbind_key
 from service.cli.books import backup, create_key_of_seals, restore, verify
 from service.cli.configuration import config
+from service.cli.gbfs import tariff
 from service.cli.keys import keys, operator, platform, revoke_key, roll_key, update_key
 from service.cli.listings import listing, snooze
 from service.cli.parts import database_option, missing_library, opened
@@ -98,7 +99,7 @@ def train(spec: Path, out: Path, jobs: int) -> None:
 COMMANDS = (
     *(create_key_of_seals, rail_account, verify, backup, restore, serve, health, config),
     *(operator, platform, keys, update_key, roll_key, revoke_key, bind_key, unbind_key),
-    *(person, audit, policy, listing, snooze),
+    *(person, audit, policy, tariff, listing, snooze),
 )
 for command in COMMANDS:
     cli.add_command(command)

@@ -28,7 +28,7 @@ def require_enough(members: Sequence[Authorization], paid_minor: int, field: str
 
 def obstacle_of(
     members: Sequence[Authorization], line: Line, rows: Rows, context: Context
-) -> Reason | None:
+) -> str | None:
     """The reason why offers cannot be held any more, or None."""
     if line.standing is Standing.SUSPENDED:
         return Reason.USER_SUSPENDED
@@ -41,7 +41,7 @@ def take(
     members: Sequence[Authorization],
     named: Authorization,
     paid_minor: int,
-    obstacle: Reason | None,
+    obstacle: str | None,
     line: Line,
     draft: Draft,
     rows: Rows,

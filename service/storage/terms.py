@@ -24,10 +24,12 @@ from service.domain.policy import Policy
 from service.domain.product import Operator, Product
 from service.domain.rules import Rules
 from service.domain.rules_document import rules_of_json
-from service.domain.tariff import Tariff
+from service.domain.tariff import AnyTariff
+from service.domain.tariff_document import tariff_columns
 from service.engine.catalog import Catalog, TermsFault, TermsKind, TermsNames
 from service.storage import schema as t
 from service.storage.database import backend_of
+from service.storage.tariffs import tariff_in_row
 
 MOST_US = MOST_MINUTES * 60_000_000
 """No wait is longer."""
@@ -302,14 +304,12 @@ def _product(row: Any, policies: dict[tuple[str, int], Policy]) -> Product:
     _text(row, "operator_id", "product_id", "category", "currency", "policy_id")
     _between(row, -MOST_SCORE, MOST_SCORE, "revision", "policy_revision")
     _between(row, 0, MOST_MINOR, *AMOUNTS, *_there(row, RARE_AMOUNTS))
-    _between(row, 0, MOST_MINUTES, "free_minutes")
-    _between(row, 1, MOST_MINUTES, "interval_minutes")
     if row.most_hold_minor is not None and row.most_hold_minor < row.deposit_minor:
         raise _Wrong("most_hold_minor is below deposit_minor")
     if not CURRENCY.fullmatch(row.currency):
         raise _Wrong("currency is not three capital letters")
     line_items = _line_items(row.line_items)
-    tariff = Tariff(*(getattr(row, name) for name in Tariff._fields))
+    tariff = _tariff(row)
     policy = policies.get((row.policy_id, row.policy_revision))
     if policy is None:
         raise _Wrong(
@@ -319,6 +319,24 @@ def _product(row: Any, policies: dict[tuple[str, int], Policy]) -> Product:
     named = [name for name in Product.__dataclass_fields__ if name not in made]
     columns = {name: getattr(row, name) for name in named}
     return Product(**columns, tariff=tariff, policy=policy, line_items=line_items)
+
+
+def _tariff(row: Any) -> AnyTariff:
+    """The tariff of a product's row. The columns of arithmetic 1 also stand beside arithmetic 2."""
+    _between(row, 0, MOST_MINUTES, "free_minutes")
+    if row.tariff is None:
+        _between(row, 1, MOST_MINUTES, "interval_minutes")
+        return tariff_in_row(row)
+    _text(row, "tariff")
+    try:
+        tariff = tariff_in_row(row)
+    except InvalidInput as wrong:
+        first = wrong.violations[0]
+        raise _Wrong(f"tariff: {first.field} {first.description}") from None
+    for name, value in tariff_columns(tariff).items():
+        if getattr(row, name) != value:
+            raise _Wrong(f"{name} is not {value!r}, as its tariff says")
+    return tariff
 
 
 def _line_items(text: object) -> tuple[str, ...] | None:

@@ -400,6 +400,7 @@ BROKEN: list[tuple[str, str, dict[str, Any]]] = [
     ("products", "most_hold_above_deposit", {"deposit_minor": 2, "most_hold_minor": 1}),
     ("products", "line_items_are_a_list", {"line_items": "USAGE"}),
     ("products", "line_items_are_a_list", {"line_items": "[]"}),
+    ("products", "tariff_of_arithmetic_2", {"tariff": "{}"}),
     ("payments", "amount_positive", {"amount_minor": 0}),
     ("captures", "number_positive", {"number": 0}),
     ("captures", "given_up_within_captured", {"disputed_minor": 3}),

@@ -68,7 +68,8 @@ def test_a8_an_older_revision_stays_good(store: SqlStore) -> None:
         "INSERT INTO products SELECT operator_id, product_id, 2, category, currency, deposit_minor,"
         " replacement_minor, policy_id, policy_revision, start_fee_minor, free_minutes,"
         " interval_minutes, interval_price_minor, day_cap_minor, buy_out_minor,"
-        " cancellation_fee_minor, damage_without_consent_minor, most_hold_minor, NULL FROM products"
+        " cancellation_fee_minor, damage_without_consent_minor, most_hold_minor, NULL, NULL"
+        " FROM products"
         " WHERE operator_id = 'city' AND product_id = 'bike'"
     )
     plant(store.engine, copied, f"{BAD_POLICY} AND product_id = 'bike' AND revision = 2")
