@@ -39,6 +39,7 @@ from service.engine.consents import add_consent, no_damage
 from service.engine.context import UNKNOWN_PERSON, UNSCORED_BAND, Assessment, Context, Decided
 from service.engine.damage import require_damage
 from service.engine.details import add_order
+from service.engine.exposure import free_minor
 from service.engine.listings import Asked, listed_in
 from service.engine.operation import Asks, Operation, Pair
 from service.engine.posting import apply, claim, line_for, require_free
@@ -365,7 +366,7 @@ def _choice(
         asked = [Part(minor, product.policy, product.category) for product in products]
     score = assessment.scored.score if assessment.scored else None
     offers, read_values = command.accept_offers, None
-    available_minor = line.available_minor
+    available_minor = free_minor(line, rows, context)
     if context.quotes:
         available_minor = rough_minor(available_minor)
     if not _have_rules(products):
