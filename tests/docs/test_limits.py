@@ -80,6 +80,10 @@ FACTS: dict[str, dict[str, str]] = {
     "domain/rules_document.py": {
         "MOST_TABLES": CONTRACT, "MOST_RENTALS": CONTRACT, "MOST_DAYS": CONTRACT, "SHARE_BP": UNIT,
     },
+    "domain/bounds_document.py": {"MOST_BOUNDS": TERMS},
+    "rpc/terms_service.py": {"MOST_PRODUCTS": CONTRACT},
+    "storage/compiling.py": {"TOGETHER": STATEMENT},
+    "storage/terms_checks.py": {"MOST_NAMED": TEXT},
     "domain/document_fields.py": {
         "MOST_MINOR": TERMS, "MOST_MINUTES": TERMS, "MOST_SCORE": TERMS,
     },
@@ -135,7 +139,8 @@ FACTS: dict[str, dict[str, str]] = {
     "storage/backup.py": {"PORTION_BYTES": SHELL},
     "storage/bindings.py": {"MOST_CERTIFICATES": FORMAT},
     "storage/compatibility.py": dict.fromkeys(
-        ("CERTIFICATES_BUILD", "RULES_BUILD", "LISTINGS_BUILD", "TARIFFS_BUILD"), FORMAT
+        ("CERTIFICATES_BUILD", "RULES_BUILD", "LISTINGS_BUILD", "TARIFFS_BUILD", "RETIRED_BUILD"),
+        FORMAT,
     ),
     "storage/dump.py": {"MAX_SAID": TEXT},
     "storage/migrate.py": {"MIGRATION_LOCK": FORMAT},
