@@ -15,8 +15,9 @@ from service.engine.catalog import Catalog
 from service.preview.bills import fees_of
 from service.preview.drafts import Draft, read_draft
 from service.preview.exposure import Timeline
-from service.preview.history import History
-from service.preview.read import DAY_US, Window, read_history
+from service.preview.history import DAY_US, History
+from service.preview.presence import counts
+from service.preview.read import Window, read_history
 from service.preview.replay import Replayed, Terms
 from service.preview.report import Fees, Part, Preview
 from service.preview.shortcut import replay_fast
@@ -76,7 +77,9 @@ def _preview(connection: Connection, asked: Asked) -> Preview:
     draft = read_draft(asked.kind, asked.document, asked.operator_id, catalog, asked.products)
     from_us = asked.until_us - asked.days * DAY_US
     ages = _needs_ages(asked.operator_id, draft, catalog)
-    window = Window(asked.operator_id, from_us, asked.until_us, asked.most, ages)
+    own = [it for key, it in catalog.revisions.items() if key[0] == asked.operator_id]
+    counting = counts(own) or counts(map(draft.change, own))
+    window = Window(asked.operator_id, from_us, asked.until_us, asked.most, ages, counting)
     history = read_history(connection, window, catalog)
     terms = draft.terms(history)
     usages: list[Usage] = []
