@@ -42,13 +42,14 @@ class Presence(NamedTuple):
         since_us = self.maybe_us if most else self.sure_us
         if now_us < since_us or not (self.maybe if most else self.sure):
             return None
-        if self.close_us == NEVER or now_us < self.close_us or (most and self.endless):
+        # Of two calls at one instant nobody knows the order: an end then comes last.
+        if self.close_us == NEVER or now_us <= self.close_us or (most and self.endless):
             return Rental(operator_id, State.ACTIVE, self.create_us)
         return Rental(operator_id, State.SETTLED, self.create_us) if self.settled else None
 
     def is_past(self, now_us: int) -> bool:
         """True if no rule that counts rentals can count it any more."""
-        ended = self.close_us != NEVER and now_us >= self.close_us and not self.endless
+        ended = self.close_us != NEVER and now_us > self.close_us and not self.endless
         return ended and now_us >= self.create_us + DAY_US
 
 

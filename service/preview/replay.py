@@ -80,7 +80,7 @@ class Change(NamedTuple):
         """The least and the most by which the line is used more under the draft."""
         if now_us < self.held_us:
             return -self.before_minor, self.most_minor
-        if self.close_us == NEVER or now_us < self.close_us or self.endless:
+        if self.close_us == NEVER or now_us <= self.close_us or self.endless:
             return self.least_minor - self.before_minor, self.most_minor - self.sure_minor
         grows = self.most_minor > self.before_minor
         return -self.drawn_minor, min(self.most_minor, self.drawn_minor) if grows else 0
@@ -205,6 +205,9 @@ class _Course:
         self.history, self.terms = history, terms
         self.changes: dict[tuple[int, str], list[Change]] = {}
         self.counting = is_counting(history, terms)
+        both = zip(history.products, terms.products, strict=True)
+        self._same = [one == other for one, other in both]
+        self._touched: set[tuple[Of, int]] = set()
         # As it was, and under the draft.
         self.real = Presences(history.operator_id, history.from_us, history.pasts)
         self.drafted = Presences(history.operator_id, history.from_us, history.pasts)
@@ -221,9 +224,21 @@ class _Course:
             self.line(it).append(changed)
         if self.counting:
             times = it.at_us, it.held_us, it.close_us
-            self.real.add(it.bearers, presence_of(times, it.happened, before, (before,)))
+            real = presence_of(times, it.happened, before, (before,))
             drafted = presence_of(times, it.happened, before, (strict, lenient))
+            self.real.add(it.bearers, real)
             self.drafted.add(it.bearers, drafted)
+            if real != drafted:
+                self._touched.update(it.bearers.items())
+
+    def is_as_it_was(self, items: Sequence[Row]) -> bool:
+        """True if nothing that the decision on these items depends on is different."""
+        first = items[0]
+        return (
+            all(self._same[it.product] for it in items)
+            and not self.line(first)
+            and self._touched.isdisjoint(first.bearers.items())
+        )
 
     def found_before(self, it: Row, in_force: Sequence[Product]) -> admission.Verdict | None:
         """The verdict of the rules in force."""
@@ -278,12 +293,12 @@ def _replay_call(course: _Course, found: Replayed, items: Sequence[Row], judge: 
     stricts = judge(asked[0], wanted, max(0, least_minor), strict_found)
     lenients = judge(asked[1], wanted, max(0, most_minor), lenient_found)
     ends = zip(items, in_force, at_first, stricts, lenients, strict=True)
-    added = []
+    added, as_it_was = [], course.is_as_it_was(items)
     for it, product, again, strict, lenient in ends:
         before = as_stored(verdicts.all[it.before], again, product)
-        if strict.same_as == again.same_as:
+        if as_it_was or strict.same_as == again.same_as:
             strict = before
-        if lenient.same_as == again.same_as:
+        if as_it_was or lenient.same_as == again.same_as:
             lenient = before
         found.before[it.row] = verdicts.number(before)
         found.again[it.row] = verdicts.number(again)

@@ -13,16 +13,19 @@ from service.domain.errors import InvalidInput
 from service.domain.policy import Offer
 from service.domain.policy_document import write_policy
 from service.domain.rules import Counted, CutOff, NewUser, Of, Outcome, Rules, Rung, Velocity
+from service.domain.rules_document import json_of_rules
 from service.ids import RandomIds
 from service.preview.history import History
 from service.preview.replay import Replayed, Terms, replay
 from service.preview.report import Preview, Range
 from service.preview.run import Asked, preview
 from service.preview.shortcut import replay_fast
+from service.storage import schema as t
 from service.storage.store import SqlStore
+from tests.engine.acts import change_terms
 from tests.engine.calls import authorize
 from tests.fakes import MINUTE_US, OPERATOR, Desk
-from tests.preview.histories import Told, changed, history, with_rules
+from tests.preview.histories import Told, changed, history, play, with_rules
 from tests.preview.test_replay import DECLINED, FULL, HISTORIES, REDUCED, ZERO, whole
 
 TWO_OPEN = Rules(velocity=(Velocity(Of.USER, Counted.OPEN, 2, Outcome.DECLINE),))
@@ -61,12 +64,10 @@ def test_a_third_open_rental_is_declined() -> None:
 
 
 def test_a_declined_rental_does_not_count_for_later_ones() -> None:
-    """Of rentals at minutes 0, 1, 2 and 61, each out for an hour, the third is declined. So at
-    minute 61 none of the three is out, and the fourth is granted; without the decline the third
-    would still be out until minute 62."""
+    """Under one open rental, of rentals of an hour at minutes 0, 1 and 61 the second is declined,
+    and so the third is granted; at minute 59 the first is still out."""
     one = Rules(velocity=(Velocity(Of.USER, Counted.OPEN, 1, Outcome.DECLINE),))
-    # The rental of minute 1 is declined, so that nothing is out at minute 60.
-    assert ends(banks(0, 1, 60), one) == [(ZERO, ZERO), (DECLINED, DECLINED), (ZERO, ZERO)]
+    assert ends(banks(0, 1, 61), one) == [(ZERO, ZERO), (DECLINED, DECLINED), (ZERO, ZERO)]
     assert ends(banks(0, 1, 59), one) == [(ZERO, ZERO), (DECLINED, DECLINED), (DECLINED, DECLINED)]
 
 
@@ -204,3 +205,22 @@ def test_conditions_are_refused_by_name(city: Desk) -> None:
     with pytest.raises(InvalidInput) as refusal:
         previewed(city, condition=condition)
     assert refusal.value.violations[0].rule == "condition.not_previewed"
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_rules_in_force_change_nothing(city: Desk, seed: int) -> None:
+    """Over rentals by chance under rules that count rentals, the policy in force changes no
+    decision, and nearly every decision is repeated."""
+    two = Velocity(Of.USER, Counted.OPEN, 2, Outcome.FULL)
+    day = Velocity(Of.USER, Counted.DAY, 4, Outcome.DECLINE)
+    new = NewUser(until_settled=1, most_waived_minor=5_000)
+    rules = json_of_rules(Rules(velocity=(two, day), new_user=new))
+    for policy in ("bike", "small-item"):
+        change_terms(city, t.policies, policy, rules=rules)
+    play(city, seed, 80)
+    whole_part = previewed(city).whole
+    # A payment whose time is not known may have been later than the next decision.
+    assert whole_part.decisions >= whole_part.repeated > 0.9 * whole_part.decisions
+    assert (whole_part.changed, whole_part.exact) == (Range(0, 0), True)
+    told = {it.reason for it in whole_part.refusals}
+    assert told.intersection({"VELOCITY_USER_OPEN", "VELOCITY_USER_DAY", "NEW_USER"})
