@@ -91,6 +91,9 @@ class History:
     score: Numbers
     facts: Numbers
     available: Numbers
+    most_available: Numbers
+    """The most that may have been free; more than `available` where only the operator's own
+    knowledge counts (`own_view.py`)."""
     offers: Numbers
     reasons: Numbers
     as_of_us: Numbers

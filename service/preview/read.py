@@ -347,6 +347,7 @@ def _history(
         reasons=reason,
         happened=happened,
         as_of_us=whole["as_of_us"],
+        most_available=whole["available"],
         devices=whole["devices"],
         accounts=whole["accounts"],
         pasts=pasts,

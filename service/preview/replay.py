@@ -97,6 +97,7 @@ class Row(NamedTuple):
     score: int
     facts: int
     available: int
+    most_available: int
     as_of_us: int
     happened: int
     held_us: int
@@ -121,7 +122,8 @@ def rows_of(history: History, found: Replayed, rows: Numbers) -> Iterable[Row]:
     """The items of these rows."""
     columns = (
         *(history.at_us, history.users, history.product, history.accept, history.score),
-        *(history.facts, history.available, history.as_of_us, history.happened),
+        *(history.facts, history.available, history.most_available, history.as_of_us),
+        *(history.happened,),
         *(history.held_us, history.close_us, history.captured_credit, history.devices),
         *(history.accounts, found.before),
     )
@@ -280,7 +282,7 @@ def _replay_call(course: _Course, found: Replayed, items: Sequence[Row], judge: 
     first, verdicts, history = items[0], found.verdicts, course.history
     in_force = [history.products[it.product] for it in items]
     wanted = [course.terms.products[it.product] for it in items]
-    least_minor = most_minor = first.available
+    least_minor, most_minor = first.available, first.most_available
     for change in course.line(first):
         least, most = change.at(first.at_us)
         least_minor, most_minor = least_minor - most, most_minor - least

@@ -56,9 +56,10 @@ def replay_fast(history: History, terms: Terms) -> Replayed:
     alone = _alone(history)
     covered = _covered(history, history.products, history.available)
     wanted = _covered(history, terms.products, history.available)
+    most = _covered(history, terms.products, history.most_available)
     rows = np.flatnonzero(history.judged & alone)
-    _judge_once(history, terms, found, rows, (covered, wanted))
-    doubtful = _doubtful(history, terms, found, wanted)
+    _judge_once(history, terms, found, rows, (covered, wanted, most))
+    doubtful = _doubtful(history, terms, found, (wanted, most))
     doubtful |= ~alone & history.judged
     if is_counting(history, terms):
         doubtful |= crowded(history, terms, _possible(history, found))
@@ -175,7 +176,7 @@ def _judge_once(
     terms: Terms,
     found: Replayed,
     rows: Numbers,
-    covered: tuple[Numbers, Numbers],
+    covered: tuple[Numbers, Numbers, Numbers],
 ) -> None:
     """Judges each combination of values once, with the line as it was."""
     columns = (
@@ -199,21 +200,26 @@ def _judged(history: History, terms: Terms, found: Replayed, row: int) -> list[i
     (again,) = judge(once, in_force, it.available, quiet_verdict(in_force, it.at_us))
     before = as_stored(found.verdicts.all[it.before], again, in_force[0])
     verdicts = [before, again]
-    for asked in asked_of(history, it, wanted, in_force):
-        (verdict,) = judge(asked, wanted, it.available, quiet_verdict(wanted, it.at_us))
+    quiet, ends = quiet_verdict(wanted, it.at_us), asked_of(history, it, wanted, in_force)
+    for asked, minor in zip(ends, (it.available, it.most_available), strict=True):
+        (verdict,) = judge(asked, wanted, minor, quiet)
         verdicts.append(before if verdict.same_as == again.same_as else verdict)
     return [found.verdicts.number(one) for one in verdicts]
 
 
-def _doubtful(history: History, terms: Terms, found: Replayed, covered: Numbers) -> Bits:
+def _doubtful(
+    history: History, terms: Terms, found: Replayed, covered: tuple[Numbers, Numbers]
+) -> Bits:
     """The rows whose verdict an earlier change of the person's line may decide."""
     less, more = _changes(history, found)
     if not less.whole.any() and not more.whole.any():
         return np.zeros(len(history), dtype=np.bool_)
     freed, used = _standing(history, less), _standing(history, more)
-    low = _covered(history, terms.products, np.maximum(0, history.available - used))
-    high = _covered(history, terms.products, history.available + freed)
-    doubtful: Bits = (low != covered) | (high != covered)
+    doubtful = np.zeros(len(history), dtype=np.bool_)
+    for free, of_free in zip((history.available, history.most_available), covered, strict=True):
+        low = _covered(history, terms.products, np.maximum(0, free - used))
+        high = _covered(history, terms.products, free + freed)
+        doubtful |= (low != of_free) | (high != of_free)
     return doubtful
 
 

@@ -116,6 +116,7 @@ FACTS: dict[str, dict[str, str]] = {
         **dict.fromkeys(("HELD", "STARTED", "LOST", "LATE", "MAYBE_HELD", "AT_ONCE"), FORMAT),
         **dict.fromkeys(("EXACT", "SETTLED", "LISTED"), FORMAT),
     },
+    "preview/own_view.py": {"MOST_MINOR": METHOD},
     "preview/picture.py": {"LETTER": PICTURE},
     "preview/read.py": {
         "PORTION": STATEMENT, "LEAD_US": METHOD,

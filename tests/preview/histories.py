@@ -97,7 +97,7 @@ def history(
     columns = np.array([values[row] for row in range(len(rows))], dtype=np.int64).T
     return History(
         OPERATOR, FROM_US, UNTIL_US, tuple(products), tuple(accepted), tuple(reason_lists),
-        **dict(zip(COLUMNS, columns, strict=True)), pasts=pasts or {},
+        **dict(zip(COLUMNS, columns, strict=True)), most_available=columns[7], pasts=pasts or {},
     )  # fmt: skip
 
 
