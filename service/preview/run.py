@@ -36,9 +36,9 @@ class Asked(NamedTuple):
     `document` is the parsed document of a `kind`. `products` are the products that it is for; empty
     means those under terms of its name. `most` bounds the number of decisions.
 
-    With `least_people` the preview tells no more of people than their operator may know: lines count
-    as in `own_view`, days are whole days of UTC, and the draft must concern decisions on at least
-    so many people. Otherwise a draft for one person would tell the score.
+    With `least_people` the preview tells no more of people than their operator may know: lines
+    count as in `own_view`, days are whole days of UTC, and the draft must concern decisions on at
+    least so many people. Otherwise a draft for one person would tell the score.
     """
 
     operator_id: str
