@@ -28,7 +28,7 @@ from freehold.v1.credit_service_pb2 import PutUsersRequest
 from freehold.v1.ledger_service_pb2 import VerifyBooksRequest, VerifyBooksResponse
 from freehold.v1.sandbox_service_pb2 import AdvanceClockRequest
 from google.protobuf.message import Message
-from sqlalchemy import Engine
+from sqlalchemy import Engine, insert, select
 
 from benchmarks.crash_server import REAL
 from benchmarks.harness import BenchmarkError
@@ -36,8 +36,18 @@ from benchmarks.prepared import people
 from benchmarks.processes import Server, free_port
 from models import dataset, spec
 from service.domain.access import PLATFORM, new_key
+from service.domain.segment_tariff import (
+    FreeMinutes,
+    Quota,
+    QuotaPeriod,
+    Rounding,
+    Segment,
+    SegmentTariff,
+)
+from service.domain.tariff_document import tariff_columns
 from service.storage import admin, rail_accounts
-from service.storage.database import open_database
+from service.storage import schema as t
+from service.storage.database import open_database, writing
 from service.storage.migrate import migrate
 
 CITY, HARBOUR = "city", "harbour"
@@ -45,6 +55,8 @@ JOINT = "joint"
 """An account of the platform that both operators share, under this name of all three."""
 PAYEES = tuple(f"payee-{number}" for number in range(5))
 """Operators; the payees are those whose payables are raced for."""
+SCOOTER, FREE_MINUTES = "scooter", 2
+"""A product whose tariff has so many free minutes for each person and day."""
 CONNECTIONS = 50
 FEE_BP = 300
 """Freehold's commission on a capture, in basis points."""
@@ -149,6 +161,7 @@ def populate(url: str) -> Keys:
             admin.create_operator(engine, operator_id, operator_id, FEE_BP, _START_US)
             operators[operator_id] = new_key()
             admin.add_key(engine, operators[operator_id], operator_id, _START_US)
+        _add_scooter(engine)
         rail_accounts.create(engine, PLATFORM, JOINT, "", "", _START_US)
         for operator_id in (CITY, HARBOUR):
             rail_accounts.share(engine, JOINT, operator_id, JOINT, _START_US)
@@ -158,6 +171,20 @@ def populate(url: str) -> Keys:
     finally:
         engine.dispose()
     return Keys(operators, platform)
+
+
+def _add_scooter(engine: Engine) -> None:
+    """Adds the product of the city with a quota."""
+    tariff = SegmentTariff(
+        Rounding.STARTED, 100, 0, FreeMinutes.DEDUCTED, 0, 1_000, (Segment(0, None, 60, 100),),
+        time_zone="Asia/Shanghai", quotas=(Quota("daily", FREE_MINUTES, QuotaPeriod.DAY),),
+    )  # fmt: skip
+    p = t.products.c
+    with writing(engine) as connection:
+        bikes = (p.operator_id == CITY, p.product_id == "bike")
+        bike = connection.execute(select(t.products).where(*bikes)).mappings().one()
+        small = {"product_id": SCOOTER, "deposit_minor": 1_000, "most_hold_minor": None}
+        connection.execute(insert(t.products), {**bike, **small, **tariff_columns(tariff)})
 
 
 @contextmanager
