@@ -60,11 +60,8 @@ class Plain:
             for quota, left in zip(QUOTAS, lefts, strict=True):
                 part = min(taken, left)
                 taken -= part
-                use: dict[str, Any] = {
-                    "user": it.user_id,
-                    "rental": it.authorization_id,
-                    "quota": quota.name,
-                }
+                use: dict[str, Any] = {"user": it.user_id, "rental": it.authorization_id}
+                use |= {"quota": quota.name}
                 use |= {"period": self.period(quota, it.start_us), "minutes": part}
                 self.uses.append(use)
         return min(fees)

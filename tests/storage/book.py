@@ -102,11 +102,12 @@ def live(desk: Desk) -> None:
 
 
 def _free_minutes(desk: Desk) -> None:
-    """Cem's scooters, which use free minutes: for good, until the charge is given back, and not at
+    """Kim's scooters, which use free minutes: for good, until the charge is given back, and not at
     all, because the operator charges nothing."""
+    desk.put_user("kim", 700)
     scooters.offer(desk)
     for minutes, minor, lowered in ((12, None, False), (45, None, True), (45, 0, False)):
-        it = scooters.rent(desk, "cem")
+        it = scooters.rent(desk, "kim")
         scooters.after(desk, minutes)
         settled = scooters.settle(desk, it, minor).authorization
         if lowered:
