@@ -36,6 +36,8 @@ from benchmarks.prepared import people
 from benchmarks.processes import Server, free_port
 from models import dataset, spec
 from service.domain.access import PLATFORM, new_key
+from service.domain.rules import Counted, Of, Outcome, Rules, Velocity
+from service.domain.rules_document import json_of_rules
 from service.domain.segment_tariff import (
     FreeMinutes,
     Quota,
@@ -57,6 +59,9 @@ PAYEES = tuple(f"payee-{number}" for number in range(5))
 """Operators; the payees are those whose payables are raced for."""
 SCOOTER, FREE_MINUTES = "scooter", 2
 """A product whose tariff has so many free minutes for each person and day."""
+BOUNDED = "bounded"
+"""A product whose policy allows `MOST` rentals of a person, a device and an account in a day."""
+MOST = 2
 CONNECTIONS = 50
 FEE_BP = 300
 """Freehold's commission on a capture, in basis points."""
@@ -165,6 +170,7 @@ def populate(url: str) -> Keys:
         rail_accounts.create(engine, PLATFORM, JOINT, "", "", _START_US)
         for operator_id in (CITY, HARBOUR):
             rail_accounts.share(engine, JOINT, operator_id, JOINT, _START_US)
+        _add_bounded(engine)
         platform = tuple(new_key() for _ in range(_PLATFORM_KEYS))
         for key in platform:
             admin.add_key(engine, key, None, _START_US)
@@ -185,6 +191,21 @@ def _add_scooter(engine: Engine) -> None:
         bike = connection.execute(select(t.products).where(*bikes)).mappings().one()
         small = {"product_id": SCOOTER, "deposit_minor": 1_000, "most_hold_minor": None}
         connection.execute(insert(t.products), {**bike, **small, **tariff_columns(tariff)})
+
+
+def _add_bounded(engine: Engine) -> None:
+    """Adds the product `BOUNDED` of the operator `city`: an umbrella under a policy with bounds."""
+    rules = Rules(velocity=tuple(Velocity(it, Counted.DAY, MOST, Outcome.DECLINE) for it in Of))
+    policy_id, product_id = t.policies.c.policy_id, t.products.c.product_id
+    umbrella = (product_id == "umbrella") & (t.products.c.operator_id == CITY)
+    with writing(engine) as connection:
+        policy = connection.execute(select(t.policies).where(policy_id == "small-item")).one()
+        product = connection.execute(select(t.products).where(umbrella)).one()
+        named = {"policy_id": BOUNDED}
+        more = {**named, "rules": json_of_rules(rules)}
+        connection.execute(insert(t.policies), {**policy._asdict(), **more})
+        more = {**named, "product_id": BOUNDED}
+        connection.execute(insert(t.products), {**product._asdict(), **more})
 
 
 @contextmanager

@@ -63,6 +63,7 @@ EVERYWHERE = (
     "policies",
     "products",
     "limit_steps",
+    "exposure_rates",
     "terms_changes",
     "feature_schemas",
     "seals",

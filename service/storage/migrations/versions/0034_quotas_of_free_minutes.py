@@ -1,9 +1,9 @@
 """Quotas of free minutes, and their uses by rentals.
 
 Both tables are empty. A build of before does not count quotas and bills the whole use, so whoever
-stores the first tariff with a quota names build 33 in `compatibility`.
+stores the first tariff with a quota names build 34 in `compatibility`.
 
-Revision: 0033, after 0032.
+Revision: 0034, after 0033.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0033"
-down_revision = "0032"
+revision = "0034"
+down_revision = "0033"
 branch_labels = None
 depends_on = None
 
