@@ -24,6 +24,7 @@ from service.alarms import (
     warn_of_gap,
 )
 from service.clock import Clock, SandboxClock, SystemClock
+from service.conditions import CelConditions
 from service.config import CURRENCY, Limits
 from service.ending import TimeLeft
 from service.engine.clock_gaps import ClockGaps
@@ -157,6 +158,7 @@ class App:
             encode_beside=encode_beside,
             pauses=limits.conflict_pauses,
             log_debt=tell_debt,
+            conditions=CelConditions(),
         )
         self.engine_statistics = engine.statistics
         self.decisions = engine.decisions

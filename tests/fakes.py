@@ -21,6 +21,7 @@ import sqlalchemy
 from sqlalchemy import make_url
 
 from service.clock import Clock, SandboxClock
+from service.conditions import CelConditions
 from service.config import LIMITS, Limits
 from service.domain.access import PLATFORM, new_key
 from service.engine.calls import Answer, Payloads, Work
@@ -219,6 +220,7 @@ class Desk:
             notice_gap=self.clock_gaps.append,
             encode=encode_authorization,
             encode_beside=encode_beside,
+            conditions=CelConditions(),
         )
         self._requests = itertools.count(1)
 

@@ -9,9 +9,11 @@ does not count any more. The windows slide: a rental is in the window of the las
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple, TypeGuard
 
 from service.domain.authorization import HOLDING, Authorization, State
+from service.domain.conditions import counts_rentals
 from service.domain.documents import canonical
 from service.domain.policy import Reason
 from service.domain.rules import Counted, NewUser, Of, Outcome, Over, Rules, Velocity
@@ -19,6 +21,7 @@ from service.domain.tariff import DAY_US
 
 HOUR_US = DAY_US // 24
 _WINDOWS = {Counted.HOUR: HOUR_US, Counted.DAY: DAY_US}
+NOTHING_SKIPPED: Mapping[str, str] = MappingProxyType({})
 COUNTED = HOLDING | {State.SETTLED}
 """The states of a granted rental that was not reversed and did not lapse."""
 
@@ -101,8 +104,8 @@ class Verdict(NamedTuple):
     least: Outcome | None
     review: bool
     caps: tuple[Cap | None, ...]
-    reasons: tuple[Reason, ...]
-    values: Mapping[str, int | None]
+    reasons: tuple[str, ...]
+    values: Mapping[str, object]
 
     @property
     def read_values(self) -> str:
@@ -112,24 +115,34 @@ class Verdict(NamedTuple):
 
 def counts(rules: Rules | None) -> TypeGuard[Rules]:
     """True if the rules read rentals of the past."""
-    return rules is not None and (rules.velocity is not None or rules.new_user is not None)
+    return rules is not None and (
+        rules.velocity is not None or rules.new_user is not None or counts_rentals(rules.condition)
+    )
 
 
 def bearers(rules: Rules) -> set[Of]:
     """The bearers whose rentals the rules count."""
     found = {it.of for it in rules.velocity or ()}
-    if rules.new_user is not None and rules.new_user.most_open is not None:
+    new_opens = rules.new_user is not None and rules.new_user.most_open is not None
+    if new_opens or counts_rentals(rules.condition):
         found.add(Of.USER)
     return found
 
 
-def judge(policies: Sequence[Rules | None], facts: Facts, *, grants: bool = True) -> Verdict:
+def judge(
+    policies: Sequence[Rules | None],
+    facts: Facts,
+    *,
+    grants: bool = True,
+    skipped: Mapping[str, str] = NOTHING_SKIPPED,
+) -> Verdict:
     """The verdict on an order of so many items, each under the rules of its policy.
 
     Each item counts as one more rental. Without `grants` nothing new is rented: only the terms of
-    new people apply, and no bound of rentals.
+    new people apply, and no bound of rentals. `skipped` has the rules that do not count, by their
+    reasons, each with the listing that skips it.
     """
-    found = _Finding()
+    found = _Finding(skipped)
     caps: list[Cap | None] = []
     for place, rules in enumerate(policies):
         cap = None
@@ -144,15 +157,54 @@ def judge(policies: Sequence[Rules | None], facts: Facts, *, grants: bool = True
     return found.verdict(tuple(caps))
 
 
+class Hit(NamedTuple):
+    """A rule that applies beside those that count rentals, with its consequence and its reason."""
+
+    outcome: Outcome
+    reason: str
+
+
+def with_hits(
+    verdict: Verdict | None, items: int, hits: Sequence[Hit], values: Mapping[str, object]
+) -> Verdict:
+    """The verdict on so many items with further rules that apply, and the values that they read."""
+    if verdict is None:
+        verdict = Verdict(None, False, (None,) * items, (), {})
+    strict = [it.reason for it in hits if it.outcome is Outcome.DECLINE]
+    reasons = dict.fromkeys([*strict, *verdict.reasons, *(it.reason for it in hits)])
+    outcomes = {it.outcome for it in hits} | {verdict.least}
+    least = next((it for it in _BY_STRICTNESS if it in outcomes), None)
+    return verdict._replace(
+        least=least,
+        review=verdict.review or Outcome.REVIEW in outcomes,
+        reasons=tuple(reasons),
+        values={**verdict.values, **values},
+    )
+
+
+_BY_STRICTNESS = (Outcome.DECLINE, Outcome.FULL, Outcome.REDUCED)
+
+
 class _Finding:
     """The outcomes of rules, and the values read so far."""
 
-    def __init__(self) -> None:
-        self.values: dict[str, int | None] = {}
+    def __init__(self, skipped: Mapping[str, str]) -> None:
+        self.values: dict[str, object] = {}
+        self._skipped = skipped
         self._reasons: dict[Outcome, dict[Reason, None]] = {}
 
+    def skips(self, reason: Reason) -> bool:
+        """True if a listing skips the rule of this reason, which then stands among the values."""
+        listing = self._skipped.get(reason)
+        if listing is not None:
+            self.values[f"skipped.{reason}"] = listing
+        return listing is not None
+
     def add(self, outcome: Outcome, reason: Reason, over: Over) -> None:
-        """A rule applies. Over all operators it looks like an exhausted line."""
+        """A rule applies, unless it is skipped. Over all operators it looks like an exhausted
+        line."""
+        if self.skips(reason):
+            return
         self._reasons.setdefault(outcome, {})[_told(reason, over)] = None
 
     def verdict(self, caps: tuple[Cap | None, ...]) -> Verdict:
@@ -217,7 +269,7 @@ def _judge_new_user(rule: NewUser, facts: Facts, items: int, found: _Finding) ->
         found.values[_name("user.open", rule.over)] = number
         if number + items > rule.most_open:
             found.add(rule.then, Reason.NEW_USER_OPEN, rule.over)
-    if rule.most_waived_minor is None:
+    if rule.most_waived_minor is None or found.skips(Reason.NEW_USER):
         return None
     return Cap(rule.most_waived_minor, _told(Reason.NEW_USER, rule.over))
 

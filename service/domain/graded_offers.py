@@ -205,7 +205,7 @@ def _first_borne(
 
 def _reasons_of(
     verdict: Verdict, wanted: Sequence[Wanted], items: Sequence[list[Step]]
-) -> Iterable[Reason]:
+) -> Iterable[str]:
     """The reasons of a verdict; a cap counts only if it lowers a credit part."""
     yield from verdict.reasons
     for it, steps, cap in zip(wanted, items, verdict.caps, strict=True):

@@ -109,6 +109,14 @@ class NewUser(NamedTuple):
     over: Over = Over.OPERATOR
 
 
+class Condition(NamedTuple):
+    """A condition over declared variables, in CEL, and its consequence if it is true."""
+
+    name: str
+    when: str
+    then: Outcome
+
+
 class Rules(NamedTuple):
     """The rules of a policy.
 
@@ -121,3 +129,4 @@ class Rules(NamedTuple):
     ladder: tuple[Rung, ...] | None = None
     velocity: tuple[Velocity, ...] | None = None
     new_user: NewUser | None = None
+    condition: tuple[Condition, ...] | None = None

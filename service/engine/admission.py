@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from service.domain import admission
 from service.domain.authorization import Authorization, State
@@ -10,12 +10,55 @@ from service.domain.rules import Rules
 from service.engine.calls import Work
 from service.engine.context import Context
 from service.engine.counts import Counts, bearers_of
+from service.engine.listings import Asked, read_listings
 from service.engine.operations import Authorize
 from service.engine.ports import Transaction
 from service.engine.rows import Keys, Rows, Wish
 from service.engine.tables import AUTHORIZATIONS, DETAILS
 
 _UNDECIDED = (State.OFFERED, State.REVIEW)
+
+
+def read_admission(
+    batch: Sequence[Work], rows: Rows, keys: Keys, transaction: Transaction, context: Context
+) -> None:
+    """Reads all that the rules of a batch need; nothing if there are no rules.
+
+    The lines, and all other rows of the batch, are read and locked by now.
+    """
+    if context.counts:
+        read_counts(batch, rows, keys, transaction, context)
+    if context.catalog.listed:
+        read_listed(batch, rows, keys, transaction, context)
+
+
+def read_listed(
+    batch: Iterable[Work], rows: Rows, keys: Keys, transaction: Transaction, context: Context
+) -> None:
+    """Reads the listings that may count for the orders of a batch, and for offers and reviews that
+    it may grant."""
+    asked = [
+        Asked(work.caller, it.user_id, it.order)
+        for work in batch
+        if isinstance(it := work.command, Authorize) and not it.parent_id
+    ]
+    if rows.counts is not None:
+        # Only rules that count rentals count again at the grant.
+        details = rows[DETAILS]
+        asked += [
+            Asked(it.operator_id, it.user_id, details.get((it.user_id, it.authorization_id)))
+            for it in _waiting(rows, keys)
+        ]
+    read_listings(rows, asked, context.catalog.listed, transaction)
+
+
+def _waiting(rows: Rows, keys: Keys) -> list[Authorization]:
+    """The offers and reviews that the batch may grant."""
+    return [
+        it
+        for it in rows[AUTHORIZATIONS].values()
+        if it.state in _UNDECIDED and it.user_id in keys.users and not it.parent_id
+    ]
 
 
 def read_counts(
@@ -34,11 +77,7 @@ def read_counts(
                 if product is not None and admission.counts(product.policy.rules):
                     named = bearers_of(it.user_id, it.order)
                     counts.want(product.policy.rules, work.caller, named)
-    waiting = [
-        it
-        for it in rows[AUTHORIZATIONS].values()
-        if it.state in _UNDECIDED and it.user_id in keys.users and not it.parent_id
-    ]
+    waiting = _waiting(rows, keys)
     if waiting:
         names = {(it.user_id, it.authorization_id) for it in waiting}
         unread = names - rows[DETAILS].keys()

@@ -13,12 +13,13 @@ from service.domain.receipt import Receipt
 from service.engine.calls import Answer, EncodeAuthorization, EncodeBeside
 from service.engine.catalog import Catalog
 from service.engine.debts import Debt
-from service.engine.ports import Scored
+from service.engine.ports import Conditions, NoConditions, Scored
 from service.engine.rows import Draft
 from service.engine.tables import Pair
 from service.ids import Ids
 
 UNSCORED_BAND = ""
+NO_CONDITIONS = NoConditions()
 
 
 class Assessment(NamedTuple):
@@ -79,6 +80,7 @@ class Context:
     encode_beside: EncodeBeside
     debts: Mapping[Pair, Debt]
     counts: bool
+    conditions: Conditions = NO_CONDITIONS
     quotes: bool = False
     """True for a quote: nothing is written or used up, and lines are seen roughly."""
 

@@ -8,11 +8,10 @@ lines. So no two transactions deadlock, and none counts without what another is 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Mapping, Sequence
 
 from service.domain import admission
-from service.domain.admission import Facts, Past, Rental, Verdict
+from service.domain.admission import NOTHING_SKIPPED, Facts, Past, Rental, Verdict
 from service.domain.authorization import Authorization
 from service.domain.errors import InvariantBroken
 from service.domain.policy import Reason
@@ -20,21 +19,13 @@ from service.domain.rules import Of, Outcome, Over, Rules
 from service.domain.tariff import DAY_US
 from service.engine.context import Context
 from service.engine.groups import product_of_member
+from service.engine.listings import Asked, Hashes, listed_in
 from service.engine.ports import Bearer, Transaction
 from service.engine.rows import Rows
 from service.engine.tables import AUTHORIZATIONS, DETAILS, Pair
 
 _ALL = ""
 """In place of an operator id: all operators."""
-
-
-class Hashes(Protocol):
-    """The details of an order that name the bearers; both may be empty."""
-
-    @property
-    def device_hash(self) -> str: ...
-    @property
-    def payment_account_hash(self) -> str: ...
 
 
 def bearers_of(user_id: str, order: Hashes | None) -> dict[Of, str]:
@@ -142,14 +133,18 @@ def verdict_on(
     context: Context,
     *,
     grants: bool = True,
+    skipped: Mapping[str, str] = NOTHING_SKIPPED,
 ) -> Verdict | None:
-    """The verdict on an order of items under these rules; None if no rule reads the past."""
+    """The verdict on an order of items under these rules; None if no rule reads the past.
+
+    `skipped` has the rules that a listing skips.
+    """
     if not any(map(admission.counts, policies)):
         return None
     if rows.counts is None:
         raise InvariantBroken("the rentals that a policy counts were not read")
     facts = rows.counts.facts(operator_id, named, rows, context.now_us)
-    return admission.judge(policies, facts, grants=grants)
+    return admission.judge(policies, facts, grants=grants, skipped=skipped)
 
 
 def verdict_on_members(
@@ -162,18 +157,22 @@ def verdict_on_members(
     if rows.counts is None or not members or members[0].parent_id:
         return None
     first = members[0]
-    policies = [product_of_member(it, context).policy.rules for it in members]
+    policies = [product_of_member(it, context).policy for it in members]
     order = rows[DETAILS].get((first.user_id, first.authorization_id))
     named = bearers_of(first.user_id, order)
-    found = verdict_on(policies, first.operator_id, named, rows, context)
+    skipped = NOTHING_SKIPPED
+    if context.catalog.listed:
+        asked = Asked(first.operator_id, first.user_id, order)
+        ids = [it.policy_id for it in policies]
+        skipped = listed_in(asked, ids, context.catalog.listed, rows, context.now_us).skipped
+    rules = [it.rules for it in policies]
+    found = verdict_on(rules, first.operator_id, named, rows, context, skipped=skipped)
     if found is not None and Reason.UNDER_REVIEW in first.reasons:
         return found._replace(review=False)
     return found
 
 
-def obstacle_by_rules(
-    members: Sequence[Authorization], rows: Rows, context: Context
-) -> Reason | None:
+def obstacle_by_rules(members: Sequence[Authorization], rows: Rows, context: Context) -> str | None:
     """The reason why the rules do not allow offers any more that were made earlier, or None.
 
     An offer without credit is always allowed, unless a rule declines it or asks for a review.

@@ -11,6 +11,7 @@ from service.domain.ledger import Line, Standing
 from service.domain.policy import Reason
 from service.engine.context import Context
 from service.engine.counts import obstacle_by_rules
+from service.engine.exposure import free_minor
 from service.engine.groups import product_of_member, taken_among
 from service.engine.posting import apply, claim
 from service.engine.rows import Draft, Rows
@@ -28,11 +29,11 @@ def require_enough(members: Sequence[Authorization], paid_minor: int, field: str
 
 def obstacle_of(
     members: Sequence[Authorization], line: Line, rows: Rows, context: Context
-) -> Reason | None:
+) -> str | None:
     """The reason why offers cannot be held any more, or None."""
     if line.standing is Standing.SUSPENDED:
         return Reason.USER_SUSPENDED
-    if sum(it.credit_minor for it in members) > line.available_minor:
+    if sum(it.credit_minor for it in members) > free_minor(line, rows, context):
         return Reason.LINE_EXHAUSTED
     return taken_among(list(members), rows) or obstacle_by_rules(members, rows, context)
 
@@ -41,7 +42,7 @@ def take(
     members: Sequence[Authorization],
     named: Authorization,
     paid_minor: int,
-    obstacle: Reason | None,
+    obstacle: str | None,
     line: Line,
     draft: Draft,
     rows: Rows,

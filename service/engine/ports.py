@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import NamedTuple, Protocol, TypeVar
 
@@ -70,6 +70,27 @@ class ReadAgain(Exception):
     def __init__(self, authorizations: frozenset[AuthorizationKey]) -> None:
         super().__init__(f"{len(authorizations)} more authorizations must be read")
         self.authorizations = authorizations
+
+
+class ConditionFailed(Exception):
+    """A condition of a policy could not be evaluated; the text says why."""
+
+
+class Conditions(Protocol):
+    """Evaluates conditions of policies; thread-safe."""
+
+    def holds(self, when: str, values: Mapping[str, object]) -> bool:
+        """Whether an expression is true for these values. Raises ConditionFailed, and nothing
+        else."""
+        ...
+
+
+class NoConditions:
+    """In place of an evaluator: every condition fails."""
+
+    def holds(self, when: str, values: Mapping[str, object]) -> bool:
+        """Raises ConditionFailed."""
+        raise ConditionFailed("this server evaluates no conditions")
 
 
 class Transaction(Protocol):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 from sqlalchemy import select
@@ -52,7 +53,7 @@ def rental_in(answer: object) -> Authorization:
     return it
 
 
-def read_values(desk: Desk, it: Authorization) -> dict[str, int | None] | None:
+def read_values(desk: Desk, it: Authorization) -> dict[str, Any] | None:
     """The values that the decision of an authorization has read."""
     d = t.decisions.c
     with desk.store.engine.connect() as connection:

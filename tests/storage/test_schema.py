@@ -232,6 +232,7 @@ VALID: dict[str, dict[str, Any]] = {
     "operators": {"fee_bp": 300},
     "policies": {"zero_from_score": 600, "reduced_from_score": 500, "reduced_credit_share_bp": 1},
     "products": {"interval_minutes": 1},
+    "exposure_rates": {"total_currency": "y", "worth_minor": 1, "of_minor": 1},
     "lines": {
         "limit_minor": 10, "available_minor": 5, "held_minor": 3, "drawn_minor": 2,
         "receivable_minor": 1, "disputed_minor": 1, "standing": "NORMAL",
@@ -396,6 +397,9 @@ BROKEN: list[tuple[str, str, dict[str, Any]]] = [
     ("operators", "fee_is_a_share", {"fee_bp": -1}),
     ("policies", "cut_offs_in_order", {"reduced_from_score": 601}),
     ("policies", "credit_share_is_a_share", {"reduced_credit_share_bp": 10_001}),
+    ("exposure_rates", "rate_of_another", {"total_currency": "x"}),
+    ("exposure_rates", "rate_positive", {"worth_minor": 0}),
+    ("exposure_rates", "rate_positive", {"of_minor": 0}),
     ("products", "interval_positive", {"interval_minutes": 0}),
     ("products", "most_hold_above_deposit", {"deposit_minor": 2, "most_hold_minor": 1}),
     ("products", "line_items_are_a_list", {"line_items": "USAGE"}),

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from service.domain import authorization as life
 from service.domain import hold
-from service.domain.admission import Verdict
+from service.domain.admission import NOTHING_SKIPPED
 from service.domain.authorization import Authorization, Custody, Start, State
 from service.domain.details import NO_ORDER, Order, price_hash, require_price
 from service.domain.errors import (
@@ -34,11 +34,12 @@ from service.domain.policy import (
 from service.domain.product import Product
 from service.domain.quotes import rough_minor
 from service.engine.calls import Answer, Cut, CutTime, Group, Priced, Work
+from service.engine.conditions import Ordered, verdict_of
 from service.engine.consents import add_consent, no_damage
 from service.engine.context import UNKNOWN_PERSON, UNSCORED_BAND, Assessment, Context, Decided
-from service.engine.counts import bearers_of, verdict_on
 from service.engine.damage import require_damage
 from service.engine.details import add_order
+from service.engine.exposure import free_minor
 from service.engine.listings import Asked, listed_in
 from service.engine.operation import Asks, Operation, Pair
 from service.engine.posting import apply, claim, line_for, require_free
@@ -349,13 +350,14 @@ def _choice(
         return decline(len(products), Reason.CANCELLED_BEFORE_ARRIVAL), None
     if line.standing is _SUSPENDED:
         return decline(len(products), Reason.USER_SUSPENDED), None
+    skipped = NOTHING_SKIPPED
     if context.catalog.listed and not command.parent_id:
+        named = Asked(work.caller, command.user_id, command.order)
         policies = [product.policy.policy_id for product in products]
-        found = listed_in(
-            Asked(work.caller, command), policies, context.catalog.listed, rows, context.now_us
-        )
+        found = listed_in(named, policies, context.catalog.listed, rows, context.now_us)
         if found.denied_by:
             return decline(len(products), Reason.LISTED_DENY), None
+        skipped = found.skipped
     if command.identity_hash and _is_another(command, rows):
         return decline(len(products), Reason.IDENTITY_MISMATCH), None
     asked: Sequence[Wanted] = products
@@ -364,13 +366,17 @@ def _choice(
         asked = [Part(minor, product.policy, product.category) for product in products]
     score = assessment.scored.score if assessment.scored else None
     offers, read_values = command.accept_offers, None
-    available_minor = line.available_minor
+    available_minor = free_minor(line, rows, context)
     if context.quotes:
         available_minor = rough_minor(available_minor)
     if not _have_rules(products):
         choice = choose(score, assessment.why, offers, available_minor, asked)
     else:
-        verdict = _verdict(work.caller, command, products, rows, context)
+        verdict = None
+        if not command.parent_id:
+            order, reserves = command.order or NO_ORDER, command.start is _ON_PICKUP
+            ordered = Ordered(work.caller, command.user_id, order, reserves, products, assessment)
+            verdict = verdict_of(ordered, skipped, rows, context)
         choice = choose_graded(score, assessment.why, offers, available_minor, asked, verdict)
         read_values = None if verdict is None else verdict.read_values
     if line.standing is _WATCHED and choice.offer is not None:
@@ -384,17 +390,6 @@ def _have_rules(products: list[Product]) -> bool:
     if len(products) == 1:
         return products[0].policy.rules is not None
     return any(product.policy.rules is not None for product in products)
-
-
-def _verdict(
-    operator_id: str, command: Authorize, products: list[Product], rows: Rows, context: Context
-) -> Verdict | None:
-    """The verdict of the policies' rules on the past; a charge for damage has none."""
-    if command.parent_id:
-        return None
-    rules = [product.policy.rules for product in products]
-    named = bearers_of(command.user_id, command.order)
-    return verdict_on(rules, operator_id, named, rows, context)
 
 
 def _is_another(command: Authorize, rows: Rows) -> bool:

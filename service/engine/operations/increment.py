@@ -19,6 +19,7 @@ from service.engine.consents import add_consent, no_damage
 from service.engine.context import UNKNOWN_PERSON, Context, Decided
 from service.engine.counts import bearers_of, verdict_on
 from service.engine.damage import require_damage
+from service.engine.exposure import free_minor
 from service.engine.increment_tries import add_refused, count_try, require_try
 from service.engine.operation import Asks, Operation, of_authorization
 from service.engine.operations.authorize import decision_of, usable
@@ -93,13 +94,13 @@ def decide(work: Work, it: Increment, rows: Rows, context: Context) -> Decided:
     assessment = usable(known, [product], context.now_us)
     score = assessment.scored.score if assessment.scored else None
     asked = [Part(amount_minor, product.policy, product.category)]
-    read_values = None
+    free, read_values = free_minor(line, rows, context), None
     if product.policy.rules is None:
-        choice = choose(score, assessment.why, (), line.available_minor, asked)
+        choice = choose(score, assessment.why, (), free, asked)
     else:
         verdict = _verdict(current, product.policy.rules, rows, context)
         read_values = None if verdict is None else verdict.read_values
-        choice = choose_graded(score, assessment.why, (), line.available_minor, asked, verdict)
+        choice = choose_graded(score, assessment.why, (), free, asked, verdict)
     if choice.offer is None:
         raise InvariantBroken("the full offer was declined, although it needs no credit")
     (split,) = choice.splits

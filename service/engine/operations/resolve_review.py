@@ -13,6 +13,7 @@ from service.domain.policy import Part, Reason, Split, choose_again
 from service.engine.calls import AuthorizationCommand, Work
 from service.engine.context import Context, Decided
 from service.engine.counts import verdict_on_members
+from service.engine.exposure import free_minor
 from service.engine.groups import members_in, product_of_member, taken_among
 from service.engine.operation import Asks, Operation, of_group
 from service.engine.posting import apply, claim, opened
@@ -69,12 +70,12 @@ def _approved(
         wanted.append(Part(it.credit_minor + it.cash_minor, product.policy, product.category))
     if all(it.policy.rules is None for it in wanted):
         choice = choose_again(
-            first.offer, first.reasons, first.accept_offers, line.available_minor, wanted
+            first.offer, first.reasons, first.accept_offers, free_minor(line, rows, context), wanted
         )
     else:
         verdict = verdict_on_members(members, rows, context)
         choice = choose_graded_again(
-            members, first.accept_offers, line.available_minor, wanted, verdict
+            members, first.accept_offers, free_minor(line, rows, context), wanted, verdict
         )
     if choice.offer is None:
         return members, Reason(choice.reasons[0]) if choice.reasons else Reason.LINE_EXHAUSTED

@@ -126,6 +126,19 @@ limit_steps = Table(
     *not_negative("limit_minor"),
 )
 
+# The rates of the total exposure over a person's lines: `of_minor` minor units of the currency are
+# worth `worth_minor` of the total's. Without a row, each line is by itself.
+exposure_rates = Table(
+    "exposure_rates",
+    metadata,
+    Column("currency", string(3), primary_key=True),
+    Column("total_currency", String(3), nullable=False),
+    number_column("worth_minor"),
+    number_column("of_minor"),
+    CheckConstraint("currency <> total_currency", "rate_of_another"),
+    CheckConstraint("worth_minor > 0 AND of_minor > 0", "rate_positive"),
+)
+
 # The changes of terms, written by triggers, so that servers learn of every change. Changes are
 # numbered in the order of their commits, because each change waits for the one before it to end.
 terms_changes = Table(
