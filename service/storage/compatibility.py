@@ -12,7 +12,7 @@ RULES_BUILD = 27
 """The first build that decides by the rules of a policy."""
 LISTINGS_BUILD = 30
 """The first build that follows listings."""
-TARIFFS_BUILD = 34
+TARIFFS_BUILD = 32
 """The first build that bills by tariffs of arithmetic 2."""
 
 

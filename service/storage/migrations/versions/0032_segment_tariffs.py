@@ -3,9 +3,9 @@
 The new column is NULL: products of before have tariffs of arithmetic 1. A product with the new
 column has so many minutes of an interval that a build of before takes its row for a slip. So such a
 build refuses the product, and does not bill it by arithmetic 1. Whoever stores the first such
-tariff names build 34 in `compatibility`.
+tariff names build 32 in `compatibility`.
 
-Revision: 0034, after 0033.
+Revision: 0032, after 0031.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from alembic import op
 
 from service.storage.migrations.checks import add_check
 
-revision = "0034"
-down_revision = "0033"
+revision = "0032"
+down_revision = "0031"
 branch_labels = None
 depends_on = None
 
