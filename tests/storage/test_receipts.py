@@ -152,7 +152,7 @@ def test_a_receipt_of_segments_tells_each_sum(desk: Desk) -> None:
                 "12 个完整计费单位（每单位 15 分钟，不足一个单位不计费），"
                 "周一、周日 20:00-08:00 时段价"
             ),
-            "12 complete units of 15 minutes, Mon, Sun 20:00-08:00",
+            "12 complete units of 15 minutes, at the price of Mon, Sun 20:00-08:00",
         ),
         ("每 12 小时封顶减免", "Reduction to the cap of each 12 hours"),
     ]
