@@ -14,7 +14,9 @@ LISTINGS_BUILD = 30
 """The first build that follows listings."""
 TARIFFS_BUILD = 32
 """The first build that bills by tariffs of arithmetic 2."""
-RETIRED_BUILD = 34
+QUOTAS_BUILD = 34
+"""The first build that counts quotas of free minutes."""
+RETIRED_BUILD = 35
 """The first build that does not rent out a retired product."""
 
 

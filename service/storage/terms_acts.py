@@ -31,7 +31,13 @@ from service.engine.records.documents import DocumentName, TermsDocument
 from service.storage import schema as t
 from service.storage.administration import Administration, administer, changing, require_text
 from service.storage.adoption import ADOPTED, FROM_ROWS, Adoption
-from service.storage.compatibility import RETIRED_BUILD, RULES_BUILD, TARIFFS_BUILD, shut_out_older
+from service.storage.compatibility import (
+    QUOTAS_BUILD,
+    RETIRED_BUILD,
+    RULES_BUILD,
+    TARIFFS_BUILD,
+    shut_out_older,
+)
 from service.storage.compiling import (
     P,
     ProductRevision,
@@ -315,7 +321,9 @@ class _TermsDesk:
                 return compile_users_of(self._connection, it)
             case DocumentKind.TARIFF:
                 if isinstance(parsed.value, TariffDocument):
-                    shut_out_older(self._connection, TARIFFS_BUILD)
+                    quotas = bool(parsed.value.tariff.quotas)
+                    build = QUOTAS_BUILD if quotas else TARIFFS_BUILD
+                    shut_out_older(self._connection, build)
                 return compile_users_of(self._connection, it)
             case DocumentKind.PRODUCT:
                 parts = parts_of(self._connection, it)

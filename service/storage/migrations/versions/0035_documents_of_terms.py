@@ -3,7 +3,7 @@
 The tables are empty, and no product is retired: terms of before get their documents when somebody
 first asks for them. A server of the build before reads and writes the compiled rows as before.
 
-Revision: 0034, after 0033.
+Revision: 0035, after 0034.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from alembic import op
 
 from service.storage.migrations.checks import add_check
 
-revision = "0034"
-down_revision = "0033"
+revision = "0035"
+down_revision = "0034"
 branch_labels = None
 depends_on = None
 
