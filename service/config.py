@@ -276,7 +276,7 @@ class Limits:
     probe: ProbeLimits = field(default_factory=ProbeLimits)
     clock: ClockLimits = field(default_factory=ClockLimits)
     clock_gaps: ClockGapLimits = field(default_factory=ClockGapLimits)
-    catalog_interval_s: float = bounded(5.0, 0.001, 3600)
+    catalog_interval_s: float = bounded(0.4, 0.001, 3600)
     """The approximate delay until terms changed by another process count here."""
     dispatch_interval_s: float = bounded(1.0, 0.001, 3600)
     """The time between two searches for transfers that the payment rail must be given."""

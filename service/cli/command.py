@@ -21,6 +21,17 @@ from service.cli.persons import audit, person
 from service.cli.preview import policy, preview_tariff
 from service.cli.rail_accounts import rail_account
 from service.cli.serve import health, serve
+from service.cli.terms import (
+    BOUNDS,
+    LIMITS,
+    POLICIES,
+    PRODUCTS,
+    TARIFFS,
+    add_commands,
+    bounds,
+    limit,
+    product,
+)
 from service.domain.errors import FreeholdError
 from service.engine.ports import OutcomeUnknown, StorageFailed
 from service.storage.database import telling
@@ -99,9 +110,17 @@ def train(spec: Path, out: Path, jobs: int) -> None:
 COMMANDS = (
     *(create_key_of_seals, rail_account, verify, backup, restore, serve, health, config),
     *(operator, platform, keys, update_key, roll_key, revoke_key, bind_key, unbind_key),
-    *(person, audit, policy, tariff, listing, snooze),
+    *(person, audit, product, tariff, policy, limit, bounds, listing, snooze),
 )
 tariff.add_command(preview_tariff)
+for group, of_kind in (
+    (product, PRODUCTS),
+    (tariff, TARIFFS),
+    (policy, POLICIES),
+    (limit, LIMITS),
+    (bounds, BOUNDS),
+):
+    add_commands(group, of_kind)
 for command in COMMANDS:
     cli.add_command(command)
 

@@ -33,6 +33,7 @@ from service.domain.document_fields import (
 )
 from service.domain.documents import DocumentKind, Table
 from service.domain.errors import Violation
+from service.domain.jurisdictions import ID as JURISDICTION
 from service.domain.policy import Policy
 from service.domain.policy_document import MOST_US, TIMES, UNITS
 from service.domain.product_document import ProductDocument
@@ -42,7 +43,6 @@ DEFAULT_BOUNDS = "default"
 """The name of the bounds of every operator."""
 MOST_BOUNDS = 200
 """The most jurisdictions or currencies of a document."""
-JURISDICTION = re.compile("[A-Z]{2}(-[A-Z0-9]{1,8})?")
 KIND = re.compile("|".join(DocumentKind))
 
 

@@ -14,6 +14,7 @@ from service.domain.document_fields import (
 )
 from service.domain.documents import Table
 from service.domain.errors import Violation
+from service.domain.jurisdictions import ID as JURISDICTION
 from service.domain.line_items import MOST_NAMES as MOST_LINE_ITEMS
 from service.domain.line_items import NAME as LINE_ITEM
 
@@ -37,6 +38,8 @@ class ProductDocument(NamedTuple):
     damage_without_consent_minor: int | None = None
     most_hold_minor: int | None = None
     line_items: tuple[str, ...] | None = None
+    jurisdiction: str | None = None
+    """The place whose rules the product's tariff keeps, such as CN-BJ."""
 
 
 def read_product(table: Table) -> ProductDocument:
@@ -55,6 +58,7 @@ def read_product(table: Table) -> ProductDocument:
         it.maybe_whole("damage_without_consent_minor", 0, MOST_MINOR),
         it.maybe_whole("most_hold_minor", 0, MOST_MINOR),
         it.texts("line_items", LINE_ITEM, MOST_LINE_ITEMS) if it.has("line_items") else None,
+        it.text("jurisdiction", JURISDICTION) if it.has("jurisdiction") else None,
     )
     it.end()
     if it.has("line_items") and it.take("line_items") == []:

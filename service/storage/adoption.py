@@ -191,7 +191,7 @@ class Adoption:
         return made
 
 
-OWN = frozenset(ProductDocument._fields) - {"id", "tariff", "policy"}
+OWN = frozenset(ProductDocument._fields) - {"id", "tariff", "policy", "jurisdiction"}
 """The fields that a product and its document share."""
 
 

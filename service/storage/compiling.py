@@ -74,7 +74,7 @@ def product_columns(parts: ProductParts) -> dict[str, Any]:
     own = product.value._asdict()
     product_id = own.pop("id")
     listed = own.pop("line_items")
-    del own["tariff"], own["policy"]
+    del own["tariff"], own["policy"], own["jurisdiction"]
     return {
         **own,
         "line_items": None if listed is None else names_text(listed),

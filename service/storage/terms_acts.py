@@ -22,7 +22,7 @@ from service.domain.documents import (
     Table,
     differences,
 )
-from service.domain.errors import ActRefused, Violation
+from service.domain.errors import ActRefused, InvalidInput, Violation
 from service.domain.tariff_document import TariffDocument
 from service.domain.terms_power import gives_power
 from service.domain.terms_readers import Parsed, read_document
@@ -199,6 +199,15 @@ def _adopt(desk: Administration) -> None:
         Adoption(desk.connection, owner, desk.now_us, ADOPTED, FROM_ROWS).run()
 
 
+def _require_owner_of(kind: DocumentKind, owner: str) -> None:
+    """Raises InvalidInput if such documents are not the owner's."""
+    if kind is DocumentKind.PRODUCT and owner == PLATFORM:
+        text = "must name the operator of the product"
+        raise InvalidInput.of("operator_id", "operator_id.of_product", text)
+    if kind in (DocumentKind.LIMITS, DocumentKind.BOUNDS) and owner != PLATFORM:
+        raise InvalidInput.of("kind", "kind.of_platform", f"{kind} are documents of the platform")
+
+
 class _TermsDesk:
     """One act on one owner's terms."""
 
@@ -211,6 +220,7 @@ class _TermsDesk:
     def apply(self, order: Order) -> Applied:
         require_text("reason", order.reason)
         owner = self._desk.owner
+        _require_owner_of(order.kind, owner)
         parsed = read_document(order.kind, order.table, platform=owner == PLATFORM)
         found = self._faults(parsed, beyond_bounds=order.beyond_bounds)
         if found and order.activate and not self._dry:

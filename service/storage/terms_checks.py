@@ -17,13 +17,15 @@ from service.domain.bounds_document import (
 )
 from service.domain.documents import DocumentKind
 from service.domain.errors import Violation
+from service.domain.jurisdictions import BrokenRule, violations
 from service.domain.line_items import unknown_items
-from service.domain.product_document import ProductDocument
+from service.domain.product_document import ProductDocument, read_product
+from service.domain.tariff import AnyTariff
 from service.domain.terms_readers import Parsed
 from service.engine.records.documents import TermsDocument
-from service.reference_data import line_items
+from service.reference_data import jurisdictions, line_items
 from service.storage import schema as t
-from service.storage.compiling import P, is_newest
+from service.storage.compiling import P, is_newest, tariff_of_document
 from service.storage.documents import active_of, actives_of, policy_id_of, reached, table_of
 
 MOST_NAMED = 3
@@ -80,6 +82,9 @@ def _of_product(connection: Connection, it: ProductDocument, owner: str) -> Iter
     elif (currency := table_of(tariff)["currency"]) != it.currency:
         text = f"is {it.currency}, but the tariff {it.tariff} is in {currency}"
         yield Violation("currency", "currency.of_tariff", text)
+    if tariff is not None:
+        for broken in _broken(connection, owner, it, tariff_of_document(tariff)):
+            yield broken.violation() if isinstance(broken, BrokenRule) else broken
     yield from unknown_items(it.line_items or (), it.category, line_items())
     if reached(connection, DocumentKind.POLICY, owner, it.policy) is None:
         yield _missing("policy", it.policy)
@@ -88,6 +93,20 @@ def _of_product(connection: Connection, it: ProductDocument, owner: str) -> Iter
     if connection.scalar(query) is None:
         text = f"has no credit limits: the platform must apply limits in {it.currency} first"
         yield Violation("currency", "currency.no_limits", text)
+
+
+def _broken(
+    connection: Connection, owner: str, product: ProductDocument, tariff: AnyTariff
+) -> Iterator[BrokenRule | Violation]:
+    """The rules of a product's and its operator's jurisdictions that a tariff breaks."""
+    named = {*bounds_of(connection, owner).jurisdictions, product.jurisdiction} - {None}
+    for name in sorted(map(str, named)):
+        found = jurisdictions().get(name)
+        if found is None:
+            known = ", ".join(sorted(jurisdictions()))
+            yield Violation("jurisdiction", "jurisdiction.unknown", f"must be one of {known}")
+        else:
+            yield from violations(tariff, product.category, found)
 
 
 def _missing(kind: str, name: str) -> Violation:
@@ -111,6 +130,12 @@ def _of_tariff(connection: Connection, it: Parsed, owner: str) -> Iterator[Viola
         if of_product != currency:
             text = f"is {currency}, but the product {product.name} is in {of_product}"
             yield Violation("currency", "currency.of_product", text)
+        document = read_product(table_of(product))
+        for broken in _broken(connection, product.owner, document, it.value.tariff):
+            if isinstance(broken, BrokenRule):
+                fault = broken.violation()
+                text = f"{fault.description} (for the product {product.name})"
+                yield fault._replace(field=broken.field, description=text)
 
 
 def products_naming(
@@ -159,6 +184,12 @@ def _of_limits(connection: Connection, it: Parsed) -> Iterator[Violation]:
 
 
 def _of_bounds(connection: Connection, it: Parsed) -> Iterator[Violation]:
+    for place, name in enumerate(it.value.jurisdictions):
+        if name not in jurisdictions():
+            known = ", ".join(sorted(jurisdictions()))
+            yield Violation(
+                f"jurisdictions[{place}]", "jurisdictions.unknown", f"must be one of {known}"
+            )
     o = t.operators.c.operator_id
     if it.name != DEFAULT_BOUNDS and connection.scalar(select(o).where(o == it.name)) is None:
         text = f"must be {DEFAULT_BOUNDS} or the id of an operator, and there is no {it.name}"

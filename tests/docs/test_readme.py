@@ -8,14 +8,9 @@ import shutil
 import subprocess
 import sys
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
-
-from service.storage.database import writing
-from service.storage.store import SqlStore
-from tests.fakes import OPERATOR
 
 ROOT = Path(__file__).resolve().parents[2]
 PYTHON_PATH = (ROOT / "tests" / "without_training", ROOT, ROOT / "proto")
@@ -24,7 +19,10 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
 """Language and text of every code block."""
-QUICKSTART = next(index for index, (_, text) in enumerate(BLOCKS) if text.startswith("(\n"))
+PASTED = [index for index, (_, text) in enumerate(BLOCKS) if text.startswith("(\n")]
+QUICKSTART, TERMS = PASTED
+OWN_TERMS = BLOCKS[TERMS][1], BLOCKS[TERMS + 1][1]
+"""The block of own terms, and its transcript."""
 
 
 def quickstart() -> str:
@@ -38,12 +36,6 @@ def transcript() -> str:
     """The output in the README's block after the quickstart."""
     language, text = BLOCKS[QUICKSTART + 1]
     assert language == "text"
-    return str(text)
-
-
-def own_terms() -> str:
-    """The README's SQL for an operator's own terms."""
-    (text,) = (text for language, text in BLOCKS if language == "sql")
     return str(text)
 
 
@@ -134,20 +126,21 @@ def test_a_failing_quickstart_gives_the_reason(checkout: Path, tmp_path: Path) -
     assert at_work(checkout) == []
 
 
-def test_the_sql_for_own_terms_adds_a_revision(store: SqlStore) -> None:
-    """The README's SQL gives the operator's umbrella a valid new revision with its own deposit and
-    buy-out cap, and changes no other term."""
-    before = store.catalog()
-    with writing(store.engine) as connection:
-        connection.exec_driver_sql(own_terms().rstrip(";\n"))
-    after = store.catalog()
-    umbrella = after.products.pop((OPERATOR, "umbrella"))
-    old = before.products.pop((OPERATOR, "umbrella"))
-    tariff = old.tariff._replace(buy_out_minor=4_900)
-    assert umbrella == replace(old, revision=2, deposit_minor=4_900, tariff=tariff)
-    assert after.products == before.products
-    assert after.revisions[OPERATOR, "umbrella", 1] == old
-    assert (after.faults, after.refused) == ((), frozenset())
+def test_own_terms_may_be_pasted(checkout: Path, tmp_path: Path) -> None:
+    """The README's block of own terms prints its transcript: a tariff is refused under CN-BJ by
+    three rules, and two companies rent out under their own terms. It leaves no file and no
+    process."""
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    before, files = changed(), sorted(checkout.rglob("*"))
+    done = paste("sh", OWN_TERMS[0], checkout, TMPDIR=str(temporary))
+    assert done.stderr == ""
+    assert done.stdout == OWN_TERMS[1]
+    assert done.returncode == 0
+    assert list(temporary.iterdir()) == []
+    assert sorted(checkout.rglob("*")) == files
+    assert at_work(checkout) == []
+    assert changed() == before
 
 
 def test_every_folder_of_the_map_is_there() -> None:

@@ -1,0 +1,476 @@
+"""Commands for documents of terms: products, tariffs, policies, limits and bounds.
+
+They work on the database. Each is in the record of acts, with the shell's user.
+"""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import click
+
+from service.cli.parts import (
+    database_option,
+    instant_text,
+    json_option,
+    now_us,
+    opened,
+    request_option,
+    shell_user,
+)
+from service.cli.toml_text import toml_of
+from service.domain.access import PLATFORM
+from service.domain.documents import Difference, DocumentKind
+from service.domain.errors import InvalidInput, Violation
+
+if TYPE_CHECKING:
+    from service.engine.records.administration import Asked
+    from service.engine.records.documents import DocumentName, TermsDocument
+    from service.storage.terms_acts import Applied
+
+Command = Callable[..., None]
+
+
+class OfKind(NamedTuple):
+    """A kind of documents at the shell: its words, and whether an operator may, or must, be its
+    owner. `name` is the only name of such documents, or empty."""
+
+    kind: DocumentKind
+    words: str
+    operators: bool = True
+    operator_required: bool = False
+    name: str = ""
+
+
+PRODUCTS = OfKind(DocumentKind.PRODUCT, "products", operator_required=True)
+TARIFFS = OfKind(DocumentKind.TARIFF, "tariffs")
+POLICIES = OfKind(DocumentKind.POLICY, "policies")
+LIMITS = OfKind(DocumentKind.LIMITS, "limits", operators=False, name="limits")
+BOUNDS = OfKind(DocumentKind.BOUNDS, "bounds", operators=False)
+
+
+@click.group()
+def product() -> None:
+    """Products: what operators rent out."""
+
+
+@click.group()
+def limit() -> None:
+    """Credit limits by score and currency."""
+
+
+@click.group()
+def bounds() -> None:
+    """Bounds inside which operators' terms must stay."""
+
+
+def add_commands(group: click.Group, of: OfKind) -> None:
+    """Gives a group the commands for its documents."""
+    for command in (_apply(of), _list(of), _show(of), _diff(of), _activate(of), _retire(of)):
+        group.add_command(command)
+
+
+# -- options ---------------------------------------------------------------------------------------
+
+
+def _owner_option(of: OfKind) -> Callable[[Command], Command]:
+    text = "Operator whose terms they are"
+    if of.operator_required:
+        return click.option("--operator", "owner", required=True, help=f"{text}.")
+    if of.operators:
+        more = f"{text}; the default is the platform."
+        return click.option("--operator", "owner", default=PLATFORM, help=more)
+    return click.option("--operator", "owner", default=PLATFORM, hidden=True, expose_value=True)
+
+
+def _name_argument(of: OfKind) -> Callable[[Command], Command]:
+    if of.name:
+        return click.argument("name", required=False, default=of.name)
+    return click.argument("name")
+
+
+def _revision_option(text: str) -> Callable[[Command], Command]:
+    return click.option("--revision", type=click.IntRange(1, 10**9), help=f"The revision; {text}.")
+
+
+_reason_option = click.option("--reason", default="", help="Why, for the record.")
+_beyond_option = click.option("--beyond-bounds", is_flag=True, help="Ignore the platform's bounds.")
+_file_argument = click.argument(
+    "file", type=click.Path(exists=True, dir_okay=False, path_type=Path)
+)
+
+
+# -- commands --------------------------------------------------------------------------------------
+
+
+def _apply(of: OfKind) -> click.Command:
+    @click.command("apply")
+    @_file_argument
+    @_owner_option(of)
+    @click.option("--activate", is_flag=True, help="Put it into force at once.")
+    @click.option("--dry-run", is_flag=True, help="Say what would happen, and change nothing.")
+    @_beyond_option
+    @_reason_option
+    @database_option
+    @json_option
+    @request_option
+    def apply(
+        file: Path,
+        owner: str,
+        activate: bool,
+        dry_run: bool,
+        beyond_bounds: bool,
+        reason: str,
+        database: str,
+        as_json: bool,
+        request_id: str,
+    ) -> None:
+        """Keep the document in FILE (TOML or JSON) as a new revision.
+
+        The same document as the one in force changes nothing. A draft with faults is kept, and
+        comes into force once they are gone."""
+        from service.storage.terms_acts import Order, apply_terms, check_terms
+
+        table = read_table(file)
+        order = Order(of.kind, owner, table, reason, activate, beyond_bounds)
+        said = [str(of.kind), owner, table, reason, activate, beyond_bounds]
+        engine, asked = opened(database), _asked("apply_terms", said, request_id)
+        results: list[Applied] = []
+        try:
+            if dry_run:
+                results.append(check_terms(engine, asked, order, now_us()))
+            else:
+                apply_terms(engine, asked, order, now_us(), _kept_in(results))
+        except InvalidInput as error:
+            raise click.ClickException("\n".join(faults_text(file, error.violations))) from error
+        if not results:
+            click.echo("done before")
+            return
+        _report(results[0], as_json, dry_run=dry_run, where=str(file))
+
+    return apply
+
+
+def _list(of: OfKind) -> click.Command:
+    @click.command("list")
+    @_owner_option(of)
+    @click.option("--all", "everything", is_flag=True, help="Also list retired revisions.")
+    @database_option
+    @json_option
+    def list_all(owner: str, everything: bool, database: str, as_json: bool) -> None:
+        """List the documents with their states."""
+        from service.storage.terms_reads import page_of_terms
+
+        found = page_of_terms(
+            *(opened(database), owner, str(of.kind), "", ("", "", 0)),
+            *(None, now_us(), everything),
+        )
+        if as_json:
+            click.echo(json.dumps([_record(it) for it in found]))
+            return
+        if not found:
+            click.echo(f"no {of.words}: apply one with --activate")
+        rows = [("NAME", "REVISION", "STATE", "SINCE", "BY", "REASON")]
+        rows += [(it.name, str(it.revision), it.state.lower(), *_last_step(it)) for it in found]
+        for line in _columns(rows) if found else ():
+            click.echo(line)
+
+    return list_all
+
+
+def _show(of: OfKind) -> click.Command:
+    @click.command("show")
+    @_name_argument(of)
+    @_owner_option(of)
+    @_revision_option("the default is the one in force, or else the newest one")
+    @database_option
+    @json_option
+    def show(name: str, owner: str, revision: int | None, database: str, as_json: bool) -> None:
+        """Print a document as TOML, with its steps as comments."""
+        from service.engine.records.documents import DocumentName
+        from service.storage.terms_reads import get_terms
+
+        wanted = DocumentName(str(of.kind), owner, name, revision or 0)
+        found = get_terms(opened(database), wanted, now_us())
+        if as_json:
+            click.echo(json.dumps(_record(found)))
+            return
+        click.echo(f"# {of.kind} {found.name}, revision {found.revision}, {found.state.lower()}")
+        for step, us, by, why in _steps(found):
+            click.echo(f"# {step} {instant_text(us)} by {by}{f': {why}' if why else ''}")
+        click.echo(f"# sha256 {found.digest}")
+        click.echo(toml_of(json.loads(found.document)), nl=False)
+
+    return show
+
+
+def _diff(of: OfKind) -> click.Command:
+    @click.command("diff")
+    @click.argument("name", required=not of.name, default=of.name or None)
+    @_owner_option(of)
+    @click.option(
+        "--file",
+        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+        help="File with the document after; the default is the newest revision.",
+    )
+    @click.option(
+        "--from",
+        "from_revision",
+        type=click.IntRange(1, 10**9),
+        help="The revision before; the default is the one in force.",
+    )
+    @click.option("--to", "to_revision", type=click.IntRange(1, 10**9), help="The revision after.")
+    @database_option
+    @json_option
+    def diff(
+        name: str,
+        owner: str,
+        file: Path | None,
+        from_revision: int | None,
+        to_revision: int | None,
+        database: str,
+        as_json: bool,
+    ) -> None:
+        """Compare two revisions of a document, or a revision with a file."""
+        from service.engine.records.documents import DocumentName
+        from service.storage.terms_reads import diff_terms
+
+        if file is not None and to_revision is not None:
+            raise click.UsageError("give --file or --to, and not both")
+        before = DocumentName(str(of.kind), owner, name, from_revision or 0)
+        after = (to_revision or 0) if file is None else read_table(file)
+        try:
+            found = diff_terms(opened(database), before, after, now_us())
+        except InvalidInput as error:
+            raise click.ClickException(
+                "\n".join(faults_text(file or Path(name), error.violations))
+            ) from error
+        if as_json:
+            click.echo(json.dumps([it._asdict() for it in found]))
+            return
+        for line in difference_lines(found) or ["no difference"]:
+            click.echo(line)
+
+    return diff
+
+
+def _activate(of: OfKind) -> click.Command:
+    @click.command("activate")
+    @_name_argument(of)
+    @_owner_option(of)
+    @_revision_option("the default is the newest one")
+    @_beyond_option
+    @_reason_option
+    @database_option
+    @json_option
+    @request_option
+    def activate(
+        name: str,
+        owner: str,
+        revision: int | None,
+        beyond_bounds: bool,
+        reason: str,
+        database: str,
+        as_json: bool,
+        request_id: str,
+    ) -> None:
+        """Put a revision into force, in place of the one before."""
+        from service.storage.terms_acts import activate_terms
+
+        engine = opened(database)
+        wanted = _newest(engine, of, owner, name, revision)
+        asked = _asked("activate_terms", [*wanted, reason, beyond_bounds], request_id)
+        results: list[Applied] = []
+        try:
+            activate_terms(
+                *(engine, asked, wanted, reason, now_us(), _kept_in(results), beyond_bounds)
+            )
+        except InvalidInput as error:
+            text = faults_text(f"{name} revision {wanted.revision}", error.violations)
+            raise click.ClickException("\n".join(text)) from error
+        for it in results:
+            _report(it, as_json, where=name)
+
+    return activate
+
+
+def _retire(of: OfKind) -> click.Command:
+    @click.command("retire")
+    @_name_argument(of)
+    @_owner_option(of)
+    @_revision_option("the default is the one in force")
+    @_reason_option
+    @database_option
+    @json_option
+    @request_option
+    def retire(
+        name: str,
+        owner: str,
+        revision: int | None,
+        reason: str,
+        database: str,
+        as_json: bool,
+        request_id: str,
+    ) -> None:
+        """Withdraw a draft, or end a document that no product needs.
+
+        A retired product is not rented out any more."""
+        from service.engine.records.documents import DocumentName
+        from service.storage.terms_acts import retire_terms
+        from service.storage.terms_reads import get_terms
+
+        engine = opened(database)
+        wanted = DocumentName(str(of.kind), owner, name, revision or 0)
+        wanted = get_terms(engine, wanted, now_us()).full_name
+        asked = _asked("retire_terms", [*wanted, reason], request_id)
+        results: list[Applied] = []
+        retire_terms(engine, asked, wanted, reason, now_us(), _kept_in(results))
+        for it in results:
+            _report(it, as_json, where=name)
+
+    return retire
+
+
+# -- parts -----------------------------------------------------------------------------------------
+
+
+def read_table(file: Path) -> dict[str, Any]:
+    """The table in a file: JSON if its name ends so, or else TOML. Raises ClickException."""
+    try:
+        text = file.read_text("utf-8")
+        table = json.loads(text) if file.suffix == ".json" else tomllib.loads(text)
+    except (OSError, ValueError, RecursionError) as error:
+        kind = "JSON" if file.suffix == ".json" else "TOML"
+        raise click.ClickException(f"{file}: is not readable {kind}: {error}") from error
+    if not isinstance(table, dict):
+        raise click.ClickException(f"{file}: must be one table of names and values")
+    return table
+
+
+def faults_text(where: Path | str, faults: Iterable[Violation]) -> list[str]:
+    """A line for each fault: the file, the key, and what to do."""
+    return [f"{where}: {it.field} {it.description} ({it.rule})" for it in faults]
+
+
+def difference_lines(found: Iterable[Difference]) -> list[str]:
+    """A line for each difference."""
+    lines = []
+    for it in found:
+        if not it.before:
+            lines.append(f"  + {it.path} = {it.after}")
+        elif not it.after:
+            lines.append(f"  - {it.path} = {it.before}")
+        else:
+            lines.append(f"  ~ {it.path}: {it.before} -> {it.after}")
+    return lines
+
+
+def _asked(method: str, said: list[object], request_id: str) -> Asked:
+    from service.storage.admin import by_shell
+
+    return by_shell(method, said, request_id, shell_user())
+
+
+def _kept_in(results: list[Applied]) -> Callable[[Applied], bytes]:
+    def encode(it: Applied) -> bytes:
+        results.append(it)
+        return b""
+
+    return encode
+
+
+def _newest(engine: Any, of: OfKind, owner: str, name: str, revision: int | None) -> DocumentName:
+    """The named revision, or the newest one that is not retired."""
+    from service.domain.errors import NotFound
+    from service.engine.records.documents import DocumentName
+    from service.storage.terms_reads import page_of_terms
+
+    if revision is not None:
+        return DocumentName(str(of.kind), owner, name, revision)
+    start = ("", "", 0)
+    found = page_of_terms(engine, owner, str(of.kind), name, start, None, now_us(), False)
+    if not found:
+        raise NotFound(str(of.kind), name)
+    return found[-1].full_name
+
+
+_SAID = {
+    "DRAFTED": "kept as a draft, because it has faults",
+    "VALIDATED": "kept; it has no faults, and is not in force yet",
+    "ACTIVATED": "in force now",
+    "RETIRED": "retired",
+    "UNCHANGED": "unchanged",
+}
+
+
+def _report(it: Applied, as_json: bool, *, dry_run: bool = False, where: str = "") -> None:
+    document = it.document
+    if as_json:
+        record = {
+            "outcome": it.outcome,
+            "terms": _record(document),
+            "differences": [one._asdict() for one in it.differences],
+            "faults": [one._asdict() for one in it.faults],
+            "products": [one._asdict() for one in it.products],
+        }
+        click.echo(json.dumps(record))
+        return
+    said = _SAID[it.outcome]
+    if it.outcome == "UNCHANGED" and not it.differences:
+        said = f"unchanged: the same terms are {document.state.lower()}"
+    head = f"{document.kind} {document.name} revision {document.revision}: {said}"
+    click.echo(f"{head} (dry run: nothing was changed)" if dry_run else head)
+    changed = [] if all(not one.before for one in it.differences) else it.differences
+    for line in difference_lines(changed):
+        click.echo(line)
+    for line in faults_text(where, it.faults):
+        click.echo(f"  ! {line}")
+    for one in it.products[:10]:
+        click.echo(f"  product {one.operator_id}/{one.product_id}: revision {one.revision}")
+    if len(it.products) > 10:
+        click.echo(f"  and {len(it.products) - 10} more products")
+
+
+def _steps(it: TermsDocument) -> list[tuple[str, int, str, str]]:
+    """The steps that a document has taken, with instant, actor and reason."""
+    steps = (
+        ("drafted", it.create_us, it.created_by, it.create_reason),
+        ("validated", it.validate_us, it.validated_by, it.validate_reason),
+        ("activated", it.activate_us, it.activated_by, it.activate_reason),
+        ("retired", it.retire_us, it.retired_by, it.retire_reason),
+    )
+    return [(name, us, by or "", why or "") for name, us, by, why in steps if us is not None]
+
+
+def _last_step(it: TermsDocument) -> tuple[str, str, str]:
+    _, us, by, why = _steps(it)[-1]
+    return instant_text(us), by, why
+
+
+def _record(it: TermsDocument) -> dict[str, Any]:
+    return {
+        "kind": it.kind,
+        "owner": it.owner,
+        "name": it.name,
+        "revision": it.revision,
+        "state": it.state,
+        "digest": it.digest,
+        "document": json.loads(it.document),
+        "steps": [
+            {"step": name, "time": instant_text(us), "by": by, "reason": why}
+            for name, us, by, why in _steps(it)
+        ],
+    }
+
+
+def _columns(rows: Sequence[tuple[str, ...]]) -> list[str]:
+    """The rows of a table as lines with columns of equal width."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]

@@ -1,0 +1,150 @@
+"""The commands for documents of terms."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cli.test_commands import invoke
+
+TARIFF = """
+name = "bank-2026"
+currency = "CNY"
+rounding = "STARTED"
+free_minutes = 5
+buy_out_minor = 9_900
+[[segment]]
+interval_minutes = 30
+price_minor = 150
+"""
+PRODUCT = """
+id = "power-bank"
+category = "POWER_BANK"
+currency = "CNY"
+deposit_minor = 9_900
+replacement_minor = 8_000
+tariff = "bank-2026"
+policy = "small-item"
+"""
+
+
+@pytest.fixture(scope="module")
+def city(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file that the commands have made, with one operator."""
+    path = tmp_path_factory.mktemp("city") / "freehold.db"
+    for words in (("migrate",), ("operator", "create", "city", "--name", "City")):
+        assert invoke(*words, "--database", f"sqlite:///{path}").exit_code == 0
+    return path
+
+
+class Desk:
+    """The commands on a database with one operator, and a folder for files."""
+
+    def __init__(self, url: str, folder: Path) -> None:
+        self.url = url
+        self.folder = folder
+
+    def run(self, *words: str, exit_code: int = 0) -> str:
+        """The output of a command."""
+        done = invoke(*words, "--database", self.url)
+        assert done.exit_code == exit_code, done.output
+        return done.output
+
+    def apply(self, kind: str, text: str, *words: str, exit_code: int = 0) -> str:
+        """The output of applying a document of city's."""
+        file = self.folder / f"{kind}.toml"
+        file.write_text(text)
+        owner = ("--operator", "city")
+        return self.run(kind, "apply", str(file), *owner, *words, exit_code=exit_code)
+
+
+@pytest.fixture
+def desk(city: Path, tmp_path: Path) -> Desk:
+    return Desk(f"sqlite:///{shutil.copy(city, tmp_path / 'freehold.db')}", tmp_path)
+
+
+def test_a_document_is_applied_shown_compared_and_activated(desk: Desk) -> None:
+    """A tariff is kept, listed, printed as TOML that means the same, compared and activated; the
+    product that names it gets a new revision."""
+    assert "has no faults" in desk.apply("tariff", TARIFF)
+    listed = desk.run("tariff", "list", "--operator", "city").splitlines()
+    assert listed[0].split() == ["NAME", "REVISION", "STATE", "SINCE", "BY", "REASON"]
+    assert any(line.split()[:3] == ["bank-2026", "1", "validated"] for line in listed)
+    assert "in force now" in desk.run("tariff", "activate", "bank-2026", "--operator", "city")
+    shown = desk.run("tariff", "show", "bank-2026", "--operator", "city")
+    document = tomllib.loads(shown)
+    assert document["segment"][0]["price_minor"] == 150
+    assert "unchanged" in desk.apply("tariff", shown)
+    said = desk.apply("product", PRODUCT, "--activate")
+    assert "  product city/power-bank: revision 2" in said.splitlines()
+    dearer = TARIFF.replace("150", "200")
+    file = desk.folder / "dearer.toml"
+    file.write_text(dearer)
+    owner = ("--operator", "city")
+    assert desk.run("tariff", "diff", "bank-2026", *owner, "--file", str(file)).splitlines() == [
+        "  ~ segment[0].price_minor: 150 -> 200"
+    ]
+    record: dict[str, Any] = json.loads(desk.apply("tariff", dearer, "--activate", "--json"))
+    assert record["outcome"] == "ACTIVATED"
+    assert record["products"] == [
+        {"operator_id": "city", "product_id": "power-bank", "revision": 3}
+    ]
+
+
+def test_faults_name_the_file_the_key_and_what_to_do(desk: Desk) -> None:
+    """A wrong document is refused with a line for each fault; a text that is no TOML, with the
+    place."""
+    wrong = TARIFF.replace('"STARTED"', '"HALF"').replace("free_minutes", "free_minute")
+    said = desk.apply("tariff", wrong, exit_code=1).removeprefix("Error: ").splitlines()
+    file = desk.folder / "tariff.toml"
+    assert [line.partition(" ")[0] for line in said] == [f"{file}:"] * 2
+    assert "rounding must be one of COMPLETED, STARTED (rounding.choice)" in said[0]
+    assert "free_minute is not a field of this document: remove it" in said[1]
+    assert "line 1, column" in desk.apply("tariff", "name", exit_code=1)
+
+
+def test_a_dry_run_says_all_and_changes_nothing(desk: Desk) -> None:
+    """A dry run tells the faults of a product that names what is not there, and keeps nothing."""
+    said = desk.apply("product", PRODUCT, "--dry-run", "--activate")
+    assert "dry run: nothing was changed" in said
+    assert "names the tariff bank-2026, and no such tariff is active: activate it first" in said
+    assert "bank-2026" not in desk.run("product", "show", "power-bank", "--operator", "city")
+
+
+def test_a_tariff_outside_a_jurisdiction_is_refused(desk: Desk) -> None:
+    """A product under CN-BJ is refused with the name of each rule that its tariff breaks."""
+    desk.apply("tariff", TARIFF, "--activate")
+    beijing = f'{PRODUCT}jurisdiction = "CN-BJ"\n'
+    said = desk.apply("product", beijing, "--activate", exit_code=1)
+    for rule in ("UNIT_AT_MOST_15_MINUTES", "FIRST_UNIT_FROM_5_MINUTES", "INCOMPLETE_UNITS_FREE"):
+        assert f"breaks {rule} of CN-BJ" in said
+    unknown = f'{PRODUCT}jurisdiction = "XX"\n'
+    assert "jurisdiction.unknown" in desk.apply("product", unknown, "--activate", exit_code=1)
+
+
+def test_bounds_and_limits_are_the_platforms(desk: Desk) -> None:
+    """The platform's limits are shown and replaced; its bounds make an operator's tariffs keep the
+    rules of a place."""
+    limits = desk.folder / "limits.toml"
+    limits.write_text(desk.run("limit", "show").replace("50_000", "60_000"))
+    assert "50000 -> 60000" in desk.run("limit", "apply", str(limits), "--activate")
+    bounds = desk.folder / "bounds.toml"
+    bounds.write_text('name = "city"\njurisdictions = ["CN-BJ"]\n')
+    desk.run("bounds", "apply", str(bounds), "--activate")
+    desk.apply("tariff", TARIFF, "--activate")
+    assert "breaks" in desk.apply("product", PRODUCT, "--activate", exit_code=1)
+
+
+def test_a_product_is_retired(desk: Desk) -> None:
+    """A retired product is listed only with --all."""
+    owner = ("--operator", "city")
+    assert "retired" in desk.run(
+        "product", "retire", "umbrella", *owner, "--reason", "rain is over"
+    )
+    assert "umbrella" not in desk.run("product", "list", *owner)
+    assert "rain is over" in desk.run("product", "list", *owner, "--all")
