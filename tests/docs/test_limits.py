@@ -63,6 +63,7 @@ FACTS: dict[str, dict[str, str]] = {
     "books/groups.py": {
         "PORTION_BYTES": METHOD, "GROUPS": METHOD, "_LINK_BYTES": FORMAT,
     },
+    "books/read_values.py": {"HOUR_US": UNIT, "TOGETHER": METHOD},
     "books/share.py": {"ANSWERS": METHOD},
     "books/texts.py": {"LONGEST": METHOD},
     "cli/listings.py": {"TOGETHER": SHELL},
