@@ -32,6 +32,8 @@ from service.domain.segment_tariff import (
 
 HORIZON_MINUTES = 366 * DAY_MINUTES
 """An amount that a year of use does not cost counts as never reached."""
+HOURS_HORIZON_MINUTES = 92 * DAY_MINUTES
+"""The same for a tariff with prices of hours, because each rental searches these days anew."""
 DAYS = ("MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN")
 
 
@@ -262,7 +264,7 @@ def times_of(price: HourPrice) -> str:
 
 
 def reaches(tariff: SegmentTariff, use: Use, amount_minor: int) -> int | None:
-    """The least use that costs `amount_minor`; None if a year of use does not.
+    """The least use that costs `amount_minor`; None if no use within the horizon does.
 
     `used_us` of the use does not matter.
     """
@@ -279,6 +281,9 @@ def reaches(tariff: SegmentTariff, use: Use, amount_minor: int) -> int | None:
         HORIZON_MINUTES if it is None else max(0, it - use.quota_us) // MINUTE_US
         for it in (earliest_us, latest_us)
     )
+    most = min(most, HOURS_HORIZON_MINUTES)
+    if least > most:
+        return None
     return _reaches(tariff, use, amount_minor, least, most)
 
 
