@@ -96,6 +96,7 @@ FACTS: dict[str, dict[str, str]] = {
     "domain/hour_prices.py": {"EPOCH_MINUTE": FORMAT, "WEEK_MINUTES": UNIT, "USUAL": FORMAT},
     "domain/segment_fee.py": {
         "HORIZON_MINUTES": CONTRACT, "HOURS_HORIZON_MINUTES": CONTRACT,
+        "FIRST_STEP_MINUTES": METHOD,
     },
     "domain/fee_lines.py": {"MINUTE_US": UNIT, "DAY_US": UNIT},
     "domain/tariff_document.py": {
