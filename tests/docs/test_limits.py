@@ -63,6 +63,7 @@ FACTS: dict[str, dict[str, str]] = {
     "books/groups.py": {
         "PORTION_BYTES": METHOD, "GROUPS": METHOD, "_LINK_BYTES": FORMAT,
     },
+    "books/read_values.py": {"HOUR_US": UNIT, "TOGETHER": METHOD},
     "books/share.py": {"ANSWERS": METHOD},
     "books/texts.py": {"LONGEST": METHOD},
     "cli/listings.py": {"TOGETHER": SHELL},
@@ -99,7 +100,10 @@ FACTS: dict[str, dict[str, str]] = {
     "domain/policy.py": {"MAX_REASONS": CONTRACT},
     "domain/quotes.py": {"LONGEST_US": CONTRACT},
     "domain/hour_prices.py": {"EPOCH_MINUTE": FORMAT, "WEEK_MINUTES": UNIT, "USUAL": FORMAT},
-    "domain/segment_fee.py": {"HORIZON_MINUTES": CONTRACT},
+    "domain/segment_fee.py": {
+        "HORIZON_MINUTES": CONTRACT, "HOURS_HORIZON_MINUTES": CONTRACT,
+        "FIRST_STEP_MINUTES": METHOD,
+    },
     "domain/fee_lines.py": {"MINUTE_US": UNIT, "DAY_US": UNIT},
     "domain/tariff_document.py": {
         "DAY_MINUTES": UNIT, "WEEK_MINUTES": UNIT, "MOST_MINUTES": TERMS, "MOST_PRICE_MINOR": TERMS,
@@ -111,7 +115,7 @@ FACTS: dict[str, dict[str, str]] = {
     "engine/group_commit.py": {"COLLECTING": METHOD, "CAUTION": METHOD},
     "engine/occurrence.py": {"EARLIEST_OCCURRENCE_US": CONTRACT},
     "ending.py": {"NOT_ENDED": EXIT_CODE, "KILLED": EXIT_CODE},
-    "engine/verification_job.py": {"COLLECT_S": METHOD},
+    "engine/process_job.py": {"COLLECT_S": METHOD, "LONGEST_ANSWER_BYTES": METHOD},
     "ids.py": {"_EPOCH_US": FORMAT, "_STEP_BITS": FORMAT, "_CHANCE_BITS": FORMAT},
     "preview/crowds.py": {"UNBOUNDED": METHOD, "UNBOUNDED_US": METHOD},
     "preview/exposure.py": {"POINTS": PICTURE},
@@ -258,7 +262,8 @@ COUNTS = frozenset({
     "max_queue_a_caller", "max_share", "max_strangers", "max_unread", "max_keys",
     "units_a_second", "read", "list", "quote", "write", "bulk", "verify",
     "calls_logged_a_second",
-    "max_waiting_each", "page_window", "niceness", "most_decisions", "overload_batches",
+    "max_waiting_each", "page_window", "niceness", "most_decisions",
+    "least_people", "overload_batches",
     "max_pending",
 })  # fmt: skip
 """Limits that are counts."""
