@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -119,3 +121,49 @@ def test_two_servers_on_one_database(database: str, model: Path) -> None:
             assert profile.drawn.amount_minor > 0
         assert second.terminate() == 0
         assert second.lines()
+
+
+TARIFF = """
+name = "bike"
+currency = "CNY"
+arithmetic = 1
+start_fee_minor = {}
+free_minutes = 0
+interval_minutes = 15
+interval_price_minor = 100
+day_cap_minor = 3_000
+buy_out_minor = 19_900
+"""
+
+
+def test_changed_terms_count_on_every_server(database: str, model: Path, tmp_path: Path) -> None:
+    """A tariff that a command activates counts on two servers within a second (the middle of
+    three)."""
+    operator_key, _ = prepare(database)
+    file, took_s = tmp_path / "tariff.toml", []
+    words = ("tariff", "apply", str(file), "--operator", "city", "--activate", "--database")
+    with (
+        server(database, model, "127.0.0.1:0") as first,
+        server(database, model, "127.0.0.1:0") as second,
+        ExitStack() as callers,
+    ):
+        addresses = [str(one.wait_for("serving")["address"]) for one in (first, second)]
+        clients = [
+            callers.enter_context(Client(it, operator_key, plaintext=True)) for it in addresses
+        ]
+        for revision in (2, 3, 4):
+            file.write_text(TARIFF.format(revision))
+            assert run(*words, database).returncode == 0
+            began_s = time.monotonic()
+            for place, client in enumerate(clients):
+                for number in range(1_000):
+                    order = AuthorizeRequest(
+                        request_id=f"{revision}-{place}-{number}", user_id="u", product_id="bike"
+                    )
+                    if client.authorize(order).authorization.product_revision == revision:
+                        break
+                    time.sleep(0.02)
+                else:
+                    raise AssertionError("the server does not learn of the terms")
+            took_s.append(time.monotonic() - began_s)
+    assert sorted(took_s)[1] < 1, took_s

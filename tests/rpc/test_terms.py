@@ -37,7 +37,7 @@ def test_an_operator_applies_and_activates_its_own_terms(desk: Desks) -> None:
     written another way gets the same answer."""
     caller = caller_of(desk, possible_scopes(OPERATOR))
     text = tariff(caller)
-    request = RPCS["ApplyTerms"].request(request_id=caller.fresh(), kind=TARIFF, document=text)
+    request = pb.ApplyTermsRequest(request_id=caller.fresh(), kind=TARIFF, document=text)
     first = caller.send("ApplyTerms", request)
     request.document = json.dumps(json.loads(text), indent=2)
     assert caller.send("ApplyTerms", request) == first
