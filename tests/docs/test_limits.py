@@ -140,7 +140,7 @@ FACTS: dict[str, dict[str, str]] = {
     "storage/backup.py": {"PORTION_BYTES": SHELL},
     "storage/bindings.py": {"MOST_CERTIFICATES": FORMAT},
     "storage/compatibility.py": dict.fromkeys(
-        ("CERTIFICATES_BUILD", "RULES_BUILD", "LISTINGS_BUILD", "TARIFFS_BUILD", "QUOTAS_BUILD"),
+        ("CERTIFICATES_BUILD", "RULES_BUILD", "LISTINGS_BUILD", "TARIFFS_BUILD"),
         FORMAT,
     ),
     "storage/dump.py": {"MAX_SAID": TEXT},
