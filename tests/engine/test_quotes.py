@@ -230,11 +230,7 @@ def test_verify_finds_a_price_that_was_not_told(desk: Desk, change: str) -> None
     assert fault is not None
     assert fault.detail.startswith("price_hash")
     name = change.split(" ")[0]
-    plant(
-        engine,
-        f"UPDATE products SET {name} = {before[name]} WHERE operator_id = 'city'"
-        " AND product_id = 'bike'",
-    )
+    plant(engine, f"UPDATE products SET {name} = {before[name]} {of_bikes}")
 
 
 def test_another_servers_product_is_quoted(desk: Desk) -> None:
