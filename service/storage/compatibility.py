@@ -14,6 +14,8 @@ LISTINGS_BUILD = 30
 """The first build that follows listings."""
 TARIFFS_BUILD = 34
 """The first build that bills by tariffs of arithmetic 2, with their quotas of free minutes."""
+RETIRED_BUILD = 35
+"""The first build that does not rent out a retired product."""
 
 
 def shut_out_older(connection: Connection, build: int) -> None:

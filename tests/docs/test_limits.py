@@ -81,6 +81,10 @@ FACTS: dict[str, dict[str, str]] = {
     "domain/rules_document.py": {
         "MOST_TABLES": CONTRACT, "MOST_RENTALS": CONTRACT, "MOST_DAYS": CONTRACT, "SHARE_BP": UNIT,
     },
+    "domain/bounds_document.py": {"MOST_BOUNDS": TERMS},
+    "rpc/terms_service.py": {"MOST_PRODUCTS": CONTRACT},
+    "storage/compiling.py": {"TOGETHER": STATEMENT},
+    "storage/terms_checks.py": {"MOST_NAMED": TEXT},
     "domain/document_fields.py": {
         "MOST_MINOR": TERMS, "MOST_MINUTES": TERMS, "MOST_SCORE": TERMS,
     },
@@ -140,7 +144,7 @@ FACTS: dict[str, dict[str, str]] = {
     "storage/backup.py": {"PORTION_BYTES": SHELL},
     "storage/bindings.py": {"MOST_CERTIFICATES": FORMAT},
     "storage/compatibility.py": dict.fromkeys(
-        ("CERTIFICATES_BUILD", "RULES_BUILD", "LISTINGS_BUILD", "TARIFFS_BUILD"),
+        ("CERTIFICATES_BUILD", "RULES_BUILD", "LISTINGS_BUILD", "TARIFFS_BUILD", "RETIRED_BUILD"),
         FORMAT,
     ),
     "storage/dump.py": {"MAX_SAID": TEXT},
@@ -163,7 +167,7 @@ FACTS: dict[str, dict[str, str]] = {
     },
     "storage/row_statements.py": {"MOST_ROWS": STATEMENT},
     "storage/sqlite.py": {"LOOK_STEPS": METHOD, "ROWS_TOGETHER": STATEMENT},
-    "storage/terms.py": {"MOST_US": TERMS, "MOST_CHANGES": METHOD},
+    "storage/terms.py": {"MOST_US": TERMS, "LAST_US": TERMS, "MOST_CHANGES": METHOD},
 }  # fmt: skip
 """Numbers that are not limits, by module, each with the reason why nobody sets it."""
 

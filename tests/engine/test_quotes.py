@@ -223,9 +223,8 @@ def test_verify_finds_a_price_that_was_not_told(desk: Desk, change: str) -> None
     with engine.connect() as connection:
         row = connection.execute(select(t.products).where(*mine)).mappings().one()
         before = dict(row)
-    plant(
-        engine, f"UPDATE products SET {change} WHERE operator_id = 'city' AND product_id = 'bike'"
-    )
+    of_bikes = "WHERE operator_id = 'city' AND product_id = 'bike'"
+    plant(engine, f"UPDATE products SET {change} {of_bikes}")
     fault = verify_books(engine, read_payload=read_payload).fault
     assert fault is not None
     assert fault.detail.startswith("price_hash")
