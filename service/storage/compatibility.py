@@ -12,8 +12,10 @@ RULES_BUILD = 27
 """The first build that decides by the rules of a policy."""
 LISTINGS_BUILD = 30
 """The first build that follows listings."""
-TARIFFS_BUILD = 34
-"""The first build that bills by tariffs of arithmetic 2, with their quotas of free minutes."""
+TARIFFS_BUILD = 32
+"""The first build that bills by tariffs of arithmetic 2."""
+QUOTAS_BUILD = 34
+"""The first build that counts quotas of free minutes."""
 RETIRED_BUILD = 35
 """The first build that does not rent out a retired product."""
 
