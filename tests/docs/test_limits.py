@@ -111,7 +111,7 @@ FACTS: dict[str, dict[str, str]] = {
     "engine/group_commit.py": {"COLLECTING": METHOD, "CAUTION": METHOD},
     "engine/occurrence.py": {"EARLIEST_OCCURRENCE_US": CONTRACT},
     "ending.py": {"NOT_ENDED": EXIT_CODE, "KILLED": EXIT_CODE},
-    "engine/verification_job.py": {"COLLECT_S": METHOD},
+    "engine/process_job.py": {"COLLECT_S": METHOD, "LONGEST_ANSWER_BYTES": METHOD},
     "ids.py": {"_EPOCH_US": FORMAT, "_STEP_BITS": FORMAT, "_CHANCE_BITS": FORMAT},
     "preview/crowds.py": {"UNBOUNDED": METHOD, "UNBOUNDED_US": METHOD},
     "preview/exposure.py": {"POINTS": PICTURE},
@@ -258,7 +258,8 @@ COUNTS = frozenset({
     "max_queue_a_caller", "max_share", "max_strangers", "max_unread", "max_keys",
     "units_a_second", "read", "list", "quote", "write", "bulk", "verify",
     "calls_logged_a_second",
-    "max_waiting_each", "page_window", "niceness", "most_decisions", "overload_batches",
+    "max_waiting_each", "page_window", "niceness", "most_decisions",
+    "least_people", "overload_batches",
     "max_pending",
 })  # fmt: skip
 """Limits that are counts."""
