@@ -24,7 +24,8 @@ from service.domain.ledger import Standing
 from service.domain.meter import Pause
 from service.domain.money import Money
 from service.domain.policy import Offer
-from service.domain.rules import Of
+from service.domain.rules import Of, Rules
+from service.domain.rules_document import json_of_rules
 from service.engine.calls import Cut, Group, Settled
 from service.engine.operations import (
     Authorize,
@@ -41,7 +42,7 @@ from service.engine.quotes import Quotes, Usage
 from service.rpc.stored import read_payload
 from service.storage import schema as t
 from service.storage.quoting import QuoteStore
-from tests.engine.test_velocity import at_most, under
+from tests.engine.test_velocity import at_most
 from tests.engine.test_wrong_terms import BAD_BIKE, MEND
 from tests.fakes import MINUTE_US, OPERATOR, OTHER_OPERATOR, Desk
 from tests.terms import plant
@@ -194,13 +195,27 @@ def test_a14_a_quote_sees_the_line_roughly(desk: Desk) -> None:
     assert it.state is State.ACTIVE
 
 
+def add_bounded(desk: Desk, rules: str) -> None:
+    """Adds the product "trike", which is a bike under a policy with these rules."""
+    p = t.products.c
+    with desk.store.engine.begin() as connection:
+        mine = (p.operator_id == OPERATOR, p.product_id == "bike")
+        bike = connection.execute(select(t.products).where(*mine)).mappings().one()
+        of_bikes = t.policies.c.policy_id == "bike"
+        policy = connection.execute(select(t.policies).where(of_bikes)).mappings().one()
+        named = {"policy_id": "trike"}
+        connection.execute(insert(t.policies), {**policy, **named, "rules": rules})
+        connection.execute(insert(t.products), {**bike, **named, "product_id": "trike"})
+    desk.engine.terms.follow()
+
+
 @pytest.mark.parametrize("of", list(Of))
 def test_a_quote_counts_rentals_and_is_none(desk: Desk, of: Of) -> None:
     """Under a bound of one open rental of a person, a device or an account, quotes do not count,
     and the quote after a rental is the decline that Authorize answers."""
-    under(desk, at_most(1, of=of))
+    add_bounded(desk, json_of_rules(Rules(velocity=(at_most(1, of=of),))))
     order = Order(device_hash="device", payment_account_hash="account")
-    command = ask("ann", "bike")._replace(order=order)
+    command = ask("ann", "trike")._replace(order=order)
     quotes = quotes_of(desk)
     for _ in range(3):
         assert quotes.authorization(OPERATOR, command).authorizations[0].state is State.ACTIVE
