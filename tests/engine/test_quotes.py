@@ -72,6 +72,21 @@ def everything(desk: Desk) -> dict[str, list[tuple[object, ...]]]:
         }
 
 
+def add_trike(desk: Desk, rules: str | None = None) -> None:
+    """Adds the product "trike", which is a bike under a policy with these rules,
+    without documents."""
+    p = t.products.c
+    with desk.store.engine.begin() as connection:
+        mine = (p.operator_id == OPERATOR, p.product_id == "bike")
+        bike = connection.execute(select(t.products).where(*mine)).mappings().one()
+        of_bikes = t.policies.c.policy_id == "bike"
+        policy = connection.execute(select(t.policies).where(of_bikes)).mappings().one()
+        named = {"policy_id": "trike"}
+        connection.execute(insert(t.policies), {**policy, **named, "rules": rules})
+        connection.execute(insert(t.products), {**bike, **named, "product_id": "trike"})
+    desk.engine.terms.follow()
+
+
 def make_ready(desk: Desk, user_id: str, limit_minor: int) -> None:
     """Fixes a person's limit."""
     desk.do(SetLimit(user_id, Money("CNY", limit_minor)), caller=PLATFORM)
@@ -195,25 +210,11 @@ def test_a14_a_quote_sees_the_line_roughly(desk: Desk) -> None:
     assert it.state is State.ACTIVE
 
 
-def add_bounded(desk: Desk, rules: str) -> None:
-    """Adds the product "trike", which is a bike under a policy with these rules."""
-    p = t.products.c
-    with desk.store.engine.begin() as connection:
-        mine = (p.operator_id == OPERATOR, p.product_id == "bike")
-        bike = connection.execute(select(t.products).where(*mine)).mappings().one()
-        of_bikes = t.policies.c.policy_id == "bike"
-        policy = connection.execute(select(t.policies).where(of_bikes)).mappings().one()
-        named = {"policy_id": "trike"}
-        connection.execute(insert(t.policies), {**policy, **named, "rules": rules})
-        connection.execute(insert(t.products), {**bike, **named, "product_id": "trike"})
-    desk.engine.terms.follow()
-
-
 @pytest.mark.parametrize("of", list(Of))
 def test_a_quote_counts_rentals_and_is_none(desk: Desk, of: Of) -> None:
     """Under a bound of one open rental of a person, a device or an account, quotes do not count,
     and the quote after a rental is the decline that Authorize answers."""
-    add_bounded(desk, json_of_rules(Rules(velocity=(at_most(1, of=of),))))
+    add_trike(desk, json_of_rules(Rules(velocity=(at_most(1, of=of),))))
     order = Order(device_hash="device", payment_account_hash="account")
     command = ask("ann", "trike")._replace(order=order)
     quotes = quotes_of(desk)
@@ -232,19 +233,20 @@ def test_a_quote_counts_rentals_and_is_none(desk: Desk, of: Of) -> None:
 def test_verify_finds_a_price_that_was_not_told(desk: Desk, change: str) -> None:
     """`freehold verify` finds a tariff that was changed by SQL after it was rented under, because
     the event tells the price's hash."""
-    authorized(desk, ask("ann", "bike"))
+    add_trike(desk)
+    authorized(desk, ask("ann", "trike"))
     engine, p = desk.store.engine, t.products.c
-    mine = (p.operator_id == OPERATOR, p.product_id == "bike")
+    mine = (p.operator_id == OPERATOR, p.product_id == "trike")
     with engine.connect() as connection:
         row = connection.execute(select(t.products).where(*mine)).mappings().one()
         before = dict(row)
-    of_bikes = "WHERE operator_id = 'city' AND product_id = 'bike'"
-    plant(engine, f"UPDATE products SET {change} {of_bikes}")
+    of_trikes = "WHERE operator_id = 'city' AND product_id = 'trike'"
+    plant(engine, f"UPDATE products SET {change} {of_trikes}")
     fault = verify_books(engine, read_payload=read_payload).fault
     assert fault is not None
     assert fault.detail.startswith("price_hash")
     name = change.split(" ")[0]
-    plant(engine, f"UPDATE products SET {name} = {before[name]} {of_bikes}")
+    plant(engine, f"UPDATE products SET {name} = {before[name]} {of_trikes}")
 
 
 def test_another_servers_product_is_quoted(desk: Desk) -> None:
