@@ -7,10 +7,8 @@ lower priority than the server, its memory goes with it, and it can be ended at 
 from __future__ import annotations
 
 import asyncio
-import base64
 import json
 import os
-import pickle
 import signal
 import sys
 import time
@@ -20,7 +18,7 @@ from dataclasses import dataclass
 from subprocess import DEVNULL, PIPE, Popen
 from typing import Any
 
-from service.bounds import bounded
+from service.bounds import bounded, values_of
 from service.domain.errors import Exhausted, Unavailable
 from service.domain.verification import BookFault, Verification, Witness
 from service.engine.ports import StorageFailed
@@ -67,9 +65,9 @@ class VerificationJob:
     ) -> None:
         """`url` is the database's, with its password. `public_keys` are the 32 bytes of each key of
         the seals; without them no signature is checked. `opening` are the limits with which the
-        process opens the database; they can be pickled."""
+        process opens the database; their bounded values are handed over."""
         self._url = url
-        self._opening = base64.b64encode(pickle.dumps(opening)).decode()
+        self._opening = values_of(opening)
         self._keys = None if public_keys is None else [key.hex() for key in public_keys]
         self._limits = limits
         self._steady_s = steady_s

@@ -590,6 +590,7 @@ BROKEN: list[tuple[str, str, dict[str, Any]]] = [
     ("authorizations", "start_known", {"start": "LATER"}),
     ("authorizations", "offer_known", {"offer": "HALF"}),
     ("api_keys", "expires_after_create", {"expire_us": 0}),
+    ("api_keys", "units_not_negative", {"units_a_second": -1}),
     ("persons", "name_given", {"name": ""}),
     ("persons", "leaves_after_create", {"leave_us": -1, "left_by": "y"}),
     ("persons", "left_whole", {"leave_us": 1}),
@@ -613,6 +614,7 @@ BROKEN: list[tuple[str, str, dict[str, Any]]] = [
     ("proposals", "approval_whole", {"approved_by": "y"}),
     ("proposals", "approved_in_time", {**APPROVED, "approve_us": 2}),
     ("proposals", "used_in_time", {"use_us": 1}),
+    ("proposals", "withdrawn_unused", {"withdraw_us": 2}),
 ]
 
 
