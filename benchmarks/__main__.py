@@ -8,6 +8,7 @@ from benchmarks.attacks.command import attacks
 from benchmarks.crash import crash
 from benchmarks.overload import overload
 from benchmarks.power import power
+from benchmarks.preview import previews
 from benchmarks.races import races
 from benchmarks.restarts import restarts
 from benchmarks.rpc import rpc
@@ -27,6 +28,7 @@ main.add_command(attacks)
 main.add_command(crash)
 main.add_command(overload)
 main.add_command(power)
+main.add_command(previews, "preview")
 main.add_command(races)
 main.add_command(restarts)
 main.add_command(trace)

@@ -24,6 +24,7 @@ from service.alarms import (
     warn_of_gap,
 )
 from service.clock import Clock, SandboxClock, SystemClock
+from service.conditions import CelConditions
 from service.config import CURRENCY, Limits
 from service.ending import TimeLeft
 from service.engine.clock_gaps import ClockGaps
@@ -32,6 +33,7 @@ from service.engine.group_commit import Committer
 from service.engine.health import Prober
 from service.engine.pool import Pool, in_a_thread
 from service.engine.ports import Rail, Scorer, StorageFailed
+from service.engine.prices import Prices
 from service.engine.quotes import Quotes
 from service.engine.readers import Readers
 from service.engine.scoring import Assessor
@@ -156,6 +158,7 @@ class App:
             encode_beside=encode_beside,
             pauses=limits.conflict_pauses,
             log_debt=tell_debt,
+            conditions=CelConditions(),
         )
         self.engine_statistics = engine.statistics
         self.decisions = engine.decisions
@@ -250,7 +253,8 @@ class App:
             currency=CURRENCY,
             bulk_in_flight=parts.limits.bulk_in_flight,
         )
-        rentals = AuthorizationReads(store, lists, self._readers)
+        prices = Prices(self.terms)
+        rentals = AuthorizationReads(store, lists, prices, self._readers)
         treasury = CollectionReads(partial(payables_of, store.engine), self._readers)
         books = LedgerServicer(self._verifications.verify, History(store.engine), self._readers)
         changing = partial(methods_of, self.committer, retries)
@@ -262,7 +266,7 @@ class App:
             ],
             credit_service.SERVICE: [
                 *people.methods(small, parts.limits.max_bulk_message_bytes),
-                *credit_service.Reviews(lists, self._readers).methods(small),
+                *credit_service.Reviews(lists, prices, self._readers).methods(small),
                 *changing(credit_service.MUTATIONS, small),
             ],
             collection_service.SERVICE: [

@@ -22,6 +22,10 @@ class Ids(Protocol):
         """A new id of 20 characters (0-9, a-v) that sorts by time."""
         ...
 
+    def least(self, us: int) -> str:
+        """A text that is not greater than any id made at this instant or later."""
+        ...
+
     def key(self) -> bytes:
         """A fresh secret of 16 bytes."""
         ...
@@ -73,6 +77,10 @@ class RandomIds:
         self._prefix_us, self._prefix = us, _base32(us - _EPOCH_US)
         # The first bit stays 0, as room for steps.
         self._part = self._chance.getrandbits(_CHANCE_BITS - 1)
+
+    def least(self, us: int) -> str:
+        """The time alone; a later id begins with it, or with a greater text."""
+        return _base32(max(0, us - _EPOCH_US))
 
     def key(self) -> bytes:
         """A fresh secret of 16 bytes."""

@@ -10,6 +10,7 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
+from service.domain.jurisdictions import Jurisdiction, jurisdictions_of
 from service.domain.line_items import LineItem, line_items_of
 
 
@@ -22,3 +23,12 @@ def _document(name: str) -> dict[str, Any]:
 def line_items() -> tuple[LineItem, ...]:
     """The names that lines of a bill may have. Raises TermsUnusable if the file is damaged."""
     return line_items_of(_document("line_items.toml"))
+
+
+@cache
+def jurisdictions() -> dict[str, Jurisdiction]:
+    """The bounds of tariffs, by the id of a jurisdiction such as CN-BJ.
+
+    Raises TermsUnusable if the file is damaged.
+    """
+    return jurisdictions_of(_document("jurisdictions.toml"))

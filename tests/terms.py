@@ -11,6 +11,11 @@ from sqlalchemy import Engine
 
 BAD_POLICY = "UPDATE products SET policy_id = 'nothing' WHERE operator_id = 'city'"
 """The row of the fault A8."""
+FREE = (
+    '{"buy_out_minor":0,"first_use_minutes":0,"free":"DEDUCTED","free_minutes":0,'
+    '"rounding":"STARTED","start_fee_minor":0}'
+)
+"""A tariff of arithmetic 2; the columns beside it would need other values."""
 ON_SQLITE = [
     f"UPDATE products SET {change} WHERE operator_id = 'city' AND product_id = 'bike'"
     for change in (
@@ -29,6 +34,7 @@ ON_SQLITE = [
         "most_hold_minor = deposit_minor - 1",
         "most_hold_minor = 'all'",
         "line_items = 'USAGE'",
+        "tariff = x'00'",
     )
 ]
 ON_BOTH = [
@@ -41,6 +47,9 @@ ON_BOTH = [
         """line_items = '["usage"]'""",
         """line_items = '["USAGE",1,"x"]'""",
         """line_items = '["USAGE","USAGE"]'""",
+        "interval_minutes = 2147483647",
+        "interval_minutes = 2147483647, tariff = '{}'",
+        f"interval_minutes = 2147483647, tariff = '{FREE}'",
     )
 ]
 """Each statement makes city's bike wrong, and nothing else."""

@@ -28,6 +28,8 @@ TOLD = (
     *("refund_payable", "uncollected", "unheld_disputed", "unheld_until_us", "product_id"),
     *("asset_id", "custody", "offer", "reasons", "band", "deposit", "decision_id", "model_id"),
     *("policy_revision", "lost_us", "claim_until_us", "sold_us", "request_id", "group", "parent"),
+    # The last one, because events of earlier builds do not tell it.
+    "product_revision",
 )
 ReadPayload = Callable[[bytes], Told]
 """A function that reads the payload of an event; raises ValueError if it is no authorization."""
@@ -92,6 +94,7 @@ def _query(_connection: Connection, people: People, *, newest: bool) -> Select[A
         ),
         *(a.request_id, a.group_id),
         case((a.parent_id == "", ""), else_=named_by + a.parent_id),
+        a.product_revision,
     )
     read, is_newest = wrong != "", o.authorization_version == a.version
     if newest:
@@ -118,7 +121,8 @@ def _differing(
         told = read_payload(payload)
     except ValueError as error:
         return f"the payload cannot be read: {error}"
-    if newest and told[: len(TOLD)] != tuple(stored[: len(TOLD)]):
+    compared = len(TOLD) if told.product_revision else len(TOLD) - 1
+    if newest and told[:compared] != tuple(stored[:compared]):
         for name, said, is_stored in zip(TOLD, told, stored, strict=False):
             if said != is_stored:
                 return f"{name}: the payload has {said}, stored {is_stored}"

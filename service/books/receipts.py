@@ -8,13 +8,17 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, and_, select
 from sqlalchemy.sql.elements import ColumnElement
 
+from service.books.walked_fees import walked_minor
 from service.domain.attestations import AttestationKind
 from service.domain.authorization import Start
+from service.domain.errors import InvalidInput
 from service.domain.policy import Reason
 from service.domain.receipt import Lines, Receipt, ReceiptItem
-from service.domain.tariff import MINUTE_US, Fee, FeeItem, FeeLine, Tariff, fee
+from service.domain.segment_tariff import SegmentTariff
+from service.domain.tariff import MINUTE_US, AnyTariff, Fee, FeeItem, FeeLine, fee, interval_minutes
 from service.domain.transitions import Transition
 from service.storage import schema as t
+from service.storage.tariffs import TARIFF_COLUMNS, tariff_in_row
 
 DOCKINGS = (
     *(Transition.CLAIM_ACCEPTED, Transition.HANDED_OVER),
@@ -57,12 +61,25 @@ class Charged(NamedTuple):
     corrections: int
 
 
+class Terms(NamedTuple):
+    """The stored terms of a rental: `TARIFF_COLUMNS`, and the time of a free cancellation."""
+
+    start_fee_minor: int | None
+    free_minutes: int
+    interval_minutes: int
+    interval_price_minor: int
+    day_cap_minor: int
+    buy_out_minor: int
+    tariff: str | None
+    free_us: int | None
+
+
 _OF_THE_EVENT = Charged._fields.index("parent_id")
 """The number of columns of `Charged` that come from the event."""
 COLUMNS: tuple[ColumnElement[Any], ...] = (
     *[t.outbox.c[name] for name in Charged._fields[:_OF_THE_EVENT]],
     *[t.authorizations.c[name] for name in Charged._fields[_OF_THE_EVENT:]],
-    *[t.products.c[name] for name in Tariff._fields],
+    *TARIFF_COLUMNS,
     select(t.policies.c.free_cancellation_us)
     .where(
         t.policies.c.policy_id == t.products.c.policy_id,
@@ -70,8 +87,7 @@ COLUMNS: tuple[ColumnElement[Any], ...] = (
     )
     .scalar_subquery(),
 )
-"""The columns of `Charged`, then those of the tariff, and the policy's time of a free
-cancellation."""
+"""The columns of `Charged`, then those of `Terms`."""
 
 
 Line = tuple[str, int, int, int, int, int, str]
@@ -139,13 +155,17 @@ def wrong_receipt(connection: Connection, receipt: Receipt | None, stored: Seque
     if receipt is None:
         return ""
     it = Charged(*stored[: len(Charged._fields)])
-    *tariff, free_us = stored[len(Charged._fields) :]
+    terms = Terms(*stored[len(Charged._fields) :])
     if it.transition not in DOCKINGS or it.parent_id or it.start_us is None:
         return "the step has a receipt, and settles no rental"
-    if tariff[0] is None:
+    if terms.start_fee_minor is None:
         return ""
+    try:
+        tariff = tariff_in_row(terms)
+    except InvalidInput:
+        return "the tariff of its product makes no sense"
     beside = _beside(connection, it)
-    for name, said, expected in _told(receipt, it, it.start_us, Tariff(*tariff), free_us, beside):
+    for name, said, expected in _told(receipt, it, it.start_us, tariff, terms.free_us, beside):
         if said != expected:
             return f"the receipt's {name} is {said}, expected {expected}"
     return ""
@@ -155,7 +175,7 @@ def _told(
     receipt: Receipt,
     it: Charged,
     start_us: int,
-    tariff: Tariff,
+    tariff: AnyTariff,
     free_us: int | None,
     beside: Beside,
 ) -> list[tuple[str, object, object]]:
@@ -168,16 +188,28 @@ def _told(
     charged_minor = it.captured_minor - it.other_captured_minor
     held_minor = it.credit_minor + it.cash_minor
     debt_minor = beside.debt_minor
-    lines, asked_minor = list[Line](), tariff.buy_out_minor
+    lines, asked_minor, walked = list[Line](), tariff.buy_out_minor, (0, 0)
     if not lost:
         cut = [(begin, min(end, end_us)) for begin, end in beside.stood]
         paused_us = sum(max(0, end - begin) for begin, end in cut)
-        usage = fee(tariff, start_us, end_us, paused_us=paused_us, waived_minor=beside.waived_minor)
-        if free_us is not None and end_us - start_us - paused_us <= free_us:
+        usage = fee(
+            tariff,
+            start_us,
+            end_us,
+            paused_us=paused_us,
+            waived_minor=beside.waived_minor,
+            pauses=tuple(sorted(beside.stood)) if tariff.by_clock else (),
+        )
+        cancelled = free_us is not None and end_us - start_us - paused_us <= free_us
+        if free_us is not None and cancelled:
             times = ((FeeItem.FREE_MINUTES, free_us), (FeeItem.PAUSED_MINUTES, paused_us))
             free = [FeeLine(item, us // MINUTE_US, 0, 0) for item, us in times]
             usage = Fee(tuple(line for line in free if line.quantity), 0)
         lines, asked_minor = _plain(usage.lines), usage.total_minor
+        if isinstance(tariff, SegmentTariff) and not cancelled:
+            unwaived = [it for it in usage.lines if it.item is not FeeItem.WAIVED]
+            summed_minor = sum(it.amount_minor for it in unwaived)
+            walked = summed_minor, walked_minor(tariff, start_us, end_us, sorted(beside.stood))
     elif asked_minor:
         lines = [_once(ReceiptItem.LOST_ITEM, asked_minor)]
     missing_minor = asked_minor - charged_minor - debt_minor
@@ -198,7 +230,8 @@ def _told(
         ("minutes", receipt.minutes, minutes),
         ("free minutes", receipt.free_minutes, tariff.free_minutes),
         ("lines", _plain(receipt.lines), lines),
-        ("unit", receipt.interval_minutes or tariff.interval_minutes, tariff.interval_minutes),
+        ("fee", *walked),
+        ("unit", receipt.interval_minutes or interval_minutes(tariff), interval_minutes(tariff)),
         ("sum", sum(it.amount_minor for it in receipt.lines), charged_minor),
         ("total", receipt.total_minor, charged_minor),
         ("other charges", receipt.other_minor, it.other_captured_minor),

@@ -13,11 +13,12 @@ from models.errors import ModelError
 from service.cli.bindings import bind_key, unbind_key
 from service.cli.books import backup, create_key_of_seals, restore, verify
 from service.cli.configuration import config
+from service.cli.gbfs import tariff
 from service.cli.keys import keys, operator, platform, revoke_key, roll_key, update_key
 from service.cli.listings import listing, snooze
 from service.cli.parts import database_option, missing_library, opened
 from service.cli.persons import audit, person
-from service.cli.preview import policy
+from service.cli.preview import policy, preview_tariff
 from service.cli.rail_accounts import rail_account
 from service.cli.serve import health, serve
 from service.domain.errors import FreeholdError
@@ -98,8 +99,9 @@ def train(spec: Path, out: Path, jobs: int) -> None:
 COMMANDS = (
     *(create_key_of_seals, rail_account, verify, backup, restore, serve, health, config),
     *(operator, platform, keys, update_key, roll_key, revoke_key, bind_key, unbind_key),
-    *(person, audit, policy, listing, snooze),
+    *(person, audit, policy, tariff, listing, snooze),
 )
+tariff.add_command(preview_tariff)
 for command in COMMANDS:
     cli.add_command(command)
 

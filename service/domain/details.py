@@ -12,7 +12,8 @@ from typing import NamedTuple
 
 from service.domain.errors import PriceChanged
 from service.domain.product import Product
-from service.domain.tariff import Tariff
+from service.domain.tariff import AnyTariff, Tariff
+from service.domain.tariff_document import arithmetic_of
 
 
 class ItemPlace(NamedTuple):
@@ -51,8 +52,9 @@ def price_hash(product: Product) -> str:
 
 
 @lru_cache(maxsize=4096)
-def _hash(currency: str, tariff: Tariff, *more_minor: int) -> str:
-    return sha256("\n".join([currency, *map(str, (*tariff, *more_minor))]).encode()).hexdigest()
+def _hash(currency: str, tariff: AnyTariff, *more_minor: int) -> str:
+    values = tariff if isinstance(tariff, Tariff) else (arithmetic_of(tariff),)
+    return sha256("\n".join([currency, *map(str, (*values, *more_minor))]).encode()).hexdigest()
 
 
 def require_price(product: Product, shown: str) -> None:

@@ -23,7 +23,7 @@ from service.domain.errors import IllegalState, InvalidInput
 from service.domain.ledger import Account, Posting
 from service.domain.policy import MAX_REASONS, Offer, Split
 from service.domain.product import Product
-from service.domain.tariff import DAY_US, Tariff, reaches_us
+from service.domain.tariff import DAY_US, AnyTariff, Pauses, reaches_us
 from service.domain.transitions import Transition
 
 LONGEST_US = 100 * 366 * DAY_US
@@ -31,13 +31,16 @@ LONGEST_US = 100 * 366 * DAY_US
 
 
 @lru_cache(maxsize=4096)
-def lost_after_us(tariff: Tariff) -> int | None:
+def lost_after_us(tariff: AnyTariff, start_us: int = 0, pauses: Pauses = ()) -> int | None:
     """The time from the start until an item counts as lost: the fee reaches the buy-out cap.
 
-    None if the item never counts as lost.
+    None if the item never counts as lost. The start, in microseconds since the epoch, and the
+    pauses only matter for a tariff with prices of hours.
     """
-    after_us = reaches_us(tariff, 0, tariff.buy_out_minor) if tariff.buy_out_minor else None
-    return after_us if after_us is not None and after_us <= LONGEST_US else None
+    if not tariff.buy_out_minor:
+        return None
+    lost_us = reaches_us(tariff, start_us, tariff.buy_out_minor, pauses=pauses)
+    return None if lost_us is None or lost_us > start_us + LONGEST_US else lost_us - start_us
 
 
 Changes = dict[str, Any]
@@ -61,7 +64,8 @@ def started(authorization: Authorization, product: Product, start_us: int, now_u
 
     If a start is reported late, the due time may already be over.
     """
-    after_us = lost_after_us(product.tariff)
+    tariff = product.tariff
+    after_us = lost_after_us(tariff, start_us) if tariff.by_clock else lost_after_us(tariff)
     due_us = start_us + authorization.rental_period_us
     lost_us = None if after_us is None else start_us + after_us
     return {

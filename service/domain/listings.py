@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from service.domain.access import PLATFORM
 from service.domain.errors import InvalidInput, Violation
-from service.domain.rules import Counted, Of
+from service.domain.policy import Reason
 
 
 class ListingEffect(StrEnum):
@@ -37,10 +37,8 @@ SUBJECT_FORMS = {
 }
 """The forms of subjects, as Authorize takes them."""
 RULE_FORM = re.compile(r"[A-Z][A-Z0-9_]{0,63}(/[a-z0-9][a-z0-9-]{0,62})?")
-NEW_USER = "NEW_USER"
-"""The name of the rule for new users."""
-SKIPPABLE = frozenset(f"VELOCITY_{of}_{count}" for of in Of for count in Counted) | {NEW_USER}
-"""The rules that a listing may skip, beside conditions."""
+SKIPPABLE = frozenset(it for it in Reason if it.startswith(("VELOCITY_", "NEW_USER")))
+"""The rules that a listing may skip, beside conditions; each is named by its reason."""
 CONDITION_PREFIX = "CONDITION/"
 """The beginning of the name of a rule that is a condition of the policy."""
 

@@ -59,6 +59,11 @@ class Meter(NamedTuple):
         return self._replace(pauses=tuple(sorted((*self.pauses, pause))))
 
     @property
+    def times(self) -> tuple[tuple[int, int], ...]:
+        """The beginning and the end of each pause, in microseconds since the epoch."""
+        return tuple((it.from_us, it.until_us) for it in self.pauses)
+
+    @property
     def paused_whole_us(self) -> int:
         """The length of all pauses; a running pause counts up to the policy's bound."""
         return sum(it.length_us for it in self.pauses)

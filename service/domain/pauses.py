@@ -12,11 +12,12 @@ from service.domain.acts import Act, require, require_rental
 from service.domain.attestations import resumable
 from service.domain.authorization import Authorization, State, Step, step
 from service.domain.errors import IllegalState, InvalidInput, InvariantBroken
-from service.domain.hold import put_off
+from service.domain.hold import lost_after_us, put_off
 from service.domain.meter import Meter, Pause
 from service.domain.product import Product
 from service.domain.tariff import MINUTE_US
 from service.domain.transitions import Transition
+from service.domain.usage_ends import started_us
 
 PAUSE = Act("PauseRental", frozenset({State.ACTIVE, State.OVERDUE}))
 RESUME = Act("ResumeRental", frozenset({State.ACTIVE, State.OVERDUE}))
@@ -52,7 +53,11 @@ def pause(
     moved = moved_by(authorization, until_us - paused.from_us)
     late = moved.due_us is None or moved.due_us <= now_us
     state = authorization.state if late else State.ACTIVE
-    lost_us = _lost_us(moved, product, now_us) if ended else moved.lost_us
+    known = meter.with_pause(Pause(paused.from_us, until_us))
+    if ended:
+        lost_us = _lost_us(moved, product, known, now_us)
+    else:
+        lost_us = _later(moved.lost_us, _reached_us(moved, product, known))
     told = step(moved, (), Transition.PAUSED, paused.from_us, state=state, lost_us=lost_us)
     return told, paused
 
@@ -119,7 +124,8 @@ def resume(
         )
     ended = Pause(pause.from_us, max(at_us, pause.from_us), resumed=True)
     moved = moved_by(authorization, ended.until_us - pause.until_us)
-    lost_us = _lost_us(moved, product, now_us)
+    known = meter._replace(pauses=tuple(ended if it is pause else it for it in meter.pauses))
+    lost_us = _lost_us(moved, product, known, now_us)
     return step(moved, (), Transition.RESUMED, ended.until_us, lost_us=lost_us), ended
 
 
@@ -135,12 +141,30 @@ def _going_on(meter: Meter, at_us: int) -> Pause | None:
     return next((it for it in meter.pauses if it.from_us > at_us and not it.resumed), None)
 
 
-def _lost_us(resumed: Authorization, product: Product, now_us: int) -> int | None:
+def _lost_us(resumed: Authorization, product: Product, meter: Meter, now_us: int) -> int | None:
     """The time of loss of a resumed rental: until then, the item is overdue for the policy's
     time."""
     if resumed.due_us is None:
         raise InvariantBroken("a rental has no due time")
-    return put_off(resumed.lost_us, product, max(resumed.due_us, now_us))
+    reached_us = _reached_us(resumed, product, meter)
+    return put_off(reached_us, product, max(resumed.due_us, now_us))
+
+
+def _reached_us(moved: Authorization, product: Product, meter: Meter) -> int | None:
+    """The time at which the fee reaches the buy-out cap, from a rental whose instants were moved.
+
+    With prices of hours it is not only moved: units after a pause have other prices.
+    """
+    if not product.tariff.by_clock:
+        return moved.lost_us
+    start_us = started_us(moved)
+    after_us = lost_after_us(product.tariff, start_us, meter.times)
+    return None if after_us is None else start_us + after_us
+
+
+def _later(one_us: int | None, other_us: int | None) -> int | None:
+    """The later one of two instants; None means never."""
+    return None if one_us is None or other_us is None else max(one_us, other_us)
 
 
 def moved_by(it: Authorization, by_us: int) -> Authorization:

@@ -94,13 +94,25 @@ class Reason(StrEnum):
     IDENTITY_MISMATCH = "IDENTITY_MISMATCH"
     FEE_ABOVE_HOLD = "FEE_ABOVE_HOLD"
     LISTED_DENY = "LISTED_DENY"
+    CONDITION_FAILED = "CONDITION_FAILED"
+    VELOCITY_USER_OPEN = "VELOCITY_USER_OPEN"
+    VELOCITY_USER_HOUR = "VELOCITY_USER_HOUR"
+    VELOCITY_USER_DAY = "VELOCITY_USER_DAY"
+    VELOCITY_DEVICE_OPEN = "VELOCITY_DEVICE_OPEN"
+    VELOCITY_DEVICE_HOUR = "VELOCITY_DEVICE_HOUR"
+    VELOCITY_DEVICE_DAY = "VELOCITY_DEVICE_DAY"
+    VELOCITY_PAYMENT_ACCOUNT_OPEN = "VELOCITY_PAYMENT_ACCOUNT_OPEN"
+    VELOCITY_PAYMENT_ACCOUNT_HOUR = "VELOCITY_PAYMENT_ACCOUNT_HOUR"
+    VELOCITY_PAYMENT_ACCOUNT_DAY = "VELOCITY_PAYMENT_ACCOUNT_DAY"
+    NEW_USER = "NEW_USER"
+    NEW_USER_OPEN = "NEW_USER_OPEN"
 
 
 # Read once (see `authorization._SETTLED`).
 _ZERO = Offer.ZERO
 ALL_OFFERS = (Offer.ZERO, Offer.REDUCED, Offer.FULL)
 STRICTNESS = {offer: rank for rank, offer in enumerate(ALL_OFFERS)}
-_NOT_MILDER = {offer: ALL_OFFERS[rank:] for offer, rank in STRICTNESS.items()}
+NOT_MILDER = {offer: ALL_OFFERS[rank:] for offer, rank in STRICTNESS.items()}
 MAX_REASONS = 4
 
 
@@ -112,13 +124,15 @@ class Split(NamedTuple):
 
 
 class Wanted(Protocol):
-    """The requested hold for a product or for a part of a product: the deposit in minor units, and
-    the policy."""
+    """The requested hold for a product or for a part of a product: the deposit in minor units, the
+    policy, and the product's category."""
 
     @property
     def deposit_minor(self) -> int: ...
     @property
     def policy(self) -> Policy: ...
+    @property
+    def category(self) -> str: ...
 
 
 class Part(NamedTuple):
@@ -126,6 +140,7 @@ class Part(NamedTuple):
 
     deposit_minor: int
     policy: Policy
+    category: str = ""
 
 
 class Choice(NamedTuple):
@@ -172,7 +187,7 @@ def split_deposit(offer: Offer, deposit_minor: int, policy: Policy) -> Split:
     return Split(credit_minor, deposit_minor - credit_minor)
 
 
-def _in_order(accepted: Sequence[Offer], mildest: Offer) -> list[Offer]:
+def in_order(accepted: Sequence[Offer], mildest: Offer) -> list[Offer]:
     """The accepted offers in order: the policy's offer first, then the stricter ones."""
     rank = STRICTNESS[mildest]
     allowed = [offer for offer in accepted if offer is mildest]
@@ -200,9 +215,9 @@ def choose(
             mildest, reasons = offered
     if mildest is not _ZERO:
         reasons = (*reasons, *why)
-    allowed: Sequence[Offer] = _NOT_MILDER[mildest]
+    allowed: Sequence[Offer] = NOT_MILDER[mildest]
     if accepted:
-        allowed = _in_order(accepted, mildest)
+        allowed = in_order(accepted, mildest)
         if not allowed:
             reasons = (Reason.OFFER_NOT_ACCEPTED, *reasons)
     return _first_borne(allowed, reasons, available_minor, wanted)
@@ -220,7 +235,7 @@ def choose_again(
     `reasons` are those of the present offer. A stricter offer names the exhausted line first, even
     if an earlier reason named it already.
     """
-    allowed = _in_order(accepted, present) if accepted else _NOT_MILDER[present]
+    allowed = in_order(accepted, present) if accepted else NOT_MILDER[present]
     others = tuple([reason for reason in reasons if reason != Reason.LINE_EXHAUSTED])
     return _first_borne(allowed, others, available_minor, wanted)
 

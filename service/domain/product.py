@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from service.domain.policy import Policy
-from service.domain.tariff import Tariff
+from service.domain.tariff import AnyTariff
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +19,7 @@ class Product:
     currency: str
     deposit_minor: int
     replacement_minor: int
-    tariff: Tariff
+    tariff: AnyTariff
     policy: Policy
     cancellation_fee_minor: int = 0
     """The price of a reservation that the user cancels after the policy's free time."""

@@ -18,7 +18,7 @@ from typing import NamedTuple
 from service.domain.authorization import Authorization
 from service.domain.meter import RUNNING, Meter
 from service.domain.settlement import DOCKINGS, metered_fee
-from service.domain.tariff import MINUTE_US, FeeItem, FeeLine, Tariff
+from service.domain.tariff import MINUTE_US, AnyTariff, FeeItem, FeeLine, interval_minutes
 from service.domain.transitions import Transition
 from service.domain.usage_ends import is_stopped, started_us, usage_end_us
 
@@ -74,12 +74,13 @@ A FeeItem equals the ReceiptItem of the same name.
 class Receipt(NamedTuple):
     """The receipt of a rental from `start_us` to `end_us`, in microseconds since the epoch, UTC.
 
-    `interval_minutes` is the length of the tariff's intervals. `total_minor` is the fee captured,
-    to which the lines add up. `other_minor` was captured for damage or as a penalty.
-    `released_minor` is the part of the hold that was set free. Of that part, `owed_back_minor` was
-    a deposit in cash, and is owed back. `uncollected_minor` is the part of the tariff's fee, or of
-    the price of a lost item, that the hold did not cover and that nobody owes. `debt_minor` is the
-    part of a late pick-up's fee that the hold did not cover and that became a debt.
+    `interval_minutes` is the length of the tariff's intervals, or 0 if the lines tell it.
+    `total_minor` is the fee captured, to which the lines add up. `other_minor` was captured for
+    damage or as a penalty. `released_minor` is the part of the hold that was set free. Of that
+    part, `owed_back_minor` was a deposit in cash, and is owed back. `uncollected_minor` is the part
+    of the tariff's fee, or of the price of a lost item, that the hold did not cover and that nobody
+    owes. `debt_minor` is the part of a late pick-up's fee that the hold did not cover and that
+    became a debt.
     """
 
     start_us: int
@@ -102,7 +103,7 @@ class Receipt(NamedTuple):
 
 def receipt_of(
     it: Authorization,
-    tariff: Tariff,
+    tariff: AnyTariff,
     transition: Transition,
     event_us: int,
     meter: Meter = RUNNING,
@@ -129,7 +130,7 @@ def receipt_of(
 
 def _receipt(
     it: Authorization,
-    tariff: Tariff,
+    tariff: AnyTariff,
     end_us: int,
     lines: Lines,
     asked_minor: int,
@@ -152,7 +153,7 @@ def _receipt(
         started_us(it),
         end_us,
         tariff.free_minutes,
-        tariff.interval_minutes,
+        interval_minutes(tariff),
         lines,
         total_minor,
         it.other_captured_minor,

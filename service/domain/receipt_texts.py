@@ -44,7 +44,7 @@ def text_of(
             zh, en = _window(minutes)
             return Text(f"每 {zh}封顶减免", f"Reduction to the cap of each {en}")
     text = _segment_text(item, quantity, minutes)
-    return _TEXTS[ReceiptItem(item)] if text is None else _placed(text, from_minute, times)
+    return _TEXTS[ReceiptItem(item)] if text is None else _placed(item, text, from_minute, times)
 
 
 def _segment_text(item: FeeItem | ReceiptItem, quantity: int, minutes: int) -> Text | None:
@@ -67,21 +67,26 @@ def _segment_text(item: FeeItem | ReceiptItem, quantity: int, minutes: int) -> T
                 f"{quantity} complete unit{many} of {_minutes(minutes)}",
             )
         case ReceiptItem.ONE_TIME:
-            return Text("一次性收费", "One-time charge")
+            if not minutes:
+                return Text("一次性收费", "One-time charge")
+            return Text(
+                f"使用超过 {minutes} 分钟的一次性收费",
+                f"One-time charge after {_minutes(minutes)}",
+            )
     return None
 
 
-def _placed(text: Text, from_minute: int, times: str) -> Text:
+def _placed(item: FeeItem | ReceiptItem, text: Text, from_minute: int, times: str) -> Text:
     """The words of a segment's line, with the segment's beginning and the times of its price."""
     zh, en = text
-    if from_minute:
+    if from_minute and item != ReceiptItem.ONE_TIME:
         zh, en = f"{zh}，自第 {from_minute} 分钟起", f"{en}, from minute {from_minute} on"
     if times:
         *days, hours = times.split(" ")
         names = days[0].split(",") if days else []
         chinese = "".join(f"{'、'.join(_DAYS[name].zh for name in names)} " if names else "")
         english = "".join(f"{', '.join(_DAYS[name].en for name in names)} " if names else "")
-        zh, en = f"{zh}，{chinese}{hours} 时段价", f"{en}, {english}{hours}"
+        zh, en = f"{zh}，{chinese}{hours} 时段价", f"{en}, at the price of {english}{hours}"
     return Text(zh, en)
 
 

@@ -95,18 +95,26 @@ class NewUser(NamedTuple):
 
     A person is new with fewer than `until_settled` settled rentals, or if the first granted rental
     was asked for less than `until_us` microseconds ago; None means that this does not matter. A new
-    person gets at most the offer `at_least` (REDUCED or FULL). Of each deposit at most
+    person gets no milder offer than `mildest_offer` (REDUCED or FULL). Of each deposit at most
     `most_waived_minor`, in minor units of the product's currency, is on credit. A new person has at
     most `most_open` open rentals, the requested ones included; one more has the outcome `then`.
     """
 
     until_settled: int | None = None
     until_us: int | None = None
-    at_least: Outcome | None = None
+    mildest_offer: Outcome | None = None
     most_waived_minor: int | None = None
     most_open: int | None = None
     then: Outcome = Outcome.DECLINE
     over: Over = Over.OPERATOR
+
+
+class Condition(NamedTuple):
+    """A condition over declared variables, in CEL, and its consequence if it is true."""
+
+    name: str
+    when: str
+    then: Outcome
 
 
 class Rules(NamedTuple):
@@ -121,3 +129,4 @@ class Rules(NamedTuple):
     ladder: tuple[Rung, ...] | None = None
     velocity: tuple[Velocity, ...] | None = None
     new_user: NewUser | None = None
+    condition: tuple[Condition, ...] | None = None

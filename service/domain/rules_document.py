@@ -7,6 +7,7 @@ from collections.abc import Callable
 from itertools import pairwise
 from typing import Any, NamedTuple
 
+from service.domain.condition_document import read_conditions
 from service.domain.document_fields import (
     CATEGORY,
     MOST_MINOR,
@@ -25,7 +26,7 @@ MOST_RENTALS = 1_000_000
 MOST_DAYS = 3_650
 SHARE_BP = 10_000
 THEN = (Outcome.FULL, Outcome.REVIEW, Outcome.DECLINE)
-AT_LEAST = (Outcome.REDUCED, Outcome.FULL)
+MILDEST_OFFERS = (Outcome.REDUCED, Outcome.FULL)
 
 
 class Section(NamedTuple):
@@ -148,7 +149,7 @@ def _read_new_user(fields: Fields, platform: bool) -> NewUser | None:
     new = NewUser(
         row.maybe_whole("until_settled", 1, MOST_RENTALS),
         None if days is None else days * DAY_US,
-        Outcome(row.choice("at_least", AT_LEAST)) if row.has("at_least") else None,
+        Outcome(row.choice("mildest_offer", MILDEST_OFFERS)) if row.has("mildest_offer") else None,
         row.maybe_whole("most_waived_minor", 0, MOST_MINOR),
         row.maybe_whole("most_open", 0, MOST_RENTALS),
         Outcome(row.choice("then", THEN, Outcome.DECLINE)),
@@ -157,9 +158,9 @@ def _read_new_user(fields: Fields, platform: bool) -> NewUser | None:
     if new.until_settled is None and new.until_us is None:
         text = "or until_days is needed: without both nobody is new"
         row.fault("until_settled", "missing", text)
-    if new.at_least is None and new.most_waived_minor is None and new.most_open is None:
+    if new.mildest_offer is None and new.most_waived_minor is None and new.most_open is None:
         text = "or most_waived_minor or most_open is needed: the rule has no consequence"
-        row.fault("at_least", "missing", text)
+        row.fault("mildest_offer", "missing", text)
     if new.most_open is not None:
         _require_quiet(row, new.over, new.then)
     row.end()
@@ -208,5 +209,6 @@ SECTIONS = (
     Section("ladder", _read_ladder, _write_tables),
     Section("velocity", _read_velocity, _write_tables),
     Section("new_user", _read_new_user, _write_new_user),
+    Section("condition", read_conditions, _write_tables),
 )
 """The sections of all rules, in the order of the members of `Rules`."""

@@ -14,7 +14,7 @@ from service.domain.meter import RUNNING, Meter
 from service.domain.metered import fee_between
 from service.domain.money import share_minor
 from service.domain.product import Product
-from service.domain.tariff import Fee, Tariff
+from service.domain.tariff import AnyTariff, Fee, day_most_minor
 from service.domain.transitions import Transition
 from service.domain.usage_ends import earlier_us, is_stopped, started_us, usage_end_us
 
@@ -41,7 +41,7 @@ def usage_fee(
 
 def metered_fee(
     authorization: Authorization,
-    tariff: Tariff,
+    tariff: AnyTariff,
     end_us: int,
     meter: Meter,
     free_us: int | None = None,
@@ -491,5 +491,6 @@ def presume_return(
     if authorization.custody is not Custody.UNKNOWN or until_us is None:
         raise IllegalState("NOT_APPEARED", "nobody else has rented the item", authorization.state)
     total_minor = unwaived_minor(authorization, product, until_us, meter)
-    most_minor = min(total_minor, product.tariff.day_cap_minor)
+    day_minor = day_most_minor(product.tariff, started_us(authorization))
+    most_minor = min(total_minor, day_minor)
     return docked(authorization, captures, most_minor, Transition.RETURN_PRESUMED, until_us)

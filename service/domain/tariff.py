@@ -1,5 +1,9 @@
 """The fee of a rental by its product's tariff, line by line, and the time of reaching an amount.
 
+There are two arithmetics. Arithmetic 2 is that of `segment_tariff.py`. The rest of this text is
+about arithmetic 1, which is that of products without a stored `tariff`. It never changes, because
+rentals, receipts and hashes of prices depend on it.
+
 A day is 24 hours, counted from the start of the rental; calendars and time zones do not matter.
 Every full day costs the day cap. The day under way costs at most the day cap: on the first day the
 start fee and, after the free minutes, the started intervals; on a later day its started intervals,
@@ -30,14 +34,18 @@ from service.domain.fee_lines import (
     shown,
     total,
 )
+from service.domain.hour_prices import Stop
+from service.domain.segment_fee import Use, fee_of, reaches
+from service.domain.segment_tariff import SegmentTariff
 
 __all__ = [
-    "DAY_US", "MINUTE_US", "Fee", "FeeItem", "FeeLine", "Tariff", "fee", "reaches_us",
+    "DAY_US", "MINUTE_US", "AnyTariff", "Fee", "FeeItem", "FeeLine", "Pauses", "Tariff",
+    "day_most_minor", "fee", "interval_minutes", "reaches_us",
 ]  # fmt: skip
 
 
 class Tariff(NamedTuple):
-    """Prices of one product, in minor units and minutes."""
+    """A tariff of arithmetic 1: prices of one product, in minor units and minutes."""
 
     start_fee_minor: int
     free_minutes: int
@@ -46,38 +54,72 @@ class Tariff(NamedTuple):
     day_cap_minor: int
     buy_out_minor: int
 
+    @property
+    def by_clock(self) -> bool:
+        """False: no fee depends on the time of day at which the rental begins."""
+        return False
+
+
+AnyTariff = Tariff | SegmentTariff
+
 
 # A settlement needs its fee twice: for the amount, and for the receipt.
 @lru_cache(maxsize=256)
 def fee(
-    tariff: Tariff,
+    tariff: AnyTariff,
     start_us: int,
     end_us: int,
     *,
     paused_us: int = 0,
     waived_minor: int = 0,
     free_us: int | None = None,
+    pauses: Pauses = (),
+    quota_us: int = 0,
 ) -> Fee:
     """The fee of a rental from `start_us` to `end_us`, both in microseconds since the epoch.
 
     For `paused_us` of that time the meter stood. At most `waived_minor` is taken off the fee. A
     rental of at most `free_us` counts as cancelled in time and costs nothing; None means no such
-    rule.
+    rule. A tariff with prices of hours also needs the `pauses` themselves, in the order of time: a
+    pause moves the units after it to other hours. `quota_us` of the use is free by a quota, which
+    only a tariff of arithmetic 2 has.
 
     Raises InvalidInput if the end lies before the start. Raises InvariantBroken if the tariff has a
-    negative number or intervals without length.
+    negative number or intervals without length, or if the pauses or the quota do not fit it.
     """
-    _require_sound(tariff)
     if end_us < start_us:
         raise InvalidInput.of("end_time", "end_time.before_start", "must not lie before the start")
     used_us = end_us - start_us - paused_us
     if free_us is not None and used_us <= free_us:
         return cancelled_in_time(free_us, paused_us)
+    if isinstance(tariff, SegmentTariff):
+        stops = _stops(start_us, end_us, pauses) if tariff.by_clock else ()
+        if tariff.by_clock and paused_us != (stops[-1].paused_us if stops else 0):
+            raise InvariantBroken("a tariff with prices of hours needs all pauses of the rental")
+        return fee_of(tariff, Use(start_us, used_us, stops, quota_us), paused_us, waived_minor)
+    _require_sound(tariff)
+    if quota_us:
+        raise InvariantBroken("a tariff of arithmetic 1 has no quota of free minutes")
     full_days, today_us = divmod(used_us, DAY_US)
     free_minutes = 0 if full_days else tariff.free_minutes
     billable_us = max(0, today_us - free_minutes * MINUTE_US)
     intervals = _ceil_div(billable_us, tariff.interval_minutes * MINUTE_US)
     return _composed(tariff, full_days, intervals, paused_us // MINUTE_US, waived_minor)
+
+
+Pauses = tuple[tuple[int, int], ...]
+"""Times in which the meter stood: from when until when, in microseconds since the epoch."""
+
+
+def _stops(start_us: int, end_us: int, pauses: Pauses) -> tuple[Stop, ...]:
+    """The pauses until the end of a rental, by the use before them."""
+    found, paused_us = list[Stop](), 0
+    for from_us, until_us in pauses:
+        if from_us < end_us and from_us < until_us:
+            used_us = from_us - start_us - paused_us
+            paused_us += min(until_us, end_us) - from_us
+            found.append(Stop(used_us, paused_us))
+    return tuple(found)
 
 
 # Many rentals have the same few numbers of intervals.
@@ -102,21 +144,26 @@ def _composed(
     return Fee(shown(lines), total(lines))
 
 
-def reaches_us(tariff: Tariff, start_us: int, amount_minor: int) -> int | None:
+def reaches_us(
+    tariff: AnyTariff, start_us: int, amount_minor: int, *, pauses: Pauses = (), quota_us: int = 0
+) -> int | None:
     """The first microsecond at which a rental started at `start_us` costs `amount_minor`.
 
     It is `start_us` itself if the rental costs the amount from the beginning, for example an amount
-    of 0. It is None if the fee never reaches the amount, because the amount is above the buy-out
-    cap or the day cap is 0.
+    of 0. It is None if the fee never reaches the amount, for example because the amount is above
+    the buy-out cap. For arithmetic 2 it is also None if a year of use does not cost the amount.
 
     At the buy-out cap the rental counts as lost. A buy-out cap of 0 gives the start itself, so
     check for a cap first. The result is exact, and may be too late for any calendar, for example
     with a cap of 1 a day and a large amount. Compare it with the present before you store or show
-    it. Raises InvariantBroken as `fee` does.
+    it. `pauses` and `quota_us` are those of `fee`; arithmetic 1 takes neither: there a pause moves
+    the instant by its length. Raises InvariantBroken as `fee` does.
     """
-    _require_sound(tariff)
     if amount_minor <= 0:
         return start_us
+    if isinstance(tariff, SegmentTariff):
+        return _segments_reach_us(tariff, start_us, amount_minor, pauses, quota_us)
+    _require_sound(tariff)
     if amount_minor > tariff.buy_out_minor or not tariff.day_cap_minor:
         return None
     # The day under way must cost 1 to day_cap_minor; this fixes the number of full days.
@@ -136,6 +183,33 @@ def reaches_us(tariff: Tariff, start_us: int, amount_minor: int) -> int | None:
         # A full day costs the cap, however many intervals it has.
         today_us = min(DAY_US, before_minutes * MINUTE_US + 1)
     return start_us + full_days * DAY_US + today_us
+
+
+def _segments_reach_us(
+    tariff: SegmentTariff, start_us: int, amount_minor: int, pauses: Pauses, quota_us: int
+) -> int | None:
+    stops = _stops(start_us, max((until_us for _, until_us in pauses), default=0), pauses)
+    priced = stops if tariff.by_clock else ()
+    used_us = reaches(tariff, Use(start_us, 0, priced, quota_us), amount_minor)
+    if used_us is None:
+        return None
+    paused_us = max((it.paused_us for it in stops if it.used_us < used_us), default=0)
+    return start_us + used_us + paused_us
+
+
+def interval_minutes(tariff: AnyTariff) -> int:
+    """The length of the intervals of arithmetic 1; 0 for arithmetic 2, whose lines tell it."""
+    return 0 if isinstance(tariff, SegmentTariff) else tariff.interval_minutes
+
+
+def day_most_minor(tariff: AnyTariff, start_us: int) -> int:
+    """The most that one day costs: the day cap, or by arithmetic 2 the fee of the first 24 hours.
+
+    `start_us` is the start of the rental in microseconds since the epoch.
+    """
+    if isinstance(tariff, SegmentTariff):
+        return fee(tariff, start_us, start_us + DAY_US).total_minor
+    return tariff.day_cap_minor
 
 
 def _require_sound(tariff: Tariff) -> None:

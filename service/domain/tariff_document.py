@@ -36,6 +36,7 @@ from __future__ import annotations
 
 import json
 import re
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from service.domain.document_fields import CURRENCY, MOST_MINOR, NAME, Fields, require_none
@@ -51,6 +52,7 @@ from service.domain.segment_tariff import (
     Segment,
     SegmentTariff,
 )
+from service.domain.tariff import AnyTariff, Tariff
 from service.domain.time_zones import time_zones
 
 DAY_MINUTES = 24 * 60
@@ -60,6 +62,8 @@ MOST_MINUTES = 366 * DAY_MINUTES
 MOST_PRICE_MINOR = 10**9
 """The highest price of a unit. So no line of a fee is too large for a message."""
 LEAST_WINDOW_MINUTES = 15
+NOT_ARITHMETIC_1 = 2**31 - 1
+"""The minutes of an interval in the rows of tariffs of arithmetic 2."""
 MOST_SEGMENTS = MOST_PRICES = 20
 MOST_CAPS = MOST_QUOTAS = 5
 DAYS = ("MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN")
@@ -98,6 +102,8 @@ def arithmetic_of(tariff: SegmentTariff) -> str:
     return canonical(_written(tariff))
 
 
+# Revisions of a product often have the same tariff, and reading one takes 50 us.
+@lru_cache(maxsize=1024)
 def tariff_of(arithmetic: str) -> SegmentTariff:
     """The tariff of a column `products.tariff`.
 
@@ -116,6 +122,27 @@ def tariff_of(arithmetic: str) -> SegmentTariff:
             it.fault("tariff", "canonical", "must be the canonical form of a tariff")
     require_none(faults)
     return tariff
+
+
+def tariff_columns(tariff: AnyTariff) -> dict[str, Any]:
+    """The columns of a product's row that its tariff decides.
+
+    For arithmetic 2 the tariff stands in the column `tariff`. The columns of arithmetic 1 repeat
+    what they can, but for `interval_minutes`: its value is beyond the bound of the terms. So a
+    build that knows only arithmetic 1 refuses the row, and does not bill by it.
+    """
+    if isinstance(tariff, Tariff):
+        return {**tariff._asdict(), "tariff": None}
+    days = (it.most_minor for it in tariff.caps if it.window_minutes >= DAY_MINUTES)
+    beside = Tariff(
+        tariff.start_fee_minor,
+        tariff.free_minutes,
+        NOT_ARITHMETIC_1,
+        tariff.segments[0].price_minor if tariff.segments else 0,
+        next(days, tariff.buy_out_minor),
+        tariff.buy_out_minor,
+    )
+    return {**beside._asdict(), "tariff": arithmetic_of(tariff)}
 
 
 def _arithmetic(it: Fields) -> SegmentTariff:

@@ -205,16 +205,37 @@ Answer = (
     | Folded
     | Acknowledged
 )
-Payloads = Mapping[tuple[str, int], bytes]
-"""A command's encoded authorizations, by id and version, which its events and answer share."""
+
+
+class Payloads:
+    """A command's encoded authorizations, which its events and its answer share."""
+
+    __slots__ = ("_encode", "_told")
+
+    def __init__(
+        self, encode: Callable[[Authorization], bytes], told: Mapping[tuple[str, int], bytes]
+    ) -> None:
+        """`told` has the bytes of the command's events, by id and version of the authorization;
+        `encode` makes the bytes of an authorization without an event."""
+        self._encode = encode
+        self._told = told
+
+    def of(self, it: Authorization) -> bytes:
+        """The bytes of an authorization, those of its event if there is one."""
+        return self._told.get((it.authorization_id, it.version)) or self._encode(it)
+
+
 Encode = Callable[[Answer, Payloads], bytes]
 """A function that encodes an answer."""
 
 
 class EncodeAuthorization(Protocol):
-    """Makes the bytes of an authorization as callers see it, with its receipt, if any."""
+    """Makes the bytes of an authorization as callers see it, with its receipt, if any.
 
-    def __call__(self, it: Authorization, receipt: Receipt | None = ..., /) -> bytes: ...
+    The last argument is the hash of the price under the authorization's terms; empty if unknown.
+    """
+
+    def __call__(self, it: Authorization, receipt: Receipt | None, price_hash: str, /) -> bytes: ...
 
 
 Beside = DetailsRecord | LapseRecord | Case | UnpostedRecord | LaterDecisionRecord | ConsentRecord

@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 
 from service.domain.credit import LimitStep
+from service.domain.exposure import TotalExposure
 from service.domain.product import Operator, Product
 
 
@@ -20,11 +21,15 @@ class TermsKind(StrEnum):
     LIMITS = "limits"
 
 
+TOTAL = ("total",)
+"""The key of a fault in the rates of the total exposure."""
+
+
 class TermsFault(NamedTuple):
     """A row of the terms that makes no sense, with the reason. The row is ignored.
 
     `key` is an operator id; a policy id and revision; an operator id, a product id and a revision;
-    or a currency.
+    a currency; or `TOTAL`.
     """
 
     kind: TermsKind
@@ -65,9 +70,11 @@ class Catalog:
 
     `products` has the latest revision of each product. `revisions` has every revision, because a
     rental keeps the revision under which it began. `refused` has each product with a fault in its
-    latest revision: the product cannot be rented, not even under an earlier revision. `change` is
-    the number of the last change of the terms in this catalog. `listed` has the kinds of listings
-    that each operator and the platform ever had, as pairs of owner and kind.
+    latest revision: the product cannot be rented, not even under an earlier revision. `total`
+    bounds a person's lines in several currencies together; None means that each line is by itself.
+    It changes with the limits. `change` is the number of the last change of the terms in this
+    catalog. `listed` has the kinds of listings that each operator and the platform ever had, as
+    pairs of owner and kind.
     """
 
     operators: dict[str, Operator]
@@ -76,6 +83,7 @@ class Catalog:
     limit_steps: dict[str, tuple[LimitStep, ...]]
     refused: frozenset[tuple[str, str]] = frozenset()
     faults: tuple[TermsFault, ...] = ()
+    total: TotalExposure | None = None
     change: int = field(default=0, compare=False)
     listed: frozenset[tuple[str, str]] = frozenset()
 
@@ -103,6 +111,7 @@ class Catalog:
             part.limit_steps if names.limits else self.limit_steps,
             (self.refused - names.products) | part.refused,
             kept + part.faults,
+            part.total if names.limits else self.total,
             part.change,
             part.listed if names.listed else self.listed,
         )
@@ -124,4 +133,9 @@ class Catalog:
                 key = fault.key if kind is TermsKind.PRODUCT else fault.key[0]
                 if fault.kind is kind and key in before:
                     now[key] = before[key]
-        return replace(self, operators=operators, revisions=revisions, limit_steps=limit_steps)
+        total = self.total
+        if any(fault.key == TOTAL for fault in self.faults if fault.kind is TermsKind.LIMITS):
+            total = last.total or self.total
+        return replace(
+            self, operators=operators, revisions=revisions, limit_steps=limit_steps, total=total
+        )

@@ -6,16 +6,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from service.domain.authorization import Authorization
+from service.domain.details import price_hash
 from service.domain.policy import Reason
+from service.domain.receipt import Receipt
 from service.engine.calls import Answer, EncodeAuthorization, EncodeBeside
 from service.engine.catalog import Catalog
 from service.engine.debts import Debt
-from service.engine.ports import Scored
+from service.engine.ports import Conditions, NoConditions, Scored
 from service.engine.rows import Draft
 from service.engine.tables import Pair
 from service.ids import Ids
 
 UNSCORED_BAND = ""
+NO_CONDITIONS = NoConditions()
 
 
 class Assessment(NamedTuple):
@@ -57,9 +61,10 @@ class Assessed(NamedTuple):
 class Context:
     """The context of a batch: an instant, the terms, and the scores taken before it began.
 
-    `encode` makes the bytes of an authorization as callers see it, with its receipt, if any.
+    `encode` makes the bytes of an authorization as callers see it; `told` calls it.
     `encode_beside` makes the bytes of another row of the step for the authorization's event.
-    `debts` are the operators' debts beyond their bounds, by operator id and currency.
+    `debts` are the operators' debts beyond their bounds, by operator id and currency. `counts` is
+    True if the rules of a policy read the rentals of the past.
     """
 
     now_us: int
@@ -74,8 +79,16 @@ class Context:
     encode: EncodeAuthorization
     encode_beside: EncodeBeside
     debts: Mapping[Pair, Debt]
+    counts: bool
+    conditions: Conditions = NO_CONDITIONS
     quotes: bool = False
     """True for a quote: nothing is written or used up, and lines are seen roughly."""
+
+    def told(self, it: Authorization, receipt: Receipt | None = None) -> bytes:
+        """The bytes of an authorization as callers see it, with the hash of its price."""
+        key = (it.operator_id, it.product_id, it.product_revision)
+        product = self.catalog.revisions.get(key)
+        return self.encode(it, receipt, "" if product is None else price_hash(product))
 
 
 class Decided(NamedTuple):

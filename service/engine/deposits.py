@@ -10,6 +10,8 @@ from service.domain.errors import InvalidInput
 from service.domain.ledger import Line, Standing
 from service.domain.policy import Reason
 from service.engine.context import Context
+from service.engine.counts import obstacle_by_rules
+from service.engine.exposure import free_minor
 from service.engine.groups import product_of_member, taken_among
 from service.engine.posting import apply, claim
 from service.engine.rows import Draft, Rows
@@ -25,20 +27,22 @@ def require_enough(members: Sequence[Authorization], paid_minor: int, field: str
     return cash_minor
 
 
-def obstacle_of(members: Sequence[Authorization], line: Line, rows: Rows) -> Reason | None:
+def obstacle_of(
+    members: Sequence[Authorization], line: Line, rows: Rows, context: Context
+) -> str | None:
     """The reason why offers cannot be held any more, or None."""
     if line.standing is Standing.SUSPENDED:
         return Reason.USER_SUSPENDED
-    if sum(it.credit_minor for it in members) > line.available_minor:
+    if sum(it.credit_minor for it in members) > free_minor(line, rows, context):
         return Reason.LINE_EXHAUSTED
-    return taken_among(list(members), rows)
+    return taken_among(list(members), rows) or obstacle_by_rules(members, rows, context)
 
 
 def take(
     members: Sequence[Authorization],
     named: Authorization,
     paid_minor: int,
-    obstacle: Reason | None,
+    obstacle: str | None,
     line: Line,
     draft: Draft,
     rows: Rows,

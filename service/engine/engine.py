@@ -24,25 +24,26 @@ from service.domain.errors import (
     RequestIdReused,
     Unavailable,
 )
+from service.engine.admission import read_admission
 from service.engine.aliases import read_aliases, require_aliases
 from service.engine.attesting import metered, read_attestations
-from service.engine.calls import EncodeAuthorization, EncodeBeside, Work, own_work
+from service.engine.calls import EncodeAuthorization, EncodeBeside, Payloads, Work, own_work
 from service.engine.cases import read_cases, with_open_case
 from service.engine.catalog import Catalog
 from service.engine.charges import read_charges, read_damage
 from service.engine.clock_gaps import ClockGap
 from service.engine.conflict_pauses import PAUSES, ConflictPauses
-from service.engine.context import Context, Decided
+from service.engine.context import NO_CONDITIONS, Context, Decided
 from service.engine.debts import DebtLog, Debts, say_nothing
 from service.engine.decision_counts import DecisionCounts
 from service.engine.increment_tries import read_tries
 from service.engine.items_in_use import name_product
 from service.engine.lapsed_holds import LapsedHolds
 from service.engine.late_pickups import read_late_pickups
-from service.engine.listing_reads import read_listed
 from service.engine.operations import BY_COMMAND, Authorize, Wake
 from service.engine.ports import (
     AuthorizationKey,
+    Conditions,
     Conflict,
     OutcomeUnknown,
     ReadAgain,
@@ -116,6 +117,7 @@ class Engine:
         encode_beside: EncodeBeside,
         pauses: ConflictPauses = PAUSES,
         log_debt: DebtLog = say_nothing,
+        conditions: Conditions = NO_CONDITIONS,
     ) -> None:
         """`encode` makes the bytes of an authorization, for its events and for answers.
         `encode_beside` makes the bytes of another row of the step for the event.
@@ -140,6 +142,7 @@ class Engine:
         self._last_terms = self.terms.used
         self._notice_gap = notice_gap
         self._encode, self._encode_beside = encode, encode_beside
+        self._conditions = conditions
 
     def apply(self, batch: Sequence[Work]) -> list[Result]:
         """The answer or the refusal of each work, in order; never raises.
@@ -191,10 +194,10 @@ class Engine:
                     rows, keys = self._read(batch, also, transaction)
                     if keys.late:
                         read_late_pickups(rows, keys, transaction, context.now_us)
-                    if context.catalog.listed:
-                        read_listed(rows, batch, context.catalog, transaction)
                     if self._read_what_others_added(rows, keys, context.catalog):
-                        context = replace(context, catalog=self.terms.used.catalog)
+                        used = self.terms.used
+                        context = replace(context, catalog=used.catalog, counts=used.counts)
+                    read_admission(batch, rows, keys, transaction, context)
                     lapsed = LapsedHolds(frozenset(keys.users), transaction, rows, context)
                     results = [self._decide(work, rows, context, lapsed) for work in batch]
                     if rows.payable or rows.taken_payable:
@@ -234,6 +237,8 @@ class Engine:
             encode=self._encode,
             encode_beside=self._encode_beside,
             debts=self.debts.beyond,
+            counts=terms.counts,
+            conditions=self._conditions,
         )
 
     def _terms_for(self, batch: Sequence[Work]) -> TermsInUse:
@@ -381,11 +386,11 @@ class Engine:
                 rows.merge(operation.leaves(work, work.command, decided, rows, context))
             return decided
         events = decided.draft.get(OUTBOX, ())
-        payloads = {}
+        told = {}
         for it in events:
-            payloads[it.authorization_id, it.authorization_version] = it.payload
+            told[it.authorization_id, it.authorization_version] = it.payload
         try:
-            answer = work.encode(decided.answer, payloads)
+            answer = work.encode(decided.answer, Payloads(context.told, told))
         except Exception as error:
             return self._refused(error, work)
         if work.request_id:

@@ -25,6 +25,7 @@ from service.engine.attesting import metered, read_attestations
 from service.engine.calls import LateStart, Work
 from service.engine.cases import add_evidence, cases_of, with_open_case
 from service.engine.context import Context, Decided
+from service.engine.exposure import free_minor
 from service.engine.occurrence import occurred_us
 from service.engine.payouts import cancel_payouts
 from service.engine.ports import AuthorizationKey, ReadAgain, Transaction
@@ -136,7 +137,7 @@ def late_pickup(
         context.ids.new(context.now_us),
         work.request_id,
         asset_id,
-        line.available_minor,
+        free_minor(line, rows, context),
         start_us,
         context.now_us,
     )

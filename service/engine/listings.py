@@ -11,7 +11,6 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple, Protocol
 
 from service.domain.access import PLATFORM
-from service.domain.details import Order
 from service.domain.listings import Listed, ListingKind, listed
 from service.engine.aliases import merged_into
 from service.engine.ports import Transaction
@@ -26,20 +25,21 @@ Kinds = frozenset[tuple[str, str]]
 """The kinds of listings that exist, as pairs of owner and kind."""
 
 
-class Asking(Protocol):
-    """A command that asks for a rental."""
+class Hashes(Protocol):
+    """The details of an order that name the bearers; both may be empty."""
 
     @property
-    def user_id(self) -> str: ...
+    def device_hash(self) -> str: ...
     @property
-    def order(self) -> Order | None: ...
+    def payment_account_hash(self) -> str: ...
 
 
 class Asked(NamedTuple):
-    """A caller with its command."""
+    """An order: the operator that asks, the person, and the order's hashes, if it has any."""
 
     caller: str
-    command: Asking
+    user_id: str
+    order: Hashes | None
 
 
 def read_listings(
@@ -48,9 +48,7 @@ def read_listings(
     """Reads the listings that may count for these commands, and the people who were merged."""
     asked = list(asked)
     people = {
-        it.command.user_id
-        for it in asked
-        if (PLATFORM, _USER) in kinds or (it.caller, _USER) in kinds
+        it.user_id for it in asked if (PLATFORM, _USER) in kinds or (it.caller, _USER) in kinds
     }
     transaction.read(rows, [Wish(ALIASES, _BY_SURVIVOR, people)])
     subjects = {subject for it in asked for subject in _subjects(it, kinds, rows)}
@@ -71,11 +69,10 @@ def _subjects(asked: Asked, kinds: Kinds, rows: Rows) -> Iterator[tuple[str, str
 
     Listings of merged people count for their survivor.
     """
-    command = asked.command
-    order = command.order
+    order = asked.order
     for owner in (PLATFORM, asked.caller):
         if (owner, _USER) in kinds:
-            for user_id in (command.user_id, *merged_into(command.user_id, rows)):
+            for user_id in (asked.user_id, *merged_into(asked.user_id, rows)):
                 yield owner, _USER, user_id
         if order is not None and order.device_hash and (owner, _DEVICE) in kinds:
             yield owner, _DEVICE, order.device_hash

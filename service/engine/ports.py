@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import NamedTuple, Protocol, TypeVar
 
+from service.domain.admission import Past, Rental
 from service.domain.cases import WaitingCase
+from service.domain.rules import Of
 from service.engine.catalog import Catalog, TermsNames
 from service.engine.figures import Figures
 from service.engine.records.seals import SealedHead, SealRecord
@@ -17,6 +19,8 @@ from service.engine.rows import Docking, Rows, TakenPayable, Wish
 Row = TypeVar("Row")
 
 UserKey = str
+Bearer = tuple[Of, str]
+"""A bearer of rentals: a user id, or the hash of a device or of a payment account."""
 AuthorizationKey = tuple[str, str]
 PayableKey = tuple[str, str]
 
@@ -68,6 +72,27 @@ class ReadAgain(Exception):
         self.authorizations = authorizations
 
 
+class ConditionFailed(Exception):
+    """A condition of a policy could not be evaluated; the text says why."""
+
+
+class Conditions(Protocol):
+    """Evaluates conditions of policies; thread-safe."""
+
+    def holds(self, when: str, values: Mapping[str, object]) -> bool:
+        """Whether an expression is true for these values. Raises ConditionFailed, and nothing
+        else."""
+        ...
+
+
+class NoConditions:
+    """In place of an evaluator: every condition fails."""
+
+    def holds(self, when: str, values: Mapping[str, object]) -> bool:
+        """Raises ConditionFailed."""
+        raise ConditionFailed("this server evaluates no conditions")
+
+
 class Transaction(Protocol):
     """One write transaction; its reads lock the rows that it may change."""
 
@@ -98,6 +123,29 @@ class Transaction(Protocol):
         row of its own instead.
 
         If the step moved no money, an earlier build wrote neither.
+        """
+        ...
+
+    def lock_bearers(self, bearers: Iterable[Bearer]) -> None:
+        """Makes other transactions wait that lock one of these bearers too, until this one ends.
+
+        Call it after the lines are locked. A database with one writer does nothing.
+        """
+        ...
+
+    def rentals(
+        self, bearers: Iterable[Bearer], since_us: int, since_id: str
+    ) -> list[tuple[Bearer, AuthorizationKey, Rental]]:
+        """The rentals of bearers that are open, or were asked for after `since_us`.
+
+        No id of these is less than `since_id`. The rentals are not locked.
+        """
+        ...
+
+    def pasts(self, keys: Iterable[tuple[str, str]], most: int) -> dict[tuple[str, str], Past]:
+        """The pasts of people with an operator, by user id and operator id.
+
+        An empty operator id stands for all operators. At most `most` settled rentals are counted.
         """
         ...
 

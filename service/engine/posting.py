@@ -242,7 +242,7 @@ def _payload(draft: Draft, step: Step, posted: list[Entry], rows: Rows, context:
     """
     it = step.authorization
     if step.transition not in DOCKINGS or it.parent_id:
-        return context.encode(it)
+        return context.told(it)
     product = product_of(it, context)
     late = it.start is _LATE_PICKUP
     debt_minor = late_pickups.above_hold_minor(step, product) if late else 0
@@ -255,7 +255,7 @@ def _payload(draft: Draft, step: Step, posted: list[Entry], rows: Rows, context:
         debt_minor,
         product.policy.free_cancellation_us,
     )
-    payload = context.encode(it, receipt)
+    payload = context.told(it, receipt)
     if posted:
         return payload
     row = UnpostedRecord(

@@ -33,6 +33,7 @@ from service.engine.decision_counts import DecisionCounts
 from service.engine.engine import Engine, EngineStatistics
 from service.engine.operations.authorize import Authorize
 from service.engine.ports import Store
+from service.engine.prices import Prices
 from service.engine.reads import AuthorizationReader, Told
 from service.engine.tables import Pair
 from service.engine.terms import Terms
@@ -93,8 +94,8 @@ class _Decider(Engine):
         if not isinstance(answer, Group):
             raise InvariantBroken("a quote was answered without a group")
         made = answer.authorizations
-        products = tuple(_product_of(it, self.terms) for it in made)
-        return QuotedAuthorization(made, products, cuts, self._now_us)
+        products = map(_sound, made, Prices(self.terms).products(made))
+        return QuotedAuthorization(made, tuple(products), cuts, self._now_us)
 
 
 class Quotes:
@@ -104,6 +105,7 @@ class Quotes:
         self._engine = engine
         self._store = store
         self._clock = clock
+        self._prices = Prices(engine.terms)
 
     def authorization(self, caller: str, command: Authorize) -> QuotedAuthorization:
         """The decision of a grouped Authorize as of now, on a rough sight of the line.
@@ -136,7 +138,7 @@ class Quotes:
         it = told.authorization
         require_rental(it)
         require_startable(it)
-        product = _product_of(it, self._engine.terms)
+        (product,) = map(_sound, [it], self._prices.products([it]))
         if it.start_us is None:
             return self._quoted(product, usage)
         own = (("start_time", usage.start_us is not None), ("pauses", bool(usage.pauses)))
@@ -181,13 +183,8 @@ def _in_force(caller: str, product_id: str, terms: Terms) -> Product:
     return product
 
 
-def _product_of(it: Authorization, terms: Terms) -> Product:
-    """The product in the revision under which an authorization was granted."""
-    key = (it.operator_id, it.product_id, it.product_revision)
-    known = terms.used.catalog
-    if key not in known.revisions and terms.learn([key[:2]]):
-        known = terms.used.catalog
-    product = known.revisions.get(key)
+def _sound(it: Authorization, product: Product | None) -> Product:
+    """The product of an authorization, if its terms make sense."""
     if product is None:
         raise ProductMisconfigured(it.product_id)
     return product

@@ -12,7 +12,7 @@ from service.domain.lapses import Lapse
 from service.domain.ledger import Entry, Line, LineAt
 from service.domain.meter import Meter
 from service.domain.suspense import SuspenseItem
-from service.domain.tariff import Tariff
+from service.domain.tariff import AnyTariff
 from service.domain.transitions import Transition
 from service.engine.records.attestations import AttestationRecord
 from service.engine.records.captures import CaptureRecord, CorrectionRecord
@@ -116,7 +116,7 @@ class Docked(NamedTuple):
     """
 
     told: Told
-    tariff: Tariff
+    tariff: AnyTariff
     transition: Transition
     event_us: int
     meter: Meter

@@ -26,6 +26,9 @@ from service.engine.tables import (
     Table,
 )
 
+if TYPE_CHECKING:
+    from service.engine.counts import Counts
+
 _PAYABLE = Account.OPERATOR_PAYABLE
 
 
@@ -189,6 +192,8 @@ class Rows(defaultdict[Table[Any, Any], dict[Any, Any]]):
         self.clock_gaps: list[ClockGap] = []
         """Clock gaps of the batch; they are not stored, but counted after the commit."""
         self.batch_id = ""
+        self.counts: Counts | None = None
+        """The rentals that rules of policies count; None if no policy in use has such rules."""
 
     if TYPE_CHECKING:
 

@@ -12,7 +12,9 @@ from dataclasses import dataclass, replace
 from threading import Lock
 from typing import Protocol
 
+from service.domain import admission
 from service.domain.errors import TermsUnusable
+from service.domain.graded_offers import highest_cut_off
 from service.engine.catalog import Catalog, TermsFault, TermsKind, TermsNames
 from service.engine.ports import TermsStore
 
@@ -25,10 +27,14 @@ class TermsLog(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class TermsInUse:
-    """The sound terms, and the score below which the model must give reasons."""
+    """The sound terms, and the score below which the model must give reasons.
+
+    `counts` is True if the rules of a policy read the rentals of the past.
+    """
 
     catalog: Catalog
     explain_below: int
+    counts: bool
 
 
 class Terms:
@@ -43,7 +49,7 @@ class Terms:
         read = store.catalog()
         if currency not in read.limit_steps:
             raise TermsUnusable(_no_limits(read, currency))
-        self.used = TermsInUse(read, _explain_below(read))
+        self.used = _in_use(read)
         """The present terms; the same object until they change."""
         self._wrong = frozenset(read.faults)
         self._tell((), read.faults)
@@ -61,7 +67,7 @@ class Terms:
             used = self.used
             whole = read if names is None else used.catalog.with_part(names, read)
             after = self._sound(whole, used.catalog)
-            if self._swap(used, TermsInUse(after, _explain_below(after))):
+            if self._swap(used, _in_use(after)):
                 return True
 
     def learn(
@@ -82,9 +88,11 @@ class Terms:
             # The change number stays, because earlier changes by others are not loaded yet.
             whole = used.catalog.with_part(names, replace(read, change=used.catalog.change))
             after = self._sound(whole, used.catalog)
-            below = max(used.explain_below, _explain_below(read))
+            more = _in_use(read)
+            below = max(used.explain_below, more.explain_below)
+            counts = used.counts or more.counts
             # If the other thread was first, this read may be older, and is repeated.
-            if self._swap(used, TermsInUse(after, below)):
+            if self._swap(used, TermsInUse(after, below, counts)):
                 return True
 
     def _swap(self, before: TermsInUse, after: TermsInUse) -> bool:
@@ -116,9 +124,15 @@ class Terms:
                 self._log_terms(fault, mended=True)
 
 
+def _in_use(catalog: Catalog) -> TermsInUse:
+    # Offers that wait were made under earlier revisions.
+    counts = any(admission.counts(it.policy.rules) for it in catalog.revisions.values())
+    return TermsInUse(catalog, _explain_below(catalog), counts)
+
+
 def _explain_below(catalog: Catalog) -> int:
     """The highest cut-off of a mildest offer: higher scores need no reasons."""
-    cut_offs = {product.policy.zero_from_score for product in catalog.products.values()}
+    cut_offs = {highest_cut_off(product) for product in catalog.products.values()}
     return max(cut_offs, default=0)
 
 

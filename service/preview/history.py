@@ -7,9 +7,7 @@ there is none.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import IntFlag
 
 import numpy as np
 import numpy.typing as npt
@@ -25,21 +23,24 @@ UNSCORED = -(2**62)
 """The score of a person who was not scored."""
 
 
-class Fact(IntFlag):
-    """Facts of a decision that no draft changes."""
+class Fact:
+    """Facts of a decision that no draft changes; each is one bit."""
 
+    # Not an enumeration, whose operators take a microsecond.
     CANCELLED = 1
     """The request was cancelled before it arrived."""
     SUSPENDED = 2
     """The person was suspended."""
-    WATCHED = 4
+    ANOTHER = 4
+    """The order was of another identity than the person's."""
+    WATCHED = 8
     """The person was watched, so that an offer needed a review."""
-    STALE = 8
+    STALE = 16
     """The features were too old to be scored under the policy in force."""
 
 
-class Happened(IntFlag):
-    """The course of an authorization."""
+class Happened:
+    """The course of an authorization; each part is one bit."""
 
     HELD = 1
     """Its credit part was held, at least for a moment."""
@@ -47,14 +48,12 @@ class Happened(IntFlag):
     """The item went out."""
     LOST = 4
     """The item counts as lost or sold."""
-    OPEN = 8
-    """It holds to this day."""
-    SETTLED = 16
-    """A return, or a loss, fixed its fee."""
-    LATE = 32
+    LATE = 8
     """The item was out for longer than agreed."""
-    MAYBE_HELD = 64
-    """It was reviewed, and its credit part may have been held."""
+    MAYBE_HELD = 16
+    """It was reviewed or paid, and its credit part may have been held."""
+    AT_ONCE = 32
+    """Its credit part was held at once, without a payment and without a review."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +88,6 @@ class History:
     happened: Numbers
     held_us: Numbers
     """The latest instant at which the hold may have begun."""
-    start_us: Numbers
     close_us: Numbers
     captured: Numbers
     """Everything that was captured, for the fee or for damage."""
@@ -117,10 +115,4 @@ RANKS = {offer: rank for rank, offer in enumerate(OFFERS)}
 
 def currencies_of(history: History) -> tuple[str, ...]:
     """The currencies of the operator's products in this history, in the order of their names."""
-    used = np.unique(history.product)
-    return tuple(sorted({history.products[int(it)].currency for it in used}))
-
-
-def rows_of_products(history: History, products: Sequence[int]) -> Bits:
-    """The rows whose product is one of these places in `history.products`."""
-    return np.isin(history.product, np.asarray(list(products), dtype=np.int64))
+    return tuple(sorted({it.currency for it in history.products}))

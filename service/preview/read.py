@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import closing
 from typing import Any, NamedTuple
 
 import numpy as np
-from sqlalchemy import Connection, Select, and_, case, func, literal, or_, select
+from sqlalchemy import Connection, Select, and_, case, func, or_, select
 from sqlalchemy.sql.elements import ColumnElement
 
-from service.domain.authorization import HOLDING, Custody, Start, State
+from service.domain.authorization import HOLDING, Custody, Start
 from service.domain.errors import Exhausted
 from service.domain.policy import Offer, Reason
 from service.domain.product import Product
@@ -26,6 +27,7 @@ from service.preview.history import (
     Numbers,
 )
 from service.storage import schema as t
+from service.storage.database import backend_of
 
 PORTION = 20_000
 """The rows that are turned into columns at a time."""
@@ -49,11 +51,28 @@ class Window(NamedTuple):
 
 _A, _D = t.authorizations.c, t.decisions.c
 _NUMBERS: tuple[str, ...] = (
-    *("at_us", "score", "facts", "available", "offers", "as_of_us", "happened"),
-    *("start_us", "close_us", "captured", "captured_fee", "captured_credit", "unpaid"),
-    "written_off",
+    *("at_us", "score", "available", "held_us", "close_us"),
+    *("captured", "captured_fee", "captured_credit", "unpaid", "written_off"),
 )
-_TEXTS: tuple[str, ...] = ("group", "user", "product", "accept", "reasons")
+_Kind = tuple[str, str, str, int]
+"""The values of a decision of which there are few combinations: the product's id, the accepted
+offers, the reasons, and a number of `_Mark`s with the product's revision."""
+
+
+class _Mark:
+    """The bits of a number in which the database packs small values; the revision is above them."""
+
+    STARTED = 1
+    HOLDING = 2
+    NO_CASH = 4
+    PAID = 8
+    HOLDS_CASH = 16
+    LOST = 32
+    LATE = 64
+    STALE = 128
+    OFFER = 256
+    """The rank of the offer, two bits."""
+    REVISION = 1024
 
 
 def read_history(connection: Connection, window: Window, catalog: Catalog) -> History:
@@ -61,11 +80,12 @@ def read_history(connection: Connection, window: Window, catalog: Catalog) -> Hi
 
     A rental whose product revision is not sound is left out.
     """
-    columns: dict[str, list[Numbers]] = {name: [] for name in (*_NUMBERS, *_TEXTS)}
+    columns: dict[str, list[Numbers]] = {
+        name: [] for name in (*_NUMBERS, "as_of_us", "calls", "users", "kinds")
+    }
     codes = _Codes()
     found = 0
-    streamed = {"stream_results": True, "yield_per": PORTION}
-    for rows in connection.execute(_query(window), execution_options=streamed).partitions():
+    for rows in _portions(connection, _query(window)):
         found += len(rows)
         if found > window.most:
             raise Exhausted(
@@ -78,15 +98,30 @@ def read_history(connection: Connection, window: Window, catalog: Catalog) -> Hi
         name: np.concatenate(parts) if parts else np.zeros(0, np.int64)
         for name, parts in columns.items()
     }
-    return _history(window, whole, codes, catalog)
+    # In the order of the decisions; items of one call are in the order of their ids.
+    order = np.argsort(whole["at_us"], kind="stable")
+    return _history(window, {name: it[order] for name, it in whole.items()}, codes, catalog)
+
+
+def _portions(connection: Connection, query: Select[Any]) -> Iterator[list[Any]]:
+    """The rows as the driver returns them; SQLAlchemy's own rows take a third more time."""
+    text = str(query.compile(connection.engine, compile_kwargs={"literal_binds": True}))
+    cursor = backend_of(connection).named_cursor(connection, "preview")
+    with closing(cursor):
+        cursor.execute(text)
+        while rows := cursor.fetchmany(PORTION):
+            yield rows
 
 
 def _query(window: Window) -> Select[Any]:
-    """The rows in the order of the decisions; numbers first, then texts."""
+    """The columns of `_NUMBERS`, then the kind, the group, the person, and the time of the features
+    if it is needed; in the order of ids."""
     begin = or_(
         _A.create_us >= window.from_us, _A.close_us.is_(None), _A.close_us >= window.from_us
     )
-    query = select(*_numbers(window), *_texts()).where(
+    ages = [func.coalesce(t.feature_snapshots.c.as_of_us, NEVER)] if window.ages else []
+    columns = (*_numbers(), *_kind(window), _A.group_id, _A.user_id, *ages)
+    query = select(*columns).where(
         _A.operator_id == window.operator_id,
         # An id begins with the time at which it was made, or a later one.
         _A.authorization_id >= first_id(window.from_us - LEAD_US),
@@ -103,63 +138,61 @@ def _query(window: Window) -> Select[Any]:
         f = t.feature_snapshots
         there = and_(f.c.user_id == _D.user_id, f.c.version == _D.feature_version)
         source = source.outerjoin(f, there)
-    return query.select_from(source).order_by(_A.create_us, _A.authorization_id)
+    return query.select_from(source).order_by(_A.authorization_id)
 
 
-def _flags(flags: Iterable[tuple[int, ColumnElement[bool]]]) -> ColumnElement[int]:
-    total: ColumnElement[int] = literal(0)
-    for flag, condition in flags:
-        total = total + case((condition, int(flag)), else_=0)
-    return total
-
-
-def _numbers(window: Window) -> list[ColumnElement[Any]]:
+def _numbers() -> tuple[ColumnElement[Any], ...]:
     """The columns of `_NUMBERS`."""
-    reviewed = _D.reasons.contains(str(Reason.UNDER_REVIEW), autoescape=True)
-    at_once = and_(_A.cash_minor == 0, _D.offer.is_not(None), ~reviewed)
-    paid = _A.received_minor + _A.elsewhere_minor + _A.paid_out_minor > 0
-    holding = _A.state.in_([str(it) for it in HOLDING])
-    started = _A.start_us.is_not(None)
     given = _A.paid_minor + _A.lowered_minor + _A.recovered_minor + _A.forgiven_minor
-    happened = _flags(
-        [
-            (Happened.HELD, or_(started, holding, at_once, and_(paid, _A.held_cash_minor > 0))),
-            (Happened.STARTED, started),
-            (Happened.LOST, _A.custody.in_([str(Custody.MISSING), str(Custody.SOLD)])),
-            (Happened.OPEN, holding),
-            (Happened.SETTLED, _A.state == str(State.SETTLED)),
-            (Happened.LATE, func.coalesce(_A.close_us, window.until_us) > _A.due_us),
-            (Happened.MAYBE_HELD, and_(_D.offer.is_not(None), or_(reviewed, paid))),
-        ]
-    )
-    stale = case((_D.unscorable_reason == str(Reason.FEATURES_STALE), int(Fact.STALE)), else_=0)
-    offer = case(
-        *((_D.offer == str(it), rank) for it, rank in RANKS.items() if it is not None),
-        else_=DECLINED,
-    )
-    as_of = func.coalesce(t.feature_snapshots.c.as_of_us, NEVER) if window.ages else _D.decide_us
-    return [
+    return (
         _A.create_us,
         func.coalesce(_D.score, UNSCORED),
-        stale,
         _D.line_limit_minor - _D.line_held_minor - _D.line_drawn_minor,
-        offer,
-        as_of,
-        happened,
-        func.coalesce(_A.start_us, NEVER),
+        func.coalesce(_A.start_us, _A.close_us, _A.create_us),
         func.coalesce(_A.close_us, NEVER),
         _A.captured_minor,
         _A.captured_minor - _A.other_captured_minor,
         _A.captured_credit_minor,
         _A.captured_credit_minor - given,
         _A.written_off_minor - _A.recovered_minor - _A.forgiven_minor,
-    ]
+    )
 
 
-def _texts() -> list[ColumnElement[Any]]:
-    """The columns of `_TEXTS`, and then the revision of the product."""
-    named = [_A.group_id, _A.user_id, _A.product_id, _A.accept_offers]
-    return [*named, _D.reasons, _A.product_revision]
+def _kind(window: Window) -> tuple[ColumnElement[Any], ...]:
+    """The columns of `_Kind`."""
+    marks: ColumnElement[int] = _A.product_revision * _Mark.REVISION
+    ranks = ((str(it), rank) for it, rank in RANKS.items() if it is not None)
+    offer = case(*((_D.offer == name, rank) for name, rank in ranks), else_=DECLINED)
+    marks = marks + offer * _Mark.OFFER
+    for mark, condition in (
+        (_Mark.STARTED, _A.start_us.is_not(None)),
+        (_Mark.HOLDING, _A.state.in_([str(it) for it in HOLDING])),
+        (_Mark.NO_CASH, _A.cash_minor == 0),
+        (_Mark.PAID, _A.received_minor + _A.elsewhere_minor + _A.paid_out_minor > 0),
+        (_Mark.HOLDS_CASH, _A.held_cash_minor > 0),
+        (_Mark.LOST, _A.custody.in_([str(Custody.MISSING), str(Custody.SOLD)])),
+        (_Mark.LATE, func.coalesce(_A.close_us, window.until_us) > _A.due_us),
+        (_Mark.STALE, _D.unscorable_reason == str(Reason.FEATURES_STALE)),
+    ):
+        marks = marks + case((condition, mark), else_=0)
+    return _A.product_id, _A.accept_offers, _D.reasons, marks
+
+
+def _happened(marks: int, reasons: str) -> int:
+    """The bits of `Happened` for the marks and the reasons of a kind."""
+    offered = marks // _Mark.OFFER % 4 != DECLINED
+    reviewed = str(Reason.UNDER_REVIEW) in reasons
+    at_once = offered and marks & _Mark.NO_CASH and not reviewed
+    started, paid = marks & _Mark.STARTED, marks & _Mark.PAID
+    held = started or marks & _Mark.HOLDING or at_once or (paid and marks & _Mark.HOLDS_CASH)
+    return (
+        (Happened.HELD if held else 0)
+        | (Happened.STARTED if started else 0)
+        | (Happened.AT_ONCE if at_once else 0)
+        | (Happened.LOST if marks & _Mark.LOST else 0)
+        | (Happened.LATE if marks & _Mark.LATE else 0)
+        | (Happened.MAYBE_HELD if offered and (reviewed or paid) else 0)
+    )
 
 
 class _Codes:
@@ -167,22 +200,19 @@ class _Codes:
 
     def __init__(self) -> None:
         self.users: dict[str, int] = {}
-        self.products: dict[tuple[str, int], int] = {}
-        self.accepted: dict[str, int] = {}
-        self.reasons: dict[str, int] = {}
+        self.kinds: dict[_Kind, int] = {}
         self.groups: dict[str, int] = {}
         self.calls = 0
 
     def call(self, group_id: str) -> int:
         """The number of an Authorize; the members of a group have the same."""
-        if not group_id:
-            self.calls += 1
-            return self.calls - 1
-        known = self.groups.get(group_id)
-        if known is None:
-            known = self.groups[group_id] = self.calls
-            self.calls += 1
-        return known
+        if group_id:
+            known = self.groups.get(group_id)
+            if known is not None:
+                return known
+            self.groups[group_id] = self.calls
+        self.calls += 1
+        return self.calls - 1
 
 
 def _take(rows: Sequence[Any], columns: dict[str, list[Numbers]], codes: _Codes) -> None:
@@ -190,80 +220,73 @@ def _take(rows: Sequence[Any], columns: dict[str, list[Numbers]], codes: _Codes)
     values = list(zip(*rows, strict=True))
     for name, column in zip(_NUMBERS, values, strict=False):
         columns[name].append(np.array(column, dtype=np.int64))
-    group, user, product, accept, reasons, revision = values[len(_NUMBERS) :]
-
-    def coded(name: str, known: dict[Any, int], column: Iterable[Any]) -> None:
-        numbers = [known.setdefault(it, len(known)) for it in column]
+    product, accept, reasons, marks, groups, users, *ages = values[len(_NUMBERS) :]
+    kinds = zip(product, accept, reasons, marks, strict=True)
+    known_users, known_kinds = codes.users, codes.kinds
+    for name, numbers in (
+        ("users", [known_users.setdefault(it, len(known_users)) for it in users]),
+        ("kinds", [known_kinds.setdefault(it, len(known_kinds)) for it in kinds]),
+        ("calls", [codes.call(it) for it in groups]),
+        ("as_of_us", ages[0] if ages else values[0]),
+    ):
         columns[name].append(np.array(numbers, dtype=np.int64))
 
-    coded("user", codes.users, user)
-    coded("product", codes.products, zip(product, revision, strict=True))
-    coded("accept", codes.accepted, accept)
-    coded("reasons", codes.reasons, reasons)
-    columns["group"].append(np.array([codes.call(it) for it in group], dtype=np.int64))
 
-
-_FACTS = {
+FACTS = {
     str(Reason.CANCELLED_BEFORE_ARRIVAL): Fact.CANCELLED,
     str(Reason.USER_SUSPENDED): Fact.SUSPENDED,
+    str(Reason.IDENTITY_MISMATCH): Fact.ANOTHER,
     str(Reason.UNDER_REVIEW): Fact.WATCHED,
 }
+"""The facts that reasons tell of."""
 
 
 def _history(window: Window, whole: dict[str, Numbers], codes: _Codes, catalog: Catalog) -> History:
-    known = [
-        catalog.revisions.get((window.operator_id, name, revision))
-        for name, revision in codes.products
-    ]
-    sound = np.array([it is not None for it in known], dtype=np.bool_)
-    products: list[Product] = [it for it in known if it is not None]
-    if len(whole["product"]) and not sound.all():
-        kept = sound[whole["product"]]
-        whole = {name: column[kept] for name, column in whole.items()}
-        whole["product"] = (np.cumsum(sound) - 1)[whole["product"]]
-    reason_lists = tuple(tuple(it.split(",")) if it else () for it in codes.reasons)
-    facts = np.array(
-        [sum(_FACTS.get(reason, 0) for reason in it) for it in reason_lists], dtype=np.int64
-    )
-    if len(whole["at_us"]):
-        whole["facts"] = whole["facts"] | facts[whole["reasons"]]
+    products: dict[tuple[str, int], int] = {}
+    accepted: dict[str, int] = {}
+    reasons: dict[str, int] = {}
+    made: list[Product] = []
+    table = np.zeros((6, len(codes.kinds)), dtype=np.int64)
+    for place, (product_id, offers_text, told, marks) in enumerate(codes.kinds):
+        name = product_id, marks // _Mark.REVISION
+        if name not in products:
+            known = catalog.revisions.get((window.operator_id, *name))
+            products[name] = NEVER if known is None else len(made)
+            made += [] if known is None else [known]
+        facts = sum(fact for reason, fact in FACTS.items() if reason in told.split(","))
+        table[:, place] = [
+            products[name],
+            accepted.setdefault(offers_text, len(accepted)),
+            facts | (Fact.STALE if marks & _Mark.STALE else 0),
+            marks // _Mark.OFFER % 4,
+            reasons.setdefault(told, len(reasons)),
+            _happened(marks, told),
+        ]
+    sound = table[0][whole["kinds"]] != NEVER
+    if not sound.all():
+        whole = {name: column[sound] for name, column in whole.items()}
+    product, accept, facts, offers, reason, happened = table[:, whole["kinds"]]
+    at_once = (happened & Happened.AT_ONCE) != 0
+    whole["held_us"] = np.where(at_once, whole["at_us"], whole["held_us"])
     return History(
-        window.operator_id,
-        window.from_us,
-        window.until_us,
-        tuple(products),
-        tuple(_offers(it) for it in codes.accepted),
-        reason_lists,
-        whole["at_us"],
-        whole["group"],
-        whole["user"],
-        whole["product"],
-        whole["accept"],
-        whole["score"],
-        whole["facts"],
-        whole["available"],
-        whole["offers"],
-        whole["reasons"],
-        whole["as_of_us"],
-        whole["happened"],
-        _held_us(whole),
-        whole["start_us"],
-        whole["close_us"],
-        whole["captured"],
-        whole["captured_fee"],
-        whole["captured_credit"],
-        whole["unpaid"],
-        whole["written_off"],
+        operator_id=window.operator_id,
+        from_us=window.from_us,
+        until_us=window.until_us,
+        products=tuple(made),
+        accepted=tuple(_offers(it) for it in accepted),
+        reason_lists=tuple(tuple(it.split(",")) if it else () for it in reasons),
+        calls=whole["calls"],
+        users=whole["users"],
+        product=product,
+        accept=accept,
+        facts=facts,
+        offers=offers,
+        reasons=reason,
+        happened=happened,
+        as_of_us=whole["as_of_us"],
+        **{name: whole[name] for name in _NUMBERS},
     )
 
 
 def _offers(text: str) -> tuple[Offer, ...]:
     return tuple(Offer(it) for it in text.split(",")) if text else ()
-
-
-def _held_us(whole: dict[str, Numbers]) -> Numbers:
-    """The latest instant at which each hold may have begun."""
-    at_once = (whole["happened"] & (Happened.HELD | Happened.MAYBE_HELD)) == Happened.HELD
-    latest = np.where(whole["start_us"] != NEVER, whole["start_us"], whole["close_us"])
-    latest = np.where(latest == NEVER, whole["at_us"], latest)
-    return np.where(at_once, whole["at_us"], np.maximum(latest, whole["at_us"]))

@@ -6,14 +6,14 @@ a person would have done, both ends are replayed: with the strictest history tha
 with the mildest one. If both ends give the same verdict, it is exact.
 
 - A person who took an offer takes it again if it asks for the same or for less cash.
-- A person who is asked for more may take it or leave it.
+- A person who left an offer leaves it again if it asks for the same or for more cash.
+- A person who took an offer and is asked for more may take it or leave it.
 - A person who got no rental may use a milder offer, and then for any time.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -75,27 +75,52 @@ class Change(NamedTuple):
         return -self.drawn_minor, min(self.most_minor, self.drawn_minor) if grows else 0
 
 
-def change_of(
-    history: History, row: int, before: Verdict, strict: Verdict, lenient: Verdict
-) -> Change | None:
+class Row(NamedTuple):
+    """One item of a history, in plain numbers; see `History`."""
+
+    row: int
+    at_us: int
+    user: int
+    product: int
+    accept: int
+    score: int
+    facts: int
+    available: int
+    as_of_us: int
+    happened: int
+    held_us: int
+    close_us: int
+    captured_credit: int
+    before: int
+
+
+def rows_of(history: History, found: Replayed, rows: Numbers) -> Iterable[Row]:
+    """The items of these rows."""
+    columns = (
+        *(history.at_us, history.users, history.product, history.accept, history.score),
+        *(history.facts, history.available, history.as_of_us, history.happened),
+        *(history.held_us, history.close_us, history.captured_credit, found.before),
+    )
+    return map(Row._make, zip(rows.tolist(), *(it[rows].tolist() for it in columns), strict=True))
+
+
+def change_of(it: Row, before: Verdict, strict: Verdict, lenient: Verdict) -> Change | None:
     """The change of the line by one item; None if it is used as before."""
     if before.same_as == strict.same_as == lenient.same_as:
         return None
-    happened = int(history.happened[row])
-    sure = bool(happened & Happened.HELD)
-    maybe = sure or bool(happened & Happened.MAYBE_HELD)
+    sure = (it.happened & Happened.HELD) != 0
+    maybe = sure or (it.happened & Happened.MAYBE_HELD) != 0
     least, most = [], []
-    for it in (strict, lenient):
-        taken = sure and it.rank != DECLINED and not is_stricter(before, it)
-        least.append(it.credit_minor if taken else 0)
-        most.append(it.credit_minor)
-    credit_minor = before.credit_minor if maybe else 0
+    for end in (strict, lenient):
+        surely = sure and end.rank != DECLINED and not is_stricter(before, end)
+        least.append(end.credit_minor if surely else 0)
+        most.append(end.credit_minor if maybe or is_stricter(end, before) else 0)
     return Change(
-        int(history.held_us[row]),
-        int(history.close_us[row]),
-        credit_minor,
+        it.held_us,
+        it.close_us,
+        before.credit_minor if maybe else 0,
         before.credit_minor if sure else 0,
-        int(history.captured_credit[row]),
+        it.captured_credit,
         min(least),
         max(most),
         not sure and max(most) > 0,
@@ -112,19 +137,19 @@ def is_stricter(before: Verdict, after: Verdict) -> bool:
 
 
 def asked_of(
-    history: History, row: int, wanted: Sequence[Product], in_force: Sequence[Product]
+    history: History, it: Row, wanted: Sequence[Product], in_force: Sequence[Product]
 ) -> tuple[Asked, Asked]:
-    """The request of a row, at its strictest and at its mildest.
+    """The request of an item, at its strictest and at its mildest.
 
     They differ if features that were too old may be scored under the draft: nobody knows the score.
     """
-    score, facts = int(history.score[row]), int(history.facts[row])
-    accepted = history.accepted[int(history.accept[row])]
-    most_us = min(it.policy.max_feature_age_us for it in wanted)
-    age_us = int(history.at_us[row]) - int(history.as_of_us[row])
+    score, facts, accepted = it.score, it.facts, history.accepted[it.accept]
+    most_us = min([product.policy.max_feature_age_us for product in wanted])
+    age_us = it.at_us - it.as_of_us
     if facts & Fact.STALE:
         strict = Asked(UNSCORED, facts, accepted)
-        if most_us <= min(it.policy.max_feature_age_us for it in in_force) or age_us > most_us:
+        limits = [product.policy.max_feature_age_us for product in in_force]
+        if most_us <= min(limits) or age_us > most_us:
             return strict, strict
         return strict, Asked(BEST_SCORE, facts & ~Fact.STALE, accepted)
     if score != UNSCORED and age_us > most_us:
@@ -133,57 +158,66 @@ def asked_of(
     return asked, asked
 
 
+Judge = Callable[[Asked, Sequence[Product], int], tuple[Verdict, ...]]
+"""`verdicts.judge`, or another function with the same results."""
+
+
 def replay(history: History, terms: Terms) -> Replayed:
     """Replays every decision of a history, one after the other."""
     verdicts = Verdicts()
     before = stored(history, verdicts)
     again, strict, lenient = before.copy(), before.copy(), before.copy()
     found = Replayed(verdicts, before, again, strict, lenient)
-    replay_rows(history, terms, found, np.flatnonzero(history.judged).tolist())
+    replay_rows(history, terms, found, np.flatnonzero(history.judged), judge)
     return found
 
 
-def replay_rows(history: History, terms: Terms, found: Replayed, rows: Iterable[int]) -> None:
+def replay_rows(
+    history: History, terms: Terms, found: Replayed, rows: Numbers, judge: Judge
+) -> None:
     """Replays the decisions of these rows into `found`.
 
     The rows must be all judged rows of each of their persons, in the order of the decisions.
     """
-    calls: dict[int, list[int]] = defaultdict(list)
-    for row in rows:
-        calls[int(history.calls[row])].append(row)
-    changes: dict[tuple[int, str], list[Change]] = defaultdict(list)
+    calls: dict[int, list[Row]] = {}
+    numbers = history.calls[rows].tolist()
+    for call, it in zip(numbers, rows_of(history, found, rows), strict=True):
+        calls.setdefault(call, []).append(it)
+    changes: dict[tuple[int, str], list[Change]] = {}
     for items in calls.values():
-        _replay_call(history, terms, found, items, changes)
+        line = items[0].user, history.products[items[0].product].currency
+        _replay_call(history, terms, found, items, changes.setdefault(line, []), judge)
 
 
 def _replay_call(
     history: History,
     terms: Terms,
     found: Replayed,
-    items: Sequence[int],
-    changes: dict[tuple[int, str], list[Change]],
+    items: Sequence[Row],
+    line: list[Change],
+    judge: Judge,
 ) -> None:
     """Replays one call, which may have several items."""
     first, verdicts = items[0], found.verdicts
-    in_force = [history.products[int(history.product[row])] for row in items]
-    wanted = [terms.products[int(history.product[row])] for row in items]
-    now_us, available_minor = int(history.at_us[first]), int(history.available[first])
-    line = changes[int(history.users[first]), in_force[0].currency]
-    uses = [it.at(now_us) for it in line]
-    least_minor = max(0, available_minor - sum(it[1] for it in uses))
-    most_minor = max(0, available_minor - sum(it[0] for it in uses))
-    at_first = judge(asked_of(history, first, in_force, in_force)[0], in_force, available_minor)
+    in_force = [history.products[it.product] for it in items]
+    wanted = [terms.products[it.product] for it in items]
+    least_minor = most_minor = first.available
+    for change in line:
+        least, most = change.at(first.at_us)
+        least_minor, most_minor = least_minor - most, most_minor - least
+    at_first = judge(asked_of(history, first, in_force, in_force)[0], in_force, first.available)
     asked = asked_of(history, first, wanted, in_force)
-    ends = judge(asked[0], wanted, least_minor), judge(asked[1], wanted, most_minor)
-    for row, again, strict, lenient in zip(items, at_first, *ends, strict=True):
-        before = verdicts.all[int(found.before[row])]
+    stricts = judge(asked[0], wanted, max(0, least_minor))
+    lenients = judge(asked[1], wanted, max(0, most_minor))
+    for it, again, strict, lenient in zip(items, at_first, stricts, lenients, strict=True):
+        before = verdicts.all[it.before]
         if strict.same_as == again.same_as:
             strict = before
         if lenient.same_as == again.same_as:
             lenient = before
-        found.again[row] = verdicts.number(again)
-        found.strict[row] = verdicts.number(strict)
-        found.lenient[row] = verdicts.number(lenient)
-        change = change_of(history, row, before, strict, lenient)
-        if change is not None:
-            line.append(change)
+        found.again[it.row] = verdicts.number(again)
+        found.strict[it.row] = verdicts.number(strict)
+        found.lenient[it.row] = verdicts.number(lenient)
+        changed = change_of(it, before, strict, lenient)
+        if changed is not None:
+            line.append(changed)

@@ -7,15 +7,29 @@ use of the line may decide a later verdict are replayed one decision after the o
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
+from typing import Literal, NamedTuple
 
 import numpy as np
 
 from service.domain.policy import ALL_OFFERS, split_deposit
 from service.domain.product import Product
-from service.preview.history import UNSCORED, Bits, Fact, History, Numbers
-from service.preview.replay import Replayed, Terms, asked_of, replay_rows
-from service.preview.verdicts import Verdicts, judge, stored
+from service.preview.history import (
+    DECLINED,
+    NEVER,
+    UNSCORED,
+    Bits,
+    Fact,
+    Happened,
+    History,
+    Numbers,
+)
+from service.preview.replay import Replayed, Terms, asked_of, replay_rows, rows_of
+from service.preview.verdicts import Asked, Verdict, Verdicts, judge, stored, unique_rows
+
+MOST_MINOR = 2**62
+"""More than any line has."""
 
 
 def replay_fast(history: History, terms: Terms) -> Replayed:
@@ -34,8 +48,35 @@ def replay_fast(history: History, terms: Terms) -> Replayed:
     doubtful |= ~alone & history.judged
     persons = np.unique(history.users[doubtful])
     again = np.flatnonzero(history.judged & np.isin(history.users, persons))
-    replay_rows(history, terms, found, again.tolist())
+    replay_rows(history, terms, found, again, _Known())
     return found
+
+
+class _Known:
+    """Judges as `judge` does, and each combination of values only once."""
+
+    def __init__(self) -> None:
+        self._steps: dict[int, tuple[int, ...]] = {}
+        self._known: dict[tuple[object, ...], tuple[Verdict, ...]] = {}
+        self._products: list[Product] = []
+
+    def __call__(
+        self, asked: Asked, wanted: Sequence[Product], available_minor: int
+    ) -> tuple[Verdict, ...]:
+        """The verdicts on the items of a request."""
+        if len(wanted) > 1:
+            return judge(asked, wanted, available_minor)
+        product = wanted[0]
+        steps = self._steps.get(id(product))
+        if steps is None:
+            # It is kept, so that no other product gets its identity.
+            self._products.append(product)
+            steps = self._steps[id(product)] = credit_steps(product)
+        key = (asked, id(product), bisect_right(steps, available_minor))
+        known = self._known.get(key)
+        if known is None:
+            known = self._known[key] = judge(asked, wanted, available_minor)
+        return known
 
 
 def _alone(history: History) -> Bits:
@@ -53,11 +94,11 @@ def credit_steps(product: Product) -> tuple[int, ...]:
 
 def _covered(history: History, products: Sequence[Product], available: Numbers) -> Numbers:
     """The number of credit parts of each row's product that the line covers."""
+    steps = [credit_steps(it) for it in products]
     covered = np.zeros(len(history), dtype=np.int64)
-    for place in np.unique(history.product).tolist():
-        rows = np.flatnonzero(history.product == place)
-        steps = np.array(credit_steps(products[place]), dtype=np.int64)
-        covered[rows] = np.searchsorted(steps, available[rows], side="right")
+    for number in range(max(map(len, steps))):
+        step = [it[number] if number < len(it) else MOST_MINOR for it in steps]
+        covered += np.array(step, dtype=np.int64)[history.product] <= available
     return covered
 
 
@@ -96,31 +137,15 @@ def _judge_once(
         column[rows] = numbers[places]
 
 
-def unique_rows(columns: Sequence[Numbers]) -> tuple[Numbers, Numbers]:
-    """The first row of each combination of values, and the number of its combination for each row.
-
-    The values are numbered first, so that a combination is one number.
-    """
-    whole = np.zeros(len(columns[0]), dtype=np.int64)
-    for column in columns:
-        values, places = np.unique(column, return_inverse=True)
-        whole = whole * len(values) + places.reshape(-1)
-        # Numbered again, so that the product stays small.
-        _, whole = np.unique(whole, return_inverse=True)
-        whole = whole.reshape(-1)
-    _, firsts, places = np.unique(whole, return_index=True, return_inverse=True)
-    return firsts, places.reshape(-1)
-
-
 def _judged(history: History, terms: Terms, found: Replayed, row: int) -> tuple[int, int, int]:
     """The verdicts `again`, `strict` and `lenient` on a row that is alone in its call."""
-    place, available_minor = int(history.product[row]), int(history.available[row])
-    in_force, wanted = [history.products[place]], [terms.products[place]]
-    (again,) = judge(asked_of(history, row, in_force, in_force)[0], in_force, available_minor)
-    before = found.verdicts.all[int(found.before[row])]
+    (it,) = rows_of(history, found, np.array([row]))
+    in_force, wanted = [history.products[it.product]], [terms.products[it.product]]
+    (again,) = judge(asked_of(history, it, in_force, in_force)[0], in_force, it.available)
+    before = found.verdicts.all[it.before]
     numbers = [found.verdicts.number(again)]
-    for asked in asked_of(history, row, wanted, in_force):
-        (verdict,) = judge(asked, wanted, available_minor)
+    for asked in asked_of(history, it, wanted, in_force):
+        (verdict,) = judge(asked, wanted, it.available)
         same = verdict.same_as == again.same_as
         numbers.append(found.verdicts.number(before if same else verdict))
     return numbers[0], numbers[1], numbers[2]
@@ -128,41 +153,95 @@ def _judged(history: History, terms: Terms, found: Replayed, row: int) -> tuple[
 
 def _doubtful(history: History, terms: Terms, found: Replayed, covered: Numbers) -> Bits:
     """The rows whose verdict an earlier change of the person's line may decide."""
-    less, more = _most_changes(history, found)
-    if not (less.any() or more.any()):
+    less, more = _changes(history, found)
+    if not less.whole.any() and not more.whole.any():
         return np.zeros(len(history), dtype=np.bool_)
-    currencies = {it.currency: place for place, it in enumerate(history.products)}
-    lines = np.array([currencies[it.currency] for it in history.products], dtype=np.int64)
-    line = history.users * len(history.products) + lines[history.product]
-    freed, used = _sums_before(line, less), _sums_before(line, more)
+    freed, used = _standing(history, less), _standing(history, more)
     low = _covered(history, terms.products, np.maximum(0, history.available - used))
     high = _covered(history, terms.products, history.available + freed)
     doubtful: Bits = (low != covered) | (high != covered)
     return doubtful
 
 
-def _most_changes(history: History, found: Replayed) -> tuple[Numbers, Numbers]:
-    """The most that each row's change frees of the line at any time, and the most that it uses."""
+class _Changes(NamedTuple):
+    """The most by which each row changes its line, until its rental is closed and after that.
+
+    `closed` is the first row that is surely later than the end of the rental.
+    """
+
+    whole: Numbers
+    lasting: Numbers
+    closed: Numbers
+
+
+def _changes(history: History, found: Replayed) -> tuple[_Changes, _Changes]:
+    """The most that each row frees of its line, and the most that it uses in addition."""
     kinds: Callable[[Numbers], Numbers] = found.verdicts.kinds
     before = kinds(found.before)
     changed = (before != kinds(found.strict)) | (before != kinds(found.lenient))
     credit = found.verdicts.column("credit_minor", found.before)
-    most = np.maximum(
-        found.verdicts.column("credit_minor", found.strict),
-        found.verdicts.column("credit_minor", found.lenient),
+    maybe = (history.happened & (Happened.HELD | Happened.MAYBE_HELD)) != 0
+    most = np.zeros(len(history), dtype=np.int64)
+    for end in (found.strict, found.lenient):
+        taken = maybe | _is_milder(found, end)
+        most = np.maximum(most, np.where(taken, found.verdicts.column("credit_minor", end), 0))
+    # As in `replay.Change`: a hold that surely began at once is only exchanged for another one.
+    happened, drawn = history.happened, history.captured_credit
+    held = np.where(maybe, credit, 0)
+    exchanged = np.where((happened & _SURE) == _SURE, credit, 0)
+    less = np.where(changed, np.maximum(held, drawn), 0)
+    more = np.where(changed, np.maximum(0, most - exchanged), 0)
+    grows = np.where(changed & (most > credit), np.minimum(most, drawn), 0)
+    later = np.searchsorted(history.at_us, history.close_us, side="right")
+    endless = (history.close_us == NEVER) | ((happened & Happened.HELD) == 0)
+    closed = np.where(endless, len(history), later)
+    return _Changes(less, drawn, closed), _Changes(np.maximum(more, grows), grows, closed)
+
+
+def _is_milder(found: Replayed, end: Numbers) -> Bits:
+    """The rows whose verdict under the draft asks for less, as `is_stricter` tells."""
+    column = found.verdicts.column
+    declined, declined_now = (column("rank", it) == DECLINED for it in (found.before, end))
+    less = column("cash_minor", end) < column("cash_minor", found.before)
+    unreviewed = (column("review", found.before) == 1) & (column("review", end) == 0)
+    milder: Bits = ~declined_now & (declined | less | unreviewed)
+    return milder
+
+
+_SURE = Happened.HELD | Happened.AT_ONCE
+
+
+def _standing(history: History, changes: _Changes) -> Numbers:
+    """For each row, the sum of the changes by earlier rows of the same line, as they then are.
+
+    A change stands in full until the rental is closed, and then with its lasting part.
+    """
+    size = len(history)
+    currencies = {it.currency: place for place, it in enumerate(history.products)}
+    lines = np.array([currencies[it.currency] for it in history.products], dtype=np.int64)
+    line = (history.users * len(history.products) + lines[history.product]) * (size + 1)
+    changed = np.flatnonzero(changes.whole)
+    # A line and the number of a row are one number.
+    begun = _Steps(line[changed] + changed, changes.whole[changed])
+    ended = _Steps(
+        line[changed] + changes.closed[changed],
+        changes.whole[changed] - changes.lasting[changed],
     )
-    nothing = np.zeros(len(history), dtype=np.int64)
-    less = np.where(changed, np.maximum(credit, history.captured_credit), nothing)
-    return less, np.where(changed, most, nothing)
+    rows = line + np.arange(size, dtype=np.int64)
+    return begun.between(line, rows, "left") - ended.between(line, rows, "right")
 
 
-def _sums_before(groups: Numbers, values: Numbers) -> Numbers:
-    """For each row, the sum of the values of the earlier rows of its group."""
-    order = np.argsort(groups, kind="stable")
-    sorted_groups, sums = groups[order], np.cumsum(values[order])
-    begins = np.flatnonzero(np.r_[True, sorted_groups[1:] != sorted_groups[:-1]])
-    lengths = np.diff(np.r_[begins, len(order)])
-    base = np.repeat(sums[begins] - values[order][begins], lengths)
-    result = np.zeros(len(values), dtype=np.int64)
-    result[order] = sums - values[order] - base
-    return result
+class _Steps:
+    """Amounts at places on a line of numbers."""
+
+    def __init__(self, places: Numbers, amounts: Numbers) -> None:
+        order = np.argsort(places, kind="stable")
+        self._places = places[order]
+        self._sums = np.r_[0, np.cumsum(amounts[order])]
+
+    def between(self, begin: Numbers, end: Numbers, side: Literal["left", "right"]) -> Numbers:
+        """The sums of the amounts from each `begin` on, until before `end` or with it."""
+        first = np.searchsorted(self._places, begin, side="left")
+        last = np.searchsorted(self._places, end, side=side)
+        sums: Numbers = self._sums[last] - self._sums[first]
+        return sums

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from service.preview.exposure import exposure
+from service.preview.exposure import Timeline
 from service.preview.history import DECLINED, Bits, Happened, History, Numbers, currencies_of
 from service.preview.replay import Replayed
 from service.preview.report import (
@@ -75,6 +75,7 @@ def part_of(
     history: History,
     found: Replayed,
     columns: Columns,
+    timeline: Timeline,
     rows: Bits,
     product_id: str,
     fees: tuple[Fees, ...] = (),
@@ -100,7 +101,7 @@ def part_of(
             _persons(history, judged & columns.surely), _persons(history, judged & columns.maybe)
         ),
         tuple(_cash(columns, it, mask & judged) for it, mask in used),
-        tuple(_held(history, columns, it, mask) for it, mask in used),
+        tuple(_held(timeline, columns, it, mask) for it, mask in used),
         _refusals(found, judged),
         tuple(
             group for it, mask in used for group in _happened(history, columns, it, mask & judged)
@@ -143,18 +144,17 @@ def _cash(columns: Columns, currency: str, rows: Bits) -> Amounts:
     return Amounts(currency, int(columns.before_cash[rows].sum()), after)
 
 
-def _held(history: History, columns: Columns, currency: str, rows: Bits) -> Held:
+def _held(timeline: Timeline, columns: Columns, currency: str, rows: Bits) -> Held:
     """The exposure of rentals that happened: who is asked for more may have gone away."""
-    there = rows & ((history.happened & Happened.HELD) != 0)
     stricter = _stricter(columns)
     gone = columns.lenient == DECLINED_KIND
     least = np.where(stricter, 0, columns.least_credit)
     most = np.where(gone, 0, columns.most_credit)
     return Held(
         currency,
-        exposure(history, there, columns.before_credit),
-        exposure(history, there, least),
-        exposure(history, there, most),
+        timeline.exposure(rows, columns.before_credit),
+        timeline.exposure(rows, least),
+        timeline.exposure(rows, most),
     )
 
 

@@ -94,11 +94,18 @@ def judge(asked: Asked, wanted: Sequence[Product], available_minor: int) -> tupl
     return tuple(Verdict(rank, review, *split, reasons) for split in choice.splits)
 
 
+_REFUSALS = {
+    Fact.CANCELLED: Reason.CANCELLED_BEFORE_ARRIVAL,
+    Fact.SUSPENDED: Reason.USER_SUSPENDED,
+    Fact.ANOTHER: Reason.IDENTITY_MISMATCH,
+}
+_REFUSED = sum(_REFUSALS)
+
+
 def _choice(asked: Asked, wanted: Sequence[Wanted], available_minor: int) -> Choice:
-    if asked.facts & Fact.CANCELLED:
-        return decline(len(wanted), Reason.CANCELLED_BEFORE_ARRIVAL)
-    if asked.facts & Fact.SUSPENDED:
-        return decline(len(wanted), Reason.USER_SUSPENDED)
+    if asked.facts & _REFUSED:
+        reason = next(reason for fact, reason in _REFUSALS.items() if asked.facts & fact)
+        return decline(len(wanted), reason)
     score = None if asked.score == UNSCORED else asked.score
     why = (Reason.FEATURES_STALE,) if asked.facts & Fact.STALE else ()
     choice = choose(score, why, asked.accepted, available_minor, wanted)
@@ -109,14 +116,40 @@ def _choice(asked: Asked, wanted: Sequence[Wanted], available_minor: int) -> Cho
 
 def stored(history: History, verdicts: Verdicts) -> Numbers:
     """The verdict that each item got, by number."""
-    keys = np.stack([history.product, history.offers, history.reasons], axis=1)
-    unique, place = np.unique(keys, axis=0, return_inverse=True)
+    firsts, places = unique_rows([history.product, history.offers, history.reasons])
     numbers = []
-    for product, rank, reasons in unique.tolist():
-        it, told = history.products[product], of_rules(history.reason_lists[reasons])
+    for row in firsts.tolist():
+        it, rank = history.products[history.product[row]], int(history.offers[row])
+        told = of_rules(history.reason_lists[history.reasons[row]])
         offer, split = OFFERS[rank], Split(0, 0)
         if offer is not None:
             split = split_deposit(offer, it.deposit_minor, it.policy)
         review = offer is not None and _REVIEW in told
         numbers.append(verdicts.number(Verdict(rank, review, *split, told)))
-    return np.array(numbers, dtype=np.int64)[place.reshape(-1)]
+    return np.array(numbers, dtype=np.int64)[places]
+
+
+def unique_rows(columns: Sequence[Numbers]) -> tuple[Numbers, Numbers]:
+    """The first row of each combination of values, and the number of its combination for each row.
+
+    A combination is one number, in which each column has its own digit.
+    """
+    whole, size = np.zeros(len(columns[0]), dtype=np.int64), 1
+    for column in columns:
+        if not len(column):
+            break
+        least = int(column.min())
+        digits, base = column - least, int(column.max()) - least + 1
+        if base > MOST_DIGITS:
+            values, digits = np.unique(column, return_inverse=True)
+            digits, base = digits.reshape(-1), len(values)
+        if size * base > MOST_NUMBERS:
+            values, whole = np.unique(whole, return_inverse=True)
+            whole, size = whole.reshape(-1), len(values)
+        whole, size = whole * base + digits, size * base
+    _, firsts, places = np.unique(whole, return_index=True, return_inverse=True)
+    return firsts, places.reshape(-1)
+
+
+MOST_DIGITS, MOST_NUMBERS = 2**16, 2**62
+"""The largest digit, and the bound of the numbers of combinations."""

@@ -71,12 +71,6 @@ def _require(kind: type[T], answer: Answer) -> T:
     return answer
 
 
-def _bytes(it: Authorization, payloads: Payloads) -> bytes:
-    """An authorization's bytes. If the answered command has an event for the authorization, the
-    bytes of the event are used."""
-    return payloads.get((it.authorization_id, it.version)) or encode_authorization(it)
-
-
 @cache
 def _head(length: int, number: int = 1) -> bytes:
     """The bytes before a message of this length in the field `number`, which is below 16."""
@@ -96,12 +90,12 @@ def all_placed(authorizations: Iterable[bytes], rest: Message) -> bytes:
 
 def write_authorized(_response: type[Message], answer: Answer, payloads: Payloads) -> bytes:
     """Encodes an authorization as the field `authorization`, which nearly every response has."""
-    return placed(_bytes(_require(Authorization, answer), payloads))
+    return placed(payloads.of(_require(Authorization, answer)))
 
 
 def write_beside(it: Authorization, rest: Message, payloads: Payloads) -> bytes:
     """Encodes an authorization, and the other fields of its response."""
-    return all_placed([_bytes(it, payloads)], rest)
+    return all_placed([payloads.of(it)], rest)
 
 
 def write_asked(
@@ -114,7 +108,7 @@ def write_asked(
     if not isinstance(answer, Cut):
         return write_authorized(response, answer, payloads)
     asked = _require(Authorization, answer.answer)
-    return all_placed([_bytes(asked, payloads)], _cuts_of(answer, response()))
+    return all_placed([payloads.of(asked)], _cuts_of(answer, response()))
 
 
 def write_group(
@@ -124,7 +118,7 @@ def write_group(
     rest = response()
     if isinstance(answer, Cut):
         rest, answer = _cuts_of(answer, rest), answer.answer
-    return all_placed([_bytes(it, payloads) for it in _require(Group, answer).authorizations], rest)
+    return all_placed([payloads.of(it) for it in _require(Group, answer).authorizations], rest)
 
 
 def _cuts_of(cut: Cut, message: Any) -> Any:
@@ -141,7 +135,7 @@ def write_started(
     if not isinstance(answer, LateStart):
         return write_authorized(response, answer, payloads)
     rest = response(reservation=answer.reservation)
-    return all_placed([_bytes(answer.authorization, payloads)], rest)
+    return all_placed([payloads.of(answer.authorization)], rest)
 
 
 def write_settled(
@@ -150,7 +144,7 @@ def write_settled(
     """Encodes an authorization, the fee of its usage, and the capture, if any."""
     settled = _require(Settled, answer)
     it = settled.authorization
-    parts = [placed(_bytes(it, payloads))]
+    parts = [placed(payloads.of(it))]
     if settled.fee is not None:
         parts.append(_fee(settled.fee, it.currency))
     if settled.capture is not None:
@@ -172,7 +166,7 @@ def write_corrected(response: Any, answer: Answer, payloads: Payloads) -> bytes:
     corrected, rest = _require(Corrected, answer), response()
     for row in corrected.corrections:
         write_correction(row, corrected.authorization.currency, rest.corrections.add())
-    return all_placed([_bytes(corrected.authorization, payloads)], rest)
+    return all_placed([payloads.of(corrected.authorization)], rest)
 
 
 def write_attested(response: Any, answer: Answer, payloads: Payloads) -> bytes:
@@ -180,11 +174,12 @@ def write_attested(response: Any, answer: Answer, payloads: Payloads) -> bytes:
     attested, rest = _require(Attestation, answer), response()
     field = response.DESCRIPTOR.fields[1].name
     write_attestation(attested.row, attested.authorization.currency, getattr(rest, field))
-    return all_placed([_bytes(attested.authorization, payloads)], rest)
+    return all_placed([payloads.of(attested.authorization)], rest)
 
 
-def write_told(told: Told) -> bytes:
-    """Encodes an authorization with its charges, attestations and details."""
+def write_told(told: Told, price_hash: str) -> bytes:
+    """Encodes an authorization with its charges, attestations and details, and the hash of its
+    price."""
     it = told.authorization
     rest = calls.GetAuthorizationResponse(reservation=told.reservation)
     for capture in told.captures:
@@ -200,12 +195,16 @@ def write_told(told: Told) -> bytes:
             user_consent_reference=consent.user_consent_reference,
         )
         write_time(message.create_time, consent.record_us)
-    return all_placed([encode_authorization(it) + encode_details(told.details)], rest)
+    return all_placed(
+        [encode_authorization(it, None, price_hash) + encode_details(told.details)], rest
+    )
 
 
-def write_receipt(docked: Docked) -> bytes:
-    """Makes the receipt of a settled rental again, and encodes it with the corrections since."""
-    it, rest = docked.told.authorization, calls.GetReceiptResponse()
+def write_receipt(docked: Docked, price_hash: str) -> bytes:
+    """Makes the receipt of a settled rental again, and encodes it with the corrections since and
+    the hash of the price."""
+    it, rest = docked.told.authorization, calls.GetReceiptResponse(price_hash=price_hash)
+    rest.product_revision = it.product_revision
     receipt = receipt_of(
         it,
         docked.tariff,
@@ -328,7 +327,7 @@ def write_provisioned(
     """Encodes an authorization with its provision for loss."""
     found = _require(Authorization, answer)
     amount = types.Money(currency_code=found.currency, amount_minor=found.provisioned_minor)
-    return all_placed([_bytes(found, payloads)], response(provisioned=amount))
+    return all_placed([payloads.of(found)], response(provisioned=amount))
 
 
 def write_paid(

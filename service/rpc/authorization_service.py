@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -10,6 +10,7 @@ from freehold.v1 import authorization_service_pb2 as pb
 
 from service.domain.access import Scope
 from service.domain.attestations import AttestationKind
+from service.domain.authorization import Authorization
 from service.domain.errors import IllegalState, InvalidInput, InvariantBroken, NotFound
 from service.domain.money import Money
 from service.engine.operations import (
@@ -35,9 +36,11 @@ from service.engine.operations import (
     StartRental,
     WaiveFee,
 )
+from service.engine.prices import Prices
 from service.engine.rates import Weight
 from service.engine.readers import Readers
 from service.engine.reads import AuthorizationReader, ListReader, Told
+from service.engine.records.details import DetailsRecord
 from service.rpc import answers, convert
 from service.rpc.details import encode_details, item_place_of, order_of
 from service.rpc.line_items import check_line_items
@@ -395,8 +398,11 @@ MUTATIONS = (
 class AuthorizationReads:
     """The reads of an operator's own authorizations."""
 
-    def __init__(self, reader: AuthorizationReader, lists: ListReader, readers: Readers) -> None:
+    def __init__(
+        self, reader: AuthorizationReader, lists: ListReader, prices: Prices, readers: Readers
+    ) -> None:
         self._reader = reader
+        self._prices = prices
         self._lists = lists
         self._readers = readers
 
@@ -411,11 +417,11 @@ class AuthorizationReads:
 
     async def get(self, call: Call[pb.GetAuthorizationRequest]) -> bytes:
         """Answers GetAuthorization."""
-        return answers.write_told(await self._told(call))
+        return answers.write_told(*await self._told(call))
 
     async def receipt(self, call: Call[pb.GetReceiptRequest]) -> bytes:
         """Answers GetReceipt: it makes the receipt again, as the settlement made it."""
-        told = await self._told(call)
+        told, price_hash = await self._told(call)
         docked = await self._readers.run(call, partial(self._reader.docked, told))
         if docked is None:
             raise IllegalState(
@@ -424,14 +430,19 @@ class AuthorizationReads:
                 " earlier build settled it and moved no money",
                 told.authorization.state,
             )
-        return answers.write_receipt(docked)
+        return answers.write_receipt(docked, price_hash)
 
-    async def _told(self, call: Call[Any]) -> Told:
+    async def _told(self, call: Call[Any]) -> tuple[Told, str]:
+        """The authorization, and the hash of its price."""
         key = convert.split_name(call.message.name)
-        found: Told | None = await self._readers.run(call, partial(self._reader.told, *key))
-        if found is None or found.authorization.operator_id != call.principal.operator_id:
+        return await self._readers.run(call, partial(self._read, key, _operator(call)))
+
+    def _read(self, key: tuple[str, str], operator_id: str) -> tuple[Told, str]:
+        found = self._reader.told(*key)
+        if found is None or found.authorization.operator_id != operator_id:
             raise NotFound("authorization", key[1])
-        return found
+        (price_hash,) = self._prices.hashes([found.authorization])
+        return found, price_hash
 
     async def list(self, call: Call[pb.ListAuthorizationsRequest]) -> bytes:
         """Answers ListAuthorizations."""
@@ -455,13 +466,20 @@ class AuthorizationReads:
                 lapse=convert.LAPSE_OF.get(message.lapse),
             ),
         )
-        told = await self._readers.run(call, partial(self._lists.details, page.rows))
+        told, hashes = await self._readers.run(call, partial(self._beside, page.rows))
         token = filtered_token_of(page.last, filters)
         rest = pb.ListAuthorizationsResponse(next_page_token=token)
         rows = [
-            convert.encode_authorization(it) + encode_details(told.get(it.name)) for it in page.rows
+            convert.encode_authorization(it, None, price_hash) + encode_details(told.get(it.name))
+            for it, price_hash in zip(page.rows, hashes, strict=True)
         ]
         return answers.all_placed(rows, rest)
+
+    def _beside(
+        self, rows: Sequence[Authorization]
+    ) -> tuple[dict[str, DetailsRecord], Sequence[str]]:
+        """The details of a page by the authorizations' names, and the hashes of the prices."""
+        return self._lists.details(rows), self._prices.hashes(rows)
 
 
 def _operator(call: Call[Any]) -> str:

@@ -14,6 +14,7 @@ from typing import Any
 from freehold.v1 import credit_service_pb2 as pb
 
 from service.domain.access import PLATFORM, Scope
+from service.domain.authorization import Authorization
 from service.domain.errors import IllegalState, RequestIdReused, Violation
 from service.engine.calls import Work, without_bytes
 from service.engine.feature_values import pack
@@ -28,10 +29,11 @@ from service.engine.operations import (
     SetLimit,
     SetStanding,
 )
+from service.engine.prices import Prices
 from service.engine.profile import read_profile
 from service.engine.rates import Weight
 from service.engine.readers import Readers
-from service.engine.reads import ListReader, ProfileReader
+from service.engine.reads import ListReader, Page, Place, ProfileReader
 from service.engine.records.requests import Replayed
 from service.engine.scoring import Assessor
 from service.rpc import answers, convert
@@ -206,8 +208,9 @@ def _response(profiles: Sequence[bytes]) -> bytes:
 class Reviews:
     """The reads of the risk team."""
 
-    def __init__(self, reader: ListReader, readers: Readers) -> None:
+    def __init__(self, reader: ListReader, prices: Prices, readers: Readers) -> None:
         self._reader = reader
+        self._prices = prices
         self._readers = readers
 
     def methods(self, max_bytes: int) -> list[Method[Any]]:
@@ -221,10 +224,16 @@ class Reviews:
         """Answers ListReviews."""
         message = call.message
         after, size = place_of(message.page_token), size_of(message.page_size)
-        read = partial(self._reader.reviews, after=after, size=size)
-        page = await self._readers.run(call, read)
+        page, hashes = await self._readers.run(call, partial(self._page, after, size))
         rest = pb.ListReviewsResponse(next_page_token=token_of(page.last))
-        return answers.all_placed(map(convert.encode_authorization, page.rows), rest)
+        told = zip(page.rows, hashes, strict=True)
+        encode = convert.encode_authorization
+        return answers.all_placed([encode(it, None, price_hash) for it, price_hash in told], rest)
+
+    def _page(self, after: Place, size: int) -> tuple[Page[Authorization], Sequence[str]]:
+        """A page with the hashes of the prices."""
+        page = self._reader.reviews(after=after, size=size)
+        return page, self._prices.hashes(page.rows)
 
 
 class People:

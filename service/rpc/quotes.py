@@ -14,6 +14,7 @@ from service.domain.details import price_hash
 from service.domain.meter import Pause
 from service.domain.quotes import QuotedFee, cost_of
 from service.domain.receipt import Receipt
+from service.domain.tariff import interval_minutes
 from service.engine.operations import Authorize, Item
 from service.engine.quotes import QuotedAuthorization, Quotes, Usage
 from service.engine.rates import Weight
@@ -119,7 +120,7 @@ def _bill(quote: QuotedFee, now_us: int) -> bytes:
         quote.start_us,
         quote.end_us,
         product.tariff.free_minutes,
-        product.tariff.interval_minutes,
+        interval_minutes(product.tariff),
         fee.lines,
         fee.total_minor,
         other_minor=0,

@@ -101,6 +101,7 @@ def read_payload(payload: bytes) -> Told:
         it.request_id,
         it.group,
         it.parent,
+        it.product_revision,
         LAPSE_OF.get(it.lapse, ""),
         it.case,
         it.HasField("details"),

@@ -65,6 +65,8 @@ class Backend(Protocol):
     """A column has only values of its declared type."""
     conflict_clause: str
     """The word of INSERT and UPDATE that says what a conflict undoes, and a blank, or nothing."""
+    lock_names: str
+    """Locks numbers until the end of the transaction; empty if the database has one writer."""
     snapshot: ClassVar[Mapping[str, Any]]
     """The options of a transaction that reads one state of the database."""
 

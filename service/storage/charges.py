@@ -11,7 +11,6 @@ from service.domain.attestations import meter_of, told_before
 from service.domain.authorization import Authorization, Start
 from service.domain.policy import Reason
 from service.domain.settlement import DOCKINGS
-from service.domain.tariff import Tariff
 from service.domain.transitions import Transition
 from service.engine.reads import Docked, Told
 from service.engine.tables import (
@@ -25,6 +24,7 @@ from service.engine.tables import (
 )
 from service.storage import schema as t
 from service.storage.schema.record_tables import CONVERTERS
+from service.storage.tariffs import TARIFF_COLUMNS, tariff_in_row
 
 
 def told(connection: Connection, user_id: str, authorization_id: str) -> Told | None:
@@ -88,16 +88,17 @@ def docked(connection: Connection, told: Told) -> Docked | None:
     o = t.policies.c
     policy = (o.policy_id == p.policy_id, o.revision == p.policy_revision)
     terms = (
-        select(o.free_cancellation_us, *[p[name] for name in Tariff._fields])
+        select(o.free_cancellation_us, *TARIFF_COLUMNS)
         .select_from(t.products.outerjoin(t.policies, and_(*policy)))
         .where(p.operator_id == key[0], p.product_id == key[1], p.revision == key[2])
     )
-    free_us, *tariff = connection.execute(terms).one()
+    row = connection.execute(terms).one()
     words = [(row.authorization_version, row.attested) for row in told.attestations]
     meter = meter_of(told_before(words))
     debt_minor = _fee_above_hold_minor(connection, it)
     transition = Transition(step[0])
-    return Docked(told, Tariff(*tariff), transition, step[1], meter, debt_minor, free_us)
+    tariff, free_us = tariff_in_row(row), row.free_cancellation_us
+    return Docked(told, tariff, transition, step[1], meter, debt_minor, free_us)
 
 
 def _docking(connection: Connection, it: Authorization) -> tuple[str, int] | None:

@@ -10,8 +10,10 @@ RULES_BUILD = 27
 """The first build that decides by the rules of a policy."""
 LISTINGS_BUILD = 30
 """The first build that follows listings."""
-KEYS_BUILD = 31
+KEYS_BUILD = 34
 """The first build that knows bindings in the record of acts, the rates of keys, and withdrawals."""
+TARIFFS_BUILD = 32
+"""The first build that bills by tariffs of arithmetic 2."""
 
 
 def shut_out_older(connection: Connection, build: int) -> None:

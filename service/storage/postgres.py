@@ -239,7 +239,7 @@ class ArraysStatement(RowsStatement):
         self._text = f"{head}SELECT {', '.join(['*', *literals])} FROM unnest({arrays}){tail}"
         self._elements = [element for _, element in kinds]
 
-    def bound(self, rows: Sequence[Values], *parameters: int) -> tuple[str, Sequence[Any]]:
+    def bound(self, rows: Sequence[Values], *parameters: int | str) -> tuple[str, Sequence[Any]]:
         """The text, and the columns as arrays."""
         columns = zip(self._elements, zip(*rows, strict=True), strict=True)
         arrays = [_array(element, values) for element, values in columns]
@@ -290,6 +290,9 @@ class Postgres:
         "postgresql_readonly": True,
     }
     conflict_clause = ""
+    lock_names = (
+        "SELECT pg_advisory_xact_lock(name) FROM unnest(CAST(%s AS BIGINT[])) AS names (name)"
+    )
 
     def rows_statement(
         self, head: str, tail: str, columns: Sequence[Column[Any]], literals: Sequence[str]

@@ -42,7 +42,7 @@ class RowsStatement:
         self._head, self._tail, self._together = head, tail, together
         self._row = f"({', '.join(['?'] * len(columns) + [*literals])})"
 
-    def bound(self, rows: Sequence[Values], *parameters: int) -> tuple[str, Sequence[Any]]:
+    def bound(self, rows: Sequence[Values], *parameters: int | str) -> tuple[str, Sequence[Any]]:
         """The statement's text for these rows, and all parameters to pass."""
         number = len(rows)
         if number not in self.texts:
@@ -50,7 +50,7 @@ class RowsStatement:
             self.texts[number] = f"{self._head}VALUES {values}{self._tail}"
         return self.texts[number], (*chain.from_iterable(rows), *parameters)
 
-    def run(self, cursor: DBAPICursor, rows: Sequence[Values], *parameters: int) -> int:
+    def run(self, cursor: DBAPICursor, rows: Sequence[Values], *parameters: int | str) -> int:
         """Runs the statement for any number of rows; returns the number of changed rows."""
         changed = 0
         for part in self.portions(rows):
@@ -58,7 +58,9 @@ class RowsStatement:
             changed += cursor.rowcount
         return changed
 
-    def fetch(self, cursor: DBAPICursor, keys: Iterable[Values], *parameters: int) -> list[Any]:
+    def fetch(
+        self, cursor: DBAPICursor, keys: Iterable[Values], *parameters: int | str
+    ) -> list[Any]:
         """The rows of the keys, portion by portion in the order of the keys."""
         found: list[Any] = []
         for part in self.portions(sorted(keys)):

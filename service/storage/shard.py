@@ -61,6 +61,7 @@ EVERYWHERE = (
     "policies",
     "products",
     "limit_steps",
+    "exposure_rates",
     "terms_changes",
     "feature_schemas",
     "seals",

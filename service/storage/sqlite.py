@@ -261,6 +261,7 @@ class Sqlite:
     locks_rows = False
     checks_types = False
     snapshot: ClassVar[Mapping[str, Any]] = {}
+    lock_names = ""
     conflict_clause = "OR FAIL "
     """For all writes: a failed statement stays half done.
 

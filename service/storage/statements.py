@@ -18,6 +18,9 @@ from sqlalchemy import (
     Column,
     Dialect,
     Engine,
+    FromClause,
+    Select,
+    String,
     Table,
     and_,
     bindparam,
@@ -28,6 +31,7 @@ from sqlalchemy import (
     or_,
     select,
     union,
+    union_all,
 )
 from sqlalchemy import column as column_clause
 from sqlalchemy import table as table_clause
@@ -35,7 +39,9 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.elements import ClauseElement, ColumnElement
 from sqlalchemy.sql.expression import TableClause
 
-from service.domain.authorization import HOLDING
+from service.domain.admission import COUNTED
+from service.domain.authorization import HOLDING, State
+from service.domain.rules import Of
 from service.domain.settlement import DOCKINGS
 from service.domain.transitions import Transition
 from service.engine.tables import (
@@ -264,6 +270,102 @@ def _dockings(dialect: Dialect) -> RowsStatement:
     return _reading(union(*docks), keys, dialect)
 
 
+_OPEN = "ix_authorizations_open"
+"""The index of the people's rentals that hold."""
+
+
+def _counted(of: TableClause | Table, state: Iterable[str]) -> ColumnElement[bool]:
+    """The condition that an authorization is a rental in one of these states."""
+    a = of.c
+    known = or_(*(a.state == literal_column(f"'{it}'") for it in sorted(state)))
+    return and_(known, a.parent_id == literal_column("''"))
+
+
+def _rentals(
+    wanted: TableClause, of: str, source: FromClause, condition: ColumnElement[bool]
+) -> Select[Any]:
+    """Rentals of a bearer, each with its name and what says whether it counts."""
+    a = schema.authorizations.c
+    found = (a.user_id, a.authorization_id, a.operator_id, a.state, a.create_us)
+    times = (a.expire_us, a.claim_until_us)
+    statement = select(wanted.c.of, wanted.c.bearer, *found, *times).select_from(source)
+    return statement.where(wanted.c.of == literal_column(f"'{of}'"), condition)
+
+
+def _recent(column: ColumnElement[str]) -> ColumnElement[bool]:
+    """The condition of rentals since an instant, whose ids are not less than its id."""
+    a = schema.authorizations.c
+    since = a.create_us > bindparam("since_us", type_=BigInteger)
+    named = column >= bindparam("since_id", type_=String)
+    return and_(named, since, _counted(schema.authorizations, COUNTED))
+
+
+def _rentals_of_users(dialect: Dialect) -> RowsStatement:
+    """Reads the rentals of people that are open, or were asked for since an instant."""
+    a = schema.authorizations
+    keys = [Column("of", String()), Column("bearer", String())]
+    wanted = _wanted(keys)
+    theirs = wanted.join(a, a.c.user_id == wanted.c.bearer)
+    still = _rentals(wanted, Of.USER, theirs, _counted(a, HOLDING))
+    # The primary key begins with the same column, and has all rentals of the past.
+    still = still.with_hint(a, f"INDEXED BY {_OPEN}", "sqlite")
+    recent = _rentals(wanted, Of.USER, theirs, _recent(a.c.authorization_id))
+    return _reading(union_all(still, recent), keys, dialect, ["since_id", "since_us"])
+
+
+def _rentals_of_orders(dialect: Dialect) -> RowsStatement:
+    """Reads the rentals of devices and payment accounts, as `_rentals_of_users`."""
+    a, d = schema.authorizations, schema.authorization_details
+    keys = [Column("of", String()), Column("bearer", String())]
+    wanted = _wanted(keys)
+    own = and_(a.c.user_id == d.c.user_id, a.c.authorization_id == d.c.authorization_id)
+    parts: list[Select[Any]] = []
+    for of, column in (
+        (Of.DEVICE, d.c.device_hash),
+        (Of.PAYMENT_ACCOUNT, d.c.payment_account_hash),
+    ):
+        source = wanted.join(d, column == wanted.c.bearer).join(a, own)
+        there = column != literal_column("''")
+        still = _rentals(wanted, of, source, and_(there, _counted(a, HOLDING)))
+        parts.append(still.with_hint(a, f"INDEXED BY {_OPEN}", "sqlite"))
+        recent = and_(there, _recent(d.c.authorization_id))
+        parts.append(_rentals(wanted, of, source, recent))
+    return _reading(union_all(*parts), keys, dialect, ["since_id", "since_us"] * 2)
+
+
+def _pasts(dialect: Dialect) -> RowsStatement:
+    """Reads people's settled rentals, counted up to a number, and the first granted rental.
+
+    They are with one operator, or over all if the operator is empty.
+    """
+    a = schema.authorizations
+    keys = [a.c.user_id, a.c.operator_id]
+    wanted = _wanted(keys)
+    of = or_(wanted.c.operator_id == literal_column("''"), a.c.operator_id == wanted.c.operator_id)
+    own = and_(a.c.user_id == wanted.c.user_id, of)
+    settled = (
+        select(literal_column("1").label("one"))
+        .select_from(a)
+        .where(own, _counted(a, [State.SETTLED]))
+        .correlate(wanted)
+        .limit(bindparam("most", type_=BigInteger))
+        .offset(literal_column("0"))  # SQLite would make it a parameter
+        .subquery("settled")
+    )
+    number = select(func.count()).select_from(settled).scalar_subquery()
+    first = (
+        select(a.c.create_us)
+        .where(own, _counted(a, COUNTED))
+        .correlate(wanted)
+        .order_by(a.c.authorization_id)
+        .limit(literal_column("1"))
+        .offset(literal_column("0"))
+        .scalar_subquery()
+    )
+    statement = select(*(wanted.c[key.name] for key in keys), number, first)
+    return _reading(statement, keys, dialect, ["most"])
+
+
 def _take_payables(dialect: Dialect, rows: int) -> str:
     """Deletes the oldest rows of an operator's balance, and returns their amounts."""
     payables = schema.operator_payables
@@ -374,6 +476,10 @@ def _built(dialect: Dialect, folded_rows: int, *, locks: bool) -> BatchStatement
         products=_products(dialect),
         reserved=_reserved(dialect),
         dockings=_dockings(dialect),
+        rentals_of_users=_rentals_of_users(dialect),
+        rentals_of_orders=_rentals_of_orders(dialect),
+        pasts=_pasts(dialect),
+        lock_bearers=BACKENDS[dialect.name].lock_names if locks else "",
         take_payables=_take_payables(dialect, folded_rows),
         folded_rows=folded_rows,
         payable_left=_payable_left(dialect),

@@ -19,22 +19,25 @@ from sqlalchemy import ColumnElement, Connection, Table, func, select, tuple_
 from service.domain.credit import LimitStep
 from service.domain.document_fields import CURRENCY, MOST_MINOR, MOST_MINUTES, MOST_SCORE
 from service.domain.errors import InvalidInput
+from service.domain.exposure import Rate, TotalExposure
 from service.domain.line_items import names_of_text
 from service.domain.policy import Policy
 from service.domain.product import Operator, Product
 from service.domain.rules import Rules
 from service.domain.rules_document import rules_of_json
-from service.domain.tariff import Tariff
-from service.engine.catalog import Catalog, TermsFault, TermsKind, TermsNames
+from service.domain.tariff import AnyTariff
+from service.domain.tariff_document import tariff_columns
+from service.engine.catalog import TOTAL, Catalog, TermsFault, TermsKind, TermsNames
 from service.storage import schema as t
 from service.storage.database import backend_of
+from service.storage.tariffs import tariff_in_row
 
 MOST_US = MOST_MINUTES * 60_000_000
 """No wait is longer."""
 MOST_CHANGES = 500
 """For more changes than these, all terms are read instead of the changed ones."""
 WHOLE = re.compile("-?[0-9]{1,9}")
-TABLES = (t.operators, t.policies, t.products, t.limit_steps)
+TABLES = (t.operators, t.policies, t.products, t.limit_steps, t.exposure_rates)
 WINDOWS = [
     name
     for name, column in t.policies.columns.items()
@@ -160,6 +163,7 @@ def read_part(connection: Connection, names: TermsNames) -> tuple[TermsNames, Ca
         _named(connection, t.policies, by(t.policies.c.policy_id, t.policies.c.revision), policies),
         products,
         _rows(connection, t.limit_steps) if names.limits else [],
+        _rows(connection, t.exposure_rates) if names.limits else [],
     )
     names = names._replace(operators=operators, policies=policies)
     return names, _catalog(rows, set(connection.scalars(owners)))
@@ -194,7 +198,7 @@ def _changed_names(connection: Connection, after: int) -> TermsNames | None:
                 products.add((name, part))
             case t.policies.name if WHOLE.fullmatch(part):
                 policies.add((name, int(part)))
-            case t.limit_steps.name:
+            case t.limit_steps.name | t.exposure_rates.name:
                 limits = True
             case t.listing_kinds.name:
                 listed = True
@@ -212,6 +216,7 @@ class _TermsRows(NamedTuple):
     policies: list[Any]
     products: list[Any]
     limit_steps: list[Any]
+    exposure_rates: list[Any]
 
     @property
     def owners(self) -> set[Any]:
@@ -243,6 +248,7 @@ def _catalog(rows: _TermsRows, owners: set[Any]) -> Catalog:
 
     revisions = sound(TermsKind.PRODUCT, rows.products, product_of, 3)
     steps = _limit_steps(rows.limit_steps, faults)
+    total = _total(rows.exposure_rates, faults)
     known = {fault.key for fault in faults if fault.kind is TermsKind.OPERATOR}
     for operator_id in sorted(owners - {key[0] for key in operators}, key=str):
         if (operator_id,) not in known:
@@ -264,6 +270,7 @@ def _catalog(rows: _TermsRows, owners: set[Any]) -> Catalog:
         steps,
         frozenset(refused),
         tuple(faults),
+        total,
     )
 
 
@@ -302,14 +309,12 @@ def _product(row: Any, policies: dict[tuple[str, int], Policy]) -> Product:
     _text(row, "operator_id", "product_id", "category", "currency", "policy_id")
     _between(row, -MOST_SCORE, MOST_SCORE, "revision", "policy_revision")
     _between(row, 0, MOST_MINOR, *AMOUNTS, *_there(row, RARE_AMOUNTS))
-    _between(row, 0, MOST_MINUTES, "free_minutes")
-    _between(row, 1, MOST_MINUTES, "interval_minutes")
     if row.most_hold_minor is not None and row.most_hold_minor < row.deposit_minor:
         raise _Wrong("most_hold_minor is below deposit_minor")
     if not CURRENCY.fullmatch(row.currency):
         raise _Wrong("currency is not three capital letters")
     line_items = _line_items(row.line_items)
-    tariff = Tariff(*(getattr(row, name) for name in Tariff._fields))
+    tariff = _tariff(row)
     policy = policies.get((row.policy_id, row.policy_revision))
     if policy is None:
         raise _Wrong(
@@ -319,6 +324,24 @@ def _product(row: Any, policies: dict[tuple[str, int], Policy]) -> Product:
     named = [name for name in Product.__dataclass_fields__ if name not in made]
     columns = {name: getattr(row, name) for name in named}
     return Product(**columns, tariff=tariff, policy=policy, line_items=line_items)
+
+
+def _tariff(row: Any) -> AnyTariff:
+    """The tariff of a product's row. The columns of arithmetic 1 also stand beside arithmetic 2."""
+    _between(row, 0, MOST_MINUTES, "free_minutes")
+    if row.tariff is None:
+        _between(row, 1, MOST_MINUTES, "interval_minutes")
+        return tariff_in_row(row)
+    _text(row, "tariff")
+    try:
+        tariff = tariff_in_row(row)
+    except InvalidInput as wrong:
+        first = wrong.violations[0]
+        raise _Wrong(f"tariff: {first.field} {first.description}") from None
+    for name, value in tariff_columns(tariff).items():
+        if getattr(row, name) != value:
+            raise _Wrong(f"{name} is not {value!r}, as its tariff says")
+    return tariff
 
 
 def _line_items(text: object) -> tuple[str, ...] | None:
@@ -356,6 +379,23 @@ def _steps(rows: list[Any]) -> list[LimitStep]:
         _between(row, 0, MOST_MINOR, "limit_minor", of=f" at from_score {row.from_score!r}")
         steps.append(LimitStep(row.from_score, row.limit_minor))
     return steps
+
+
+def _total(rows: Iterable[Any], faults: list[TermsFault]) -> TotalExposure | None:
+    """The total exposure, or None without rates. A wrong rate does not count, and a currency
+    without a rate takes no new holds."""
+    rates, currency = {}, ""
+    for row in rows:
+        try:
+            _text(row, "currency", "total_currency")
+            _between(row, 1, MOST_MINOR, "worth_minor", "of_minor", of=f" of {row.currency}")
+            currency = currency or row.total_currency
+            if row.total_currency != currency:
+                raise _Wrong(f"the rates of {row.currency} and of others name two total_currency")
+            rates[row.currency] = Rate(row.worth_minor, row.of_minor)
+        except _Wrong as wrong:
+            faults.append(TermsFault(TermsKind.LIMITS, TOTAL, str(wrong)))
+    return TotalExposure(currency, rates) if currency else None
 
 
 def _there(row: Any, names: Iterable[str]) -> list[str]:

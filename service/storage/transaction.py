@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from operator import attrgetter
 from typing import Any, NamedTuple, TypeVar
 
 from sqlalchemy.engine.interfaces import DBAPICursor
 
+from service.domain.admission import Past, Rental, end_of
+from service.domain.authorization import State
+from service.domain.rules import Of
 from service.domain.transitions import Transition
 from service.engine.ports import Conflict
 from service.engine.rows import Docking, Rows, TakenPayable, Wish
@@ -66,6 +70,12 @@ class BatchStatements(NamedTuple):
     products: RowsStatement
     reserved: RowsStatement
     dockings: RowsStatement
+    rentals_of_users: RowsStatement
+    rentals_of_orders: RowsStatement
+    pasts: RowsStatement
+    lock_bearers: str
+    """Locks names given as numbers until the end of the transaction; empty if there is one
+    writer."""
     take_payables: str
     folded_rows: int
     """The most rows of an operator's balance that `take_payables` takes."""
@@ -74,6 +84,22 @@ class BatchStatements(NamedTuple):
     last_seal: str
     insert_seals: RowsStatement
     insert_sealed_heads: RowsStatement
+
+
+_USER = Of.USER
+
+
+def _number_of(of: Of, bearer: str) -> int:
+    """A number of 64 bits for a bearer. Two bearers with one number only wait for each other."""
+    digest = sha256(f"{of} {bearer}".encode()).digest()
+    return int.from_bytes(digest[:8], "big", signed=True)
+
+
+def _rental(
+    operator_id: str, state: str, create_us: int, expire_us: int | None, claim_until_us: int | None
+) -> Rental:
+    known = State(state)
+    return Rental(operator_id, known, create_us, end_of(known, expire_us, claim_until_us))
 
 
 @dataclass(slots=True)
@@ -119,6 +145,34 @@ class SqlTransaction:
         """The steps that settled these rentals. A rental that no step settled is absent."""
         found = self.statements.dockings.fetch(self.cursor, keys)
         return {(row[0], row[1]): Docking(Transition(row[2]), row[3]) for row in found}
+
+    def lock_bearers(self, bearers: Iterable[tuple[Of, str]]) -> None:
+        """Locks bearers in the order of their numbers, so that two transactions do not deadlock."""
+        if self.statements.lock_bearers:
+            numbers = sorted({_number_of(*it) for it in bearers})
+            self.cursor.execute(self.statements.lock_bearers, (numbers,))
+
+    def rentals(
+        self, bearers: Iterable[tuple[Of, str]], since_us: int, since_id: str
+    ) -> list[tuple[tuple[Of, str], tuple[str, str], Rental]]:
+        """The rentals of bearers that are open, or were asked for after an instant."""
+        named = list(bearers)
+        users = [it for it in named if it[0] is _USER]
+        orders = [it for it in named if it[0] is not _USER]
+        found: list[Any] = []
+        if users:
+            statement = self.statements.rentals_of_users
+            found += statement.fetch(self.cursor, users, since_id, since_us)
+        if orders:
+            since = (since_id, since_us)
+            statement = self.statements.rentals_of_orders
+            found += statement.fetch(self.cursor, orders, *since, *since)
+        return [((Of(row[0]), row[1]), (row[2], row[3]), _rental(*row[4:])) for row in found]
+
+    def pasts(self, keys: Iterable[tuple[str, str]], most: int) -> dict[tuple[str, str], Past]:
+        """People's past with an operator, or with all if the operator's id is empty."""
+        found = self.statements.pasts.fetch(self.cursor, keys, most)
+        return {(row[0], row[1]): Past(row[2], row[3]) for row in found}
 
     def take_payable(self, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], TakenPayable]:
         """Takes a portion of operators' balances, by (operator id, currency)."""

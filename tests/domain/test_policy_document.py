@@ -13,7 +13,18 @@ from service.domain.documents import canonical
 from service.domain.errors import InvalidInput
 from service.domain.policy import Policy
 from service.domain.policy_document import nearest_cut_offs, read_policy, write_policy
-from service.domain.rules import Counted, CutOff, NewUser, Of, Outcome, Over, Rules, Rung, Velocity
+from service.domain.rules import (
+    Condition,
+    Counted,
+    CutOff,
+    NewUser,
+    Of,
+    Outcome,
+    Over,
+    Rules,
+    Rung,
+    Velocity,
+)
 from service.domain.rules_document import json_of_rules, rules_of_json
 from service.domain.tariff import DAY_US, MINUTE_US
 
@@ -64,7 +75,7 @@ def test_a_document_tells_all_its_faults_at_once() -> None:
         "velocity[0].of": "velocity.of.choice",
         "velocity[0].most": "velocity.most.missing",
         "new_user.until_days": "new_user.until_days.range",
-        "new_user.at_least": "new_user.at_least.missing",
+        "new_user.mildest_offer": "new_user.mildest_offer.missing",
     }
 
 
@@ -172,6 +183,12 @@ NEW_USERS = st.builds(
     OUTCOMES,
     st.just(Over.OPERATOR),
 )
+CONDITIONS = st.builds(
+    Condition,
+    st.from_regex(r"[a-z0-9][a-z0-9-]{0,9}", fullmatch=True),
+    st.sampled_from(["true", "hour > 3", "labels.exists(it, it == 'x')", "band == 'A'\n|| scored"]),
+    st.sampled_from(Outcome),
+)
 RULES = st.builds(
     Rules,
     st.none()
@@ -181,6 +198,8 @@ RULES = st.builds(
     st.none() | LADDERS,
     st.none() | st.lists(VELOCITIES, min_size=1, max_size=4).map(tuple),
     st.none() | NEW_USERS,
+    st.none()
+    | st.lists(CONDITIONS, min_size=1, max_size=8, unique_by=lambda it: it.name).map(tuple),
 )
 
 
@@ -216,3 +235,21 @@ def test_a_stored_text_that_makes_no_sense_is_refused(text: str) -> None:
     """A wrong text in the column of the rules is a fault of the policy's row."""
     with pytest.raises(InvalidInput):
         rules_of_json(text)
+
+
+def test_conditions_are_checked_in_their_form() -> None:
+    """A condition without a name, with two loops, with the score in an operator's policy, or with a
+    name of another is refused, all at once."""
+    loops = "[1].all(x, [2].all(y, y > x))"
+    rows = [
+        {"name": "a", "when": loops, "then": "FULL"},
+        {"name": "a", "when": "score > 600", "then": "DECLINE"},
+        {"when": "true", "then": "SOMETHING"},
+    ]
+    assert set(faults({**LEAST, "condition": rows})) == {
+        "condition[0].when",
+        "condition[1].when",
+        "condition[1].name",
+        "condition[2].name",
+        "condition[2].then",
+    }

@@ -73,6 +73,9 @@ def test_a_new_revision_reaches_the_other_process(desk: Desk, other: Desk) -> No
         update(t.operators).where(t.operators.c.operator_id == "city").values(fee_bp=301),
         insert(t.limit_steps).values(currency="EUR", from_score=500, limit_minor=1),
         update(t.limit_steps).where(t.limit_steps.c.from_score == 650).values(limit_minor=1),
+        insert(t.exposure_rates).values(
+            currency="EUR", total_currency="CNY", worth_minor=785, of_minor=100
+        ),
     ],
 )
 def test_each_of_the_terms_is_watched(desk: Desk, change: object) -> None:

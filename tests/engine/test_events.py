@@ -67,9 +67,7 @@ def test_an_authorization_is_encoded_once(
     def answering(answer: Answer, shared: Payloads) -> bytes:
         whole = answer.authorization if isinstance(answer, Settled) else answer
         them = whole.authorizations if isinstance(whole, Group) else [whole]
-        given.extend(
-            shared[it.authorization_id, it.version] for it in them if isinstance(it, Authorization)
-        )
+        given.extend(shared.of(it) for it in them if isinstance(it, Authorization))
         return b"answer"
 
     monkeypatch.setattr(desk.engine, "_encode", counting)

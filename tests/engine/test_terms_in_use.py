@@ -55,7 +55,8 @@ CHANGES = [
         " deposit_minor,"
         " replacement_minor, policy_id, policy_revision, start_fee_minor, free_minutes,"
         " interval_minutes, interval_price_minor, day_cap_minor, buy_out_minor,"
-        " cancellation_fee_minor, damage_without_consent_minor, most_hold_minor, NULL FROM products"
+        " cancellation_fee_minor, damage_without_consent_minor, most_hold_minor, NULL, NULL"
+        " FROM products"
         " WHERE product_id = 'bike' AND NOT EXISTS"
         " (SELECT 1 FROM products WHERE product_id = 'kite')"
     ),

@@ -89,14 +89,16 @@ def history(told: Iterable[Told], products: Sequence[Product] = PRODUCTS) -> His
             values[row] = _values(rows[row], verdict, head, reasons)
     columns = np.array([values[row] for row in range(len(rows))], dtype=np.int64).T
     return History(
-        OPERATOR,
-        FROM_US,
-        UNTIL_US,
-        tuple(products),
-        tuple(accepted),
-        tuple(reason_lists),
-        *columns,
-    )
+        OPERATOR, FROM_US, UNTIL_US, tuple(products), tuple(accepted), tuple(reason_lists),
+        **dict(zip(COLUMNS, columns, strict=True)),
+    )  # fmt: skip
+
+
+COLUMNS = (
+    *("at_us", "calls", "users", "product", "accept", "score", "facts", "available", "offers"),
+    *("reasons", "as_of_us", "happened", "held_us", "close_us", "captured", "captured_fee"),
+    *("captured_credit", "unpaid", "written_off"),
+)
 
 
 def _values(
@@ -108,12 +110,12 @@ def _values(
     close_us = at_us
     if held:
         close_us = NEVER if it.minutes is None else at_us + it.minutes * MINUTE_US
-    happened = Happened.HELD | Happened.STARTED if held else Happened(0)
+    happened = Happened.HELD | Happened.STARTED if held else 0
     captured = it.captured_minor if held else 0
     credit = min(captured, verdict.credit_minor)
     return (
         *(at_us, *head, it.score, it.facts, it.available, verdict.rank, reasons, at_us),
-        *(int(happened), at_us, at_us if held else NEVER, close_us),
+        *(happened, at_us, close_us),
         *(captured, captured, credit, credit, 0),
     )
 

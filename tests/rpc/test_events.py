@@ -28,6 +28,7 @@ from service.engine.calls import (
     Group,
     LateStart,
     Matched,
+    Payloads,
     Priced,
     Settled,
 )
@@ -134,7 +135,7 @@ def test_a_response_is_put_together_as_it_would_be_serialized(them: list[Authori
     # Drawing authorizations takes most of the time, so all methods answer with the same.
     for method, answer in [(it, answer) for it in ABOUT for answer in _answers(it, them)]:
         it = ROWS[method]
-        made = it.write(it.response, answer, {})
+        made = it.write(it.response, answer, Payloads(encode_authorization, {}))
         message: Any = it.response.FromString(made)
         assert message.SerializeToString(deterministic=True) == made, method
         while isinstance(answer, Cut | Priced):

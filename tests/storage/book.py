@@ -92,6 +92,9 @@ def live(desk: Desk) -> None:
     _strict(desk)
     _blocked(desk)
     _raised(desk)
+    with writing(desk.store.engine) as connection:
+        rate = ("EUR", "CNY", 785, 100)
+        connection.execute(insert(t.exposure_rates).values(rate))
     _paused_late(desk)
     administer(desk.store.engine, desk.clock.now_us())
     rental(desk, authorize("dan", accept=(Offer.ZERO,)))  # is declined

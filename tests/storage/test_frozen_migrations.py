@@ -40,6 +40,10 @@ RELEASED = {
     "0028_names_of_line_items.py": "6e2ac039df33b79b01b38d387f86518c",
     "0029_identities.py": "d3699a979dfa1cf586d46dc1663b3611",
     "0030_listings.py": "92e39efadc7e6a5d698b953f8f967c50",
+    "0031_counts_of_rentals.py": "0742c55ff3486d7a257e6f2288b32856",
+    "0032_segment_tariffs.py": "38a995b0cd7468e6c233aa7f11cbfc9a",
+    "0033_total_exposure.py": "1622131123db2ee8c2f86cf804ba7db3",
+    "0034_rates_of_keys.py": "2863916d50d8b452878e34065bbf59e6",
 }
 """Half of the SHA-256 of each migration's file: a new migration adds a line, and no line ever
 changes."""

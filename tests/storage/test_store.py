@@ -563,7 +563,7 @@ def test_the_catalog_has_the_latest_terms(store: SqlStore) -> None:
             "INSERT INTO products SELECT operator_id, product_id, 2, category, currency, 100,"
             " replacement_minor, policy_id, policy_revision, start_fee_minor, free_minutes,"
             " interval_minutes, interval_price_minor, day_cap_minor, buy_out_minor,"
-            " cancellation_fee_minor, damage_without_consent_minor, most_hold_minor, NULL"
+            " cancellation_fee_minor, damage_without_consent_minor, most_hold_minor, NULL, NULL"
             " FROM products WHERE product_id = 'bike' AND operator_id = 'city'"
         )
     catalog = store.catalog()

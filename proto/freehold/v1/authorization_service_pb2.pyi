@@ -203,12 +203,16 @@ class GetReceiptRequest(_message.Message):
     def __init__(self, name: _Optional[str] = ...) -> None: ...
 
 class GetReceiptResponse(_message.Message):
-    __slots__ = ("receipt", "corrections")
+    __slots__ = ("receipt", "corrections", "product_revision", "price_hash")
     RECEIPT_FIELD_NUMBER: _ClassVar[int]
     CORRECTIONS_FIELD_NUMBER: _ClassVar[int]
+    PRODUCT_REVISION_FIELD_NUMBER: _ClassVar[int]
+    PRICE_HASH_FIELD_NUMBER: _ClassVar[int]
     receipt: _receipt_pb2.Receipt
     corrections: _containers.RepeatedCompositeFieldContainer[_authorization_pb2.Correction]
-    def __init__(self, receipt: _Optional[_Union[_receipt_pb2.Receipt, _Mapping]] = ..., corrections: _Optional[_Iterable[_Union[_authorization_pb2.Correction, _Mapping]]] = ...) -> None: ...
+    product_revision: int
+    price_hash: str
+    def __init__(self, receipt: _Optional[_Union[_receipt_pb2.Receipt, _Mapping]] = ..., corrections: _Optional[_Iterable[_Union[_authorization_pb2.Correction, _Mapping]]] = ..., product_revision: _Optional[int] = ..., price_hash: _Optional[str] = ...) -> None: ...
 
 class ListAuthorizationsRequest(_message.Message):
     __slots__ = ("page_size", "page_token", "user_id", "state", "lapse", "order_reference")

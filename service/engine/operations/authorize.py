@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from service.domain import authorization as life
 from service.domain import hold
+from service.domain.admission import NOTHING_SKIPPED
 from service.domain.authorization import Authorization, Custody, Start, State
 from service.domain.details import NO_ORDER, Order, price_hash, require_price
 from service.domain.errors import (
@@ -16,6 +17,7 @@ from service.domain.errors import (
     OperatorOwes,
     ProductMisconfigured,
 )
+from service.domain.graded_offers import choose_graded
 from service.domain.ledger import Line, Standing
 from service.domain.money import Money
 from service.domain.policy import (
@@ -32,10 +34,12 @@ from service.domain.policy import (
 from service.domain.product import Product
 from service.domain.quotes import rough_minor
 from service.engine.calls import Answer, Cut, CutTime, Group, Priced, Work
+from service.engine.conditions import Ordered, verdict_of
 from service.engine.consents import add_consent, no_damage
 from service.engine.context import UNKNOWN_PERSON, UNSCORED_BAND, Assessment, Context, Decided
 from service.engine.damage import require_damage
 from service.engine.details import add_order
+from service.engine.exposure import free_minor
 from service.engine.listings import Asked, listed_in
 from service.engine.operation import Asks, Operation, Pair
 from service.engine.posting import apply, claim, line_for, require_free
@@ -123,7 +127,7 @@ def decide(work: Work, command: Authorize, rows: Rows, context: Context) -> Deci
     else:
         _require_free(work.caller, command.items, rows)
     line, is_new = line_for(user_id, products[0].currency, rows, context)
-    choice = _choice(work, command, products, assessment, line, rows, context)
+    choice, read_values = _choice(work, command, products, assessment, line, rows, context)
     draft = Draft(list)
     if is_new:
         draft[LINES] = [line]
@@ -137,7 +141,8 @@ def decide(work: Work, command: Authorize, rows: Rows, context: Context) -> Deci
     decisions = draft[DECISIONS]
     cash_minor = 0
     for product, split in zip(products, choice.splits, strict=True):
-        decisions.append(decision_of(work, product, line, assessment, choice, context))
+        decision = decision_of(work, product, line, assessment, choice, context, read_values)
+        decisions.append(decision)
         cash_minor += split.cash_minor
     # An offer without cash waits for nothing.
     at_once = state is _OFFERED and cash_minor == 0
@@ -186,6 +191,8 @@ def decide(work: Work, command: Authorize, rows: Rows, context: Context) -> Deci
             add_order(draft, results[-1], order or NO_ORDER, item.price_hash, context)
         if command.user_consent_reference:
             add_consent(draft, results[-1], command.user_consent_reference, context)
+        if rows.counts is not None:
+            rows.counts.add(results[-1], order)
     whole: Authorization | Group = Group(tuple(results)) if command.grouped else results[0]
     answer: Answer = whole
     if choice.offer is not None and (command.rental_period_us or command.pickup_window_us):
@@ -333,36 +340,56 @@ def _choice(
     line: Line,
     rows: Rows,
     context: Context,
-) -> Choice:
-    """The offer by the policy; a cancelled request, and a suspended or listed user, is declined
-    first."""
+) -> tuple[Choice, str | None]:
+    """The offer by the policy, and the values that its rules read.
+
+    A cancelled request, and a suspended or listed user, is declined first.
+    """
     record = rows[REQUESTS].get((work.caller, work.request_id))
     if record is not None and record.method == TOMBSTONE:
-        return decline(len(products), Reason.CANCELLED_BEFORE_ARRIVAL)
+        return decline(len(products), Reason.CANCELLED_BEFORE_ARRIVAL), None
     if line.standing is _SUSPENDED:
-        return decline(len(products), Reason.USER_SUSPENDED)
+        return decline(len(products), Reason.USER_SUSPENDED), None
+    skipped = NOTHING_SKIPPED
     if context.catalog.listed and not command.parent_id:
+        named = Asked(work.caller, command.user_id, command.order)
         policies = [product.policy.policy_id for product in products]
-        found = listed_in(
-            Asked(work.caller, command), policies, context.catalog.listed, rows, context.now_us
-        )
+        found = listed_in(named, policies, context.catalog.listed, rows, context.now_us)
         if found.denied_by:
-            return decline(len(products), Reason.LISTED_DENY)
+            return decline(len(products), Reason.LISTED_DENY), None
+        skipped = found.skipped
     if command.identity_hash and _is_another(command, rows):
-        return decline(len(products), Reason.IDENTITY_MISMATCH)
+        return decline(len(products), Reason.IDENTITY_MISMATCH), None
     asked: Sequence[Wanted] = products
     if command.amount is not None:
-        asked = [Part(command.amount.amount_minor, product.policy) for product in products]
-    choice = choose(
-        assessment.scored.score if assessment.scored else None,
-        assessment.why,
-        command.accept_offers,
-        rough_minor(line.available_minor) if context.quotes else line.available_minor,
-        asked,
-    )
+        minor = command.amount.amount_minor
+        asked = [Part(minor, product.policy, product.category) for product in products]
+    score = assessment.scored.score if assessment.scored else None
+    offers, read_values = command.accept_offers, None
+    available_minor = free_minor(line, rows, context)
+    if context.quotes:
+        available_minor = rough_minor(available_minor)
+    if not _have_rules(products):
+        choice = choose(score, assessment.why, offers, available_minor, asked)
+    else:
+        verdict = None
+        if not command.parent_id:
+            order, reserves = command.order or NO_ORDER, command.start is _ON_PICKUP
+            ordered = Ordered(work.caller, command.user_id, order, reserves, products, assessment)
+            verdict = verdict_of(ordered, skipped, rows, context)
+        choice = choose_graded(score, assessment.why, offers, available_minor, asked, verdict)
+        read_values = None if verdict is None else verdict.read_values
     if line.standing is _WATCHED and choice.offer is not None:
-        return choice._replace(reasons=(Reason.UNDER_REVIEW, *choice.reasons)[:MAX_REASONS])
-    return choice
+        reasons = tuple(dict.fromkeys((_UNDER_REVIEW, *choice.reasons)))
+        return choice._replace(reasons=reasons[:MAX_REASONS]), read_values
+    return choice, read_values
+
+
+def _have_rules(products: list[Product]) -> bool:
+    # One item is by far the usual case, and pays one look-up.
+    if len(products) == 1:
+        return products[0].policy.rules is not None
+    return any(product.policy.rules is not None for product in products)
 
 
 def _is_another(command: Authorize, rows: Rows) -> bool:
@@ -378,6 +405,7 @@ def decision_of(
     assessment: Assessment,
     choice: Choice,
     context: Context,
+    read_values: str | None,
 ) -> Decision:
     scored, policy = assessment.scored, product.policy
     # Positional arguments cost half as much as keywords.
@@ -407,6 +435,7 @@ def decision_of(
         context.build,
         assessment.feature,
         scored.extrapolated if scored else (),
+        read_values,
     )
 
 

@@ -61,7 +61,7 @@ def decide(work: Work, it: Confirm, rows: Rows, context: Context) -> Decided:
             draft, hold.owe_back(current, paid_minor, context.now_us), line, rows, context
         )
     deposits.require_enough(members, paid_minor, "paid")
-    obstacle = deposits.obstacle_of(members, line, rows)
+    obstacle = deposits.obstacle_of(members, line, rows, context)
     spare_minor = paid_minor - cash_minor if obstacle is None else paid_minor
     if late and spare_minor:
         step = hold.owe_back(current, spare_minor, context.now_us)

@@ -5,16 +5,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from service.domain import acts, hold, increments
+from service.domain.admission import Verdict
 from service.domain.authorization import Authorization, Step
 from service.domain.errors import Exhausted, FreeholdError, IllegalState, InvariantBroken
+from service.domain.graded_offers import choose_graded
 from service.domain.ledger import Standing
 from service.domain.money import Money
 from service.domain.policy import Choice, Part, Reason, Split, choose
+from service.domain.rules import Rules
 from service.engine.beside import tell
 from service.engine.calls import AuthorizationCommand, Work
 from service.engine.consents import add_consent, no_damage
 from service.engine.context import UNKNOWN_PERSON, Context, Decided
+from service.engine.counts import bearers_of, verdict_on
 from service.engine.damage import require_damage
+from service.engine.exposure import free_minor
 from service.engine.increment_tries import add_refused, count_try, require_try
 from service.engine.operation import Asks, Operation, of_authorization
 from service.engine.operations.authorize import decision_of, usable
@@ -87,13 +92,15 @@ def decide(work: Work, it: Increment, rows: Rows, context: Context) -> Decided:
     require_try(current, product.policy, rows)
     known = context.assessed.asking.get(it.user_id) or UNKNOWN_PERSON
     assessment = usable(known, [product], context.now_us)
-    choice = choose(
-        assessment.scored.score if assessment.scored else None,
-        assessment.why,
-        (),
-        line.available_minor,
-        [Part(amount_minor, product.policy)],
-    )
+    score = assessment.scored.score if assessment.scored else None
+    asked = [Part(amount_minor, product.policy, product.category)]
+    free, read_values = free_minor(line, rows, context), None
+    if product.policy.rules is None:
+        choice = choose(score, assessment.why, (), free, asked)
+    else:
+        verdict = _verdict(current, product.policy.rules, rows, context)
+        read_values = None if verdict is None else verdict.read_values
+        choice = choose_graded(score, assessment.why, (), free, asked, verdict)
     if choice.offer is None:
         raise InvariantBroken("the full offer was declined, although it needs no credit")
     (split,) = choice.splits
@@ -109,7 +116,7 @@ def decide(work: Work, it: Increment, rows: Rows, context: Context) -> Decided:
         draft[PAYMENTS].append(
             payment_of(counted, PaymentKind.DEPOSIT, current, paid_minor, context)
         )
-    decision = decision_of(work, product, line, assessment, choice, context)
+    decision = decision_of(work, product, line, assessment, choice, context, read_values)
     draft[DECISIONS].append(decision)
     step = hold.increment(current, split, paid_minor - split.cash_minor, context.now_us)
     decided = finish(draft, step, line, rows, context)
@@ -117,6 +124,16 @@ def decide(work: Work, it: Increment, rows: Rows, context: Context) -> Decided:
         add_consent(draft, step.authorization, it.user_consent_reference, context)
     _add_decision(draft, step, decision.decision_id, context)
     return decided
+
+
+def _verdict(current: Authorization, rules: Rules, rows: Rows, context: Context) -> Verdict | None:
+    """The verdict on an increment: the terms of new people count, for the whole hold on credit."""
+    named = bearers_of(current.user_id, None)
+    found = verdict_on([rules], current.operator_id, named, rows, context, grants=False)
+    if found is None or found.caps[0] is None:
+        return found
+    left_minor = max(0, found.caps[0].most_minor - current.credit_minor)
+    return found._replace(caps=(found.caps[0]._replace(most_minor=left_minor),))
 
 
 def _add_decision(draft: Draft, step: Step, decision_id: str, context: Context) -> None:

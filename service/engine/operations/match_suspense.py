@@ -168,7 +168,7 @@ def _to_debt(
         members,
         to.current,
         to.amount_minor,
-        deposits.obstacle_of(members, to.line, rows),
+        deposits.obstacle_of(members, to.line, rows, context),
         to.line,
         to.draft,
         rows,

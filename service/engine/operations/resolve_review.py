@@ -7,10 +7,13 @@ from dataclasses import dataclass
 from service.domain import acts, hold
 from service.domain.authorization import Authorization, State
 from service.domain.errors import InvariantBroken
+from service.domain.graded_offers import choose_graded_again
 from service.domain.ledger import Line, Standing
-from service.domain.policy import Part, Reason, choose_again
+from service.domain.policy import Part, Reason, Split, choose_again
 from service.engine.calls import AuthorizationCommand, Work
 from service.engine.context import Context, Decided
+from service.engine.counts import verdict_on_members
+from service.engine.exposure import free_minor
 from service.engine.groups import members_in, product_of_member, taken_among
 from service.engine.operation import Asks, Operation, of_group
 from service.engine.posting import apply, claim, opened
@@ -61,16 +64,23 @@ def _approved(
     first = members[0]
     if first.offer is None:
         raise InvariantBroken("the review has no offer")
-    wanted = [
-        Part(it.credit_minor + it.cash_minor, product_of_member(it, context).policy)
-        for it in members
-    ]
-    choice = choose_again(
-        first.offer, first.reasons, first.accept_offers, line.available_minor, wanted
-    )
+    wanted = []
+    for it in members:
+        product = product_of_member(it, context)
+        wanted.append(Part(it.credit_minor + it.cash_minor, product.policy, product.category))
+    if all(it.policy.rules is None for it in wanted):
+        choice = choose_again(
+            first.offer, first.reasons, first.accept_offers, free_minor(line, rows, context), wanted
+        )
+    else:
+        verdict = verdict_on_members(members, rows, context)
+        choice = choose_graded_again(
+            members, first.accept_offers, free_minor(line, rows, context), wanted, verdict
+        )
     if choice.offer is None:
-        return members, Reason.LINE_EXHAUSTED
-    if choice.offer is not first.offer:
+        return members, Reason(choice.reasons[0]) if choice.reasons else Reason.LINE_EXHAUSTED
+    splits = [Split(it.credit_minor, it.cash_minor) for it in members]
+    if choice.offer is not first.offer or list(choice.splits) != splits:
         members = [
             hold.stricter(it, choice.offer, split, choice.reasons)
             for it, split in zip(members, choice.splits, strict=True)

@@ -36,7 +36,14 @@ from service.storage.schema.payments import debts, payments, rail_accounts, tran
 from service.storage.schema.record_tables import recorded
 from service.storage.schema.refused_increments import refused_increments
 from service.storage.schema.seals import sealed_heads, seals
-from service.storage.schema.terms import limit_steps, operators, policies, products, terms_changes
+from service.storage.schema.terms import (
+    exposure_rates,
+    limit_steps,
+    operators,
+    policies,
+    products,
+    terms_changes,
+)
 from service.storage.schema.unposted import unposted_dockings
 from service.storage.schema.users import aliases, feature_schemas, feature_snapshots, users
 
@@ -58,6 +65,7 @@ __all__ = [
     "debts",
     "decisions",
     "entries",
+    "exposure_rates",
     "feature_schemas",
     "feature_snapshots",
     "lapses",

@@ -92,6 +92,7 @@ authorizations = of_records(
     numbered_index(
         "ix_authorizations_state_arrival", *("operator_id", "state", ARRIVAL, "authorization_id")
     ),
+    partial_index("ix_authorizations_open", among("state", HOLDING), "user_id", "authorization_id"),
     partial_index("ix_authorizations_wake_us", "wake_us IS NOT NULL", "wake_us"),
     partial_index("ix_authorizations_review", "state = 'REVIEW'", "authorization_id"),
     numbered_index(

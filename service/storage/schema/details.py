@@ -16,6 +16,16 @@ authorization_details = of_records(
         "order_reference <> ''",
         *("operator_id", "order_reference", "authorization_id"),
     ),
+    partial_index(
+        "ix_authorization_details_device",
+        "device_hash <> ''",
+        *("device_hash", "authorization_id"),
+    ),
+    partial_index(
+        "ix_authorization_details_account",
+        "payment_account_hash <> ''",
+        *("payment_account_hash", "authorization_id"),
+    ),
     labels=Text(),
     price_hash=String(64),
 )

@@ -102,12 +102,15 @@ products = Table(
     Column("most_hold_minor", BigInteger),
     # A JSON array of names, without spaces. NULL: lines of a bill may have any name.
     Column("line_items", string(4000)),
+    # Canonical JSON of a tariff of arithmetic 2 (`domain/tariff_document.py`); NULL: arithmetic 1.
+    Column("tariff", Text),
     *not_negative("deposit_minor", "replacement_minor", "start_fee_minor", "free_minutes"),
     *not_negative("interval_price_minor", "day_cap_minor", "buy_out_minor"),
     *not_negative("cancellation_fee_minor", "damage_without_consent_minor"),
     CheckConstraint("most_hold_minor >= deposit_minor", "most_hold_above_deposit"),
     CheckConstraint("interval_minutes > 0", "interval_positive"),
     CheckConstraint("line_items LIKE '[\"%\"]'", "line_items_are_a_list"),
+    CheckConstraint("tariff IS NULL OR interval_minutes = 2147483647", "tariff_of_arithmetic_2"),
     ForeignKeyConstraint(["operator_id"], ["operators.operator_id"]),
     ForeignKeyConstraint(
         ["policy_id", "policy_revision"], ["policies.policy_id", "policies.revision"]
@@ -121,6 +124,19 @@ limit_steps = Table(
     Column("from_score", Integer, primary_key=True, autoincrement=False),
     number_column("limit_minor"),
     *not_negative("limit_minor"),
+)
+
+# The rates of the total exposure over a person's lines: `of_minor` minor units of the currency are
+# worth `worth_minor` of the total's. Without a row, each line is by itself.
+exposure_rates = Table(
+    "exposure_rates",
+    metadata,
+    Column("currency", string(3), primary_key=True),
+    Column("total_currency", String(3), nullable=False),
+    number_column("worth_minor"),
+    number_column("of_minor"),
+    CheckConstraint("currency <> total_currency", "rate_of_another"),
+    CheckConstraint("worth_minor > 0 AND of_minor > 0", "rate_positive"),
 )
 
 # The changes of terms, written by triggers, so that servers learn of every change. Changes are

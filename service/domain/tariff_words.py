@@ -1,0 +1,138 @@
+"""A tariff in words, in Chinese and in English, as a user may be shown it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from service.domain.currencies import decimal_of
+from service.domain.segment_tariff import (
+    FreeMinutes,
+    HourPrice,
+    QuotaPeriod,
+    Rounding,
+    Segment,
+    SegmentTariff,
+)
+from service.domain.tariff_document import DAY_MINUTES, EVERY_DAY, TariffDocument, clock
+
+
+class Words(NamedTuple):
+    """The same sentence in Chinese and in English."""
+
+    zh: str
+    en: str
+
+
+def words_of(document: TariffDocument) -> Words:
+    """The rules of a tariff, in the order in which a rental meets them."""
+    parts = list(_parts(document.tariff, document.currency))
+    english = "; ".join(it.en for it in parts)
+    return Words(f"{'；'.join(it.zh for it in parts)}。", f"{english[:1].upper()}{english[1:]}.")
+
+
+def _parts(tariff: SegmentTariff, currency: str) -> Iterator[Words]:
+    if tariff.start_fee_minor:
+        price = _money(tariff.start_fee_minor, currency)
+        yield Words(f"起步费 {price.zh}", f"{price.en} to start")
+    if tariff.free_minutes:
+        yield _free(tariff)
+    if tariff.first_use_minutes:
+        minutes = tariff.first_use_minutes
+        yield Words(
+            f"第一个计费单位使用满 {minutes} 分钟后收费",
+            f"the first unit is charged from {_many(minutes, 'full minute')} on",
+        )
+    for segment in tariff.segments:
+        yield _segment(segment, tariff.rounding, currency)
+    for cap in tariff.caps:
+        most, window = _money(cap.most_minor, currency), length(cap.window_minutes)
+        yield Words(f"每 {window.zh}封顶 {most.zh}", f"at most {most.en} in each {window.en}")
+    for quota in tariff.quotas:
+        day = quota.per is QuotaPeriod.DAY
+        yield Words(
+            f"每人{'每日' if day else '每周'}可免费使用 {quota.minutes} 分钟",
+            f"each person has {_many(quota.minutes, 'free minute')} a {'day' if day else 'week'}",
+        )
+    price = _money(tariff.buy_out_minor, currency)
+    yield Words(
+        f"总封顶 {price.zh}，届时未归还视为买断",
+        f"at most {price.en} in all, and an item that is still out then counts as bought",
+    )
+
+
+def _free(tariff: SegmentTariff) -> Words:
+    minutes = tariff.free_minutes
+    if tariff.free is FreeMinutes.DEDUCTED:
+        return Words(f"前 {minutes} 分钟免费", f"the first {_many(minutes, 'minute')} are free")
+    return Words(
+        f"{minutes} 分钟内归还免费，超过后从开始时计费",
+        f"a rental of up to {_many(minutes, 'minute')} is free, and a longer one is charged from"
+        " its start",
+    )
+
+
+def _segment(it: Segment, rounding: Rounding, currency: str) -> Words:
+    where = _range(it)
+    price = _priced(it, rounding, currency)
+    hours = [_hour(one, currency) for one in it.prices]
+    zh = f"（{'，'.join(one.zh for one in hours)}）" if hours else ""
+    en = f" ({', '.join(one.en for one in hours)})" if hours else ""
+    return Words(f"{where.zh}{price.zh}{zh}", f"{where.en}{price.en}{en}")
+
+
+def _range(it: Segment) -> Words:
+    """The time in which a segment counts; empty for the whole rental."""
+    hours = not (it.from_minute % 60 or (it.to_minute or 0) % 60) and (it.to_minute or 0) > 60
+    if it.to_minute is None:
+        if not it.from_minute:
+            return Words("", "")
+        after = length(it.from_minute)
+        return Words(f"{after.zh}后", f"after {after.en}: ")
+    zh, en, unit = ("小时", "hours", 60) if hours else ("分钟", "minutes", 1)
+    begin, end = it.from_minute // unit, it.to_minute // unit
+    return Words(f"第 {begin} 至 {end} {zh}", f"from {begin} to {end} {en}: ")
+
+
+def _priced(it: Segment, rounding: Rounding, currency: str) -> Words:
+    price = _money(it.price_minor, currency)
+    if not it.interval_minutes:
+        return Words(f"一次性收取 {price.zh}", f"{price.en} once")
+    unit = length(it.interval_minutes)
+    # One minute and one hour need no number.
+    one = {1: Words("分钟", "minute"), 60: Words("小时", "hour")}.get(it.interval_minutes)
+    each = one or Words(f" {unit.zh}", unit.en)
+    if rounding is Rounding.COMPLETED:
+        zh = f"每满{f' {unit.zh}' if one is None else f' 1 {one.zh}'} {price.zh}，不满不收费"
+        return Words(zh, f"{price.en} for each complete {each.en}")
+    less = f"{unit.zh}" if one is None else f"1 {one.zh}"
+    return Words(
+        f"每{each.zh} {price.zh}，不足 {less}按 {less}计",
+        f"{price.en} for each started {each.en}",
+    )
+
+
+def _hour(it: HourPrice, currency: str) -> Words:
+    price, to = _money(it.price_minor, currency), it.to_minute
+    hours = f"{clock(it.from_minute)}-{clock(to if to <= DAY_MINUTES else to - DAY_MINUTES)}"
+    if it.days == EVERY_DAY:
+        return Words(f"{hours} {price.zh}", f"{price.en} at {hours}")
+    zh = "、".join("周" + "一二三四五六日"[day - 1] for day in it.days)
+    en = ", ".join(("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")[day - 1] for day in it.days)
+    return Words(f"{zh} {hours} {price.zh}", f"{price.en} on {en} {hours}")
+
+
+def length(minutes: int) -> Words:
+    """A length of time: in hours if they are several whole ones, or else in minutes."""
+    if minutes % 60 == 0 and minutes > 60:
+        return Words(f"{minutes // 60} 小时", f"{minutes // 60} hours")
+    return Words(f"{minutes} 分钟", _many(minutes, "minute"))
+
+
+def _many(count: int, what: str) -> str:
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
+
+
+def _money(amount_minor: int, currency: str) -> Words:
+    amount = f"{decimal_of(amount_minor, currency):f}"
+    return Words(f"{amount} {'元' if currency == 'CNY' else currency}", f"{currency} {amount}")

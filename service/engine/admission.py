@@ -1,0 +1,102 @@
+"""Reads the facts that the rules of a batch's policies need; only if policies in use have any."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from service.domain import admission
+from service.domain.authorization import Authorization, State
+from service.domain.rules import Rules
+from service.engine.calls import Work
+from service.engine.context import Context
+from service.engine.counts import Counts, bearers_of
+from service.engine.listings import Asked, read_listings
+from service.engine.operations import Authorize
+from service.engine.ports import Transaction
+from service.engine.rows import Keys, Rows, Wish
+from service.engine.tables import AUTHORIZATIONS, DETAILS
+
+_UNDECIDED = (State.OFFERED, State.REVIEW)
+
+
+def read_admission(
+    batch: Sequence[Work], rows: Rows, keys: Keys, transaction: Transaction, context: Context
+) -> None:
+    """Reads all that the rules of a batch need; nothing if there are no rules.
+
+    The lines, and all other rows of the batch, are read and locked by now.
+    """
+    if context.counts:
+        read_counts(batch, rows, keys, transaction, context)
+    if context.catalog.listed:
+        read_listed(batch, rows, keys, transaction, context)
+
+
+def read_listed(
+    batch: Iterable[Work], rows: Rows, keys: Keys, transaction: Transaction, context: Context
+) -> None:
+    """Reads the listings that may count for the orders of a batch, and for offers and reviews that
+    it may grant."""
+    asked = [
+        Asked(work.caller, it.user_id, it.order)
+        for work in batch
+        if isinstance(it := work.command, Authorize) and not it.parent_id
+    ]
+    if rows.counts is not None:
+        # Only rules that count rentals count again at the grant.
+        details = rows[DETAILS]
+        asked += [
+            Asked(it.operator_id, it.user_id, details.get((it.user_id, it.authorization_id)))
+            for it in _waiting(rows, keys)
+        ]
+    read_listings(rows, asked, context.catalog.listed, transaction)
+
+
+def _waiting(rows: Rows, keys: Keys) -> list[Authorization]:
+    """The offers and reviews that the batch may grant."""
+    return [
+        it
+        for it in rows[AUTHORIZATIONS].values()
+        if it.state in _UNDECIDED and it.user_id in keys.users and not it.parent_id
+    ]
+
+
+def read_counts(
+    batch: Iterable[Work], rows: Rows, keys: Keys, transaction: Transaction, context: Context
+) -> None:
+    """Reads the facts for the orders of a batch, and for offers and reviews that it may grant.
+
+    The lines, and all other rows of the batch, are read and locked by now.
+    """
+    counts = rows.counts = Counts()
+    for work in batch:
+        it = work.command
+        if isinstance(it, Authorize) and not it.parent_id:
+            for item in it.items:
+                product = context.catalog.products.get((work.caller, item.product_id))
+                if product is not None and admission.counts(product.policy.rules):
+                    named = bearers_of(it.user_id, it.order)
+                    counts.want(product.policy.rules, work.caller, named)
+    waiting = _waiting(rows, keys)
+    if waiting:
+        names = {(it.user_id, it.authorization_id) for it in waiting}
+        unread = names - rows[DETAILS].keys()
+        transaction.read(rows, [Wish(DETAILS, DETAILS.key, unread)])
+        for it in waiting:
+            order = rows[DETAILS].get((it.user_id, it.authorization_id))
+            rules = _rules_of(it, context)
+            if admission.counts(rules):
+                counts.want(rules, it.operator_id, bearers_of(it.user_id, order))
+            counts.add(it, order)
+    for name in keys.raised:
+        row = rows[AUTHORIZATIONS].get(name)
+        rules = None if row is None else _rules_of(row, context)
+        if row is not None and rules is not None:
+            counts.want_past(rules, row.operator_id, row.user_id)
+    counts.read(transaction, context)
+
+
+def _rules_of(it: Authorization, context: Context) -> Rules | None:
+    """The rules under which an authorization was asked for."""
+    product = context.catalog.revisions.get((it.operator_id, it.product_id, it.product_revision))
+    return None if product is None else product.policy.rules

@@ -1,0 +1,158 @@
+"""The conditions of policies: the values that they read of an order, and their outcomes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime, tzinfo
+from typing import NamedTuple
+
+from service.domain.admission import Hit, Verdict, counted, with_hits
+from service.domain.conditions import reads
+from service.domain.details import Order
+from service.domain.listings import CONDITION_PREFIX
+from service.domain.policy import Reason
+from service.domain.product import Product
+from service.domain.rules import Condition, Counted, Of, Over
+from service.domain.time_zones import time_zone
+from service.engine.context import Assessment, Context
+from service.engine.counts import bearers_of, verdict_on
+from service.engine.ports import ConditionFailed
+from service.engine.rows import Rows
+
+
+class Ordered(NamedTuple):
+    """An order as conditions see it."""
+
+    operator_id: str
+    user_id: str
+    order: Order
+    reserves: bool
+    products: Sequence[Product]
+    assessment: Assessment
+
+
+def verdict_of(
+    it: Ordered, skipped: Mapping[str, str], rows: Rows, context: Context
+) -> Verdict | None:
+    """The verdict of the policies' rules on an order; None if they read nothing of it.
+
+    `skipped` has the rules that a listing skips.
+    """
+    rules = [product.policy.rules for product in it.products]
+    named = bearers_of(it.user_id, it.order)
+    verdict = verdict_on(rules, it.operator_id, named, rows, context, skipped=skipped)
+    if any(one is not None and one.condition for one in rules):
+        return _with_conditions(verdict, it, skipped, rows, context)
+    return verdict
+
+
+def _with_conditions(
+    verdict: Verdict | None,
+    ordered: Ordered,
+    skipped: Mapping[str, str],
+    rows: Rows,
+    context: Context,
+) -> Verdict:
+    """The verdict with the conditions of the products' policies, each evaluated once for a product.
+
+    A condition that cannot be evaluated counts as true, with the reason CONDITION_FAILED.
+    """
+    hits: dict[Hit, None] = {}
+    values: dict[str, object] = {}
+    seen = set()
+    for product in ordered.products:
+        rules = product.policy.rules
+        if rules is None or rules.condition is None or product.product_id in seen:
+            continue
+        seen.add(product.product_id)
+        names = sorted({name for it in rules.condition for name in reads(it.when)})
+        read = {name: _READERS[name](ordered, product, rows, context) for name in names}
+        prefix = f"{product.product_id}." if len(ordered.products) > 1 else ""
+        values |= {f"{prefix}{name}": value for name, value in read.items()}
+        for it in rules.condition:
+            listing = skipped.get(f"{CONDITION_PREFIX}{it.name}")
+            if listing is not None:
+                values[f"{prefix}skipped.{CONDITION_PREFIX}{it.name}"] = listing
+            elif (hit := _evaluated(it, read, context)) is not None:
+                hits[hit] = None
+    return with_hits(verdict, len(ordered.products), list(hits), values)
+
+
+def _evaluated(it: Condition, read: Mapping[str, object], context: Context) -> Hit | None:
+    try:
+        if context.conditions.holds(it.when, read):
+            return Hit(it.then, f"{CONDITION_PREFIX}{it.name}")
+    except ConditionFailed:
+        return Hit(it.then, Reason.CONDITION_FAILED)
+    return None
+
+
+Reader = Callable[[Ordered, Product, Rows, Context], object]
+"""Reads one variable of an order for one of its products."""
+
+
+def _score(it: Ordered, _product: Product, _rows: Rows, _context: Context) -> int:
+    return it.assessment.scored.score if it.assessment.scored else 0
+
+
+def _hour(it: Ordered, _product: Product, _rows: Rows, context: Context) -> int:
+    return _local(it, context).hour
+
+
+def _weekday(it: Ordered, _product: Product, _rows: Rows, context: Context) -> int:
+    return _local(it, context).isoweekday()
+
+
+def _local(it: Ordered, context: Context) -> datetime:
+    """The instant in the order's time zone; in UTC if the order names none, or an unknown one."""
+    zone: tzinfo = UTC
+    if it.order.time_zone:
+        try:
+            zone = time_zone(it.order.time_zone)
+        except KeyError:
+            zone = UTC
+    return datetime.fromtimestamp(context.now_us // 1_000_000, zone)
+
+
+def _number(of: Counted) -> Reader:
+    def read(it: Ordered, _product: Product, rows: Rows, context: Context) -> int:
+        if rows.counts is None:
+            return 0
+        named = bearers_of(it.user_id, it.order)
+        facts = rows.counts.facts(it.operator_id, named, rows, context.now_us)
+        return counted(facts.rentals.get(Of.USER, ()), of, Over.OPERATOR, facts)
+
+    return read
+
+
+def _labels(it: Ordered, _product: Product, _rows: Rows, _context: Context) -> dict[str, str]:
+    labels: dict[str, str] = json.loads(it.order.labels) if it.order.labels else {}
+    return labels
+
+
+_READERS: dict[str, Reader] = {
+    "score": _score,
+    "scored": lambda it, _product, _rows, _context: it.assessment.scored is not None,
+    "band": lambda it, _product, _rows, _context: (
+        it.assessment.scored.band if it.assessment.scored else ""
+    ),
+    "deposit_minor": lambda _it, product, _rows, _context: product.deposit_minor,
+    "order_minor": lambda it, _product, _rows, _context: sum(
+        product.deposit_minor for product in it.products
+    ),
+    "items": lambda it, _product, _rows, _context: len(it.products),
+    "currency": lambda _it, product, _rows, _context: product.currency,
+    "product": lambda _it, product, _rows, _context: product.product_id,
+    "category": lambda _it, product, _rows, _context: product.category,
+    "hour": _hour,
+    "weekday": _weekday,
+    "open_rentals": _number(Counted.OPEN),
+    "starts_hour": _number(Counted.HOUR),
+    "starts_day": _number(Counted.DAY),
+    "reserves": lambda it, _product, _rows, _context: it.reserves,
+    "station": lambda it, _product, _rows, _context: it.order.place.station,
+    "labels": _labels,
+    "device_known": lambda it, _product, _rows, _context: bool(it.order.device_hash),
+    "account_known": lambda it, _product, _rows, _context: bool(it.order.payment_account_hash),
+}

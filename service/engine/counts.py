@@ -1,0 +1,185 @@
+"""The counted rentals of a batch, and the verdicts on its orders by the rules of policies.
+
+The rentals of a person are counted under the lock of the person's lines. Those of a device and of a
+payment account are counted under a lock of their own, which every transaction takes after all
+lines. So no two transactions deadlock, and none counts without what another is about to grant.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+
+from service.domain import admission
+from service.domain.admission import NOTHING_SKIPPED, Facts, Past, Rental, Verdict
+from service.domain.authorization import Authorization
+from service.domain.errors import InvariantBroken
+from service.domain.policy import Reason
+from service.domain.rules import Of, Outcome, Over, Rules
+from service.domain.tariff import DAY_US
+from service.engine.context import Context
+from service.engine.groups import product_of_member
+from service.engine.listings import Asked, Hashes, listed_in
+from service.engine.ports import Bearer, Transaction
+from service.engine.rows import Rows
+from service.engine.tables import AUTHORIZATIONS, DETAILS, Pair
+
+_ALL = ""
+"""In place of an operator id: all operators."""
+
+
+def bearers_of(user_id: str, order: Hashes | None) -> dict[Of, str]:
+    """The bearers of an order, as far as it names them."""
+    found = {Of.USER: user_id}
+    if order is not None:
+        found[Of.DEVICE] = order.device_hash
+        found[Of.PAYMENT_ACCOUNT] = order.payment_account_hash
+    return {of: bearer for of, bearer in found.items() if bearer}
+
+
+class Counts:
+    """The rentals of the bearers whose rentals count, and the pasts of people who may be new.
+
+    Rentals are named by user id and authorization id. A name without a stored rental is of this
+    batch, or not granted yet: its present row decides whether it counts.
+    """
+
+    def __init__(self) -> None:
+        self.bearers: set[Bearer] = set()
+        self.people: set[Pair] = set()
+        self.most_settled = 0
+        self._rentals: dict[Bearer, dict[Pair, Rental | None]] = defaultdict(dict)
+        self._pasts: dict[Pair, Past] = {}
+
+    def want(self, rules: Rules, operator_id: str, named: dict[Of, str]) -> None:
+        """Adds what the rules read of an order with these bearers."""
+        for of in admission.bearers(rules):
+            if of in named:
+                self.bearers.add((of, named[of]))
+        self.want_past(rules, operator_id, named[Of.USER])
+
+    def want_past(self, rules: Rules, operator_id: str, user_id: str) -> None:
+        """Adds the past of a person who may be new."""
+        new = rules.new_user
+        if new is not None:
+            self.people.add((user_id, _ALL if new.over is Over.ALL_OPERATORS else operator_id))
+            self.most_settled = max(self.most_settled, new.until_settled or 0)
+
+    def read(self, transaction: Transaction, context: Context) -> None:
+        """Reads all that is wanted; the lines must be locked."""
+        others = [it for it in self.bearers if it[0] is not Of.USER]
+        if others:
+            transaction.lock_bearers(others)
+        if self.bearers:
+            since_us = context.now_us - DAY_US
+            since_id = context.ids.least(since_us)
+            for bearer, name, it in transaction.rentals(self.bearers, since_us, since_id):
+                self._rentals[bearer][name] = it
+        if self.people:
+            self._pasts = transaction.pasts(self.people, self.most_settled)
+
+    def add(self, it: Authorization, order: Hashes | None) -> None:
+        """Adds an authorization that this batch may grant."""
+        if it.parent_id:
+            return
+        name = (it.user_id, it.authorization_id)
+        for bearer in bearers_of(it.user_id, order).items():
+            self._rentals[bearer].setdefault(name, None)
+
+    def facts(self, operator_id: str, named: dict[Of, str], rows: Rows, now_us: int) -> Facts:
+        """The facts of an order, with all that earlier calls of the batch changed."""
+        rentals = {
+            of: self._present((of, bearer), rows)
+            for of, bearer in named.items()
+            if (of, bearer) in self.bearers
+        }
+        user_id = named[Of.USER]
+        pasts = {
+            over: self._past((user_id, of), rows)
+            for over, of in ((Over.OPERATOR, operator_id), (Over.ALL_OPERATORS, _ALL))
+            if (user_id, of) in self.people
+        }
+        return Facts(operator_id, now_us, rentals, pasts)
+
+    def _present(self, bearer: Bearer, rows: Rows) -> list[Rental]:
+        found, changed = [], rows[AUTHORIZATIONS]
+        for name, stored in self._rentals[bearer].items():
+            row = changed.get(name)
+            it = stored if row is None else admission.rental_of(row)
+            if it is not None:
+                found.append(it)
+        return found
+
+    def _past(self, of: Pair, rows: Rows) -> Past:
+        """The past of a person, with the rentals that this batch has settled or granted."""
+        settled, first_us = self._pasts.get(of, Past())
+        user_id, operator_id = of
+        read = rows.read[AUTHORIZATIONS]
+        for name, row in rows.changed[AUTHORIZATIONS].items():
+            if name[0] != user_id or row is None or operator_id not in (_ALL, row.operator_id):
+                continue
+            settled += admission.is_settled(row) - admission.is_settled(read.get(name))
+            now = admission.rental_of(row)
+            if now is not None:
+                first_us = now.create_us if first_us is None else min(first_us, now.create_us)
+        return Past(settled, first_us)
+
+
+def verdict_on(
+    policies: Sequence[Rules | None],
+    operator_id: str,
+    named: dict[Of, str],
+    rows: Rows,
+    context: Context,
+    *,
+    grants: bool = True,
+    skipped: Mapping[str, str] = NOTHING_SKIPPED,
+) -> Verdict | None:
+    """The verdict on an order of items under these rules; None if no rule reads the past.
+
+    `skipped` has the rules that a listing skips.
+    """
+    if not any(map(admission.counts, policies)):
+        return None
+    if rows.counts is None:
+        raise InvariantBroken("the rentals that a policy counts were not read")
+    facts = rows.counts.facts(operator_id, named, rows, context.now_us)
+    return admission.judge(policies, facts, grants=grants, skipped=skipped)
+
+
+def verdict_on_members(
+    members: Sequence[Authorization], rows: Rows, context: Context
+) -> Verdict | None:
+    """The verdict on offers or reviews that are about to be granted together.
+
+    Rules that ask for a review do not count for members that have had one.
+    """
+    if rows.counts is None or not members or members[0].parent_id:
+        return None
+    first = members[0]
+    policies = [product_of_member(it, context).policy for it in members]
+    order = rows[DETAILS].get((first.user_id, first.authorization_id))
+    named = bearers_of(first.user_id, order)
+    skipped = NOTHING_SKIPPED
+    if context.catalog.listed:
+        asked = Asked(first.operator_id, first.user_id, order)
+        ids = [it.policy_id for it in policies]
+        skipped = listed_in(asked, ids, context.catalog.listed, rows, context.now_us).skipped
+    rules = [it.rules for it in policies]
+    found = verdict_on(rules, first.operator_id, named, rows, context, skipped=skipped)
+    if found is not None and Reason.UNDER_REVIEW in first.reasons:
+        return found._replace(review=False)
+    return found
+
+
+def obstacle_by_rules(members: Sequence[Authorization], rows: Rows, context: Context) -> str | None:
+    """The reason why the rules do not allow offers any more that were made earlier, or None.
+
+    An offer without credit is always allowed, unless a rule declines it or asks for a review.
+    """
+    found = verdict_on_members(members, rows, context)
+    if found is None:
+        return None
+    on_credit = any(it.credit_minor for it in members)
+    stops = found.least is Outcome.DECLINE or (found.least is Outcome.FULL and on_credit)
+    return found.reasons[0] if stops or found.review else None

@@ -1,0 +1,148 @@
+"""The fee by a document of arithmetic 2, as slowly and as plainly as possible: unit by unit.
+
+This reads the document and not the domain's types. A unit is a row of what it costs and when.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+Document = dict[str, Any]
+Row = dict[str, Any]
+MINUTE_US = 60_000_000
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+DAYS = ["MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN"]
+
+
+def plain_fee(
+    document: Document,
+    start_us: int,
+    end_us: int,
+    pauses: Sequence[tuple[int, int]] = (),
+    quota_us: int = 0,
+) -> int:
+    """The fee of a rental before waivers, in minor units."""
+    used_us = end_us - start_us
+    for begin, end in pauses:
+        used_us -= max(0, min(end, end_us) - begin)
+    due = [
+        it for it in charges(document, start_us, used_us, pauses, quota_us) if it["due"] <= used_us
+    ]
+    for cap in sorted(document.get("cap", []), key=lambda it: int(it["window_minutes"])):
+        due = capped(due, cap["window_minutes"] * MINUTE_US, cap["most_minor"])
+    return min(int(document["buy_out_minor"]), sum(int(it["cost"]) for it in due))
+
+
+def charges(
+    document: Document,
+    start_us: int,
+    until_us: int,
+    pauses: Sequence[tuple[int, int]],
+    quota_us: int,
+) -> list[Row]:
+    """The start fee and each unit that begins before `until_us` of use.
+
+    `due` is the use from which it is charged on, and `window` an instant in its window.
+    """
+    free_us = document.get("free_minutes", 0) * MINUTE_US
+    first_us = document.get("first_use_minutes", 0) * MINUTE_US
+    base_us = quota_us
+    # Nothing is due before these two.
+    grace_due = 0
+    if document.get("free", "DEDUCTED") == "DEDUCTED":
+        base_us += free_us
+    elif free_us:
+        grace_due = quota_us + free_us + 1
+    start_due = max(grace_due, quota_us + first_us, quota_us + 1 if quota_us else 0)
+    found = [{"due": start_due, "window": 0, "cost": document.get("start_fee_minor", 0)}]
+    segments = document.get("segment", [])
+    earliest = min((it.get("from_minute", 0) for it in segments), default=0)
+    gate = max(grace_due, base_us + earliest * MINUTE_US + first_us)
+    for segment in segments:
+        minute, number = segment.get("from_minute", 0), 0
+        while minute < segment.get("to_minute", minute + 1):
+            begin = base_us + minute * MINUTE_US
+            if begin > until_us:
+                break
+            length = segment["interval_minutes"]
+            end = begin + length * MINUTE_US
+            due = begin + 1
+            if length and document["rounding"] == "COMPLETED":
+                complete = minute + length <= segment.get("to_minute", minute + length)
+                due = end if complete else until_us + 1
+            window = due - 1
+            if length and first_us and number == 0 and minute == earliest:
+                due = base_us + minute * MINUTE_US + first_us
+                window = min(window, due - 1)
+                if document["rounding"] == "COMPLETED":
+                    window = due - 1
+            cost = price(document, segment, start_us, begin, pauses)
+            found.append({"due": max(due, gate), "window": window, "cost": cost})
+            if not length:
+                break
+            minute, number = minute + length, number + 1
+    return found
+
+
+def capped(due: list[Row], window_us: int, most: int) -> list[Row]:
+    """One row for each window, with at most the cap."""
+    sums: dict[int, int] = {}
+    for it in due:
+        sums[it["window"] // window_us] = sums.get(it["window"] // window_us, 0) + it["cost"]
+    return [{"window": place * window_us, "cost": min(cost, most)} for place, cost in sums.items()]
+
+
+def price(
+    document: Document,
+    segment: Document,
+    start_us: int,
+    begin_us: int,
+    pauses: Sequence[tuple[int, int]],
+) -> int:
+    """The price of a unit that begins after `begin_us` of use: by the clock, or without pauses."""
+    clock_us = start_us + begin_us
+    for begin, end in pauses:
+        if begin <= clock_us:
+            clock_us += end - begin
+    return min(
+        price_at(document, segment, moment_us) for moment_us in (clock_us, start_us + begin_us)
+    )
+
+
+def price_at(document: Document, segment: Document, moment_us: int) -> int:
+    """The price at a moment, by the hands of the clock and the calendar on the wall."""
+    prices = segment.get("price", [])
+    if prices:
+        zone = ZoneInfo(document["time_zone"])
+        wall = (EPOCH + timedelta(microseconds=moment_us)).astimezone(zone)
+        hands = f"{wall.hour:02}:{wall.minute:02}"
+        today, yesterday = DAYS[wall.weekday()], DAYS[wall.weekday() - 1]
+        for it in prices:
+            days = it.get("days", DAYS)
+            if it["from"] < it["to"]:
+                there = today in days and it["from"] <= hands < it["to"]
+            else:
+                there = (today in days and hands >= it["from"]) or (
+                    yesterday in days and hands < it["to"]
+                )
+            if there:
+                return int(it["price_minor"])
+    return int(segment["price_minor"])
+
+
+def plain_reaches(document: Document, start_us: int, most_us: int) -> int | None:
+    """The first use at which the fee is the buy-out cap, by trying each instant of a change."""
+    moments = sorted(
+        {it["due"] for it in charges(document, start_us, most_us, (), 0) if it["due"] <= most_us}
+    )
+    low, high = 0, len(moments)
+    while low < high:
+        middle = (low + high) // 2
+        if plain_fee(document, start_us, start_us + moments[middle]) < document["buy_out_minor"]:
+            low = middle + 1
+        else:
+            high = middle
+    return moments[low] if low < len(moments) else None
