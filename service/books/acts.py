@@ -159,7 +159,7 @@ class _Acts:
             known |= {"revoke_us": it.record_us, "revoked_by": it.by_text}
 
     def _of_binding(self, it: AuditEvent, key_id: str, details: Values) -> None:
-        """Builds before migration 0034 recorded no bindings, so the first act names them all."""
+        """Builds before migration 0035 recorded no bindings, so the first act names them all."""
         known, after = self._known(it, key_id), set(details["certificates"])
         fingerprint = details["fingerprint"]
         _require(it, (fingerprint in after) == (it.act == "key.bound"))
@@ -281,7 +281,7 @@ def _compare(name: str, row: Values, expected: Values | None) -> None:
 
 
 def _of_some(details: Values) -> Values:
-    """The values that only some keys have. A build before migration 0034 named no certificates."""
+    """The values that only some keys have. A build before migration 0035 named no certificates."""
     values: Values = {"units_a_second": details.get("units_a_second")}
     if "certificates" in details:
         values["certificates"] = " ".join(details["certificates"])

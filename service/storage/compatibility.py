@@ -10,10 +10,12 @@ RULES_BUILD = 27
 """The first build that decides by the rules of a policy."""
 LISTINGS_BUILD = 30
 """The first build that follows listings."""
-KEYS_BUILD = 34
+KEYS_BUILD = 35
 """The first build that knows bindings in the record of acts, the rates of keys, and withdrawals."""
 TARIFFS_BUILD = 32
 """The first build that bills by tariffs of arithmetic 2."""
+QUOTAS_BUILD = 34
+"""The first build that counts quotas of free minutes."""
 
 
 def shut_out_older(connection: Connection, build: int) -> None:

@@ -48,6 +48,7 @@ FACTS: dict[str, dict[str, str]] = {
     "books/lapses.py": {"TOGETHER": METHOD},
     "books/consents.py": {"TOGETHER": METHOD},
     "books/increments.py": {"TOGETHER": METHOD},
+    "books/quotas.py": {"TOGETHER": METHOD},
     "books/payloads.py": {"TOGETHER": METHOD},
     "books/portion.py": dict.fromkeys(
         ("PAYMENT_ROWS", "EVENTS", "MONEY", "LAST", "AUTHORIZATION_ROWS", "OPERATORS_OWN",
@@ -140,7 +141,8 @@ FACTS: dict[str, dict[str, str]] = {
     "storage/backup.py": {"PORTION_BYTES": SHELL},
     "storage/bindings.py": {"MOST_CERTIFICATES": FORMAT},
     "storage/compatibility.py": dict.fromkeys(
-        ("RULES_BUILD", "LISTINGS_BUILD", "TARIFFS_BUILD", "KEYS_BUILD"), FORMAT
+        ("KEYS_BUILD", "RULES_BUILD", "LISTINGS_BUILD", "TARIFFS_BUILD", "QUOTAS_BUILD"),
+        FORMAT,
     ),
     "storage/dump.py": {"MAX_SAID": TEXT},
     "storage/migrate.py": {"MIGRATION_LOCK": FORMAT},
