@@ -10,12 +10,14 @@ RULES_BUILD = 27
 """The first build that decides by the rules of a policy."""
 LISTINGS_BUILD = 30
 """The first build that follows listings."""
-KEYS_BUILD = 35
+KEYS_BUILD = 36
 """The first build that knows bindings in the record of acts, the rates of keys, and withdrawals."""
 TARIFFS_BUILD = 32
 """The first build that bills by tariffs of arithmetic 2."""
 QUOTAS_BUILD = 34
 """The first build that counts quotas of free minutes."""
+RETIRED_BUILD = 35
+"""The first build that does not rent out a retired product."""
 
 
 def shut_out_older(connection: Connection, build: int) -> None:

@@ -4,7 +4,7 @@ Both columns are NULL: keys of before have the server's rate, and no proposal wa
 first use of either adds a row to `compatibility`, because a server of the build before would not
 follow it.
 
-Revision: 0035, after 0034.
+Revision: 0036, after 0035.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from alembic import op
 
 from service.storage.migrations.checks import add_check
 
-revision = "0035"
-down_revision = "0034"
+revision = "0036"
+down_revision = "0035"
 branch_labels = None
 depends_on = None
 
