@@ -27,6 +27,7 @@ from service.engine.tables import (
 )
 
 if TYPE_CHECKING:
+    from service.engine.budgets import Budgets
     from service.engine.counts import Counts
 
 _PAYABLE = Account.OPERATOR_PAYABLE
@@ -193,6 +194,7 @@ class Rows(defaultdict[Table[Any, Any], dict[Any, Any]]):
         """Clock gaps of the batch; they are not stored, but counted after the commit."""
         self.batch_id = ""
         self.counts: Counts | None = None
+        self.budgets: Budgets | None = None
         """The rentals that rules of policies count; None if no policy in use has such rules."""
 
     if TYPE_CHECKING:

@@ -13,6 +13,7 @@ from threading import Lock
 from typing import Protocol
 
 from service.domain import admission
+from service.domain.budgets import InForce, budgets_in, newest
 from service.domain.errors import TermsUnusable
 from service.domain.graded_offers import highest_cut_off
 from service.engine.catalog import Catalog, TermsFault, TermsKind, TermsNames
@@ -29,12 +30,14 @@ class TermsLog(Protocol):
 class TermsInUse:
     """The sound terms, and the score below which the model must give reasons.
 
-    `counts` is True if the rules of a policy read the rentals of the past.
+    `counts` is True if the rules of a policy read the rentals of the past. `budgets` are those in
+    force.
     """
 
     catalog: Catalog
     explain_below: int
     counts: bool
+    budgets: InForce
 
 
 class Terms:
@@ -92,7 +95,8 @@ class Terms:
             below = max(used.explain_below, more.explain_below)
             counts = used.counts or more.counts
             # If the other thread was first, this read may be older, and is repeated.
-            if self._swap(used, TermsInUse(after, below, counts)):
+            budgets = newest(used.budgets, more.budgets)
+            if self._swap(used, TermsInUse(after, below, counts, budgets)):
                 return True
 
     def _swap(self, before: TermsInUse, after: TermsInUse) -> bool:
@@ -127,7 +131,8 @@ class Terms:
 def _in_use(catalog: Catalog) -> TermsInUse:
     # Offers that wait were made under earlier revisions.
     counts = any(admission.counts(it.policy.rules) for it in catalog.revisions.values())
-    return TermsInUse(catalog, _explain_below(catalog), counts)
+    budgets = budgets_in(catalog.revisions.values())
+    return TermsInUse(catalog, _explain_below(catalog), counts, budgets)
 
 
 def _explain_below(catalog: Catalog) -> int:
