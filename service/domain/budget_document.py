@@ -20,10 +20,10 @@ def read_budgets(fields: Fields, _platform: bool) -> tuple[Budget, ...] | None:
         most_minor = row.whole("most_minor", 0, MOST_MINOR)
         slice_minor = row.whole("slice_minor", 0, MOST_MINOR, most_minor // SLICES)
         if slice_minor > most_minor:
-            row.fault("slice_minor", "budget.slice_minor.above", "must be at most most_minor")
+            row.fault("slice_minor", "above", "must be at most most_minor")
         if (currency, span) in [(it.currency, it.span) for it in found]:
             text = f"has two budgets of {span} exposure in {currency}: remove one"
-            row.fault("currency", "budget.currency.twice", text)
+            row.fault("currency", "twice", text)
         row.end()
         found.append(Budget(currency, span, most_minor, slice_minor))
     return tuple(found) or None

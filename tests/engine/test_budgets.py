@@ -130,8 +130,7 @@ def test_every_release_counts(rich: Desk) -> None:
     rental(rich, reverse(reversed_))
     rental(rich, acts.decrease(lowered, BIKE_MINOR - 1))
     assert reserved.expire_us is not None
-    rich.clock.advance(reserved.expire_us)
-    rich.do(c.Wake(*acts.name(reserved), False), caller="")
+    acts.woken(rich, reserved, reserved.expire_us)
     assert held_minor(rich) == told_minor(rich) == 1
 
 

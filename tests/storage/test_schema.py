@@ -328,6 +328,7 @@ def with_parents(connection: Connection, table: Table) -> None:
     """Adds the rows that a row of `row_of` refers to."""
     for key in table.foreign_key_constraints:
         if not any(column.nullable for column in key.columns):
+            with_parents(connection, key.referred_table)
             connection.execute(key.referred_table.insert(), row_of(key.referred_table))
 
 
