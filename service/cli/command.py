@@ -18,7 +18,7 @@ from service.cli.keys import keys, operator, platform, revoke_key, roll_key, upd
 from service.cli.listings import listing, snooze
 from service.cli.parts import database_option, missing_library, opened
 from service.cli.persons import audit, person
-from service.cli.preview import policy
+from service.cli.preview import policy, preview_tariff
 from service.cli.rail_accounts import rail_account
 from service.cli.serve import health, serve
 from service.domain.errors import FreeholdError
@@ -101,6 +101,7 @@ COMMANDS = (
     *(operator, platform, keys, update_key, roll_key, revoke_key, bind_key, unbind_key),
     *(person, audit, policy, tariff, listing, snooze),
 )
+tariff.add_command(preview_tariff)
 for command in COMMANDS:
     cli.add_command(command)
 

@@ -58,6 +58,16 @@ def preview_policy(file: Path, **given: Any) -> None:
     _preview("policy", file, **given)
 
 
+@click.command("preview")
+@preview_options
+def preview_tariff(file: Path, **given: Any) -> None:
+    """Show what a tariff would have charged for an operator's last days.
+
+    FILE is a draft of the tariff in TOML. The fees of settled rentals are computed again by it;
+    nothing is changed."""
+    _preview("tariff", file, **given)
+
+
 def _preview(
     kind: str,
     file: Path,

@@ -11,18 +11,23 @@ from service.domain.policy import Policy
 from service.domain.policy_document import read_policy
 from service.domain.product import Product
 from service.domain.rules import Over, Rules
+from service.domain.tariff_document import read_tariff
 from service.engine.catalog import Catalog
 from service.preview.history import History
 from service.preview.replay import Terms
 
 
 class Draft(NamedTuple):
-    """A draft: its kind and name, the products that it would change, and how."""
+    """A draft: its kind and name, the products that it would change, and how.
+
+    With `bills` it may change fees.
+    """
 
     kind: str
     name: str
     products: frozenset[str]
     change: Callable[[Product], Product]
+    bills: bool = False
 
     def terms(self, history: History) -> Terms:
         """The products of a history under the draft."""
@@ -33,13 +38,46 @@ class Draft(NamedTuple):
         )
 
 
-def policy_draft(
-    document: Mapping[str, Any], operator_id: str, catalog: Catalog, products: Collection[str] = ()
+def read_draft(
+    kind: str,
+    document: Mapping[str, Any],
+    operator_id: str,
+    catalog: Catalog,
+    products: Collection[str] = (),
 ) -> Draft:
-    """The draft of a policy for these products; without any, for those under a policy of its name.
+    """The draft of a kind for these products; without any, for those under terms of its name.
 
     Raises InvalidInput for a document that is wrong, for unknown products, and if there are none.
     """
+    read = {"policy": policy_draft, "tariff": tariff_draft}[kind]
+    return read(document, operator_id, catalog, products)
+
+
+def tariff_draft(
+    document: Mapping[str, Any], operator_id: str, catalog: Catalog, products: Collection[str] = ()
+) -> Draft:
+    """The draft of a tariff; see `read_draft`."""
+    name, currency, tariff = read_tariff(document)
+    named = _named(operator_id, catalog, products, lambda it: it.tariff == tariff)
+    if not named:
+        text = f"no product of {operator_id} has such a tariff: name the products"
+        raise InvalidInput.of("name", "name.no_products", text)
+    for product_id in sorted(named):
+        of_product = catalog.products[operator_id, product_id].currency
+        if of_product != currency:
+            text = f"is {currency}, but the product {product_id} is in {of_product}"
+            raise InvalidInput.of("currency", "currency.of_product", text)
+
+    def change(it: Product) -> Product:
+        return replace(it, tariff=tariff)
+
+    return Draft("tariff", name, named, change, bills=True)
+
+
+def policy_draft(
+    document: Mapping[str, Any], operator_id: str, catalog: Catalog, products: Collection[str] = ()
+) -> Draft:
+    """The draft of a policy; see `read_draft`."""
     policy = read_policy(document, platform=True)
     _require_own(policy.rules)
     name = policy.policy_id

@@ -12,14 +12,16 @@ from sqlalchemy import Connection, Engine
 
 from service.domain.errors import InvalidInput, NotFound
 from service.engine.catalog import Catalog
-from service.preview.drafts import Draft, policy_draft
+from service.preview.bills import fees_of
+from service.preview.drafts import Draft, read_draft
 from service.preview.exposure import Timeline
 from service.preview.history import History
 from service.preview.read import DAY_US, Window, read_history
 from service.preview.replay import Replayed, Terms
-from service.preview.report import Part, Preview
+from service.preview.report import Fees, Part, Preview
 from service.preview.shortcut import replay_fast
 from service.preview.sums import columns_of, part_of
+from service.preview.usages import Usage, read_usages
 from service.storage.database import reading, take_time
 from service.storage.terms import read_catalog
 
@@ -71,13 +73,30 @@ def _preview(connection: Connection, asked: Asked) -> Preview:
     catalog = read_catalog(connection)
     if asked.operator_id not in catalog.operators:
         raise NotFound("operator", asked.operator_id)
-    draft = policy_draft(asked.document, asked.operator_id, catalog, asked.products)
+    draft = read_draft(asked.kind, asked.document, asked.operator_id, catalog, asked.products)
     from_us = asked.until_us - asked.days * DAY_US
     ages = _needs_ages(asked.operator_id, draft, catalog)
     window = Window(asked.operator_id, from_us, asked.until_us, asked.most, ages)
     history = read_history(connection, window, catalog)
     terms = draft.terms(history)
-    return _report(history, terms, draft, replay_fast(history, terms))
+    usages: list[Usage] = []
+    if draft.bills:
+        usages = list(read_usages(connection, window, catalog, draft.products))
+    fees = _fees(usages, catalog, draft, asked.operator_id)
+    return _report(history, terms, draft, replay_fast(history, terms), fees)
+
+
+Bills = Mapping[str, tuple[Fees, ...]]
+"""The fees by product; those of all products under an empty name."""
+
+
+def _fees(usages: list[Usage], catalog: Catalog, draft: Draft, operator_id: str) -> Bills:
+    in_force = {key[1:]: it for key, it in catalog.revisions.items() if key[0] == operator_id}
+    drafts = {name: draft.change(in_force[name]) for name in {it[:2] for it in usages}}
+    parts: dict[str, list[Usage]] = {"": usages} if usages else {}
+    for it in usages:
+        parts.setdefault(it.product_id, []).append(it)
+    return {name: fees_of(them, in_force, drafts) for name, them in parts.items()}
 
 
 def _needs_ages(operator_id: str, draft: Draft, catalog: Catalog) -> bool:
@@ -89,16 +108,18 @@ def _needs_ages(operator_id: str, draft: Draft, catalog: Catalog) -> bool:
     )
 
 
-def _report(history: History, terms: Terms, draft: Draft, found: Replayed) -> Preview:
+def _report(history: History, terms: Terms, draft: Draft, found: Replayed, fees: Bills) -> Preview:
     columns, timeline = columns_of(found), Timeline(history)
     every = np.ones(len(history), dtype=np.bool_)
     parts = list[Part]()
     for name in sorted({it.product_id for it in history.products}):
         own = np.array([it.product_id == name for it in history.products])
-        part = part_of(history, found, columns, timeline, own[history.product], name)
+        part = part_of(
+            history, found, columns, timeline, own[history.product], name, fees.get(name, ())
+        )
         if part.decisions:
             parts.append(part)
-    whole = part_of(history, found, columns, timeline, every, "")
+    whole = part_of(history, found, columns, timeline, every, "", fees.get("", ()))
     return Preview(
         history.operator_id,
         draft.kind,
@@ -107,17 +128,22 @@ def _report(history: History, terms: Terms, draft: Draft, found: Replayed) -> Pr
         history.until_us,
         whole,
         tuple(parts),
-        _notes(whole),
+        _notes(whole, draft),
     )
 
 
-def _notes(whole: Part) -> tuple[str, ...]:
+def _notes(whole: Part, draft: Draft) -> tuple[str, ...]:
     """Sentences about the limits of the figures."""
     notes = []
     if not whole.exact:
         notes.append(
             "A range has the least and the most that is possible: where the draft asks people for"
             " more or for less, nobody knows what they would have done."
+        )
+    if draft.bills:
+        notes.append(
+            "Fees are of rentals that are settled, for the same usage under both tariffs, without"
+            " free minutes of quotas. What people would have done at other prices is not known."
         )
     if whole.repeated < whole.decisions:
         notes.append(

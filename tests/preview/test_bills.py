@@ -1,0 +1,160 @@
+"""Fees of rentals that happened, computed again by a draft of the tariff."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from service.domain.errors import InvalidInput
+from service.ids import RandomIds
+from service.preview.report import Fees, Preview, Range
+from service.preview.run import Asked, preview
+from service.preview.text import shown
+from service.storage.store import SqlStore
+from tests.engine.acts import found, pause, settle_usage, waive
+from tests.engine.calls import authorize, rental, settle
+from tests.fakes import MINUTE_US, OPERATOR, Desk
+from tests.preview.histories import HOUR_US, play
+
+HALF_HOURS: dict[str, Any] = {
+    "name": "half-hours",
+    "currency": "CNY",
+    "rounding": "STARTED",
+    "free_minutes": 5,
+    "free": "DEDUCTED",
+    "buy_out_minor": 19_900,
+    "segment": [{"interval_minutes": 30, "price_minor": 150}],
+    "cap": [{"window_minutes": 1_440, "most_minor": 3_000}],
+}
+
+
+@pytest.fixture
+def city(store: SqlStore) -> Desk:
+    """An engine whose ids begin with the time, where Ann scores 700."""
+    desk = Desk(store, ids=RandomIds())
+    desk.put_users(ann=700)
+    return desk
+
+
+def advance(desk: Desk, by_us: int) -> None:
+    """Moves the clock on."""
+    desk.clock.advance(desk.clock.now_us() + by_us)
+
+
+def previewed(desk: Desk, product_id: str = "bike", **values: Any) -> Preview:
+    """The preview of half hours for a product."""
+    asked = Asked(
+        OPERATOR, "tariff", {**HALF_HOURS, **values}, frozenset({product_id}), 30,
+        desk.clock.now_us() + 1, 1_000,
+    )  # fmt: skip
+    return preview(desk.store.engine, asked)
+
+
+def fees(desk: Desk, product_id: str = "bike", **values: Any) -> Fees:
+    """The fees of the only product and currency."""
+    whole = previewed(desk, product_id, **values).whole
+    (only,) = whole.fees
+    return only
+
+
+def test_a_fee_is_computed_again_by_the_draft(city: Desk) -> None:
+    """An hour of a bike cost 150 and four times 100; by half hours after five free minutes it
+    costs twice 150."""
+    it = rental(city, authorize("ann"))
+    advance(city, HOUR_US)
+    city.do(settle_usage(it))
+    assert fees(city) == Fees("CNY", 1, 550, 550, Range(300, 300), 0, 1, 0)
+    assert "fees by the tariff" in shown(previewed(city))
+
+
+def test_a_rental_of_another_product_is_not_billed(city: Desk) -> None:
+    """A tariff for umbrellas computes no fee of a bike."""
+    city.do(settle_usage(rental(city, authorize("ann"))))
+    assert previewed(city, "umbrella").whole.fees == ()
+
+
+def test_a_rental_without_entries_has_its_end(city: Desk) -> None:
+    """An umbrella returned within its 15 free minutes cost nothing; by the draft its second five
+    minutes are charged."""
+    it = rental(city, authorize("ann", "umbrella"))
+    advance(city, 10 * MINUTE_US)
+    city.do(settle_usage(it))
+    assert fees(city, "umbrella") == Fees("CNY", 1, 0, 0, Range(150, 150), 1, 0, 0)
+
+
+def test_pauses_and_waivers_count_under_both_tariffs(city: Desk) -> None:
+    """Of an hour, 30 minutes are paused, and 50 of the fee are waived: 150 and twice 100 less 50
+    are 300; by the draft 150 less 50 are 100."""
+    it = rental(city, authorize("ann"))
+    at_us = city.clock.now_us()
+    advance(city, HOUR_US)
+    city.do(pause(it, at_us + 10 * MINUTE_US, resumed_us=at_us + 40 * MINUTE_US))
+    city.do(waive(it, 50))
+    city.do(settle_usage(it))
+    assert fees(city) == Fees("CNY", 1, 300, 300, Range(100, 100), 0, 1, 0)
+
+
+def test_another_amount_than_the_tariffs_is_shown_beside(city: Desk) -> None:
+    """An operator charged 100 for an hour of 550: the fees by the tariffs do not change."""
+    it = rental(city, authorize("ann"))
+    advance(city, HOUR_US)
+    city.do(settle(it, 100))
+    assert fees(city) == Fees("CNY", 1, 100, 550, Range(300, 300), 0, 1, 0)
+
+
+def test_a_lost_item_is_a_range_if_it_would_still_have_been_out(city: Desk) -> None:
+    """A bike that counted as lost after 6 days and 4.5 hours cost 19,900. By a draft of at most
+    1,500 a day it would still have been out then, and cost 19,900 in the end at most."""
+    it = rental(city, authorize("ann"))
+    advance(city, 8 * 24 * HOUR_US)
+    # It is refused, and what time brought is kept.
+    city.apply(city.work(settle_usage(it)))
+    lost = fees(city, cap=[{"window_minutes": 1_440, "most_minor": 1_500}])
+    assert (lost.before_minor, lost.open_ended) == (19_900, 1)
+    # Six full days, and nine half hours in the first 4 h 30 min of the seventh.
+    assert lost.after_minor == Range(6 * 1_500 + 9 * 150, 19_900)
+
+
+def test_a_lost_item_that_was_found_costs_its_usage(city: Desk) -> None:
+    """A lost bike that was docked after an hour costs that hour under both tariffs."""
+    it = rental(city, authorize("ann"))
+    docked_us = city.clock.now_us() + HOUR_US
+    advance(city, 8 * 24 * HOUR_US)
+    city.do(found(it, docked_us))
+    assert fees(city) == Fees("CNY", 1, 19_900, 550, Range(300, 300), 0, 1, 0)
+
+
+def test_a_fee_is_at_most_the_hold(city: Desk) -> None:
+    """By a draft of 30,000 for each half hour an hour of a bike costs its hold, 19,900."""
+    it = rental(city, authorize("ann"))
+    advance(city, HOUR_US)
+    city.do(settle_usage(it))
+    dear = fees(city, segment=[{"interval_minutes": 30, "price_minor": 30_000}], cap=[])
+    assert dear.after_minor == Range(19_900, 19_900)
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_the_tariff_in_force_changes_no_fee(city: Desk, seed: int) -> None:
+    """Over rentals by chance, the fees by the tariff in force are those of the receipts, and a
+    draft with the same prices on the first day changes none."""
+    play(city, seed, 40)
+    same: dict[str, Any] = {
+        "start_fee_minor": 150, "free_minutes": 0,
+        "segment": [{"interval_minutes": 15, "price_minor": 100}],
+    }  # fmt: skip
+    only = fees(city, **same)
+    assert only.rentals > 0
+    assert (only.higher, only.lower, only.open_ended) == (0, 0, 0)
+    assert only.after_minor == Range(only.before_minor, only.before_minor)
+
+
+@pytest.mark.parametrize(
+    ("values", "rule"),
+    [({"currency": "EUR"}, "currency.of_product"), ({"rounding": "UP"}, "rounding.choice")],
+)
+def test_a_wrong_tariff_is_refused(city: Desk, values: dict[str, Any], rule: str) -> None:
+    """A tariff in another currency than its product, and a wrong document, are refused by name."""
+    with pytest.raises(InvalidInput) as refusal:
+        previewed(city, **values)
+    assert [it.rule for it in refusal.value.violations] == [rule]
