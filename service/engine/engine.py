@@ -49,6 +49,7 @@ from service.engine.ports import (
     Store,
     Transaction,
 )
+from service.engine.quotas import read_quotas
 from service.engine.records.requests import RequestRecord
 from service.engine.references import read_references
 from service.engine.refusals import advise_on_payment, keep_refusal, keep_what_time_brought
@@ -203,6 +204,8 @@ class Engine:
                             budgets=used.budgets,
                         )
                     read_admission(batch, rows, keys, transaction, context)
+                    if self.terms.used.quotas:
+                        read_quotas(rows, context.catalog, transaction)
                     lapsed = LapsedHolds(frozenset(keys.users), transaction, rows, context)
                     results = [self._decide(work, rows, context, lapsed) for work in batch]
                     if rows.budgets is not None:

@@ -30,13 +30,14 @@ class TermsLog(Protocol):
 class TermsInUse:
     """The sound terms, and the score below which the model must give reasons.
 
-    `counts` is True if the rules of a policy read the rentals of the past. `budgets` are those in
-    force.
+    `counts` is True if the rules of a policy read the rentals of the past, and `quotas` if a tariff
+    has quotas of free minutes. `budgets` are those in force.
     """
 
     catalog: Catalog
     explain_below: int
     counts: bool
+    quotas: bool
     budgets: InForce
 
 
@@ -95,8 +96,9 @@ class Terms:
             below = max(used.explain_below, more.explain_below)
             counts = used.counts or more.counts
             # If the other thread was first, this read may be older, and is repeated.
+            quotas = used.quotas or more.quotas
             budgets = newest(used.budgets, more.budgets)
-            if self._swap(used, TermsInUse(after, below, counts, budgets)):
+            if self._swap(used, TermsInUse(after, below, counts, quotas, budgets)):
                 return True
 
     def _swap(self, before: TermsInUse, after: TermsInUse) -> bool:
@@ -131,8 +133,9 @@ class Terms:
 def _in_use(catalog: Catalog) -> TermsInUse:
     # Offers that wait were made under earlier revisions.
     counts = any(admission.counts(it.policy.rules) for it in catalog.revisions.values())
+    quotas = any(it.tariff.quotas for it in catalog.revisions.values())
     budgets = budgets_in(catalog.revisions.values())
-    return TermsInUse(catalog, _explain_below(catalog), counts, budgets)
+    return TermsInUse(catalog, _explain_below(catalog), counts, quotas, budgets)
 
 
 def _explain_below(catalog: Catalog) -> int:

@@ -99,13 +99,13 @@ def _under(policy: Policy, before: Policy) -> Policy:
 
 
 def _require_own(rules: Rules | None) -> None:
-    """Raises InvalidInput for rules that count the rentals of other operators, and for those that
-    are not decided again."""
+    """Raises InvalidInput for conditions and budgets, and for rules that count rentals of other
+    operators."""
     if rules is None:
         return
     for key in ("condition", "budget"):
         if getattr(rules, key) is not None:
-            text = "is not previewed: preview the policy without it"
+            text = f"a preview does not replay a {key}: preview the policy without it"
             raise InvalidInput.of(key, f"{key}.not_previewed", text)
     counted = [it.over for it in rules.velocity or ()]
     if rules.new_user is not None:
