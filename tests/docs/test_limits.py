@@ -63,6 +63,7 @@ FACTS: dict[str, dict[str, str]] = {
     "books/groups.py": {
         "PORTION_BYTES": METHOD, "GROUPS": METHOD, "_LINK_BYTES": FORMAT,
     },
+    "books/read_values.py": {"HOUR_US": UNIT, "TOGETHER": METHOD},
     "books/share.py": {"ANSWERS": METHOD},
     "books/texts.py": {"LONGEST": METHOD},
     "cli/listings.py": {"TOGETHER": SHELL},
@@ -101,7 +102,10 @@ FACTS: dict[str, dict[str, str]] = {
     "domain/policy.py": {"MAX_REASONS": CONTRACT},
     "domain/quotes.py": {"LONGEST_US": CONTRACT},
     "domain/hour_prices.py": {"EPOCH_MINUTE": FORMAT, "WEEK_MINUTES": UNIT, "USUAL": FORMAT},
-    "domain/segment_fee.py": {"HORIZON_MINUTES": CONTRACT},
+    "domain/segment_fee.py": {
+        "HORIZON_MINUTES": CONTRACT, "HOURS_HORIZON_MINUTES": CONTRACT,
+        "FIRST_STEP_MINUTES": METHOD,
+    },
     "domain/fee_lines.py": {"MINUTE_US": UNIT, "DAY_US": UNIT},
     "domain/tariff_document.py": {
         "DAY_MINUTES": UNIT, "WEEK_MINUTES": UNIT, "MOST_MINUTES": TERMS, "MOST_PRICE_MINOR": TERMS,

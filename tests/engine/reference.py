@@ -694,8 +694,6 @@ class Reference(Merges):
         elif line["standing"] == "SUSPENDED":
             obstacle = "USER_SUSPENDED"
         else:
-            if offer != it["offer"]:
-                self.in_the_way.add(it["user_id"])
             if rules.strict == 3:
                 obstacle = rules.reasons[0]
             elif not allowed:
@@ -708,8 +706,11 @@ class Reference(Merges):
         if offer != it["offer"]:
             known = [why for why in reasons if why != "LINE_EXHAUSTED"]
             reasons = list(dict.fromkeys([*rules.reasons, *known]))
-            if allowed and offer != allowed[0] and "LINE_EXHAUSTED" not in reasons:
-                reasons = ["LINE_EXHAUSTED", *reasons]
+            if "LINE_EXHAUSTED" in reasons or (allowed and offer != allowed[0]):
+                reasons = list(dict.fromkeys(["LINE_EXHAUSTED", *reasons]))
+        anew = offer != it["offer"] and reasons[0] == "LINE_EXHAUSTED" and not obstacle
+        if anew or obstacle == "LINE_EXHAUSTED":
+            self.in_the_way.add(it["user_id"])
         for member in members:
             if obstacle:
                 self._decline(member, obstacle, 0, now_us)
