@@ -457,6 +457,7 @@ class Reference(Merges):
                 raise Refused("INVALID_INPUT")
             consent = asked.user_consent_reference
             self._within_damage(parent, sum(it["deposit"] for it in products), consent, now_us)
+            plain_tries.require_charge_try(self, parent, products[0]["tries"], len(products))
         assets = [item.asset_id for item in asked.items if item.asset_id]
         if len(set(assets)) < len(assets):
             raise Refused("INVALID_INPUT")
