@@ -375,7 +375,10 @@ def _choice(
         verdict = None
         if not command.parent_id:
             order, reserves = command.order or NO_ORDER, command.start is _ON_PICKUP
-            ordered = Ordered(work.caller, command.user_id, order, reserves, products, assessment)
+            assets = [item.asset_id for item in command.items]
+            ordered = Ordered(
+                work.caller, command.user_id, order, reserves, products, assessment, assets
+            )
             verdict = verdict_of(ordered, skipped, rows, context)
         choice = choose_graded(score, assessment.why, offers, available_minor, asked, verdict)
         read_values = None if verdict is None else verdict.read_values
