@@ -28,7 +28,7 @@ from freehold.v1.credit_service_pb2 import PutUsersRequest
 from freehold.v1.ledger_service_pb2 import VerifyBooksRequest, VerifyBooksResponse
 from freehold.v1.sandbox_service_pb2 import AdvanceClockRequest
 from google.protobuf.message import Message
-from sqlalchemy import Engine
+from sqlalchemy import Engine, insert, select
 
 from benchmarks.crash_server import REAL
 from benchmarks.harness import BenchmarkError
@@ -36,8 +36,11 @@ from benchmarks.prepared import people
 from benchmarks.processes import Server, free_port
 from models import dataset, spec
 from service.domain.access import PLATFORM, new_key
+from service.domain.rules import Counted, Of, Outcome, Rules, Velocity
+from service.domain.rules_document import json_of_rules
 from service.storage import admin, rail_accounts
-from service.storage.database import open_database
+from service.storage import schema as t
+from service.storage.database import open_database, writing
 from service.storage.migrate import migrate
 
 CITY, HARBOUR = "city", "harbour"
@@ -45,6 +48,9 @@ JOINT = "joint"
 """An account of the platform that both operators share, under this name of all three."""
 PAYEES = tuple(f"payee-{number}" for number in range(5))
 """Operators; the payees are those whose payables are raced for."""
+BOUNDED = "bounded"
+"""A product whose policy allows `MOST` rentals of a person, a device and an account in a day."""
+MOST = 2
 CONNECTIONS = 50
 FEE_BP = 300
 """Freehold's commission on a capture, in basis points."""
@@ -152,12 +158,28 @@ def populate(url: str) -> Keys:
         rail_accounts.create(engine, PLATFORM, JOINT, "", "", _START_US)
         for operator_id in (CITY, HARBOUR):
             rail_accounts.share(engine, JOINT, operator_id, JOINT, _START_US)
+        _add_bounded(engine)
         platform = tuple(new_key() for _ in range(_PLATFORM_KEYS))
         for key in platform:
             admin.add_key(engine, key, None, _START_US)
     finally:
         engine.dispose()
     return Keys(operators, platform)
+
+
+def _add_bounded(engine: Engine) -> None:
+    """Adds the product `BOUNDED` of the operator `city`: an umbrella under a policy with bounds."""
+    rules = Rules(velocity=tuple(Velocity(it, Counted.DAY, MOST, Outcome.DECLINE) for it in Of))
+    policy_id, product_id = t.policies.c.policy_id, t.products.c.product_id
+    umbrella = (product_id == "umbrella") & (t.products.c.operator_id == CITY)
+    with writing(engine) as connection:
+        policy = connection.execute(select(t.policies).where(policy_id == "small-item")).one()
+        product = connection.execute(select(t.products).where(umbrella)).one()
+        named = {"policy_id": BOUNDED}
+        more = {**named, "rules": json_of_rules(rules)}
+        connection.execute(insert(t.policies), {**policy._asdict(), **more})
+        more = {**named, "product_id": BOUNDED}
+        connection.execute(insert(t.products), {**product._asdict(), **more})
 
 
 @contextmanager

@@ -21,6 +21,7 @@ from benchmarks.races_request_ids import one_id, tombstone, two_bodies
 from benchmarks.races_round import Scenario
 from benchmarks.races_states import capture, claim, offer, overdue, pickup, review
 from benchmarks.races_suspense import suspense
+from benchmarks.races_velocity import velocity
 
 
 class Race(NamedTuple):
@@ -40,6 +41,7 @@ RACES: dict[str, Race] = {
     "group": Race(group, ("group", "single")),
     "suspension": Race(suspension, ("held", "declined")),
     "item": Race(item, ("bike", "umbrella", "pick-up", "confirm")),
+    "velocity": Race(velocity, ("authorize", "confirm")),
     "one-id": Race(one_id, ("one authorize", "one settle")),
     "two-bodies": Race(two_bodies, ("one", "other")),
     "tombstone": Race(tombstone, ("authorize", "reverse")),

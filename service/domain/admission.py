@@ -108,9 +108,9 @@ class Verdict(NamedTuple):
     values: Mapping[str, object]
 
     @property
-    def read_values(self) -> str:
-        """The values read, as canonical JSON."""
-        return canonical(self.values)
+    def read_values(self) -> str | None:
+        """The values read, as canonical JSON; None if none were read."""
+        return canonical(self.values) if self.values else None
 
 
 def counts(rules: Rules | None) -> TypeGuard[Rules]:

@@ -145,6 +145,8 @@ def late_pickup(
         _apply(draft, found.reservation, line, rows, context)
     begun = _apply(draft, found.rental, line, rows, context)
     claim(draft, begun)
+    if rows.counts is not None:
+        rows.counts.add(begun, None)
     draft[LATE_PICKUPS].append(
         LatePickupRecord(
             user_id,

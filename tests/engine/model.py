@@ -108,6 +108,7 @@ _CASED = ", ".join(column.name for column in t.recorded(t.cases))
 _FIELDS = [_short(name) for name in Authorization._fields]
 _UNSEEN = frozenset({"authorization_id", "decision_id", "group_id"})
 """Columns that only the engine knows."""
+_VALUES = "SELECT operator_id, request_id, read_values FROM decisions WHERE read_values IS NOT NULL"
 _LINE = {
     "limit": "limit_minor", "available": "available_minor", "held": "held_minor",
     "drawn": "drawn_minor", "receivable": "receivable_minor", "disputed": "disputed_minor",
@@ -767,6 +768,11 @@ class Model:
             )
         ((decisions,),) = self._read("SELECT count(*) FROM decisions")
         require(decisions, len(self.reference.decisions), "decisions")
+        require(
+            sorted(map(tuple, self._read(_VALUES))),
+            sorted(self.reference.read_values),
+            "the values read",
+        )
         ((requests,),) = self._read("SELECT count(*) FROM requests")
         require(requests, len(self.reference.requests), "requests")
 

@@ -87,6 +87,8 @@ class Books:
         self.known: dict[str, Row] = {}
         """The people as scoring sees them: as of the start of the batch."""
         self.decisions: list[RentalKey] = []
+        self.read_values: list[tuple[str, str, str]] = []
+        """Operator, request id and the values read, of each decision that read any."""
         # new rows since the last comparison
         self.touched: list[RentalKey] = []
         self.moved: list[tuple[Moved, int]] = []

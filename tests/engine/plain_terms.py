@@ -6,6 +6,8 @@ units, times microseconds.
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from functools import lru_cache
 from math import nan
 from struct import iter_unpack
@@ -38,27 +40,60 @@ REFUND_PAUSES_US = (HOUR_US, DAY_US, 3 * DAY_US, 7 * DAY_US)
 """The pauses before a failed payout is tried again."""
 FEATURES_LAST_US = 400 * DAY_US
 
+NEW_PEOPLE: Row = {
+    "new": {"until_settled": 1, "mildest": "REDUCED", "most_open": 2, "then": "FULL"},
+}  # fmt: skip
+"""Over all operators a person without a settled rental gets no bike without a deposit, and pays the
+whole one for a third open rental."""
+BOUNDS: Row = {
+    "velocity": [
+        ("USER", "OPEN", 2, "DECLINE"), ("DEVICE", "DAY", 1, "FULL"),
+        ("PAYMENT_ACCOUNT", "HOUR", 1, "REVIEW"),
+    ],
+}  # fmt: skip
+"""The bearer, the span, the most rentals with an operator, and the outcome above it."""
+
 PRODUCTS: dict[str, Row] = {
     "bike": {
         "deposit": 19_900, "zero_from": 600, "period": 24 * HOUR_US, "start_fee": 150, "free": 0,
         "interval": 15, "price": 100, "day_cap": 3_000, "buy_out": 19_900, "refund": 24 * HOUR_US,
         "free_us": 5 * MINUTE_US, "cancelling": 200, "consent": 4_000,
         "reserved": 90 * MINUTE_US, "rented": 60 * HOUR_US, "most_hold": 25_000, "tries": None,
+        "policy": "bike", "rules": NEW_PEOPLE,
     },
     "umbrella": {
         "deposit": 5_900, "zero_from": 550, "period": 72 * HOUR_US, "start_fee": 0, "free": 15,
         "interval": 60, "price": 100, "day_cap": 1_000, "buy_out": 5_900, "refund": 0,
         "free_us": None, "cancelling": 300, "consent": None, "reserved": None, "rented": None,
         "most_hold": 11_800, "tries": 2, "line_items": ("USAGE", "CANOPY_DAMAGED"),
+        "policy": "small-item", "rules": BOUNDS,
     },
     "power-bank": {
         "deposit": 9_900, "zero_from": 550, "period": 72 * HOUR_US, "start_fee": 0, "free": 5,
         "interval": 30, "price": 150, "day_cap": 3_000, "buy_out": 9_900, "refund": 0,
         "free_us": None, "cancelling": 0, "consent": 1_000, "reserved": None, "rented": None,
-        "most_hold": None, "tries": 2,
+        "most_hold": None, "tries": 2, "policy": "small-item", "rules": BOUNDS,
+    },
+}  # fmt: skip
+RULES = {
+    "bike": {
+        "new_user": {
+            "until_settled": 1, "mildest_offer": "REDUCED", "most_open": 2, "then": "FULL",
+            "over": "ALL_OPERATORS",
+        },
+    },
+    "small-item": {
+        "velocity": [
+            {"of": of, "counted": counted, "most": most, "then": then}
+            for of, counted, most, then in BOUNDS["velocity"]
+        ],
     },
 }  # fmt: skip
 TERMS = (
+    *(
+        f"UPDATE policies SET rules = '{json.dumps(rules)}' WHERE policy_id = '{name}'"
+        for name, rules in RULES.items()
+    ),
     "UPDATE policies SET refund_after_us = 0 WHERE policy_id = 'small-item'",
     f"UPDATE policies SET free_cancellation_us = {5 * MINUTE_US} WHERE policy_id = 'bike'",
     f"UPDATE policies SET longest_reservation_us = {90 * MINUTE_US} WHERE policy_id = 'bike'",
@@ -354,9 +389,16 @@ def scored(person: Row, now_us: int) -> tuple[int | None, list[str]]:
 
 
 def offered(
-    score: int | None, why: list[str], accept: list[str], products: list[Row], available: int
+    score: int | None,
+    why: list[str],
+    accept: list[str],
+    products: list[Row],
+    available: int,
+    strict: int = 0,
+    first: Sequence[str] = (),
 ) -> tuple[str | None, list[str]]:
-    """The one offer for all items, and the reasons."""
+    """The one offer for all items, and the reasons; rules ask for `strict` for the reasons
+    `first`."""
     mildest = [0 if score is not None and score >= it["zero_from"] else 1 for it in products]
     if score is None or score < 500:
         mildest = [2]
@@ -364,14 +406,19 @@ def offered(
     reasons = [] if rank == 0 else list(why)
     if score is not None and rank:
         reasons.insert(0, f"SCORE_BELOW_{'ZERO' if rank == 1 else 'REDUCED'}_DEPOSIT")
+    reasons = list(dict.fromkeys([*first, *reasons]))
+    if strict == len(OFFERS):
+        return None, reasons
+    rank = max(rank, strict)
     wanted = [offer for offer in accept or OFFERS if OFFERS.index(offer) >= rank]
     wanted.sort(key=lambda offer: offer != OFFERS[rank])
     if not wanted:
         return None, ["OFFER_NOT_ACCEPTED", *reasons]
+    exhausted = reasons if "LINE_EXHAUSTED" in reasons else ["LINE_EXHAUSTED", *reasons]
     for place, offer in enumerate(wanted):
         if sum(parts(offer, it["deposit"])[0] for it in products) <= available:
-            return offer, reasons if place == 0 else ["LINE_EXHAUSTED", *reasons]
-    return None, ["LINE_EXHAUSTED", *reasons]
+            return offer, reasons if place == 0 else exhausted
+    return None, exhausted
 
 
 UNKNOWN: Row = {

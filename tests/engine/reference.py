@@ -11,7 +11,7 @@ from typing import Any
 
 from service.engine import calls
 from service.engine import operations as c
-from tests.engine import plain_questions, plain_stops, plain_tries
+from tests.engine import plain_questions, plain_stops, plain_tries, plain_velocity
 from tests.engine import reference_charge_backs as bank
 from tests.engine.plain_accounts import counted_once, second_use
 from tests.engine.plain_attestations import handed_over, pause, resume, stood, waive, waived
@@ -38,6 +38,7 @@ from tests.engine.plain_terms import (
     MINUTE_US,
     MISSING_US,
     OFFER_US,
+    OFFERS,
     OUT,
     OVERDUE_US,
     PICKUP_US,
@@ -78,6 +79,7 @@ from tests.engine.plain_terms import (
     wake,
     within,
 )
+from tests.engine.plain_velocity import judged
 
 KEPT_REFUSALS = {
     (c.Authorize, "ASSET_IN_USE"), (c.Authorize, "ASSET_SOLD"), (c.Increment, "LINE_EXHAUSTED"),
@@ -129,7 +131,7 @@ class Reference(Merges):
                 raise Refused("REQUEST_ID_REUSED")
         sent, command = command, self.for_the_survivor(command)
         news: list[list[Any]] = [self.moved, self.events, self.ordered, self.decisions]
-        news.append(self.touched)
+        news += [self.touched, self.read_values]
         while True:
             lengths = [len(new) for new in news]
             self._journal, self.in_the_way, self.seen = [], set(), set()
@@ -465,6 +467,7 @@ class Reference(Merges):
         if asked.user_id not in self.people:
             self.put(self.people, asked.user_id, dict(UNKNOWN))
         score, why = scored(person, now_us)
+        rules: plain_velocity.Judged | None = None
         accept = [str(offer) for offer in asked.accept_offers]
         if (caller, request_id) in self.requests:
             offer, reasons = None, ["CANCELLED_BEFORE_ARRIVAL"]
@@ -476,11 +479,19 @@ class Reference(Merges):
         ):
             offer, reasons = None, ["IDENTITY_MISMATCH"]
         else:
-            offer, reasons = offered(score, why, accept, products, line["available"])
+            names = [item.product_id for item in asked.items]
+            details = told(asked.order, "")
+            if not asked.parent_id:
+                rules = judged(self, caller, asked.user_id, names, details, now_us)
+            its = rules or plain_velocity.NOTHING
+            offer, reasons = offered(
+                score, why, accept, products, line["available"], its.strict, its.reasons
+            )
         if "LINE_EXHAUSTED" in reasons:
             self.in_the_way.add(asked.user_id)
         state = "DECLINED" if offer is None else "OFFERED"
-        if offer is not None and line["standing"] == "WATCHED":
+        watched = line["standing"] == "WATCHED" or (rules is not None and rules.review)
+        if offer is not None and watched:
             state, reasons = "REVIEW", ["UNDER_REVIEW", *reasons]
         expire_us = {"OFFERED": now_us + OFFER_US, "REVIEW": now_us + REVIEW_US}.get(state)
         keys = [(caller, request_id, place) for place in range(len(asked.items))]
@@ -506,6 +517,8 @@ class Reference(Merges):
             it["rental_period_us"] = shorter(asked.rental_period_us, product["period"])
             self.put(self.rentals, key, it)
             self.decisions.append(key)
+            if rules is not None and rules.values:
+                self.read_values.append((caller, request_id, rules.text))
             if (details := told(asked.order, item.price_hash)) is not None:
                 self.put(self.details, key, details)
             if offer == "ZERO" and state == "OFFERED":
@@ -599,7 +612,8 @@ class Reference(Merges):
             self.in_the_way.add(members[0]["user_id"])
             return "LINE_EXHAUSTED"
         assets = [it["asset_id"] for it in members if not it["parent_id"]]
-        return self._taken(members[0]["operator_id"], assets) if members else None
+        taken = self._taken(members[0]["operator_id"], assets) if members else None
+        return taken or plain_velocity.obstacle(self, members, self.now_us)
 
     def _decline(self, it: Row, reason: str, paid: int, now_us: int, source: str = "cash") -> None:
         self.step(
@@ -663,9 +677,12 @@ class Reference(Merges):
         members = self._members(it, "REVIEW", now_us)
         line = self.line(it["user_id"])
         deposits = {member["key"]: member["credit"] + member["cash"] for member in members}
+        rules = plain_velocity.judged_members(self, members, now_us)
+        allowed = [it["offer"]] if OFFERS.index(it["offer"]) >= rules.strict else []
+        allowed += [o for o in still_accepted(it)[1:] if OFFERS.index(o) >= rules.strict]
         possible = [
             offer
-            for offer in still_accepted(it)
+            for offer in allowed
             if sum(parts(offer, deposit)[0] for deposit in deposits.values()) <= line["available"]
         ]
         offer = possible[0] if possible else None
@@ -678,13 +695,20 @@ class Reference(Merges):
         else:
             if offer != it["offer"]:
                 self.in_the_way.add(it["user_id"])
-            if offer is None:
+            if rules.strict == 3:
+                obstacle = rules.reasons[0]
+            elif not allowed:
+                obstacle = "OFFER_NOT_ACCEPTED"
+            elif offer is None:
                 obstacle = "LINE_EXHAUSTED"
             elif offer == "ZERO":
                 obstacle = self._taken(it["operator_id"], assets)
         reasons = list(it["reasons"])
         if offer != it["offer"]:
-            reasons = ["LINE_EXHAUSTED"] + [why for why in reasons if why != "LINE_EXHAUSTED"]
+            known = [why for why in reasons if why != "LINE_EXHAUSTED"]
+            reasons = list(dict.fromkeys([*rules.reasons, *known]))
+            if allowed and offer != allowed[0] and "LINE_EXHAUSTED" not in reasons:
+                reasons = ["LINE_EXHAUSTED", *reasons]
         for member in members:
             if obstacle:
                 self._decline(member, obstacle, 0, now_us)
@@ -721,7 +745,12 @@ class Reference(Merges):
         plain_tries.require_try(self, it)
         score, why = scored(self.known.get(it["user_id"], UNKNOWN), now_us)
         product = {**PRODUCTS[it["product_id"]], "deposit": amount}
-        offer, reasons = offered(score, why, [], [product], line["available"])
+        names = [it["product_id"]]
+        rules = judged(self, caller, it["user_id"], names, None, now_us, grants=False)
+        its = rules or plain_velocity.NOTHING
+        offer, reasons = offered(
+            score, why, [], [product], line["available"], its.strict, its.reasons
+        )
         credit, cash = parts(offer, amount)
         paid = 0
         if command.paid is not None:
@@ -738,6 +767,8 @@ class Reference(Merges):
         if paid:
             self._record(counted, "DEPOSIT", it["user_id"], paid, it)
         self.decisions.append(it["key"])
+        if rules is not None and rules.values:
+            self.read_values.append((caller, self.request_id, rules.text))
         plain_tries.grant(self, it)
         self.step(
             it,
