@@ -19,7 +19,8 @@ class Trace(NamedTuple):
     """A granted rental as signals see it; a text that nobody sent is empty.
 
     Times are microseconds since the epoch, UTC. `end_us` is the settlement, and None before it.
-    `registered_us` is the instant at which the person was first seen.
+    `registered_us` is the instant at which the person was first seen. A reservation ends at
+    `lapse_us` if nobody picks the item up.
     """
 
     user_id: str
@@ -32,6 +33,7 @@ class Trace(NamedTuple):
     start_us: int | None
     end_us: int | None
     registered_us: int
+    lapse_us: int | None = None
 
 
 class Suspect(NamedTuple):
@@ -68,7 +70,11 @@ def judge_signals(
         number = None
         if of in order.bearers:
             since_us = now_us - rule.window_us
-            recent = [it for it in traces.get(of, ()) if it.create_us > since_us]
+            recent = [
+                it
+                for it in traces.get(of, ())
+                if it.create_us > since_us and (it.lapse_us is None or it.lapse_us > now_us)
+            ]
             number = _COUNTS[rule.signal](rule, order, recent, since_us)
         values[f"signal.{rule.signal.lower()}"] = number
         if number is not None and number > rule.most:

@@ -78,10 +78,10 @@ class SignalTraces:
             start, end = told.start_station, told.end_station
         if user is not None:
             registered_us = user.create_us
+        lapse_us = it.expire_us if it.state is State.AUTHORIZED else None
         stations = (start, end, it.start_us, it.close_us if it.state is State.SETTLED else None)
-        return Trace(
-            it.user_id, it.create_us, it.asset_id, device, account, *stations, registered_us
-        )
+        seen = (registered_us, lapse_us)
+        return Trace(it.user_id, it.create_us, it.asset_id, device, account, *stations, *seen)
 
 
 _ACCOUNT = Of.PAYMENT_ACCOUNT

@@ -78,7 +78,7 @@ def _traces(
         *(wanted.c[key.name] for key in _KEYS),
         *(a.user_id, a.authorization_id, a.create_us, a.asset_id),
         *(d.device_hash, d.payment_account_hash, d.start_station, d.end_station),
-        *(a.state, a.start_us, a.close_us, u.c.create_us),
+        *(a.state, a.start_us, a.close_us, a.expire_us, u.c.create_us),
     ).select_from(seen)
     return statement.where(
         wanted.c.of == literal_column(f"'{of}'"),

@@ -110,7 +110,7 @@ def _trace(row: Sequence[Any]) -> Trace:
     user_id, _, create_us, asset_id = row[3:7]
     # An order without details, and a person without a row.
     device, account, start, end = (it or "" for it in row[7:11])
-    state, start_us, close_us, registered_us = row[11:]
+    state, start_us, close_us, expire_us, registered_us = row[11:]
     return Trace(
         user_id,
         create_us,
@@ -122,6 +122,7 @@ def _trace(row: Sequence[Any]) -> Trace:
         start_us,
         close_us if state == State.SETTLED else None,
         create_us if registered_us is None else registered_us,
+        expire_us if state == State.AUTHORIZED else None,
     )
 
 

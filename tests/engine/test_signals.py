@@ -109,6 +109,18 @@ def test_only_granted_rentals_with_the_operator_leave_traces(desk: Desk) -> None
     assert read_values(desk, ordered(desk, "ben", "d")) == {"signal.device_shared": 3}
 
 
+def test_a_reservation_that_lapsed_leaves_no_trace(desk: Desk) -> None:
+    """A reservation counts until its time is over, and no longer, even if no timer has ended it."""
+    under(desk, rule(S.DEVICE_SHARED, 1))
+    people(desk, "ann", "ben")
+    held = rental_in(desk.do(pick_up("ann")._replace(order=Order(device_hash="d"))))
+    assert held.expire_us is not None
+    move(desk, held.expire_us - 1)
+    assert ordered(desk, "ben", "d").state is State.DECLINED
+    move(desk, held.expire_us)
+    assert ordered(desk, "ben", "d").state is State.ACTIVE
+
+
 def test_calls_of_one_batch_see_each_other(desk: Desk) -> None:
     """Of three people who order on one device in one batch, two get a bike."""
     under(desk, rule(S.DEVICE_SHARED, 2))
