@@ -38,6 +38,15 @@ from models import dataset, spec
 from service.domain.access import PLATFORM, new_key
 from service.domain.rules import Counted, Of, Outcome, Rules, Velocity
 from service.domain.rules_document import json_of_rules
+from service.domain.segment_tariff import (
+    FreeMinutes,
+    Quota,
+    QuotaPeriod,
+    Rounding,
+    Segment,
+    SegmentTariff,
+)
+from service.domain.tariff_document import tariff_columns
 from service.storage import admin, rail_accounts
 from service.storage import schema as t
 from service.storage.database import open_database, writing
@@ -48,6 +57,8 @@ JOINT = "joint"
 """An account of the platform that both operators share, under this name of all three."""
 PAYEES = tuple(f"payee-{number}" for number in range(5))
 """Operators; the payees are those whose payables are raced for."""
+SCOOTER, FREE_MINUTES = "scooter", 2
+"""A product whose tariff has so many free minutes for each person and day."""
 BOUNDED = "bounded"
 """A product whose policy allows `MOST` rentals of a person, a device and an account in a day."""
 MOST = 2
@@ -155,6 +166,7 @@ def populate(url: str) -> Keys:
             admin.create_operator(engine, operator_id, operator_id, FEE_BP, _START_US)
             operators[operator_id] = new_key()
             admin.add_key(engine, operators[operator_id], operator_id, _START_US)
+        _add_scooter(engine)
         rail_accounts.create(engine, PLATFORM, JOINT, "", "", _START_US)
         for operator_id in (CITY, HARBOUR):
             rail_accounts.share(engine, JOINT, operator_id, JOINT, _START_US)
@@ -165,6 +177,20 @@ def populate(url: str) -> Keys:
     finally:
         engine.dispose()
     return Keys(operators, platform)
+
+
+def _add_scooter(engine: Engine) -> None:
+    """Adds the product of the city with a quota."""
+    tariff = SegmentTariff(
+        Rounding.STARTED, 100, 0, FreeMinutes.DEDUCTED, 0, 1_000, (Segment(0, None, 60, 100),),
+        time_zone="Asia/Shanghai", quotas=(Quota("daily", FREE_MINUTES, QuotaPeriod.DAY),),
+    )  # fmt: skip
+    p = t.products.c
+    with writing(engine) as connection:
+        bikes = (p.operator_id == CITY, p.product_id == "bike")
+        bike = connection.execute(select(t.products).where(*bikes)).mappings().one()
+        small = {"product_id": SCOOTER, "deposit_minor": 1_000, "most_hold_minor": None}
+        connection.execute(insert(t.products), {**bike, **small, **tariff_columns(tariff)})
 
 
 def _add_bounded(engine: Engine) -> None:

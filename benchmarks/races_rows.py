@@ -64,6 +64,7 @@ class Stored:
     requests        answers by request id; an id that is there twice belongs to two callers
     payments        user ids by payment reference
     items           authorization ids of open items, by asset id
+    quotas          free minutes used, of each user id, one number for each quota and period
     """
 
     lines: dict[str, Line] = field(default_factory=dict)
@@ -78,6 +79,7 @@ class Stored:
     requests: defaultdict[str, list[bytes]] = field(default_factory=lambda: defaultdict(list))
     payments: defaultdict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     items: defaultdict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+    quotas: defaultdict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
 
     def authorization(self, name: str) -> Authorization:
         """The authorization with this resource name; raises KeyError."""
@@ -151,6 +153,10 @@ class Reader:
         for user_id, debit, credit, amount_minor in connection.execute(entries):
             stored.balances[user_id][Account(debit)] += amount_minor
             stored.balances[user_id][Account(credit)] -= amount_minor
+        q = t.quotas.c
+        used = select(q.user_id, q.used_minutes).where(q.user_id.in_(users))
+        for user_id, minutes in connection.execute(used):
+            stored.quotas[user_id].append(minutes)
 
     def _read_events(self, connection: Connection, users: Collection[str], stored: Stored) -> None:
         o = t.outbox.c

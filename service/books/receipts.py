@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, and_, select
+from sqlalchemy import Connection, and_, func, select
 from sqlalchemy.sql.elements import ColumnElement
 
 from service.books.walked_fees import walked_minor
@@ -32,11 +32,13 @@ class Beside(NamedTuple):
 
     `stood` are the times in which the meter did not run. `waived_minor` is the part of the fee that
     was waived before the capture. `debt_minor` is the fee above the hold that became a debt.
+    `quota_us` of the use were free by quotas.
     """
 
     stood: Sequence[tuple[int, int]] = ()
     waived_minor: int = 0
     debt_minor: int = 0
+    quota_us: int = 0
 
 
 class Charged(NamedTuple):
@@ -147,6 +149,13 @@ def _beside(connection: Connection, it: Charged) -> Beside:
     return Beside([(begin, end) for begin, end, _ in stood], waived_minor, debt_minor)
 
 
+def _quota_us(connection: Connection, it: Charged) -> int:
+    """The time of the use that was free by quotas, as their rows tell."""
+    u = t.quota_uses.c
+    own = (u.user_id == it.user_id, u.authorization_id == it.authorization_id)
+    return MINUTE_US * int(connection.scalar(select(func.sum(u.minutes)).where(*own)) or 0)
+
+
 def wrong_receipt(connection: Connection, receipt: Receipt | None, stored: Sequence[Any]) -> str:
     """The first value of a receipt that differs from `COLUMNS`; empty if none does.
 
@@ -165,6 +174,8 @@ def wrong_receipt(connection: Connection, receipt: Receipt | None, stored: Seque
     except InvalidInput:
         return "the tariff of its product makes no sense"
     beside = _beside(connection, it)
+    if tariff.quotas:
+        beside = beside._replace(quota_us=_quota_us(connection, it))
     for name, said, expected in _told(receipt, it, it.start_us, tariff, terms.free_us, beside):
         if said != expected:
             return f"the receipt's {name} is {said}, expected {expected}"
@@ -199,6 +210,7 @@ def _told(
             paused_us=paused_us,
             waived_minor=beside.waived_minor,
             pauses=tuple(sorted(beside.stood)) if tariff.by_clock else (),
+            quota_us=beside.quota_us,
         )
         cancelled = free_us is not None and end_us - start_us - paused_us <= free_us
         if free_us is not None and cancelled:
@@ -209,7 +221,8 @@ def _told(
         if isinstance(tariff, SegmentTariff) and not cancelled:
             unwaived = [it for it in usage.lines if it.item is not FeeItem.WAIVED]
             summed_minor = sum(it.amount_minor for it in unwaived)
-            walked = summed_minor, walked_minor(tariff, start_us, end_us, sorted(beside.stood))
+            stood, quota_us = sorted(beside.stood), beside.quota_us
+            walked = summed_minor, walked_minor(tariff, start_us, end_us, stood, quota_us)
     elif asked_minor:
         lines = [_once(ReceiptItem.LOST_ITEM, asked_minor)]
     missing_minor = asked_minor - charged_minor - debt_minor

@@ -17,37 +17,42 @@ Stood = Sequence[tuple[int, int]]
 """The times in which the meter did not run, in microseconds since the epoch, in their order."""
 
 
-def walked_minor(tariff: SegmentTariff, start_us: int, end_us: int, stood: Stood) -> int:
-    """The fee of a rental before waivers, in minor units."""
+def walked_minor(
+    tariff: SegmentTariff, start_us: int, end_us: int, stood: Stood, quota_us: int = 0
+) -> int:
+    """The fee of a rental before waivers, in minor units; `quota_us` of the use are free."""
     used_us = (
         end_us - start_us - sum(min(end, end_us) - begin for begin, end in stood if begin < end_us)
     )
     grace = tariff.free is FreeMinutes.GRACE
-    if grace and tariff.free_minutes and used_us <= tariff.free_minutes * MINUTE_US:
+    if grace and tariff.free_minutes and used_us - quota_us <= tariff.free_minutes * MINUTE_US:
         return 0
     charges = [(0, tariff.start_fee_minor)]
-    if used_us < tariff.first_use_minutes * MINUTE_US:
+    billed_us = used_us - quota_us
+    if billed_us < tariff.first_use_minutes * MINUTE_US or (quota_us and billed_us <= 0):
         charges = []
-    for window_us, segment, begin_us in _units(tariff, used_us):
+    for window_us, segment, begin_us in _units(tariff, used_us, quota_us):
         charges.append((window_us, _price_minor(tariff, segment, start_us, begin_us, stood)))
     return min(tariff.buy_out_minor, _capped_minor(tariff, charges))
 
 
-def _units(tariff: SegmentTariff, used_us: int) -> Iterator[tuple[int, Segment, int]]:
+def _units(
+    tariff: SegmentTariff, used_us: int, quota_us: int
+) -> Iterator[tuple[int, Segment, int]]:
     """The units that are due: an instant in their windows, their segments, and their beginnings.
 
     Instants are microseconds of use.
     """
     free = tariff.free_minutes if tariff.free is FreeMinutes.DEDUCTED else 0
     first = min((it.from_minute for it in tariff.segments), default=0)
-    first_due_us = (free + first + tariff.first_use_minutes) * MINUTE_US
+    first_due_us = quota_us + (free + first + tariff.first_use_minutes) * MINUTE_US
     if used_us < first_due_us:
         return
     completed = tariff.rounding is Rounding.COMPLETED
     for segment in tariff.segments:
         minute = segment.from_minute
         while segment.to_minute is None or minute < segment.to_minute:
-            begin_us = (free + minute) * MINUTE_US
+            begin_us = quota_us + (free + minute) * MINUTE_US
             if begin_us >= used_us:
                 break
             end_us = begin_us + segment.interval_minutes * MINUTE_US

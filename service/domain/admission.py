@@ -234,12 +234,17 @@ _REASONS = {
 }
 
 
+def reason_of(rule: Velocity) -> Reason:
+    """The reason of a bound of the number of rentals."""
+    return _REASONS[rule.of, rule.counted]
+
+
 def _judge_velocity(rule: Velocity, facts: Facts, items: int, found: _Finding) -> None:
     rentals = facts.rentals.get(rule.of)
     number = None if rentals is None else counted(rentals, rule.counted, rule.over, facts)
     found.values[_name(f"{rule.of.lower()}.{rule.counted.lower()}", rule.over)] = number
     if number is not None and number + items > rule.most:
-        found.add(rule.then, _REASONS[rule.of, rule.counted], rule.over)
+        found.add(rule.then, reason_of(rule), rule.over)
 
 
 def counted(rentals: Iterable[Rental], span: Counted, over: Over, facts: Facts) -> int:

@@ -33,8 +33,8 @@ class FeeLine(NamedTuple):
     """One line of the arithmetic: `amount_minor` is `quantity` times `unit_minor`.
 
     These lines have a price of 0, and explain the number of units: FREE_MINUTES counts the tariff's
-    free minutes, QUOTA_MINUTES the full minutes of a quota that the rental used, PAUSED_MINUTES the
-    full minutes for which the meter stood. Reductions and WAIVED have quantity 1 and a negative
+    free minutes, QUOTA_MINUTES the started minutes of quotas that the rental used, PAUSED_MINUTES
+    the full minutes for which the meter stood. Reductions and WAIVED have quantity 1 and a negative
     amount. BUY_OUT_REDUCTION is the excess of the whole rental over the buy-out cap.
 
     Arithmetic 1 writes FULL_DAYS, full 24 hours at the day cap; INTERVALS, the started intervals of

@@ -25,7 +25,7 @@ GBFS_WRONG = "GBFS_WRONG"
 """The reason of the error that lists the faults of a feed."""
 VERSIONS = ("3.0", "3.1-RC3")
 KEPT = frozenset({
-    "plan_id", "name", "currency", "price", "is_taxable", "per_min_pricing", "per_km_pricing",
+    "plan_id", "currency", "price", "is_taxable", "per_min_pricing", "per_km_pricing",
     "surge_pricing", "fare_capping", "reservation_price_per_min", "reservation_price_flat_rate",
 })  # fmt: skip
 
@@ -200,4 +200,6 @@ class _Reader:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | Decimal) and not isinstance(value, bool)
+    if isinstance(value, Decimal):
+        return value.is_finite()
+    return isinstance(value, int) and not isinstance(value, bool)

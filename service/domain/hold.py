@@ -23,7 +23,7 @@ from service.domain.errors import IllegalState, InvalidInput
 from service.domain.ledger import Account, Posting
 from service.domain.policy import MAX_REASONS, Offer, Split
 from service.domain.product import Product
-from service.domain.tariff import DAY_US, AnyTariff, Pauses, reaches_us
+from service.domain.tariff import DAY_US, MINUTE_US, AnyTariff, Pauses, reaches_us
 from service.domain.transitions import Transition
 
 LONGEST_US = 100 * 366 * DAY_US
@@ -39,7 +39,9 @@ def lost_after_us(tariff: AnyTariff, start_us: int = 0, pauses: Pauses = ()) -> 
     """
     if not tariff.buy_out_minor:
         return None
-    lost_us = reaches_us(tariff, start_us, tariff.buy_out_minor, pauses=pauses)
+    # Nobody knows yet how much of the quotas is left: all of them put the loss off.
+    quota_us = sum(it.minutes for it in tariff.quotas) * MINUTE_US
+    lost_us = reaches_us(tariff, start_us, tariff.buy_out_minor, pauses=pauses, quota_us=quota_us)
     return None if lost_us is None or lost_us > start_us + LONGEST_US else lost_us - start_us
 
 

@@ -13,9 +13,9 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 
 from service.domain.errors import TermsUnusable, Violation
-from service.domain.fee_lines import MINUTE_US
-from service.domain.segment_tariff import FreeMinutes, Rounding, Segment, SegmentTariff
-from service.domain.tariff import fee
+from service.domain.fee_lines import DAY_US, MINUTE_US
+from service.domain.segment_tariff import Cap, FreeMinutes, Rounding, Segment, SegmentTariff
+from service.domain.tariff import AnyTariff, Tariff, fee
 
 NAME = re.compile("[A-Z][A-Z0-9_]{0,63}")
 ID = re.compile("[A-Z]{2}(-[A-Z0-9]{1,3})?")
@@ -72,13 +72,16 @@ class BrokenRule(NamedTuple):
 
 
 def violations(
-    tariff: SegmentTariff, category: str, jurisdiction: Jurisdiction
+    tariff: AnyTariff, category: str, jurisdiction: Jurisdiction
 ) -> tuple[BrokenRule, ...]:
     """Every rule of the jurisdiction that the tariff breaks for products of the category.
 
     The rules are in the order of the data file. Each names the key of the tariff's document that
-    breaks it: for units, the first such segment.
+    breaks it: for units, the first such segment. A tariff of arithmetic 1 is checked as the one of
+    arithmetic 2 with the same first day; of that one are the keys.
     """
+    if isinstance(tariff, Tariff):
+        tariff = _of_first_day(tariff)
     dearest = _at_dearest_hours(tariff)
     broken = []
     for rule in jurisdiction.rules:
@@ -86,6 +89,20 @@ def violations(
         if field is not None:
             broken.append(BrokenRule(jurisdiction, rule, field))
     return tuple(broken)
+
+
+def _of_first_day(it: Tariff) -> SegmentTariff:
+    """The tariff of arithmetic 2 whose first day is that of a tariff of arithmetic 1."""
+    return SegmentTariff(
+        Rounding.STARTED,
+        it.start_fee_minor,
+        it.free_minutes,
+        FreeMinutes.DEDUCTED,
+        0,
+        it.buy_out_minor,
+        (Segment(0, None, it.interval_minutes, it.interval_price_minor),),
+        (Cap(DAY_US // MINUTE_US, it.day_cap_minor),),
+    )
 
 
 def _at_dearest_hours(tariff: SegmentTariff) -> SegmentTariff:

@@ -26,12 +26,16 @@ class Meter(NamedTuple):
     """All that an operator reported about the fee of a rental; amounts are minor units.
 
     `pauses` are in the order of time, and no two overlap. `pending_minor` was waived of the fee
-    before it was captured, `given_minor` after that.
+    before it was captured, `given_minor` after that. Up to `quota_minutes` of the use are free by
+    quotas: the fee takes no more of them than lower it, or all of them if `quota_fixed`, because
+    the rental has used them.
     """
 
     pauses: tuple[Pause, ...] = ()
     pending_minor: int = 0
     given_minor: int = 0
+    quota_minutes: int = 0
+    quota_fixed: bool = False
 
     def paused_us(self, until_us: int) -> int:
         """The time until `until_us` in which the meter stood, in microseconds."""

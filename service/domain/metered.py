@@ -3,23 +3,46 @@
 from __future__ import annotations
 
 from service.domain.meter import RUNNING, Meter
-from service.domain.tariff import AnyTariff, Fee, fee
+from service.domain.tariff import MINUTE_US, AnyTariff, Fee, fee
 
 
 def fee_between(
     tariff: AnyTariff, start_us: int, end_us: int, meter: Meter, free_us: int | None = None
 ) -> Fee:
-    """The fee of a usage with this meter; see `tariff.fee` for the rest."""
+    """The fee of a usage with this meter; see `tariff.fee` for `free_us`.
+
+    Of the meter's quota it takes the fewest full minutes with the same fee as with all of them; if
+    the quota does not lower the fee, it takes none.
+    """
     if meter is RUNNING and free_us is None:
         return fee(tariff, start_us, end_us)
     paused_us, waived_minor = meter.paused_us(end_us), meter.pending_minor
     pauses = meter.times if tariff.by_clock else ()
-    return fee(
-        tariff,
-        start_us,
-        end_us,
-        paused_us=paused_us,
-        waived_minor=waived_minor,
-        free_us=free_us,
-        pauses=pauses,
-    )
+
+    def after(minutes: int) -> Fee:
+        return fee(
+            tariff,
+            start_us,
+            end_us,
+            paused_us=paused_us,
+            waived_minor=waived_minor,
+            free_us=free_us,
+            pauses=pauses,
+            quota_us=minutes * MINUTE_US,
+        )
+
+    used_minutes = max(1, -((start_us + paused_us - end_us) // MINUTE_US))
+    high = min(meter.quota_minutes, used_minutes)
+    if meter.quota_fixed:
+        return after(max(0, high))
+    low, without = 0, after(0)
+    if high <= 0 or (best_minor := after(high).total_minor) >= without.total_minor:
+        return without
+    # The fee with `high` minutes is never above that with all of them.
+    while high - low > 1:
+        middle = (low + high) // 2
+        if after(middle).total_minor <= best_minor:
+            high = middle
+        else:
+            low = middle
+    return after(high)

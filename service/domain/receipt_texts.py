@@ -1,4 +1,8 @@
-"""The words of a receipt's lines, in Chinese and in English."""
+"""The words of a receipt's lines, in Chinese and in English.
+
+Stored receipts have these words, and `freehold verify` writes each receipt again to compare it. So
+words that were released never change; a better sentence needs a new kind of line.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +36,7 @@ def text_of(
         case ReceiptItem.FREE_MINUTES:
             return Text(f"免费时长 {quantity} 分钟", f"{quantity} free minute{many}")
         case ReceiptItem.QUOTA_MINUTES:
-            return Text(f"免费额度 {quantity} 分钟", f"{quantity} free minute{many} of a quota")
+            return Text(f"免费额度抵扣 {quantity} 分钟", f"{quantity} free minute{many} of a quota")
         case ReceiptItem.PAUSED_MINUTES:
             return Text(f"暂停计费 {quantity} 分钟", f"{quantity} paused minute{many}")
         case ReceiptItem.INTERVALS:

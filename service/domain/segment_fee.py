@@ -86,7 +86,10 @@ def _lines(tariff: SegmentTariff, use: Use) -> tuple[FeeLine, ...]:
     lines = [line(FeeItem.START_FEE, 1, start_fee_minor)]
     if tariff.free is FreeMinutes.DEDUCTED or _in_grace(tariff, use):
         lines.append(line(FeeItem.FREE_MINUTES, tariff.free_minutes, 0))
-    lines.append(line(FeeItem.QUOTA_MINUTES, min(use.quota_us, use.used_us) // MINUTE_US, 0))
+    if use.quota_us:
+        # A use of no length takes a minute too, because its start fee would be due.
+        started = max(1, -(-min(use.quota_us, use.used_us) // MINUTE_US))
+        lines.append(line(FeeItem.QUOTA_MINUTES, started, 0))
     runs = list(_runs(tariff, use))
     lines += _unit_lines(tariff, runs)
     for cap, over_minor in zip(

@@ -55,6 +55,11 @@ class Tariff(NamedTuple):
     buy_out_minor: int
 
     @property
+    def quotas(self) -> tuple[()]:
+        """A tariff of arithmetic 1 has no quotas of free minutes."""
+        return ()
+
+    @property
     def by_clock(self) -> bool:
         """False: no fee depends on the time of day at which the rental begins."""
         return False

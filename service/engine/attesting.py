@@ -10,6 +10,7 @@ from service.domain.attestations import AttestationKind, Cause, Source, meter_of
 from service.domain.authorization import Authorization, Custody, Step
 from service.domain.meter import RUNNING, Meter
 from service.engine.ports import Transaction
+from service.engine.quotas import share_of
 from service.engine.records.attestations import AttestationRecord
 from service.engine.records.captures import digest_of
 from service.engine.rows import Draft, Rows, Wish
@@ -53,7 +54,14 @@ def _rows_of(it: Authorization, rows: Rows) -> list[AttestationRecord]:
 
 
 def meter(it: Authorization, rows: Rows) -> Meter:
-    """The meter of a rental by its attestations, which must have been read."""
+    """The meter of a rental by its attestations and quotas, which must have been read."""
+    found = _attested(it, rows)
+    if rows.pools and (share := share_of(it, rows)).minutes:
+        return found._replace(quota_minutes=share.minutes, quota_fixed=share.fixed)
+    return found
+
+
+def _attested(it: Authorization, rows: Rows) -> Meter:
     # A pause may have had no length, and then `paused_us` does not tell of it.
     if not rows[ATTESTATIONS]:
         return RUNNING

@@ -51,6 +51,7 @@ from service.engine.ports import (
     Store,
     Transaction,
 )
+from service.engine.quotas import read_quotas
 from service.engine.records.requests import TOMBSTONE, RequestRecord
 from service.engine.references import read_references
 from service.engine.refusals import advise_on_payment, keep_refusal, keep_what_time_brought
@@ -198,6 +199,8 @@ class Engine:
                         used = self.terms.used
                         context = replace(context, catalog=used.catalog, counts=used.counts)
                     read_admission(batch, rows, keys, transaction, context)
+                    if self.terms.used.quotas:
+                        read_quotas(rows, context.catalog, transaction)
                     lapsed = LapsedHolds(frozenset(keys.users), transaction, rows, context)
                     results = [self._decide(work, rows, context, lapsed) for work in batch]
                     if rows.payable or rows.taken_payable:

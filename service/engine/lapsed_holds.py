@@ -22,6 +22,7 @@ from service.engine.cases import with_open_case
 from service.engine.context import Context, Decided
 from service.engine.operation import Asks, Pair
 from service.engine.ports import AuthorizationKey, Conflict, ReadAgain, Transaction, UserKey
+from service.engine.quotas import read_quotas
 from service.engine.records.authorizations import ItemKind
 from service.engine.rows import Rows, Wish
 from service.engine.tables import AUTHORIZATIONS, CASES, DECISIONS, LINES, OPEN_ITEMS, OUTBOX
@@ -109,6 +110,8 @@ class LapsedHolds:
         if any((it.operator_id, it.product_id, it.product_revision) not in terms for it in holds):
             # The engine loads new terms only before it decides.
             raise ReadAgain(out_of_reach | unread)
+        if rows.pools is not None:
+            read_quotas(rows, self.context.catalog, transaction)
         items = {(it.operator_id, it.asset_id) for it in holds if it.asset_id}
         unread_items = (
             items - rows.read[OPEN_ITEMS].keys() - rows.changed.get(OPEN_ITEMS, {}).keys()

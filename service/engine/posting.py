@@ -39,6 +39,7 @@ from service.engine.correcting import (
     require_new_reference,
 )
 from service.engine.lapses import add_lapse
+from service.engine.quotas import give_back, use_minutes
 from service.engine.records.authorizations import ItemKind, OpenItem
 from service.engine.records.debts import DebtRecord
 from service.engine.records.events import Event
@@ -189,6 +190,8 @@ def apply(
                 _leave(draft, item, result.custody)
         if result.start is _LATE_PICKUP:
             _follow_fee(draft, step, line, rows, context, remark)
+    if rows.pools:
+        give_back(draft, result, rows)
     if rows[CASES]:
         follow(draft, step, rows, context.now_us)
     return result
@@ -255,6 +258,8 @@ def _payload(draft: Draft, step: Step, posted: list[Entry], rows: Rows, context:
         debt_minor,
         product.policy.free_cancellation_us,
     )
+    if rows.pools and receipt is not None:
+        use_minutes(draft, it, receipt, rows)
     payload = context.told(it, receipt)
     if posted:
         return payload

@@ -9,12 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from service.clock import Clock
 from service.domain import settlement
 from service.domain.acts import require_rental
-from service.domain.attestations import meter_of
 from service.domain.authorization import Authorization
 from service.domain.errors import (
     FreeholdError,
@@ -23,10 +22,11 @@ from service.domain.errors import (
     NotFound,
     ProductMisconfigured,
 )
-from service.domain.meter import Pause
+from service.domain.meter import Meter, Pause
 from service.domain.product import Product
 from service.domain.quotes import QuotedFee, quote_usage, require_length, require_startable
 from service.domain.usage_ends import started_us, usage_end_us
+from service.engine.attesting import meter, read_attestations
 from service.engine.calls import Answer, Cut, CutTime, Group, Payloads, Work
 from service.engine.context import Context
 from service.engine.decision_counts import DecisionCounts
@@ -34,13 +34,10 @@ from service.engine.engine import Engine, EngineStatistics
 from service.engine.operations.authorize import Authorize
 from service.engine.ports import Store
 from service.engine.prices import Prices
-from service.engine.reads import AuthorizationReader, Told
-from service.engine.tables import Pair
+from service.engine.quotas import read_quotas
+from service.engine.rows import Rows, Wish
+from service.engine.tables import AUTHORIZATIONS, Pair
 from service.engine.terms import Terms
-
-
-class ReadOnlyStore(Store, AuthorizationReader, Protocol):
-    """A store whose transactions read one state of the database each, and write nothing."""
 
 
 class Usage(NamedTuple):
@@ -101,7 +98,8 @@ class _Decider(Engine):
 class Quotes:
     """Makes quotes; thread-safe."""
 
-    def __init__(self, engine: Engine, store: ReadOnlyStore, clock: Clock) -> None:
+    def __init__(self, engine: Engine, store: Store, clock: Clock) -> None:
+        """`store` reads one state of the database in each transaction, and writes nothing."""
         self._engine = engine
         self._store = store
         self._clock = clock
@@ -132,10 +130,10 @@ class Quotes:
         Only a rental that has not started takes a start and pauses. Raises NotFound, IllegalState,
         ProductMisconfigured, or InvalidInput.
         """
-        told = self._store.told(*name)
-        if told is None or told.authorization.operator_id != caller:
+        rows = self._read(name)
+        it = rows[AUTHORIZATIONS].get(name)
+        if it is None or it.operator_id != caller:
             raise NotFound("authorization", name[1])
-        it = told.authorization
         require_rental(it)
         require_startable(it)
         (product,) = map(_sound, [it], self._prices.products([it]))
@@ -147,7 +145,19 @@ class Quotes:
                 raise InvalidInput.of(
                     field, f"{field}.started", "must be absent, because the rental has its own"
                 )
-        return self._metered(told, product, usage.end_us)
+        return self._metered(it, product, usage.end_us, meter(it, rows))
+
+    def _read(self, name: Pair) -> Rows:
+        """An authorization with its attestations and quotas."""
+        rows = Rows()
+        with self._store.begin() as transaction:
+            transaction.read(rows, [Wish(AUTHORIZATIONS, AUTHORIZATIONS.key, {name})])
+            self._prices.products(list(rows[AUTHORIZATIONS].values()))
+            read_attestations(rows, rows[AUTHORIZATIONS], transaction)
+            used = self._engine.terms.used
+            if used.quotas:
+                read_quotas(rows, used.catalog, transaction)
+        return rows
 
     def _quoted(self, product: Product, usage: Usage) -> QuotedFee:
         now_us = self._clock.now_us()
@@ -155,16 +165,16 @@ class Quotes:
         end_us = now_us if usage.end_us is None else usage.end_us
         return quote_usage(product, start_us, end_us, usage.pauses)
 
-    def _metered(self, told: Told, product: Product, end_us: int | None) -> QuotedFee:
+    def _metered(
+        self, it: Authorization, product: Product, end_us: int | None, meter: Meter
+    ) -> QuotedFee:
         """The fee of a rental whose item is out or was out."""
-        it = told.authorization
         start_us = started_us(it)
         if end_us is None:
             # The clock of the server that wrote the start may be a little ahead.
             end_us = max(start_us, self._clock.now_us())
         require_length(start_us, end_us)
-        words = [(row.authorization_version, row.attested) for row in told.attestations]
-        fee = settlement.usage_fee(it, product, end_us, meter_of(words))
+        fee = settlement.usage_fee(it, product, end_us, meter)
         end_us = usage_end_us(it, end_us)
         return QuotedFee(product, start_us, end_us, fee, it.fee_captured_minor)
 

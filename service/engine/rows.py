@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from service.domain.authorization import Authorization
 from service.domain.ledger import Account, Line
+from service.domain.quotas import Pool
 from service.domain.transitions import Transition
 from service.engine.clock_gaps import ClockGap
 from service.engine.records.debts import DebtRecord
@@ -194,6 +195,8 @@ class Rows(defaultdict[Table[Any, Any], dict[Any, Any]]):
         self.batch_id = ""
         self.counts: Counts | None = None
         """The rentals that rules of policies count; None if no policy in use has such rules."""
+        self.pools: dict[Pair, tuple[Pool, ...]] | None = None
+        """The quotas of free minutes of each rental in the rows; None if no tariff has some."""
 
     if TYPE_CHECKING:
 

@@ -30,6 +30,7 @@ from service.engine.records.lapses import LapseRecord
 from service.engine.records.late_pickups import LatePickupRecord
 from service.engine.records.later_decisions import LaterDecisionRecord
 from service.engine.records.payments import PaymentRecord
+from service.engine.records.quotas import QuotaRecord, QuotaUseRecord
 from service.engine.records.rail_accounts import RailAccountRecord
 from service.engine.records.refused_increments import RefusedIncrementRecord
 from service.engine.records.requests import RequestRecord
@@ -265,6 +266,22 @@ REFUSED_INCREMENTS: Table[tuple[str, str, int], RefusedIncrementRecord] = Table(
     ["user_id", "authorization_id", "number"],
 )
 LISTINGS: Table[tuple[str, int], Listing] = Table("listings", Listing, ["owner", "number"])
+QuotaKey = tuple[str, str, str, str, int]
+"""A person, an operator, a quota's name and kind of period, and the period's beginning."""
+QUOTAS: Table[QuotaKey, QuotaRecord] = Table(
+    "quotas",
+    QuotaRecord,
+    ["user_id", "operator_id", "name", "per", "period_us"],
+    version="changes",
+)
+QUOTA_USES: Table[tuple[str, str, str, str], QuotaUseRecord] = Table(
+    "quota_uses",
+    QuotaUseRecord,
+    ["user_id", "authorization_id", "name", "per"],
+    # The lock and the version of the authorization guard its uses.
+    version="returned_version",
+    fixed=["operator_id", "period_us", "minutes", "authorization_version"],
+)
 OUTBOX: Table[None, Event] = Table("outbox", Event)
 
 TABLES: tuple[Table[Any, Any], ...] = (
@@ -295,6 +312,8 @@ TABLES: tuple[Table[Any, Any], ...] = (
     UNPOSTED,
     LATER_DECISIONS,
     REFUSED_INCREMENTS,
+    QUOTAS,
+    QUOTA_USES,
     LISTINGS,
     OUTBOX,
 )

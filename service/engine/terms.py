@@ -29,12 +29,14 @@ class TermsLog(Protocol):
 class TermsInUse:
     """The sound terms, and the score below which the model must give reasons.
 
-    `counts` is True if the rules of a policy read the rentals of the past.
+    `counts` is True if the rules of a policy read the rentals of the past, and `quotas` if a tariff
+    has quotas of free minutes.
     """
 
     catalog: Catalog
     explain_below: int
     counts: bool
+    quotas: bool
 
 
 class Terms:
@@ -92,7 +94,8 @@ class Terms:
             below = max(used.explain_below, more.explain_below)
             counts = used.counts or more.counts
             # If the other thread was first, this read may be older, and is repeated.
-            if self._swap(used, TermsInUse(after, below, counts)):
+            quotas = used.quotas or more.quotas
+            if self._swap(used, TermsInUse(after, below, counts, quotas)):
                 return True
 
     def _swap(self, before: TermsInUse, after: TermsInUse) -> bool:
@@ -127,7 +130,8 @@ class Terms:
 def _in_use(catalog: Catalog) -> TermsInUse:
     # Offers that wait were made under earlier revisions.
     counts = any(admission.reads_past(it.policy.rules) for it in catalog.revisions.values())
-    return TermsInUse(catalog, _explain_below(catalog), counts)
+    quotas = any(it.tariff.quotas for it in catalog.revisions.values())
+    return TermsInUse(catalog, _explain_below(catalog), counts, quotas)
 
 
 def _explain_below(catalog: Catalog) -> int:

@@ -7,17 +7,20 @@ there is none.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
+from service.domain.admission import Past
 from service.domain.policy import Offer
 from service.domain.product import Product
 
 Numbers = npt.NDArray[np.int64]
 Bits = npt.NDArray[np.bool_]
 
+DAY_US = 86_400_000_000
 NEVER = -1
 UNSCORED = -(2**62)
 """The score of a person who was not scored."""
@@ -37,6 +40,8 @@ class Fact:
     """The person was watched, so that an offer needed a review."""
     STALE = 16
     """The features were too old to be scored under the policy in force."""
+    LISTED = 32
+    """The person, the device or the payment account was on a list of those to decline."""
 
 
 class Happened:
@@ -54,6 +59,10 @@ class Happened:
     """It was reviewed or paid, and its credit part may have been held."""
     AT_ONCE = 32
     """Its credit part was held at once, without a payment and without a review."""
+    EXACT = 64
+    """Its credit part was held exactly from `held_us` on."""
+    SETTLED = 128
+    """It is settled, so that it counts for rules even after its end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +91,9 @@ class History:
     score: Numbers
     facts: Numbers
     available: Numbers
+    most_available: Numbers
+    """The most that may have been free; more than `available` where only the operator's own
+    knowledge counts (`own_view.py`)."""
     offers: Numbers
     reasons: Numbers
     as_of_us: Numbers
@@ -96,6 +108,12 @@ class History:
     unpaid: Numbers
     """The amount that is due, disputed or written off, and was not recovered."""
     written_off: Numbers
+    devices: Numbers
+    """The device of the order, by number; NEVER if it named none, or if no rule counts."""
+    accounts: Numbers
+    """The payment account of the order, in the same way."""
+    pasts: Mapping[int, Past]
+    """The rentals of persons from before the history; empty if no rule needs them."""
 
     def __len__(self) -> int:
         return len(self.at_us)

@@ -10,13 +10,16 @@ import numpy as np
 from sqlalchemy import Connection, Select, and_, case, func, or_, select
 from sqlalchemy.sql.elements import ColumnElement
 
-from service.domain.authorization import HOLDING, Custody, Start
+from service.domain.admission import COUNTED, Past, reason_of
+from service.domain.authorization import HOLDING, Custody, Start, State
 from service.domain.errors import Exhausted
 from service.domain.policy import Offer, Reason
 from service.domain.product import Product
+from service.domain.rules import Outcome
 from service.engine.catalog import Catalog
 from service.ids import first_id
 from service.preview.history import (
+    DAY_US,
     DECLINED,
     NEVER,
     RANKS,
@@ -31,7 +34,6 @@ from service.storage.database import backend_of
 
 PORTION = 20_000
 """The rows that are turned into columns at a time."""
-DAY_US = 86_400_000_000
 LEAD_US = 31 * DAY_US
 """The time before the window in which a hold that lasts into it may have begun."""
 
@@ -39,7 +41,8 @@ LEAD_US = 31 * DAY_US
 class Window(NamedTuple):
     """The decisions to be judged: of one operator, from `from_us` until before `until_us`.
 
-    `most` bounds their number. `ages` says that the ages of features are needed.
+    `most` bounds their number. `ages` says that the ages of features are needed, and `counts` that
+    rules count rentals.
     """
 
     operator_id: str
@@ -47,6 +50,7 @@ class Window(NamedTuple):
     until_us: int
     most: int
     ages: bool = False
+    counts: bool = False
 
 
 _A, _D = t.authorizations.c, t.decisions.c
@@ -54,6 +58,7 @@ _NUMBERS: tuple[str, ...] = (
     *("at_us", "score", "available", "held_us", "close_us"),
     *("captured", "captured_fee", "captured_credit", "unpaid", "written_off"),
 )
+_BEARERS = ("devices", "accounts")
 _Kind = tuple[str, str, str, int]
 """The values of a decision of which there are few combinations: the product's id, the accepted
 offers, the reasons, and a number of `_Mark`s with the product's revision."""
@@ -72,7 +77,9 @@ class _Mark:
     STALE = 128
     OFFER = 256
     """The rank of the offer, two bits."""
-    REVISION = 1024
+    SETTLED = 1024
+    IMMEDIATE = 2048
+    REVISION = 4096
 
 
 def read_history(connection: Connection, window: Window, catalog: Catalog) -> History:
@@ -81,7 +88,8 @@ def read_history(connection: Connection, window: Window, catalog: Catalog) -> Hi
     A rental whose product revision is not sound is left out.
     """
     columns: dict[str, list[Numbers]] = {
-        name: [] for name in (*_NUMBERS, "as_of_us", "calls", "users", "kinds")
+        name: []
+        for name in (*_NUMBERS, "as_of_us", "calls", "users", "kinds", "devices", "accounts")
     }
     codes = _Codes()
     found = 0
@@ -93,14 +101,33 @@ def read_history(connection: Connection, window: Window, catalog: Catalog) -> Hi
                 f"the preview reads at most {window.most} decisions: ask for fewer days",
                 0,
             )
-        _take(rows, columns, codes)
+        _take(rows, columns, codes, window)
     whole = {
         name: np.concatenate(parts) if parts else np.zeros(0, np.int64)
         for name, parts in columns.items()
     }
     # In the order of the decisions; items of one call are in the order of their ids.
     order = np.argsort(whole["at_us"], kind="stable")
-    return _history(window, {name: it[order] for name, it in whole.items()}, codes, catalog)
+    pasts = _pasts(connection, window, codes.users) if window.counts else {}
+    return _history(window, {name: it[order] for name, it in whole.items()}, codes, catalog, pasts)
+
+
+def _pasts(connection: Connection, window: Window, users: dict[str, int]) -> dict[int, Past]:
+    """The rentals from before the window of each person: those settled by then, and the first."""
+    settled = and_(_A.state == str(State.SETTLED), _A.close_us < window.from_us)
+    query = (
+        select(_A.user_id, func.sum(case((settled, 1), else_=0)), func.min(_A.create_us))
+        .where(
+            *(_A.operator_id == window.operator_id, _A.create_us < window.from_us),
+            *(_A.parent_id == "", _A.state.in_([str(it) for it in COUNTED])),
+        )
+        .group_by(_A.user_id)
+    )
+    return {
+        users[user_id]: Past(int(number), first_us)
+        for user_id, number, first_us in connection.execute(query)
+        if user_id in users
+    }
 
 
 def _portions(connection: Connection, query: Select[Any]) -> Iterator[list[Any]]:
@@ -116,11 +143,15 @@ def _portions(connection: Connection, query: Select[Any]) -> Iterator[list[Any]]
 def _query(window: Window) -> Select[Any]:
     """The columns of `_NUMBERS`, then the kind, the group, the person, and the time of the features
     if it is needed; in the order of ids."""
-    begin = or_(
-        _A.create_us >= window.from_us, _A.close_us.is_(None), _A.close_us >= window.from_us
-    )
-    ages = [func.coalesce(t.feature_snapshots.c.as_of_us, NEVER)] if window.ages else []
-    columns = (*_numbers(), *_kind(window), _A.group_id, _A.user_id, *ages)
+    # A rule may count the rentals of a day that are closed.
+    counted_us = window.from_us - (DAY_US if window.counts else 0)
+    begin = or_(_A.create_us >= counted_us, _A.close_us.is_(None), _A.close_us >= window.from_us)
+    columns = [*_numbers(), *_kind(window), _A.group_id, _A.user_id]
+    if window.ages:
+        columns.append(func.coalesce(t.feature_snapshots.c.as_of_us, NEVER))
+    if window.counts:
+        d = t.authorization_details.c
+        columns += [func.coalesce(it, "") for it in (d.device_hash, d.payment_account_hash)]
     query = select(*columns).where(
         _A.operator_id == window.operator_id,
         # An id begins with the time at which it was made, or a later one.
@@ -138,6 +169,12 @@ def _query(window: Window) -> Select[Any]:
         f = t.feature_snapshots
         there = and_(f.c.user_id == _D.user_id, f.c.version == _D.feature_version)
         source = source.outerjoin(f, there)
+    if window.counts:
+        own = and_(
+            t.authorization_details.c.user_id == _A.user_id,
+            t.authorization_details.c.authorization_id == _A.authorization_id,
+        )
+        source = source.outerjoin(t.authorization_details, own)
     return query.select_from(source).order_by(_A.authorization_id)
 
 
@@ -172,6 +209,8 @@ def _kind(window: Window) -> tuple[ColumnElement[Any], ...]:
         (_Mark.HOLDS_CASH, _A.held_cash_minor > 0),
         (_Mark.LOST, _A.custody.in_([str(Custody.MISSING), str(Custody.SOLD)])),
         (_Mark.LATE, func.coalesce(_A.close_us, window.until_us) > _A.due_us),
+        (_Mark.SETTLED, _A.state == str(State.SETTLED)),
+        (_Mark.IMMEDIATE, _A.start == str(Start.IMMEDIATE)),
         (_Mark.STALE, _D.unscorable_reason == str(Reason.FEATURES_STALE)),
     ):
         marks = marks + case((condition, mark), else_=0)
@@ -183,12 +222,15 @@ def _happened(marks: int, reasons: str) -> int:
     offered = marks // _Mark.OFFER % 4 != DECLINED
     reviewed = str(Reason.UNDER_REVIEW) in reasons
     at_once = offered and marks & _Mark.NO_CASH and not reviewed
+    exact = at_once or (marks & _Mark.IMMEDIATE and marks & _Mark.STARTED and not reviewed)
     started, paid = marks & _Mark.STARTED, marks & _Mark.PAID
     held = started or marks & _Mark.HOLDING or at_once or (paid and marks & _Mark.HOLDS_CASH)
     return (
         (Happened.HELD if held else 0)
         | (Happened.STARTED if started else 0)
         | (Happened.AT_ONCE if at_once else 0)
+        | (Happened.EXACT if exact else 0)
+        | (Happened.SETTLED if marks & _Mark.SETTLED else 0)
         | (Happened.LOST if marks & _Mark.LOST else 0)
         | (Happened.LATE if marks & _Mark.LATE else 0)
         | (Happened.MAYBE_HELD if offered and (reviewed or paid) else 0)
@@ -202,7 +244,12 @@ class _Codes:
         self.users: dict[str, int] = {}
         self.kinds: dict[_Kind, int] = {}
         self.groups: dict[str, int] = {}
+        self.bearers: dict[str, int] = {}
         self.calls = 0
+
+    def bearer(self, digest: str) -> int:
+        """The number of a device or of a payment account; NEVER if there is none."""
+        return self.bearers.setdefault(digest, len(self.bearers)) if digest else NEVER
 
     def call(self, group_id: str) -> int:
         """The number of an Authorize; the members of a group have the same."""
@@ -215,19 +262,25 @@ class _Codes:
         return self.calls - 1
 
 
-def _take(rows: Sequence[Any], columns: dict[str, list[Numbers]], codes: _Codes) -> None:
+def _take(
+    rows: Sequence[Any], columns: dict[str, list[Numbers]], codes: _Codes, window: Window
+) -> None:
     """Adds rows to the columns."""
     values = list(zip(*rows, strict=True))
     for name, column in zip(_NUMBERS, values, strict=False):
         columns[name].append(np.array(column, dtype=np.int64))
-    product, accept, reasons, marks, groups, users, *ages = values[len(_NUMBERS) :]
+    product, accept, reasons, marks, groups, users, *more = values[len(_NUMBERS) :]
+    ages = more.pop(0) if window.ages else values[0]
+    devices, accounts = more if window.counts else ((), ())
     kinds = zip(product, accept, reasons, marks, strict=True)
     known_users, known_kinds = codes.users, codes.kinds
     for name, numbers in (
         ("users", [known_users.setdefault(it, len(known_users)) for it in users]),
         ("kinds", [known_kinds.setdefault(it, len(known_kinds)) for it in kinds]),
         ("calls", [codes.call(it) for it in groups]),
-        ("as_of_us", ages[0] if ages else values[0]),
+        ("as_of_us", ages),
+        ("devices", [codes.bearer(it) for it in devices] or [NEVER] * len(rows)),
+        ("accounts", [codes.bearer(it) for it in accounts] or [NEVER] * len(rows)),
     ):
         columns[name].append(np.array(numbers, dtype=np.int64))
 
@@ -236,12 +289,19 @@ FACTS = {
     str(Reason.CANCELLED_BEFORE_ARRIVAL): Fact.CANCELLED,
     str(Reason.USER_SUSPENDED): Fact.SUSPENDED,
     str(Reason.IDENTITY_MISMATCH): Fact.ANOTHER,
-    str(Reason.UNDER_REVIEW): Fact.WATCHED,
+    str(Reason.LISTED_DENY): Fact.LISTED,
 }
 """The facts that reasons tell of."""
 
 
-def _history(window: Window, whole: dict[str, Numbers], codes: _Codes, catalog: Catalog) -> History:
+def _history(
+    window: Window,
+    whole: dict[str, Numbers],
+    codes: _Codes,
+    catalog: Catalog,
+    pasts: dict[int, Past],
+) -> History:
+    reviewing = _reviewing(catalog, window.operator_id)
     products: dict[tuple[str, int], int] = {}
     accepted: dict[str, int] = {}
     reasons: dict[str, int] = {}
@@ -253,7 +313,10 @@ def _history(window: Window, whole: dict[str, Numbers], codes: _Codes, catalog: 
             known = catalog.revisions.get((window.operator_id, *name))
             products[name] = NEVER if known is None else len(made)
             made += [] if known is None else [known]
-        facts = sum(fact for reason, fact in FACTS.items() if reason in told.split(","))
+        reasons_told = told.split(",")
+        facts = sum(fact for reason, fact in FACTS.items() if reason in reasons_told)
+        if str(Reason.UNDER_REVIEW) in reasons_told and not reviewing.intersection(reasons_told):
+            facts |= Fact.WATCHED
         table[:, place] = [
             products[name],
             accepted.setdefault(offers_text, len(accepted)),
@@ -284,8 +347,26 @@ def _history(window: Window, whole: dict[str, Numbers], codes: _Codes, catalog: 
         reasons=reason,
         happened=happened,
         as_of_us=whole["as_of_us"],
+        most_available=whole["available"],
+        devices=whole["devices"],
+        accounts=whole["accounts"],
+        pasts=pasts,
         **{name: whole[name] for name in _NUMBERS},
     )
+
+
+def _reviewing(catalog: Catalog, operator_id: str) -> set[str]:
+    """The reasons of rules that may ask for a review: beside them the person was not watched."""
+    found: set[str] = set()
+    for key, it in catalog.revisions.items():
+        rules = it.policy.rules if key[0] == operator_id else None
+        if rules is not None:
+            found |= {
+                str(reason_of(rule)) for rule in rules.velocity or () if rule.then is Outcome.REVIEW
+            }
+            if rules.new_user is not None and rules.new_user.then is Outcome.REVIEW:
+                found.add(str(Reason.NEW_USER_OPEN))
+    return found
 
 
 def _offers(text: str) -> tuple[Offer, ...]:

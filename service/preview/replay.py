@@ -19,9 +19,20 @@ from typing import NamedTuple
 
 import numpy as np
 
+from service.domain import admission
 from service.domain.product import Product
+from service.domain.rules import Of
 from service.preview.history import DECLINED, NEVER, UNSCORED, Fact, Happened, History, Numbers
-from service.preview.verdicts import Asked, Verdict, Verdicts, judge, stored
+from service.preview.presence import Presences, counts, presence_of, verdict_on
+from service.preview.verdicts import (
+    Asked,
+    Verdict,
+    Verdicts,
+    as_stored,
+    is_stricter,
+    judge,
+    stored,
+)
 
 BEST_SCORE = 2**31 - 1
 """A score that reaches every cut-off."""
@@ -69,7 +80,7 @@ class Change(NamedTuple):
         """The least and the most by which the line is used more under the draft."""
         if now_us < self.held_us:
             return -self.before_minor, self.most_minor
-        if self.close_us == NEVER or now_us < self.close_us or self.endless:
+        if self.close_us == NEVER or now_us <= self.close_us or self.endless:
             return self.least_minor - self.before_minor, self.most_minor - self.sure_minor
         grows = self.most_minor > self.before_minor
         return -self.drawn_minor, min(self.most_minor, self.drawn_minor) if grows else 0
@@ -86,20 +97,35 @@ class Row(NamedTuple):
     score: int
     facts: int
     available: int
+    most_available: int
     as_of_us: int
     happened: int
     held_us: int
     close_us: int
     captured_credit: int
+    device: int
+    account: int
     before: int
+
+    @property
+    def bearers(self) -> dict[Of, int]:
+        """The bearers that the order names, by number."""
+        found = {Of.USER: self.user}
+        if self.device != NEVER:
+            found[Of.DEVICE] = self.device
+        if self.account != NEVER:
+            found[Of.PAYMENT_ACCOUNT] = self.account
+        return found
 
 
 def rows_of(history: History, found: Replayed, rows: Numbers) -> Iterable[Row]:
     """The items of these rows."""
     columns = (
         *(history.at_us, history.users, history.product, history.accept, history.score),
-        *(history.facts, history.available, history.as_of_us, history.happened),
-        *(history.held_us, history.close_us, history.captured_credit, found.before),
+        *(history.facts, history.available, history.most_available, history.as_of_us),
+        *(history.happened,),
+        *(history.held_us, history.close_us, history.captured_credit, history.devices),
+        *(history.accounts, found.before),
     )
     return map(Row._make, zip(rows.tolist(), *(it[rows].tolist() for it in columns), strict=True))
 
@@ -127,15 +153,6 @@ def change_of(it: Row, before: Verdict, strict: Verdict, lenient: Verdict) -> Ch
     )
 
 
-def is_stricter(before: Verdict, after: Verdict) -> bool:
-    """True if a person who took the first offer might not take the second one."""
-    if before.rank == DECLINED:
-        return False
-    if after.rank == DECLINED:
-        return True
-    return after.cash_minor > before.cash_minor or (after.review and not before.review)
-
-
 def asked_of(
     history: History, it: Row, wanted: Sequence[Product], in_force: Sequence[Product]
 ) -> tuple[Asked, Asked]:
@@ -158,7 +175,7 @@ def asked_of(
     return asked, asked
 
 
-Judge = Callable[[Asked, Sequence[Product], int], tuple[Verdict, ...]]
+Judge = Callable[[Asked, Sequence[Product], int, admission.Verdict | None], tuple[Verdict, ...]]
 """`verdicts.judge`, or another function with the same results."""
 
 
@@ -168,8 +185,74 @@ def replay(history: History, terms: Terms) -> Replayed:
     before = stored(history, verdicts)
     again, strict, lenient = before.copy(), before.copy(), before.copy()
     found = Replayed(verdicts, before, again, strict, lenient)
-    replay_rows(history, terms, found, np.flatnonzero(history.judged), judge)
+    rows = np.arange(len(history)) if is_counting(history, terms) else judged_rows(history)
+    replay_rows(history, terms, found, rows, judge)
     return found
+
+
+def is_counting(history: History, terms: Terms) -> bool:
+    """True if a policy in force or under the draft counts rentals."""
+    return counts(history.products) or counts(terms.products)
+
+
+def judged_rows(history: History) -> Numbers:
+    """The numbers of the rows that are judged."""
+    return np.flatnonzero(history.judged)
+
+
+class _Course:
+    """The history so far: the changes of lines, and the rentals that rules count."""
+
+    def __init__(self, history: History, terms: Terms) -> None:
+        self.history, self.terms = history, terms
+        self.changes: dict[tuple[int, str], list[Change]] = {}
+        self.counting = is_counting(history, terms)
+        both = zip(history.products, terms.products, strict=True)
+        self._same = [one == other for one, other in both]
+        self._touched: set[tuple[Of, int]] = set()
+        # As it was, and under the draft.
+        self.real = Presences(history.operator_id, history.from_us, history.pasts)
+        self.drafted = Presences(history.operator_id, history.from_us, history.pasts)
+
+    def line(self, it: Row) -> list[Change]:
+        """The changes of the line of an item."""
+        key = it.user, self.history.products[it.product].currency
+        return self.changes.setdefault(key, [])
+
+    def add(self, it: Row, before: Verdict, strict: Verdict, lenient: Verdict) -> None:
+        """Adds an item with its verdicts."""
+        changed = change_of(it, before, strict, lenient)
+        if changed is not None:
+            self.line(it).append(changed)
+        if self.counting:
+            times = it.at_us, it.held_us, it.close_us
+            real = presence_of(times, it.happened, before, (before,))
+            drafted = presence_of(times, it.happened, before, (strict, lenient))
+            self.real.add(it.bearers, real)
+            self.drafted.add(it.bearers, drafted)
+            if real != drafted:
+                self._touched.update(it.bearers.items())
+
+    def is_as_it_was(self, items: Sequence[Row]) -> bool:
+        """True if nothing that the decision on these items depends on is different."""
+        first = items[0]
+        return (
+            all(self._same[it.product] for it in items)
+            and not self.line(first)
+            and self._touched.isdisjoint(first.bearers.items())
+        )
+
+    def found_before(self, it: Row, in_force: Sequence[Product]) -> admission.Verdict | None:
+        """The verdict of the rules in force."""
+        if not counts(in_force):
+            return None
+        return verdict_on(in_force, self.real.facts(it.bearers, it.at_us, most=False))
+
+    def found(self, it: Row, wanted: Sequence[Product], *, most: bool) -> admission.Verdict | None:
+        """The verdict of the draft's rules, with the most or the least rentals."""
+        if not counts(wanted):
+            return None
+        return verdict_on(wanted, self.drafted.facts(it.bearers, it.at_us, most=most))
 
 
 def replay_rows(
@@ -177,47 +260,52 @@ def replay_rows(
 ) -> None:
     """Replays the decisions of these rows into `found`.
 
-    The rows must be all judged rows of each of their persons, in the order of the decisions.
+    The rows must be all judged rows of each of their persons, in the order of the decisions. If
+    rules count rentals, they must be all rows of each of their persons, devices and accounts.
     """
     calls: dict[int, list[Row]] = {}
     numbers = history.calls[rows].tolist()
     for call, it in zip(numbers, rows_of(history, found, rows), strict=True):
         calls.setdefault(call, []).append(it)
-    changes: dict[tuple[int, str], list[Change]] = {}
+    course = _Course(history, terms)
     for items in calls.values():
-        line = items[0].user, history.products[items[0].product].currency
-        _replay_call(history, terms, found, items, changes.setdefault(line, []), judge)
+        if items[0].at_us < history.from_us:
+            for it in items:
+                before = found.verdicts.all[it.before]
+                course.add(it, before, before, before)
+        else:
+            _replay_call(course, found, items, judge)
 
 
-def _replay_call(
-    history: History,
-    terms: Terms,
-    found: Replayed,
-    items: Sequence[Row],
-    line: list[Change],
-    judge: Judge,
-) -> None:
+def _replay_call(course: _Course, found: Replayed, items: Sequence[Row], judge: Judge) -> None:
     """Replays one call, which may have several items."""
-    first, verdicts = items[0], found.verdicts
+    first, verdicts, history = items[0], found.verdicts, course.history
     in_force = [history.products[it.product] for it in items]
-    wanted = [terms.products[it.product] for it in items]
-    least_minor = most_minor = first.available
-    for change in line:
+    wanted = [course.terms.products[it.product] for it in items]
+    least_minor, most_minor = first.available, first.most_available
+    for change in course.line(first):
         least, most = change.at(first.at_us)
         least_minor, most_minor = least_minor - most, most_minor - least
-    at_first = judge(asked_of(history, first, in_force, in_force)[0], in_force, first.available)
+    told = course.found_before(first, in_force)
+    once = asked_of(history, first, in_force, in_force)[0]
+    at_first = judge(once, in_force, first.available, told)
     asked = asked_of(history, first, wanted, in_force)
-    stricts = judge(asked[0], wanted, max(0, least_minor))
-    lenients = judge(asked[1], wanted, max(0, most_minor))
-    for it, again, strict, lenient in zip(items, at_first, stricts, lenients, strict=True):
-        before = verdicts.all[it.before]
-        if strict.same_as == again.same_as:
+    strict_found = course.found(first, wanted, most=True)
+    lenient_found = course.found(first, wanted, most=False)
+    stricts = judge(asked[0], wanted, max(0, least_minor), strict_found)
+    lenients = judge(asked[1], wanted, max(0, most_minor), lenient_found)
+    ends = zip(items, in_force, at_first, stricts, lenients, strict=True)
+    added, as_it_was = [], course.is_as_it_was(items)
+    for it, product, again, strict, lenient in ends:
+        before = as_stored(verdicts.all[it.before], again, product)
+        if as_it_was or strict.same_as == again.same_as:
             strict = before
-        if lenient.same_as == again.same_as:
+        if as_it_was or lenient.same_as == again.same_as:
             lenient = before
+        found.before[it.row] = verdicts.number(before)
         found.again[it.row] = verdicts.number(again)
         found.strict[it.row] = verdicts.number(strict)
         found.lenient[it.row] = verdicts.number(lenient)
-        changed = change_of(it, before, strict, lenient)
-        if changed is not None:
-            line.append(changed)
+        added.append((it, before, strict, lenient))
+    for one in added:
+        course.add(*one)

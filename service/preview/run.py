@@ -15,8 +15,10 @@ from service.engine.catalog import Catalog
 from service.preview.bills import fees_of
 from service.preview.drafts import Draft, read_draft
 from service.preview.exposure import Timeline
-from service.preview.history import History
-from service.preview.read import DAY_US, Window, read_history
+from service.preview.history import DAY_US, History
+from service.preview.own_view import own_view
+from service.preview.presence import counts
+from service.preview.read import Window, read_history
 from service.preview.replay import Replayed, Terms
 from service.preview.report import Fees, Part, Preview
 from service.preview.shortcut import replay_fast
@@ -33,6 +35,10 @@ class Asked(NamedTuple):
 
     `document` is the parsed document of a `kind`. `products` are the products that it is for; empty
     means those under terms of its name. `most` bounds the number of decisions.
+
+    With `least_people` the preview tells no more of people than their operator may know: lines
+    count as in `own_view`, days are whole days of UTC, and the draft must concern decisions on at
+    least so many people. Otherwise a draft for one person would tell the score.
     """
 
     operator_id: str
@@ -42,6 +48,7 @@ class Asked(NamedTuple):
     days: int
     until_us: int
     most: int
+    least_people: int = 0
 
 
 def preview(database: Engine, asked: Asked) -> Preview:
@@ -74,16 +81,38 @@ def _preview(connection: Connection, asked: Asked) -> Preview:
     if asked.operator_id not in catalog.operators:
         raise NotFound("operator", asked.operator_id)
     draft = read_draft(asked.kind, asked.document, asked.operator_id, catalog, asked.products)
-    from_us = asked.until_us - asked.days * DAY_US
+    until_us = asked.until_us
+    if asked.least_people:
+        until_us -= until_us % DAY_US
+    from_us = until_us - asked.days * DAY_US
     ages = _needs_ages(asked.operator_id, draft, catalog)
-    window = Window(asked.operator_id, from_us, asked.until_us, asked.most, ages)
+    own = [it for key, it in catalog.revisions.items() if key[0] == asked.operator_id]
+    counting = counts(own) or counts(map(draft.change, own))
+    window = Window(asked.operator_id, from_us, until_us, asked.most, ages, counting)
     history = read_history(connection, window, catalog)
+    if asked.least_people:
+        _require_people(history, draft, asked.least_people)
+        history = own_view(history)
     terms = draft.terms(history)
     usages: list[Usage] = []
     if draft.bills:
         usages = list(read_usages(connection, window, catalog, draft.products))
     fees = _fees(usages, catalog, draft, asked.operator_id)
-    return _report(history, terms, draft, replay_fast(history, terms), fees)
+    found = _report(history, terms, draft, replay_fast(history, terms), fees)
+    if any(it.users < asked.least_people for it in found.products):
+        # The figures of a few people stand only in the sums.
+        return found._replace(products=())
+    return found
+
+
+def _require_people(history: History, draft: Draft, least: int) -> None:
+    """Raises InvalidInput if the draft concerns decisions on some people, and on too few."""
+    own = [place for place, it in enumerate(history.products) if it.product_id in draft.products]
+    concerned = history.judged & np.isin(history.product, own)
+    people = len(np.unique(history.users[concerned]))
+    if 0 < people < least:
+        text = f"must have decisions on at least {least} people: ask for more days or products"
+        raise InvalidInput.of("days", "days.too_few_people", text)
 
 
 Bills = Mapping[str, tuple[Fees, ...]]

@@ -9,12 +9,16 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from service.domain.policy import ALL_OFFERS, split_deposit
+from service.domain import admission
+from service.domain.money import share_minor
 from service.domain.product import Product
+from service.domain.rules import Rules
+from service.domain.rules_document import SHARE_BP
+from service.preview.crowds import crowded
 from service.preview.history import (
     DECLINED,
     NEVER,
@@ -25,8 +29,18 @@ from service.preview.history import (
     History,
     Numbers,
 )
-from service.preview.replay import Replayed, Terms, asked_of, replay_rows, rows_of
-from service.preview.verdicts import Asked, Verdict, Verdicts, judge, stored, unique_rows
+from service.preview.presence import quiet_verdict
+from service.preview.replay import Replayed, Terms, asked_of, is_counting, replay_rows, rows_of
+from service.preview.steps import Steps
+from service.preview.verdicts import (
+    Asked,
+    Verdict,
+    Verdicts,
+    as_stored,
+    judge,
+    stored,
+    unique_rows,
+)
 
 MOST_MINOR = 2**62
 """More than any line has."""
@@ -42,14 +56,43 @@ def replay_fast(history: History, terms: Terms) -> Replayed:
     alone = _alone(history)
     covered = _covered(history, history.products, history.available)
     wanted = _covered(history, terms.products, history.available)
+    most = _covered(history, terms.products, history.most_available)
     rows = np.flatnonzero(history.judged & alone)
-    _judge_once(history, terms, found, rows, (covered, wanted))
-    doubtful = _doubtful(history, terms, found, wanted)
+    _judge_once(history, terms, found, rows, (covered, wanted, most))
+    doubtful = _doubtful(history, terms, found, (wanted, most))
     doubtful |= ~alone & history.judged
-    persons = np.unique(history.users[doubtful])
-    again = np.flatnonzero(history.judged & np.isin(history.users, persons))
-    replay_rows(history, terms, found, again, _Known())
+    if is_counting(history, terms):
+        doubtful |= crowded(history, terms, _possible(history, found))
+        again = _connected(history, doubtful)
+    else:
+        again = history.judged & _has(history.users, doubtful)
+    replay_rows(history, terms, found, np.flatnonzero(again), _Known())
     return found
+
+
+def _has(numbers: Numbers, rows: Bits) -> Bits:
+    """The rows that share a number with some of these rows; NEVER is shared with none."""
+    shared = np.unique(numbers[rows])
+    has: Bits = np.isin(numbers, shared[shared != NEVER])
+    return has
+
+
+def _connected(history: History, rows: Bits) -> Bits:
+    """These rows, and all that share a person, a device or an account with one of them."""
+    while True:
+        wider = rows.copy()
+        for numbers in (history.users, history.devices, history.accounts):
+            wider |= _has(numbers, wider)
+        if wider.sum() == rows.sum():
+            return wider
+        rows = wider
+
+
+def _possible(history: History, found: Replayed) -> Bits:
+    """The rows whose rental happened, or might have happened under the draft."""
+    maybe = (history.happened & (Happened.HELD | Happened.MAYBE_HELD)) != 0
+    possible: Bits = maybe | _is_milder(found, found.strict) | _is_milder(found, found.lenient)
+    return possible
 
 
 class _Known:
@@ -61,21 +104,26 @@ class _Known:
         self._products: list[Product] = []
 
     def __call__(
-        self, asked: Asked, wanted: Sequence[Product], available_minor: int
+        self,
+        asked: Asked,
+        wanted: Sequence[Product],
+        available_minor: int,
+        found: admission.Verdict | None,
     ) -> tuple[Verdict, ...]:
         """The verdicts on the items of a request."""
         if len(wanted) > 1:
-            return judge(asked, wanted, available_minor)
+            return judge(asked, wanted, available_minor, found)
         product = wanted[0]
         steps = self._steps.get(id(product))
         if steps is None:
             # It is kept, so that no other product gets its identity.
             self._products.append(product)
             steps = self._steps[id(product)] = credit_steps(product)
-        key = (asked, id(product), bisect_right(steps, available_minor))
+        told = None if found is None else found[:4]
+        key = (asked, id(product), bisect_right(steps, available_minor), told)
         known = self._known.get(key)
         if known is None:
-            known = self._known[key] = judge(asked, wanted, available_minor)
+            known = self._known[key] = judge(asked, wanted, available_minor, found)
         return known
 
 
@@ -87,9 +135,15 @@ def _alone(history: History) -> Bits:
 
 def credit_steps(product: Product) -> tuple[int, ...]:
     """The credit parts of all offers for a product, in minor units and in order."""
-    minor = product.deposit_minor
-    splits = [split_deposit(it, minor, product.policy) for it in ALL_OFFERS]
-    return tuple(sorted({it.credit_minor for it in splits}))
+    policy, minor = product.policy, product.deposit_minor
+    shares = {0, SHARE_BP, policy.reduced_credit_share_bp}
+    rules = policy.rules or Rules()
+    shares |= {it.credit_share_bp for it in rules.ladder or ()}
+    shares |= {it.reduced_credit_share_bp or 0 for it in rules.cut_off or ()}
+    steps = {share_minor(minor, it) for it in shares}
+    if rules.new_user is not None and rules.new_user.most_waived_minor is not None:
+        steps.add(min(minor, rules.new_user.most_waived_minor))
+    return tuple(sorted(steps))
 
 
 def _covered(history: History, products: Sequence[Product], available: Numbers) -> Numbers:
@@ -122,7 +176,7 @@ def _judge_once(
     terms: Terms,
     found: Replayed,
     rows: Numbers,
-    covered: tuple[Numbers, Numbers],
+    covered: tuple[Numbers, Numbers, Numbers],
 ) -> None:
     """Judges each combination of values once, with the line as it was."""
     columns = (
@@ -130,36 +184,42 @@ def _judge_once(
         *(*covered, _ages(history, terms)),
     )
     firsts, places = unique_rows([it[rows] for it in columns])
-    verdicts = np.zeros((3, len(firsts)), dtype=np.int64)
+    verdicts = np.zeros((4, len(firsts)), dtype=np.int64)
     for place, first in enumerate(rows[firsts].tolist()):
         verdicts[:, place] = _judged(history, terms, found, first)
-    for column, numbers in zip((found.again, found.strict, found.lenient), verdicts, strict=True):
+    ends = (found.before, found.again, found.strict, found.lenient)
+    for column, numbers in zip(ends, verdicts, strict=True):
         column[rows] = numbers[places]
 
 
-def _judged(history: History, terms: Terms, found: Replayed, row: int) -> tuple[int, int, int]:
-    """The verdicts `again`, `strict` and `lenient` on a row that is alone in its call."""
+def _judged(history: History, terms: Terms, found: Replayed, row: int) -> list[int]:
+    """The verdicts on a row that is alone in its call, if no rule counts too many rentals."""
     (it,) = rows_of(history, found, np.array([row]))
     in_force, wanted = [history.products[it.product]], [terms.products[it.product]]
-    (again,) = judge(asked_of(history, it, in_force, in_force)[0], in_force, it.available)
-    before = found.verdicts.all[it.before]
-    numbers = [found.verdicts.number(again)]
-    for asked in asked_of(history, it, wanted, in_force):
-        (verdict,) = judge(asked, wanted, it.available)
-        same = verdict.same_as == again.same_as
-        numbers.append(found.verdicts.number(before if same else verdict))
-    return numbers[0], numbers[1], numbers[2]
+    once = asked_of(history, it, in_force, in_force)[0]
+    (again,) = judge(once, in_force, it.available, quiet_verdict(in_force, it.at_us))
+    before = as_stored(found.verdicts.all[it.before], again, in_force[0])
+    verdicts = [before, again]
+    quiet, ends = quiet_verdict(wanted, it.at_us), asked_of(history, it, wanted, in_force)
+    for asked, minor in zip(ends, (it.available, it.most_available), strict=True):
+        (verdict,) = judge(asked, wanted, minor, quiet)
+        verdicts.append(before if verdict.same_as == again.same_as else verdict)
+    return [found.verdicts.number(one) for one in verdicts]
 
 
-def _doubtful(history: History, terms: Terms, found: Replayed, covered: Numbers) -> Bits:
+def _doubtful(
+    history: History, terms: Terms, found: Replayed, covered: tuple[Numbers, Numbers]
+) -> Bits:
     """The rows whose verdict an earlier change of the person's line may decide."""
     less, more = _changes(history, found)
     if not less.whole.any() and not more.whole.any():
         return np.zeros(len(history), dtype=np.bool_)
     freed, used = _standing(history, less), _standing(history, more)
-    low = _covered(history, terms.products, np.maximum(0, history.available - used))
-    high = _covered(history, terms.products, history.available + freed)
-    doubtful: Bits = (low != covered) | (high != covered)
+    doubtful = np.zeros(len(history), dtype=np.bool_)
+    for free, of_free in zip((history.available, history.most_available), covered, strict=True):
+        low = _covered(history, terms.products, np.maximum(0, free - used))
+        high = _covered(history, terms.products, free + freed)
+        doubtful |= (low != of_free) | (high != of_free)
     return doubtful
 
 
@@ -222,26 +282,10 @@ def _standing(history: History, changes: _Changes) -> Numbers:
     line = (history.users * len(history.products) + lines[history.product]) * (size + 1)
     changed = np.flatnonzero(changes.whole)
     # A line and the number of a row are one number.
-    begun = _Steps(line[changed] + changed, changes.whole[changed])
-    ended = _Steps(
+    begun = Steps(line[changed] + changed, changes.whole[changed])
+    ended = Steps(
         line[changed] + changes.closed[changed],
         changes.whole[changed] - changes.lasting[changed],
     )
     rows = line + np.arange(size, dtype=np.int64)
     return begun.between(line, rows, "left") - ended.between(line, rows, "right")
-
-
-class _Steps:
-    """Amounts at places on a line of numbers."""
-
-    def __init__(self, places: Numbers, amounts: Numbers) -> None:
-        order = np.argsort(places, kind="stable")
-        self._places = places[order]
-        self._sums = np.r_[0, np.cumsum(amounts[order])]
-
-    def between(self, begin: Numbers, end: Numbers, side: Literal["left", "right"]) -> Numbers:
-        """The sums of the amounts from each `begin` on, until before `end` or with it."""
-        first = np.searchsorted(self._places, begin, side="left")
-        last = np.searchsorted(self._places, end, side=side)
-        sums: Numbers = self._sums[last] - self._sums[first]
-        return sums

@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from service.domain import admission
+from service.domain.graded_offers import choose_graded
 from service.domain.policy import (
     MAX_REASONS,
     Choice,
@@ -19,7 +21,7 @@ from service.domain.policy import (
     split_deposit,
 )
 from service.domain.product import Product
-from service.preview.history import OFFERS, RANKS, UNSCORED, Fact, History, Numbers
+from service.preview.history import DECLINED, OFFERS, RANKS, UNSCORED, Fact, History, Numbers
 
 
 class Verdict(NamedTuple):
@@ -82,35 +84,70 @@ def of_rules(reasons: Sequence[str]) -> tuple[str, ...]:
     return tuple(str(it) for it in reasons if it in _RULES)
 
 
-def judge(asked: Asked, wanted: Sequence[Product], available_minor: int) -> tuple[Verdict, ...]:
+def judge(
+    asked: Asked,
+    wanted: Sequence[Product],
+    available_minor: int,
+    found: admission.Verdict | None = None,
+) -> tuple[Verdict, ...]:
     """The verdict on each item of a request, by the rules that Authorize follows.
 
-    `available_minor` is the free part of the line before the request.
+    `available_minor` is the free part of the line before the request, and `found` what the rules
+    that count rentals say.
     """
-    choice = _choice(asked, wanted, available_minor)
+    choice = _choice(asked, wanted, available_minor, found)
     reasons = of_rules(choice.reasons)
     review = _REVIEW in reasons
     rank = RANKS[choice.offer]
     return tuple(Verdict(rank, review, *split, reasons) for split in choice.splits)
 
 
+def is_stricter(before: Verdict, after: Verdict) -> bool:
+    """True if a person who took the first offer might not take the second one."""
+    if before.rank == DECLINED:
+        return False
+    if after.rank == DECLINED:
+        return True
+    return after.cash_minor > before.cash_minor or (after.review and not before.review)
+
+
+def as_stored(before: Verdict, again: Verdict, product: Product) -> Verdict:
+    """The stored verdict, with the parts of the deposit that rules of the policy gave it.
+
+    A decision does not store the parts. Without rules they follow from the offer.
+    """
+    if product.policy.rules is None or before[:2] != again[:2]:
+        return before
+    return before._replace(credit_minor=again.credit_minor, cash_minor=again.cash_minor)
+
+
 _REFUSALS = {
     Fact.CANCELLED: Reason.CANCELLED_BEFORE_ARRIVAL,
     Fact.SUSPENDED: Reason.USER_SUSPENDED,
+    Fact.LISTED: Reason.LISTED_DENY,
     Fact.ANOTHER: Reason.IDENTITY_MISMATCH,
 }
 _REFUSED = sum(_REFUSALS)
 
 
-def _choice(asked: Asked, wanted: Sequence[Wanted], available_minor: int) -> Choice:
+def _choice(
+    asked: Asked,
+    wanted: Sequence[Wanted],
+    available_minor: int,
+    found: admission.Verdict | None,
+) -> Choice:
     if asked.facts & _REFUSED:
         reason = next(reason for fact, reason in _REFUSALS.items() if asked.facts & fact)
         return decline(len(wanted), reason)
     score = None if asked.score == UNSCORED else asked.score
     why = (Reason.FEATURES_STALE,) if asked.facts & Fact.STALE else ()
-    choice = choose(score, why, asked.accepted, available_minor, wanted)
+    if all(it.policy.rules is None for it in wanted):
+        choice = choose(score, why, asked.accepted, available_minor, wanted)
+    else:
+        choice = choose_graded(score, why, asked.accepted, available_minor, wanted, found)
     if asked.facts & Fact.WATCHED and choice.offer is not None:
-        return choice._replace(reasons=(Reason.UNDER_REVIEW, *choice.reasons)[:MAX_REASONS])
+        reasons = tuple(dict.fromkeys((Reason.UNDER_REVIEW, *choice.reasons)))
+        return choice._replace(reasons=reasons[:MAX_REASONS])
     return choice
 
 

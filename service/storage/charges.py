@@ -5,7 +5,7 @@ from __future__ import annotations
 from operator import attrgetter
 from typing import Any
 
-from sqlalchemy import Connection, Select, Table, and_, select
+from sqlalchemy import Connection, Select, Table, and_, func, select
 
 from service.domain.attestations import meter_of, told_before
 from service.domain.authorization import Authorization, Start
@@ -95,6 +95,11 @@ def docked(connection: Connection, told: Told) -> Docked | None:
     row = connection.execute(terms).one()
     words = [(row.authorization_version, row.attested) for row in told.attestations]
     meter = meter_of(told_before(words))
+    u = t.quota_uses.c
+    own = (u.user_id == it.user_id, u.authorization_id == it.authorization_id)
+    used = connection.scalar(select(func.sum(u.minutes)).where(*own))
+    if used:
+        meter = meter._replace(quota_minutes=int(used), quota_fixed=True)
     debt_minor = _fee_above_hold_minor(connection, it)
     transition = Transition(step[0])
     tariff, free_us = tariff_in_row(row), row.free_cancellation_us

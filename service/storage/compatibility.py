@@ -14,6 +14,8 @@ LISTINGS_BUILD = 30
 """The first build that follows listings."""
 TARIFFS_BUILD = 32
 """The first build that bills by tariffs of arithmetic 2."""
+QUOTAS_BUILD = 34
+"""The first build that counts quotas of free minutes."""
 
 
 def shut_out_older(connection: Connection, build: int) -> None:

@@ -37,6 +37,8 @@ BY_USER = (
     "unposted_dockings",
     "later_decisions",
     "refused_increments",
+    "quotas",
+    "quota_uses",
     "transfers",
     "sealed_heads",
     "outbox",

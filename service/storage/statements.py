@@ -57,6 +57,7 @@ from service.engine.tables import (
     LATER_DECISIONS,
     LINES,
     LISTINGS,
+    QUOTA_USES,
     RAIL_ACCOUNTS,
     REFUSED_INCREMENTS,
     TABLES,
@@ -425,6 +426,7 @@ ALSO_FOUND_BY: dict[RecordTable[Any, Any], list[tuple[str, ...]]] = {
     ATTESTATIONS: [("user_id", "authorization_id")],
     LATER_DECISIONS: [("user_id", "authorization_id")],
     REFUSED_INCREMENTS: [("user_id", "authorization_id")],
+    QUOTA_USES: [("user_id", "authorization_id")],
     CHARGE_BACKS: [("user_id",)],
 }
 """The columns, beside the keys, by which rows are found."""

@@ -47,6 +47,7 @@ FACTS: dict[str, dict[str, str]] = {
     "books/lapses.py": {"TOGETHER": METHOD},
     "books/consents.py": {"TOGETHER": METHOD},
     "books/increments.py": {"TOGETHER": METHOD},
+    "books/quotas.py": {"TOGETHER": METHOD},
     "books/payloads.py": {"TOGETHER": METHOD},
     "books/portion.py": dict.fromkeys(
         ("PAYMENT_ROWS", "EVENTS", "MONEY", "LAST", "AUTHORIZATION_ROWS", "OPERATORS_OWN",
@@ -108,17 +109,21 @@ FACTS: dict[str, dict[str, str]] = {
     "ending.py": {"NOT_ENDED": EXIT_CODE, "KILLED": EXIT_CODE},
     "engine/verification_job.py": {"COLLECT_S": METHOD},
     "ids.py": {"_EPOCH_US": FORMAT, "_STEP_BITS": FORMAT, "_CHANCE_BITS": FORMAT},
+    "preview/crowds.py": {"UNBOUNDED": METHOD, "UNBOUNDED_US": METHOD},
     "preview/exposure.py": {"POINTS": PICTURE},
     "preview/history.py": {
-        "NEVER": METHOD, "UNSCORED": METHOD, "DECLINED": METHOD,
+        "DAY_US": UNIT, "NEVER": METHOD, "UNSCORED": METHOD, "DECLINED": METHOD,
         **dict.fromkeys(("CANCELLED", "SUSPENDED", "ANOTHER", "WATCHED", "STALE"), FORMAT),
         **dict.fromkeys(("HELD", "STARTED", "LOST", "LATE", "MAYBE_HELD", "AT_ONCE"), FORMAT),
+        **dict.fromkeys(("EXACT", "SETTLED", "LISTED"), FORMAT),
     },
+    "preview/own_view.py": {"MOST_MINOR": METHOD},
     "preview/picture.py": {"LETTER": PICTURE},
     "preview/read.py": {
-        "PORTION": STATEMENT, "DAY_US": UNIT, "LEAD_US": METHOD,
+        "PORTION": STATEMENT, "LEAD_US": METHOD,
         **dict.fromkeys(("STARTED", "HOLDING", "NO_CASH", "PAID", "HOLDS_CASH"), FORMAT),
         **dict.fromkeys(("LOST", "LATE", "STALE", "OFFER", "REVISION"), FORMAT),
+        **dict.fromkeys(("SETTLED", "IMMEDIATE"), FORMAT),
     },
     "preview/replay.py": {"BEST_SCORE": METHOD},
     "preview/run.py": {"MOST_DAYS": CONTRACT},
@@ -135,7 +140,8 @@ FACTS: dict[str, dict[str, str]] = {
     "storage/backup.py": {"PORTION_BYTES": SHELL},
     "storage/bindings.py": {"MOST_CERTIFICATES": FORMAT},
     "storage/compatibility.py": dict.fromkeys(
-        ("CERTIFICATES_BUILD", "RULES_BUILD", "LISTINGS_BUILD", "TARIFFS_BUILD"), FORMAT
+        ("CERTIFICATES_BUILD", "RULES_BUILD", "LISTINGS_BUILD", "TARIFFS_BUILD", "QUOTAS_BUILD"),
+        FORMAT,
     ),
     "storage/dump.py": {"MAX_SAID": TEXT},
     "storage/migrate.py": {"MIGRATION_LOCK": FORMAT},

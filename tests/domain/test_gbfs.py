@@ -218,7 +218,7 @@ def test_an_example_of_the_specification_is_a_tariff() -> None:
     assert it.document.name == "other"
     assert len(it.notes) == 2
     assert it.notes[0].startswith("surge_pricing is true")
-    assert it.notes[1] == "a tariff does not keep description, url"
+    assert it.notes[1] == "a tariff does not keep description, name, url"
 
 
 def test_a_capped_plan_is_a_tariff_with_a_cap() -> None:
@@ -307,6 +307,34 @@ def test_a_damaged_feed_is_refused(text: str, field: str) -> None:
     with pytest.raises(InvalidInput) as refused:
         plans_of_text(text)
     assert [it.field for it in refused.value.violations] == [field]
+
+
+KEYS = st.sampled_from(["start", "rate", "interval", "end", "duration", "price", "text"])
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(10**15), 10**15)
+    | st.decimals(allow_nan=True, allow_infinity=True)
+    | st.text(max_size=3)
+    | st.floats(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=4),
+    max_leaves=8,
+)
+
+
+@given(st.dictionaries(st.sampled_from([*sorted(PLAN), "fare_capping", "surge_pricing"]), JSON))
+def test_any_json_is_a_tariff_or_is_refused(changes: dict[str, Any]) -> None:
+    """A plan with any JSON in place of its values is a tariff, or a typed refusal with its keys."""
+    refused = None
+    try:
+        found = tariff_of_plan({**PLAN, **changes}, 120_000).document
+    except InvalidInput as error:
+        refused = error
+    if refused is None:
+        assert read_tariff(write_tariff(found)) == found
+    else:
+        assert refused.reason in ("GBFS_WRONG", "TERMS_WRONG")
+        assert refused.violations
 
 
 @given(TARIFFS, st.integers(0, 300))

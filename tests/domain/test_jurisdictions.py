@@ -12,6 +12,7 @@ import pytest
 from service.domain.errors import TermsUnusable
 from service.domain.jurisdictions import jurisdictions_of, violations
 from service.domain.segment_tariff import SegmentTariff
+from service.domain.tariff import Tariff
 from service.domain.tariff_document import read_tariff
 from service.reference_data import jurisdictions
 
@@ -52,6 +53,18 @@ def test_the_companys_tariff_breaks_three_rules_of_beijing() -> None:
     assert "不得超过 15 分钟" in fault.description
     assert "北京市消费者协会" in fault.description
     assert broken("CN-SZ", COMPANY) == []
+
+
+def test_a_tariff_of_arithmetic_1_is_checked_too() -> None:
+    """The default power bank of a new operator breaks the same three rules of Beijing, and keeps
+    those of Shenzhen."""
+    company = Tariff(0, 5, 30, 150, 3_000, 9_900)
+    found = violations(company, "POWER_BANK", jurisdictions()["CN-BJ"])
+    assert [it.rule.name for it in found] == [UNIT_15, FIRST, INCOMPLETE]
+    assert violations(company, "POWER_BANK", jurisdictions()["CN-SZ"]) == ()
+    at_once = company._replace(free_minutes=4)
+    found = violations(at_once, "POWER_BANK", jurisdictions()["CN-SZ"])
+    assert [it.rule.name for it in found] == [FREE]
 
 
 def test_beijings_own_tariff_is_allowed_there() -> None:

@@ -171,6 +171,14 @@ def test_a_short_first_use_costs_nothing() -> None:
     assert [_total(tariff, us) for us in times] == [0, 150, 150, 250]
 
 
+def test_the_first_unit_belongs_to_the_window_in_which_it_is_due() -> None:
+    """A first unit of 40 minutes that is due from 5 minutes on belongs to the first half hour."""
+    tariff = BEIJING._replace(
+        start_fee_minor=50, segments=(Segment(0, None, 40, 100),), caps=(Cap(30, 120),)
+    )
+    assert [_total(tariff, it * MINUTE_US) for it in (4, 5, 40, 80)] == [0, 120, 120, 220]
+
+
 def test_a_quota_is_free_before_all_else() -> None:
     """Minutes of a quota cost nothing, delay the segments, and the start fee too."""
     tariff = COMPANY._replace(start_fee_minor=40)

@@ -15,10 +15,13 @@ from tests.engine.plain_terms import (
     OVERDUE_US,
     PAUSE_US,
     PRODUCTS,
+    Pauses,
     Refused,
     Row,
     fee,
+    lost_at,
     minor,
+    moves,
     no_damage,
     required,
 )
@@ -60,6 +63,11 @@ def stood(books: Any, it: Row, until_us: int, before: int | None = None) -> int:
     """How long the meter stood until an instant; see `stands` for `before`."""
     cut = [(begin, min(end, until_us)) for begin, end, _ in stands(books, it, before)]
     return sum(max(0, end - begin) for begin, end in cut)
+
+
+def times(books: Any, it: Row, before: int | None = None) -> list[tuple[int, int]]:
+    """The times in which the meter stands, in their order; see `stands` for `before`."""
+    return sorted((begin, end) for begin, end, _ in stands(books, it, before))
 
 
 def waived(books: Any, it: Row, part: str) -> int:
@@ -138,8 +146,11 @@ def pause(books: Any, caller: str, it: Row, command: c.PauseRental, now_us: int)
     long_us = end_us - from_us
     state = "ACTIVE" if it["due_us"] + long_us > now_us else it["state"]
     lost_us = it["lost_us"] + long_us
+    pauses = sorted([*times(books, it), (from_us, end_us)])
+    if moves(it["product_id"]):
+        lost_us = max(lost_us, lost_at(it["product_id"], it["start_us"], pauses))
     if end_us < until_us:
-        lost_us = _lost_us(it, long_us, now_us)
+        lost_us = _lost_us(it, long_us, now_us, pauses)
     _move(books, it, "paused", from_us, long_us, state=state, lost_us=lost_us)
     row = attest(books, it, "PAUSE", from_us, command, until_us=until_us)
     if end_us < until_us:
@@ -162,7 +173,9 @@ def _pause_late(
         return
     ran_us = over_us - it["start_us"] - stood(books, it, over_us)
     own_us = max(0, min(end_us, over_us) - begin_us)
-    without, lowered = (_unwaived(books, it, run_us) for run_us in (ran_us, ran_us - own_us))
+    before = times(books, it)
+    without = _unwaived(books, it, ran_us, before)
+    lowered = _unwaived(books, it, ran_us - own_us, sorted([*before, (begin_us, end_us)]))
     fees = [row for _, row in books._of(it) if row["purpose"] == "FEE"]
     charged = sum(row["amount"] - row["conceded"] for row in fees) + it["uncollected"]
     usage = max(lowered, charged - (without - lowered))
@@ -171,9 +184,10 @@ def _pause_late(
     books.lower_to(it, "authorization.paused", usage, begin_us, said)
 
 
-def _unwaived(books: Any, it: Row, run_us: int) -> int:
+def _unwaived(books: Any, it: Row, run_us: int, pauses: Pauses) -> int:
     """The fee for a time on the meter, less all waived amounts."""
-    due = max(0, fee(it["product_id"], run_us) - waived(books, it, "pending"))
+    whole = fee(it["product_id"], run_us, it["start_us"], pauses)
+    due = max(0, whole - waived(books, it, "pending"))
     return max(0, due - waived(books, it, "given"))
 
 
@@ -219,15 +233,22 @@ def resume(books: Any, caller: str, it: Row, command: c.ResumeRental, now_us: in
         raise Refused("NOT_PAUSED")
     at_us = max(at_us, ended[0][0])
     back_us = at_us - ended[0][1]
-    _move(books, it, "resumed", at_us, back_us, lost_us=_lost_us(it, back_us, now_us))
+    mine = (ended[0][0], ended[0][1])
+    others = [one for one in times(books, it) if one != mine]
+    pauses = sorted([*others, (mine[0], at_us)])
+    lost_us = _lost_us(it, back_us, now_us, pauses)
+    _move(books, it, "resumed", at_us, back_us, lost_us=lost_us)
     return attest(books, it, "RESUME", at_us, command)
 
 
-def _lost_us(it: Row, by_us: int, now_us: int) -> int:
+def _lost_us(it: Row, by_us: int, now_us: int, pauses: Pauses) -> int:
     """The time of loss after a resume: the item is overdue for a while before it counts as lost,
     however late the resume is told."""
     overdue_us = max(it["due_us"] + by_us, now_us) + OVERDUE_US
-    return int(max(it["lost_us"] + by_us, overdue_us))
+    lost_us = it["lost_us"] + by_us
+    if moves(it["product_id"]):
+        lost_us = lost_at(it["product_id"], it["start_us"], pauses)
+    return int(max(lost_us, overdue_us))
 
 
 def waive(books: Any, caller: str, it: Row, command: c.WaiveFee, now_us: int) -> Row:

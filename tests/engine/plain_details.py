@@ -7,6 +7,7 @@ from random import Random
 from typing import Any
 
 from service.domain.details import ItemPlace, Order
+from tests.engine.plain_tariffs import stored
 from tests.engine.plain_terms import CURRENCY, PRODUCTS, Row
 
 COLUMNS = (
@@ -29,7 +30,10 @@ def price(product_id: str) -> str:
     it = PRODUCTS[product_id]
     names = ("start_fee", "free", "interval", "price", "day_cap", "buy_out")
     more = [str(it["cancelling"])] if it["cancelling"] else []
-    text = "\n".join([CURRENCY, *(str(it[name]) for name in names), *more])
+    values = [str(it[name]) for name in names]
+    if "document" in it:
+        values = [stored(it["document"])]
+    text = "\n".join([CURRENCY, *values, *more])
     return hashlib.sha256(text.encode()).hexdigest()
 
 

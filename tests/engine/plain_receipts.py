@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from service.domain.receipt import Receipt
-from tests.engine.plain_attestations import stood, waived
+from tests.engine.plain_attestations import stood, times, waived
 from tests.engine.plain_terms import MINUTE_US, PRODUCTS, Row, fee
 
 TARIFF = frozenset(
     {
         *("FULL_DAYS", "START_FEE", "FREE_MINUTES", "INTERVALS", "DAY_CAP_REDUCTION"),
-        *("BUY_OUT_REDUCTION", "LOST_ITEM", "PAUSED_MINUTES"),
+        *("BUY_OUT_REDUCTION", "LOST_ITEM", "PAUSED_MINUTES", "FIRST_UNIT", "STARTED_UNITS"),
+        *("COMPLETED_UNITS", "ONE_TIME", "CAP_REDUCTION"),
     }
 )
 """The kinds of lines that follow from the terms and the meter alone."""
@@ -26,7 +27,8 @@ def receipt_of(books: Any, it: Row, transition: str, event_us: int, version: int
     if it["claim_us"] is not None and (kind != "lost" or it["claim_us"] < event_us):
         end_us, kind = max(it["start_us"], min(it["claim_us"], event_us)), "stopped"
     paused_us = stood(books, it, end_us, version)
-    asked = fee(it["product_id"], end_us - it["start_us"] - paused_us)
+    pauses = times(books, it, version)
+    asked = fee(it["product_id"], end_us - it["start_us"] - paused_us, it["start_us"], pauses)
     given_up = min(asked, waived(books, it, "pending"))
     if kind == "lost":
         asked, given_up, paused_us = PRODUCTS[it["product_id"]]["buy_out"], 0, 0

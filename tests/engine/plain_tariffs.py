@@ -5,6 +5,7 @@ This reads the document and not the domain's types. A unit is a row of what it c
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -28,9 +29,19 @@ def plain_fee(
     used_us = end_us - start_us
     for begin, end in pauses:
         used_us -= max(0, min(end, end_us) - begin)
-    due = [
-        it for it in charges(document, start_us, used_us, pauses, quota_us) if it["due"] <= used_us
-    ]
+    return plain_fee_of_use(document, start_us, used_us, pauses, quota_us)
+
+
+def plain_fee_of_use(
+    document: Document,
+    start_us: int,
+    used_us: int,
+    pauses: Sequence[tuple[int, int]] = (),
+    quota_us: int = 0,
+) -> int:
+    """The fee of `used_us` on the meter, which stood in the pauses."""
+    every = charges(document, start_us, used_us, pauses, quota_us)
+    due = [it for it in every if it["due"] <= used_us]
     for cap in sorted(document.get("cap", []), key=lambda it: int(it["window_minutes"])):
         due = capped(due, cap["window_minutes"] * MINUTE_US, cap["most_minor"])
     return min(int(document["buy_out_minor"]), sum(int(it["cost"]) for it in due))
@@ -104,7 +115,7 @@ def price(
 ) -> int:
     """The price of a unit that begins after `begin_us` of use: by the clock, or without pauses."""
     clock_us = start_us + begin_us
-    for begin, end in pauses:
+    for begin, end in sorted(pauses):
         if begin <= clock_us:
             clock_us += end - begin
     return min(
@@ -133,16 +144,70 @@ def price_at(document: Document, segment: Document, moment_us: int) -> int:
     return int(segment["price_minor"])
 
 
-def plain_reaches(document: Document, start_us: int, most_us: int) -> int | None:
-    """The first use at which the fee is the buy-out cap, by trying each instant of a change."""
-    moments = sorted(
-        {it["due"] for it in charges(document, start_us, most_us, (), 0) if it["due"] <= most_us}
+def by_clock(document: Document) -> bool:
+    """Whether the fee depends on the time of day."""
+    return any(it.get("price") for it in document["segment"])
+
+
+CHARGER: Document = {
+    "rounding": "COMPLETED", "start_fee_minor": 0, "free_minutes": 0, "free": "DEDUCTED",
+    "first_use_minutes": 5, "buy_out_minor": 9_900,
+    "segment": [{"from_minute": 0, "interval_minutes": 15, "price_minor": 100}],
+    "cap": [
+        {"window_minutes": 720, "most_minor": 2_000},
+        {"window_minutes": 1_440, "most_minor": 3_000},
+    ],
+}  # fmt: skip
+"""A power bank under the convention of Beijing."""
+SCOOTER: Document = {
+    "rounding": "STARTED", "start_fee_minor": 150, "free_minutes": 5, "free": "GRACE",
+    "first_use_minutes": 0, "buy_out_minor": 19_900,
+    "segment": [
+        {"from_minute": 0, "to_minute": 60, "interval_minutes": 20, "price_minor": 80},
+        {
+            "from_minute": 60, "interval_minutes": 90, "price_minor": 200,
+            "price": [
+                {
+                    "days": ["MON", "TUE", "WED", "THU", "FRI"], "from": "07:00", "to": "09:30",
+                    "price_minor": 290,
+                },
+                {"days": ["SAT", "SUN"], "from": "22:00", "to": "05:00", "price_minor": 90},
+            ],
+        },
+        {"from_minute": 120, "to_minute": 121, "interval_minutes": 0, "price_minor": 300},
+    ],
+    "cap": [{"window_minutes": 1_440, "most_minor": 2_900}],
+    "time_zone": "Europe/Berlin",
+}  # fmt: skip
+"""A scooter that is dear on the mornings of weekdays, and cheap on the nights of weekends."""
+
+
+def stored(document: Document) -> str:
+    """The document as it is stored."""
+    return json.dumps(document, sort_keys=True, separators=(",", ":"))
+
+
+def insertion(product_id: str, like: str, document: Document) -> str:
+    """The statement that gives each operator a product with this tariff, like another product."""
+    first = document["segment"][0]
+    day_cap = next(it for it in document["cap"] if it["window_minutes"] == 1_440)
+    columns = {
+        "product_id": f"'{product_id}'",
+        "start_fee_minor": document["start_fee_minor"],
+        "free_minutes": document["free_minutes"],
+        "interval_minutes": 2**31 - 1,
+        "interval_price_minor": first["price_minor"],
+        "day_cap_minor": day_cap["most_minor"],
+        "buy_out_minor": document["buy_out_minor"],
+        "tariff": f"'{stored(document)}'",
+    }
+    same = (
+        *("operator_id", "revision", "category", "currency", "deposit_minor", "replacement_minor"),
+        *("policy_id", "policy_revision", "cancellation_fee_minor", "most_hold_minor"),
+        "damage_without_consent_minor",
     )
-    low, high = 0, len(moments)
-    while low < high:
-        middle = (low + high) // 2
-        if plain_fee(document, start_us, start_us + moments[middle]) < document["buy_out_minor"]:
-            low = middle + 1
-        else:
-            high = middle
-    return moments[low] if low < len(moments) else None
+    return (
+        f"INSERT INTO products ({', '.join((*columns, *same))})"
+        f" SELECT {', '.join(map(str, (*columns.values(), *same)))}"
+        f" FROM products WHERE product_id = '{like}'"
+    )

@@ -13,6 +13,8 @@ from math import nan
 from struct import iter_unpack
 from typing import Any
 
+from tests.engine.plain_tariffs import CHARGER, SCOOTER, by_clock, insertion, plain_fee_of_use
+
 Row = dict[str, Any]
 
 MINUTE_US = 60_000_000
@@ -101,6 +103,8 @@ RULES = {
         ],
     },
 }  # fmt: skip
+PRODUCTS["charger"] = {**PRODUCTS["power-bank"], "document": CHARGER}
+PRODUCTS["scooter"] = {**PRODUCTS["bike"], "document": SCOOTER}
 TERMS = (
     *(
         f"UPDATE policies SET rules = '{json.dumps(rules)}' WHERE policy_id = '{name}'"
@@ -122,6 +126,8 @@ TERMS = (
         'UPDATE products SET line_items = \'["USAGE","CANOPY_DAMAGED"]\''
         " WHERE product_id = 'umbrella'"
     ),
+    insertion("charger", "power-bank", CHARGER),
+    insertion("scooter", "bike", SCOOTER),
 )
 """The statements that make the default terms those of `PRODUCTS`: refunds of small items go out at
 once; bikes have a rule for cancellations and bounds; damage needs consent. Bikes and umbrellas have
@@ -160,11 +166,20 @@ class Retried(Exception):
     """The command was applied before: its first answer counts."""
 
 
-def fee(product_id: str, us: int) -> int:
-    """The fee of a rental that lasted `us` microseconds: the sum of the fees of its days."""
+Pauses = Sequence[tuple[int, int]]
+"""The times in which the meter stood."""
+
+
+def fee(product_id: str, us: int, start_us: int = 0, pauses: Pauses = ()) -> int:
+    """The fee of `us` microseconds on the meter: the sum of the fees of its days, or of its units.
+
+    The start and the pauses only matter for a tariff with prices of hours.
+    """
     product, total, day = PRODUCTS[product_id], 0, 0
     if product["free_us"] is not None and us <= product["free_us"]:
         return 0
+    if "document" in product:
+        return plain_fee_of_use(product["document"], start_us, us, pauses)
     while day == 0 or us > day * DAY_US:
         billed_us = min(us - day * DAY_US, DAY_US)
         cost = 0
@@ -180,17 +195,47 @@ def fee(product_id: str, us: int) -> int:
     return total
 
 
+def moves(product_id: str) -> bool:
+    """Whether the fee depends on the time of day."""
+    return "document" in PRODUCTS[product_id] and by_clock(PRODUCTS[product_id]["document"])
+
+
 @lru_cache
-def lost_after(product_id: str) -> int:
-    """The first microsecond at which the fee is the buy-out cap, by search."""
-    short, long = 0, 100 * DAY_US
+def lost_after(product_id: str, start_us: int = 0, pauses: tuple[tuple[int, int], ...] = ()) -> int:
+    """The first use in microseconds whose fee is the buy-out cap, by search."""
+
+    def lost(us: int) -> bool:
+        return fee(product_id, us, start_us, pauses) >= int(PRODUCTS[product_id]["buy_out"])
+
+    short, long = 0, DAY_US
+    while not lost(long):
+        short, long = long, 2 * long
     while long - short > 1:
         middle = (short + long) // 2
-        if fee(product_id, middle) < PRODUCTS[product_id]["buy_out"]:
-            short = middle
-        else:
+        if lost(middle):
             long = middle
+        else:
+            short = middle
     return long
+
+
+def lost_at(product_id: str, start_us: int, pauses: Pauses = ()) -> int:
+    """The instant at which a rental costs the buy-out cap."""
+    if moves(product_id):
+        at_us = start_us + lost_after(product_id, start_us, tuple(pauses))
+    else:
+        at_us = start_us + lost_after(product_id)
+    for begin, end in sorted(pauses):
+        if begin < at_us:
+            at_us += end - begin
+    return at_us
+
+
+def day_most(it: Row) -> int:
+    """The most that one day of a rental costs."""
+    if "document" in PRODUCTS[it["product_id"]]:
+        return fee(it["product_id"], DAY_US, it["start_us"])
+    return int(PRODUCTS[it["product_id"]]["day_cap"])
 
 
 def due(it: Row) -> int:
@@ -365,7 +410,7 @@ def shorter(asked_us: int | None, most_us: int) -> int:
 def started(it: Row, start_us: int, now_us: int) -> Row:
     """Starts the rental: sets its due time and its instant of loss."""
     due_us = start_us + it["rental_period_us"]
-    lost_us = max(due_us + OVERDUE_US, now_us + OVERDUE_US, start_us + lost_after(it["product_id"]))
+    lost_us = max(due_us + OVERDUE_US, now_us + OVERDUE_US, lost_at(it["product_id"], start_us))
     new = {"state": "ACTIVE", "custody": "OUT", "expire_us": None, "start_us": start_us}
     return {**new, "due_us": due_us, "lost_us": lost_us}
 

@@ -14,7 +14,7 @@ from service.engine import operations as c
 from tests.engine import plain_questions, plain_stops, plain_tries, plain_velocity
 from tests.engine import reference_charge_backs as bank
 from tests.engine.plain_accounts import counted_once, second_use
-from tests.engine.plain_attestations import handed_over, pause, resume, stood, waive, waived
+from tests.engine.plain_attestations import handed_over, pause, resume, stood, times, waive, waived
 from tests.engine.plain_books import Key, Posting, RentalKey
 from tests.engine.plain_details import handed, price, told
 from tests.engine.plain_merges import Merges
@@ -54,6 +54,7 @@ from tests.engine.plain_terms import (
     Row,
     asked,
     band,
+    day_most,
     debt_due,
     due,
     features_of,
@@ -1152,7 +1153,8 @@ class Reference(Merges):
         if it["claim_us"] is not None:
             until_us = min(until_us, it["claim_us"])
         us = until_us - it["start_us"] - stood(self, it, until_us)
-        return max(0, fee(it["product_id"], us) - waived(self, it, "pending"))
+        whole = fee(it["product_id"], us, it["start_us"], times(self, it))
+        return max(0, whole - waived(self, it, "pending"))
 
     def usage_back(self, it: Row, until_us: int) -> int:
         """The fee until an instant, less all that was waived after it was captured."""
@@ -2256,7 +2258,7 @@ class Reference(Merges):
         elif it["custody"] == "MISSING" and it["sold_us"] == at_us:
             self.step(it, "authorization.sold", at_us, custody="SOLD")
         elif it["custody"] == "UNKNOWN" and it["claim_until_us"] == at_us:
-            most = min(self.usage_back(it, at_us), PRODUCTS[it["product_id"]]["day_cap"])
+            most = min(self.usage_back(it, at_us), day_most(it))
             nobody = c.ReportFound(it["user_id"], "")
             self._give_back(it, "authorization.return_presumed", most, at_us, nobody)
         elif it["unheld"] and at_us == it["unheld_until_us"] and not it["debiting"]:

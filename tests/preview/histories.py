@@ -9,12 +9,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from service.domain.admission import Past
 from service.domain.authorization import Authorization
 from service.domain.policy import ALL_OFFERS, Offer, Policy
 from service.domain.product import Product
+from service.domain.rules import Rules
 from service.domain.tariff import Tariff
-from service.preview.history import DECLINED, NEVER, UNSCORED, Fact, Happened, History
-from service.preview.read import DAY_US, Window, read_history
+from service.preview.history import DAY_US, DECLINED, NEVER, UNSCORED, Fact, Happened, History
+from service.preview.read import Window, read_history
 from service.preview.verdicts import Asked, Verdict, judge
 from service.storage.database import reading
 from service.storage.store import SqlStore
@@ -61,9 +63,14 @@ class Told(NamedTuple):
     minutes: int | None = 60
     captured_minor: int = 0
     call: int | None = None
+    device: int = NEVER
 
 
-def history(told: Iterable[Told], products: Sequence[Product] = PRODUCTS) -> History:
+def history(
+    told: Iterable[Told],
+    products: Sequence[Product] = PRODUCTS,
+    pasts: dict[int, Past] | None = None,
+) -> History:
     """The history of these items: each got the offer that the terms in force give.
 
     An offer that was `taken` was held at once, for so many minutes (None: to this day).
@@ -90,14 +97,14 @@ def history(told: Iterable[Told], products: Sequence[Product] = PRODUCTS) -> His
     columns = np.array([values[row] for row in range(len(rows))], dtype=np.int64).T
     return History(
         OPERATOR, FROM_US, UNTIL_US, tuple(products), tuple(accepted), tuple(reason_lists),
-        **dict(zip(COLUMNS, columns, strict=True)),
+        **dict(zip(COLUMNS, columns, strict=True)), most_available=columns[7], pasts=pasts or {},
     )  # fmt: skip
 
 
 COLUMNS = (
     *("at_us", "calls", "users", "product", "accept", "score", "facts", "available", "offers"),
     *("reasons", "as_of_us", "happened", "held_us", "close_us", "captured", "captured_fee"),
-    *("captured_credit", "unpaid", "written_off"),
+    *("captured_credit", "unpaid", "written_off", "devices", "accounts"),
 )
 
 
@@ -110,13 +117,16 @@ def _values(
     close_us = at_us
     if held:
         close_us = NEVER if it.minutes is None else at_us + it.minutes * MINUTE_US
-    happened = Happened.HELD | Happened.STARTED if held else 0
+    happened = 0
+    if held:
+        happened = Happened.HELD | Happened.STARTED | Happened.EXACT | Happened.AT_ONCE
+        happened |= 0 if it.minutes is None else Happened.SETTLED
     captured = it.captured_minor if held else 0
     credit = min(captured, verdict.credit_minor)
     return (
         *(at_us, *head, it.score, it.facts, it.available, verdict.rank, reasons, at_us),
         *(happened, at_us, close_us),
-        *(captured, captured, credit, credit, 0),
+        *(captured, captured, credit, credit, 0, it.device, NEVER),
     )
 
 
@@ -125,11 +135,12 @@ def by_chance(seed: int, items: int, people: int) -> History:
     chance = random.Random(seed)
     told = []
     for call in range(items):
-        user, minute = chance.randrange(people), chance.randrange(600)
+        user, minute = chance.randrange(people), chance.randrange(-90, 600)
         common = {
             "accepted": chance.choice([(), (), ALL_OFFERS[:1], ALL_OFFERS[:2], ALL_OFFERS[::-1]]),
             "facts": chance.choice([0] * 8 + [Fact.WATCHED, Fact.SUSPENDED, Fact.CANCELLED]),
             "score": chance.choice([UNSCORED, *range(450, 700, 10)]),
+            "device": chance.choice([NEVER, NEVER, 1, 2]),
             "available": chance.choice([0, 4_950, 9_900, 9_950, 14_900, 19_900, 30_000]),
         }
         for _ in range(chance.choice([1, 1, 1, 1, 2])):
@@ -192,3 +203,8 @@ def play(desk: Desk, seed: int, calls: int) -> None:
                  reverse(it), start(it), increment(it, 100), review(it, approve=True)]
             )  # fmt: skip
             desk.apply(desk.work(end, caller=it.operator_id))
+
+
+def with_rules(products: Sequence[Product], rules: Rules | None) -> tuple[Product, ...]:
+    """The products under rules of admission."""
+    return tuple(replace(it, policy=replace(it.policy, rules=rules)) for it in products)

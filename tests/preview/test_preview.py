@@ -205,6 +205,31 @@ def test_a_preview_is_shown_as_text_json_and_a_picture(city: Desk) -> None:
         assert "Credit held" in words
 
 
+def test_an_operators_preview_needs_enough_people(city: Desk) -> None:
+    """With at least 3 people, decisions on 2 are refused and on 3 are shown, of whole days; the
+    products of fewer people stand only in the sums."""
+    city.put_users(ann=700, ben=620, cem=550)
+    for user_id in ("ann", "ben"):
+        city.do(authorize(user_id))
+    city.clock.advance(city.clock.now_us() + 24 * HOUR_US)
+    document = policy(city.store, zero_from_score=640)
+    with pytest.raises(InvalidInput) as refusal:
+        previewed(city, document, least_people=3)
+    assert [it.rule for it in refusal.value.violations] == ["days.too_few_people"]
+    city.do(authorize("cem"))
+    city.do(authorize("cem", "umbrella"))
+    # Today is not over.
+    with pytest.raises(InvalidInput):
+        previewed(city, document, least_people=3)
+    city.clock.advance(city.clock.now_us() + 24 * HOUR_US)
+    found = previewed(city, document, least_people=3)
+    assert (found.whole.decisions, found.whole.users, found.products) == (4, 3, ())
+    assert found.whole.offers["ZERO"] == {"ZERO": 2, "REDUCED": 1}
+    umbrellas = policy(city.store, "umbrella", zero_from_score=700)
+    with pytest.raises(InvalidInput):
+        previewed(city, umbrellas, least_people=3)
+
+
 def test_the_command_prints_a_preview(tmp_path: Path, file_city: Path) -> None:
     """`freehold policy preview` prints the text or JSON, writes the picture, and names each fault
     of the document."""

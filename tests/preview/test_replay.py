@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from hypothesis import given
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 
 from service.domain.policy import Offer
 from service.preview.history import History
+from service.preview.own_view import own_view
 from service.preview.replay import Replayed, Terms, replay
 from service.preview.shortcut import replay_fast
 from service.preview.verdicts import Verdict
@@ -149,3 +151,48 @@ def test_higher_cut_offs_are_exact_and_never_milder(made: History, zero: int, re
             if made.accepted[int(made.accept[row])][:1] != (Offer.FULL,):
                 assert strict[row].rank >= before[row].rank
         seen.add(user)
+
+
+def known(told: list[Told]) -> list[tuple[int, int]]:
+    """The free parts of the lines as the operator knows them."""
+    made = own_view(history(told))
+    return list(zip(made.available.tolist(), made.most_available.tolist(), strict=True))
+
+
+def test_an_operator_knows_of_a_line_only_whether_it_sufficed() -> None:
+    """A bank of 9,900 without a deposit tells that 9,900 were free. A bank with a part of the
+    deposit because of the line tells that from 4,950 to 9,899 were free, one with a full deposit
+    that less than 4,950 were, and a bank with a full deposit because of the score tells nothing."""
+    free = [12_345, 5_000, 4_000, 12_345]
+    told = [Told(0, 1, 700, minor, at) for at, minor in enumerate(free[:3])]
+    told.append(Told(0, 1, 450, free[3], 3))
+    assert known(told) == [(9_900, 10**15), (4_950, 9_899), (0, 4_949), (0, 10**15)]
+
+
+def test_what_an_operator_does_not_know_is_a_range() -> None:
+    """Under a deposit of 12,000 the operator does not know whether a line sufficed that covered
+    9,900; under one of 8,000 it did."""
+    made = own_view(history([Told(0, 1, 700, 11_000, 0)]))
+    for deposit_minor, expected in ((12_000, (REDUCED, ZERO)), (8_000, (ZERO, ZERO))):
+        found = replay(made, Terms(changed(made.products, deposit_minor=deposit_minor)))
+        every = found.verdicts.all
+        assert (every[found.strict[0]].rank, every[found.lenient[0]].rank) == expected
+
+
+@given(made=HISTORIES, draft=DRAFTS)
+def test_a_draft_finds_no_more_about_lines(made: History, draft: dict[str, Any]) -> None:
+    """In the operator's view, the figures depend only on the stored answers: other lines with the
+    same answers give the same figures, and both replays agree."""
+    seen = own_view(made)
+    terms = Terms(changed(made.products, **draft))
+    assert whole(replay_fast(seen, terms)) == whole(replay(seen, terms))
+    again = own_view(replace(made, available=made.available * 0))
+    assert again.available.tolist() == seen.available.tolist()
+    assert again.most_available.tolist() == seen.most_available.tolist()
+
+
+@given(made=HISTORIES)
+def test_the_terms_in_force_change_nothing_in_the_operators_view(made: History) -> None:
+    """A draft that is equal to the terms in force changes nothing in the operator's view too."""
+    before, again, strict, lenient = whole(replay_fast(own_view(made), Terms(made.products)))
+    assert before == again == strict == lenient

@@ -48,6 +48,7 @@ from service.storage.database import open_database, writing
 from service.storage.seals import SqlSealStore
 from service.storage.store import SqlStore
 from tests.engine import acts
+from tests.engine import test_quotas as scooters
 from tests.engine.calls import (
     authorize,
     confirm,
@@ -96,10 +97,26 @@ def live(desk: Desk) -> None:
         rate = ("EUR", "CNY", 785, 100)
         connection.execute(insert(t.exposure_rates).values(rate))
     _paused_late(desk)
+    _free_minutes(desk)
     administer(desk.store.engine, desk.clock.now_us())
     rental(desk, authorize("dan", accept=(Offer.ZERO,)))  # is declined
     desk.do(c.PayOutOperator("city", acts.money(700), "treasury-1"), caller=PLATFORM)
     desk.do(c.RecordOperatorPayment("city", acts.money(90), "treasury-2"), caller=PLATFORM)
+
+
+def _free_minutes(desk: Desk) -> None:
+    """Kim's scooters, which use free minutes: for good, until the charge is given back, and not at
+    all, because the operator charges nothing."""
+    desk.put_user("kim", 700)
+    scooters.offer(desk)
+    for minutes, minor, lowered in ((12, None, False), (45, None, True), (45, 0, False)):
+        it = scooters.rent(desk, "kim")
+        scooters.after(desk, minutes)
+        settled = scooters.settle(desk, it, minor).authorization
+        if lowered:
+            amount = acts.money(settled.captured_minor)
+            rental(desk, acts.lower(settled, amount.amount_minor))
+        scooters.after(desk, 1)
 
 
 def _missing(desk: Desk) -> None:

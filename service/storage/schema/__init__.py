@@ -33,6 +33,7 @@ from service.storage.schema.later_decisions import later_decisions
 from service.storage.schema.ledger import entries, lines, operator_payables
 from service.storage.schema.listings import listing_kinds, listings
 from service.storage.schema.payments import debts, payments, rail_accounts, transfers
+from service.storage.schema.quotas import quota_uses, quotas
 from service.storage.schema.record_tables import recorded
 from service.storage.schema.refused_increments import refused_increments
 from service.storage.schema.seals import sealed_heads, seals
@@ -85,6 +86,8 @@ __all__ = [
     "policies",
     "products",
     "proposals",
+    "quota_uses",
+    "quotas",
     "rail_accounts",
     "recorded",
     "refused_increments",

@@ -1,0 +1,101 @@
+"""The decisions that a rule of admission may concern: so many rentals may have been counted.
+
+All others are judged without counting. The numbers here are at least as large as those that a rule
+counts, under the terms in force and under the draft.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from service.domain.admission import HOUR_US, Past
+from service.domain.product import Product
+from service.domain.rules import Counted, NewUser, Of
+from service.preview.history import DAY_US, NEVER, Bits, Happened, History, Numbers
+from service.preview.replay import Terms
+from service.preview.steps import Steps
+
+UNBOUNDED = 2**40
+"""More rentals than anybody has."""
+
+
+def crowded(history: History, terms: Terms, possible: Bits) -> Bits:
+    """The judged rows that a bound of rentals may concern, or whose person may be new.
+
+    `possible` are the rows whose rental may have happened, in fact or under the draft.
+    """
+    found = np.zeros(len(history), dtype=np.bool_)
+    for of, bearers in (
+        (Of.USER, history.users),
+        (Of.DEVICE, history.devices),
+        (Of.PAYMENT_ACCOUNT, history.accounts),
+    ):
+        for counted in Counted:
+            bounds = np.array(
+                [
+                    min(_bound(one, of, counted), _bound(other, of, counted))
+                    for one, other in zip(history.products, terms.products, strict=True)
+                ],
+                dtype=np.int64,
+            )
+            if bounds.min(initial=UNBOUNDED) < UNBOUNDED:
+                most = _most(history, bearers, _ended(history, counted), possible)
+                found |= (most >= bounds[history.product]) & (bearers != NEVER)
+    return (found | _maybe_new(history, terms)) & history.judged
+
+
+def _bound(product: Product, of: Of, counted: Counted) -> int:
+    """The least number of earlier rentals with which one more breaks a rule."""
+    rules = product.policy.rules
+    velocity = () if rules is None else rules.velocity or ()
+    bounds = [it.most for it in velocity if (it.of, it.counted) == (of, counted)]
+    return min(bounds, default=UNBOUNDED)
+
+
+def _ended(history: History, counted: Counted) -> Numbers:
+    """The first row that surely does not count the rental of each row any more."""
+    if counted is Counted.OPEN:
+        later = np.searchsorted(history.at_us, history.close_us, side="right")
+        held = (history.happened & Happened.HELD) != 0
+        return np.where(held & (history.close_us != NEVER), later, len(history))
+    span_us = HOUR_US if counted is Counted.HOUR else DAY_US
+    return np.searchsorted(history.at_us, history.at_us + span_us, side="left")
+
+
+def _most(history: History, bearers: Numbers, ended: Numbers, possible: Bits) -> Numbers:
+    """For each row, the most earlier rentals of its bearer that may be counted."""
+    size = len(history)
+    # A bearer and the number of a row are one number.
+    bearer = (bearers + 1) * (size + 1)
+    rows = bearer + np.arange(size, dtype=np.int64)
+    begun = Steps(rows[possible], np.ones(int(possible.sum()), dtype=np.int64))
+    over = Steps((bearer + ended)[possible], np.ones(int(possible.sum()), dtype=np.int64))
+    return begun.between(bearer, rows, "left") - over.between(bearer, rows, "right")
+
+
+def _maybe_new(history: History, terms: Terms) -> Bits:
+    """The rows whose person may be new under a rule for new people."""
+    rules = [(_new(one), _new(other)) for one, other in
+             zip(history.products, terms.products, strict=True)]  # fmt: skip
+    found = np.zeros(len(history), dtype=np.bool_)
+    if not any(one or other for one, other in rules):
+        return found
+    count = int(history.users.max(initial=-1)) + 1
+    pasts = [history.pasts.get(user, Past()) for user in range(count)]
+    settled = np.array([it.settled for it in pasts], dtype=np.int64)[history.users]
+    first = [UNBOUNDED_US if it.first_us is None else it.first_us for it in pasts]
+    age_us = history.at_us - np.array(first, dtype=np.int64)[history.users]
+    for place, both in enumerate(rules):
+        own = history.product == place
+        for rule in both:
+            if rule is not None:
+                few = settled < (rule.until_settled or 0)
+                found |= own & (few | (age_us < (rule.until_us or 0)))
+    return found
+
+
+UNBOUNDED_US = 2**62
+
+
+def _new(product: Product) -> NewUser | None:
+    return None if product.policy.rules is None else product.policy.rules.new_user

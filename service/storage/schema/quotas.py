@@ -1,0 +1,26 @@
+"""The tables of quotas of free minutes, and of their uses by rentals."""
+
+from __future__ import annotations
+
+from sqlalchemy import CheckConstraint, String
+
+from service.engine.tables import QUOTA_USES, QUOTAS
+from service.storage.schema.record_tables import of_records
+
+quotas = of_records(
+    QUOTAS,
+    CheckConstraint("used_minutes >= 0 AND used_minutes <= most_minutes", "used_within"),
+    CheckConstraint("per = 'DAY' OR per = 'WEEK'", "per_known"),
+    CheckConstraint("changes > 0", "changes_positive"),
+    per=String(16),
+)
+quota_uses = of_records(
+    QUOTA_USES,
+    CheckConstraint("minutes > 0", "minutes_positive"),
+    CheckConstraint("per = 'DAY' OR per = 'WEEK'", "per_known"),
+    CheckConstraint("authorization_version > 0", "version_positive"),
+    CheckConstraint(
+        "returned_version = 0 OR returned_version >= authorization_version", "returned_later"
+    ),
+    per=String(16),
+)

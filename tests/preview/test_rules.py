@@ -1,0 +1,226 @@
+"""Rules of admission that are decided again: velocity, new people, cut-offs and ladders."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from service.domain.admission import Past
+from service.domain.errors import InvalidInput
+from service.domain.policy import Offer
+from service.domain.policy_document import write_policy
+from service.domain.rules import Counted, CutOff, NewUser, Of, Outcome, Rules, Rung, Velocity
+from service.domain.rules_document import json_of_rules
+from service.ids import RandomIds
+from service.preview.history import History
+from service.preview.replay import Replayed, Terms, replay
+from service.preview.report import Preview, Range
+from service.preview.run import Asked, preview
+from service.preview.shortcut import replay_fast
+from service.storage import schema as t
+from service.storage.store import SqlStore
+from tests.engine.acts import change_terms
+from tests.engine.calls import authorize
+from tests.fakes import MINUTE_US, OPERATOR, Desk
+from tests.preview.histories import Told, changed, history, play, with_rules
+from tests.preview.test_replay import DECLINED, FULL, HISTORIES, REDUCED, ZERO, whole
+
+TWO_OPEN = Rules(velocity=(Velocity(Of.USER, Counted.OPEN, 2, Outcome.DECLINE),))
+ONE_AN_HOUR = Rules(velocity=(Velocity(Of.USER, Counted.HOUR, 1, Outcome.DECLINE),))
+ONE_A_DEVICE = Rules(velocity=(Velocity(Of.DEVICE, Counted.OPEN, 1, Outcome.FULL),))
+
+
+def ends(
+    told: list[Told], rules: Rules, pasts: dict[int, Past] | None = None, **values: Any
+) -> list[tuple[int, int]]:
+    """The ranks of both ends under rules; the shortcut gives the same."""
+    made = history(told, pasts=pasts)
+    terms = Terms(with_rules(changed(made.products, **values), rules))
+    found = replay(made, terms)
+    assert whole(replay_fast(made, terms)) == whole(found)
+    return ranks(found)
+
+
+def ranks(found: Replayed) -> list[tuple[int, int]]:
+    """The ranks of both ends."""
+    every = found.verdicts.all
+    return [
+        (every[strict].rank, every[lenient].rank)
+        for strict, lenient in zip(found.strict.tolist(), found.lenient.tolist(), strict=True)
+    ]
+
+
+def banks(*minutes: int, **values: Any) -> list[Told]:
+    """Banks of a person with a long line, out for an hour each."""
+    return [Told(0, 1, 700, 90_000, minute, **values) for minute in minutes]
+
+
+def test_a_third_open_rental_is_declined() -> None:
+    """Under at most two open rentals the third of three at the same time is declined."""
+    assert ends(banks(0, 1, 2), TWO_OPEN) == [(ZERO, ZERO), (ZERO, ZERO), (DECLINED, DECLINED)]
+
+
+def test_a_declined_rental_does_not_count_for_later_ones() -> None:
+    """Under one open rental, of rentals of an hour at minutes 0, 1 and 61 the second is declined,
+    and so the third is granted; at minute 59 the first is still out."""
+    one = Rules(velocity=(Velocity(Of.USER, Counted.OPEN, 1, Outcome.DECLINE),))
+    assert ends(banks(0, 1, 61), one) == [(ZERO, ZERO), (DECLINED, DECLINED), (ZERO, ZERO)]
+    assert ends(banks(0, 1, 59), one) == [(ZERO, ZERO), (DECLINED, DECLINED), (DECLINED, DECLINED)]
+
+
+def test_a_window_of_an_hour_slides() -> None:
+    """Under one an hour, a rental exactly an hour after the first is granted, and one a minute
+    earlier is declined."""
+    short = [it._replace(minutes=5) for it in banks(0, 59, 60)]
+    assert ends(short, ONE_AN_HOUR) == [(ZERO, ZERO), (DECLINED, DECLINED), (ZERO, ZERO)]
+
+
+def test_a_rental_that_the_cut_off_declines_frees_its_velocity() -> None:
+    """A person whose first rental is declined by the draft's cut-off has none open when the score
+    has risen."""
+    first = Told(0, 1, 620, 90_000, 0, accepted=(Offer.ZERO,))
+    second = Told(0, 1, 700, 90_000, 10)
+    one = Rules(velocity=(Velocity(Of.USER, Counted.OPEN, 1, Outcome.DECLINE),))
+    assert ends([first, second], one) == [(ZERO, ZERO), (DECLINED, DECLINED)]
+    assert ends([first, second], one, zero_from_score=640) == [
+        (DECLINED, DECLINED),
+        (ZERO, ZERO),
+    ]
+
+
+def test_a_rental_that_may_not_have_happened_makes_a_bound_uncertain() -> None:
+    """A person who is asked for cash may have gone away: the next rental is declined or not."""
+    first, second = Told(0, 1, 620, 90_000, 0), Told(0, 1, 700, 90_000, 10)
+    one = Rules(velocity=(Velocity(Of.USER, Counted.OPEN, 1, Outcome.DECLINE),))
+    assert ends([first, second], one, zero_from_score=640) == [
+        (REDUCED, REDUCED),
+        (DECLINED, ZERO),
+    ]
+
+
+def test_a_device_counts_over_people() -> None:
+    """Under one open rental a device, a second person on the same device is asked for the full
+    deposit, and a person on another device is not."""
+    told = [
+        Told(0, 1, 700, 90_000, 0, device=7),
+        Told(0, 2, 700, 90_000, 5, device=7),
+        Told(0, 3, 700, 90_000, 6, device=8),
+        Told(0, 4, 700, 90_000, 7),
+    ]
+    assert ends(told, ONE_A_DEVICE) == [(ZERO, ZERO), (FULL, FULL), (ZERO, ZERO), (ZERO, ZERO)]
+
+
+def test_rentals_from_before_the_window_count() -> None:
+    """Two rentals that are out since before the window count for the first decision in it."""
+    assert ends(banks(-30, -20, 0), TWO_OPEN)[2] == (DECLINED, DECLINED)
+
+
+def test_new_people_get_a_stricter_offer_until_they_are_known() -> None:
+    """A person without a settled rental is asked for the full deposit, and is known once the first
+    rental, in which nobody knows whether it was taken, is settled."""
+    new = Rules(new_user=NewUser(until_settled=1, mildest_offer=Outcome.FULL))
+    told = [it._replace(minutes=10) for it in banks(0, 30)]
+    assert ends(told, new) == [(FULL, FULL), (FULL, ZERO)]
+    assert ends(told, new, {1: Past(1, 0)}) == [(ZERO, ZERO), (ZERO, ZERO)]
+
+
+def test_cut_offs_of_a_category_and_a_ladder_are_decided_again() -> None:
+    """A cut-off of power banks does not touch bikes; a ladder gives the share of its rung."""
+    told = [Told(0, 1, 620, 90_000, 0), Told(1, 2, 620, 90_000, 1)]
+    power_banks = Rules(cut_off=(CutOff("POWER_BANK", 650, 600),))
+    assert ends(told, power_banks) == [(REDUCED, REDUCED), (ZERO, ZERO)]
+    ladder = Rules(ladder=(Rung(650, 10_000), Rung(600, 8_000), Rung(500, 2_000)))
+    made = history(told)
+    found = replay_fast(made, Terms(with_rules(made.products, ladder)))
+    assert [found.verdicts.all[it].credit_minor for it in found.strict.tolist()] == [7_920, 15_920]
+
+
+VELOCITIES = st.builds(
+    Velocity,
+    st.sampled_from(Of),
+    st.sampled_from(Counted),
+    st.integers(0, 3),
+    st.sampled_from([Outcome.FULL, Outcome.REVIEW, Outcome.DECLINE]),
+)
+NEW = st.builds(
+    NewUser,
+    until_settled=st.sampled_from([None, 1, 3]),
+    until_us=st.sampled_from([None, 60 * MINUTE_US]),
+    mildest_offer=st.sampled_from([None, Outcome.REDUCED, Outcome.FULL]),
+    most_waived_minor=st.sampled_from([None, 0, 5_000]),
+    most_open=st.sampled_from([None, 1]),
+)
+RULES = st.builds(
+    Rules,
+    ladder=st.sampled_from([None, (Rung(640, 10_000), Rung(560, 7_000), Rung(500, 3_000))]),
+    velocity=st.none() | st.lists(VELOCITIES, min_size=1, max_size=2).map(tuple),
+    new_user=st.none() | NEW,
+)
+
+
+@given(made=HISTORIES, rules=RULES, zero=st.integers(560, 680))
+def test_the_shortcut_gives_the_same_under_rules(made: History, rules: Rules, zero: int) -> None:
+    """Every verdict of the shortcut is that of the plain replay, whatever the rules."""
+    terms = Terms(with_rules(changed(made.products, zero_from_score=zero), rules))
+    assert whole(replay_fast(made, terms)) == whole(replay(made, terms))
+
+
+@pytest.fixture
+def city(store: SqlStore) -> Desk:
+    """An engine whose ids begin with the time, where Ann scores 700."""
+    desk = Desk(store, ids=RandomIds())
+    desk.put_users(ann=700)
+    return desk
+
+
+def previewed(desk: Desk, **values: Any) -> Preview:
+    """The preview of the bikes' policy with more sections."""
+    in_force = desk.store.catalog().products[OPERATOR, "bike"].policy
+    document = {**write_policy(in_force), **values}
+    until_us = desk.clock.now_us() + 1
+    asked = Asked(OPERATOR, "policy", document, frozenset(), 30, until_us, 1_000)
+    return preview(desk.store.engine, asked)
+
+
+def test_a_draft_with_velocity_is_previewed_from_the_database(city: Desk) -> None:
+    """Ann took two bikes at once, returned them, and took a third. Under one open rental a user,
+    the second is declined, with a reason of its own."""
+    for number in range(2):
+        city.do(authorize("ann", asset_id=f"bike-{number}"))
+        city.clock.advance(city.clock.now_us() + MINUTE_US)
+    velocity = [{"of": "USER", "counted": "OPEN", "most": 1, "then": "DECLINE"}]
+    whole_part = previewed(city, velocity=velocity).whole
+    assert whole_part.offers == {"ZERO": {"ZERO": 1, "DECLINED": 1}}
+    assert whole_part.exact
+    reasons = {it.reason: it.after for it in whole_part.refusals}
+    assert reasons == {"VELOCITY_USER_OPEN": Range(1, 1)}
+
+
+def test_conditions_are_refused_by_name(city: Desk) -> None:
+    """A draft with conditions is refused: a preview does not evaluate them."""
+    condition = [{"name": "far", "when": "amount_minor > 1", "then": "FULL"}]
+    with pytest.raises(InvalidInput) as refusal:
+        previewed(city, condition=condition)
+    assert refusal.value.violations[0].rule == "condition.not_previewed"
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_rules_in_force_change_nothing(city: Desk, seed: int) -> None:
+    """Over rentals by chance under rules that count rentals, the policy in force changes no
+    decision, and nearly every decision is repeated."""
+    two = Velocity(Of.USER, Counted.OPEN, 2, Outcome.FULL)
+    day = Velocity(Of.USER, Counted.DAY, 4, Outcome.DECLINE)
+    new = NewUser(until_settled=1, most_waived_minor=5_000)
+    rules = json_of_rules(Rules(velocity=(two, day), new_user=new))
+    for policy in ("bike", "small-item"):
+        change_terms(city, t.policies, policy, rules=rules)
+    play(city, seed, 80)
+    whole_part = previewed(city).whole
+    # A payment whose time is not known may have been later than the next decision.
+    assert whole_part.decisions >= whole_part.repeated > 0.9 * whole_part.decisions
+    assert (whole_part.changed, whole_part.exact) == (Range(0, 0), True)
+    told = {it.reason for it in whole_part.refusals}
+    assert told.intersection({"VELOCITY_USER_OPEN", "VELOCITY_USER_DAY", "NEW_USER"})
