@@ -81,6 +81,10 @@ FACTS: dict[str, dict[str, str]] = {
     "domain/rules_document.py": {
         "MOST_TABLES": CONTRACT, "MOST_RENTALS": CONTRACT, "MOST_DAYS": CONTRACT, "SHARE_BP": UNIT,
     },
+    "domain/signal_document.py": {
+        "MOST_SIGNALS": CONTRACT, "MOST_COUNTED": CONTRACT, "MOST_DAYS": CONTRACT,
+        "MOST_WITHIN_MINUTES": CONTRACT,
+    },
     "domain/document_fields.py": {
         "MOST_MINOR": TERMS, "MOST_MINUTES": TERMS, "MOST_SCORE": TERMS,
     },
