@@ -40,8 +40,8 @@ from {package} import (
 class Methods:
     """Every method of the contract, a call of a client.
 
-    The methods of AuthorizationService want an operator's key, those of CaseService,
-    AdminService and AdmissionService, and `claim_return`, take either, and the others want a
+    The methods of AuthorizationService want an operator's key, those of CaseService, AdminService,
+    AdmissionService and TermsService, and `claim_return`, take either, and the others want a
     platform's.
     """
 '''

@@ -8,7 +8,8 @@ from sqlalchemy import Engine
 
 from service.rpc.admin_service import Acts
 from service.rpc.admission_service import Desk
-from service.storage import approvals, keys, listings, persons
+from service.rpc.terms_service import TermsActs
+from service.storage import approvals, keys, listings, persons, terms_acts, terms_reads
 from service.storage.administration import list_audit
 from service.storage.proposals import list_proposals
 
@@ -37,4 +38,19 @@ def listings_of(engine: Engine) -> Desk:
         partial(listings.add_listings, engine),
         partial(listings.end_listings, engine),
         partial(listings.list_listings, engine),
+    )
+
+
+def terms_acts_of(engine: Engine) -> TermsActs:
+    """The terms of the storage, for the wire."""
+    return TermsActs(
+        apply=partial(terms_acts.apply_terms, engine),
+        check=partial(terms_acts.check_terms, engine),
+        validate=partial(terms_acts.validate_terms, engine),
+        activate=partial(terms_acts.activate_terms, engine),
+        retire=partial(terms_acts.retire_terms, engine),
+        page=partial(terms_reads.page_of_terms, engine),
+        get=partial(terms_reads.get_terms, engine),
+        diff=partial(terms_reads.diff_terms, engine),
+        order=terms_acts.Order,
     )

@@ -10,7 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from threading import Event
 from typing import Any
 
-from service.administering import acts_of, listings_of
+from service.administering import acts_of, listings_of, terms_acts_of
 from service.alarms import (
     FaultCount,
     log_fault,
@@ -60,6 +60,7 @@ from service.rpc import (
     ledger_service,
     rail_service,
     sandbox_service,
+    terms_service,
 )
 from service.rpc.admin_service import Administration
 from service.rpc.admission_service import Admission
@@ -210,6 +211,9 @@ class App:
         self.pipeline = Pipeline(self._keys, second, limits, self.committer.notice_overload)
         acts = acts_of(store.engine)
         self._administration = Administration(acts, administrators, now_us, limits.administration)
+        self._terms = terms_service.TermsDocuments(
+            terms_acts_of(store.engine), administrators, now_us
+        )
         self._admission = Admission(listings_of(store.engine), administrators, parts.clock.now_us)
         lists = Lists(
             store.engine,
@@ -281,6 +285,7 @@ class App:
             ledger_service.SERVICE: books.methods(small),
             rail_service.SERVICE: self._rails.methods(small),
             admin_service.SERVICE: self._administration.methods(small),
+            terms_service.SERVICE: self._terms.methods(small),
             admission_service.SERVICE: self._admission.methods(small),
         }
         self._administration.know(services)

@@ -1,25 +1,17 @@
-"""The process of a server's verification: one question on standard input, the result on output.
-
-The process ends at once when its input is closed: then nobody waits for the result.
-"""
+"""The process of a server's verification."""
 
 from __future__ import annotations
 
-import base64
 import json
-import os
-import pickle
-import signal
-import sys
-import threading
 from functools import partial
 from typing import IO, Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+from service.answering import answer_one
 from service.books.processes import Elsewhere
-from service.domain.verification import Verification, Witness
-from service.engine.ports import StorageFailed
+from service.domain.verification import Witness
+from service.engine.process_job import taken_over
 from service.engine.verification_job import write_verification
 from service.rpc.stored import read_answer, read_payload
 from service.signing import PublicKeys
@@ -28,33 +20,20 @@ from service.storage.proof import verify_database
 
 
 def main() -> None:
-    """Reads the question, and writes the progress and then the result, each as a line of JSON."""
-    # The output is for the answers alone; whatever else is printed goes to standard error.
-    out = os.fdopen(os.dup(sys.stdout.fileno()), "w", buffering=1)
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    asked = json.loads(sys.stdin.readline())
-    threading.Thread(target=_end_with_the_input, daemon=True).start()
-    os.nice(asked["niceness"])
-    try:
-        found = _verify(asked, out)
-    except StorageFailed as error:
-        said: dict[str, Any] = {"unavailable": str(error)}
-    else:
-        said = write_verification(found)
-    out.write(json.dumps(said) + "\n")
+    """Verifies as the question asks."""
+    answer_one(_verify)
 
 
-def _verify(asked: dict[str, Any], out: IO[str]) -> Verification:
+def _verify(asked: dict[str, Any], out: IO[str]) -> dict[str, Any]:
     keys = asked["keys"]
     made = None
     if keys is not None:
         made = PublicKeys(Ed25519PublicKey.from_public_bytes(bytes.fromhex(it)) for it in keys)
-    # From the server itself, by a pipe that nobody else has.
-    limits = pickle.loads(base64.b64decode(asked["limits"]))
+    limits = taken_over(asked["limits"])
     reopen = partial(open_database, asked["url"], limits=limits)
     engine = reopen()
     try:
-        return verify_database(
+        found = verify_database(
             engine,
             made,
             [Witness(number, bytes.fromhex(digest)) for number, digest in asked["witnesses"]],
@@ -63,18 +42,13 @@ def _verify(asked: dict[str, Any], out: IO[str]) -> Verification:
             elsewhere=Elsewhere(reopen),
             progress=partial(_tell, out),
         )
+        return write_verification(found)
     finally:
         engine.dispose()
 
 
 def _tell(out: IO[str], done: float) -> None:
     out.write(json.dumps({"done": done}) + "\n")
-
-
-def _end_with_the_input() -> None:
-    sys.stdin.read()
-    # The helpers are in this process's group.
-    os.killpg(0, signal.SIGKILL)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,8 @@ from typing import Any
 
 from sqlalchemy import Engine
 
+from service.storage.schema import products
+
 BAD_POLICY = "UPDATE products SET policy_id = 'nothing' WHERE operator_id = 'city'"
 """The row of the fault A8."""
 FREE = (
@@ -53,6 +55,13 @@ ON_BOTH = [
     )
 ]
 """Each statement makes city's bike wrong, and nothing else."""
+
+
+def copied_product(where: str, **changes: object) -> str:
+    """A statement that copies products with changes, which are SQL."""
+    picked = (str(changes.get(it, it)) for it in products.columns.keys())  # noqa: SIM118
+    names = ", ".join(products.columns.keys())
+    return f"INSERT INTO products ({names}) SELECT {', '.join(picked)} FROM products WHERE {where}"
 
 
 def plant(engine: Engine, *statements: str) -> None:

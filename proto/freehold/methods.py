@@ -13,14 +13,15 @@ from freehold.v1 import (
     ledger_service_pb2,
     rail_service_pb2,
     sandbox_service_pb2,
+    terms_service_pb2,
 )
 
 
 class Methods:
     """Every method of the contract, a call of a client.
 
-    The methods of AuthorizationService want an operator's key, those of CaseService,
-    AdminService and AdmissionService, and `claim_return`, take either, and the others want a
+    The methods of AuthorizationService want an operator's key, those of CaseService, AdminService,
+    AdmissionService and TermsService, and `claim_return`, take either, and the others want a
     platform's.
     """
 
@@ -478,4 +479,46 @@ class Methods:
         "SandboxService",
         sandbox_service_pb2.AdvanceClockRequest,
         sandbox_service_pb2.AdvanceClockResponse,
+    )
+
+    apply_terms = Method(
+        "TermsService",
+        terms_service_pb2.ApplyTermsRequest,
+        terms_service_pb2.ApplyTermsResponse,
+    )
+
+    validate_terms = Method(
+        "TermsService",
+        terms_service_pb2.ValidateTermsRequest,
+        terms_service_pb2.ValidateTermsResponse,
+    )
+
+    activate_terms = Method(
+        "TermsService",
+        terms_service_pb2.ActivateTermsRequest,
+        terms_service_pb2.ActivateTermsResponse,
+    )
+
+    retire_terms = Method(
+        "TermsService",
+        terms_service_pb2.RetireTermsRequest,
+        terms_service_pb2.RetireTermsResponse,
+    )
+
+    list_terms = Method(
+        "TermsService",
+        terms_service_pb2.ListTermsRequest,
+        terms_service_pb2.ListTermsResponse,
+    )
+
+    get_terms = Method(
+        "TermsService",
+        terms_service_pb2.GetTermsRequest,
+        terms_service_pb2.GetTermsResponse,
+    )
+
+    diff_terms = Method(
+        "TermsService",
+        terms_service_pb2.DiffTermsRequest,
+        terms_service_pb2.DiffTermsResponse,
     )

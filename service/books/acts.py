@@ -18,6 +18,7 @@ from service.books import told_acts as told
 from service.books.columns import kept, rows_of
 from service.books.faults import Found
 from service.books.listings import ToldListings
+from service.books.terms import TermsRecord
 from service.domain.access import PLATFORM, key_id_of
 from service.engine.records.administration import AuditEvent
 from service.engine.records.rail_accounts import account_name
@@ -67,16 +68,14 @@ class _Acts:
         self._told_persons: dict[tuple[str, str], Values] = {}
         self._told_proposals: dict[tuple[str, str], Values] = {}
         self._approvals = defaultdict[tuple[str, str], list[AuditEvent]](list)
+        self._terms = TermsRecord()
         self._leaving = 0, AuditEvent("", 0, 0, "", "", "", "", "", "", "", "", 0, "")
         """The keys that are still to end of the person whose leaving was the last such act."""
 
     def add(self, it: AuditEvent) -> None:
         """Adds an act. Raises Found if its actor is unknown, or if it does not fit the acts
         before."""
-        collection, _, name = it.subject.rpartition("/")
-        if it.act == told.ACCOUNT_ADDED:
-            # An account's name begins with its owner's.
-            collection = collection.rpartition("/")[2]
+        collection, name = told.collection_of(it), it.subject.rpartition("/")[2]
         details = told.details_of(it)
         if details is None or collection != told.COLLECTIONS[it.act]:
             raise _wrong(it, "the act, its subject and its details do not fit each other")
@@ -91,6 +90,8 @@ class _Acts:
                 self._of_person(it, name, details)
             case "proposals":
                 self._of_proposal(it, name, details)
+            case told.TERMS:
+                _require(it, self._terms.add(it, details))
             case "operators":
                 row = self._operators.get(name)
                 _require(it, row is not None and row["create_us"] == it.record_us)
@@ -232,6 +233,7 @@ class _Acts:
             name = "/".join(("proposals", *proposal))
             _compare(name, row, self._told_proposals.pop(proposal, None))
             self._check_uses(name, row, self._approvals.pop(proposal, []))
+        self._terms.compare(connection)
         for name, gone in (
             ("persons", self._told_persons),
             ("proposals", self._told_proposals),

@@ -9,6 +9,7 @@ from typing import Any
 from service.engine.records.administration import AuditEvent
 
 ACCOUNT_ADDED = "rail_account.added"
+TERMS = "terms"
 
 COLLECTIONS = {
     "key.created": "keys",
@@ -22,10 +23,25 @@ COLLECTIONS = {
     "act.used": "proposals",
     "operator.created": "operators",
     ACCOUNT_ADDED: "railAccounts",
+    "terms.drafted": TERMS,
+    "terms.validated": TERMS,
+    "terms.activated": TERMS,
+    "terms.retired": TERMS,
     "listings.added": "listings",
     "listings.ended": "listings",
 }
 """The collection of each act's subject."""
+
+
+def collection_of(it: AuditEvent) -> str:
+    """The collection of an act's subject."""
+    first, _, _ = it.subject.partition("/")
+    if first == TERMS:
+        return TERMS
+    collection = it.subject.rpartition("/")[0]
+    # An account's name begins with its owner's.
+    return collection.rpartition("/")[2] if it.act == ACCOUNT_ADDED else collection
+
 
 _INSTANT = (int, type(None))
 _KEY: Mapping[str, Any] = {"person_id": str, "label": str, "scopes": list, "expire_us": _INSTANT}
@@ -41,6 +57,10 @@ _FORMS: Mapping[str, Mapping[str, Any]] = {
     "act.used": {"method": str},
     "operator.created": {"name": str, "fee_bp": int},
     ACCOUNT_ADDED: {"account": str},
+    "terms.drafted": {"reason": str, "digest": str},
+    "terms.validated": {"reason": str},
+    "terms.activated": {"reason": str, "replaces": int},
+    "terms.retired": {"reason": str},
     "listings.added": {"last": int, "reason": str, "digest": str},
     "listings.ended": {"numbers": list, "reason": str},
 }

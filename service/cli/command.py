@@ -16,7 +16,7 @@ from service.cli.configuration import config
 from service.cli.gbfs import tariff
 from service.cli.keys import keys, operator, platform, revoke_key, roll_key, update_key
 from service.cli.listings import listing, snooze
-from service.cli.parts import database_option, missing_library, opened
+from service.cli.parts import database_option, missing_library, now_us, opened
 from service.cli.persons import audit, person
 from service.cli.preview import policy, preview_tariff
 from service.cli.rail_accounts import rail_account
@@ -53,7 +53,7 @@ def migrate(database: str, shard: bool) -> None:
     if not apply(engine):
         click.echo("nothing to migrate: the database has a newer schema, and this build runs on it")
         return
-    install_defaults(engine)
+    install_defaults(engine, now_us())
     if shard:
         click.echo(f"tables spread: {', '.join(spread(engine)) or 'none'}")
     click.echo("database is up to date")

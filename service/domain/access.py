@@ -49,17 +49,20 @@ class Scope(StrEnum):
     LISTINGS_READ = "listings.read"
     LISTINGS_WRITE = "listings.write"
     KEYS_ADMIN = "keys.admin"
+    TERMS_READ = "terms.read"
+    TERMS_WRITE = "terms.write"
+    TERMS_ACTIVATE = "terms.activate"
 
 
 SHARED_SCOPES = frozenset(
     {
         *(Scope.RETURNS_CLAIM, Scope.CASES_READ, Scope.CASES_WRITE, Scope.PROPOSALS_WRITE),
-        *(Scope.LISTINGS_READ, Scope.LISTINGS_WRITE),
+        *(Scope.LISTINGS_READ, Scope.LISTINGS_WRITE, Scope.TERMS_READ),
     }
 )
 """Scopes of operators and of the platform: a user may report a return, or complain, in either's
-app, each has acts that two persons do, and each lists whom it refuses."""
-EXPLICIT_SCOPES = frozenset({Scope.KEYS_ADMIN})
+app, each has terms, and acts that two persons do, and each lists whom it refuses."""
+EXPLICIT_SCOPES = frozenset({Scope.KEYS_ADMIN, Scope.TERMS_WRITE, Scope.TERMS_ACTIVATE})
 """Scopes of operators and of the platform that a new key has only if its maker names them."""
 OPERATOR_SCOPES = SHARED_SCOPES | {
     *(Scope.AUTHORIZATIONS_READ, Scope.AUTHORIZATIONS_WRITE, Scope.QUOTES_READ),

@@ -13,6 +13,7 @@
     │   ├── AssetInUse          the item is in an open rental
     │   └── AssetSold           the item counts as sold
     ├── ProductMisconfigured    the product's terms make no sense; nothing else is affected
+    ├── ProductRetired          the operator no longer rents the product out
     ├── ConsentRequired         the damage is above what is charged without the user's consent
     ├── OperatorOwes            the operator owes Freehold too much for new rentals
     ├── PriceChanged            the user was shown another price than the one in force
@@ -213,6 +214,17 @@ class ProductMisconfigured(FreeholdError):
         super().__init__(
             "PRODUCT_MISCONFIGURED",
             "the product's terms are wrong; the platform must correct them",
+            {"product": product_id},
+        )
+
+
+class ProductRetired(FreeholdError):
+    """The operator no longer rents the product out; its open rentals go on."""
+
+    def __init__(self, product_id: str) -> None:
+        super().__init__(
+            "PRODUCT_RETIRED",
+            "the product was retired: rent another one, or activate its terms again",
             {"product": product_id},
         )
 

@@ -29,6 +29,8 @@ class Product:
     most_hold_minor: int | None = None
     """The most that one authorization holds with all increments, captured parts included; None
     means no bound."""
+    retire_us: int | None = None
+    """The instant from which the product is not rented out any more; None means that it is."""
     line_items: tuple[str, ...] | None = None
     """The names that the lines of a bill may have; None means any."""
 

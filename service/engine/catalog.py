@@ -74,7 +74,7 @@ class Catalog:
     bounds a person's lines in several currencies together; None means that each line is by itself.
     It changes with the limits. `change` is the number of the last change of the terms in this
     catalog. `listed` has the kinds of listings that each operator and the platform ever had, as
-    pairs of owner and kind.
+    pairs of owner and kind. `retired` has each product that its operator no longer rents out.
     """
 
     operators: dict[str, Operator]
@@ -86,6 +86,7 @@ class Catalog:
     total: TotalExposure | None = None
     change: int = field(default=0, compare=False)
     listed: frozenset[tuple[str, str]] = frozenset()
+    retired: frozenset[tuple[str, str]] = frozenset()
 
     def with_part(self, names: TermsNames, part: Catalog) -> Catalog:
         """These terms, in which `part` replaces all terms of these names."""
@@ -96,7 +97,7 @@ class Catalog:
         for key in names.products:
             products.pop(key, None)
         # An unknown product has no revisions to remove.
-        known = {key for key in names.products if key in self.products or key in self.refused}
+        known = names.products & (self.products.keys() | self.refused | self.retired)
         if known:
             for revision in [it for it in revisions if it[:2] in known]:
                 del revisions[revision]
@@ -114,6 +115,7 @@ class Catalog:
             part.total if names.limits else self.total,
             part.change,
             part.listed if names.listed else self.listed,
+            (self.retired - names.products) | part.retired,
         )
 
     def or_last_good(self, last: Catalog) -> Catalog:

@@ -255,7 +255,7 @@ class Engine:
             for work in batch
             if isinstance(work.command, Authorize)
             for item in work.command.items
-        }.difference(terms.catalog.products, terms.catalog.refused)
+        }.difference(terms.catalog.products, terms.catalog.refused, terms.catalog.retired)
         if unknown and self.terms.learn(unknown):
             return self.terms.used
         return terms

@@ -6,27 +6,16 @@ lower priority than the server, its memory goes with it, and it can be ended at 
 
 from __future__ import annotations
 
-import asyncio
-import base64
-import json
-import os
-import pickle
-import signal
-import sys
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
-from subprocess import DEVNULL, PIPE, Popen
 from typing import Any
 
 from service.bounds import bounded
-from service.domain.errors import Exhausted, Unavailable
+from service.domain.errors import Exhausted
 from service.domain.verification import BookFault, Verification, Witness
-from service.engine.ports import StorageFailed
+from service.engine.process_job import ProcessJob, Running, handed_over
 
-COLLECT_S = 0.01
-"""The time between two looks whether a killed process has ended."""
 MAIN = "service.verifying"
 """The module that the process runs; `python -m` finds it as it found the server's."""
 
@@ -39,19 +28,6 @@ class VerificationLimits:
     """The retry delay of a call that came while another verification runs."""
     niceness: int = bounded(10, 0, 19)
     """The number by which the process's priority is below the server's."""
-
-
-@dataclass(slots=True)
-class Running:
-    """The running job: its process, its beginning, and the part of the entries that it has read."""
-
-    process: Popen[bytes]
-    began_s: float
-    done: float = 0.0
-
-
-class VerificationFailed(Exception):
-    """The process of a verification ended without a result; the text says how."""
 
 
 class VerificationJob:
@@ -69,51 +45,22 @@ class VerificationJob:
         the seals; without them no signature is checked. `opening` are the limits with which the
         process opens the database; they can be pickled."""
         self._url = url
-        self._opening = base64.b64encode(pickle.dumps(opening)).decode()
+        self._opening = handed_over(opening)
         self._keys = None if public_keys is None else [key.hex() for key in public_keys]
         self._limits = limits
-        self._steady_s = steady_s
-        self._running: Running | None = None
-        self._closed = False
+        self._job = ProcessJob(MAIN, "verification", self._busy, steady_s)
 
     @property
     def running(self) -> Running | None:
         """The job, or None if no verification runs."""
-        return self._running
+        return self._job.running
 
     async def verify(self, witnesses: Sequence[Witness]) -> Verification:
         """Verifies everything; if the caller is cancelled, the process ends at once.
 
         Raises Exhausted while another verification runs, Unavailable at the end of the server,
-        StorageFailed, and VerificationFailed.
+        StorageFailed, and ProcessFailed.
         """
-        if self._closed:
-            raise _shutting_down()
-        if self._running is not None:
-            raise self._busy(self._running)
-        # Not by asyncio: uvloop forks, which copies the server's page tables and calls gRPC's
-        # handlers.
-        process = Popen(
-            [sys.executable, "-m", MAIN],
-            stdin=PIPE,
-            stdout=PIPE,
-            stderr=DEVNULL,
-            # Its own group, so that it ends with its helpers, and no terminal interrupts it.
-            start_new_session=True,
-        )
-        job = self._running = Running(process, self._steady_s())
-        try:
-            return await self._heard(job, witnesses)
-        finally:
-            await asyncio.shield(self._end(job))
-
-    async def close(self) -> None:
-        """Refuses new verifications, and ends the running one."""
-        self._closed = True
-        if self._running is not None:
-            await self._end(self._running)
-
-    async def _heard(self, job: Running, witnesses: Sequence[Witness]) -> Verification:
         asked = {
             "url": self._url,
             "limits": self._opening,
@@ -121,52 +68,13 @@ class VerificationJob:
             "witnesses": [[it.number, it.digest.hex()] for it in witnesses],
             "niceness": self._limits.niceness,
         }
-        said_by = asyncio.StreamReader()
-        loop = asyncio.get_running_loop()
-        pipe, _ = await loop.connect_read_pipe(
-            lambda: asyncio.StreamReaderProtocol(said_by), job.process.stdout
-        )
-        try:
-            return await self._told(job, said_by, json.dumps(asked).encode())
-        finally:
-            pipe.close()
+        return read_verification(await self._job.run(asked))
 
-    async def _told(
-        self, job: Running, said_by: asyncio.StreamReader, asked: bytes
-    ) -> Verification:
-        if job.process.stdin is not None:
-            with suppress(BrokenPipeError):
-                # The pipe stays open: the process ends when it is closed, even by the server's end.
-                job.process.stdin.write(asked + b"\n")
-                job.process.stdin.flush()
-        while line := await said_by.readline():
-            said = json.loads(line)
-            if "done" in said:
-                job.done = said["done"]
-            elif "unavailable" in said:
-                raise StorageFailed(said["unavailable"])
-            else:
-                return read_verification(said)
-        if self._closed:
-            raise _shutting_down()
-        raise VerificationFailed("the process of the verification ended without a result")
+    async def close(self) -> None:
+        """Refuses new verifications, and ends the running one."""
+        await self._job.close()
 
-    async def _end(self, job: Running) -> None:
-        """Ends a job's process with its helpers, and collects it."""
-        process = job.process
-        if process.returncode is None:
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-        while process.poll() is None:
-            await asyncio.sleep(COLLECT_S)
-        if process.stdin is not None:
-            with suppress(BrokenPipeError):
-                process.stdin.close()
-        if self._running is job:
-            self._running = None
-
-    def _busy(self, job: Running) -> Exhausted:
-        since_s = self._steady_s() - job.began_s
+    def _busy(self, job: Running, since_s: float) -> Exhausted:
         refusal = Exhausted(
             "VERIFICATION_RUNNING",
             f"another verification has run for {since_s:.0f} s and has read {job.done:.0%} of the"
@@ -175,10 +83,6 @@ class VerificationJob:
         )
         refusal.metadata["done_percent"] = str(int(job.done * 100))
         return refusal
-
-
-def _shutting_down() -> Unavailable:
-    return Unavailable("SHUTTING_DOWN", "the server is shutting down")
 
 
 def write_verification(it: Verification) -> dict[str, Any]:

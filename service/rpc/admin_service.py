@@ -12,7 +12,7 @@ from google.protobuf.message import Message
 
 from service.config import AdministrationLimits
 from service.domain.access import PLATFORM, Principal, Scope, new_key
-from service.domain.errors import InvalidInput, NotFound, PermissionDenied
+from service.domain.errors import InvalidInput, PermissionDenied
 from service.engine.pool import Pool
 from service.engine.rates import Weight
 from service.engine.records.administration import (
@@ -23,12 +23,16 @@ from service.engine.records.administration import (
     Proposal,
 )
 from service.rpc.convert import instant_us, optional_us, timestamp
+from service.rpc.owners import owner_of
 from service.rpc.pages import size_of
 from service.rpc.pipeline import Call, Method
 from service.rpc.second_person import GUARDED, asked_of, canonical
+from service.rpc.terms_service import GUARDED_TERMS
 from service.rpc.validation import parse
 
 SERVICE = "freehold.v1.AdminService"
+APPROVER_SCOPES = {"ApplyTerms": Scope.TERMS_ACTIVATE}
+"""Scopes of the approver that are not those of the approved method."""
 POWER = frozenset({"CreateKey", "UpdateKey", "RollKey", "AddPerson"})
 """Methods of this service that may need a second person."""
 ANSWERS: dict[str, type[Message]] = {
@@ -86,7 +90,9 @@ class Administration:
     def know(self, services: Mapping[str, list[Method[Any]]]) -> None:
         """Takes the methods of all services, which may be proposed."""
         every = {it.name: it for methods in services.values() for it in methods}
-        self._methods = {name: every[name] for name in (GUARDED | POWER) & every.keys()}
+        self._methods = {
+            name: every[name] for name in (GUARDED | POWER | GUARDED_TERMS) & every.keys()
+        }
 
     def methods(self, max_bytes: int) -> list[Method[Any]]:
         """The service's methods with their scopes."""
@@ -116,7 +122,7 @@ class Administration:
 
     async def _create_key(self, call: Call[pb.CreateKeyRequest]) -> bytes:
         message = call.message
-        owner = _owner(call.principal, message.operator_id)
+        owner = owner_of(call.principal, message.operator_id)
         wanted = NewKey(
             None if owner == PLATFORM else owner,
             message.person_id,
@@ -138,7 +144,7 @@ class Administration:
 
     async def _list_keys(self, call: Call[pb.ListKeysRequest]) -> bytes:
         message, size = call.message, size_of(call.message.page_size)
-        owner = _owner(call.principal, message.operator_id)
+        owner = owner_of(call.principal, message.operator_id)
         found = await self._do(self._acts.list_keys, owner, message.page_token, size)
         token = found[-1].key_id if len(found) == size else ""
         keys = [_key(it) for it in found]
@@ -188,7 +194,7 @@ class Administration:
 
     async def _add_person(self, call: Call[pb.AddPersonRequest]) -> bytes:
         message = call.message
-        owner = _owner(call.principal, message.operator_id)
+        owner = owner_of(call.principal, message.operator_id)
 
         def encode(it: Person) -> bytes:
             return pb.AddPersonResponse(person=_person(it)).SerializeToString()
@@ -206,7 +212,7 @@ class Administration:
 
     async def _list_persons(self, call: Call[pb.ListPersonsRequest]) -> bytes:
         message, size = call.message, size_of(call.message.page_size)
-        owner = _owner(call.principal, message.operator_id)
+        owner = owner_of(call.principal, message.operator_id)
         found = await self._do(self._acts.list_persons, owner, message.page_token, size)
         token = found[-1].person_id if len(found) == size else ""
         persons = [_person(it) for it in found]
@@ -214,7 +220,7 @@ class Administration:
 
     async def _remove_person(self, call: Call[pb.RemovePersonRequest]) -> bytes:
         message = call.message
-        owner = _owner(call.principal, message.operator_id)
+        owner = owner_of(call.principal, message.operator_id)
 
         def encode(it: Person, key_ids: list[str]) -> bytes:
             answer = pb.RemovePersonResponse(person=_person(it), key_ids=key_ids)
@@ -227,7 +233,7 @@ class Administration:
 
     async def _audit(self, call: Call[pb.ListAuditEventsRequest]) -> bytes:
         message, size = call.message, size_of(call.message.page_size)
-        owner = _owner(call.principal, message.operator_id)
+        owner = owner_of(call.principal, message.operator_id)
         since_us, after = optional_us(message, "since") or 0, int(message.page_token or 0)
         found = await self._do(self._acts.list_audit, owner, since_us, after, size)
         token = str(found[-1].number) if len(found) == size else ""
@@ -256,7 +262,7 @@ class Administration:
 
         def scope_of(name: str) -> Scope | None:
             method = self._methods.get(name)
-            return None if method is None else method.scope
+            return APPROVER_SCOPES.get(name, None if method is None else method.scope)
 
         encode, now_us = self._encode_with(pb.ApproveActResponse), self._now_us()
         return await self._do(self._acts.approve_act, asked, number, scope_of, now_us, encode)
@@ -299,13 +305,6 @@ class Administration:
 
     async def _do(self, act: Callable[..., Done], *arguments: Any) -> Done:
         return await self._pool.run(act, *arguments)
-
-
-def _owner(by: Principal, operator_id: str) -> str:
-    """The owner that a request names; raises NotFound for an operator that is not the caller."""
-    if by.operator_id is not None and operator_id not in ("", by.operator_id):
-        raise NotFound("operator", operator_id)
-    return operator_id or by.owner
 
 
 def _require_scope(by: Principal, method: Method[Any]) -> None:

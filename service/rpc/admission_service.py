@@ -10,11 +10,12 @@ from freehold.v1 import admission_service_pb2 as pb
 from google.protobuf.message import Message
 
 from service.domain.access import PLATFORM, Principal, Scope
-from service.domain.errors import InvalidInput, NotFound
+from service.domain.errors import InvalidInput
 from service.domain.listings import Listing, ListingEffect, ListingKind
 from service.engine.pool import Pool
 from service.engine.rates import Weight
 from service.rpc.convert import optional_us, timestamp
+from service.rpc.owners import owner_of
 from service.rpc.pages import size_of
 from service.rpc.pipeline import Call, Method
 from service.rpc.second_person import asked_of
@@ -77,7 +78,7 @@ class Admission:
 
     async def _add(self, call: Call[pb.AddListingsRequest]) -> bytes:
         message = call.message
-        owner = _owner(call.principal, message.operator_id)
+        owner = owner_of(call.principal, message.operator_id)
         wanted = _wanted(message)
         encode = _encoder(pb.AddListingsResponse, call.principal)
         asked, now_us = asked_of(call, "AddListings"), self._now_us()
@@ -87,7 +88,7 @@ class Admission:
 
     async def _end(self, call: Call[pb.EndListingsRequest]) -> bytes:
         message = call.message
-        owner = _owner(call.principal, message.operator_id)
+        owner = owner_of(call.principal, message.operator_id)
         encode = _encoder(pb.EndListingsResponse, call.principal)
         asked, now_us = asked_of(call, "EndListings"), self._now_us()
         return await self._pool.run(
@@ -96,7 +97,7 @@ class Admission:
 
     async def _list(self, call: Call[pb.ListListingsRequest]) -> bytes:
         message, size = call.message, size_of(call.message.page_size)
-        owner = _owner(call.principal, message.operator_id)
+        owner = owner_of(call.principal, message.operator_id)
         kind = KINDS.get(message.kind)
         if message.subject and kind is None:
             text = "must be given, because the request names a subject"
@@ -110,13 +111,6 @@ class Admission:
         listings = [_told(it, call.principal) for it in found]
         answer = pb.ListListingsResponse(listings=listings, next_page_token=token)
         return answer.SerializeToString()
-
-
-def _owner(by: Principal, operator_id: str) -> str:
-    """The owner that a request names; raises NotFound for an operator that is not the caller."""
-    if by.operator_id is not None and operator_id not in ("", by.operator_id):
-        raise NotFound("operator", operator_id)
-    return operator_id or by.owner
 
 
 def _wanted(message: pb.AddListingsRequest) -> list[Listing]:

@@ -11,18 +11,23 @@ value. So a request that names the value differs from a request without the fiel
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, TypeVar
 
 from freehold.v1 import authorization_service_pb2 as calls
 from freehold.v1 import collection_service_pb2 as collection
 from freehold.v1 import credit_service_pb2 as credit
+from freehold.v1 import terms_service_pb2 as terms
 from freehold.v1.authorization_pb2 import CAPTURE_PURPOSE_FEE
 from freehold.v1.types_pb2 import OFFER_FULL, OFFER_REDUCED, OFFER_ZERO
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
+
+from service.domain.documents import canonical
 
 M = TypeVar("M", bound=Message)
 
@@ -85,6 +90,12 @@ def _platforms_account(request: Any) -> None:
         request.ClearField("rail_account")
 
 
+def _document(request: Any) -> None:
+    """Brings a document's JSON into its canonical form; a text that is no JSON stays."""
+    with suppress(ValueError, RecursionError):
+        request.document = canonical(json.loads(request.document))
+
+
 def _labels(request: Any) -> None:
     """Puts the labels of an order in the order of their names."""
     if request.HasField("order"):
@@ -99,6 +110,7 @@ SAME: dict[type[Message], tuple[Callable[[Any], None], ...]] = {
     collection.RecordChargeBackRequest: (_platforms_account,),
     collection.RecordOperatorPaymentRequest: (_platforms_account,),
     credit.RecordPaymentRequest: (_platforms_account,),
+    terms.ApplyTermsRequest: (_document,),
 }
 """For each request, functions that bring it into the one form of all ways to say the same."""
 

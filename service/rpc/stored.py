@@ -27,6 +27,7 @@ from service.rpc import (
     case_service,
     collection_service,
     credit_service,
+    terms_service,
 )
 from service.rpc.convert import BAND_OF, CUSTODY_OF, LAPSE_OF, OFFER_OF, STATE_OF
 from service.rpc.receipts import read_receipt
@@ -41,6 +42,7 @@ _RESPONSES: dict[str, type[Message]] = (
         for it in service.MUTATIONS
     }
     | admin_service.ANSWERS
+    | terms_service.ANSWERS
     | admission_service.ANSWERS
 )
 _HIDDEN = {case_service.KINDS[kind] for kind in PLATFORM_ONLY}

@@ -22,10 +22,13 @@ from service.domain.errors import FreeholdError, InvalidInput
 from service.engine.records.administration import Asked, By, NewKey
 from service.storage import schema as t
 from service.storage.administration import Administration, administer
+from service.storage.adoption import ADOPTED, Adoption
 from service.storage.database import writing
 from service.storage.keys import create_key
 from service.storage.keys import revoke_key as end
 
+NEW_DATABASE = "default terms of a new database"
+NEW_OPERATOR = "default terms of a new operator"
 OPERATOR_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 MINUTE_US = 60_000_000
 HOUR_US = 60 * MINUTE_US
@@ -46,8 +49,11 @@ def _defaults() -> dict[str, Any]:
     return tomllib.loads(text)
 
 
-def install_defaults(engine: Engine) -> None:
-    """Writes the default limits and policies into a database that has none."""
+def install_defaults(engine: Engine, now_us: int = 0) -> None:
+    """Writes the default limits and policies into a database that has none.
+
+    The platform's terms that have no documents get them, those of earlier builds too.
+    """
     defaults = _defaults()
     with writing(engine) as connection:
         if connection.scalar(select(func.count()).select_from(t.limit_steps)) == 0:
@@ -55,6 +61,7 @@ def install_defaults(engine: Engine) -> None:
         if connection.scalar(select(func.count()).select_from(t.policies)) == 0:
             policies = [_policy_row(policy) for policy in defaults["policy"]]
             connection.execute(insert(t.policies), policies)
+        Adoption(connection, PLATFORM, now_us, ADOPTED, NEW_DATABASE).run()
 
 
 def _policy_row(policy: dict[str, Any]) -> dict[str, Any]:
@@ -132,6 +139,9 @@ def create_operator(
             raise OperatorExists(operator_id)
         desk.connection.execute(insert(t.operators), row)
         desk.connection.execute(insert(t.products), products)
+        for owner in (PLATFORM, operator_id):
+            by = asked.by.text
+            Adoption(desk.connection, owner, now_us, by, NEW_OPERATOR).run()
         desk.note("operator.created", f"operators/{operator_id}", name=name, fee_bp=fee_bp)
         return b""
 

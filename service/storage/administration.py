@@ -67,6 +67,17 @@ class Administration:
             connection.execute(insert(heads).values(owner=owner, number=0))
         self.number = number or 0
 
+    def lock_too(self, owner: str) -> None:
+        """Waits for acts on another owner as well, whose record gets no act.
+
+        Whoever locks two owners locks the platform last.
+        """
+        heads = t.audit_heads
+        mine = heads.c.owner == owner
+        query = select(heads.c.number).where(mine).with_for_update()
+        if self.connection.scalar(query) is None:
+            self.connection.execute(insert(heads).values(owner=owner, number=0))
+
     @property
     def operator_id(self) -> str | None:
         """The owner as keys name it; None for the platform."""
@@ -128,6 +139,12 @@ class Administration:
         used = use_approval(self.connection, by, self.asked.approval, self.now_us)
         self._approved = used.number, used.approved_by
         return used
+
+    def require_second_person_of_persons(self) -> None:
+        """As `require_second_person`, but a key without a person needs no approval."""
+        by = self.asked.by.principal
+        if by is not None and by.person_id:
+            self.require_second_person()
 
     def note(self, act: str, subject: str, **details: Any) -> None:
         """Adds an act to the owner's record."""

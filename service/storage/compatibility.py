@@ -16,6 +16,8 @@ TARIFFS_BUILD = 32
 """The first build that bills by tariffs of arithmetic 2."""
 QUOTAS_BUILD = 34
 """The first build that counts quotas of free minutes."""
+RETIRED_BUILD = 35
+"""The first build that does not rent out a retired product."""
 
 
 def shut_out_older(connection: Connection, build: int) -> None:

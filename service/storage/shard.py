@@ -65,6 +65,8 @@ EVERYWHERE = (
     "limit_steps",
     "exposure_rates",
     "terms_changes",
+    "terms_documents",
+    "compiled_products",
     "feature_schemas",
     "seals",
     "rail_accounts",

@@ -34,6 +34,8 @@ from service.storage.tariffs import tariff_in_row
 
 MOST_US = MOST_MINUTES * 60_000_000
 """No wait is longer."""
+LAST_US = 2**62
+"""No instant is later."""
 MOST_CHANGES = 500
 """For more changes than these, all terms are read instead of the changed ones."""
 WHOLE = re.compile("-?[0-9]{1,9}")
@@ -263,6 +265,9 @@ def _catalog(rows: _TermsRows, owners: set[Any]) -> Catalog:
             if good is None or not isinstance(revision, int) or revision > good.revision:
                 refused.add(product)
                 latest.pop(product, None)
+    retired = {key for key, product in latest.items() if product.retire_us is not None}
+    for key in retired:
+        del latest[key]
     return Catalog(
         {key[0]: operator for key, operator in operators.items()},
         latest,
@@ -271,7 +276,24 @@ def _catalog(rows: _TermsRows, owners: set[Any]) -> Catalog:
         frozenset(refused),
         tuple(faults),
         total,
+        retired=frozenset(retired),
     )
+
+
+def sound_policy(row: Any) -> Policy | None:
+    """The policy of a row; None if the row makes no sense."""
+    try:
+        return _policy(row)
+    except _Wrong:
+        return None
+
+
+def sound_product(row: Any, policy: Policy) -> Product | None:
+    """The product of a row with its policy; None if the row makes no sense."""
+    try:
+        return _product(row, {(policy.policy_id, policy.revision): policy})
+    except _Wrong:
+        return None
 
 
 def _operator(row: Any) -> Operator:
@@ -309,6 +331,7 @@ def _product(row: Any, policies: dict[tuple[str, int], Policy]) -> Product:
     _text(row, "operator_id", "product_id", "category", "currency", "policy_id")
     _between(row, -MOST_SCORE, MOST_SCORE, "revision", "policy_revision")
     _between(row, 0, MOST_MINOR, *AMOUNTS, *_there(row, RARE_AMOUNTS))
+    _between(row, 0, LAST_US, *_there(row, ["retire_us"]))
     if row.most_hold_minor is not None and row.most_hold_minor < row.deposit_minor:
         raise _Wrong("most_hold_minor is below deposit_minor")
     if not CURRENCY.fullmatch(row.currency):

@@ -85,6 +85,10 @@ FACTS: dict[str, dict[str, str]] = {
         "MOST_SIGNALS": CONTRACT, "MOST_COUNTED": CONTRACT, "MOST_DAYS": CONTRACT,
         "MOST_WITHIN_MINUTES": CONTRACT,
     },
+    "domain/bounds_document.py": {"MOST_BOUNDS": TERMS},
+    "rpc/terms_service.py": {"MOST_PRODUCTS": CONTRACT},
+    "storage/compiling.py": {"TOGETHER": STATEMENT},
+    "storage/terms_checks.py": {"MOST_NAMED": TEXT},
     "domain/document_fields.py": {
         "MOST_MINOR": TERMS, "MOST_MINUTES": TERMS, "MOST_SCORE": TERMS,
     },
@@ -111,7 +115,7 @@ FACTS: dict[str, dict[str, str]] = {
     "engine/group_commit.py": {"COLLECTING": METHOD, "CAUTION": METHOD},
     "engine/occurrence.py": {"EARLIEST_OCCURRENCE_US": CONTRACT},
     "ending.py": {"NOT_ENDED": EXIT_CODE, "KILLED": EXIT_CODE},
-    "engine/verification_job.py": {"COLLECT_S": METHOD},
+    "engine/process_job.py": {"COLLECT_S": METHOD, "LONGEST_ANSWER_BYTES": METHOD},
     "ids.py": {"_EPOCH_US": FORMAT, "_STEP_BITS": FORMAT, "_CHANCE_BITS": FORMAT},
     "preview/crowds.py": {"UNBOUNDED": METHOD, "UNBOUNDED_US": METHOD},
     "preview/exposure.py": {"POINTS": PICTURE},
@@ -144,7 +148,8 @@ FACTS: dict[str, dict[str, str]] = {
     "storage/backup.py": {"PORTION_BYTES": SHELL},
     "storage/bindings.py": {"MOST_CERTIFICATES": FORMAT},
     "storage/compatibility.py": dict.fromkeys(
-        ("CERTIFICATES_BUILD", "RULES_BUILD", "LISTINGS_BUILD", "TARIFFS_BUILD", "QUOTAS_BUILD"),
+        ("CERTIFICATES_BUILD", "RULES_BUILD", "LISTINGS_BUILD", "TARIFFS_BUILD", "QUOTAS_BUILD",
+         "RETIRED_BUILD"),
         FORMAT,
     ),
     "storage/dump.py": {"MAX_SAID": TEXT},
@@ -167,7 +172,7 @@ FACTS: dict[str, dict[str, str]] = {
     },
     "storage/row_statements.py": {"MOST_ROWS": STATEMENT},
     "storage/sqlite.py": {"LOOK_STEPS": METHOD, "ROWS_TOGETHER": STATEMENT},
-    "storage/terms.py": {"MOST_US": TERMS, "MOST_CHANGES": METHOD},
+    "storage/terms.py": {"MOST_US": TERMS, "LAST_US": TERMS, "MOST_CHANGES": METHOD},
 }  # fmt: skip
 """Numbers that are not limits, by module, each with the reason why nobody sets it."""
 
@@ -257,7 +262,8 @@ COUNTS = frozenset({
     "max_queue_a_caller", "max_share", "max_strangers", "max_unread", "max_keys",
     "units_a_second", "read", "list", "quote", "write", "bulk", "verify",
     "calls_logged_a_second",
-    "max_waiting_each", "page_window", "niceness", "most_decisions", "overload_batches",
+    "max_waiting_each", "page_window", "niceness", "most_decisions",
+    "least_people", "overload_batches",
     "max_pending",
 })  # fmt: skip
 """Limits that are counts."""

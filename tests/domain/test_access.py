@@ -25,6 +25,7 @@ RELEASED = {
     "disputes.write", "write_offs.write", "payouts.read", "payouts.write", "transfers.read",
     "transfers.report", "books.read", "books.verify", "sandbox.clock", "cases.read", "cases.write",
     "proposals.write", "keys.admin", "quotes.read", "listings.read", "listings.write",
+    "terms.read", "terms.write", "terms.activate",
 }  # fmt: skip
 """Every scope that a released build knew, removed ones too: names are only ever added here."""
 REMOVED: set[str] = set()
@@ -61,13 +62,14 @@ def test_an_added_scope_is_withheld_from_old_keys() -> None:
 
 def test_operators_and_the_platform_share_scopes() -> None:
     """Operators read and write authorizations and ask for quotes; both claim returns for a user,
-    take part in cases, propose acts and keep listings; and everything else is the platform's alone.
-    Nobody manages keys unless that is said."""
+    take part in cases, propose acts, keep listings and read their terms; and everything else is the
+    platform's alone. Nobody manages keys or changes terms unless that is said."""
     shared = {*(Scope.RETURNS_CLAIM, Scope.CASES_READ, Scope.CASES_WRITE), Scope.PROPOSALS_WRITE}
-    shared |= {Scope.LISTINGS_READ, Scope.LISTINGS_WRITE}
+    shared |= {Scope.LISTINGS_READ, Scope.LISTINGS_WRITE, Scope.TERMS_READ}
+    explicit = {Scope.KEYS_ADMIN, Scope.TERMS_WRITE, Scope.TERMS_ACTIVATE}
     own = {Scope.AUTHORIZATIONS_READ, Scope.AUTHORIZATIONS_WRITE, Scope.QUOTES_READ}
     assert own | shared == OPERATOR_SCOPES
-    assert frozenset(Scope) - own - {Scope.KEYS_ADMIN} == PLATFORM_SCOPES
+    assert frozenset(Scope) - own - explicit == PLATFORM_SCOPES
 
 
 def test_keys_are_random() -> None:

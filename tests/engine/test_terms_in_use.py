@@ -22,7 +22,7 @@ from service.storage.store import SqlStore
 from tests.engine.acts import money, revise
 from tests.engine.calls import authorize, refused, rental
 from tests.fakes import START_US, Desk
-from tests.terms import BAD_POLICY, ON_BOTH, plant
+from tests.terms import BAD_POLICY, ON_BOTH, copied_product, plant
 
 HANG_S = 30.0
 MEND = (
@@ -50,15 +50,9 @@ CHANGES = [
     "UPDATE limit_steps SET limit_minor = 9000000000000000000 WHERE from_score = 600",
     "UPDATE limit_steps SET limit_minor = 30000 WHERE from_score = 600",
     "DELETE FROM products WHERE operator_id = 'harbour' AND product_id = 'umbrella'",
-    (
-        "INSERT INTO products SELECT operator_id, 'kite', revision, category, currency,"
-        " deposit_minor,"
-        " replacement_minor, policy_id, policy_revision, start_fee_minor, free_minutes,"
-        " interval_minutes, interval_price_minor, day_cap_minor, buy_out_minor,"
-        " cancellation_fee_minor, damage_without_consent_minor, most_hold_minor, NULL, NULL"
-        " FROM products"
-        " WHERE product_id = 'bike' AND NOT EXISTS"
-        " (SELECT 1 FROM products WHERE product_id = 'kite')"
+    copied_product(
+        "product_id = 'bike' AND NOT EXISTS (SELECT 1 FROM products WHERE product_id = 'kite')",
+        product_id="'kite'",
     ),
     "UPDATE products SET revision = 2 WHERE product_id = 'kite'",
 ]

@@ -16,7 +16,7 @@ from service.storage.store import SqlStore
 from tests.engine.acts import settle_usage
 from tests.engine.calls import authorize, pick_up, refused, rental, settle, stored
 from tests.fakes import OPERATOR, OTHER_OPERATOR, Desk
-from tests.terms import BAD_POLICY, ON_BOTH, plant
+from tests.terms import BAD_POLICY, ON_BOTH, copied_product, plant
 
 HOUR_US = 3_600_000_000
 WRONG = "PRODUCT_MISCONFIGURED"
@@ -24,16 +24,13 @@ BIKE = (OPERATOR, "bike", 1)
 BAD_BIKE = f"{BAD_POLICY} AND product_id = 'bike'"
 MEND = (
     "UPDATE products SET deposit_minor = 19900, currency = 'CNY', policy_id = 'bike',"
-    " policy_revision = 1, line_items = NULL, interval_minutes = 15, tariff = NULL"
-    " WHERE operator_id = 'city' AND product_id = 'bike'"
+    " policy_revision = 1, line_items = NULL WHERE operator_id = 'city' AND product_id = 'bike'"
 )
-REVISION_2 = (
-    "INSERT INTO products SELECT operator_id, product_id, 2, category, currency, 7000,"
-    " replacement_minor, 'nothing', policy_revision, start_fee_minor, free_minutes,"
-    " interval_minutes, interval_price_minor, day_cap_minor, buy_out_minor,"
-    " cancellation_fee_minor, damage_without_consent_minor, most_hold_minor, NULL, NULL"
-    " FROM products"
-    " WHERE operator_id = 'city' AND product_id = 'bike'"
+REVISION_2 = copied_product(
+    "operator_id = 'city' AND product_id = 'bike'",
+    revision=2,
+    deposit_minor=7000,
+    policy_id="'nothing'",
 )
 
 

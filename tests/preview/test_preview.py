@@ -230,6 +230,19 @@ def test_an_operators_preview_needs_enough_people(city: Desk) -> None:
         previewed(city, umbrellas, least_people=3)
 
 
+def test_an_operators_preview_tells_no_more_of_lines(city: Desk) -> None:
+    """Three people were asked for a part of the deposit. Whether their lines would have covered all
+    of it stands in the platform's preview, and is not certain in the operator's."""
+    city.put_users(ann=550, ben=550, cem=550)
+    for user_id in ("ann", "ben", "cem"):
+        city.do(authorize(user_id))
+    city.clock.advance(city.clock.now_us() + 24 * HOUR_US)
+    document = policy(city.store, zero_from_score=500)
+    for least_people, after in ((0, "ZERO"), (3, "UNCERTAIN")):
+        found = previewed(city, document, least_people=least_people)
+        assert found.whole.offers == {"REDUCED": {after: 3}}
+
+
 def test_the_command_prints_a_preview(tmp_path: Path, file_city: Path) -> None:
     """`freehold policy preview` prints the text or JSON, writes the picture, and names each fault
     of the document."""

@@ -12,6 +12,7 @@ from freehold.v1.admission_service_pb2 import (
     ListedSubject,
 )
 from freehold.v1.authorization_pb2 import Authorization
+from freehold.v1.terms_service_pb2 import TERMS_KIND_TARIFF
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -31,6 +32,12 @@ from tests.rpc.support import (
 )
 
 NOW = Timestamp(seconds=START_S)
+NO_TERMS = {
+    "operator_id": "nowhere",
+    "kind": TERMS_KIND_TARIFF,
+    "name": "nothing",
+    "revision": 1,
+}
 LATER = Timestamp(seconds=4_000_000_000)
 
 READS: dict[str, dict[str, Any]] = {
@@ -164,6 +171,41 @@ READS: dict[str, dict[str, Any]] = {
         "numbers": [1],
         "reason": "reason",
     },
+    "ApplyTerms": {
+        "request_id": "example-ApplyTerms",
+        "operator_id": "nowhere",
+        "kind": TERMS_KIND_TARIFF,
+        "document": "{}",
+        "reason": "reason",
+        "activate": True,
+        "validate_only": True,
+        "beyond_bounds": True,
+    },
+    "ValidateTerms": {"request_id": "example-ValidateTerms", **NO_TERMS, "reason": "reason"},
+    "ActivateTerms": {
+        "request_id": "example-ActivateTerms",
+        **NO_TERMS,
+        "reason": "reason",
+        "beyond_bounds": True,
+    },
+    "RetireTerms": {"request_id": "example-RetireTerms", **NO_TERMS, "reason": "reason"},
+    "ListTerms": {
+        "operator_id": "nowhere",
+        "kind": TERMS_KIND_TARIFF,
+        "name": "nothing",
+        "retired": True,
+        "page_size": 10,
+        "page_token": "WyJ0YXJpZmYiLCAibm90aGluZyIsIDFd",
+    },
+    "GetTerms": NO_TERMS,
+    "DiffTerms": {
+        "operator_id": "nowhere",
+        "kind": TERMS_KIND_TARIFF,
+        "name": "nothing",
+        "from_revision": 1,
+        "to_revision": 2,
+        "document": "{}",
+    },
     "ListListings": {
         "operator_id": "nowhere",
         "kind": LISTING_KIND_USER,
@@ -198,6 +240,12 @@ REQUIRED_OF_READS: dict[str, set[str]] = {
     "RemovePerson": {"request_id", "person_id"},
     "AddListings": {"request_id", "effect", "subjects", "reason"},
     "EndListings": {"request_id", "numbers", "reason"},
+    "ApplyTerms": {"request_id", "kind", "document"},
+    "ValidateTerms": {"request_id", "kind", "name", "revision"},
+    "ActivateTerms": {"request_id", "kind", "name", "revision"},
+    "RetireTerms": {"request_id", "kind", "name", "revision"},
+    "GetTerms": {"kind", "name"},
+    "DiffTerms": {"kind", "name"},
     "ProposeAct": {"request_id", "method", "request"},
     "ApproveAct": {"request_id", "proposal"},
 }
@@ -223,6 +271,9 @@ SCOPES_OF_READS: dict[str, str] = {
     **dict.fromkeys(ADMIN_RPCS, "keys.admin"),
     **dict.fromkeys(("AddListings", "EndListings"), "listings.write"),
     "ListListings": "listings.read",
+    **dict.fromkeys(("ApplyTerms", "ValidateTerms"), "terms.write"),
+    **dict.fromkeys(("ActivateTerms", "RetireTerms"), "terms.activate"),
+    **dict.fromkeys(("ListTerms", "GetTerms", "DiffTerms"), "terms.read"),
     **dict.fromkeys(("ProposeAct", "ApproveAct", "ListProposals"), "proposals.write"),
 }
 

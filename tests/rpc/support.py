@@ -54,7 +54,7 @@ from sqlalchemy import Engine
 from service.app import App, Parts
 from service.clock import SandboxClock
 from service.config import Limits
-from service.domain.access import PLATFORM, PLATFORM_SCOPES, Scope, new_key
+from service.domain.access import PLATFORM, new_key, possible_scopes
 from service.engine.records.administration import NewKey
 from service.storage import admin, persons
 from service.storage.store import SqlStore
@@ -116,7 +116,7 @@ OPERATOR_RPCS = OF_CASES + tuple(
     it.name for it in RPCS.values() if it.service == "freehold.v1.AuthorizationService"
 )
 PLATFORM_RPCS = tuple(name for name in RPCS if name not in OPERATOR_RPCS)
-ADMINISTRATION = ("freehold.v1.AdminService", "freehold.v1.AdmissionService")
+ADMINISTRATION = tuple(f"freehold.v1.{it}Service" for it in ("Admin", "Admission", "Terms"))
 ADMIN_RPCS = tuple(it.name for it in RPCS.values() if it.service in ADMINISTRATION)
 """Methods on keys, persons, approvals and listings."""
 SHARED_RPCS = ("ClaimReturn", *OF_CASES, *ADMIN_RPCS)
@@ -381,7 +381,7 @@ def desks(served: Served) -> Iterator[Desks]:
     engine, colleagues_key, admins_key = served.store.engine, new_key(), new_key()
     admin.add_key(engine, colleagues_key, None, START_US)
     add_person(engine, "root")
-    scopes = frozenset(map(str, PLATFORM_SCOPES | {Scope.KEYS_ADMIN}))
+    scopes = frozenset(map(str, possible_scopes(None)))
     wanted = NewKey(None, "root", scopes=scopes)
     admin.add_key(engine, admins_key, None, START_US, wanted=wanted)
     keys = (

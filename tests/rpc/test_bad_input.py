@@ -165,6 +165,12 @@ def bad_values(leaf: Leaf) -> tuple[Any, ...]:
             return (-(10**12) - 1, -(2**63), *TOO_MUCH)
         case "amount_minor":
             return (*bad, *TOO_MUCH, *(() if leaf.method in MAY_BE_ZERO else (0,)))
+        case "document":
+            return ("x" * 16_001, *(("",) if leaf.method == "ApplyTerms" else ()))
+        case "from_revision" | "to_revision":
+            return bad
+        case "revision" if leaf.method != "GetTerms":
+            return (*bad, 0)
         case "expected_version" | "number" | "capture":
             return (*bad, 0)
         case "currency_code":

@@ -20,13 +20,18 @@ from typing import Any, NamedTuple
 
 import pytest
 from freehold.v1.authorization_pb2 import Authorization
+from freehold.v1.terms_service_pb2 import (
+    TERMS_KIND_POLICY,
+    TERMS_KIND_PRODUCT,
+    TERMS_KIND_TARIFF,
+)
 from freehold.v1.types_pb2 import OFFER_FULL
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
 from sqlalchemy import Engine
 
 from service.clock import SandboxClock
-from service.domain.access import OPERATOR_SCOPES, Scope, hash_key, key_id_of, new_key
+from service.domain.access import hash_key, key_id_of, new_key, possible_scopes
 from service.engine.records.administration import NewKey
 from service.storage import admin
 from tests.fakes import OPERATOR, OTHER_OPERATOR, START_US, serving
@@ -48,6 +53,7 @@ from tests.rpc.support import (
     outcome,
     yuan,
 )
+from tests.storage.administered import DAY_TARIFF
 
 ID = re.compile(r"\b(?:[0-9a-v]{20}|[0-9a-f]{16})\b|fh_[A-Za-z0-9_-]+")
 """Ids of rows and of keys, and the text of a key."""
@@ -188,7 +194,7 @@ def world(folder: Path, *, busy: bool) -> Iterator[World]:
         served = stack.enter_context(serving(folder, clock=clock, key_clock=clock))
         desk = stack.enter_context(desks(served))
         engine, callers = served.store.engine, {}
-        scopes = frozenset(map(str, OPERATOR_SCOPES | {Scope.KEYS_ADMIN}))
+        scopes = frozenset(map(str, possible_scopes(OPERATOR)))
         for owner in (OPERATOR, OTHER_OPERATOR):
             add_person(engine, "boss", owner)
             for person_id in ("", "boss"):
@@ -248,6 +254,7 @@ def pages(caller: Caller, method: str, **filters: Any) -> None:
             return
 
 
+OF_TARIFFS: dict[str, Any] = {"kind": TERMS_KIND_TARIFF}
 NEVER = {"open": "u" * 20, "closed": "v" * 20}
 
 
@@ -296,6 +303,13 @@ def of_the_office(place: World) -> dict[str, Callable[[], list[dict[str, Any]]]]
         body = request.SerializeToString()
         return int(place.boss.call("ProposeAct", method="AddPerson", request=body).proposal.number)
 
+    def tariff() -> str:
+        return json.dumps({**DAY_TARIFF, "name": office.fresh("t")})
+
+    def draft() -> dict[str, Any]:
+        made = office.call("ApplyTerms", kind=TERMS_KIND_TARIFF, document=tariff()).result.terms
+        return {**OF_TARIFFS, "name": made.name, "revision": made.revision}
+
     return {
         "CreateKey": lambda: [
             {"scopes": ["cases.read"], "label": "a"},
@@ -309,6 +323,20 @@ def of_the_office(place: World) -> dict[str, Callable[[], list[dict[str, Any]]]]
         "ListPersons": lambda: [{"page_size": 1}, {}],
         "RemovePerson": lambda: [{"person_id": person}],
         "ListAuditEvents": lambda: [{"page_size": 1}, {}],
+        "ApplyTerms": lambda: [
+            {"kind": TERMS_KIND_TARIFF, "document": tariff(), "activate": True},
+            {"kind": TERMS_KIND_TARIFF, "document": tariff(), "validate_only": True},
+            {"kind": TERMS_KIND_PRODUCT, "document": '{"id": "kite"}'},
+        ],
+        "ValidateTerms": lambda: [draft(), {**draft(), "name": "nothing"}],
+        "ActivateTerms": lambda: [draft(), {**draft(), "revision": 9}],
+        "RetireTerms": lambda: [draft(), {**OF_TARIFFS, "name": "bike", "revision": 1}],
+        "ListTerms": lambda: [{"page_size": 1}, {"kind": TERMS_KIND_POLICY}],
+        "GetTerms": lambda: [{**OF_TARIFFS, "name": "bike"}, {**OF_TARIFFS, "name": "theirs"}],
+        "DiffTerms": lambda: [
+            {**OF_TARIFFS, "name": "bike"},
+            {**OF_TARIFFS, "name": "theirs", "document": tariff()},
+        ],
         "ProposeAct": lambda: [{"method": "RevokeKey", "request": b"\x0a\x01a"}],
         "ApproveAct": lambda: [{"proposal": proposed()}, {"proposal": 1_000}],
         "ListProposals": lambda: [{"page_size": 1}, {}],

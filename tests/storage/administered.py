@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy import Engine, insert
 
 from service.domain.access import PLATFORM, Principal, Scope, hash_key, key_id_of, write_scopes
+from service.domain.documents import DocumentKind
 from service.domain.listings import Listing, ListingEffect, ListingKind
 from service.engine.records.administration import Approval, Asked, By, NewKey, Proposal
-from service.storage import admin, approvals, keys, listings, persons, rail_accounts
+from service.engine.records.documents import DocumentName
+from service.storage import admin, approvals, keys, listings, persons, rail_accounts, terms_acts
 from service.storage import schema as t
 from service.storage.database import writing
 from tests.fakes import START_US
@@ -29,6 +33,7 @@ def administer(engine: Engine, now_us: int) -> None:
     _own_keys(engine, now_us)
     _leaving(engine, now_us)
     _listings(engine, now_us)
+    _terms(engine, now_us)
 
 
 def text_of(name: str) -> str:
@@ -153,6 +158,63 @@ def _leaving(engine: Engine, now_us: int) -> None:
     """Eve leaves, with two keys."""
     request = shell("remove_person", "eve")
     keys.remove_person(engine, request, OPERATOR, "eve", now_us + 9, lambda *_: b"")
+
+
+def _terms(engine: Engine, now_us: int) -> None:
+    """The depot's terms: a tariff and a policy that are revised, a product that comes under them,
+    one that is retired, and drafts that wait or are withdrawn. The platform bounds them."""
+    bike: dict[str, Any] = {"id": "bike", "category": "BIKE", "currency": "CNY", "tariff": "bike"}
+    bike |= {"deposit_minor": 9_900, "replacement_minor": 90_000, "policy": "careful"}
+    policy: dict[str, Any] = {"name": "careful", "zero_from_score": 650, "reduced_from_score": 500}
+    policy |= {"reduced_credit_share_bp": 4_000}
+    rules = {"ladder": [{"from_score": 650, "credit_share_bp": 10_000}]}
+    bounds = {"name": "depot", "most_increments": 6, "second_person": ["policy"]}
+    for owner, kind, table in (
+        ("depot", DocumentKind.POLICY, policy),
+        ("depot", DocumentKind.POLICY, {**policy, "rental_period_hours": 48}),
+        ("depot", DocumentKind.POLICY, {"name": "steps", **rules}),
+        ("depot", DocumentKind.TARIFF, {**DAY_TARIFF, "name": "bike", "day_cap_minor": 2_900}),
+        ("depot", DocumentKind.PRODUCT, bike),
+        (PLATFORM, DocumentKind.BOUNDS, bounds),
+    ):
+        apply_terms(engine, owner, kind, table, now_us)
+    apply_terms(
+        engine, "depot", DocumentKind.TARIFF, {**DAY_TARIFF, "name": "draft"}, now_us, False
+    )
+    lost = {**bike, "id": "lost", "tariff": "nothing"}
+    apply_terms(engine, "depot", DocumentKind.PRODUCT, lost, now_us, False)
+    for name in (
+        DocumentName("product", "depot", "lost", 1),
+        DocumentName("product", "depot", "umbrella", 1),
+    ):
+        terms_acts.retire_terms(engine, shell("retire"), name, "over", now_us + 5, lambda _: b"")
+
+
+DAY_TARIFF = {
+    "currency": "CNY", "arithmetic": 1, "start_fee_minor": 100, "free_minutes": 0,
+    "interval_minutes": 15, "interval_price_minor": 100, "day_cap_minor": 3_000,
+    "buy_out_minor": 9_900,
+}  # fmt: skip
+
+
+def apply_terms(
+    engine: Engine,
+    owner: str,
+    kind: DocumentKind,
+    table: dict[str, Any],
+    now_us: int = START_US,
+    activate: bool = True,
+) -> terms_acts.Applied:
+    """Applies a document at the shell."""
+    results: list[terms_acts.Applied] = []
+
+    def encode(it: terms_acts.Applied) -> bytes:
+        results.append(it)
+        return b""
+
+    order = terms_acts.Order(kind, owner, table, f"as {owner} wants", activate)
+    terms_acts.apply_terms(engine, shell("apply"), order, now_us, encode)
+    return results[0]
 
 
 def shell(method: str, *body: object, request_id: str = "") -> Asked:

@@ -173,6 +173,7 @@ def test_the_list_of_keys_has_their_scopes(store: SqlStore) -> None:
             {
                 *(Scope.AUTHORIZATIONS_WRITE, Scope.RETURNS_CLAIM),
                 *(Scope.CASES_READ, Scope.CASES_WRITE, Scope.PROPOSALS_WRITE),
+                *(Scope.TERMS_READ, Scope.QUOTES_READ),
                 *(Scope.LISTINGS_READ, Scope.LISTINGS_WRITE),
             }
         ),

@@ -26,6 +26,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import IntegrityError
 
+from service.domain.access import PLATFORM
 from service.domain.credit import SCORE_NOT_KEPT, LimitBasis
 from service.engine.profile import read_profile
 from service.engine.reads import START
@@ -291,7 +292,18 @@ VALID |= {
     "listings": {"number": 1, "effect": "DENY", "kind": "USER", "rules": "", "ended_by": ""},
     "audit": {"number": 1, "by_user": "", "approved_by": ""},
     "proposals": {"expire_us": 2, "approved_by": ""},
-}
+    "terms_documents": {
+        "kind": "tariff", "owner": PLATFORM, "revision": 1, "state": "DRAFT",
+    },
+    "compiled_products": {
+        "product_revision": 1, "tariff_owner": PLATFORM, "tariff_revision": 1,
+        "policy_owner": PLATFORM, "policy_revision": 1,
+        "product_kind": "product", "tariff_kind": "tariff", "policy_kind": "policy",
+    },
+}  # fmt: skip
+VALIDATED = {"validate_us": 1, "validated_by": "x", "validate_reason": "x"}
+ACTIVATED = {"activate_us": 1, "activated_by": "x", "activate_reason": "x"}
+RETIRED = {"retire_us": 1, "retired_by": "x", "retire_reason": "x"}
 
 
 def row_of(table: Table, **changes: Any) -> dict[str, Any]:
@@ -328,9 +340,22 @@ def refusal(connection: Connection, table: Table, **changes: Any) -> str:
 
 def with_parents(connection: Connection, table: Table) -> None:
     """Adds the rows that a row of `row_of` refers to."""
+    _add_parents(connection, table, row_of(table))
+
+
+def _add_parents(connection: Connection, table: Table, row: dict[str, Any]) -> None:
     for key in table.foreign_key_constraints:
-        if not any(column.nullable for column in key.columns):
-            connection.execute(key.referred_table.insert(), row_of(key.referred_table))
+        named = {it.column.name: row[it.parent.name] for it in key.elements}
+        if None in named.values():
+            continue
+        parent = key.referred_table
+        if parent is t.terms_documents:
+            named["operator_id"] = None if named["owner"] == PLATFORM else named["owner"]
+        found = row_of(parent, **named)
+        _add_parents(connection, parent, found)
+        same = [column == found[column.name] for column in parent.primary_key]
+        if connection.execute(parent.select().where(*same)).first() is None:
+            connection.execute(parent.insert(), found)
 
 
 NEGATIVE = {
@@ -342,7 +367,7 @@ NEGATIVE = {
     "operators": ["debt_limit_minor"],
     "products": ["deposit_minor", "replacement_minor", "start_fee_minor", "free_minutes",
                  "interval_price_minor", "day_cap_minor", "buy_out_minor",
-                 "cancellation_fee_minor", "damage_without_consent_minor"],
+                 "cancellation_fee_minor", "damage_without_consent_minor", "retire_us"],
     "limit_steps": ["limit_minor"],
     "authorizations": ["credit_minor", "cash_minor", "held_credit_minor", "held_cash_minor",
                        "captured_minor", "captured_credit_minor", "conceded_minor", "fee_minor",
@@ -630,6 +655,50 @@ BROKEN: list[tuple[str, str, dict[str, Any]]] = [
     ("proposals", "approval_whole", {"approved_by": "y"}),
     ("proposals", "approved_in_time", {**APPROVED, "approve_us": 2}),
     ("proposals", "used_in_time", {"use_us": 1}),
+    ("terms_documents", "kind_known", {"kind": "zone"}),
+    ("terms_documents", "revision_positive", {"revision": 0}),
+    ("terms_documents", "owner_is_the_operator", {"owner": "city"}),
+    ("terms_documents", "product_of_an_operator", {"kind": "product"}),
+    (
+        "terms_documents",
+        "bounds_of_the_platform",
+        {"kind": "limits", "owner": "x", "operator_id": "x"},
+    ),
+    ("terms_documents", "validate_whole", {"state": "VALIDATED", "validate_us": 1}),
+    ("terms_documents", "validate_whole", {"validated_by": "x"}),
+    ("terms_documents", "validate_whole", {"validate_reason": "x"}),
+    ("terms_documents", "activate_whole", {"activated_by": "x"}),
+    ("terms_documents", "retire_whole", {"retired_by": "x"}),
+    (
+        "terms_documents",
+        "steps_in_order",
+        {"state": "VALIDATED", **VALIDATED, "validate_us": -1},
+    ),
+    (
+        "terms_documents",
+        "steps_in_order",
+        {"state": "ACTIVE", **VALIDATED, **ACTIVATED, "activate_us": 0},
+    ),
+    ("terms_documents", "steps_in_order", {"state": "RETIRED", **RETIRED, "retire_us": -1}),
+    *(
+        ("terms_documents", "state_fits_steps", {"state": state, **steps})
+        for state, steps in (
+            ("OVER", {}),
+            ("DRAFT", VALIDATED),
+            ("VALIDATED", {}),
+            ("VALIDATED", {**VALIDATED, **ACTIVATED}),
+            ("ACTIVE", VALIDATED),
+            ("ACTIVE", {**VALIDATED, **ACTIVATED, **RETIRED}),
+            ("RETIRED", {**VALIDATED, **ACTIVATED}),
+            ("RETIRED", {**ACTIVATED, **RETIRED}),
+        )
+    ),
+    *(
+        ("compiled_products", f"{kind}_kind_fixed", {f"{kind}_kind": "x"})
+        for kind in ("product", "tariff", "policy")
+    ),
+    ("compiled_products", "tariff_in_reach", {"tariff_owner": "y"}),
+    ("compiled_products", "policy_in_reach", {"policy_owner": "y"}),
 ]
 
 
@@ -671,6 +740,11 @@ def test_every_rule_of_the_tables_has_its_test() -> None:
         ("products", {"operator_id": "nobody"}),
         ("products", {"policy_id": "nothing"}),
         ("products", {"policy_revision": 2}),
+        ("compiled_products", {"revision": 2}),
+        ("compiled_products", {"product_revision": 2}),
+        ("compiled_products", {"tariff_revision": 2}),
+        ("compiled_products", {"policy_name": "y"}),
+        ("terms_documents", {"owner": "y", "operator_id": "y"}),
         ("api_keys", {"operator_id": "nobody"}),
     ],
 )
@@ -753,6 +827,8 @@ def test_a_key_is_unique(database: Engine, name: str) -> None:
         ("listing_kinds", {"owner", "kind"}),
         ("audit", {"owner", "number"}),
         ("proposals", {"owner", "number"}),
+        ("terms_documents", {"kind", "owner", "name", "revision"}),
+        ("compiled_products", {"operator_id", "product_id", "revision"}),
         ("cases", {"user_id", "authorization_id", "case_id"}),
         ("case_evidence", {"user_id", "authorization_id", "case_id", "number"}),
         ("attestations", {"user_id", "authorization_id", "number"}),

@@ -52,6 +52,7 @@ from tests.engine.calls import (
 )
 from tests.fakes import MINUTE_US, OPERATOR, OTHER_OPERATOR, START_US, Desk, lists_of
 from tests.rows import changed, read
+from tests.terms import copied_product
 
 # -- conflicts -------------------------------------------------------------------------------
 
@@ -560,11 +561,9 @@ def test_the_catalog_has_the_latest_terms(store: SqlStore) -> None:
     highest score down."""
     with store.engine.connect().execution_options(writes=True) as connection, connection.begin():
         connection.exec_driver_sql(
-            "INSERT INTO products SELECT operator_id, product_id, 2, category, currency, 100,"
-            " replacement_minor, policy_id, policy_revision, start_fee_minor, free_minutes,"
-            " interval_minutes, interval_price_minor, day_cap_minor, buy_out_minor,"
-            " cancellation_fee_minor, damage_without_consent_minor, most_hold_minor, NULL, NULL"
-            " FROM products WHERE product_id = 'bike' AND operator_id = 'city'"
+            copied_product(
+                "product_id = 'bike' AND operator_id = 'city'", revision=2, deposit_minor=100
+            )
         )
     catalog = store.catalog()
     assert catalog.operators[OPERATOR] == Operator(OPERATOR, "City", 300, 100_000)

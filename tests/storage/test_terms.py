@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +11,9 @@ from alembic import command
 from sqlalchemy import Connection, Engine, insert, inspect, text, update
 
 from service.domain.access import hash_key
-from service.domain.exposure import Rate, TotalExposure
 from service.domain.rules import Counted, Of, Outcome, Rules, Velocity
 from service.domain.rules_document import json_of_rules
-from service.engine.catalog import TOTAL, Catalog, TermsKind
+from service.engine.catalog import Catalog, TermsKind
 from service.storage import schema as t
 from service.storage.admin import _defaults, _policy_row
 from service.storage.database import open_database, writing
@@ -23,7 +21,7 @@ from service.storage.migrate import _config, is_current, migrate
 from service.storage.store import SqlStore
 from tests.conftest import Databases
 from tests.fakes import OPERATOR, OTHER_OPERATOR, START_US
-from tests.terms import BAD_POLICY, plant, rows, spoiled_bikes
+from tests.terms import BAD_POLICY, copied_product, plant, rows, spoiled_bikes
 
 BIKE = (OPERATOR, "bike")
 
@@ -66,14 +64,7 @@ def test_a8_a_wrong_product_affects_no_other(store: SqlStore) -> None:
 def test_a8_an_older_revision_stays_good(store: SqlStore) -> None:
     """A8: a wrong latest revision is refused, and no earlier revision replaces it, but rentals
     under earlier revisions continue. A wrong earlier revision does not affect the latest."""
-    copied = (
-        "INSERT INTO products SELECT operator_id, product_id, 2, category, currency, deposit_minor,"
-        " replacement_minor, policy_id, policy_revision, start_fee_minor, free_minutes,"
-        " interval_minutes, interval_price_minor, day_cap_minor, buy_out_minor,"
-        " cancellation_fee_minor, damage_without_consent_minor, most_hold_minor, NULL, NULL"
-        " FROM products"
-        " WHERE operator_id = 'city' AND product_id = 'bike'"
-    )
+    copied = copied_product("operator_id = 'city' AND product_id = 'bike'", revision=2)
     plant(store.engine, copied, f"{BAD_POLICY} AND product_id = 'bike' AND revision = 2")
     read = store.catalog()
     assert read.refused == {BIKE}
@@ -276,28 +267,3 @@ def test_a8_migrating_names_the_wrong_row(before: Engine, statement: str, said: 
         connection.exec_driver_sql(f"INSERT INTO products VALUES ({insertion})", products)
     migrate(before)
     assert is_current(before)
-
-
-def test_the_rates_of_a_total_exposure_are_terms(store: SqlStore) -> None:
-    """Without rates there is no total. A wrong rate is a fault, and its currency has no rate; the
-    other rates count."""
-    assert store.catalog().total is None
-    after = store.catalog().change
-    plant(
-        store.engine,
-        "INSERT INTO exposure_rates VALUES ('EUR', 'CNY', 785, 100)",
-        "INSERT INTO exposure_rates VALUES ('JPY', 'CNY', 5, 1)",
-    )
-    total = TotalExposure("CNY", {"EUR": Rate(785, 100), "JPY": Rate(5, 1)})
-    assert store.catalog().total == total
-    names, part = store.changed_terms(after) or (None, None)
-    assert names is not None
-    assert part is not None
-    assert (names.limits, part.total) == (True, total)
-    plant(store.engine, "UPDATE exposure_rates SET total_currency = 'USD' WHERE currency = 'JPY'")
-    read = store.catalog()
-    assert read.total == TotalExposure("CNY", {"EUR": Rate(785, 100)})
-    (fault,) = read.faults
-    assert (fault.kind, fault.key) == (TermsKind.LIMITS, TOTAL)
-    assert "JPY" in fault.why
-    assert read.or_last_good(replace(read, total=total)).total == total

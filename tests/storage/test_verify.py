@@ -7,6 +7,7 @@ import shutil
 import sqlite3
 import tracemalloc
 from collections.abc import Callable
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -359,6 +360,11 @@ TRANSFER = (
     "INSERT INTO transfers VALUES"
     " ('ann', 'x', '{{one}}', '{kind}', {amount}, 'CNY', '{state}', '', 1, 1, NULL, NULL, NULL, 0)"
 )
+
+EMPTY = sha256(b"{}").hexdigest()
+"""The digest of an empty document."""
+DEPOT_POLICY = "WHERE owner='depot' AND kind='policy' AND name='careful' AND revision=2"
+DEPOT_BIKE = "WHERE operator_id='depot' AND product_id='bike' AND revision=3"
 
 PLANTED: dict[str, tuple[tuple[str, ...], str, str]] = {
     "an amount": (
@@ -879,11 +885,18 @@ PLANTED: dict[str, tuple[tuple[str, ...], str, str]] = {
         "INCREMENTS", "refused_increments/ann/ghost/1",
     ),
     "more tries than the policy allows": (
-        ("UPDATE policies SET most_increments=3 WHERE policy_id='bike'",),
+        (
+            "DELETE FROM compiled_products",
+            "DELETE FROM terms_documents WHERE kind='policy' AND name='bike'",
+            "UPDATE policies SET most_increments=3 WHERE policy_id='bike'",
+        ),
         "INCREMENTS", "users/ulf/authorizations/{ulfs}",
     ),
     "a hold above the product's bound": (
-        ("UPDATE products SET most_hold_minor=20199 WHERE product_id='bike'",),
+        (
+            "DELETE FROM compiled_products",
+            "UPDATE products SET most_hold_minor=20199 WHERE product_id='bike'",
+        ),
         "INCREMENTS", "users/ulf/authorizations/{ulfs}",
     ),
     "the decision of an increment is removed": (
@@ -1082,6 +1095,76 @@ PLANTED: dict[str, tuple[tuple[str, ...], str, str]] = {
         ("UPDATE persons SET person_id='dee' WHERE person_id='cy'",),
         "AUDIT", "persons/platform/dee",
     ),
+    **{
+        f"{what} of terms": ((f"UPDATE {statement}",), rule, row)
+        for what, statement, rule, row in (
+            (
+                "a changed document",
+                f"terms_documents SET document=replace(document, '48', '49') {DEPOT_POLICY}",
+                *("TERMS", "terms/depot/policy/careful/2"),
+            ),
+            (
+                "another name",
+                f"terms_documents SET document='{{{{}}}}', digest='{EMPTY}' WHERE name='draft'",
+                *("TERMS", "terms/depot/tariff/draft/1"),
+            ),
+            (
+                "a changed policy",
+                "policies SET most_pauses=1 WHERE policy_id='depot/careful' AND revision=2",
+                *("TERMS", "policies/depot/careful/2"),
+            ),
+            (
+                "changed rules",
+                "policies SET rules=NULL WHERE policy_id='depot/steps'",
+                *("TERMS", "policies/depot/steps/1"),
+            ),
+            (
+                "a changed deposit",
+                f"products SET deposit_minor=1 {DEPOT_BIKE}",
+                *("TERMS", "products/depot/bike/3"),
+            ),
+            (
+                "a changed price",
+                f"products SET interval_price_minor=1 {DEPOT_BIKE}",
+                *("TERMS", "products/depot/bike/3"),
+            ),
+            (
+                "a milder policy",
+                f"products SET policy_id='bike', policy_revision=1 {DEPOT_BIKE}",
+                *("TERMS", "products/depot/bike/3"),
+            ),
+            (
+                "another tariff",
+                f"compiled_products SET tariff_name='umbrella', tariff_revision=1 {DEPOT_BIKE}",
+                *("TERMS", "products/depot/bike/3"),
+            ),
+            (
+                "a missing tariff",
+                f"compiled_products SET tariff_name='none' {DEPOT_BIKE}",
+                *("TERMS", "compiled_products"),
+            ),
+            (
+                "a renamed policy",
+                "policies SET revision=9 WHERE policy_id='depot/careful' AND revision=2",
+                *("TERMS", "policies/depot/careful/9"),
+            ),
+            (
+                "a renamed draft",
+                "terms_documents SET revision=2 WHERE name='lost'",
+                *("AUDIT", "terms/depot/product/lost/1"),
+            ),
+            (
+                "a draft in force",
+                "terms_documents SET state='VALIDATED' WHERE kind='bounds'",
+                *("AUDIT", "terms/platform/bounds/depot/1"),
+            ),
+            (
+                "another actor",
+                "terms_documents SET activated_by='x' WHERE kind='bounds'",
+                *("AUDIT", "terms/platform/bounds/depot/1"),
+            ),
+        )
+    },
     "another call than the approved one": (
         ("UPDATE proposals SET request=x'00' WHERE number={by_ada}",),
         "AUDIT", "proposals/platform/{by_ada}",
@@ -1128,7 +1211,10 @@ PLANTED: dict[str, tuple[tuple[str, ...], str, str]] = {
         (f"{A} offer='ZERO' WHERE user_id='dan'",), "REFERENCE", "users/dan/authorizations/{dans}",
     ),
     "terms that are not there": (
-        ("UPDATE products SET revision=2 WHERE operator_id='harbour' AND product_id='umbrella'",),
+        (
+            "DELETE FROM compiled_products",
+            "UPDATE products SET revision=2 WHERE operator_id='harbour' AND product_id='umbrella'",
+        ),
         "REFERENCE", STAYS,
     ),
     "a person who is gone": (

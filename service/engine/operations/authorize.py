@@ -16,6 +16,7 @@ from service.domain.errors import (
     NotFound,
     OperatorOwes,
     ProductMisconfigured,
+    ProductRetired,
 )
 from service.domain.graded_offers import choose_graded
 from service.domain.ledger import Line, Standing
@@ -248,6 +249,8 @@ def _products(operator_id: str, items: tuple[Item, ...], context: Context) -> li
         product = known.get(key)
         if key in context.catalog.refused or (product and operator_id not in operators):
             raise ProductMisconfigured(item.product_id)
+        if product is None and key in context.catalog.retired:
+            raise ProductRetired(item.product_id)
         if product is None:
             raise NotFound("product", item.product_id)
         products.append(product)

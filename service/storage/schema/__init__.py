@@ -26,6 +26,7 @@ from service.storage.schema.charge_backs import charge_backs, suspense
 from service.storage.schema.columns import metadata
 from service.storage.schema.consents import consents
 from service.storage.schema.details import authorization_details
+from service.storage.schema.documents import compiled_products, terms_documents
 from service.storage.schema.events import outbox
 from service.storage.schema.lapses import lapses
 from service.storage.schema.late_pickups import late_pickups
@@ -61,6 +62,7 @@ __all__ = [
     "cases",
     "charge_backs",
     "compatibility",
+    "compiled_products",
     "consents",
     "corrections",
     "debts",
@@ -96,6 +98,7 @@ __all__ = [
     "seals",
     "suspense",
     "terms_changes",
+    "terms_documents",
     "transfers",
     "unposted_dockings",
     "users",

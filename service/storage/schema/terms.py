@@ -100,13 +100,15 @@ products = Table(
     Column("damage_without_consent_minor", BigInteger),
     # NULL: increments have no bound, as before the migration that added it.
     Column("most_hold_minor", BigInteger),
+    # The revision ends the product: since then it is not rented out. NULL: it is.
+    Column("retire_us", BigInteger),
     # A JSON array of names, without spaces. NULL: lines of a bill may have any name.
     Column("line_items", string(4000)),
     # Canonical JSON of a tariff of arithmetic 2 (`domain/tariff_document.py`); NULL: arithmetic 1.
     Column("tariff", Text),
     *not_negative("deposit_minor", "replacement_minor", "start_fee_minor", "free_minutes"),
     *not_negative("interval_price_minor", "day_cap_minor", "buy_out_minor"),
-    *not_negative("cancellation_fee_minor", "damage_without_consent_minor"),
+    *not_negative("cancellation_fee_minor", "damage_without_consent_minor", "retire_us"),
     CheckConstraint("most_hold_minor >= deposit_minor", "most_hold_above_deposit"),
     CheckConstraint("interval_minutes > 0", "interval_positive"),
     CheckConstraint("line_items LIKE '[\"%\"]'", "line_items_are_a_list"),

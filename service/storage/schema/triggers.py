@@ -28,6 +28,8 @@ TRIGGERS: dict[str, dict[str, str]] = {
         "case_evidence_no_update": "582e347a5d302fea",
         "cases_no_delete": "0ebc9162e2725e2c",
         "cases_no_update": "adc3f1992bc4bfca",
+        "compiled_products_no_delete": "3ed03398a596dad4",
+        "compiled_products_no_update": "92bf075e5c2e392b",
         "corrections_no_delete": "50c14d4edb9c16a6",
         "corrections_no_update": "3e5ea9d7bb9c76f2",
         "entries_no_delete": "458a73a74b23e59a",
@@ -59,6 +61,9 @@ TRIGGERS: dict[str, dict[str, str]] = {
         "sealed_heads_no_update": "3846755b343ccf26",
         "seals_no_delete": "3410914c23d0221a",
         "seals_no_update": "388db458f3839799",
+        "terms_documents_next_step": "b0b762654a7b830e",
+        "terms_documents_no_delete": "88170b0301dcac1d",
+        "terms_documents_no_update": "42fea2039dd740c2",
     },
     "postgresql": {
         "aliases_one_step": "433f866331dd9ec5",
@@ -72,6 +77,8 @@ TRIGGERS: dict[str, dict[str, str]] = {
         "case_evidence_keep_all": "3324a36de2ddcceb",
         "cases_append_only": "239b8068e2c05eeb",
         "cases_keep_all": "d1a48895e9fd5e62",
+        "compiled_products_append_only": "a9500ec368ed9acd",
+        "compiled_products_keep_all": "0216f3b13959ae6b",
         "corrections_append_only": "38471d54c3c48ae9",
         "corrections_keep_all": "e68f28a98f8060dc",
         "entries_append_only": "79202340dfeccfb7",
@@ -97,6 +104,9 @@ TRIGGERS: dict[str, dict[str, str]] = {
         "sealed_heads_keep_all": "1b0da779d5dffa9e",
         "seals_append_only": "905359a323726022",
         "seals_keep_all": "848f0ffafa4487b3",
+        "terms_documents_append_only": "e72a21d84c1469a0",
+        "terms_documents_keep_all": "73bbf4865759a18a",
+        "terms_documents_next_step": "494594a9f7f8b5a4",
     },
 }
 """For each kind of database, the digest of each trigger."""

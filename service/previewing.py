@@ -1,0 +1,42 @@
+"""The process of a server's preview."""
+
+from __future__ import annotations
+
+from typing import IO, Any
+
+from service.answering import answer_one
+from service.domain.errors import Exhausted, InvalidInput, NotFound
+from service.engine.preview_job import write_refusal
+from service.engine.process_job import taken_over
+from service.preview.report import to_json
+from service.preview.run import Asked, preview
+from service.storage.database import open_database
+
+
+def main() -> None:
+    """Previews as the question asks."""
+    answer_one(_preview)
+
+
+def _preview(asked: dict[str, Any], _out: IO[str]) -> dict[str, Any]:
+    question = Asked(
+        asked["operator_id"],
+        asked["kind"],
+        asked["document"],
+        frozenset(asked["products"]),
+        asked["days"],
+        asked["until_us"],
+        asked["most"],
+        asked["least_people"],
+    )
+    engine = open_database(asked["url"], limits=taken_over(asked["limits"]))
+    try:
+        return {"report": to_json(preview(engine, question))}
+    except (InvalidInput, NotFound, Exhausted) as error:
+        return write_refusal(error)
+    finally:
+        engine.dispose()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,165 @@
+"""Checks a document against what it names, the platform's bounds, and what names it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from sqlalchemy import Connection, select
+
+from service.domain.access import PLATFORM
+from service.domain.bounds_document import (
+    DEFAULT_BOUNDS,
+    NO_BOUNDS,
+    Bounds,
+    policy_outside,
+    product_outside,
+    read_bounds,
+)
+from service.domain.documents import DocumentKind
+from service.domain.errors import Violation
+from service.domain.line_items import unknown_items
+from service.domain.product_document import ProductDocument
+from service.domain.terms_readers import Parsed
+from service.engine.records.documents import TermsDocument
+from service.reference_data import line_items
+from service.storage import schema as t
+from service.storage.compiling import P, is_newest
+from service.storage.documents import active_of, actives_of, policy_id_of, reached, table_of
+
+MOST_NAMED = 3
+"""The most names of other documents in one sentence."""
+
+
+def bounds_of(connection: Connection, owner: str) -> Bounds:
+    """The bounds of an operator's terms; the platform's own terms have none."""
+    if owner == PLATFORM:
+        return NO_BOUNDS
+    found = NO_BOUNDS
+    for name in (DEFAULT_BOUNDS, owner):
+        document = active_of(connection, DocumentKind.BOUNDS, PLATFORM, name)
+        if document is not None:
+            found = read_bounds(table_of(document)).over(found)
+    return found
+
+
+def second_person_kinds(connection: Connection, owner: str) -> frozenset[str]:
+    """The kinds of an owner's documents that one person never activates alone."""
+    if owner != PLATFORM:
+        return frozenset(bounds_of(connection, owner).second_person)
+    document = active_of(connection, DocumentKind.BOUNDS, PLATFORM, DEFAULT_BOUNDS)
+    return (
+        frozenset()
+        if document is None
+        else frozenset(read_bounds(table_of(document)).second_person)
+    )
+
+
+def faults_of(
+    connection: Connection, it: Parsed, owner: str, *, beyond_bounds: bool = False
+) -> list[Violation]:
+    """The reasons why a document cannot come into force now; `beyond_bounds` ignores the bounds."""
+    bounds = NO_BOUNDS if beyond_bounds else bounds_of(connection, owner)
+    match it.kind:
+        case DocumentKind.PRODUCT:
+            found = [*_of_product(connection, it.value, owner), *product_outside(it.value, bounds)]
+        case DocumentKind.POLICY:
+            found = [*_shadows(connection, it, owner), *policy_outside(it.value, bounds)]
+        case DocumentKind.TARIFF:
+            found = [*_shadows(connection, it, owner), *_of_tariff(connection, it, owner)]
+        case DocumentKind.LIMITS:
+            found = list(_of_limits(connection, it))
+        case _:
+            found = list(_of_bounds(connection, it))
+    return found
+
+
+def _of_product(connection: Connection, it: ProductDocument, owner: str) -> Iterator[Violation]:
+    tariff = reached(connection, DocumentKind.TARIFF, owner, it.tariff)
+    if tariff is None:
+        yield _missing("tariff", it.tariff)
+    elif (currency := table_of(tariff)["currency"]) != it.currency:
+        text = f"is {it.currency}, but the tariff {it.tariff} is in {currency}"
+        yield Violation("currency", "currency.of_tariff", text)
+    yield from unknown_items(it.line_items or (), it.category, line_items())
+    if reached(connection, DocumentKind.POLICY, owner, it.policy) is None:
+        yield _missing("policy", it.policy)
+    s = t.limit_steps.c
+    query = select(s.currency).where(s.currency == it.currency).limit(1)
+    if connection.scalar(query) is None:
+        text = f"has no credit limits: the platform must apply limits in {it.currency} first"
+        yield Violation("currency", "currency.no_limits", text)
+
+
+def _missing(kind: str, name: str) -> Violation:
+    text = f"names the {kind} {name}, and no such {kind} is active: activate it first"
+    return Violation(kind, f"{kind}.unknown", text)
+
+
+def _shadows(connection: Connection, it: Parsed, owner: str) -> Iterator[Violation]:
+    """An operator's document does not take the place of the platform's by its name."""
+    if owner == PLATFORM or active_of(connection, it.kind, owner, it.name) is not None:
+        return
+    if active_of(connection, it.kind, PLATFORM, it.name) is not None:
+        text = f"is the name of a {it.kind} of the platform: choose another name"
+        yield Violation("name", "name.of_platform", text)
+
+
+def _of_tariff(connection: Connection, it: Parsed, owner: str) -> Iterator[Violation]:
+    currency = it.document["currency"]
+    for product in products_naming(connection, it.kind, owner, it.name):
+        of_product = table_of(product)["currency"]
+        if of_product != currency:
+            text = f"is {currency}, but the product {product.name} is in {of_product}"
+            yield Violation("currency", "currency.of_product", text)
+
+
+def products_naming(
+    connection: Connection, kind: str, owner: str, name: str
+) -> list[TermsDocument]:
+    """The products in force whose documents mean this document by its name."""
+    products = actives_of(connection, DocumentKind.PRODUCT, None if owner == PLATFORM else owner)
+    named = [it for it in products if table_of(it)[kind] == name]
+    if owner != PLATFORM:
+        return named
+    return [it for it in named if active_of(connection, kind, it.owner, name) is None]
+
+
+def named_by(connection: Connection, it: TermsDocument) -> str:
+    """The products that a document in force is needed by, as a part of a sentence; empty if none
+    is."""
+    if it.kind == DocumentKind.POLICY:
+        # Rows of earlier builds have no documents.
+        mine = P.policy_id == policy_id_of(it.owner, it.name), P.retire_us.is_(None), is_newest()
+        query = select(P.operator_id, P.product_id).where(*mine).limit(MOST_NAMED + 1)
+        names = [
+            f"{operator_id}/{product_id}"
+            for operator_id, product_id in connection.execute(
+                query.order_by(P.operator_id, P.product_id)
+            )
+        ]
+    else:
+        found = products_naming(connection, it.kind, it.owner, it.name)
+        names = [f"{one.owner}/{one.name}" for one in found]
+    more = " and others" if len(names) > MOST_NAMED else ""
+    return ", ".join(names[:MOST_NAMED]) + more
+
+
+def _of_limits(connection: Connection, it: Parsed) -> Iterator[Violation]:
+    """The limits keep every currency that a product has."""
+    s = t.limit_steps.c
+    before = set(connection.scalars(select(s.currency).distinct()))
+    for currency in sorted(before - {step.currency for step in it.value}):
+        mine = P.currency == currency, P.retire_us.is_(None), is_newest()
+        found = connection.execute(
+            select(P.operator_id, P.product_id).where(*mine).limit(1)
+        ).first()
+        if found is not None:
+            text = f"has no limit in {currency}, in which {'/'.join(found)} is rented out"
+            yield Violation("limit", "limit.currency_in_use", text)
+
+
+def _of_bounds(connection: Connection, it: Parsed) -> Iterator[Violation]:
+    o = t.operators.c.operator_id
+    if it.name != DEFAULT_BOUNDS and connection.scalar(select(o).where(o == it.name)) is None:
+        text = f"must be {DEFAULT_BOUNDS} or the id of an operator, and there is no {it.name}"
+        yield Violation("name", "name.no_operator", text)

@@ -1,0 +1,102 @@
+"""Reads documents of terms: pages, single revisions, and differences.
+
+Terms without documents get them first, see `adoption`.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection, Engine, select
+
+from service.domain.access import PLATFORM
+from service.domain.documents import Difference, DocumentKind, Table, differences
+from service.domain.errors import NotFound
+from service.domain.terms_readers import read_document
+from service.engine.records.documents import DocumentName, TermsDocument
+from service.storage import schema as t
+from service.storage.adoption import lacks_documents
+from service.storage.database import reading
+from service.storage.documents import active_of, newest_of, read_one, revisions, table_of
+from service.storage.terms_acts import adopt
+
+
+def page_of_terms(
+    engine: Engine,
+    owner: str,
+    kind: str,
+    name: str,
+    after: tuple[str, str, int],
+    size: int | None,
+    now_us: int,
+    retired: bool,
+) -> list[TermsDocument]:
+    """A page of an owner's documents, after a kind, a name and a revision; `size` None means all.
+
+    Raises NotFound for an unknown operator.
+    """
+    _prepare(engine, owner, now_us)
+    query = revisions(owner, kind, name, after, everything=retired).limit(size)
+    with reading(engine) as connection:
+        return [TermsDocument(*row) for row in connection.execute(query)]
+
+
+def get_terms(engine: Engine, it: DocumentName, now_us: int) -> TermsDocument:
+    """One revision; revision 0 means the one in force, or else the newest one. Raises NotFound."""
+    _prepare(engine, it.owner, now_us)
+    with reading(engine) as connection:
+        return _get(connection, it)
+
+
+def diff_terms(
+    engine: Engine, before: DocumentName, after: Table | int, now_us: int
+) -> tuple[Difference, ...]:
+    """The differences from a revision to another one, or to a document.
+
+    Revision 0 means the one in force before, and the newest one after. Without a revision in force
+    every value is a difference. Raises NotFound, and InvalidInput for a document that makes no
+    sense.
+    """
+    _prepare(engine, before.owner, now_us)
+    kind = DocumentKind(before.kind)
+    with reading(engine) as connection:
+        if before.revision:
+            old = _meaning(read_one(connection, before))
+        else:
+            active = active_of(connection, *before[:3])
+            old = {} if active is None else _meaning(active)
+        if not isinstance(after, int):
+            platform = before.owner == PLATFORM
+            return differences(old, read_document(kind, after, platform=platform).document)
+        if after:
+            found = read_one(connection, before._replace(revision=after))
+        else:
+            found = _require(newest_of(connection, *before[:3]), before)
+        return differences(old, _meaning(found))
+
+
+def _get(connection: Connection, it: DocumentName) -> TermsDocument:
+    if it.revision:
+        return read_one(connection, it)
+    found = active_of(connection, *it[:3]) or newest_of(connection, *it[:3])
+    return _require(found, it)
+
+
+def _require(found: TermsDocument | None, it: DocumentName) -> TermsDocument:
+    if found is None:
+        raise NotFound(str(it.kind), it.name)
+    return found
+
+
+def _meaning(it: TermsDocument) -> Table:
+    kind, platform = DocumentKind(it.kind), it.owner == PLATFORM
+    return read_document(kind, table_of(it), platform=platform).document
+
+
+def _prepare(engine: Engine, owner: str, now_us: int) -> None:
+    """Gives documents to terms without them. Raises NotFound for an unknown operator."""
+    o = t.operators.c.operator_id
+    with reading(engine) as connection:
+        if owner != PLATFORM and connection.scalar(select(o).where(o == owner)) is None:
+            raise NotFound("operator", owner)
+        missing = any(lacks_documents(connection, it) for it in dict.fromkeys((PLATFORM, owner)))
+    if missing:
+        adopt(engine, owner, now_us)
