@@ -13,10 +13,12 @@ import click
 
 from service.cli.parts import now_us
 from service.cli.toml_text import toml_of
+from service.domain.day_tariff_segments import segments_of_days
 from service.domain.errors import InvalidInput
 from service.domain.gbfs_export import GbfsVersion, feed_of, json_of, plan_of
 from service.domain.gbfs_import import Imported, plans_of_text, tariff_of_plan
-from service.domain.tariff_document import read_tariff, write_tariff
+from service.domain.tariff_document import TariffDocument, write_tariff
+from service.domain.terms_readers import read_tariff_document
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
@@ -66,7 +68,7 @@ def export_tariffs(files: tuple[Path, ...], gbfs: bool, gbfs_version: str, ttl_s
     plans: dict[str, Any] = {}
     for file in files:
         with faults_of(file):
-            found = read_tariff(_table(file))
+            found = _tariff(_table(file))
             if found.name in plans:
                 raise InvalidInput.of("name", "name.twice", f"{found.name} is in two files")
             plans[found.name] = plan_of(found, version)
@@ -105,6 +107,14 @@ def _imported(file: Path, plan_id: str, buy_out_minor: int, name: str) -> Import
         text = f"has the plans {', '.join(plans)}: name one of them with --plan"
         raise InvalidInput.of("data.plans", "gbfs.plan", text)
     return tariff_of_plan(plans[plan_id], buy_out_minor, name)
+
+
+def _tariff(table: dict[str, Any]) -> TariffDocument:
+    """The tariff of a document of either arithmetic. Raises InvalidInput."""
+    read = read_tariff_document(table)
+    if isinstance(read, TariffDocument):
+        return read
+    return TariffDocument(read.name, read.currency, segments_of_days(read.tariff))
 
 
 def _table(file: Path) -> dict[str, Any]:

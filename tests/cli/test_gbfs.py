@@ -23,6 +23,17 @@ buy_out_minor = 9_900
 interval_minutes = 30
 price_minor = 150
 """
+DAYS = """
+name = "bank"
+currency = "CNY"
+arithmetic = 1
+start_fee_minor = 0
+free_minutes = 5
+interval_minutes = 30
+interval_price_minor = 150
+day_cap_minor = CAP
+buy_out_minor = 9_900
+"""
 CAP = """
 [[cap]]
 window_minutes = 1_440
@@ -69,6 +80,19 @@ def test_a_tariff_goes_out_and_comes_back(tmp_path: Path) -> None:
     assert tariff.tariff.segments[0][:4] == (5, None, 30, 150)
     assert tariff.tariff.caps == ((1_440, 3_000),)
     assert "Note: a tariff does not keep description" in back.stderr
+
+
+def test_a_tariff_of_arithmetic_1_goes_out(tmp_path: Path) -> None:
+    """A tariff of arithmetic 1 is printed as the plan with the same fees; one whose days a plan
+    cannot express is refused by its key."""
+    days = DAYS.replace("CAP", "3_000")
+    done = export("--gbfs-version", "3.1-RC3", written(tmp_path, "days.toml", days))
+    assert done.exit_code == 0, done.output
+    (plan,) = json.loads(done.output)["data"]["plans"]
+    assert [it["start"] for it in plan["per_min_pricing"]] == [5, 1_440]
+    assert plan["fare_capping"] == {"duration": 1_440, "price": 30}
+    high = written(tmp_path, "high.toml", DAYS.replace("CAP", "9_000"))
+    assert "day_cap_minor: must be at most 7200" in export(high).output
 
 
 def test_each_fault_is_told_with_its_file(tmp_path: Path) -> None:
