@@ -74,6 +74,7 @@ from tests.engine.plain_terms import (
 from tests.engine.reference import Reference
 from tests.engine.statement import Statement
 from tests.fakes import START_US, CountingIds, FakeScorer, encode
+from tests.terms import forget_documents
 
 ATTEMPTS = 3
 TROUBLES: dict[str, list[Fault]] = {
@@ -209,6 +210,7 @@ class Model:
         if self._database.dialect.name == "sqlite":
             # No power cut is tested here, so nothing needs to reach the disk.
             event.listen(self._database, "connect", _hurry)
+        forget_documents(self._database)
         with self._database.begin() as terms:
             for statement in TERMS:
                 terms.exec_driver_sql(statement)
