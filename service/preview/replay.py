@@ -22,7 +22,16 @@ import numpy as np
 from service.domain import admission
 from service.domain.product import Product
 from service.domain.rules import Of
-from service.preview.history import DECLINED, NEVER, UNSCORED, Fact, Happened, History, Numbers
+from service.preview.history import (
+    DECLINED,
+    NEVER,
+    UNSCORED,
+    Bits,
+    Fact,
+    Happened,
+    History,
+    Numbers,
+)
 from service.preview.presence import Presences, counts, presence_of, verdict_on
 from service.preview.verdicts import (
     Asked,
@@ -256,9 +265,14 @@ class _Course:
 
 
 def replay_rows(
-    history: History, terms: Terms, found: Replayed, rows: Numbers, judge: Judge
+    history: History,
+    terms: Terms,
+    found: Replayed,
+    rows: Numbers,
+    judge: Judge,
+    known: Bits | None = None,
 ) -> None:
-    """Replays the decisions of these rows into `found`.
+    """Replays the decisions of these rows into `found`; the verdicts on `known` rows stand there.
 
     The rows must be all judged rows of each of their persons, in the order of the decisions. If
     rules count rentals, they must be all rows of each of their persons, devices and accounts.
@@ -268,11 +282,12 @@ def replay_rows(
     for call, it in zip(numbers, rows_of(history, found, rows), strict=True):
         calls.setdefault(call, []).append(it)
     course = _Course(history, terms)
+    every = found.verdicts.all
     for items in calls.values():
-        if items[0].at_us < history.from_us:
+        if items[0].at_us < history.from_us or (known is not None and known[items[0].row]):
             for it in items:
-                before = found.verdicts.all[it.before]
-                course.add(it, before, before, before)
+                ends = every[found.strict[it.row]], every[found.lenient[it.row]]
+                course.add(it, every[it.before], *ends)
         else:
             _replay_call(course, found, items, judge)
 

@@ -30,7 +30,7 @@ from service.preview.history import (
     Numbers,
 )
 from service.preview.presence import quiet_verdict
-from service.preview.replay import Replayed, Terms, asked_of, is_counting, replay_rows, rows_of
+from service.preview.replay import Replayed, Row, Terms, asked_of, is_counting, replay_rows, rows_of
 from service.preview.steps import Steps
 from service.preview.verdicts import (
     Asked,
@@ -61,13 +61,24 @@ def replay_fast(history: History, terms: Terms) -> Replayed:
     _judge_once(history, terms, found, rows, (covered, wanted, most))
     doubtful = _doubtful(history, terms, found, (wanted, most))
     doubtful |= ~alone & history.judged
+    known = np.zeros(len(history), dtype=np.bool_)
     if is_counting(history, terms):
         doubtful |= crowded(history, terms, _possible(history, found))
         again = _connected(history, doubtful)
     else:
         again = history.judged & _has(history.users, doubtful)
-    replay_rows(history, terms, found, np.flatnonzero(again), _Known())
+        known = _before_the_first(history, doubtful)
+    replay_rows(history, terms, found, np.flatnonzero(again), _Known(), known)
     return found
+
+
+def _before_the_first(history: History, doubtful: Bits) -> Bits:
+    """The rows before the first doubtful one of their person: their verdicts are known."""
+    rows = np.arange(len(history), dtype=np.int64)
+    first = np.full(int(history.users.max(initial=0)) + 1, len(history), dtype=np.int64)
+    np.minimum.at(first, history.users[doubtful], rows[doubtful])
+    before: Bits = rows < first[history.users]
+    return before
 
 
 def _has(numbers: Numbers, rows: Bits) -> Bits:
@@ -185,16 +196,15 @@ def _judge_once(
     )
     firsts, places = unique_rows([it[rows] for it in columns])
     verdicts = np.zeros((4, len(firsts)), dtype=np.int64)
-    for place, first in enumerate(rows[firsts].tolist()):
-        verdicts[:, place] = _judged(history, terms, found, first)
+    for place, it in enumerate(rows_of(history, found, rows[firsts])):
+        verdicts[:, place] = _judged(history, terms, found, it)
     ends = (found.before, found.again, found.strict, found.lenient)
     for column, numbers in zip(ends, verdicts, strict=True):
         column[rows] = numbers[places]
 
 
-def _judged(history: History, terms: Terms, found: Replayed, row: int) -> list[int]:
+def _judged(history: History, terms: Terms, found: Replayed, it: Row) -> list[int]:
     """The verdicts on a row that is alone in its call, if no rule counts too many rentals."""
-    (it,) = rows_of(history, found, np.array([row]))
     in_force, wanted = [history.products[it.product]], [terms.products[it.product]]
     once = asked_of(history, it, in_force, in_force)[0]
     (again,) = judge(once, in_force, it.available, quiet_verdict(in_force, it.at_us))

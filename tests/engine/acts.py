@@ -383,6 +383,7 @@ def change_terms(desk: Desk, table: Table, name: str, **values: int | str | None
     forget_documents(desk.store.engine)
     key = table.c.product_id if table is t.products else table.c.policy_id
     with writing(desk.store.engine) as connection:
+        forget_documents(connection)
         connection.execute(table.update().where(key == name).values(**values))
     assert desk.engine.terms.follow()
 

@@ -212,6 +212,7 @@ class Model:
             event.listen(self._database, "connect", _hurry)
         forget_documents(self._database)
         with self._database.begin() as terms:
+            forget_documents(terms)
             for statement in TERMS:
                 terms.exec_driver_sql(statement)
             for operator_id, limit in DEBT_LIMIT.items():
