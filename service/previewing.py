@@ -8,6 +8,7 @@ from service.answering import answer_one
 from service.domain.errors import Exhausted, InvalidInput, NotFound
 from service.engine.preview_job import write_refusal
 from service.engine.process_job import taken_over
+from service.preview.picture import svg
 from service.preview.report import to_json
 from service.preview.run import Asked, preview
 from service.storage.database import open_database
@@ -31,7 +32,9 @@ def _preview(asked: dict[str, Any], _out: IO[str]) -> dict[str, Any]:
     )
     engine = open_database(asked["url"], limits=taken_over(asked["limits"]))
     try:
-        return {"report": to_json(preview(engine, question))}
+        found = preview(engine, question)
+        picture = svg(found, asked["width"]) if asked["width"] else ""
+        return {"report": to_json(found), "picture": picture}
     except (InvalidInput, NotFound, Exhausted) as error:
         return write_refusal(error)
     finally:

@@ -136,6 +136,7 @@ FACTS: dict[str, dict[str, str]] = {
     "rpc/admin_service.py": {"SECOND_US": UNIT},
     "rpc/line_items.py": {"MOST_BILL_BYTES": CONTRACT},
     "rpc/health_client.py": {"ANSWER_S": SHELL, "PAUSE_S": SHELL},
+    "rpc/previews.py": {"USUAL_DAYS": CONTRACT},
     "rpc/pages.py": {"DEFAULT_PAGE": CONTRACT},
     "rpc/status.py": {"MOST_VIOLATIONS": TEXT, "MOST_CHARACTERS": TEXT},
     "signing.py": {"KEY_ID_CHARACTERS": FORMAT},

@@ -206,6 +206,14 @@ READS: dict[str, dict[str, Any]] = {
         "to_revision": 2,
         "document": "{}",
     },
+    "PreviewTerms": {
+        "operator_id": "nowhere",
+        "kind": TERMS_KIND_TARIFF,
+        "document": "{}",
+        "product_ids": ["bike"],
+        "days": 30,
+        "picture_width": 960,
+    },
     "ListListings": {
         "operator_id": "nowhere",
         "kind": LISTING_KIND_USER,
@@ -246,6 +254,7 @@ REQUIRED_OF_READS: dict[str, set[str]] = {
     "RetireTerms": {"request_id", "kind", "name", "revision"},
     "GetTerms": {"kind", "name"},
     "DiffTerms": {"kind", "name"},
+    "PreviewTerms": {"kind"},
     "ProposeAct": {"request_id", "method", "request"},
     "ApproveAct": {"request_id", "proposal"},
 }
@@ -273,7 +282,7 @@ SCOPES_OF_READS: dict[str, str] = {
     "ListListings": "listings.read",
     **dict.fromkeys(("ApplyTerms", "ValidateTerms"), "terms.write"),
     **dict.fromkeys(("ActivateTerms", "RetireTerms"), "terms.activate"),
-    **dict.fromkeys(("ListTerms", "GetTerms", "DiffTerms"), "terms.read"),
+    **dict.fromkeys(("ListTerms", "GetTerms", "DiffTerms", "PreviewTerms"), "terms.read"),
     **dict.fromkeys(("ProposeAct", "ApproveAct", "ListProposals"), "proposals.write"),
 }
 
