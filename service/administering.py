@@ -9,7 +9,15 @@ from sqlalchemy import Engine
 from service.rpc.admin_service import Acts
 from service.rpc.admission_service import Desk
 from service.rpc.terms_service import TermsActs
-from service.storage import approvals, keys, listings, persons, terms_acts, terms_reads
+from service.storage import (
+    approvals,
+    bindings,
+    keys,
+    listings,
+    persons,
+    terms_acts,
+    terms_reads,
+)
 from service.storage.administration import list_audit
 from service.storage.proposals import list_proposals
 
@@ -21,12 +29,15 @@ def acts_of(engine: Engine) -> Acts:
         update_key=partial(keys.update_key, engine),
         roll_key=partial(keys.roll_key, engine),
         revoke_key=partial(keys.revoke_key, engine),
+        bind_key=partial(bindings.bind, engine),
+        unbind_key=partial(bindings.unbind, engine),
         list_keys=partial(keys.list_keys, engine),
         add_person=partial(persons.add_person, engine),
         remove_person=partial(keys.remove_person, engine),
         list_persons=partial(persons.list_persons, engine),
         propose=partial(approvals.propose, engine),
         approve_act=partial(approvals.approve_act, engine),
+        withdraw_act=partial(approvals.withdraw_act, engine),
         list_proposals=partial(list_proposals, engine),
         list_audit=partial(list_audit, engine),
     )

@@ -51,6 +51,7 @@ from service.engine.workers.timers import Timers
 from service.engine.workers.transfers import Transfers
 from service.engine.workers.worker import Work, Worker
 from service.ids import Ids
+from service.reference_data import check_reference_data
 from service.rpc import (
     admin_service,
     admission_service,
@@ -140,6 +141,7 @@ class App:
     """One server process."""
 
     def __init__(self, parts: Parts) -> None:
+        check_reference_data()
         limits = parts.limits
         self.parts = parts
         store = parts.store

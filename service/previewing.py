@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import IO, Any
 
 from service.answering import answer_one
+from service.bounds import with_values
+from service.config import Limits
 from service.domain.errors import Exhausted, InvalidInput, NotFound
 from service.engine.preview_job import write_refusal
-from service.engine.process_job import taken_over
 from service.preview.picture import svg
 from service.preview.report import to_json
 from service.preview.run import Asked, preview
@@ -30,7 +31,7 @@ def _preview(asked: dict[str, Any], _out: IO[str]) -> dict[str, Any]:
         asked["most"],
         asked["least_people"],
     )
-    engine = open_database(asked["url"], limits=taken_over(asked["limits"]))
+    engine = open_database(asked["url"], limits=with_values(Limits(), asked["limits"]))
     try:
         found = preview(engine, question)
         picture = svg(found, asked["width"]) if asked["width"] else ""

@@ -1,6 +1,6 @@
 """The lists that Freehold ships as data: names of line items, and bounds by jurisdiction.
 
-Each file is read once and checked as a whole. A damaged file stops the server at its start.
+Each file is read once and checked as a whole. A server with a damaged file does not start.
 """
 
 from __future__ import annotations
@@ -32,3 +32,9 @@ def jurisdictions() -> dict[str, Jurisdiction]:
     Raises TermsUnusable if the file is damaged.
     """
     return jurisdictions_of(_document("jurisdictions.toml"))
+
+
+def check_reference_data() -> None:
+    """Reads all lists. Raises TermsUnusable if a file is damaged."""
+    line_items()
+    jurisdictions()

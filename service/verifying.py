@@ -10,8 +10,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from service.answering import answer_one
 from service.books.processes import Elsewhere
+from service.bounds import with_values
+from service.config import Limits
 from service.domain.verification import Witness
-from service.engine.process_job import taken_over
 from service.engine.verification_job import write_verification
 from service.rpc.stored import read_answer, read_payload
 from service.signing import PublicKeys
@@ -29,7 +30,7 @@ def _verify(asked: dict[str, Any], out: IO[str]) -> dict[str, Any]:
     made = None
     if keys is not None:
         made = PublicKeys(Ed25519PublicKey.from_public_bytes(bytes.fromhex(it)) for it in keys)
-    limits = taken_over(asked["limits"])
+    limits = with_values(Limits(), asked["limits"])
     reopen = partial(open_database, asked["url"], limits=limits)
     engine = reopen()
     try:

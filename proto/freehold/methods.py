@@ -55,6 +55,18 @@ class Methods:
         admin_service_pb2.RevokeKeyResponse,
     )
 
+    bind_key = Method(
+        "AdminService",
+        admin_service_pb2.BindKeyRequest,
+        admin_service_pb2.BindKeyResponse,
+    )
+
+    unbind_key = Method(
+        "AdminService",
+        admin_service_pb2.UnbindKeyRequest,
+        admin_service_pb2.UnbindKeyResponse,
+    )
+
     add_person = Method(
         "AdminService",
         admin_service_pb2.AddPersonRequest,
@@ -89,6 +101,12 @@ class Methods:
         "AdminService",
         admin_service_pb2.ApproveActRequest,
         admin_service_pb2.ApproveActResponse,
+    )
+
+    withdraw_act = Method(
+        "AdminService",
+        admin_service_pb2.WithdrawActRequest,
+        admin_service_pb2.WithdrawActResponse,
     )
 
     list_proposals = Method(

@@ -27,7 +27,9 @@ from service.storage import schema as t
 Values = dict[str, Any]
 """The values of some columns of a row."""
 
-UNRECORDED: Values = {"person_id": None, "label": "", "expire_us": None, "revoked_by": None}
+UNRECORDED: Values = {
+    "person_id": None, "label": "", "expire_us": None, "revoked_by": None, "units_a_second": None,
+}  # fmt: skip
 """The columns of a key that no act made."""
 
 
@@ -126,6 +128,9 @@ class _Acts:
         row = self._keys.get(key_id)
         if row is None:
             raise _wrong(it, "the key is missing")
+        if it.act in ("key.bound", "key.unbound"):
+            self._of_binding(it, key_id, details)
+            return
         known = self._told_keys.get(key_id)
         described = {name: details[name] for name in ("person_id", "label")}
         described["person_id"] = described["person_id"] or None
@@ -139,6 +144,7 @@ class _Acts:
                 "expire_us": details["expire_us"],
                 "revoke_us": None,
                 "revoked_by": None,
+                **_of_some(details),
             }
             if it.act == "key.rolled":
                 self._known(it, details["replaces"])["expire_us"] = details["ends_us"]
@@ -148,9 +154,20 @@ class _Acts:
             _require(it, known["person_id"] == described["person_id"])
             _require(it, known.get("scopes") in (None, " ".join(details["scopes"])))
             known |= {"label": details["label"], "expire_us": details["expire_us"]}
+            known |= _of_some(details)
         else:
             _require(it, described == {name: known[name] for name in described})
             known |= {"revoke_us": it.record_us, "revoked_by": it.by_text}
+
+    def _of_binding(self, it: AuditEvent, key_id: str, details: Values) -> None:
+        """Builds before migration 0036 recorded no bindings, so the first act names them all."""
+        known, after = self._known(it, key_id), set(details["certificates"])
+        fingerprint = details["fingerprint"]
+        _require(it, (fingerprint in after) == (it.act == "key.bound"))
+        if "certificates" in known:
+            before = set(known["certificates"].split())
+            _require(it, before ^ after == {fingerprint})
+        known["certificates"] = " ".join(details["certificates"])
 
     def _known(self, it: AuditEvent, key_id: str) -> Values:
         """The key as the earlier acts describe it."""
@@ -193,12 +210,17 @@ class _Acts:
                 "approved_by": "",
                 "approver_key_id": "",
                 "approve_us": None,
+                "withdraw_us": None,
             }
             return
         if known is None or known["method"] != details["method"]:
             raise _wrong(it, "the proposal of this call is missing")
         if it.act == "act.used":
             _require(it, number == str(it.proposal))
+            return
+        if it.act == "act.withdrawn":
+            _require(it, known["withdraw_us"] is None and known["proposed_by"] == it.by_person_id)
+            known["withdraw_us"] = max(it.record_us, known["create_us"])
             return
         _require(it, known["approve_us"] is None)
         known |= {
@@ -258,6 +280,14 @@ def _compare(name: str, row: Values, expected: Values | None) -> None:
     for column, value in expected.items():
         if row[column] != value:
             raise Found("AUDIT", name, f"{column} differs from the record of acts")
+
+
+def _of_some(details: Values) -> Values:
+    """The values that only some keys have. A build before migration 0036 named no certificates."""
+    values: Values = {"units_a_second": details.get("units_a_second")}
+    if "certificates" in details:
+        values["certificates"] = " ".join(details["certificates"])
+    return values
 
 
 def _require(it: AuditEvent, condition: bool) -> None:

@@ -32,6 +32,7 @@ from service.books.money import Recorded
 from service.books.payloads import ReadPayload, wrong_payload
 from service.books.portion import FIELDS, Portion, portion_of
 from service.books.quotas import wrong_quota
+from service.books.read_values import wrong_read_values
 from service.books.references import REFERENCES
 from service.books.replay import Replay
 from service.books.seals import Start
@@ -184,6 +185,7 @@ def _verified(
         or wrong_decision(connection, share.people)
         or wrong_increment(connection, share.people)
         or wrong_quota(connection, share.people)
+        or wrong_read_values(connection, share.people)
     )
     if wrong is None and readers.payload is not None:
         wrong = wrong_beside(connection, share.people, readers.payload)

@@ -16,11 +16,14 @@ COLLECTIONS = {
     "key.updated": "keys",
     "key.rolled": "keys",
     "key.revoked": "keys",
+    "key.bound": "keys",
+    "key.unbound": "keys",
     "person.added": "persons",
     "person.left": "persons",
     "act.proposed": "proposals",
     "act.approved": "proposals",
     "act.used": "proposals",
+    "act.withdrawn": "proposals",
     "operator.created": "operators",
     ACCOUNT_ADDED: "railAccounts",
     "terms.drafted": TERMS,
@@ -50,11 +53,14 @@ _FORMS: Mapping[str, Mapping[str, Any]] = {
     "key.updated": _KEY,
     "key.rolled": {**_KEY, "replaces": str, "ends_us": int},
     "key.revoked": {"person_id": str, "label": str},
+    "key.bound": {"fingerprint": str, "certificates": list},
+    "key.unbound": {"fingerprint": str, "certificates": list},
     "person.added": {"name": str},
     "person.left": {"keys": int},
     "act.proposed": {"method": str, "reason": str, "expire_us": int, "request_sha256": str},
     "act.approved": {"method": str},
     "act.used": {"method": str},
+    "act.withdrawn": {"method": str},
     "operator.created": {"name": str, "fee_bp": int},
     ACCOUNT_ADDED: {"account": str},
     "terms.drafted": {"reason": str, "digest": str},
@@ -64,6 +70,8 @@ _FORMS: Mapping[str, Mapping[str, Any]] = {
     "listings.added": {"last": int, "reason": str, "digest": str},
     "listings.ended": {"numbers": list, "reason": str},
 }
+_OF_SOME: Mapping[str, Any] = {"certificates": list, "units_a_second": int}
+"""The details of keys that only some keys have."""
 
 
 def details_of(it: AuditEvent) -> dict[str, Any] | None:
@@ -73,10 +81,15 @@ def details_of(it: AuditEvent) -> dict[str, Any] | None:
         details = json.loads(it.details)
     except ValueError:
         return None
-    if form is None or not isinstance(details, dict) or details.keys() != form.keys():
+    if form is None or not isinstance(details, dict):
+        return None
+    if "scopes" in form:
+        form = {**form, **{name: _OF_SOME[name] for name in _OF_SOME.keys() & details.keys()}}
+    if details.keys() != form.keys():
         return None
     right = all(isinstance(details[name], kind) for name, kind in form.items())
-    return details if right and all(map(_is_text, details.get("scopes", []))) else None
+    texts = [*details.get("scopes", ()), *details.get("certificates", ())] if right else []
+    return details if right and all(map(_is_text, texts)) else None
 
 
 def _is_text(value: object) -> bool:

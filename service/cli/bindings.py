@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
-from sqlalchemy import Engine
 
-from service.cli.parts import database_option, opened
+from service.cli.parts import database_option, now_us, opened, request_option, shell_user
+
+if TYPE_CHECKING:
+    from service.engine.records.administration import KeyInfo
 
 _CERTIFICATE = click.option(
     "--certificate",
@@ -25,7 +28,10 @@ _FINGERPRINT = click.option(
 @_CERTIFICATE
 @_FINGERPRINT
 @database_option
-def bind_key(key_id: str, certificate: Path | None, fingerprint: str | None, database: str) -> None:
+@request_option
+def bind_key(
+    key_id: str, certificate: Path | None, fingerprint: str | None, database: str, request_id: str
+) -> None:
     """Let a key work only with a client certificate.
 
     KEY_ID is in the list of `freehold keys`. A key may be bound to several certificates; one of
@@ -33,7 +39,7 @@ def bind_key(key_id: str, certificate: Path | None, fingerprint: str | None, dat
     not know bindings do not start any more; stop those that run."""
     from service.storage import bindings
 
-    _change(bindings.bind, key_id, certificate, fingerprint, database)
+    _change(bindings.bind, key_id, _fingerprint(certificate, fingerprint), database, request_id)
 
 
 @click.command("unbind-key")
@@ -41,28 +47,32 @@ def bind_key(key_id: str, certificate: Path | None, fingerprint: str | None, dat
 @_CERTIFICATE
 @_FINGERPRINT
 @database_option
+@request_option
 def unbind_key(
-    key_id: str, certificate: Path | None, fingerprint: str | None, database: str
+    key_id: str, certificate: Path | None, fingerprint: str | None, database: str, request_id: str
 ) -> None:
     """End the binding of a key to a certificate.
 
     A key that is bound to no certificate works on every connection."""
     from service.storage import bindings
 
-    _change(bindings.unbind, key_id, certificate, fingerprint, database)
+    _change(bindings.unbind, key_id, _fingerprint(certificate, fingerprint), database, request_id)
 
 
 def _change(
-    change: Callable[[Engine, str, str], frozenset[str]],
-    key_id: str,
-    certificate: Path | None,
-    fingerprint: str | None,
-    database: str,
+    change: Callable[..., bytes], key_id: str, fingerprint: str, database: str, request_id: str
 ) -> None:
-    bound = change(opened(database), key_id, _fingerprint(certificate, fingerprint))
+    from service.storage.admin import by_shell
+
+    def encode(it: KeyInfo) -> bytes:
+        return " ".join(sorted(it.certificates)).encode()
+
+    asked = by_shell(change.__name__, [key_id, fingerprint], request_id, shell_user())
+    answer = change(opened(database), asked, key_id, fingerprint, now_us(), encode)
+    bound = answer.decode().split()
     if not bound:
         click.echo(f"key {key_id} is bound to no certificate and works on every connection")
-    for it in sorted(bound):
+    for it in bound:
         click.echo(f"key {key_id} is bound to {it}")
 
 

@@ -237,23 +237,40 @@ def _create(operator_id: str | None, database: str, request_id: str, wanted: dic
 @click.argument("key_id")
 @click.option("--label", help="The new label.")
 @expires_option
+@click.option(
+    "--units-a-second",
+    type=click.IntRange(0, 1_000_000),
+    help="A rate limit of its own, in units a second; 0: no limit.",
+)
+@click.option("--usual-rate", is_flag=True, help="Use the server's rate limit again.")
 @database_option
 @request_option
 def update_key(
-    key_id: str, label: str | None, expiry: Expiry, database: str, request_id: str
+    key_id: str,
+    label: str | None,
+    expiry: Expiry,
+    units_a_second: int | None,
+    usual_rate: bool,
+    database: str,
+    request_id: str,
 ) -> None:
-    """Change the label or the expiry of a key.
+    """Change the label, the expiry or the rate limit of a key.
 
-    KEY_ID is the id that `freehold keys` shows. An expiry can be moved, and not removed."""
+    KEY_ID is the id that `freehold keys` shows. An expiry can be moved, and not removed. A running
+    server follows within two seconds."""
+    from service.engine.records.administration import KeyChange
     from service.storage import keys
     from service.storage.admin import by_shell
 
-    if label is None and expiry.said is None:
-        raise click.UsageError("say what to change: --label or --expires")
-    asked = by_shell("update_key", [key_id, label, expiry.said], request_id, shell_user())
-    keys.update_key(
-        opened(database), asked, key_id, label, expiry.instant_us, now_us(), lambda _: b""
-    )
+    change = KeyChange(label, expiry.instant_us, units_a_second, usual_rate)
+    if change == KeyChange():
+        text = "say what to change: --label, --expires, --units-a-second or --usual-rate"
+        raise click.UsageError(text)
+    said: list[object] = [key_id, label, expiry.said]
+    if units_a_second is not None or usual_rate:
+        said += [units_a_second, usual_rate]
+    asked = by_shell("update_key", said, request_id, shell_user())
+    keys.update_key(opened(database), asked, key_id, change, now_us(), lambda _: b"")
     click.echo("key updated")
 
 
@@ -340,6 +357,7 @@ def keys(database: str, as_json: bool) -> None:
             "revoked_by": it.revoked_by,
             **{name: sorted(scopes) for name, scopes in it.scopes._asdict().items()},
             "certificates": sorted(it.certificates),
+            "units_a_second": "" if it.units_a_second is None else str(it.units_a_second),
         }
         for it in list_keys(opened(database))
     ]

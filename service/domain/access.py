@@ -122,6 +122,8 @@ class Principal:
     expire_us: int | None = None
     certificates: frozenset[str] = frozenset()
     """Fingerprints of client certificates. If there are any, the connection must show one."""
+    units_a_second: int | None = None
+    """The rate of the key: 0 is no limit, and None the server's rate."""
 
     @property
     def owner(self) -> str:

@@ -62,8 +62,10 @@ def end_of(state: State, expire_us: int | None, claim_until_us: int | None) -> i
 
 
 def is_settled(it: Authorization | None) -> bool:
-    """True for a rental that was settled."""
-    return it is not None and it.state is State.SETTLED and not it.parent_id
+    """True for a rental that was settled after its item was out."""
+    if it is None or it.parent_id:
+        return False
+    return it.state is State.SETTLED and it.start_us is not None
 
 
 class Past(NamedTuple):

@@ -174,6 +174,9 @@ def _first_borne(
     """The first allowed offer whose credit parts together fit the line."""
     if verdict is not None:
         reasons = tuple(dict.fromkeys((*_reasons_of(verdict, wanted, items), *reasons)))
+        if Reason.LINE_EXHAUSTED in reasons:
+            # A rule over all operators must look like an exhausted line, also by its place.
+            reasons = _exhausted(reasons)
         if verdict.least is Outcome.DECLINE:
             return decline(len(wanted), *reasons)
     mildest = max((steps[0].offer for steps in items), key=STRICTNESS.__getitem__)
@@ -196,11 +199,15 @@ def _first_borne(
                 ]
                 reasons = _reviewed(reasons, verdict)
                 return Choice(offer, tuple(splits), reasons[:MAX_REASONS])
-            if Reason.LINE_EXHAUSTED not in reasons:
-                reasons = (Reason.LINE_EXHAUSTED, *reasons)
+            reasons = _exhausted(reasons)
     if allowed and not tried:
         reasons = (Reason.OFFER_NOT_ACCEPTED, *reasons)
     return decline(len(wanted), *reasons)
+
+
+def _exhausted(reasons: tuple[str, ...]) -> tuple[str, ...]:
+    """The reasons with that of an exhausted line in the first place."""
+    return tuple(dict.fromkeys((Reason.LINE_EXHAUSTED, *reasons)))
 
 
 def _reasons_of(

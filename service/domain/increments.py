@@ -1,6 +1,11 @@
-"""The bounds on increments: of the whole hold, and of the tries on one authorization."""
+"""The bounds on increments: of the whole hold, and of the tries on one authorization.
+
+The charges for damage to one rental have the same bound of tries.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Iterable
 
 from service.domain.authorization import Authorization
 from service.domain.errors import IllegalState
@@ -54,6 +59,27 @@ def require_try(authorization: Authorization, policy: Policy, tries: int) -> Non
         f"IncrementAuthorization is decided at most {most} times for one authorization, and all"
         " tries are used",
         authorization.state,
+    )
+    refusal.metadata["most_increments"] = str(most)
+    raise refusal
+
+
+def require_charge_try(
+    parent: Authorization, policy: Policy, charges: Iterable[Authorization], more: int
+) -> None:
+    """Raises IllegalState if the policy allows no so many more charges for damage to one rental.
+
+    Each charge is decided on the line, granted or not; a debt without a hold is not. The refusal is
+    given before the line is looked at, so it tells nothing about the line.
+    """
+    most = policy.most_increments
+    if most is None or sum(it.decision_id != "" for it in charges) + more <= most:
+        return
+    refusal = IllegalState(
+        "DAMAGE_TRIES_USED",
+        f"Authorize decides at most {most} charges for damage to one rental, and the tries are"
+        " used: book further damage as a debt (BookDebt)",
+        parent.state,
     )
     refusal.metadata["most_increments"] = str(most)
     raise refusal

@@ -60,7 +60,8 @@ class Policy:
     For a damage charge it is the time from the order to the end of the charge. None means no bound.
     """
     most_increments: int | None = None
-    """The most tries of IncrementAuthorization on one authorization; None means no bound."""
+    """The most tries of IncrementAuthorization on one authorization, and the most charges for
+    damage to one rental; None means no bound."""
     rules: Rules | None = None
     """The rules of admission; None means only the cut-offs above."""
 

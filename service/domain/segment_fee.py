@@ -32,6 +32,10 @@ from service.domain.segment_tariff import (
 
 HORIZON_MINUTES = 366 * DAY_MINUTES
 """An amount that a year of use does not cost counts as never reached."""
+HOURS_HORIZON_MINUTES = 92 * DAY_MINUTES
+"""The same for a tariff with prices of hours, because each rental searches these days anew."""
+FIRST_STEP_MINUTES = 60
+"""The search for an amount doubles its steps, from this one on."""
 DAYS = ("MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN")
 
 
@@ -101,10 +105,9 @@ def _lines(tariff: SegmentTariff, use: Use) -> tuple[FeeLine, ...]:
     return shown(lines)
 
 
-def _sum_minor(tariff: SegmentTariff, use: Use) -> int:
-    """The sum of the lines, without making them."""
+def _sum_minor(tariff: SegmentTariff, use: Use, runs: Sequence[_Run]) -> int:
+    """The sum of the lines for these units, without making them."""
     start_fee_minor = tariff.start_fee_minor * _starts(tariff, use)
-    runs = list(_runs(tariff, use))
     sum_minor = start_fee_minor - sum(_excesses(tariff.caps, start_fee_minor, runs))
     sum_minor += sum(run.units * run.unit_minor for run in runs)
     return min(sum_minor, tariff.buy_out_minor)
@@ -123,16 +126,27 @@ def _starts(tariff: SegmentTariff, use: Use) -> bool:
     return use.used_us - use.quota_us >= tariff.first_use_minutes * MINUTE_US
 
 
+def _base_us(tariff: SegmentTariff, use: Use) -> int:
+    """The use before the minute 0 of the segments."""
+    deducted = tariff.free_minutes if tariff.free is FreeMinutes.DEDUCTED else 0
+    return use.quota_us + deducted * MINUTE_US
+
+
+def _first_minute(tariff: SegmentTariff) -> int:
+    return min((it.from_minute for it in tariff.segments), default=0)
+
+
+def _first_due_us(tariff: SegmentTariff, use: Use) -> int:
+    """The use before which no unit is due."""
+    minutes = _first_minute(tariff) + tariff.first_use_minutes
+    return _base_us(tariff, use) + minutes * MINUTE_US
+
+
 def _runs(tariff: SegmentTariff, use: Use) -> Iterator[_Run]:
     """The units that are due."""
-    if not tariff.segments or _in_grace(tariff, use):
-        return
-    base_us = use.quota_us
-    if tariff.free is FreeMinutes.DEDUCTED:
-        base_us += tariff.free_minutes * MINUTE_US
-    first_minute = min(it.from_minute for it in tariff.segments)
-    first_due_us = base_us + (first_minute + tariff.first_use_minutes) * MINUTE_US
-    if use.used_us < first_due_us:
+    base_us, first_minute = _base_us(tariff, use), _first_minute(tariff)
+    first_due_us = _first_due_us(tariff, use)
+    if use.used_us < first_due_us or _in_grace(tariff, use):
         return
     for place, segment in enumerate(tariff.segments):
         begin_us = base_us + segment.from_minute * MINUTE_US
@@ -154,6 +168,18 @@ def _runs(tariff: SegmentTariff, use: Use) -> Iterator[_Run]:
             if tariff.rounding is Rounding.COMPLETED:
                 item = FeeItem.COMPLETED_UNITS
             yield from _priced(tariff, place, use, item, begin_us, count)
+
+
+def _due(tariff: SegmentTariff, runs: Sequence[_Run], use: Use) -> list[_Run]:
+    """The units of runs that are due by now; `runs` are those of a longer use."""
+    if use.used_us < _first_due_us(tariff, use) or _in_grace(tariff, use):
+        return []
+    found = []
+    for run in runs:
+        if use.used_us > run.at_us:
+            units = (use.used_us - run.at_us - 1) // run.step_us + 1 if run.step_us else 1
+            found.append(run if units >= run.units else run._replace(units=units))
+    return found
 
 
 def _units(rounding: Rounding, segment: Segment, used_us: int) -> int:
@@ -265,7 +291,7 @@ def times_of(price: HourPrice) -> str:
 
 
 def reaches(tariff: SegmentTariff, use: Use, amount_minor: int) -> int | None:
-    """The least use that costs `amount_minor`; None if a year of use does not.
+    """The least use that costs `amount_minor`; None if no use within the horizon does.
 
     `used_us` of the use does not matter.
     """
@@ -282,6 +308,9 @@ def reaches(tariff: SegmentTariff, use: Use, amount_minor: int) -> int | None:
         HORIZON_MINUTES if it is None else max(0, it - use.quota_us) // MINUTE_US
         for it in (earliest_us, latest_us)
     )
+    most = min(most, HOURS_HORIZON_MINUTES)
+    if least > most:
+        return None
     return _reaches(tariff, use, amount_minor, least, most)
 
 
@@ -308,27 +337,31 @@ def _reaches(
 ) -> int | None:
     """The least use that costs an amount, if it is found between two minutes of use."""
 
-    def costs(used_us: int) -> bool:
-        return _sum_minor(tariff, use._replace(used_us=used_us)) >= amount_minor
-
-    if not least and costs(0):
-        return 0
-
     # All that is due becomes due at a full minute after the quota, or a microsecond after it.
-    def due_by(minutes: int) -> bool:
-        return costs(use.quota_us + minutes * MINUTE_US + 1)
+    def after(minutes: int) -> Use:
+        return use._replace(used_us=use.quota_us + minutes * MINUTE_US + 1)
 
-    below, step = least - 1, 1
-    while not due_by(min(most, below + step)):
-        if below + step >= most:
+    begin = use._replace(used_us=0)
+    if not least and _sum_minor(tariff, begin, list(_runs(tariff, begin))) >= amount_minor:
+        return 0
+    below, step = least - 1, FIRST_STEP_MINUTES
+    while True:
+        minutes = min(most, below + step)
+        runs = list(_runs(tariff, after(minutes)))
+        if _sum_minor(tariff, after(minutes), runs) >= amount_minor:
+            break
+        if minutes == most:
             return None
-        below, step = below + step, step * 2
-    minutes = min(most, below + step)
+        below, step = minutes, step * 2
+
+    def costs(it: Use) -> bool:
+        return _sum_minor(tariff, it, _due(tariff, runs, it)) >= amount_minor
+
     while minutes - below > 1:
         middle = (below + minutes) // 2
-        below, minutes = (below, middle) if due_by(middle) else (middle, minutes)
-    used_us = use.quota_us + minutes * MINUTE_US
-    return used_us if costs(used_us) else used_us + 1
+        below, minutes = (below, middle) if costs(after(middle)) else (middle, minutes)
+    full = after(minutes)._replace(used_us=use.quota_us + minutes * MINUTE_US)
+    return full.used_us if costs(full) else full.used_us + 1
 
 
 def fee_of(tariff: SegmentTariff, use: Use, paused_us: int, waived_minor: int) -> Fee:

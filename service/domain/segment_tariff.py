@@ -29,6 +29,9 @@ most the buy-out cap.
 tariff's time zone. After a pause that is the moment by the clock, or the moment if there had been
 no pause: the price that is lower.
 
+**Loss.** An item counts as lost when the fee reaches the buy-out cap, but not after more than a
+year of use, or 92 days with prices of hours. From then on only a report makes it lost.
+
 No instant charges more than one unit of each segment and the start fee.
 """
 

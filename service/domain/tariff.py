@@ -156,7 +156,8 @@ def reaches_us(
 
     It is `start_us` itself if the rental costs the amount from the beginning, for example an amount
     of 0. It is None if the fee never reaches the amount, for example because the amount is above
-    the buy-out cap. For arithmetic 2 it is also None if a year of use does not cost the amount.
+    the buy-out cap. For arithmetic 2 it is also None if a year of use does not cost the amount,
+    or 92 days of use with prices of hours.
 
     At the buy-out cap the rental counts as lost. A buy-out cap of 0 gives the start itself, so
     check for a cap first. The result is exact, and may be too late for any calendar, for example

@@ -64,7 +64,9 @@ MOST_PRICE_MINOR = 10**9
 LEAST_WINDOW_MINUTES = 15
 NOT_ARITHMETIC_1 = 2**31 - 1
 """The minutes of an interval in the rows of tariffs of arithmetic 2."""
-MOST_SEGMENTS = MOST_PRICES = 20
+MOST_SEGMENTS = 10
+MOST_PRICES = 20
+"""The most prices of hours, of all segments together."""
 MOST_CAPS = MOST_QUOTAS = 5
 DAYS = ("MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN")
 """The names of weekdays, in the order of their ISO numbers."""
@@ -166,6 +168,9 @@ def _arithmetic(it: Fields) -> SegmentTariff:
     if not tariff.time_zone and (tariff.by_clock or tariff.quotas):
         text = "is missing: prices of hours and quotas need it, as in Asia/Shanghai"
         it.fault("time_zone", "missing", text)
+    if sum(len(one.prices) for one in tariff.segments) > MOST_PRICES:
+        text = f"must have at most {MOST_PRICES} prices of hours, of all segments together"
+        it.fault("segment", "prices", text)
     _require_single_units(it, tariff)
     return tariff
 

@@ -68,7 +68,7 @@ class CommitLimits:
     """The writer waits only if at least so many commands are expected meanwhile."""
     rate_window_s: float = bounded(0.05, 0.001, 60)
     """The time over which the rate of arriving commands is measured."""
-    overload_batches: int = bounded(4, 1, 1_000_000)
+    overload_batches: int = bounded(2, 1, 1_000_000)
     """A refusal while so many full batches wait shows an overload: new calls are then not read
     until the next batch is answered."""
     longest_pause_s: float = bounded(0.1, 0.001, 60)

@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from service.bounds import bounded
+from service.bounds import bounded, values_of
 from service.domain.errors import Exhausted, InvalidInput, NotFound, Violation
-from service.engine.process_job import ProcessJob, Running, handed_over
+from service.engine.process_job import ProcessJob, Running
 
 MAIN = "service.previewing"
 """The module that the process runs."""
@@ -40,10 +40,10 @@ class PreviewJob:
 
     def __init__(self, url: str, limits: PreviewLimits, opening: object) -> None:
         """`url` is the database's, with its password. `opening` are the limits with which the
-        process opens the database; they can be pickled."""
+        process opens the database; their bounded values are handed over."""
         self._url = url
         self._limits = limits
-        self._opening = handed_over(opening)
+        self._opening = values_of(opening)
         self._job = ProcessJob(MAIN, "preview", self._busy)
 
     async def preview(

@@ -8,10 +8,8 @@ as a line of JSON; lines with `done` tell how far it is.
 from __future__ import annotations
 
 import asyncio
-import base64
 import json
 import os
-import pickle
 import signal
 import sys
 import time
@@ -147,13 +145,3 @@ class ProcessJob:
 
 def _shutting_down() -> Unavailable:
     return Unavailable("SHUTTING_DOWN", "the server is shutting down")
-
-
-def handed_over(limits: object) -> str:
-    """Limits as a text for the process; they can be pickled."""
-    return base64.b64encode(pickle.dumps(limits)).decode()
-
-
-def taken_over(text: str) -> Any:
-    """The limits of `handed_over`; the text comes from the server itself, by a pipe of its own."""
-    return pickle.loads(base64.b64decode(text))

@@ -30,7 +30,7 @@ class RateLimits:
     """The budget of one key, and the units that each kind of call takes from it."""
 
     units_a_second: float = bounded(0.0, 0, 1_000_000)
-    """The growth of a key's budget; 0 means that no key has a rate limit."""
+    """The growth of a key's budget; 0: no limit. A key may have a rate of its own."""
     burst_s: float = bounded(2.0, 0.001, 3600)
     """The largest budget, as the time in which it grows."""
     read: float = bounded(1.0, 0, 1_000_000)
@@ -66,14 +66,18 @@ class Rates:
         self._max_keys = limits.max_keys
         self._full_at: dict[str, float] = {}
 
-    def wait_s(self, key_id: str, units: float, now_s: float) -> float:
+    def wait_s(self, key_id: str, units: float, now_s: float, own: int | None = None) -> float:
         """Takes the units from a key's budget and returns 0; or, if they are not there, takes none
         and returns the seconds until they will be.
 
-        `now_s` is from any steady clock. A call of more units than a full budget passes if the
+        `now_s` is from any steady clock. `own` is the key's own growth in units a second, in place
+        of the usual one; 0 means no limit. A call of more units than a full budget passes if the
         budget is full, and leaves a debt.
         """
-        full_at, cost_s = max(self._full_at.get(key_id, 0.0), now_s), units * self._unit_s
+        if own == 0:
+            return 0.0
+        unit_s = self._unit_s if own is None else 1 / own
+        full_at, cost_s = max(self._full_at.get(key_id, 0.0), now_s), units * unit_s
         wait_s = full_at - now_s - max(0.0, self._burst_s - cost_s)
         if wait_s > 0:
             return wait_s

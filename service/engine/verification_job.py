@@ -11,10 +11,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from service.bounds import bounded
+from service.bounds import bounded, values_of
 from service.domain.errors import Exhausted
 from service.domain.verification import BookFault, Verification, Witness
-from service.engine.process_job import ProcessJob, Running, handed_over
+from service.engine.process_job import ProcessJob, Running
 
 MAIN = "service.verifying"
 """The module that the process runs; `python -m` finds it as it found the server's."""
@@ -43,9 +43,9 @@ class VerificationJob:
     ) -> None:
         """`url` is the database's, with its password. `public_keys` are the 32 bytes of each key of
         the seals; without them no signature is checked. `opening` are the limits with which the
-        process opens the database; they can be pickled."""
+        process opens the database; their bounded values are handed over."""
         self._url = url
-        self._opening = handed_over(opening)
+        self._opening = values_of(opening)
         self._keys = None if public_keys is None else [key.hex() for key in public_keys]
         self._limits = limits
         self._job = ProcessJob(MAIN, "verification", self._busy, steady_s)

@@ -17,6 +17,7 @@ from service.engine.pool import Pool
 from service.engine.rates import Weight
 from service.engine.records.administration import (
     AuditEvent,
+    KeyChange,
     KeyInfo,
     NewKey,
     Person,
@@ -33,17 +34,20 @@ from service.rpc.validation import parse
 SERVICE = "freehold.v1.AdminService"
 APPROVER_SCOPES = {"ApplyTerms": Scope.TERMS_ACTIVATE}
 """Scopes of the approver that are not those of the approved method."""
-POWER = frozenset({"CreateKey", "UpdateKey", "RollKey", "AddPerson"})
+POWER = frozenset({"CreateKey", "UpdateKey", "RollKey", "BindKey", "UnbindKey", "AddPerson"})
 """Methods of this service that may need a second person."""
 ANSWERS: dict[str, type[Message]] = {
     "CreateKey": pb.CreateKeyResponse,
     "UpdateKey": pb.UpdateKeyResponse,
     "RollKey": pb.RollKeyResponse,
     "RevokeKey": pb.RevokeKeyResponse,
+    "BindKey": pb.BindKeyResponse,
+    "UnbindKey": pb.UnbindKeyResponse,
     "AddPerson": pb.AddPersonResponse,
     "RemovePerson": pb.RemovePersonResponse,
     "ProposeAct": pb.ProposeActResponse,
     "ApproveAct": pb.ApproveActResponse,
+    "WithdrawAct": pb.WithdrawActResponse,
 }
 """Methods whose answers are stored."""
 SECOND_US = 1_000_000
@@ -62,12 +66,15 @@ class Acts:
     update_key: Callable[..., bytes]
     roll_key: Callable[..., bytes]
     revoke_key: Callable[..., bytes]
+    bind_key: Callable[..., bytes]
+    unbind_key: Callable[..., bytes]
     list_keys: Callable[..., list[KeyInfo]]
     add_person: Callable[..., bytes]
     remove_person: Callable[..., bytes]
     list_persons: Callable[..., list[Person]]
     propose: Callable[..., bytes]
     approve_act: Callable[..., bytes]
+    withdraw_act: Callable[..., bytes]
     list_proposals: Callable[..., list[Proposal]]
     list_audit: Callable[..., list[AuditEvent]]
 
@@ -102,10 +109,13 @@ class Administration:
             ("UpdateKey", pb.UpdateKeyRequest, admin, self._update_key),
             ("RollKey", pb.RollKeyRequest, admin, self._roll_key),
             ("RevokeKey", pb.RevokeKeyRequest, admin, self._revoke_key),
+            ("BindKey", pb.BindKeyRequest, admin, self._bind_key),
+            ("UnbindKey", pb.UnbindKeyRequest, admin, self._unbind_key),
             ("AddPerson", pb.AddPersonRequest, admin, self._add_person),
             ("RemovePerson", pb.RemovePersonRequest, admin, self._remove_person),
             ("ProposeAct", pb.ProposeActRequest, propose, self._propose),
             ("ApproveAct", pb.ApproveActRequest, propose, self._approve),
+            ("WithdrawAct", pb.WithdrawActRequest, propose, self._withdraw),
         ]
         lists: list[Row] = [
             ("ListKeys", pb.ListKeysRequest, admin, self._list_keys),
@@ -152,17 +162,19 @@ class Administration:
 
     async def _update_key(self, call: Call[pb.UpdateKeyRequest]) -> bytes:
         message = call.message
-        label = message.label if message.HasField("label") else None
-        expire_us = optional_us(message, "expire_time")
+        change = KeyChange(
+            message.label if message.HasField("label") else None,
+            optional_us(message, "expire_time"),
+            message.units_a_second if message.HasField("units_a_second") else None,
+            message.usual_rate,
+        )
         asked = asked_of(call, "UpdateKey")
 
         def encode(it: KeyInfo) -> bytes:
             return pb.UpdateKeyResponse(key=_key(it)).SerializeToString()
 
         key_id, now_us = message.key_id, self._now_us()
-        return await self._do(
-            self._acts.update_key, asked, key_id, label, expire_us, now_us, encode
-        )
+        return await self._do(self._acts.update_key, asked, key_id, change, now_us, encode)
 
     async def _roll_key(self, call: Call[pb.RollKeyRequest]) -> bytes:
         message = call.message
@@ -189,6 +201,23 @@ class Administration:
 
         asked, key_id = asked_of(call, "RevokeKey"), call.message.key_id
         return await self._do(self._acts.revoke_key, asked, key_id, self._now_us(), encode)
+
+    async def _bind_key(self, call: Call[pb.BindKeyRequest]) -> bytes:
+        return await self._binding("BindKey", call, self._acts.bind_key, pb.BindKeyResponse)
+
+    async def _unbind_key(self, call: Call[pb.UnbindKeyRequest]) -> bytes:
+        return await self._binding("UnbindKey", call, self._acts.unbind_key, pb.UnbindKeyResponse)
+
+    async def _binding(
+        self, name: str, call: Call[Any], act: Callable[..., bytes], response: Callable[..., Any]
+    ) -> bytes:
+        def encode(it: KeyInfo) -> bytes:
+            answer: bytes = response(key=_key(it)).SerializeToString()
+            return answer
+
+        message, asked = call.message, asked_of(call, name)
+        key_id, fingerprint = message.key_id, message.fingerprint
+        return await self._do(act, asked, key_id, fingerprint, self._now_us(), encode)
 
     # -- persons and acts --------------------------------------------------------------------------
 
@@ -267,6 +296,11 @@ class Administration:
         encode, now_us = self._encode_with(pb.ApproveActResponse), self._now_us()
         return await self._do(self._acts.approve_act, asked, number, scope_of, now_us, encode)
 
+    async def _withdraw(self, call: Call[pb.WithdrawActRequest]) -> bytes:
+        asked, number = asked_of(call, "WithdrawAct"), call.message.proposal
+        encode, now_us = self._encode_with(pb.WithdrawActResponse), self._now_us()
+        return await self._do(self._acts.withdraw_act, asked, number, now_us, encode)
+
     async def _proposals(self, call: Call[pb.ListProposalsRequest]) -> bytes:
         message, size = call.message, size_of(call.message.page_size)
         waiting_at_us = self._now_us() if message.waiting_only else None
@@ -301,6 +335,7 @@ class Administration:
             approved_by=it.approved_by,
             approve_time=timestamp(it.approve_us),
             use_time=timestamp(it.use_us),
+            withdraw_time=timestamp(it.withdraw_us),
         )
 
     async def _do(self, act: Callable[..., Done], *arguments: Any) -> Done:
@@ -323,6 +358,8 @@ def _key(it: KeyInfo) -> pb.Key:
         expire_time=timestamp(it.expire_us),
         last_use_time=timestamp(it.last_use_us),
         revoke_time=timestamp(it.revoke_us),
+        certificates=sorted(it.certificates),
+        units_a_second=it.units_a_second,
     )
 
 

@@ -194,7 +194,7 @@ class Pipeline:
         """The method as a function of a message and its call. It returns the answer, or refuses
         the call."""
         limits, rates, keys, second = self._limits, self._rates, self._keys, self._second
-        units = limits.rates.units(method.weight) if limits.rates.units_a_second else 0.0
+        units, usual = limits.rates.units(method.weight), limits.rates.units_a_second > 0
         done = self._done(method.name)
 
         async def call(body: bytes, exchange: Exchange) -> bytes:
@@ -223,9 +223,12 @@ class Pipeline:
                     raise DeadlineTooNear
                 now_s = time.monotonic()
                 deadline = None if left_s is None else now_s + left_s
-                if units and (wait_s := rates.wait_s(principal.key_id, units, now_s)):
-                    await self._hold_back.wait()
-                    raise _rate_limited(wait_s)
+                own = principal.units_a_second
+                if own is not None or usual:
+                    wait_s = rates.wait_s(principal.key_id, units, now_s, own)
+                    if wait_s:
+                        await self._hold_back.wait()
+                        raise _rate_limited(wait_s)
                 if self._under_way[caller] >= limits.max_calls_a_caller:
                     self._notice_overload()
                     await self._hold_back.wait()

@@ -196,7 +196,7 @@ def _options(limits: Limits) -> list[tuple[str, Any]]:
         # Of the calls that wait to be read, gRPC refuses some above the first number, and all above
         # the second one, with CANCELLED. Its refusals are the only cheap ones.
         ("grpc.server.max_pending_requests", limits.max_pending),
-        ("grpc.server.max_pending_requests_hard_limit", 2 * limits.max_pending),
+        ("grpc.server.max_pending_requests_hard_limit", limits.max_pending * 3 // 2),
         ("grpc.max_concurrent_streams", limits.max_concurrent_streams),
         ("grpc.keepalive_time_ms", int(limits.keepalive_s * 1000)),
         ("grpc.keepalive_timeout_ms", int(limits.keepalive_timeout_s * 1000)),

@@ -11,7 +11,8 @@ from service.domain.access import Scope
 from service.domain.errors import ActRefused, PermissionDenied
 from service.engine.records.administration import Asked, Proposal
 from service.storage.administration import Administration, administer, changing
-from service.storage.proposals import add_proposal, approve, require_proposal
+from service.storage.compatibility import KEYS_BUILD, shut_out_older
+from service.storage.proposals import add_proposal, approve, require_proposal, withdraw
 
 Encode = Callable[[Proposal], bytes]
 
@@ -77,6 +78,27 @@ def approve_act(
         approved = approve(desk.connection, key, found, now_us)
         desk.note("act.approved", f"proposals/{number}", method=found.method)
         return encode(approved)
+
+    return administer(engine, asked, key.owner, now_us, act)
+
+
+def withdraw_act(engine: Engine, asked: Asked, number: int, now_us: int, encode: Encode) -> bytes:
+    """Withdraws the proposer's own proposal, approved or not; returns the answer.
+
+    From the first withdrawal on, the schema shuts out builds that would still use the approval.
+    Raises NotFound, ActRefused, and RequestIdReused.
+    """
+    by = asked.by.principal
+    if by is None or not by.person_id:
+        raise ActRefused("PERSON_REQUIRED", "only a person withdraws a proposal")
+    key = by
+
+    def act(desk: Administration) -> bytes:
+        found = require_proposal(desk.connection, key.owner, number)
+        withdrawn = withdraw(desk.connection, key, found, now_us)
+        shut_out_older(desk.connection, KEYS_BUILD)
+        desk.note("act.withdrawn", f"proposals/{number}", method=found.method)
+        return encode(withdrawn)
 
     return administer(engine, asked, key.owner, now_us, act)
 

@@ -1,6 +1,6 @@
 """Keys bound to client certificates: such a key works only on a connection that shows one of them.
 
-Both commands can be repeated: a certificate that is bound already stays bound, and one that is not
+Both acts can be repeated: a certificate that is bound already stays bound, and one that is not
 bound stays so.
 """
 
@@ -9,19 +9,20 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from sqlalchemy import Connection, Engine, func, select, update
+from sqlalchemy import Engine
 
-from service.domain.access import KEY_ID_LENGTH
 from service.domain.errors import FreeholdError, InvalidInput, NotFound
-from service.storage import schema as t
-from service.storage.compatibility import CERTIFICATES_BUILD, shut_out_older
-from service.storage.database import writing
+from service.engine.records.administration import Asked, KeyInfo
+from service.storage.administration import Administration, administer
+from service.storage.compatibility import KEYS_BUILD, shut_out_older
+from service.storage.keys import guard, owner_of, read_key, set_key, wanted_of
 
 FINGERPRINT = re.compile(r"[0-9a-f]{64}")
 MOST_CERTIFICATES = 15
 """The number of fingerprints that the column holds."""
 
 Certificates = frozenset[str]
+Encode = Callable[[KeyInfo], bytes]
 
 
 class TooManyCertificates(FreeholdError):
@@ -35,55 +36,64 @@ class TooManyCertificates(FreeholdError):
         )
 
 
-def bind(engine: Engine, key_id: str, fingerprint: str) -> Certificates:
-    """Binds a key to one more certificate; returns all of its certificates.
+def bind(
+    engine: Engine, asked: Asked, key_id: str, fingerprint: str, now_us: int, encode: Encode
+) -> bytes:
+    """Binds a key to one more certificate; returns the answer.
 
-    From the first binding on, the schema shuts out builds that do not know bindings. Raises
-    InvalidInput, NotFound for an unknown or revoked key, and TooManyCertificates.
+    From the first binding on, the schema shuts out builds that do not know bindings. The first
+    certificate of a key only narrows it, so it needs no second person. Raises InvalidInput,
+    NotFound for an unknown or ended key, TooManyCertificates, ActRefused, and RequestIdReused.
     """
 
     def more(bound: Certificates) -> Certificates:
         return bound | {fingerprint}
 
-    with writing(engine) as connection:
-        bound = _change(connection, key_id, fingerprint, more)
-        shut_out_older(connection, CERTIFICATES_BUILD)
-        return bound
+    return _change(engine, asked, "key.bound", key_id, fingerprint, now_us, more, encode)
 
 
-def unbind(engine: Engine, key_id: str, fingerprint: str) -> Certificates:
-    """Ends the binding of a key to a certificate; returns its other certificates.
+def unbind(
+    engine: Engine, asked: Asked, key_id: str, fingerprint: str, now_us: int, encode: Encode
+) -> bytes:
+    """Ends the binding of a key to a certificate; returns the answer.
 
-    A key without any works on every connection. Raises InvalidInput and NotFound.
+    A key without any works on every connection. Raises as `bind`.
     """
 
     def fewer(bound: Certificates) -> Certificates:
         return bound - {fingerprint}
 
-    with writing(engine) as connection:
-        return _change(connection, key_id, fingerprint, fewer)
+    return _change(engine, asked, "key.unbound", key_id, fingerprint, now_us, fewer, encode)
 
 
 def _change(
-    connection: Connection,
+    engine: Engine,
+    asked: Asked,
+    name: str,
     key_id: str,
     fingerprint: str,
+    now_us: int,
     change: Callable[[Certificates], Certificates],
-) -> Certificates:
+    encode: Encode,
+) -> bytes:
     if not FINGERPRINT.fullmatch(fingerprint):
         text = "must be the SHA-256 of a certificate, 64 hexadecimal digits"
         raise InvalidInput.of("fingerprint", "fingerprint.form", text)
-    k = t.api_keys.c
-    key = func.substr(k.key_hash, 1, KEY_ID_LENGTH) == key_id
-    query = select(k.key_hash, k.certificates).where(key, k.revoke_us.is_(None))
-    found = connection.execute(query.with_for_update()).first()
-    if found is None:
-        unknown = NotFound("key", key_id)
-        unknown.advise("freehold keys lists the keys")
-        raise unknown
-    bound = change(frozenset(found.certificates.split()))
-    if len(bound) > MOST_CERTIFICATES:
-        raise TooManyCertificates(key_id)
-    written = update(t.api_keys).where(k.key_hash == found.key_hash)
-    connection.execute(written.values(certificates=" ".join(sorted(bound))))
-    return bound
+
+    def act(desk: Administration) -> bytes:
+        before = read_key(desk.connection, key_id)
+        if before is None or before.revoke_us is not None:
+            raise NotFound("key", key_id)
+        after = before._replace(certificates=change(before.certificates))
+        if len(after.certificates) > MOST_CERTIFICATES:
+            raise TooManyCertificates(key_id)
+        if after != before:
+            if before.certificates:
+                guard(desk, wanted_of(after))
+            shut_out_older(desk.connection, KEYS_BUILD)
+            bound = sorted(after.certificates)
+            set_key(desk.connection, key_id, certificates=" ".join(bound))
+            desk.note(name, f"keys/{key_id}", fingerprint=fingerprint, certificates=bound)
+        return encode(after)
+
+    return administer(engine, asked, owner_of(engine, asked, key_id), now_us, act)

@@ -6,12 +6,12 @@ from sqlalchemy import Connection, func, insert, select
 
 from service.storage import schema as t
 
-CERTIFICATES_BUILD = 23
-"""The first build that refuses a bound key without its certificate."""
 RULES_BUILD = 27
 """The first build that decides by the rules of a policy."""
 LISTINGS_BUILD = 30
 """The first build that follows listings."""
+KEYS_BUILD = 36
+"""The first build that knows bindings in the record of acts, the rates of keys, and withdrawals."""
 TARIFFS_BUILD = 32
 """The first build that bills by tariffs of arithmetic 2."""
 QUOTAS_BUILD = 34

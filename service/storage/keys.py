@@ -23,9 +23,10 @@ from service.domain.access import (
     write_scopes,
 )
 from service.domain.errors import ActRefused, InvalidInput, NotFound, PermissionDenied
-from service.engine.records.administration import Asked, KeyInfo, NewKey, Person
+from service.engine.records.administration import Asked, KeyChange, KeyInfo, NewKey, Person
 from service.storage import schema as t
 from service.storage.administration import Administration, administer, changing, require_text
+from service.storage.compatibility import KEYS_BUILD, shut_out_older
 from service.storage.database import reading
 from service.storage.persons import leave, require_present
 
@@ -40,7 +41,8 @@ _key_id = func.substr(_K.key_hash, 1, len(key_id_of("0" * 64)))
 
 def find_principal(engine: Engine, key_hash: str, now_us: int) -> Principal | None:
     """The owner of a key and its scopes; None if the key is unknown, ended or over."""
-    query = select(_K.operator_id, _K.scopes, _K.person_id, _K.expire_us, _K.certificates).where(
+    columns = _K.operator_id, _K.scopes, _K.person_id, _K.expire_us, _K.certificates
+    query = select(*columns, _K.units_a_second).where(
         _K.key_hash == key_hash,
         _K.revoke_us.is_(None),
         or_(_K.expire_us.is_(None), _K.expire_us > now_us),
@@ -52,7 +54,10 @@ def find_principal(engine: Engine, key_hash: str, now_us: int) -> Principal | No
     scopes = read_scopes(row.scopes, row.operator_id).granted
     key_id, person_id = key_id_of(key_hash), row.person_id or ""
     certificates = frozenset(row.certificates.split())
-    return Principal(row.operator_id, scopes, key_id, person_id, row.expire_us, certificates)
+    return Principal(
+        *(row.operator_id, scopes, key_id, person_id, row.expire_us, certificates),
+        row.units_a_second,
+    )
 
 
 def list_keys(
@@ -86,6 +91,7 @@ def _info(row: Row[Any]) -> KeyInfo:
         row.last_use_us,
         row.revoked_by or "",
         frozenset(row.certificates.split()),
+        row.units_a_second,
     )
 
 
@@ -110,13 +116,15 @@ def create_key(
             desk.require_owner()
             _require_possible(wanted, now_us)
             require_present(connection, desk.owner, wanted.person_id)
-            _guard(desk, wanted)
+            guard(desk, wanted)
         by = asked.by.principal
         if by is not None and by.owner == desk.owner:
-            # A bound key does not make a key that works on every connection.
-            wanted = wanted._replace(certificates=by.certificates)
+            # A bound key does not make a key that works on every connection, and a key with a rate
+            # does not make one without it.
+            rate = by.units_a_second
+            wanted = wanted._replace(certificates=by.certificates, units_a_second=rate)
         made = _insert(desk, wanted, key)
-        desk.note("key.created", f"keys/{made.key_id}", **_described(made))
+        desk.note("key.created", f"keys/{made.key_id}", **described(desk, made))
         desk.keep(encode(made, ""))
         return encode(made, key)
 
@@ -125,28 +133,27 @@ def update_key(
     engine: Engine,
     asked: Asked,
     key_id: str,
-    label: str | None,
-    expire_us: int | None,
+    change: KeyChange,
     now_us: int,
     encode: Callable[[KeyInfo], bytes],
 ) -> bytes:
-    """Changes a key's label, and moves its expiry; None leaves it as it is.
+    """Changes a key's label, expiry and rate; the rate only for the platform and the shell.
 
     Raises NotFound for an unknown or ended key, and as `create_key`.
     """
-    owner = _owner_of(engine, asked, key_id)
+    owner = owner_of(engine, asked, key_id)
 
     def act(desk: Administration) -> bytes:
         before = _usable(desk, key_id)
-        after = before._replace(
-            label=before.label if label is None else label,
-            expire_us=before.expire_us if expire_us is None else expire_us,
-        )
+        after = _changed(desk, before, change)
         require_text("label", after.label)
         _require_later(after.expire_us, now_us)
-        _guard(desk, _wanted(after))
-        _set(desk.connection, key_id, label=after.label, expire_us=after.expire_us)
-        desk.note("key.updated", f"keys/{key_id}", **_described(after))
+        guard(desk, wanted_of(after))
+        set_key(
+            *(desk.connection, key_id),
+            label=after.label, expire_us=after.expire_us, units_a_second=after.units_a_second,
+        )  # fmt: skip
+        desk.note("key.updated", f"keys/{key_id}", **described(desk, after))
         return encode(after)
 
     return administer(engine, asked, owner, now_us, act)
@@ -168,23 +175,23 @@ def roll_key(
     for `create_key`, and NotFound is also raised for an unknown or ended key.
     """
     with changing(engine) as connection:
-        desk = Administration(connection, asked, _owner_of(engine, asked, key_id), now_us)
+        desk = Administration(connection, asked, owner_of(engine, asked, key_id), now_us)
         if _end_first(desk, retry_us) is None:
             old = _usable(desk, key_id)
             require_present(connection, desk.owner, old.person_id)
-            _guard(desk, _wanted(old))
-            made = _insert(desk, _wanted(old), key)
+            guard(desk, wanted_of(old))
+            made = _insert(desk, wanted_of(old), key)
             ends_us = min(now_us + overlap_us, old.expire_us or now_us + overlap_us)
             old = old._replace(expire_us=max(ends_us, old.create_us + 1))
-            _set(connection, key_id, expire_us=old.expire_us)
+            set_key(connection, key_id, expire_us=old.expire_us)
         else:
-            found = _read(connection, key_id)
+            found = read_key(connection, key_id)
             if found is None:
                 raise NotFound("key", key_id)
             old = found
             # The first successor had the expiry; the old key's was cut since.
-            made = _insert(desk, _wanted(_first_made(desk)), key)
-        details = {**_described(made), "replaces": key_id, "ends_us": old.expire_us}
+            made = _insert(desk, wanted_of(_first_made(desk)), key)
+        details = {**described(desk, made), "replaces": key_id, "ends_us": old.expire_us}
         desk.note("key.rolled", f"keys/{made.key_id}", **details)
         desk.keep(encode(made, "", old))
         return encode(made, key, old)
@@ -194,10 +201,10 @@ def revoke_key(
     engine: Engine, asked: Asked, key_id: str, now_us: int, encode: Callable[[KeyInfo], bytes]
 ) -> bytes:
     """Ends a key now. Raises NotFound for an unknown or ended key, and RequestIdReused."""
-    owner = _owner_of(engine, asked, key_id)
+    owner = owner_of(engine, asked, key_id)
 
     def act(desk: Administration) -> bytes:
-        before = _read(desk.connection, key_id)
+        before = read_key(desk.connection, key_id)
         if before is None or before.revoke_us is not None:
             raise NotFound("key", key_id)
         return encode(end_key(desk, before))
@@ -208,7 +215,7 @@ def revoke_key(
 def end_key(desk: Administration, it: KeyInfo) -> KeyInfo:
     """The key, ended now."""
     by = desk.asked.by.text
-    _set(desk.connection, it.key_id, revoke_us=desk.now_us, revoked_by=by)
+    set_key(desk.connection, it.key_id, revoke_us=desk.now_us, revoked_by=by)
     desk.note("key.revoked", f"keys/{it.key_id}", person_id=it.person_id, label=it.label)
     return it._replace(revoke_us=desk.now_us, revoked_by=by)
 
@@ -255,7 +262,24 @@ def note_uses(engine: Engine, uses: Mapping[str, int]) -> None:
 # -- rules ---------------------------------------------------------------------------------------
 
 
-def _guard(desk: Administration, it: NewKey) -> None:
+def _changed(desk: Administration, it: KeyInfo, change: KeyChange) -> KeyInfo:
+    """The key after a change. Raises InvalidInput if an operator changes a rate."""
+    by, rate = desk.asked.by.principal, change.units_a_second
+    if (rate is not None or change.usual_rate) and by is not None and by.operator_id is not None:
+        text = "is set by the platform: ask it for another rate"
+        raise InvalidInput.of("units_a_second", "units_a_second.platform", text)
+    if rate is not None and change.usual_rate:
+        text = "must not be given with usual_rate: choose one of them"
+        raise InvalidInput.of("units_a_second", "units_a_second.one_rate", text)
+    kept = None if change.usual_rate else it.units_a_second
+    return it._replace(
+        label=it.label if change.label is None else change.label,
+        expire_us=it.expire_us if change.expire_us is None else change.expire_us,
+        units_a_second=kept if rate is None else rate,
+    )
+
+
+def guard(desk: Administration, it: NewKey) -> None:
     """Checks that the caller may make, change or roll such a key.
 
     An operator's key never gets more scopes or a longer life than its maker's. For the platform's
@@ -315,16 +339,16 @@ def _end_first(desk: Administration, retry_us: int | None) -> KeyInfo | None:
 
 def _first_made(desk: Administration) -> KeyInfo:
     first = desk.first()
-    found = None if first is None else _read(desk.connection, desk.asked.first_key(first.answer))
+    found = None if first is None else read_key(desk.connection, desk.asked.first_key(first.answer))
     if found is None:
         raise NotFound("key", "")
     return found
 
 
-def _owner_of(engine: Engine, asked: Asked, key_id: str) -> str:
+def owner_of(engine: Engine, asked: Asked, key_id: str) -> str:
     """The owner of a key; raises NotFound for a key that is not the caller's business."""
     with reading(engine) as connection:
-        found = _read(connection, key_id)
+        found = read_key(connection, key_id)
     owner = None if found is None else found.operator_id or PLATFORM
     by = asked.by.principal
     if owner is None or (by is not None and by.operator_id not in (None, owner)):
@@ -336,7 +360,7 @@ def _owner_of(engine: Engine, asked: Asked, key_id: str) -> str:
 
 
 def _usable(desk: Administration, key_id: str) -> KeyInfo:
-    found = _read(desk.connection, key_id)
+    found = read_key(desk.connection, key_id)
     if found is None or found.revoke_us is not None:
         raise NotFound("key", key_id)
     if found.expire_us is not None and found.expire_us <= desk.now_us:
@@ -344,14 +368,19 @@ def _usable(desk: Administration, key_id: str) -> KeyInfo:
     return found
 
 
-def _read(connection: Connection, key_id: str) -> KeyInfo | None:
+def read_key(connection: Connection, key_id: str) -> KeyInfo | None:
+    """The key with an id, or None."""
     row = connection.execute(select(t.api_keys).where(_key_id == key_id)).first()
     return None if row is None else _info(row)
 
 
-def _wanted(it: KeyInfo) -> NewKey:
+def wanted_of(it: KeyInfo) -> NewKey:
+    """A key to be made like this one."""
     scopes = frozenset(str(scope) for scope in it.scopes.granted)
-    return NewKey(it.operator_id, it.person_id, it.label, scopes, it.expire_us, it.certificates)
+    return NewKey(
+        *(it.operator_id, it.person_id, it.label, scopes, it.expire_us, it.certificates),
+        it.units_a_second,
+    )
 
 
 def _insert(desk: Administration, it: NewKey, key: str) -> KeyInfo:
@@ -366,22 +395,36 @@ def _insert(desk: Administration, it: NewKey, key: str) -> KeyInfo:
         "label": it.label,
         "expire_us": it.expire_us,
         "certificates": " ".join(sorted(it.certificates)),
+        "units_a_second": it.units_a_second,
     }
     desk.connection.execute(insert(t.api_keys), row)
-    made = _read(desk.connection, key_id_of(hash_key(key)))
+    made = read_key(desk.connection, key_id_of(hash_key(key)))
     if made is None:
         raise NotFound("key", "")
     return made
 
 
-def _set(connection: Connection, key_id: str, **values: str | int | None) -> None:
+def set_key(connection: Connection, key_id: str, **values: str | int | None) -> None:
+    """Stores some columns of a key."""
     connection.execute(update(t.api_keys).where(_key_id == key_id).values(**values))
 
 
-def _described(it: KeyInfo) -> dict[str, Any]:
+def described(desk: Administration, it: KeyInfo) -> dict[str, Any]:
+    """A key in the record of acts.
+
+    Certificates and a rate of its own shut out builds that do not know them in the record.
+    """
+    more: dict[str, Any] = {}
+    if it.certificates:
+        more["certificates"] = sorted(it.certificates)
+    if it.units_a_second is not None:
+        more["units_a_second"] = it.units_a_second
+    if more:
+        shut_out_older(desk.connection, KEYS_BUILD)
     return {
         "person_id": it.person_id,
         "label": it.label,
         "scopes": sorted(it.scopes.granted),
         "expire_us": it.expire_us,
+        **more,
     }

@@ -29,6 +29,7 @@ def use_approval(
             {"proposal": str(approval.number)},
         )
     require_time(it, now_us)
+    require_not_withdrawn(it)
     if it.approve_us is None:
         raise ActRefused(
             "NOT_APPROVED",
@@ -50,6 +51,16 @@ def require_time(it: Proposal, now_us: int) -> None:
         )
 
 
+def require_not_withdrawn(it: Proposal) -> None:
+    """Raises ActRefused for a proposal that its proposer has withdrawn."""
+    if it.withdraw_us is not None:
+        raise ActRefused(
+            "PROPOSAL_WITHDRAWN",
+            f"{it.proposed_by} has withdrawn proposal {it.number}: propose the call again",
+            {"proposal": str(it.number)},
+        )
+
+
 def add_proposal(connection: Connection, it: Proposal) -> None:
     """Stores a new proposal."""
     connection.execute(insert(t.proposals), it._asdict())
@@ -59,7 +70,7 @@ def approve(connection: Connection, by: Principal, it: Proposal, now_us: int) ->
     """The proposal with the approval of another person, which is stored.
 
     Raises ActRefused for the proposer under any key, for a key without a person, for a second
-    approval, and for a proposal whose time is over.
+    approval, and for a proposal that was withdrawn or whose time is over.
     """
     if not by.person_id:
         raise ActRefused(
@@ -70,6 +81,7 @@ def approve(connection: Connection, by: Principal, it: Proposal, now_us: int) ->
             "SAME_PERSON", "a proposal is approved by another person than its proposer"
         )
     require_time(it, now_us)
+    require_not_withdrawn(it)
     if it.approve_us is not None:
         raise ActRefused("APPROVED_BEFORE", f"{it.approved_by} has approved this proposal before")
     approved = it._replace(
@@ -79,6 +91,27 @@ def approve(connection: Connection, by: Principal, it: Proposal, now_us: int) ->
     )
     _store(connection, approved)
     return approved
+
+
+def withdraw(connection: Connection, by: Principal, it: Proposal, now_us: int) -> Proposal:
+    """The proposal, withdrawn by its proposer, approved or not; it is stored.
+
+    Raises ActRefused for any other person, for a proposal whose call was sent, and for one that was
+    withdrawn before or whose time is over.
+    """
+    if by.person_id != it.proposed_by:
+        raise ActRefused("PROPOSER_REQUIRED", "a proposal is withdrawn by the person who made it")
+    require_time(it, now_us)
+    require_not_withdrawn(it)
+    if it.use_us is not None:
+        raise ActRefused(
+            "PROPOSAL_USED",
+            f"the call of proposal {it.number} was sent: correct its effect instead",
+            {"proposal": str(it.number)},
+        )
+    withdrawn = it._replace(withdraw_us=max(now_us, it.create_us))
+    _store(connection, withdrawn)
+    return withdrawn
 
 
 def read_proposal(connection: Connection, owner: str, number: int) -> Proposal | None:
@@ -98,10 +131,10 @@ def require_proposal(connection: Connection, owner: str, number: int) -> Proposa
 
 
 def _store(connection: Connection, it: Proposal) -> None:
-    """Stores the approval and the first use of a proposal; the rest of it never changes."""
+    """Stores the approval, first use and withdrawal of a proposal; the rest of it never changes."""
     p = t.proposals.c
     mine = p.owner == it.owner, p.number == it.number
-    changed = ("approved_by", "approver_key_id", "approve_us", "use_us")
+    changed = ("approved_by", "approver_key_id", "approve_us", "use_us", "withdraw_us")
     values = {name: getattr(it, name) for name in changed}
     connection.execute(update(t.proposals).where(*mine).values(values))
 
@@ -114,7 +147,8 @@ def list_proposals(
     p = t.proposals.c
     query = select(t.proposals).where(p.owner == owner, p.number > after)
     if waiting_at_us is not None:
-        query = query.where(p.approve_us.is_(None), p.expire_us > waiting_at_us)
+        waiting = p.approve_us.is_(None), p.withdraw_us.is_(None), p.expire_us > waiting_at_us
+        query = query.where(*waiting)
     with reading(engine) as connection:
         found = connection.execute(query.order_by(p.number).limit(size)).all()
     return [Proposal(*row) for row in found]

@@ -347,7 +347,7 @@ def _pasts(dialect: Dialect) -> RowsStatement:
     settled = (
         select(literal_column("1").label("one"))
         .select_from(a)
-        .where(own, _counted(a, [State.SETTLED]))
+        .where(own, _counted(a, [State.SETTLED]), a.c.start_us.is_not(None))
         .correlate(wanted)
         .limit(bindparam("most", type_=BigInteger))
         .offset(literal_column("0"))  # SQLite would make it a parameter

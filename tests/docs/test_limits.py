@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 from collections.abc import Iterator
 from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 
 import models
 import service
-from service.bounds import BOUNDS
+from service.bounds import BOUNDS, values_of, with_values
 from service.clock import ClockLimits
 from service.config import LIMITS, Limits, LimitsWrong, PostgresLimits
 from service.engine.group_commit import CommitLimits
@@ -63,6 +64,7 @@ FACTS: dict[str, dict[str, str]] = {
     "books/groups.py": {
         "PORTION_BYTES": METHOD, "GROUPS": METHOD, "_LINK_BYTES": FORMAT,
     },
+    "books/read_values.py": {"HOUR_US": UNIT, "TOGETHER": METHOD},
     "books/share.py": {"ANSWERS": METHOD},
     "books/texts.py": {"LONGEST": METHOD},
     "cli/listings.py": {"TOGETHER": SHELL},
@@ -99,7 +101,10 @@ FACTS: dict[str, dict[str, str]] = {
     "domain/policy.py": {"MAX_REASONS": CONTRACT},
     "domain/quotes.py": {"LONGEST_US": CONTRACT},
     "domain/hour_prices.py": {"EPOCH_MINUTE": FORMAT, "WEEK_MINUTES": UNIT, "USUAL": FORMAT},
-    "domain/segment_fee.py": {"HORIZON_MINUTES": CONTRACT},
+    "domain/segment_fee.py": {
+        "HORIZON_MINUTES": CONTRACT, "HOURS_HORIZON_MINUTES": CONTRACT,
+        "FIRST_STEP_MINUTES": METHOD,
+    },
     "domain/fee_lines.py": {"MINUTE_US": UNIT, "DAY_US": UNIT},
     "domain/tariff_document.py": {
         "DAY_MINUTES": UNIT, "WEEK_MINUTES": UNIT, "MOST_MINUTES": TERMS, "MOST_PRICE_MINOR": TERMS,
@@ -145,7 +150,7 @@ FACTS: dict[str, dict[str, str]] = {
     "storage/backup.py": {"PORTION_BYTES": SHELL},
     "storage/bindings.py": {"MOST_CERTIFICATES": FORMAT},
     "storage/compatibility.py": dict.fromkeys(
-        ("CERTIFICATES_BUILD", "RULES_BUILD", "LISTINGS_BUILD", "TARIFFS_BUILD", "QUOTAS_BUILD",
+        ("KEYS_BUILD", "RULES_BUILD", "LISTINGS_BUILD", "TARIFFS_BUILD", "QUOTAS_BUILD",
          "RETIRED_BUILD"),
         FORMAT,
     ),
@@ -400,3 +405,15 @@ def test_a_private_name_is_found() -> None:
     source = "from __future__ import annotations\nfrom psycopg.errors import _WaitTimeout\n"
     source += "import protovalidate._gen\nfrom psycopg import OperationalError\n"
     assert private_imports(source) == ["psycopg.errors._WaitTimeout", "protovalidate._gen"]
+
+
+def test_limits_are_handed_over_as_json() -> None:
+    """Limits that a process hands to another one as JSON are the same there; a name that is no
+    limit is refused."""
+    changed = replace(
+        LIMITS, drain_s=3.5, commit=CommitLimits(max_queue=7), reads=ReaderLimits(threads=2)
+    )
+    values = json.loads(json.dumps(values_of(changed)))
+    assert with_values(LIMITS, values) == changed
+    with pytest.raises(TypeError):
+        with_values(LIMITS, {"sqlite": {"nothing": 1}})

@@ -168,3 +168,17 @@ def test_scores_from_the_highest_cut_off_have_the_mildest_offer(rungs: dict[int,
     assert choices[0].reasons == ()
     plain = Part(19_900, BIKE, "BIKE")
     assert offer_for_score(highest_cut_off(plain), BIKE)[0] is Offer.ZERO
+
+
+@given(st.integers(0, 3))
+def test_a_rule_over_all_operators_has_the_place_of_an_exhausted_line(place: int) -> None:
+    """An operator cannot tell a rule over all operators from an exhausted line by the order of the
+    reasons."""
+    part = Part(19_900, BIKE, "BIKE")
+    told = [Reason.VELOCITY_USER_DAY, Reason.VELOCITY_USER_HOUR, Reason.NEW_USER]
+    alone = Verdict(Outcome.FULL, False, (None,), tuple(told), {})
+    told.insert(place, Reason.LINE_EXHAUSTED)
+    hidden = alone._replace(reasons=tuple(told))
+    exhausted = choose_graded(700, (), (Offer.ZERO,), 0, [part], alone._replace(least=None))
+    by_rule = choose_graded(700, (), (Offer.FULL,), 60_000, [part], hidden)
+    assert by_rule.reasons == exhausted.reasons

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 
+from service.domain.document_fields import MOST_MINUTES
 from service.domain.errors import InvalidInput
 from service.domain.segment_tariff import (
     Cap,
@@ -19,10 +20,12 @@ from service.domain.segment_tariff import (
     Segment,
     SegmentTariff,
 )
+from service.domain.tariff import Tariff
 from service.domain.tariff_document import (
     TariffDocument,
     arithmetic_of,
     read_tariff,
+    tariff_columns,
     tariff_of,
     write_tariff,
 )
@@ -131,6 +134,9 @@ SEGMENT = {"interval_minutes": 30, "price_minor": 100}
 HOURS = {"from": "08:00", "to": "09:00", "price_minor": 1}
 
 
+MANY = [{**HOURS, "from": f"{it:02}:00", "to": f"{it:02}:30"} for it in range(11)]
+
+
 def _priced(*prices: dict[str, Any], **more: Any) -> dict[str, Any]:
     return {"segment": [{**SEGMENT, "price": list(prices)}], "time_zone": "Asia/Tokyo", **more}
 
@@ -207,6 +213,14 @@ def _priced(*prices: dict[str, Any], **more: Any) -> dict[str, Any]:
             "quota.name.repeated",
         ),
         (
+            {
+                "segment": [{**SEGMENT, "price": MANY[:10]}, {**SEGMENT, "price": MANY[:11]}],
+                "time_zone": "UTC",
+            },
+            "segment",
+            "segment.prices",
+        ),
+        (
             {"segment": [SEGMENT], "free": "GRACE", "free_minutes": 30},
             "free_minutes",
             "free_minutes.two_units",
@@ -269,3 +283,15 @@ def test_a_column_is_canonical(text: str) -> None:
     with pytest.raises(InvalidInput) as refused:
         tariff_of(text)
     assert refused.value.reason == "TERMS_WRONG"
+
+
+def test_a_build_without_arithmetic_2_refuses_the_row() -> None:
+    """The columns beside a tariff of arithmetic 2 are beyond the bounds of arithmetic 1, so no
+    earlier build bills by them; a tariff of arithmetic 1 has only its own columns."""
+    columns = tariff_columns(TARIFF)
+    assert columns["interval_minutes"] > MOST_MINUTES
+    assert columns["buy_out_minor"] == TARIFF.buy_out_minor
+    assert columns["day_cap_minor"] == 3_000
+    assert tariff_of(columns["tariff"]) == TARIFF
+    old = Tariff(150, 0, 15, 100, 3_000, 19_900)
+    assert tariff_columns(old) == {**old._asdict(), "tariff": None}

@@ -31,6 +31,7 @@ from tests.engine.calls import (
 )
 from tests.fakes import OPERATOR, Desk
 from tests.rows import read
+from tests.terms import forget_documents
 
 MINUTE_US = 60_000_000
 HOUR_US = 60 * MINUTE_US
@@ -381,6 +382,7 @@ def change_terms(desk: Desk, table: Table, name: str, **values: int | str | None
     """Changes a product or a policy by hand, before its first use."""
     key = table.c.product_id if table is t.products else table.c.policy_id
     with writing(desk.store.engine) as connection:
+        forget_documents(connection)
         connection.execute(table.update().where(key == name).values(**values))
     assert desk.engine.terms.follow()
 

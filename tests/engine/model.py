@@ -74,6 +74,7 @@ from tests.engine.plain_terms import (
 from tests.engine.reference import Reference
 from tests.engine.statement import Statement
 from tests.fakes import START_US, CountingIds, FakeScorer, encode
+from tests.terms import forget_documents
 
 ATTEMPTS = 3
 TROUBLES: dict[str, list[Fault]] = {
@@ -210,6 +211,7 @@ class Model:
             # No power cut is tested here, so nothing needs to reach the disk.
             event.listen(self._database, "connect", _hurry)
         with self._database.begin() as terms:
+            forget_documents(terms)
             for statement in TERMS:
                 terms.exec_driver_sql(statement)
             for operator_id, limit in DEBT_LIMIT.items():

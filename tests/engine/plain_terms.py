@@ -452,6 +452,8 @@ def offered(
     if score is not None and rank:
         reasons.insert(0, f"SCORE_BELOW_{'ZERO' if rank == 1 else 'REDUCED'}_DEPOSIT")
     reasons = list(dict.fromkeys([*first, *reasons]))
+    exhausted = list(dict.fromkeys(["LINE_EXHAUSTED", *reasons]))
+    reasons = exhausted if "LINE_EXHAUSTED" in reasons else reasons
     if strict == len(OFFERS):
         return None, reasons
     rank = max(rank, strict)
@@ -459,7 +461,6 @@ def offered(
     wanted.sort(key=lambda offer: offer != OFFERS[rank])
     if not wanted:
         return None, ["OFFER_NOT_ACCEPTED", *reasons]
-    exhausted = reasons if "LINE_EXHAUSTED" in reasons else ["LINE_EXHAUSTED", *reasons]
     for place, offer in enumerate(wanted):
         if sum(parts(offer, it["deposit"])[0] for it in products) <= available:
             return offer, reasons if place == 0 else exhausted

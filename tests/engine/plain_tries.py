@@ -8,7 +8,7 @@ from service.engine import operations as c
 from tests.engine.plain_terms import PRODUCTS, Refused, Row
 
 if TYPE_CHECKING:
-    from tests.engine.plain_books import Key
+    from tests.engine.plain_books import Key, RentalKey
     from tests.engine.reference import Reference
 
 COUNTED = ("LINE_EXHAUSTED", "DEPOSIT_REQUIRED")
@@ -45,3 +45,15 @@ def refuse(of: Reference, call: Key, command: c.Increment, why: str, now_us: int
         before = of.refused_increments.get(key, ())
         of.refused_increments[key] = (*before, (*call, why, now_us))
         of.rentals[key]["raised"] = True
+
+
+def require_charge_try(of: Reference, parent: RentalKey, most: int | None, more: int) -> None:
+    """Refuses charges for damage to a rental beyond the tries; a debt is no try."""
+    debts = {row["key"] for row in of.debts.values()}
+    charged = [
+        key
+        for key, it in of.rentals.items()
+        if it["parent_id"] and of.names[it["user_id"], it["parent_id"]] == parent
+    ]
+    if most is not None and len(set(charged) - debts) + more > most:
+        raise Refused("DAMAGE_TRIES_USED")

@@ -75,7 +75,7 @@ def _judge_new(
     """A person is new over all operators, so every reason is that of an exhausted line."""
     theirs = [it for it in of.rentals.values()
               if it["user_id"] == user_id and not it["parent_id"]]  # fmt: skip
-    settled = len([it for it in theirs if it["state"] == "SETTLED"])
+    settled = len([it for it in theirs if it["state"] == "SETTLED" and it["start_us"]])
     values["user.settled.all_operators"] = min(settled, rule["until_settled"])
     if settled >= rule["until_settled"]:
         return

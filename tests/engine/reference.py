@@ -457,6 +457,7 @@ class Reference(Merges):
                 raise Refused("INVALID_INPUT")
             consent = asked.user_consent_reference
             self._within_damage(parent, sum(it["deposit"] for it in products), consent, now_us)
+            plain_tries.require_charge_try(self, parent, products[0]["tries"], len(products))
         assets = [item.asset_id for item in asked.items if item.asset_id]
         if len(set(assets)) < len(assets):
             raise Refused("INVALID_INPUT")
@@ -694,8 +695,6 @@ class Reference(Merges):
         elif line["standing"] == "SUSPENDED":
             obstacle = "USER_SUSPENDED"
         else:
-            if offer != it["offer"]:
-                self.in_the_way.add(it["user_id"])
             if rules.strict == 3:
                 obstacle = rules.reasons[0]
             elif not allowed:
@@ -708,8 +707,11 @@ class Reference(Merges):
         if offer != it["offer"]:
             known = [why for why in reasons if why != "LINE_EXHAUSTED"]
             reasons = list(dict.fromkeys([*rules.reasons, *known]))
-            if allowed and offer != allowed[0] and "LINE_EXHAUSTED" not in reasons:
-                reasons = ["LINE_EXHAUSTED", *reasons]
+            if "LINE_EXHAUSTED" in reasons or (allowed and offer != allowed[0]):
+                reasons = list(dict.fromkeys(["LINE_EXHAUSTED", *reasons]))
+        anew = offer != it["offer"] and reasons[0] == "LINE_EXHAUSTED" and not obstacle
+        if anew or obstacle == "LINE_EXHAUSTED":
+            self.in_the_way.add(it["user_id"])
         for member in members:
             if obstacle:
                 self._decline(member, obstacle, 0, now_us)

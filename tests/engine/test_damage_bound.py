@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import pytest
 
+from service.domain.access import PLATFORM
 from service.domain.authorization import Authorization, Start, State
 from service.domain.captures import Purpose
 from service.domain.errors import FreeholdError, InvalidInput
+from service.domain.ledger import Standing
 from service.domain.money import Money
-from service.engine.operations import Authorize, Item
+from service.engine.operations import Authorize, BookDebt, Item, SetStanding
+from service.storage import schema as t
 from tests.engine import acts
 from tests.engine.acts import DAY_US, HOUR_US
 from tests.engine.calls import CNY, authorize, refused, rental, reverse, settle, stored
@@ -158,3 +161,44 @@ def test_38_each_rental_has_its_own_bound(desk: Desk, out: Authorization) -> Non
     assert rule_of(refused(desk, damage(parent, 1))) == "amount.exceeds_damage"
     other = rental(desk, settle(rental(desk, authorize("ann", "power-bank")), 600))
     assert rental(desk, damage(other, DEPOSIT)).held_minor == DEPOSIT
+
+
+# -- the number of charges -------------------------------------------------------------------------
+
+
+def test_38_charges_for_damage_do_not_search_the_line(desk: Desk) -> None:
+    """Charges for damage to one rental are decided at most as often as the policy allows tries,
+    granted, declined and reversed ones together. The next one is refused before the line is looked
+    at, and a debt is booked all the same."""
+    acts.change_terms(desk, t.policies, "small-item", most_increments=3)
+    desk.put_user("ann", 700)
+    parent = settle_now(desk, rental(desk, authorize("ann", "power-bank")))
+    for amount_minor in (100, 200):
+        charge = rental(desk, damage(parent, amount_minor))
+        desk.do(reverse(charge))
+    desk.do(SetStanding("ann", Standing.SUSPENDED), caller=PLATFORM)
+    declined = desk.do(damage(parent, 300))
+    assert isinstance(declined, Authorization)
+    assert declined.state is State.DECLINED
+    error = refused(desk, damage(parent, 400))
+    assert error.reason == "DAMAGE_TRIES_USED"
+    assert error.metadata == {"state": "SETTLED", "most_increments": "3"}
+    booked = desk.do(BookDebt(*acts.name(parent), acts.money(500), "dent", "photo-1"))
+    assert isinstance(booked, Authorization)
+    assert booked.unheld_minor == 500
+
+
+def test_38_debts_are_no_tries(desk: Desk) -> None:
+    """A debt without a hold was not decided on the line, so it does not count as a try."""
+    acts.change_terms(desk, t.policies, "small-item", most_increments=1)
+    desk.put_user("ann", 700)
+    parent = settle_now(desk, rental(desk, authorize("ann", "power-bank")))
+    desk.do(BookDebt(*acts.name(parent), acts.money(500), "dent", "photo-1"))
+    assert rental(desk, damage(parent, 300)).state is State.ACTIVE
+    assert refused(desk, damage(parent, 300)).reason == "DAMAGE_TRIES_USED"
+
+
+def settle_now(desk: Desk, it: Authorization) -> Authorization:
+    """The rental, settled for nothing."""
+    desk.do(settle(it, 0))
+    return stored(desk, it)

@@ -296,3 +296,16 @@ def test_products_without_a_bound_count_for_those_with_one(desk: Desk) -> None:
     rental(desk, authorize("ann", "umbrella"))
     assert rental(desk, authorize()).state is State.DECLINED
     assert rental(desk, authorize("ann", "umbrella")).state is State.ACTIVE
+
+
+def test_a_late_pick_up_counts_within_its_batch(desk: Desk) -> None:
+    """A rental whose pick-up is told late counts for the next call of the same batch."""
+    under(desk, at_most(1))
+    desk.put_user("ann", 700)
+    waiting = rental(desk, pick_up(asset_id="x-1"))
+    picked_up_us = desk.clock.now_us()
+    assert waiting.expire_us is not None
+    move(desk, waiting.expire_us)
+    works = [desk.work(acts.picked_up(waiting, picked_up_us)), desk.work(authorize())]
+    desk.apply(*works)
+    assert rental_in(desk.answers[works[1].request_id]).state is State.DECLINED

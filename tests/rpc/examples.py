@@ -120,6 +120,8 @@ READS: dict[str, dict[str, Any]] = {
         "key_id": "0" * 16,
         "label": "label",
         "expire_time": LATER,
+        "units_a_second": 1,
+        "usual_rate": True,
     },
     "RollKey": {
         "request_id": "example-RollKey",
@@ -127,6 +129,16 @@ READS: dict[str, dict[str, Any]] = {
         "overlap": Duration(seconds=1),
     },
     "RevokeKey": {"request_id": "example-RevokeKey", "key_id": "0" * 16},
+    "BindKey": {
+        "request_id": "example-BindKey",
+        "key_id": "0" * 16,
+        "fingerprint": "0" * 64,
+    },
+    "UnbindKey": {
+        "request_id": "example-UnbindKey",
+        "key_id": "0" * 16,
+        "fingerprint": "0" * 64,
+    },
     "AddPerson": {
         "request_id": "example-AddPerson",
         "operator_id": "nowhere",
@@ -154,6 +166,7 @@ READS: dict[str, dict[str, Any]] = {
         "reason": "reason",
     },
     "ApproveAct": {"request_id": "example-ApproveAct", "proposal": 1_000_000},
+    "WithdrawAct": {"request_id": "example-WithdrawAct", "proposal": 1_000_000},
     "ListProposals": {"waiting_only": True, "page_size": 10, "page_token": "1"},
     "AddListings": {
         "request_id": "example-AddListings",
@@ -244,6 +257,8 @@ REQUIRED_OF_READS: dict[str, set[str]] = {
     "UpdateKey": {"request_id", "key_id"},
     "RollKey": {"request_id", "key_id"},
     "RevokeKey": {"request_id", "key_id"},
+    "BindKey": {"request_id", "key_id", "fingerprint"},
+    "UnbindKey": {"request_id", "key_id", "fingerprint"},
     "AddPerson": {"request_id", "person_id", "display_name"},
     "RemovePerson": {"request_id", "person_id"},
     "AddListings": {"request_id", "effect", "subjects", "reason"},
@@ -257,6 +272,7 @@ REQUIRED_OF_READS: dict[str, set[str]] = {
     "PreviewTerms": {"kind"},
     "ProposeAct": {"request_id", "method", "request"},
     "ApproveAct": {"request_id", "proposal"},
+    "WithdrawAct": {"request_id", "proposal"},
 }
 SCOPES_OF_READS: dict[str, str] = {
     "GetAuthorization": "authorizations.read",
@@ -283,7 +299,8 @@ SCOPES_OF_READS: dict[str, str] = {
     **dict.fromkeys(("ApplyTerms", "ValidateTerms"), "terms.write"),
     **dict.fromkeys(("ActivateTerms", "RetireTerms"), "terms.activate"),
     **dict.fromkeys(("ListTerms", "GetTerms", "DiffTerms", "PreviewTerms"), "terms.read"),
-    **dict.fromkeys(("ProposeAct", "ApproveAct", "ListProposals"), "proposals.write"),
+    **dict.fromkeys(("ProposeAct", "ApproveAct", "WithdrawAct"), "proposals.write"),
+    "ListProposals": "proposals.write",
 }
 
 

@@ -20,7 +20,15 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from service.clock import SandboxClock
 from service.config import KeyLimits, Limits
-from service.domain.access import OPERATOR_SCOPES, PLATFORM, PLATFORM_SCOPES, Scope, new_key
+from service.domain.access import (
+    OPERATOR_SCOPES,
+    PLATFORM,
+    PLATFORM_SCOPES,
+    Scope,
+    hash_key,
+    key_id_of,
+    new_key,
+)
 from service.engine.records.administration import NewKey
 from service.storage import admin
 from service.storage.administration import list_audit
@@ -295,6 +303,121 @@ def test_two_approvals_at_once(office: Office) -> None:
         assert said == ["APPROVED_BEFORE", "OK"]
 
 
+def test_a_proposal_is_withdrawn_by_its_proposer(office: Office) -> None:
+    """The proposer withdraws a proposal, approved or not, under any key; then it is not approved,
+    not used, not waiting, and not withdrawn again. Nobody else withdraws it."""
+    messages = [
+        request("AddPerson", office.ada, person_id=it, display_name="W") for it in ("w-1", "w-2")
+    ]
+    waiting = propose(office.ada, "AddPerson", messages[0])
+    ready_to_send = approved(office.ada, office.bob, "AddPerson", messages[1])
+    for number in (waiting, ready_to_send):
+        assert refusal(office.bob, "WithdrawAct", proposal=number) == "PROPOSER_REQUIRED"
+        assert refusal(office.program, "WithdrawAct", proposal=number) == "PERSON_REQUIRED"
+        it = office.ada_again.call("WithdrawAct", proposal=number).proposal
+        assert it.withdraw_time == stamp(office.clock.now_us())
+        assert refusal(office.ada, "WithdrawAct", proposal=number) == "PROPOSAL_WITHDRAWN"
+        assert acts(office)[-1][:2] == ("act.withdrawn", f"proposals/{number}")
+    assert refusal(office.bob, "ApproveAct", proposal=waiting) == "PROPOSAL_WITHDRAWN"
+    refused = office.ada.refused(
+        "AddPerson", messages[1], metadata=under(office.ada, ready_to_send)
+    )
+    assert refused.reason == "PROPOSAL_WITHDRAWN"
+    listed = office.ada.call("ListProposals", waiting_only=True, page_size=1000).proposals
+    assert not {waiting, ready_to_send} & {it.number for it in listed}
+    assert office.desk.platform.verify().verified
+
+
+def test_a_used_proposal_is_not_withdrawn(office: Office) -> None:
+    """A proposal whose call was sent is not withdrawn."""
+    message = request("AddPerson", office.ada, person_id="w-3", display_name="W")
+    number = approved(office.ada, office.bob, "AddPerson", message)
+    office.ada.send("AddPerson", message, metadata=under(office.ada, number))
+    assert refusal(office.ada, "WithdrawAct", proposal=number) == "PROPOSAL_USED"
+
+
+def test_a_binding_is_in_the_record(office: Office) -> None:
+    """BindKey and UnbindKey change the certificates of a key, leave an act, and are done once for
+    their request id."""
+    made = office.ada.call("CreateKey", person_id="ada", scopes=["keys.admin"]).key
+    own, other = "a" * 64, "b" * 64
+    message = request("BindKey", office.ada, key_id=made.key_id, fingerprint=own)
+    first = office.ada.send("BindKey", message)
+    assert office.ada.send("BindKey", message) == first
+    assert acts(office)[-1][:2] == ("key.bound", f"keys/{made.key_id}")
+    both = office.ada.call("BindKey", key_id=made.key_id, fingerprint=other).key
+    assert list(both.certificates) == [own, other]
+    left = office.ada.call("UnbindKey", key_id=made.key_id, fingerprint=own).key
+    assert list(left.certificates) == [other]
+    before = acts(office)
+    assert before[-1][:2] == ("key.unbound", f"keys/{made.key_id}")
+    # An act that changes nothing is not recorded.
+    office.ada.call("UnbindKey", key_id=made.key_id, fingerprint=own)
+    assert acts(office) == before
+    assert office.desk.platform.verify().verified
+
+
+def test_only_the_first_binding_of_anothers_key_needs_nobody(office: Office) -> None:
+    """One person binds another's key to its first certificate, which only narrows it. A further
+    certificate, and the end of a binding, give power and need a second person."""
+    made = office.bob.call("CreateKey", person_id="bob", scopes=["books.read"]).key
+    mine = {"key_id": made.key_id, "fingerprint": "a" * 64}
+    office.ada.call("BindKey", **mine)
+    more = {"key_id": made.key_id, "fingerprint": "b" * 64}
+    assert refusal(office.ada, "BindKey", **more) == "APPROVAL_REQUIRED"
+    assert refusal(office.ada, "UnbindKey", **mine) == "APPROVAL_REQUIRED"
+    unbound = done(office.ada, office.bob, "UnbindKey", **mine).key
+    assert not unbound.certificates
+
+
+def test_the_platform_sets_the_rate_of_a_key(office: Office) -> None:
+    """The platform gives an operator's key a rate of its own, which a running server follows, and
+    takes it back. The operator does not set it, and neither a new key of that key nor its successor
+    escapes it."""
+    text = key_of(office.served, OPERATOR, "carl")
+    caller = office.caller(text)
+    key_id = key_id_of(hash_key(text))
+    for change in ({"units_a_second": 1}, {"usual_rate": True}):
+        message = request("UpdateKey", office.carl, key_id=key_id, **change)
+        assert office.carl.refused("UpdateKey", message).fields == {"units_a_second"}
+    both = request("UpdateKey", office.ada, key_id=key_id, units_a_second=1, usual_rate=True)
+    assert office.ada.refused("UpdateKey", both).fields == {"units_a_second"}
+    limited = done(office.ada, office.bob, "UpdateKey", key_id=key_id, units_a_second=1).key
+    assert limited.units_a_second == 1
+
+    def is_limited() -> bool:
+        result = outcome(lambda: caller.call("ListKeys"))
+        return isinstance(result, Refused) and result.reason == "RATE_LIMITED"
+
+    until(is_limited, "the rate counts")
+    successor = office.carl.call("RollKey", key_id=key_id)
+    assert successor.key.units_a_second == 1
+    usual = done(office.ada, office.bob, "UpdateKey", key_id=key_id, usual_rate=True).key
+    assert not usual.HasField("units_a_second")
+    free = done(office.ada, office.bob, "UpdateKey", key_id=key_id, units_a_second=0).key
+    assert free.HasField("units_a_second")
+    until(lambda: not is_limited(), "the rate is gone")
+    for _ in range(10):
+        caller.call("ListKeys")
+    assert office.desk.platform.verify().verified
+    caller.close()
+
+
+def test_a_key_with_a_rate_makes_no_key_without_it(office: Office) -> None:
+    """A key that a limited key makes has the same rate."""
+    text = key_of(office.served, OPERATOR, "dora")
+    key_id = key_id_of(hash_key(text))
+    done(office.ada, office.bob, "UpdateKey", key_id=key_id, units_a_second=1_000)
+    caller = office.caller(text)
+    until(
+        lambda: caller.call(
+            "CreateKey", person_id="dora", scopes=["authorizations.read"]
+        ).key.units_a_second == 1_000,
+        "the new key has the rate",
+    )  # fmt: skip
+    caller.close()
+
+
 def test_an_approval_is_for_one_request(office: Office) -> None:
     """An approval does not allow another method, another content, another request id or another
     person's call, and the approved request counts once."""
@@ -529,10 +652,11 @@ def test_nothing_of_another_operator_can_be_learned(office: Office) -> None:
             assert refused.code is grpc.StatusCode.NOT_FOUND
             said.append(refused.message.replace(operator_id, "it"))
         assert said[0] == said[1]
-    for method in ("UpdateKey", "RollKey", "RevokeKey"):
-        codes = set()
+    for method in ("UpdateKey", "RollKey", "RevokeKey", "BindKey", "UnbindKey"):
+        codes, more = set(), {"fingerprint": "0" * 64} if "ind" in method else {}
         for key_id in (there, missing, listed[-1].key_id):
-            refused = office.carl.refused(method, request(method, office.carl, key_id=key_id))
+            message = request(method, office.carl, key_id=key_id, **more)
+            refused = office.carl.refused(method, message)
             codes.add((refused.code, refused.message.replace(key_id, "it")))
         assert len(codes) == 1
     mine = {it.operator_id for it in office.carl.call("ListKeys", page_size=1000).keys}

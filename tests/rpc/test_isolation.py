@@ -57,7 +57,7 @@ from tests.storage.administered import DAY_TARIFF
 
 ID = re.compile(r"\b(?:[0-9a-v]{20}|[0-9a-f]{16})\b|fh_[A-Za-z0-9_-]+")
 """Ids of rows and of keys, and the text of a key."""
-OF_PERSONS = ("ProposeAct", "ApproveAct", "ListProposals")
+OF_PERSONS = ("ProposeAct", "ApproveAct", "WithdrawAct", "ListProposals")
 OPERATORS_OWN = (*OPERATOR_RPCS, *SHARED_RPCS)
 """Methods that an operator's key can call."""
 
@@ -319,6 +319,10 @@ def of_the_office(place: World) -> dict[str, Callable[[], list[dict[str, Any]]]]
         "UpdateKey": lambda: [{"key_id": own_key(), "label": "b"}, {"key_id": key, "label": "b"}],
         "RollKey": lambda: [{"key_id": own_key()}, {"key_id": key}],
         "RevokeKey": lambda: [{"key_id": own_key()}, {"key_id": key}],
+        **dict.fromkeys(
+            ("BindKey", "UnbindKey"),
+            lambda: [{"key_id": it, "fingerprint": "0" * 64} for it in (own_key(), key)],
+        ),
         "AddPerson": lambda: [{"person_id": person, "display_name": "Lin"}],
         "ListPersons": lambda: [{"page_size": 1}, {}],
         "RemovePerson": lambda: [{"person_id": person}],
@@ -343,6 +347,7 @@ def of_the_office(place: World) -> dict[str, Callable[[], list[dict[str, Any]]]]
         ],
         "ProposeAct": lambda: [{"method": "RevokeKey", "request": b"\x0a\x01a"}],
         "ApproveAct": lambda: [{"proposal": proposed()}, {"proposal": 1_000}],
+        "WithdrawAct": lambda: [{"proposal": proposed()}, {"proposal": 1_000}],
         "ListProposals": lambda: [{"page_size": 1}, {}],
     }
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import os
-import pickle
 import re
 import signal
 import subprocess
@@ -21,6 +19,7 @@ import psycopg
 import pytest
 from freehold.v1.ledger_service_pb2 import VerifyBooksRequest, VerifyBooksResponse
 
+from service.bounds import values_of
 from service.config import Limits
 from service.domain.verification import BookFault, Verification, Witness
 from service.engine.verification_job import MAIN, read_verification, write_verification
@@ -144,7 +143,7 @@ def test_a_verification_ends_with_a_killed_server(cluster: Cluster) -> None:
         assert process.stdin is not None
         asked: dict[str, object] = {"url": cluster.url(name), "keys": None, "witnesses": []}
         asked["niceness"] = 3
-        asked["limits"] = base64.b64encode(pickle.dumps(Limits())).decode()
+        asked["limits"] = values_of(Limits())
         process.stdin.write(json.dumps(asked).encode() + b"\n")
         process.stdin.flush()
         waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted"

@@ -9,9 +9,25 @@ from sqlalchemy import Engine, insert
 from service.domain.access import PLATFORM, Principal, Scope, hash_key, key_id_of, write_scopes
 from service.domain.documents import DocumentKind
 from service.domain.listings import Listing, ListingEffect, ListingKind
-from service.engine.records.administration import Approval, Asked, By, NewKey, Proposal
+from service.engine.records.administration import (
+    Approval,
+    Asked,
+    By,
+    KeyChange,
+    NewKey,
+    Proposal,
+)
 from service.engine.records.documents import DocumentName
-from service.storage import admin, approvals, keys, listings, persons, rail_accounts, terms_acts
+from service.storage import (
+    admin,
+    approvals,
+    bindings,
+    keys,
+    listings,
+    persons,
+    rail_accounts,
+    terms_acts,
+)
 from service.storage import schema as t
 from service.storage.database import writing
 from tests.fakes import START_US
@@ -31,6 +47,7 @@ def administer(engine: Engine, now_us: int) -> None:
     _by_two(engine, ada, bob, now_us)
     _for_money(engine, ada, bob, now_us)
     _own_keys(engine, now_us)
+    _bound(engine, now_us)
     _leaving(engine, now_us)
     _listings(engine, now_us)
     _terms(engine, now_us)
@@ -73,7 +90,7 @@ def _by_earlier_builds(engine: Engine, now_us: int) -> None:
         connection.execute(insert(t.rail_accounts), account)
         connection.execute(insert(t.api_keys), rows)
     request = shell("update_key", "old-known")
-    keys.update_key(engine, request, id_of("old-known"), "till", None, now_us, lambda _: b"")
+    keys.update_key(engine, request, id_of("old-known"), KeyChange("till"), now_us, lambda _: b"")
     keys.revoke_key(engine, shell("revoke_key"), id_of("old-known"), now_us + 1, lambda _: b"")
 
 
@@ -98,7 +115,9 @@ def _by_shell(engine: Engine, now_us: int) -> None:
         admin.add_key(engine, key, wanted.operator_id, now_us, user="root", wanted=wanted)
     for label in ("app of the docks", "docks"):
         request, end_us = shell("update_key", "app", label), now_us + 60 * HOUR_US
-        keys.update_key(engine, request, id_of("app"), label, end_us, now_us + 1, lambda _: b"")
+        keys.update_key(
+            engine, request, id_of("app"), KeyChange(label, end_us), now_us + 1, lambda _: b""
+        )
     keys.roll_key(
         engine, shell("roll_key", "app"), id_of("app"), HOUR_US, text_of("app-2"), now_us + 2,
         lambda *_: b"",
@@ -114,6 +133,9 @@ def _by_two(engine: Engine, ada: Principal, bob: Principal, now_us: int) -> None
     persons.add_person(engine, request, PLATFORM, "cy", "Cy", now_us + 2, lambda _: b"")
     approve(engine, ada, propose(engine, bob, "RecordPayment", b"money", now_us), now_us + 3)
     propose(engine, ada, "CreateKey", b"key", now_us)
+    number = propose(engine, ada, "CreateKey", b"another key", now_us)
+    request = asked(ada, "WithdrawAct")
+    approvals.withdraw_act(engine, request, number, now_us + 4, lambda _: b"")
 
 
 def _for_money(engine: Engine, ada: Principal, bob: Principal, now_us: int) -> None:
@@ -130,10 +152,26 @@ def _own_keys(engine: Engine, now_us: int) -> None:
     """Bob changes the label of a key with either of his keys."""
     for label in range(20):
         by = _principal(engine, ("bob", "bob-2")[label % 2], now_us)
-        keys.update_key(
-            engine, asked(by, "UpdateKey"), id_of("bob-2"), f"phone {label}", None, now_us + label,
-            lambda _: b"",
-        )  # fmt: skip
+        request, change = asked(by, "UpdateKey"), KeyChange(f"phone {label}")
+        keys.update_key(engine, request, id_of("bob-2"), change, now_us + label, lambda _: b"")
+
+
+def _bound(engine: Engine, now_us: int) -> None:
+    """Keys are bound to certificates, and get and lose rates of their own."""
+    for name, change, number in (
+        ("old", bindings.bind, 1),
+        ("app-2", bindings.bind, 1),
+        ("app-2", bindings.bind, 2),
+        ("app-2", bindings.unbind, 1),
+    ):
+        request, at_us = shell("bind_key", name, number), now_us + 4
+        change(engine, request, id_of(name), f"{number:064x}", at_us, lambda _: b"")
+    for name, rate in (("app-2", KeyChange(units_a_second=5)), ("ada", KeyChange(usual_rate=True))):
+        keys.update_key(engine, shell("rate", name), id_of(name), rate, now_us + 5, lambda _: b"")
+    key = text_of("app-3")
+    keys.roll_key(
+        engine, shell("roll_key", "app-2"), id_of("app-2"), HOUR_US, key, now_us + 6, lambda *_: b""
+    )
 
 
 def _listings(engine: Engine, now_us: int) -> None:

@@ -288,11 +288,18 @@ def test_a_removed_act_is_found(store: SqlStore, number: int) -> None:
         ("old", {"person_id": "ada"}),
         ("old-known", {"operator_id": OPERATOR}),
         ("old-known", {"revoke_us": None}),
+        ("old", {"certificates": ""}),
+        ("app-2", {"certificates": f"{1:064x} {2:064x}"}),
+        ("app-3", {"certificates": ""}),
+        ("app-2", {"units_a_second": 0}),
+        ("app-3", {"units_a_second": None}),
+        ("bob", {"units_a_second": 0}),
+        ("old-ended", {"units_a_second": 0}),
     ],
 )
 def test_a_changed_key_is_found(store: SqlStore, name: str, changes: dict[str, Any]) -> None:
-    """The verifier finds a key whose owner, scopes, person, expiry or end is not what the acts
-    made of it."""
+    """The verifier finds a key whose owner, scopes, person, expiry, certificates, rate or end is
+    not what the acts made of it."""
     administer(store.engine, START_US)
     assert verify_books(store.engine).fault is None
     with writing(store.engine) as connection:
@@ -322,6 +329,19 @@ def test_a_removed_row_of_an_act_is_found(
         # The next test gets the same database.
         with writing(store.engine) as connection:
             connection.exec_driver_sql("ALTER TABLE proposals ENABLE TRIGGER USER")
+    assert fault is not None
+    assert fault.rule == "AUDIT"
+
+
+@pytest.mark.parametrize("withdraw_us", [None, START_US + 5])
+def test_a_changed_withdrawal_is_found(store: SqlStore, withdraw_us: int | None) -> None:
+    """The verifier finds a withdrawal that was taken back, or has another time."""
+    administer(store.engine, START_US)
+    withdrawn = t.proposals.c.withdraw_us.is_not(None)
+    with writing(store.engine) as connection:
+        changed = t.proposals.update().where(withdrawn).values(withdraw_us=withdraw_us)
+        assert connection.execute(changed).rowcount == 1
+    fault = verify_books(store.engine).fault
     assert fault is not None
     assert fault.rule == "AUDIT"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -18,8 +18,9 @@ from service.cli import cli
 from service.config import KeyLimits, Limits
 from service.domain.access import hash_key, key_id_of, new_key
 from service.domain.errors import InvalidInput, NotFound
+from service.engine.records.administration import KeyInfo
 from service.storage import admin, bindings
-from service.storage.compatibility import CERTIFICATES_BUILD
+from service.storage.compatibility import KEYS_BUILD
 from service.storage.migrate import build_number, oldest_build_of
 from service.storage.store import SqlStore
 from tests.fakes import OPERATOR, START_US, Served, serving
@@ -36,6 +37,25 @@ NO_CACHE = KeyLimits(known_s=0, unknown_s=0)
 
 def key_id(key: str) -> str:
     return key_id_of(hash_key(key))
+
+
+def bind(engine: Engine, name: str, fingerprint: str) -> set[str]:
+    """Binds a key by a command; its certificates."""
+    return _changed(bindings.bind, engine, name, fingerprint)
+
+
+def unbind(engine: Engine, name: str, fingerprint: str) -> set[str]:
+    """Ends a binding by a command; the other certificates of the key."""
+    return _changed(bindings.unbind, engine, name, fingerprint)
+
+
+def _changed(change: Callable[..., bytes], engine: Engine, name: str, fingerprint: str) -> set[str]:
+    asked = admin.by_shell("bind", [name, fingerprint], "", "root")
+
+    def encode(it: KeyInfo) -> bytes:
+        return " ".join(it.certificates).encode()
+
+    return set(change(engine, asked, name, fingerprint, START_US, encode).decode().split())
 
 
 class Bound(NamedTuple):
@@ -59,7 +79,7 @@ def bound_key(folder: Path, limits: Limits) -> Iterator[Bound]:
     desk = Desk(folder, mutual=True)
     own = desk.authority.issue("shop")
     with serving(folder, tls=desk.tls(), limits=limits) as served:
-        bindings.bind(served.store.engine, key_id(served.operator_key), own.fingerprint)
+        bind(served.store.engine, key_id(served.operator_key), own.fingerprint)
         yield Bound(served, desk, own)
 
 
@@ -137,7 +157,7 @@ def test_a_connection_without_a_certificate(tmp_path: Path, tls: bool) -> None:
     desk = Desk(tmp_path)
     own = desk.authority.issue("shop")
     with serving(tmp_path, tls=desk.tls() if tls else None) as served:
-        bindings.bind(served.store.engine, key_id(served.operator_key), own.fingerprint)
+        bind(served.store.engine, key_id(served.operator_key), own.fingerprint)
         credentials = desk.credentials(own) if tls else None
         with caller(served.address, served.operator_key, credentials) as it:
             assert refusal(it) == REQUIRED
@@ -150,9 +170,9 @@ def test_a_binding_reaches_a_running_server(tmp_path: Path) -> None:
         engine, key = bound.served.store.engine, bound.served.operator_key
         with bound.calling(bound.desk.authority.issue()) as it:
             assert refusal(it) == REQUIRED
-            bindings.unbind(engine, key_id(key), bound.own.fingerprint)
+            unbind(engine, key_id(key), bound.own.fingerprint)
             until(lambda: not isinstance(outcome(it.page), Refused), "the key works again")
-            bindings.bind(engine, key_id(key), bound.own.fingerprint)
+            bind(engine, key_id(key), bound.own.fingerprint)
             until(lambda: isinstance(outcome(it.page), Refused), "the key is refused again")
             assert refusal(it) == REQUIRED
 
@@ -163,12 +183,12 @@ def test_a_key_with_two_certificates(tmp_path: Path) -> None:
     with bound_key(tmp_path, Limits(keys=NO_CACHE)) as bound:
         engine, key = bound.served.store.engine, bound.served.operator_key
         second = bound.desk.authority.issue("shop")
-        both = bindings.bind(engine, key_id(key), second.fingerprint)
+        both = bind(engine, key_id(key), second.fingerprint)
         assert both == {bound.own.fingerprint, second.fingerprint}
         with bound.calling(bound.own) as old, bound.calling(second) as new:
             old.page()
             new.page()
-            left = bindings.unbind(engine, key_id(key), bound.own.fingerprint)
+            left = unbind(engine, key_id(key), bound.own.fingerprint)
             assert left == {second.fingerprint}
             new.page()
             assert refusal(old) == REQUIRED
@@ -250,19 +270,19 @@ def test_unknown_and_revoked_keys_are_not_bound(shop: Shop) -> None:
     admin.add_key(shop.engine, gone, OPERATOR, START_US)
     admin.revoke_key(shop.engine, gone, START_US)
     for name in (key_id(gone), "0" * 16, shop.key_id[:8], ""):
-        for change in (bindings.bind, bindings.unbind):
+        for change in (bind, unbind):
             with pytest.raises(NotFound):
                 change(shop.engine, name, "0" * 64)
     with pytest.raises(InvalidInput):
-        bindings.bind(shop.engine, shop.key_id, "A" * 64)
+        bind(shop.engine, shop.key_id, "A" * 64)
 
 
 def test_a_key_has_at_most_fifteen_certificates(shop: Shop) -> None:
     """The sixteenth certificate of a key is refused, and leaves the fifteen."""
     for number in range(15):
-        bindings.bind(shop.engine, shop.key_id, f"{number:064x}")
+        bind(shop.engine, shop.key_id, f"{number:064x}")
     with pytest.raises(bindings.TooManyCertificates):
-        bindings.bind(shop.engine, shop.key_id, f"{15:064x}")
+        bind(shop.engine, shop.key_id, f"{15:064x}")
     assert listed(shop) == [f"{number:064x}" for number in range(15)]
 
 
@@ -276,7 +296,7 @@ def test_a_binding_shuts_earlier_builds_out(shop: Shop) -> None:
 
     before = oldest()
     assert before is not None
-    assert before < CERTIFICATES_BUILD <= build_number()
+    assert before < KEYS_BUILD <= build_number()
     for number in range(2):
-        bindings.bind(shop.engine, shop.key_id, f"{number:064x}")
-        assert oldest() == CERTIFICATES_BUILD
+        bind(shop.engine, shop.key_id, f"{number:064x}")
+        assert oldest() == KEYS_BUILD

@@ -12,7 +12,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Key(_message.Message):
-    __slots__ = ("key_id", "operator_id", "person_id", "label", "scopes", "create_time", "expire_time", "last_use_time", "revoke_time")
+    __slots__ = ("key_id", "operator_id", "person_id", "label", "scopes", "create_time", "expire_time", "last_use_time", "revoke_time", "certificates", "units_a_second")
     KEY_ID_FIELD_NUMBER: _ClassVar[int]
     OPERATOR_ID_FIELD_NUMBER: _ClassVar[int]
     PERSON_ID_FIELD_NUMBER: _ClassVar[int]
@@ -22,6 +22,8 @@ class Key(_message.Message):
     EXPIRE_TIME_FIELD_NUMBER: _ClassVar[int]
     LAST_USE_TIME_FIELD_NUMBER: _ClassVar[int]
     REVOKE_TIME_FIELD_NUMBER: _ClassVar[int]
+    CERTIFICATES_FIELD_NUMBER: _ClassVar[int]
+    UNITS_A_SECOND_FIELD_NUMBER: _ClassVar[int]
     key_id: str
     operator_id: str
     person_id: str
@@ -31,7 +33,9 @@ class Key(_message.Message):
     expire_time: _timestamp_pb2.Timestamp
     last_use_time: _timestamp_pb2.Timestamp
     revoke_time: _timestamp_pb2.Timestamp
-    def __init__(self, key_id: _Optional[str] = ..., operator_id: _Optional[str] = ..., person_id: _Optional[str] = ..., label: _Optional[str] = ..., scopes: _Optional[_Iterable[str]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., last_use_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., revoke_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    certificates: _containers.RepeatedScalarFieldContainer[str]
+    units_a_second: int
+    def __init__(self, key_id: _Optional[str] = ..., operator_id: _Optional[str] = ..., person_id: _Optional[str] = ..., label: _Optional[str] = ..., scopes: _Optional[_Iterable[str]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., last_use_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., revoke_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., certificates: _Optional[_Iterable[str]] = ..., units_a_second: _Optional[int] = ...) -> None: ...
 
 class Person(_message.Message):
     __slots__ = ("person_id", "operator_id", "display_name", "create_time", "leave_time")
@@ -76,7 +80,7 @@ class AuditEvent(_message.Message):
     def __init__(self, number: _Optional[int] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., act: _Optional[str] = ..., subject: _Optional[str] = ..., details: _Optional[str] = ..., by: _Optional[str] = ..., by_key_id: _Optional[str] = ..., by_person_id: _Optional[str] = ..., by_shell_user: _Optional[str] = ..., request_id: _Optional[str] = ..., proposal: _Optional[int] = ..., approved_by: _Optional[str] = ...) -> None: ...
 
 class Proposal(_message.Message):
-    __slots__ = ("number", "method", "request_json", "proposed_by", "reason", "create_time", "expire_time", "approved_by", "approve_time", "use_time")
+    __slots__ = ("number", "method", "request_json", "proposed_by", "reason", "create_time", "expire_time", "approved_by", "approve_time", "use_time", "withdraw_time")
     NUMBER_FIELD_NUMBER: _ClassVar[int]
     METHOD_FIELD_NUMBER: _ClassVar[int]
     REQUEST_JSON_FIELD_NUMBER: _ClassVar[int]
@@ -87,6 +91,7 @@ class Proposal(_message.Message):
     APPROVED_BY_FIELD_NUMBER: _ClassVar[int]
     APPROVE_TIME_FIELD_NUMBER: _ClassVar[int]
     USE_TIME_FIELD_NUMBER: _ClassVar[int]
+    WITHDRAW_TIME_FIELD_NUMBER: _ClassVar[int]
     number: int
     method: str
     request_json: str
@@ -97,7 +102,8 @@ class Proposal(_message.Message):
     approved_by: str
     approve_time: _timestamp_pb2.Timestamp
     use_time: _timestamp_pb2.Timestamp
-    def __init__(self, number: _Optional[int] = ..., method: _Optional[str] = ..., request_json: _Optional[str] = ..., proposed_by: _Optional[str] = ..., reason: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., approved_by: _Optional[str] = ..., approve_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., use_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    withdraw_time: _timestamp_pb2.Timestamp
+    def __init__(self, number: _Optional[int] = ..., method: _Optional[str] = ..., request_json: _Optional[str] = ..., proposed_by: _Optional[str] = ..., reason: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., approved_by: _Optional[str] = ..., approve_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., use_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., withdraw_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class CreateKeyRequest(_message.Message):
     __slots__ = ("request_id", "operator_id", "person_id", "label", "scopes", "expire_time")
@@ -142,16 +148,20 @@ class ListKeysResponse(_message.Message):
     def __init__(self, keys: _Optional[_Iterable[_Union[Key, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
 class UpdateKeyRequest(_message.Message):
-    __slots__ = ("request_id", "key_id", "label", "expire_time")
+    __slots__ = ("request_id", "key_id", "label", "expire_time", "units_a_second", "usual_rate")
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     KEY_ID_FIELD_NUMBER: _ClassVar[int]
     LABEL_FIELD_NUMBER: _ClassVar[int]
     EXPIRE_TIME_FIELD_NUMBER: _ClassVar[int]
+    UNITS_A_SECOND_FIELD_NUMBER: _ClassVar[int]
+    USUAL_RATE_FIELD_NUMBER: _ClassVar[int]
     request_id: str
     key_id: str
     label: str
     expire_time: _timestamp_pb2.Timestamp
-    def __init__(self, request_id: _Optional[str] = ..., key_id: _Optional[str] = ..., label: _Optional[str] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    units_a_second: int
+    usual_rate: bool
+    def __init__(self, request_id: _Optional[str] = ..., key_id: _Optional[str] = ..., label: _Optional[str] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., units_a_second: _Optional[int] = ..., usual_rate: _Optional[bool] = ...) -> None: ...
 
 class UpdateKeyResponse(_message.Message):
     __slots__ = ("key",)
@@ -188,6 +198,38 @@ class RevokeKeyRequest(_message.Message):
     def __init__(self, request_id: _Optional[str] = ..., key_id: _Optional[str] = ...) -> None: ...
 
 class RevokeKeyResponse(_message.Message):
+    __slots__ = ("key",)
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    key: Key
+    def __init__(self, key: _Optional[_Union[Key, _Mapping]] = ...) -> None: ...
+
+class BindKeyRequest(_message.Message):
+    __slots__ = ("request_id", "key_id", "fingerprint")
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    KEY_ID_FIELD_NUMBER: _ClassVar[int]
+    FINGERPRINT_FIELD_NUMBER: _ClassVar[int]
+    request_id: str
+    key_id: str
+    fingerprint: str
+    def __init__(self, request_id: _Optional[str] = ..., key_id: _Optional[str] = ..., fingerprint: _Optional[str] = ...) -> None: ...
+
+class BindKeyResponse(_message.Message):
+    __slots__ = ("key",)
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    key: Key
+    def __init__(self, key: _Optional[_Union[Key, _Mapping]] = ...) -> None: ...
+
+class UnbindKeyRequest(_message.Message):
+    __slots__ = ("request_id", "key_id", "fingerprint")
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    KEY_ID_FIELD_NUMBER: _ClassVar[int]
+    FINGERPRINT_FIELD_NUMBER: _ClassVar[int]
+    request_id: str
+    key_id: str
+    fingerprint: str
+    def __init__(self, request_id: _Optional[str] = ..., key_id: _Optional[str] = ..., fingerprint: _Optional[str] = ...) -> None: ...
+
+class UnbindKeyResponse(_message.Message):
     __slots__ = ("key",)
     KEY_FIELD_NUMBER: _ClassVar[int]
     key: Key
@@ -294,6 +336,20 @@ class ApproveActRequest(_message.Message):
     def __init__(self, request_id: _Optional[str] = ..., proposal: _Optional[int] = ...) -> None: ...
 
 class ApproveActResponse(_message.Message):
+    __slots__ = ("proposal",)
+    PROPOSAL_FIELD_NUMBER: _ClassVar[int]
+    proposal: Proposal
+    def __init__(self, proposal: _Optional[_Union[Proposal, _Mapping]] = ...) -> None: ...
+
+class WithdrawActRequest(_message.Message):
+    __slots__ = ("request_id", "proposal")
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    PROPOSAL_FIELD_NUMBER: _ClassVar[int]
+    request_id: str
+    proposal: int
+    def __init__(self, request_id: _Optional[str] = ..., proposal: _Optional[int] = ...) -> None: ...
+
+class WithdrawActResponse(_message.Message):
     __slots__ = ("proposal",)
     PROPOSAL_FIELD_NUMBER: _ClassVar[int]
     proposal: Proposal

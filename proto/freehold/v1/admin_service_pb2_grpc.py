@@ -31,9 +31,9 @@ class AdminServiceStub:
     gets the answer for an operator that does not exist.
 
     A key belongs to a person, or to a program (no person). These acts give
-    power, so they need a second person: adding a person, making, changing or
-    rolling a key of anybody but the caller, and giving a key more scopes or a
-    longer life than the caller's key has. One person sends ProposeAct, another
+    power, so they need a second person: adding a person, making, changing,
+    rolling or binding anew a key of anybody but the caller, and giving a key more
+    scopes or a longer life than the caller's key has. One person sends ProposeAct, another
     sends ApproveAct, and the first one then sends the call itself with the
     metadata `freehold-approval: PROPOSAL`. A key without a person cannot do such
     an act (PERSON_REQUIRED). Ending a key never needs a second person.
@@ -78,6 +78,16 @@ class AdminServiceStub:
                 request_serializer=freehold_dot_v1_dot_admin__service__pb2.RevokeKeyRequest.SerializeToString,
                 response_deserializer=freehold_dot_v1_dot_admin__service__pb2.RevokeKeyResponse.FromString,
                 _registered_method=True)
+        self.BindKey = channel.unary_unary(
+                '/freehold.v1.AdminService/BindKey',
+                request_serializer=freehold_dot_v1_dot_admin__service__pb2.BindKeyRequest.SerializeToString,
+                response_deserializer=freehold_dot_v1_dot_admin__service__pb2.BindKeyResponse.FromString,
+                _registered_method=True)
+        self.UnbindKey = channel.unary_unary(
+                '/freehold.v1.AdminService/UnbindKey',
+                request_serializer=freehold_dot_v1_dot_admin__service__pb2.UnbindKeyRequest.SerializeToString,
+                response_deserializer=freehold_dot_v1_dot_admin__service__pb2.UnbindKeyResponse.FromString,
+                _registered_method=True)
         self.AddPerson = channel.unary_unary(
                 '/freehold.v1.AdminService/AddPerson',
                 request_serializer=freehold_dot_v1_dot_admin__service__pb2.AddPersonRequest.SerializeToString,
@@ -108,6 +118,11 @@ class AdminServiceStub:
                 request_serializer=freehold_dot_v1_dot_admin__service__pb2.ApproveActRequest.SerializeToString,
                 response_deserializer=freehold_dot_v1_dot_admin__service__pb2.ApproveActResponse.FromString,
                 _registered_method=True)
+        self.WithdrawAct = channel.unary_unary(
+                '/freehold.v1.AdminService/WithdrawAct',
+                request_serializer=freehold_dot_v1_dot_admin__service__pb2.WithdrawActRequest.SerializeToString,
+                response_deserializer=freehold_dot_v1_dot_admin__service__pb2.WithdrawActResponse.FromString,
+                _registered_method=True)
         self.ListProposals = channel.unary_unary(
                 '/freehold.v1.AdminService/ListProposals',
                 request_serializer=freehold_dot_v1_dot_admin__service__pb2.ListProposalsRequest.SerializeToString,
@@ -121,9 +136,9 @@ class AdminServiceServicer:
     gets the answer for an operator that does not exist.
 
     A key belongs to a person, or to a program (no person). These acts give
-    power, so they need a second person: adding a person, making, changing or
-    rolling a key of anybody but the caller, and giving a key more scopes or a
-    longer life than the caller's key has. One person sends ProposeAct, another
+    power, so they need a second person: adding a person, making, changing,
+    rolling or binding anew a key of anybody but the caller, and giving a key more
+    scopes or a longer life than the caller's key has. One person sends ProposeAct, another
     sends ApproveAct, and the first one then sends the call itself with the
     metadata `freehold-approval: PROPOSAL`. A key without a person cannot do such
     an act (PERSON_REQUIRED). Ending a key never needs a second person.
@@ -155,7 +170,7 @@ class AdminServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def UpdateKey(self, request, context):
-        """Changes the label or the expiry of a key.
+        """Changes the label, the expiry or the rate of a key.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -172,6 +187,23 @@ class AdminServiceServicer:
 
     def RevokeKey(self, request, context):
         """Ends a key now. Servers notice within two seconds.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def BindKey(self, request, context):
+        """Binds a key to a client certificate: from then on it works only on a
+        connection that shows this certificate, or another one that it is bound to.
+        Servers notice within two seconds.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UnbindKey(self, request, context):
+        """Ends the binding of a key to a certificate. A key without any works on every
+        connection.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -222,6 +254,14 @@ class AdminServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def WithdrawAct(self, request, context):
+        """Withdraws the caller's own proposal, approved or not, before its call was
+        sent. It can neither be approved nor used any more.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListProposals(self, request, context):
         """Lists the caller's proposals, the oldest first.
         """
@@ -257,6 +297,16 @@ def add_AdminServiceServicer_to_server(servicer, server):
                     request_deserializer=freehold_dot_v1_dot_admin__service__pb2.RevokeKeyRequest.FromString,
                     response_serializer=freehold_dot_v1_dot_admin__service__pb2.RevokeKeyResponse.SerializeToString,
             ),
+            'BindKey': grpc.unary_unary_rpc_method_handler(
+                    servicer.BindKey,
+                    request_deserializer=freehold_dot_v1_dot_admin__service__pb2.BindKeyRequest.FromString,
+                    response_serializer=freehold_dot_v1_dot_admin__service__pb2.BindKeyResponse.SerializeToString,
+            ),
+            'UnbindKey': grpc.unary_unary_rpc_method_handler(
+                    servicer.UnbindKey,
+                    request_deserializer=freehold_dot_v1_dot_admin__service__pb2.UnbindKeyRequest.FromString,
+                    response_serializer=freehold_dot_v1_dot_admin__service__pb2.UnbindKeyResponse.SerializeToString,
+            ),
             'AddPerson': grpc.unary_unary_rpc_method_handler(
                     servicer.AddPerson,
                     request_deserializer=freehold_dot_v1_dot_admin__service__pb2.AddPersonRequest.FromString,
@@ -287,6 +337,11 @@ def add_AdminServiceServicer_to_server(servicer, server):
                     request_deserializer=freehold_dot_v1_dot_admin__service__pb2.ApproveActRequest.FromString,
                     response_serializer=freehold_dot_v1_dot_admin__service__pb2.ApproveActResponse.SerializeToString,
             ),
+            'WithdrawAct': grpc.unary_unary_rpc_method_handler(
+                    servicer.WithdrawAct,
+                    request_deserializer=freehold_dot_v1_dot_admin__service__pb2.WithdrawActRequest.FromString,
+                    response_serializer=freehold_dot_v1_dot_admin__service__pb2.WithdrawActResponse.SerializeToString,
+            ),
             'ListProposals': grpc.unary_unary_rpc_method_handler(
                     servicer.ListProposals,
                     request_deserializer=freehold_dot_v1_dot_admin__service__pb2.ListProposalsRequest.FromString,
@@ -306,9 +361,9 @@ class AdminService:
     gets the answer for an operator that does not exist.
 
     A key belongs to a person, or to a program (no person). These acts give
-    power, so they need a second person: adding a person, making, changing or
-    rolling a key of anybody but the caller, and giving a key more scopes or a
-    longer life than the caller's key has. One person sends ProposeAct, another
+    power, so they need a second person: adding a person, making, changing,
+    rolling or binding anew a key of anybody but the caller, and giving a key more
+    scopes or a longer life than the caller's key has. One person sends ProposeAct, another
     sends ApproveAct, and the first one then sends the call itself with the
     metadata `freehold-approval: PROPOSAL`. A key without a person cannot do such
     an act (PERSON_REQUIRED). Ending a key never needs a second person.
@@ -447,6 +502,60 @@ class AdminService:
             '/freehold.v1.AdminService/RevokeKey',
             freehold_dot_v1_dot_admin__service__pb2.RevokeKeyRequest.SerializeToString,
             freehold_dot_v1_dot_admin__service__pb2.RevokeKeyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def BindKey(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/freehold.v1.AdminService/BindKey',
+            freehold_dot_v1_dot_admin__service__pb2.BindKeyRequest.SerializeToString,
+            freehold_dot_v1_dot_admin__service__pb2.BindKeyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UnbindKey(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/freehold.v1.AdminService/UnbindKey',
+            freehold_dot_v1_dot_admin__service__pb2.UnbindKeyRequest.SerializeToString,
+            freehold_dot_v1_dot_admin__service__pb2.UnbindKeyResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -609,6 +718,33 @@ class AdminService:
             '/freehold.v1.AdminService/ApproveAct',
             freehold_dot_v1_dot_admin__service__pb2.ApproveActRequest.SerializeToString,
             freehold_dot_v1_dot_admin__service__pb2.ApproveActResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WithdrawAct(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/freehold.v1.AdminService/WithdrawAct',
+            freehold_dot_v1_dot_admin__service__pb2.WithdrawActRequest.SerializeToString,
+            freehold_dot_v1_dot_admin__service__pb2.WithdrawActResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -19,6 +19,7 @@ from service.domain.errors import (
     ProductRetired,
 )
 from service.domain.graded_offers import choose_graded
+from service.domain.increments import require_charge_try
 from service.domain.ledger import Line, Standing
 from service.domain.money import Money
 from service.domain.policy import (
@@ -280,7 +281,7 @@ def _require_charge(
     """Raises an error unless a damage charge cites a closed rental whose item was out.
 
     The rental must be of the same person, operator and product. All charges for damage to it
-    together ask for at most the deposit.
+    together ask for at most the deposit, and their number has a bound.
     """
     if not command.parent_id:
         if command.amount is None:
@@ -322,6 +323,8 @@ def _require_charge(
     require_damage(
         command.user_id, command.parent_id, all_minor, rows, context, consented=consented
     )
+    charges = rows.damage_charges(command.user_id, command.parent_id)
+    require_charge_try(parent, products[0].policy, charges, len(products))
 
 
 def usable(assessment: Assessment, products: list[Product], now_us: int) -> Assessment:

@@ -10,6 +10,7 @@ from service.domain.errors import InvariantBroken
 from service.domain.graded_offers import choose_graded_again
 from service.domain.ledger import Line, Standing
 from service.domain.policy import Part, Reason, Split, choose_again
+from service.domain.rules import Outcome
 from service.engine.calls import AuthorizationCommand, Work
 from service.engine.context import Context, Decided
 from service.engine.counts import verdict_on_members
@@ -74,6 +75,8 @@ def _approved(
         )
     else:
         verdict = verdict_on_members(members, rows, context)
+        if verdict is not None and verdict.least is Outcome.DECLINE:
+            return members, Reason(verdict.reasons[0])
         choice = choose_graded_again(
             members, first.accept_offers, free_minor(line, rows, context), wanted, verdict
         )

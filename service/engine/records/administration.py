@@ -61,7 +61,7 @@ class Asked(NamedTuple):
 
 class KeyInfo(NamedTuple):
     """A key without its text. `person_id` is empty for the key of a program; an instant is None if
-    it has not come."""
+    it has not come. `units_a_second` is its rate: 0 is no limit, and None the server's rate."""
 
     key_id: str
     operator_id: str | None
@@ -74,11 +74,12 @@ class KeyInfo(NamedTuple):
     last_use_us: int | None = None
     revoked_by: str = ""
     certificates: frozenset[str] = frozenset()
+    units_a_second: int | None = None
 
 
 class NewKey(NamedTuple):
     """A key to be made. `scopes` is empty for the owner's usual ones, and `certificates` for a key
-    that works on every connection."""
+    that works on every connection; `units_a_second` is as in KeyInfo."""
 
     operator_id: str | None
     person_id: str = ""
@@ -86,6 +87,17 @@ class NewKey(NamedTuple):
     scopes: frozenset[str] = frozenset()
     expire_us: int | None = None
     certificates: frozenset[str] = frozenset()
+    units_a_second: int | None = None
+
+
+class KeyChange(NamedTuple):
+    """A change of a key; None leaves a value as it is. `usual_rate` gives the key the server's
+    rate, and `units_a_second` one of its own."""
+
+    label: str | None = None
+    expire_us: int | None = None
+    units_a_second: int | None = None
+    usual_rate: bool = False
 
 
 class Person(NamedTuple):
@@ -139,3 +151,4 @@ class Proposal(NamedTuple):
     approver_key_id: str
     approve_us: int | None
     use_us: int | None
+    withdraw_us: int | None = None

@@ -5,7 +5,16 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, CheckConstraint, Column, ForeignKey, String, Table, Text
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    ForeignKey,
+    Integer,
+    String,
+    Table,
+    Text,
+)
 
 from service.storage.schema.columns import (
     bytes_column,
@@ -35,7 +44,10 @@ api_keys = Table(
     instant_column("expire_us"),
     instant_column("last_use_us"),
     Column("revoked_by", String(200), nullable=True),
+    # NULL: the server's rate; 0: no limit
+    Column("units_a_second", Integer, nullable=True),
     CheckConstraint("expire_us > create_us", "expires_after_create"),
+    CheckConstraint("units_a_second >= 0", "units_not_negative"),
 )
 
 persons = Table(
@@ -98,6 +110,7 @@ proposals = Table(
     text_column("approver_key_id"),
     instant_column("approve_us"),
     instant_column("use_us"),
+    instant_column("withdraw_us"),
     CheckConstraint("proposed_by <> ''", "proposer_given"),
     CheckConstraint("approved_by <> proposed_by", "approver_is_another"),
     CheckConstraint("expire_us > create_us", "expires_after_create"),
@@ -107,5 +120,10 @@ proposals = Table(
         "use_us IS NULL OR (approve_us IS NOT NULL AND use_us >= approve_us"
         " AND use_us < expire_us)",
         "used_in_time",
+    ),
+    CheckConstraint(
+        "withdraw_us IS NULL OR (use_us IS NULL AND withdraw_us >= create_us"
+        " AND withdraw_us < expire_us)",
+        "withdrawn_unused",
     ),
 )

@@ -1,0 +1,221 @@
+"""Checks the counts of a person's rentals that decisions have read: recounts them from the events.
+
+The rules of a policy count rentals as they were when the decision was made. The events of a person
+tell every step in order, so each rental's state at that moment follows from them. Counts of a
+device and of a payment account are over several people, and are not checked.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from itertools import groupby
+from operator import attrgetter
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, Select, and_, case, select
+from sqlalchemy.sql.elements import ColumnElement
+
+from service.books.columns import Cursor, first_of, kept
+from service.domain.authorization import Start, State
+from service.domain.settlement import DOCKINGS
+from service.domain.transitions import Transition
+from service.domain.verification import BookFault
+from service.storage import schema as t
+
+RULE = "READ_VALUES"
+ALL_OPERATORS = ".all_operators"
+HOUR_US = 3_600_000_000
+WINDOWS_US = {"user.hour": HOUR_US, "user.day": 24 * HOUR_US}
+GRANTS = frozenset({Transition.AUTHORIZED, Transition.ACTIVE, Transition.LATE_PICKED_UP})
+"""The steps that place a hold for a rental."""
+STARTS = frozenset({Transition.ACTIVE, Transition.STARTED, Transition.LATE_PICKED_UP})
+ENDS = DOCKINGS | {Transition.CANCELLED}
+"""The steps after which a rental is settled."""
+TOGETHER = 1_000
+"""The number of rows fetched together."""
+UNDONE = frozenset({Transition.REVERSED, Transition.EXPIRED, Transition.ASSET_TAKEN})
+BY_TIME = frozenset({Transition.EXPIRED, Transition.CLAIM_ACCEPTED})
+"""The steps that count from their own instant on, even if they were taken later."""
+People = Callable[[ColumnElement[str]], list[ColumnElement[bool]]]
+"""A function that gives the conditions on a column of user ids."""
+
+
+class _Told(NamedTuple):
+    """One event of a person, with its authorization, and the values that its decision read."""
+
+    user_id: Any
+    sequence: Any
+    authorization_id: Any
+    transition: Any
+    event_us: Any
+    operator_id: Any
+    request_id: Any
+    create_us: Any
+    state: Any
+    waits_until_us: Any
+    read_values: Any
+    decision_id: Any
+
+
+class _Rental:
+    """A rental as the events so far tell it; times are microseconds since the epoch, UTC."""
+
+    def __init__(self, first: _Told) -> None:
+        self.operator_id, self.create_us = first.operator_id, first.create_us
+        self.ends_us: int | None = first.waits_until_us
+        self.granted = self.started = self.ended = self.undone = False
+        self.lapses = False
+        """True if it ends without a charge at `ends_us`."""
+
+    def counts(self, now_us: int) -> bool:
+        """True if it was granted, and neither reversed nor lapsed by then."""
+        return self.granted and not self.undone and not self._lapsed(now_us)
+
+    def is_open(self, now_us: int) -> bool:
+        """True if it held then."""
+        over = self.ends_us is not None and self.ends_us <= now_us
+        return self.counts(now_us) and not self.ended and not over
+
+    def _lapsed(self, now_us: int) -> bool:
+        return self.lapses and self.ends_us is not None and self.ends_us <= now_us
+
+    def take(self, transition: str) -> None:
+        """Takes a step."""
+        self.granted = self.granted or transition in GRANTS
+        self.undone = self.undone or transition in UNDONE
+        self.started = self.started or transition in STARTS
+        self.ended = self.ended or transition in ENDS
+
+
+def wrong_read_values(connection: Connection, people: People) -> BookFault | None:
+    """The fault of the first decision, in the order of a person's events, with a wrong count."""
+    if first_of(connection, _with_rules(connection)) is None:
+        return None
+    settled = _most_settled(connection)
+    told = _told(connection, people)
+    for _, events in groupby(told, key=attrgetter("user_id")):
+        for decision_id, found in _recounted(list(events)):
+            for name, value, expected in found:
+                enough = name.startswith("user.settled") and value in settled and value < expected
+                if value != expected and not enough:
+                    detail = f"{name} was {expected}, {value} were read"
+                    return BookFault(RULE, f"decisions/{decision_id}", detail)
+    return None
+
+
+def _told(connection: Connection, people: People) -> Iterator[_Told]:
+    with closing(Cursor(connection, "read_values", _events(connection, people))) as cursor:
+        while rows := cursor.fetch(TOGETHER):
+            yield from map(_Told._make, rows)
+
+
+def _recounted(events: list[_Told]) -> Iterator[tuple[str, list[tuple[str, Any, Any]]]]:
+    """Each decision of a person with the values read and their recounts."""
+    rentals: dict[str, _Rental] = {}
+    ends: dict[str, _Told] = {it.authorization_id: it for it in events if it.transition in BY_TIME}
+    requests: dict[tuple[str, str], Callable[[str], Any]] = {}
+    for it in events:
+        if it.read_values is not None:
+            order = (it.operator_id, it.request_id)
+            # All items of a group are decided before the first is granted.
+            if order not in requests:
+                requests[order] = _counter(list(rentals.values()), it)
+            recount = requests[order]
+            values = _values(it.read_values)
+            own = [name for name in values if name.startswith("user.")]
+            yield it.decision_id, [(name, values[name], recount(name)) for name in own]
+        rental = rentals.get(it.authorization_id)
+        if rental is None:
+            rental = rentals[it.authorization_id] = _Rental(it)
+            end = ends.get(it.authorization_id)
+            if end is not None:
+                rental.ends_us = end.event_us
+                rental.lapses = end.transition == Transition.EXPIRED
+            else:
+                rental.lapses = it.state == State.AUTHORIZED
+        rental.take(it.transition)
+
+
+def _values(text: object) -> dict[str, Any]:
+    """The table in a JSON text; a text that makes no sense has a name that no rule reads."""
+    try:
+        found = json.loads(str(text))
+    except (TypeError, ValueError):
+        found = None
+    return found if isinstance(found, dict) else {"user.unreadable": text}
+
+
+def _counter(rentals: list[_Rental], at: _Told) -> Callable[[str], Any]:
+    """A function that recounts a value, by its name, before a decision."""
+    now_us: int = at.create_us
+    states = [(it.operator_id, it.create_us, it.counts(now_us), it.is_open(now_us),
+               it.started and it.ended)
+              for it in rentals]  # fmt: skip
+
+    def recount(name: str) -> Any:
+        plain = name.removesuffix(ALL_OPERATORS)
+        those = [it for it in states if plain != name or it[0] == at.operator_id]
+        if plain == "user.open":
+            return sum(it[3] for it in those)
+        if plain == "user.settled":
+            return sum(it[2] and it[4] for it in those)
+        if plain in WINDOWS_US:
+            return sum(it[2] and it[1] > now_us - WINDOWS_US[plain] for it in those)
+        if plain != "user.age_us":
+            return None
+        first_us = min((it[1] for it in those if it[2]), default=None)
+        return None if first_us is None else now_us - first_us
+
+    return recount
+
+
+@kept
+def _with_rules(_connection: Connection) -> Select[Any]:
+    p = t.policies.c
+    return select(p.policy_id).where(p.rules.is_not(None)).limit(1)
+
+
+def _most_settled(connection: Connection) -> set[int]:
+    """The numbers of settled rentals up to which policies count."""
+    found: set[int] = set()
+    for (text,) in connection.execute(select(t.policies.c.rules)):
+        new = _values(text).get("new_user")
+        if isinstance(new, dict):
+            found.add(new.get("until_settled", 0))
+    return found
+
+
+@kept
+def _events(_connection: Connection, people: People) -> Select[Any]:
+    """Selects the events of people with decisions that read values, in their order."""
+    o, a, d = t.outbox.c, t.authorizations.c, t.decisions.c
+    own = and_(a.user_id == o.user_id, a.authorization_id == o.authorization_id)
+    decided = and_(
+        d.user_id == a.user_id,
+        d.decision_id == a.decision_id,
+        d.decide_us == a.create_us,
+        o.authorization_version == 1,
+        a.start != Start.LATE_PICKUP,
+    )
+    counted = select(d.user_id).where(d.read_values.is_not(None), *people(d.user_id))
+    # No timer may have ended it yet.
+    waits = case((a.state == State.RETURN_CLAIMED, a.claim_until_us), else_=a.expire_us)
+    return (
+        select(
+            *(o.user_id, o.sequence, o.authorization_id, o.transition, o.event_us),
+            *(
+                a.operator_id,
+                a.request_id,
+                a.create_us,
+                a.state,
+                waits,
+                d.read_values,
+                d.decision_id,
+            ),
+        )
+        .select_from(t.outbox.join(t.authorizations, own).outerjoin(t.decisions, decided))
+        .where(a.parent_id == "", o.user_id.in_(counted), *people(o.user_id))
+        .order_by(o.user_id, o.sequence)
+    )
