@@ -167,8 +167,8 @@ class TermsServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def PreviewTerms(self, request, context):
-        """Shows what a draft of a policy or a tariff would have done to the operator's
-        last days: every stored decision is decided again under it, in order, with
+        """Shows what a draft of a product, a tariff or a policy would have done to the
+        operator's last days: every stored decision is decided again under it, in order, with
         the velocity, the deposits and the credit lines of that time. Nothing is
         changed. Figures are ranges where they depend on what people would have
         done; money is of rentals that happened. An operator gets no more about
