@@ -7,8 +7,10 @@ payload.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
 from contextlib import closing
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import Connection, Select, and_, case, func, literal, literal_column, or_, select
@@ -31,6 +33,14 @@ TOLD = (
     # The last one, because events of earlier builds do not tell it.
     "product_revision",
 )
+_PRICED = tuple(
+    t.products.c[name]
+    for name in (
+        *("currency", "cancellation_fee_minor", "tariff", "start_fee_minor", "free_minutes"),
+        *("interval_minutes", "interval_price_minor", "day_cap_minor", "buy_out_minor"),
+    )
+)
+"""The columns that make a price."""
 ReadPayload = Callable[[bytes], Told]
 """A function that reads the payload of an event; raises ValueError if it is no authorization."""
 People = Callable[[ColumnElement[str]], list[ColumnElement[bool]]]
@@ -101,7 +111,7 @@ def _query(_connection: Connection, people: People, *, newest: bool) -> Select[A
         read = or_(read, and_(filled, or_(is_newest, receipts.docks())))
     rows = t.outbox.outerjoin(t.authorizations, own).outerjoin(t.products, receipts.terms())
     return (
-        select(o.sequence, wrong, is_newest, o.payload, *stored, *receipts.COLUMNS)
+        select(o.sequence, wrong, is_newest, o.payload, *stored, *_PRICED, *receipts.COLUMNS)
         .select_from(rows)
         .where(read, *people(o.user_id))
     )
@@ -126,4 +136,17 @@ def _differing(
         for name, said, is_stored in zip(TOLD, told, stored, strict=False):
             if said != is_stored:
                 return f"{name}: the payload has {said}, stored {is_stored}"
-    return receipts.wrong_receipt(connection, told.receipt, stored[len(TOLD) :])
+    rest = len(TOLD) + len(_PRICED)
+    priced = tuple(stored[len(TOLD) : rest])
+    # The terms of an authorization may be missing, and then it tells no hash.
+    if told.price_hash and (expected := _price_hash(*priced)) != told.price_hash:
+        return f"price_hash: the payload has {told.price_hash}, by the terms {expected}"
+    return receipts.wrong_receipt(connection, told.receipt, stored[rest:])
+
+
+@lru_cache(maxsize=4096)
+def _price_hash(currency: str, cancellation_minor: int, tariff: str | None, *plain: int) -> str:
+    """The hash of a price, as the contract explains it."""
+    values = [currency, *(map(str, plain) if tariff is None else [tariff])]
+    values += [str(cancellation_minor)] if cancellation_minor else []
+    return hashlib.sha256("\n".join(values).encode()).hexdigest()

@@ -48,9 +48,9 @@ class Told(NamedTuple):
     """The values of a payload's authorization: amounts in minor units.
 
     Times are in microseconds since the epoch, 0 for none. `reasons` are separated by commas, and
-    `parent` is a resource name. `product_revision` is 0 in events of earlier builds. `lapse`,
-    `case`, `details`, `moved_no_money`, `step_decision_id` and `consent` name other rows of the
-    step. A text is empty if there is nothing to tell.
+    `parent` is a resource name. `product_revision` is 0, and `price_hash` empty, in events of
+    earlier builds. `lapse`, `case`, `details`, `moved_no_money`, `step_decision_id` and `consent`
+    name other rows of the step. A text is empty if there is nothing to tell.
     """
 
     name: str
@@ -81,6 +81,7 @@ class Told(NamedTuple):
     group_id: str
     parent: str
     product_revision: int
+    price_hash: str
     lapse: str
     case: str
     details: bool

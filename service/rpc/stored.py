@@ -104,6 +104,7 @@ def read_payload(payload: bytes) -> Told:
         it.group,
         it.parent,
         it.product_revision,
+        it.price_hash,
         LAPSE_OF.get(it.lapse, ""),
         it.case,
         it.HasField("details"),

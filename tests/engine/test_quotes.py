@@ -8,9 +8,11 @@ from dataclasses import dataclass
 import pytest
 from sqlalchemy import insert, select
 
+from service.books.verify import verify_books
 from service.domain.access import PLATFORM
 from service.domain.attestations import Cause, Source
 from service.domain.authorization import Authorization, Start, State
+from service.domain.details import Order
 from service.domain.errors import (
     FreeholdError,
     IllegalState,
@@ -22,6 +24,8 @@ from service.domain.ledger import Standing
 from service.domain.meter import Pause
 from service.domain.money import Money
 from service.domain.policy import Offer
+from service.domain.rules import Of, Rules
+from service.domain.rules_document import json_of_rules
 from service.engine.calls import Cut, Group, Settled
 from service.engine.operations import (
     Authorize,
@@ -35,8 +39,10 @@ from service.engine.operations import (
     WaiveFee,
 )
 from service.engine.quotes import Quotes, Usage
+from service.rpc.stored import read_payload
 from service.storage import schema as t
 from service.storage.quoting import QuoteStore
+from tests.engine.test_velocity import at_most
 from tests.engine.test_wrong_terms import BAD_BIKE, MEND
 from tests.fakes import MINUTE_US, OPERATOR, OTHER_OPERATOR, Desk
 from tests.terms import plant
@@ -64,6 +70,21 @@ def everything(desk: Desk) -> dict[str, list[tuple[object, ...]]]:
             table.name: sorted(map(tuple, connection.execute(select(table))), key=repr)
             for table in t.metadata.sorted_tables
         }
+
+
+def add_trike(desk: Desk, rules: str | None = None) -> None:
+    """Adds the product "trike", which is a bike under a policy with these rules,
+    without documents."""
+    p = t.products.c
+    with desk.store.engine.begin() as connection:
+        mine = (p.operator_id == OPERATOR, p.product_id == "bike")
+        bike = connection.execute(select(t.products).where(*mine)).mappings().one()
+        of_bikes = t.policies.c.policy_id == "bike"
+        policy = connection.execute(select(t.policies).where(of_bikes)).mappings().one()
+        named = {"policy_id": "trike"}
+        connection.execute(insert(t.policies), {**policy, **named, "rules": rules})
+        connection.execute(insert(t.products), {**bike, **named, "product_id": "trike"})
+    desk.engine.terms.follow()
 
 
 def make_ready(desk: Desk, user_id: str, limit_minor: int) -> None:
@@ -187,6 +208,45 @@ def test_a14_a_quote_sees_the_line_roughly(desk: Desk) -> None:
     make_ready(desk, "ann", 19_999)
     (it,) = authorized(desk, ask("ann", "bike")).authorizations
     assert it.state is State.ACTIVE
+
+
+@pytest.mark.parametrize("of", list(Of))
+def test_a_quote_counts_rentals_and_is_none(desk: Desk, of: Of) -> None:
+    """Under a bound of one open rental of a person, a device or an account, quotes do not count,
+    and the quote after a rental is the decline that Authorize answers."""
+    add_trike(desk, json_of_rules(Rules(velocity=(at_most(1, of=of),))))
+    order = Order(device_hash="device", payment_account_hash="account")
+    command = ask("ann", "trike")._replace(order=order)
+    quotes = quotes_of(desk)
+    for _ in range(3):
+        assert quotes.authorization(OPERATOR, command).authorizations[0].state is State.ACTIVE
+    assert authorized(desk, command).authorizations[0].state is State.ACTIVE
+    (quoted,) = quotes.authorization(OPERATOR, command).authorizations
+    (made,) = authorized(desk, command).authorizations
+    assert Seen.of(quoted) == Seen.of(made)
+    assert made.state is State.DECLINED
+
+
+@pytest.mark.parametrize(
+    "change", ["start_fee_minor = 151", "cancellation_fee_minor = 1", "day_cap_minor = 2999"]
+)
+def test_verify_finds_a_price_that_was_not_told(desk: Desk, change: str) -> None:
+    """`freehold verify` finds a tariff that was changed by SQL after it was rented under, because
+    the event tells the price's hash."""
+    add_trike(desk)
+    authorized(desk, ask("ann", "trike"))
+    engine, p = desk.store.engine, t.products.c
+    mine = (p.operator_id == OPERATOR, p.product_id == "trike")
+    with engine.connect() as connection:
+        row = connection.execute(select(t.products).where(*mine)).mappings().one()
+        before = dict(row)
+    of_trikes = "WHERE operator_id = 'city' AND product_id = 'trike'"
+    plant(engine, f"UPDATE products SET {change} {of_trikes}")
+    fault = verify_books(engine, read_payload=read_payload).fault
+    assert fault is not None
+    assert fault.detail.startswith("price_hash")
+    name = change.split(" ")[0]
+    plant(engine, f"UPDATE products SET {name} = {before[name]} {of_trikes}")
 
 
 def test_another_servers_product_is_quoted(desk: Desk) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from freehold.v1.authorization_pb2 import Authorization
+from google.protobuf.timestamp_pb2 import Timestamp
 from sqlalchemy import insert, select
 
 from service.domain.details import price_hash
@@ -16,7 +17,7 @@ from service.storage.database import writing
 from tests.fakes import OPERATOR
 from tests.rpc import ready
 from tests.rpc.examples import passing
-from tests.rpc.support import RPCS, Desks, Refused
+from tests.rpc.support import RPCS, Desks, Refused, advance, yuan
 
 TERMS = frozenset({"product_revision", "price_hash"})
 APART = {
@@ -162,9 +163,43 @@ def test_a_rental_keeps_the_terms_under_which_it_began(desk: Desks) -> None:
         assert (receipt.product_revision, receipt.price_hash) == (revision, it.price_hash)
         quote = desk.operator.call("QuoteFee", name=it.name)
         assert (quote.product_revision, quote.price_hash) == (revision, it.price_hash)
-    for parts in ({"price_hash": old.price_hash, "product_id": "tandem"},):
+    shown = {"price_hash": old.price_hash, "product_id": "tandem"}
+    both = [{"product_id": "bike"}, shown]
+    calls: list[tuple[str, dict[str, Any]]] = [
+        ("Authorize", shown),
+        ("AuthorizeGroup", {"items": both}),
+        ("QuoteAuthorization", {"items": both}),
+    ]
+    for method, parts in calls:
         with pytest.raises(Refused) as caught:
-            desk.operator.call("Authorize", user_id=desk.platform.person(700), **parts)
+            desk.operator.call(method, user_id=desk.platform.person(700), **parts)
         assert caught.value.reason == "PRICE_CHANGED"
         assert caught.value.info.metadata["price_hash"] == new.price_hash
     assert desk.platform.verify().verified
+
+
+def test_a_late_pick_up_and_an_increment_keep_the_price(desk: Desks) -> None:
+    """A reservation whose pick-up is told late, and a rental that holds more, keep the price that
+    was shown, although the tariff has changed since."""
+    engine, p = desk.served.store.engine, t.products.c
+    with writing(engine) as connection:
+        mine = (p.operator_id == OPERATOR, p.product_id == "umbrella")
+        row = connection.execute(select(t.products).where(*mine)).mappings().one()
+        named = {**row, "product_id": "canoe"}
+        connection.execute(insert(t.products), named)
+    desk.served.app.terms.follow()
+    user_id = desk.platform.person(700)
+    reserved = desk.operator.authorize(user_id, "canoe", start=ready.ON_PICKUP)
+    rented = desk.operator.authorize(user_id, "canoe")
+    with writing(engine) as connection:
+        connection.execute(insert(t.products), {**named, "revision": 2, "start_fee_minor": 55})
+    desk.served.app.terms.follow()
+    advance(desk, 60)
+    picked_up_at = Timestamp()
+    picked_up_at.FromMicroseconds(desk.served.clock.now_us())
+    advance(desk, 3_600)
+    late = desk.operator.call("StartRental", name=reserved.name, occurred_at=picked_up_at)
+    assert late.reservation == reserved.name
+    more = desk.operator.call("IncrementAuthorization", name=rented.name, amount=yuan(100))
+    for it in (late.authorization, more.authorization):
+        assert (it.product_revision, it.price_hash) == (1, reserved.price_hash)
