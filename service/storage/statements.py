@@ -294,11 +294,14 @@ def _rentals(
 
 
 def _recent(column: ColumnElement[str]) -> ColumnElement[bool]:
-    """The condition of rentals since an instant, whose ids are not less than its id."""
+    """The condition of settled rentals since an instant, whose ids are not less than its id.
+
+    Those that hold are read whenever they were asked for.
+    """
     a = schema.authorizations.c
     since = a.create_us > bindparam("since_us", type_=BigInteger)
     named = column >= bindparam("since_id", type_=String)
-    return and_(named, since, _counted(schema.authorizations, COUNTED))
+    return and_(named, since, _counted(schema.authorizations, [State.SETTLED]))
 
 
 def _rentals_of_users(dialect: Dialect) -> RowsStatement:
