@@ -117,6 +117,27 @@ class Condition(NamedTuple):
     then: Outcome
 
 
+class Span(StrEnum):
+    """The exposure that a budget counts."""
+
+    OPEN = "OPEN"
+    """The amounts on credit that are held now."""
+    DAY = "DAY"
+    """The amounts on credit that were held since midnight, UTC, also those released since."""
+
+
+class Budget(NamedTuple):
+    """At most `most_minor` of one currency are on credit together, for each operator.
+
+    `slice_minor` is the most that all servers together keep unused while another one is refused.
+    """
+
+    currency: str
+    span: Span
+    most_minor: int
+    slice_minor: int
+
+
 class Rules(NamedTuple):
     """The rules of a policy.
 
@@ -130,3 +151,4 @@ class Rules(NamedTuple):
     velocity: tuple[Velocity, ...] | None = None
     new_user: NewUser | None = None
     condition: tuple[Condition, ...] | None = None
+    budget: tuple[Budget, ...] | None = None

@@ -150,12 +150,14 @@ def _under(policy: Policy, before: Policy) -> Policy:
 
 
 def _require_own(rules: Rules | None) -> None:
-    """Raises InvalidInput for conditions, and for rules that count rentals of other operators."""
+    """Raises InvalidInput for conditions and budgets, and for rules that count rentals of other
+    operators."""
     if rules is None:
         return
-    if rules.condition:
-        text = "a preview does not evaluate conditions: preview the policy without them"
-        raise InvalidInput.of("condition", "condition.not_previewed", text)
+    for key in ("condition", "budget"):
+        if getattr(rules, key) is not None:
+            text = f"a preview does not replay a {key}: preview the policy without it"
+            raise InvalidInput.of(key, f"{key}.not_previewed", text)
     counted = [it.over for it in rules.velocity or ()]
     if rules.new_user is not None:
         counted.append(rules.new_user.over)
