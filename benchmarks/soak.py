@@ -7,9 +7,13 @@ time, because caches fill up first.
 
 from __future__ import annotations
 
+import os
 import statistics
 import tempfile
-from collections.abc import Sequence
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -74,7 +78,9 @@ def soak(
     chosen = model or folder / "model"
     try:
         with tempfile.TemporaryDirectory(prefix="soak-", dir=folder) as work:
-            report = _measure(Path(work), chosen, minutes * 60, share, rentals, people, seed)
+            report = _measure(
+                Path(work), chosen, minutes * 60, share, rentals, people, seed, console
+            )
     except BenchmarkError as error:
         raise click.ClickException(str(error)) from error
     figures = figures_of(report.memory, report.p99_ms)
@@ -136,7 +142,14 @@ def failures(figures: dict[str, Any]) -> list[str]:
 
 
 def _measure(
-    work: Path, model: Path, seconds: float, share: float, rentals: int, people: int, seed: int
+    work: Path,
+    model: Path,
+    seconds: float,
+    share: float,
+    rentals: int,
+    people: int,
+    seed: int,
+    console: Console,
 ) -> Report:
     url = f"sqlite:///{work / 'soak.db'}"
     operator_key, platform_key = create_keys(url, model)
@@ -148,7 +161,28 @@ def _measure(
             platform_key=platform_key, model=str(model), people=people, rentals=rentals,
             seconds=seconds, share=share, seed=seed,
         )  # fmt: skip
-        return generate(job, core=load_core)
+        with progress(console, server.pid):
+            return generate(job, core=load_core)
+
+
+@contextmanager
+def progress(console: Console, pid: int, every_s: float = 30.0) -> Iterator[None]:
+    """Prints the time and the memory of a process now and then, while the block runs."""
+    over, began_s = threading.Event(), time.monotonic()
+
+    def tell() -> None:
+        while not over.wait(every_s):
+            pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+            size_mb = pages * os.sysconf("SC_PAGE_SIZE") / _MB
+            console.print(f"after {time.monotonic() - began_s:.0f} s: {size_mb:.0f} MB of memory")
+
+    thread = threading.Thread(target=tell, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
 
 
 def _show(console: Console, report: Report, figures: dict[str, Any]) -> None:

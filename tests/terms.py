@@ -81,26 +81,6 @@ def plant(engine: Engine, *statements: str) -> None:
             session.exec_driver_sql(statement)
 
 
-def forget_documents(engine: Engine) -> None:
-    """Removes all documents of terms, as if an earlier build or SQL had made the terms.
-
-    A test may then change terms by SQL, and the books stay right.
-    """
-    tables = ("compiled_products", "terms_documents")
-    deletes = [f"DELETE FROM {table}" for table in tables]
-    if engine.dialect.name != "sqlite":
-        plant(engine, *deletes)
-        return
-    with engine.begin() as connection:
-        query = (
-            f"SELECT name, sql FROM sqlite_master WHERE type = 'trigger' AND tbl_name IN {tables}"
-        )
-        triggers = connection.exec_driver_sql(query).all()
-        drops = [f"DROP TRIGGER {name}" for name, _ in triggers]
-        for statement in (*drops, *deletes, *(sql for _, sql in triggers)):
-            connection.exec_driver_sql(statement)
-
-
 def spoiled_bikes(engine: Engine) -> Iterator[str]:
     """Statements that this kind of database accepts."""
     yield from ON_BOTH

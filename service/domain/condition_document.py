@@ -34,9 +34,9 @@ def read_conditions(fields: Fields, platform: bool) -> tuple[Condition, ...] | N
         )
         fault = fault_of_form(it.when, platform=platform)
         if fault is not None:
-            row.fault("when", "condition.when.wrong", fault)
+            row.fault("when", "wrong", fault)
         if it.name in [other.name for other in found]:
-            row.fault("name", "condition.name.twice", "names two conditions: rename one")
+            row.fault("name", "twice", "names two conditions: rename one")
         row.end()
         found.append(it)
     return tuple(found) or None

@@ -23,6 +23,7 @@ from service.domain.policy import (
     Reason,
     Split,
     Wanted,
+    choose,
     decline,
     in_order,
 )
@@ -113,6 +114,17 @@ def _hit(score: int | None, it: Wanted) -> tuple[int, tuple[str, ...]]:
     return place, (Reason.SCORE_BELOW_ZERO_DEPOSIT,)
 
 
+def _is_plain(wanted: Sequence[Wanted], verdict: Verdict | None) -> bool:
+    """True if no rule changes an offer, which is the usual case for bounds of rentals."""
+    if verdict is not None and (verdict.least or verdict.review or any(verdict.caps)):
+        return False
+    for it in wanted:
+        rules = it.policy.rules
+        if rules is not None and (rules.cut_off is not None or rules.ladder is not None):
+            return False
+    return verdict is None or not verdict.reasons
+
+
 def choose_graded(
     score: int | None,
     why: Sequence[str],
@@ -122,6 +134,8 @@ def choose_graded(
     verdict: Verdict | None,
 ) -> Choice:
     """Chooses as `policy.choose`, under the rules of the policies and a verdict on the order."""
+    if _is_plain(wanted, verdict):
+        return choose(score, why, accepted, available_minor, wanted)
     reasons: tuple[str, ...] = ()
     strictest = -1
     items = []

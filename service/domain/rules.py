@@ -154,6 +154,27 @@ class SignalRule(NamedTuple):
     within_us: int | None = None
 
 
+class Span(StrEnum):
+    """The exposure that a budget counts."""
+
+    OPEN = "OPEN"
+    """The amounts on credit that are held now."""
+    DAY = "DAY"
+    """The amounts on credit that were held since midnight, UTC, also those released since."""
+
+
+class Budget(NamedTuple):
+    """At most `most_minor` of one currency are on credit together, for each operator.
+
+    `slice_minor` is the most that all servers together keep unused while another one is refused.
+    """
+
+    currency: str
+    span: Span
+    most_minor: int
+    slice_minor: int
+
+
 class Rules(NamedTuple):
     """The rules of a policy.
 
@@ -168,3 +189,4 @@ class Rules(NamedTuple):
     new_user: NewUser | None = None
     condition: tuple[Condition, ...] | None = None
     signal: tuple[SignalRule, ...] | None = None
+    budget: tuple[Budget, ...] | None = None

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from itertools import pairwise
 from typing import Any, NamedTuple
 
+from service.domain.budget_document import read_budgets
 from service.domain.condition_document import read_conditions
 from service.domain.document_fields import (
     CATEGORY,
@@ -212,5 +213,6 @@ SECTIONS = (
     Section("new_user", _read_new_user, _write_new_user),
     Section("condition", read_conditions, _write_tables),
     Section("signal", read_signals, write_signals),
+    Section("budget", read_budgets, _write_tables),
 )
 """The sections of all rules, in the order of the members of `Rules`."""

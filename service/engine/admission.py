@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from service.domain import admission
 from service.domain.authorization import Authorization, State
 from service.domain.rules import Rules
+from service.engine.budgets import Budgets
 from service.engine.calls import Work
 from service.engine.context import Context
 from service.engine.counts import Counts, bearers_of
@@ -30,6 +31,30 @@ def read_admission(
         read_counts(batch, rows, keys, transaction, context)
     if context.catalog.listed:
         read_listed(batch, rows, keys, transaction, context)
+    if context.budgets:
+        read_budgets(batch, rows, transaction, context)
+
+
+def read_budgets(
+    batch: Iterable[Work], rows: Rows, transaction: Transaction, context: Context
+) -> None:
+    """Reads the budgets of all authorizations that the batch may make or change."""
+    products, revisions = context.catalog.products, context.catalog.revisions
+    wanted = [
+        (work.caller, product)
+        for work in batch
+        if isinstance(it := work.command, Authorize)
+        for item in it.items
+        if (product := products.get((work.caller, item.product_id))) is not None
+    ]
+    wanted += [
+        (it.operator_id, product)
+        for it in rows[AUTHORIZATIONS].values()
+        if (product := revisions.get((it.operator_id, it.product_id, it.product_revision)))
+        is not None
+    ]
+    rows.budgets = Budgets(context.budgets, context.server_id, context.now_us)
+    rows.budgets.read(wanted, rows, transaction)
 
 
 def read_listed(

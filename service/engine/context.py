@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from service.domain.authorization import Authorization
+from service.domain.budgets import InForce
 from service.domain.details import price_hash
 from service.domain.policy import Reason
 from service.domain.receipt import Receipt
@@ -81,6 +82,8 @@ class Context:
     debts: Mapping[Pair, Debt]
     counts: bool
     conditions: Conditions = NO_CONDITIONS
+    budgets: InForce = field(default_factory=dict)
+    server_id: str = ""
     quotes: bool = False
     """True for a quote: nothing is written or used up, and lines are seen roughly."""
 

@@ -9,6 +9,7 @@ from service.domain.authorization import Authorization, Step
 from service.domain.errors import InvalidInput
 from service.domain.ledger import Line, Standing
 from service.domain.policy import Reason
+from service.engine.budgets import budget_left_minor
 from service.engine.context import Context
 from service.engine.counts import obstacle_by_rules
 from service.engine.exposure import free_minor
@@ -33,8 +34,14 @@ def obstacle_of(
     """The reason why offers cannot be held any more, or None."""
     if line.standing is Standing.SUSPENDED:
         return Reason.USER_SUSPENDED
-    if sum(it.credit_minor for it in members) > free_minor(line, rows, context):
+    credit_minor = sum(it.credit_minor for it in members)
+    if credit_minor > free_minor(line, rows, context):
         return Reason.LINE_EXHAUSTED
+    if rows.budgets is not None and members:
+        products = [product_of_member(it, context) for it in members]
+        left_minor = budget_left_minor(members[0].operator_id, products, rows, context)
+        if left_minor is not None and credit_minor > left_minor:
+            return Reason.BUDGET_EXHAUSTED
     return taken_among(list(members), rows) or obstacle_by_rules(members, rows, context)
 
 

@@ -7,7 +7,6 @@ writes.
 from __future__ import annotations
 
 import secrets
-import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -17,11 +16,9 @@ from service.domain.authorization import Custody
 from service.domain.errors import (
     UNKNOWN,
     AssetInUse,
-    DeadlineTooNear,
     FreeholdError,
     InternalFault,
     InvariantBroken,
-    RequestIdReused,
     Unavailable,
 )
 from service.engine.admission import read_admission
@@ -36,6 +33,7 @@ from service.engine.conflict_pauses import PAUSES, ConflictPauses
 from service.engine.context import NO_CONDITIONS, Context, Decided
 from service.engine.debts import DebtLog, Debts, say_nothing
 from service.engine.decision_counts import DecisionCounts
+from service.engine.first_answers import first_answer
 from service.engine.increment_tries import read_tries
 from service.engine.items_in_use import name_product
 from service.engine.lapsed_holds import LapsedHolds
@@ -52,7 +50,7 @@ from service.engine.ports import (
     Transaction,
 )
 from service.engine.quotas import read_quotas
-from service.engine.records.requests import TOMBSTONE, RequestRecord
+from service.engine.records.requests import RequestRecord
 from service.engine.references import read_references
 from service.engine.refusals import advise_on_payment, keep_refusal, keep_what_time_brought
 from service.engine.rows import Keys, Rows, Wish
@@ -119,6 +117,7 @@ class Engine:
         pauses: ConflictPauses = PAUSES,
         log_debt: DebtLog = say_nothing,
         conditions: Conditions = NO_CONDITIONS,
+        server_id: str = "",
     ) -> None:
         """`encode` makes the bytes of an authorization, for its events and for answers.
         `encode_beside` makes the bytes of another row of the step for the event.
@@ -144,6 +143,7 @@ class Engine:
         self._notice_gap = notice_gap
         self._encode, self._encode_beside = encode, encode_beside
         self._conditions = conditions
+        self._server_id = server_id or secrets.token_hex(8)
 
     def apply(self, batch: Sequence[Work]) -> list[Result]:
         """The answer or the refusal of each work, in order; never raises.
@@ -197,12 +197,19 @@ class Engine:
                         read_late_pickups(rows, keys, transaction, context.now_us)
                     if self._read_what_others_added(rows, keys, context.catalog):
                         used = self.terms.used
-                        context = replace(context, catalog=used.catalog, counts=used.counts)
+                        context = replace(
+                            context,
+                            catalog=used.catalog,
+                            counts=used.counts,
+                            budgets=used.budgets,
+                        )
                     read_admission(batch, rows, keys, transaction, context)
                     if self.terms.used.quotas:
                         read_quotas(rows, context.catalog, transaction)
                     lapsed = LapsedHolds(frozenset(keys.users), transaction, rows, context)
                     results = [self._decide(work, rows, context, lapsed) for work in batch]
+                    if rows.budgets is not None:
+                        rows.budgets.settle(rows, transaction, context)
                     if rows.payable or rows.taken_payable:
                         rows.batch_id = self._ids.new(context.now_us)
                     transaction.write(rows)
@@ -242,6 +249,8 @@ class Engine:
             debts=self.debts.beyond,
             counts=terms.counts,
             conditions=self._conditions,
+            budgets=terms.budgets,
+            server_id=self._server_id,
         )
 
     def _terms_for(self, batch: Sequence[Work]) -> TermsInUse:
@@ -375,7 +384,7 @@ class Engine:
     def _decide(self, work: Work, rows: Rows, context: Context, lapsed: LapsedHolds) -> Result:
         """The result of one work; its writes join the batch only if the whole work succeeded."""
         try:
-            first = _first_answer(work, rows)
+            first = first_answer(work, rows)
         except Exception as error:
             return self._refused(error, work)
         if first is not None:
@@ -461,22 +470,6 @@ class Engine:
         if isinstance(error, FreeholdError) and not isinstance(error, InvariantBroken):
             return error
         return self._fault(error, work)
-
-
-def _first_answer(work: Work, rows: Rows) -> Result | None:
-    """The stored answer of the request id; None if the work must be decided.
-
-    Raises RequestIdReused for another request, and DeadlineTooNear if the caller's deadline is
-    over.
-    """
-    first = rows[REQUESTS].get((work.caller, work.request_id)) if work.request_id else None
-    if first is not None and first.method != TOMBSTONE:
-        return first.answer_again(work.method, work.body, work.differing_field)
-    if first is not None and not isinstance(work.command, Authorize):
-        raise RequestIdReused("method")
-    if work.deadline is not None and work.deadline <= time.monotonic():
-        raise DeadlineTooNear
-    return None
 
 
 _LOST = (Custody.MISSING, Custody.UNKNOWN)

@@ -22,6 +22,7 @@ from service.domain.errors import (
 from service.domain.ledger import Line
 from service.domain.policy import Reason
 from service.engine.attesting import metered, read_attestations
+from service.engine.budgets import budget_left_minor
 from service.engine.calls import LateStart, Work
 from service.engine.cases import add_evidence, cases_of, with_open_case
 from service.engine.context import Context, Decided
@@ -131,13 +132,15 @@ def late_pickup(
     asset_id = hold.item_of(reservation, asset_id)
     _take_item(reservation, asset_id, line, draft, rows, context)
     reservation = _keep_deposit(reservation, line, draft, rows, context)
+    left_minor = budget_left_minor(reservation.operator_id, [product], rows, context)
+    available_minor = free_minor(line, rows, context)
     found = late_pickups.pick_up(
         reservation,
         product,
         context.ids.new(context.now_us),
         work.request_id,
         asset_id,
-        free_minor(line, rows, context),
+        available_minor if left_minor is None else min(available_minor, left_minor),
         start_us,
         context.now_us,
     )

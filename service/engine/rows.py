@@ -28,6 +28,7 @@ from service.engine.tables import (
 )
 
 if TYPE_CHECKING:
+    from service.engine.budgets import Budgets
     from service.engine.counts import Counts
 
 _PAYABLE = Account.OPERATOR_PAYABLE
@@ -194,6 +195,7 @@ class Rows(defaultdict[Table[Any, Any], dict[Any, Any]]):
         """Clock gaps of the batch; they are not stored, but counted after the commit."""
         self.batch_id = ""
         self.counts: Counts | None = None
+        self.budgets: Budgets | None = None
         """The rentals that rules of policies count; None if no policy in use has such rules."""
         self.pools: dict[Pair, tuple[Pool, ...]] | None = None
         """The quotas of free minutes of each rental in the rows; None if no tariff has some."""

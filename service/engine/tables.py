@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import Any, Generic, TypeVar
 
 from service.domain.authorization import FIXED, Authorization
+from service.domain.budgets import Account, Lease
 from service.domain.cases import Case, Evidence
 from service.domain.charge_backs import ChargeBack
 from service.domain.ledger import Entry, Line
@@ -266,6 +267,18 @@ REFUSED_INCREMENTS: Table[tuple[str, str, int], RefusedIncrementRecord] = Table(
     ["user_id", "authorization_id", "number"],
 )
 LISTINGS: Table[tuple[str, int], Listing] = Table("listings", Listing, ["owner", "number"])
+BUDGET_ACCOUNTS: Table[tuple[str, str, str, str], Account] = Table(
+    "budget_accounts",
+    Account,
+    ["operator_id", "policy_id", "currency", "period"],
+    version="version",
+)
+BUDGET_LEASES: Table[tuple[str, str, str, str, str], Lease] = Table(
+    "budget_leases",
+    Lease,
+    ["operator_id", "policy_id", "currency", "period", "server_id"],
+    taken=["version"],
+)
 QuotaKey = tuple[str, str, str, str, int]
 """A person, an operator, a quota's name and kind of period, and the period's beginning."""
 QUOTAS: Table[QuotaKey, QuotaRecord] = Table(
@@ -315,6 +328,8 @@ TABLES: tuple[Table[Any, Any], ...] = (
     QUOTAS,
     QUOTA_USES,
     LISTINGS,
+    BUDGET_ACCOUNTS,
+    BUDGET_LEASES,
     OUTBOX,
 )
 """The order in which all processes write the tables, each in the order of its keys.

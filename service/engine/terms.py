@@ -13,6 +13,7 @@ from threading import Lock
 from typing import Protocol
 
 from service.domain import admission
+from service.domain.budgets import InForce, budgets_in, newest
 from service.domain.errors import TermsUnusable
 from service.domain.graded_offers import highest_cut_off
 from service.engine.catalog import Catalog, TermsFault, TermsKind, TermsNames
@@ -30,13 +31,14 @@ class TermsInUse:
     """The sound terms, and the score below which the model must give reasons.
 
     `counts` is True if the rules of a policy read the rentals of the past, and `quotas` if a tariff
-    has quotas of free minutes.
+    has quotas of free minutes. `budgets` are those in force.
     """
 
     catalog: Catalog
     explain_below: int
     counts: bool
     quotas: bool
+    budgets: InForce
 
 
 class Terms:
@@ -95,7 +97,8 @@ class Terms:
             counts = used.counts or more.counts
             # If the other thread was first, this read may be older, and is repeated.
             quotas = used.quotas or more.quotas
-            if self._swap(used, TermsInUse(after, below, counts, quotas)):
+            budgets = newest(used.budgets, more.budgets)
+            if self._swap(used, TermsInUse(after, below, counts, quotas, budgets)):
                 return True
 
     def _swap(self, before: TermsInUse, after: TermsInUse) -> bool:
@@ -131,7 +134,8 @@ def _in_use(catalog: Catalog) -> TermsInUse:
     # Offers that wait were made under earlier revisions.
     counts = any(admission.reads_past(it.policy.rules) for it in catalog.revisions.values())
     quotas = any(it.tariff.quotas for it in catalog.revisions.values())
-    return TermsInUse(catalog, _explain_below(catalog), counts, quotas)
+    budgets = budgets_in(catalog.revisions.values())
+    return TermsInUse(catalog, _explain_below(catalog), counts, quotas, budgets)
 
 
 def _explain_below(catalog: Catalog) -> int:

@@ -50,6 +50,8 @@ BY_CALLER = {
     "suspense": "caller",
     "open_items": "operator_id",
     "operator_payables": "operator_id",
+    "budget_accounts": "operator_id",
+    "budget_leases": "operator_id",
 }
 # Tables that are read by all and rarely written: a copy on every node.
 EVERYWHERE = (

@@ -48,6 +48,7 @@ from service.engine.tables import (
     ALIASES,
     ATTESTATIONS,
     AUTHORIZATIONS,
+    BUDGET_LEASES,
     CAPTURES,
     CASES,
     CHARGE_BACKS,
@@ -295,11 +296,14 @@ def _rentals(
 
 
 def _recent(column: ColumnElement[str]) -> ColumnElement[bool]:
-    """The condition of rentals since an instant, whose ids are not less than its id."""
+    """The condition of settled rentals since an instant, whose ids are not less than its id.
+
+    Those that hold are read whenever they were asked for.
+    """
     a = schema.authorizations.c
     since = a.create_us > bindparam("since_us", type_=BigInteger)
     named = column >= bindparam("since_id", type_=String)
-    return and_(named, since, _counted(schema.authorizations, COUNTED))
+    return and_(named, since, _counted(schema.authorizations, [State.SETTLED]))
 
 
 def _rentals_of_users(dialect: Dialect) -> RowsStatement:
@@ -417,6 +421,7 @@ ALSO_FOUND_BY: dict[RecordTable[Any, Any], list[tuple[str, ...]]] = {
     DEBTS: [("user_id", "parent_id")],
     LATE_PICKUPS: [("user_id", "started_id")],
     LINES: [("user_id",)],
+    BUDGET_LEASES: [("operator_id", "policy_id", "currency", "period")],
     LISTINGS: [("owner", "kind", "subject")],
     RAIL_ACCOUNTS: [("caller",), ("owner", "account")],
     TRANSFERS: [("user_id", "authorization_id"), ("transfer_id",)],

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from sqlalchemy import Connection, select
 
+from service.conditions import CelConditions
 from service.domain.access import PLATFORM
 from service.domain.bounds_document import (
     DEFAULT_BOUNDS,
@@ -15,10 +16,12 @@ from service.domain.bounds_document import (
     product_outside,
     read_bounds,
 )
+from service.domain.condition_document import faults_of_conditions
 from service.domain.documents import DocumentKind
 from service.domain.errors import Violation
 from service.domain.line_items import unknown_items
 from service.domain.product_document import ProductDocument
+from service.domain.rules import Rules
 from service.domain.terms_readers import Parsed
 from service.engine.records.documents import TermsDocument
 from service.reference_data import line_items
@@ -64,6 +67,7 @@ def faults_of(
             found = [*_of_product(connection, it.value, owner), *product_outside(it.value, bounds)]
         case DocumentKind.POLICY:
             found = [*_shadows(connection, it, owner), *policy_outside(it.value, bounds)]
+            found += _of_conditions(it.value.rules, owner)
         case DocumentKind.TARIFF:
             found = [*_shadows(connection, it, owner), *_of_tariff(connection, it, owner)]
         case DocumentKind.LIMITS:
@@ -71,6 +75,14 @@ def faults_of(
         case _:
             found = list(_of_bounds(connection, it))
     return found
+
+
+def _of_conditions(rules: Rules | None, owner: str) -> list[Violation]:
+    """The faults of a policy's conditions, with line and column."""
+    if rules is None or rules.condition is None:
+        return []
+    check = CelConditions().fault
+    return faults_of_conditions(rules.condition, check, platform=owner == PLATFORM)
 
 
 def _of_product(connection: Connection, it: ProductDocument, owner: str) -> Iterator[Violation]:

@@ -90,6 +90,8 @@ class BatchStatements(NamedTuple):
 
 
 _USER = Of.USER
+# A look-up takes a third of the time of the enumeration's call.
+_OFS, _STATES = {str(it): it for it in Of}, {str(it): it for it in State}
 
 
 def _number_of(of: Of, bearer: str) -> int:
@@ -101,7 +103,7 @@ def _number_of(of: Of, bearer: str) -> int:
 def _rental(
     operator_id: str, state: str, create_us: int, expire_us: int | None, claim_until_us: int | None
 ) -> Rental:
-    known = State(state)
+    known = _STATES[state]
     return Rental(operator_id, known, create_us, end_of(known, expire_us, claim_until_us))
 
 
@@ -191,7 +193,7 @@ class SqlTransaction:
             since = (since_id, since_us)
             statement = self.statements.rentals_of_orders
             found += statement.fetch(self.cursor, orders, *since, *since)
-        return [((Of(row[0]), row[1]), (row[2], row[3]), _rental(*row[4:])) for row in found]
+        return [((_OFS[row[0]], row[1]), (row[2], row[3]), _rental(*row[4:])) for row in found]
 
     def pasts(self, keys: Iterable[tuple[str, str]], most: int) -> dict[tuple[str, str], Past]:
         """People's past with an operator, or with all if the operator's id is empty."""

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import json
+import os
+import re
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from rich.console import Console
 
 from benchmarks import soak
 from benchmarks.__main__ import main
@@ -75,3 +80,13 @@ def test_a_run_without_samples_has_no_figures() -> None:
     """A run that was too short for a slope is refused, and does not pass."""
     with pytest.raises(BenchmarkError, match="give more --minutes"):
         soak.figures_of([(0.0, _MB)], [1.0, 1.0, 1.0, 1.0])
+
+
+def test_a_soak_prints_its_progress() -> None:
+    """While a soak runs, the time and the server's memory are printed now and then."""
+    said = io.StringIO()
+    with soak.progress(Console(file=said), os.getpid(), every_s=0.05):
+        time.sleep(0.5)
+    lines = said.getvalue().splitlines()
+    assert len(lines) > 1
+    assert all(re.fullmatch(r"after \d+ s: [1-9]\d* MB of memory", line) for line in lines)

@@ -14,6 +14,7 @@ from service.domain.errors import InvalidInput
 from service.domain.policy import Policy
 from service.domain.policy_document import nearest_cut_offs, read_policy, write_policy
 from service.domain.rules import (
+    Budget,
     Condition,
     Counted,
     CutOff,
@@ -25,6 +26,7 @@ from service.domain.rules import (
     Rung,
     Signal,
     SignalRule,
+    Span,
     Velocity,
 )
 from service.domain.rules_document import json_of_rules, rules_of_json
@@ -205,6 +207,15 @@ SIGNALS = st.builds(
     OUTCOMES,
     st.integers(1, 60),
 )
+BUDGETS = st.builds(
+    lambda currency, span, slice_minor, more_minor: Budget(
+        currency, span, slice_minor + more_minor, slice_minor
+    ),
+    st.sampled_from(["CNY", "EUR"]),
+    st.sampled_from(Span),
+    st.integers(0, 1_000),
+    st.integers(0, 1_000_000),
+)
 RULES = st.builds(
     Rules,
     st.none()
@@ -218,6 +229,7 @@ RULES = st.builds(
     | st.lists(CONDITIONS, min_size=1, max_size=8, unique_by=lambda it: it.name).map(tuple),
     st.none()
     | st.lists(SIGNALS, min_size=1, max_size=4, unique_by=lambda it: it.signal).map(tuple),
+    st.none() | st.lists(BUDGETS, min_size=1, max_size=4, unique_by=lambda it: it[:2]).map(tuple),
 )
 
 
@@ -271,3 +283,18 @@ def test_conditions_are_checked_in_their_form() -> None:
         "condition[2].name",
         "condition[2].then",
     }
+
+
+def test_budgets_are_checked() -> None:
+    """A slice above the budget, and two budgets of one span and currency, are refused. Without a
+    slice it is a twentieth of the budget."""
+    rows = [
+        {"currency": "CNY", "most_minor": 100, "slice_minor": 101},
+        {"currency": "CNY", "most_minor": 100},
+    ]
+    assert faults({**LEAST, "budget": rows}) == {
+        "budget[0].slice_minor": "budget.slice_minor.above",
+        "budget[1].currency": "budget.currency.twice",
+    }
+    found = read_policy({**LEAST, "budget": rows[1:]}, platform=False).rules
+    assert found == Rules(budget=(Budget("CNY", Span.OPEN, 100, 5),))

@@ -380,7 +380,6 @@ class Books:
 
 def change_terms(desk: Desk, table: Table, name: str, **values: int | str | None) -> None:
     """Changes a product or a policy by hand, before its first use."""
-    forget_documents(desk.store.engine)
     key = table.c.product_id if table is t.products else table.c.policy_id
     with writing(desk.store.engine) as connection:
         forget_documents(connection)

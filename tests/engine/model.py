@@ -210,7 +210,6 @@ class Model:
         if self._database.dialect.name == "sqlite":
             # No power cut is tested here, so nothing needs to reach the disk.
             event.listen(self._database, "connect", _hurry)
-        forget_documents(self._database)
         with self._database.begin() as terms:
             forget_documents(terms)
             for statement in TERMS:

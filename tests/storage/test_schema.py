@@ -289,6 +289,8 @@ VALID: dict[str, dict[str, Any]] = {
 
 APPROVED = {"approved_by": "y", "approve_us": 1}
 VALID |= {
+    "budget_accounts": {"version": 1, "currency": "CNY"},
+    "budget_leases": {"version": 1, "currency": "CNY"},
     "listings": {"number": 1, "effect": "DENY", "kind": "USER", "rules": "", "ended_by": ""},
     "audit": {"number": 1, "by_user": "", "approved_by": ""},
     "proposals": {"expire_us": 2, "approved_by": ""},
@@ -641,6 +643,12 @@ BROKEN: list[tuple[str, str, dict[str, Any]]] = [
     ("audit", "one_acts", {"by_user": "y"}),
     ("audit", "approved_by_another", {"approved_by": "x", "proposal": 1}),
     ("audit", "approval_whole", {"proposal": 1}),
+    ("budget_accounts", "most_minor_not_negative", {"most_minor": -1, "granted_minor": -1}),
+    ("budget_accounts", "within_budget", {"granted_minor": 1}),
+    ("budget_accounts", "version_positive", {"version": 0}),
+    ("budget_leases", "within_grant", {"net_minor": 1}),
+    ("budget_leases", "reserve_bounded", {"granted_minor": 1}),
+    ("budget_leases", "version_positive", {"version": 0}),
     ("listings", "number_positive", {"number": 0}),
     ("listings", "effect_known", {"effect": "x"}),
     ("listings", "kind_known", {"kind": "x"}),
@@ -826,6 +834,8 @@ def test_a_key_is_unique(database: Engine, name: str) -> None:
         ("rail_accounts", {"caller", "name"}),
         ("persons", {"owner", "person_id"}),
         ("listings", {"owner", "number"}),
+        ("budget_accounts", {"operator_id", "policy_id", "currency", "period"}),
+        ("budget_leases", {"operator_id", "policy_id", "currency", "period", "server_id"}),
         ("listing_kinds", {"owner", "kind"}),
         ("audit", {"owner", "number"}),
         ("proposals", {"owner", "number"}),

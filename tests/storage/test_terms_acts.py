@@ -497,3 +497,18 @@ def test_a_tariff_of_segments_counts_for_its_products(store: SqlStore) -> None:
     product = store.catalog().products[OPERATOR, "power-bank"]
     assert (product.revision, columns(product)["tariff"]) == (4, None)
     assert sound(store)
+
+
+def test_a_condition_is_checked_with_line_and_column(store: SqlStore) -> None:
+    """A policy with a wrong condition is refused: the fault has its path, line and column. An
+    operator's condition does not read the score."""
+    wrong = {"name": "night", "when": "hour > 3 &&\n  huor < 5", "then": "FULL"}
+    with pytest.raises(InvalidInput) as refused:
+        apply(store, K.POLICY, {**POLICY, "condition": [wrong]})
+    (fault,) = refused.value.violations
+    assert (fault.field, fault.rule) == ("condition[0].when", "condition.when.wrong")
+    assert "line 2, column 3" in fault.description
+    scored = {**wrong, "when": "score > 600"}
+    with pytest.raises(InvalidInput):
+        apply(store, K.POLICY, {**POLICY, "condition": [scored]})
+    apply(store, K.POLICY, {**POLICY, "condition": [{**wrong, "when": "hour > 3"}]})

@@ -35,6 +35,7 @@ from service.domain.policy import (
 )
 from service.domain.product import Product
 from service.domain.quotes import rough_minor
+from service.engine.budgets import budget_left_minor, values_of, within_budget
 from service.engine.calls import Answer, Cut, CutTime, Group, Priced, Work
 from service.engine.conditions import Ordered, verdict_of
 from service.engine.consents import add_consent, no_damage
@@ -386,8 +387,13 @@ def _choice(
                 work.caller, command.user_id, order, reserves, products, assessment, assets
             )
             verdict = verdict_of(ordered, skipped, rows, context)
-        choice = choose_graded(score, assessment.why, offers, available_minor, asked, verdict)
-        read_values = None if verdict is None else verdict.read_values
+
+        def choose_within(minor: int) -> Choice:
+            return choose_graded(score, assessment.why, offers, minor, asked, verdict)
+
+        left_minor = budget_left_minor(work.caller, products, rows, context)
+        choice = within_budget(choose_within, available_minor, left_minor)
+        read_values = values_of(verdict, left_minor)
     if line.standing is _WATCHED and choice.offer is not None:
         reasons = tuple(dict.fromkeys((_UNDER_REVIEW, *choice.reasons)))
         return choice._replace(reasons=reasons[:MAX_REASONS]), read_values

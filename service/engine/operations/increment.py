@@ -14,6 +14,7 @@ from service.domain.money import Money
 from service.domain.policy import Choice, Part, Reason, Split, choose
 from service.domain.rules import Rules
 from service.engine.beside import tell
+from service.engine.budgets import budget_left_minor, values_of, within_budget
 from service.engine.calls import AuthorizationCommand, Work
 from service.engine.consents import add_consent, no_damage
 from service.engine.context import UNKNOWN_PERSON, Context, Decided
@@ -99,8 +100,13 @@ def decide(work: Work, it: Increment, rows: Rows, context: Context) -> Decided:
         choice = choose(score, assessment.why, (), free, asked)
     else:
         verdict = _verdict(current, product.policy.rules, rows, context)
-        read_values = None if verdict is None else verdict.read_values
-        choice = choose_graded(score, assessment.why, (), free, asked, verdict)
+
+        def choose_within(minor: int) -> Choice:
+            return choose_graded(score, assessment.why, (), minor, asked, verdict)
+
+        left_minor = budget_left_minor(current.operator_id, [product], rows, context)
+        choice = within_budget(choose_within, free, left_minor)
+        read_values = values_of(verdict, left_minor)
     if choice.offer is None:
         raise InvariantBroken("the full offer was declined, although it needs no credit")
     (split,) = choice.splits

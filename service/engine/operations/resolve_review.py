@@ -9,8 +9,9 @@ from service.domain.authorization import Authorization, State
 from service.domain.errors import InvariantBroken
 from service.domain.graded_offers import choose_graded_again
 from service.domain.ledger import Line, Standing
-from service.domain.policy import Part, Reason, Split, choose_again
+from service.domain.policy import Choice, Part, Reason, Split, choose_again
 from service.domain.rules import Outcome
+from service.engine.budgets import budget_left_minor, within_budget
 from service.engine.calls import AuthorizationCommand, Work
 from service.engine.context import Context, Decided
 from service.engine.counts import verdict_on_members
@@ -65,9 +66,8 @@ def _approved(
     first = members[0]
     if first.offer is None:
         raise InvariantBroken("the review has no offer")
-    wanted = []
-    for it in members:
-        product = product_of_member(it, context)
+    wanted, products = [], [product_of_member(it, context) for it in members]
+    for it, product in zip(members, products, strict=True):
         wanted.append(Part(it.credit_minor + it.cash_minor, product.policy, product.category))
     if all(it.policy.rules is None for it in wanted):
         choice = choose_again(
@@ -77,9 +77,12 @@ def _approved(
         verdict = verdict_on_members(members, rows, context)
         if verdict is not None and verdict.least is Outcome.DECLINE:
             return members, Reason(verdict.reasons[0])
-        choice = choose_graded_again(
-            members, first.accept_offers, free_minor(line, rows, context), wanted, verdict
-        )
+
+        def choose_within(minor: int) -> Choice:
+            return choose_graded_again(members, first.accept_offers, minor, wanted, verdict)
+
+        left_minor = budget_left_minor(first.operator_id, products, rows, context)
+        choice = within_budget(choose_within, free_minor(line, rows, context), left_minor)
     if choice.offer is None:
         return members, Reason(choice.reasons[0]) if choice.reasons else Reason.LINE_EXHAUSTED
     splits = [Split(it.credit_minor, it.cash_minor) for it in members]

@@ -6,7 +6,16 @@ from collections import abc
 from types import MappingProxyType
 from typing import Any
 
-from sqlalchemy import BigInteger, Boolean, CheckConstraint, Column, Index, LargeBinary, Table
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    ForeignKeyConstraint,
+    Index,
+    LargeBinary,
+    Table,
+)
 from sqlalchemy.sql.expression import ColumnElement
 from sqlalchemy.types import TypeEngine
 
@@ -47,7 +56,7 @@ def _column(
 
 def of_records(
     declared: RecordTable[Any, Any],
-    *rest: Column[Any] | CheckConstraint | Index,
+    *rest: Column[Any] | CheckConstraint | ForeignKeyConstraint | Index,
     key: abc.Sequence[str] = (),
     derived: abc.Sequence[str] = (),
     first: abc.Sequence[Column[Any]] = (),
