@@ -69,7 +69,7 @@ from service.storage import schema
 from service.storage.database import BACKENDS, limits_of
 from service.storage.row_statements import RowsStatement
 from service.storage.schema.record_tables import CONVERTERS
-from service.storage.trace_statements import TraceRead, traces_of_orders, traces_of_users
+from service.storage.trace_statements import traces_of_orders, traces_of_users
 from service.storage.transaction import (
     BatchStatements,
     TableStatements,
@@ -372,10 +372,6 @@ def _pasts(dialect: Dialect) -> RowsStatement:
     return _reading(statement, keys, dialect, ["most"])
 
 
-def _traces(it: TraceRead, dialect: Dialect) -> RowsStatement:
-    return _reading(it.statement, it.keys, dialect, it.parameters)
-
-
 def _take_payables(dialect: Dialect, rows: int) -> str:
     """Deletes the oldest rows of an operator's balance, and returns their amounts."""
     payables = schema.operator_payables
@@ -491,8 +487,8 @@ def _built(dialect: Dialect, folded_rows: int, *, locks: bool) -> BatchStatement
         rentals_of_users=_rentals_of_users(dialect),
         rentals_of_orders=_rentals_of_orders(dialect),
         pasts=_pasts(dialect),
-        traces_of_users=_traces(traces_of_users(), dialect),
-        traces_of_orders=_traces(traces_of_orders(), dialect),
+        traces_of_users=_reading(*traces_of_users(dialect)),
+        traces_of_orders=_reading(*traces_of_orders(dialect)),
         lock_bearers=BACKENDS[dialect.name].lock_names if locks else "",
         take_payables=_take_payables(dialect, folded_rows),
         folded_rows=folded_rows,

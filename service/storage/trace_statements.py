@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import (
     BigInteger,
     Column,
+    Dialect,
     Select,
     String,
     and_,
@@ -28,10 +29,12 @@ from service.storage import schema
 
 
 class TraceRead(NamedTuple):
-    """A statement over the passed rows `wanted`, the columns of these rows, and its parameters."""
+    """A statement over the passed rows `wanted`, the columns of these rows, the dialect of the
+    database, and the statement's parameters in their order."""
 
     statement: ClauseElement
     keys: Sequence[Column[Any]]
+    dialect: Dialect
     parameters: Sequence[str]
 
 
@@ -39,16 +42,16 @@ _KEYS = [Column("operator_id", String()), Column("of", String()), Column("bearer
 _SINCE = ("since_id", "since_us")
 
 
-def traces_of_users() -> TraceRead:
+def traces_of_users(dialect: Dialect) -> TraceRead:
     """The traces of people with an operator, asked for since an instant."""
     a, d, wanted = schema.authorizations, schema.authorization_details, _wanted()
     own = and_(d.c.user_id == a.c.user_id, d.c.authorization_id == a.c.authorization_id)
     source = wanted.join(a, a.c.user_id == wanted.c.bearer).outerjoin(d, own)
     statement = _traces(wanted, Of.USER, source, a.c.authorization_id)
-    return TraceRead(statement, _KEYS, _SINCE)
+    return TraceRead(statement, _KEYS, dialect, _SINCE)
 
 
-def traces_of_orders() -> TraceRead:
+def traces_of_orders(dialect: Dialect) -> TraceRead:
     """The traces of devices and payment accounts with an operator, asked for since an instant."""
     a, d, wanted = schema.authorizations, schema.authorization_details, _wanted()
     own = and_(a.c.user_id == d.c.user_id, a.c.authorization_id == d.c.authorization_id)
@@ -60,7 +63,7 @@ def traces_of_orders() -> TraceRead:
         source = wanted.join(d, named == wanted.c.bearer).join(a, own)
         there = named != literal_column("''")
         parts.append(_traces(wanted, of, source, d.c.authorization_id).where(there))
-    return TraceRead(union_all(*parts), _KEYS, _SINCE * 2)
+    return TraceRead(union_all(*parts), _KEYS, dialect, _SINCE * 2)
 
 
 def _wanted() -> TableClause:
