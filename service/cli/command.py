@@ -18,7 +18,7 @@ from service.cli.keys import keys, operator, platform, revoke_key, roll_key, upd
 from service.cli.listings import listing, snooze
 from service.cli.parts import database_option, missing_library, now_us, opened
 from service.cli.persons import audit, person
-from service.cli.preview import policy, preview_tariff
+from service.cli.preview import policy, preview_tariff, product
 from service.cli.rail_accounts import rail_account
 from service.cli.serve import health, serve
 from service.cli.terms import (
@@ -30,7 +30,6 @@ from service.cli.terms import (
     add_commands,
     bounds,
     limit,
-    product,
 )
 from service.domain.errors import FreeholdError
 from service.engine.ports import OutcomeUnknown, StorageFailed

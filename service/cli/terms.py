@@ -54,11 +54,6 @@ BOUNDS = OfKind(DocumentKind.BOUNDS, "bounds", operators=False)
 
 
 @click.group()
-def product() -> None:
-    """Products: what operators rent out."""
-
-
-@click.group()
 def limit() -> None:
     """Credit limits by score and currency."""
 
