@@ -53,10 +53,11 @@ def test_a_lease_that_another_server_changed_is_not_written(store: SqlStore) -> 
     rental(desk, authorize())
     of_budget = ("operator_id", "policy_id", "currency", "period")
     wish = Wish(BUDGET_LEASES, of_budget, {("city", "bike", "CNY", "")})
-    with pytest.raises(Conflict), store.begin() as transaction:
+    with store.begin() as transaction:
         rows = Rows()
         transaction.read(rows, [wish])
         ((key, lease),) = rows[BUDGET_LEASES].items()
         rows.read[BUDGET_LEASES][key] = lease._replace(version=lease.version - 1)
-        rows.changed[BUDGET_LEASES][key] = lease._replace(version=lease.version)
-        transaction.write(rows)
+        rows.changed[BUDGET_LEASES][key] = lease
+        with pytest.raises(Conflict):
+            transaction.write(rows)
