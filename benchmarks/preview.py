@@ -1,9 +1,9 @@
 """``python -m benchmarks preview``: the time of a preview over that of the decisions it repeats.
 
-In each round an engine decides on a fresh SQLite file, in batches of 64, without the wire and
-without the credit model; only these batches are timed. Rentals last some hours and are settled
-between the batches, and half of the offers with a deposit are paid. Then the code of `freehold
-policy preview` previews four drafts over all decisions; the slowest one counts.
+In each round an engine decides on a fresh SQLite file, in batches of 64 and without the wire, with
+the credit model if `--model` names one; only these batches are timed. Rentals last some hours and
+are settled between the batches, and half of the offers with a deposit are paid. Then the code of
+`freehold policy preview` previews four drafts over all decisions; the slowest one counts.
 
 The ratio is the seconds of the slowest preview (reading, deciding again and adding up) over those
 of the batches of Authorize; the aim is at most 1/20.
@@ -34,6 +34,8 @@ from benchmarks.harness import (
     write_json,
 )
 from benchmarks.power_load import CURRENCY, OPERATOR, START_US, TellingScorer, create_database
+from models import dataset, spec
+from models.scorer import ModelScorer
 from service.clock import SandboxClock
 from service.domain.access import PLATFORM
 from service.domain.authorization import Authorization, Start, State
@@ -44,6 +46,7 @@ from service.engine.calls import Answer, Payloads, Work
 from service.engine.engine import Engine
 from service.engine.feature_values import pack
 from service.engine.operations import Authorize, Command, Confirm, Item, PutUser, Settle
+from service.engine.ports import Scorer
 from service.engine.scoring import Assessor
 from service.ids import RandomIds
 from service.preview.run import Asked, preview
@@ -52,6 +55,7 @@ from service.rpc.convert import encode_authorization
 from service.storage.database import open_database
 from service.storage.store import SqlStore
 
+_SPEC = Path(dataset.__file__).with_name("data") / "taiwan.toml"
 BATCH = 64
 PRODUCTS = ("bike", "umbrella", "power-bank")
 DAYS = 30
@@ -83,14 +87,19 @@ class Run:
 class Shop:
     """An engine on a file, and the rentals that it has out."""
 
-    def __init__(self, database: Database, seed: int) -> None:
+    def __init__(self, database: Database, seed: int, model: Path | None) -> None:
+        self._rows: list[list[float]] = []
+        scorer: Scorer = TellingScorer()
+        if model is not None:
+            scorer = ModelScorer.load(model)
+            self._rows = dataset.load(spec.load(_SPEC)).raw.tolist()
         self.store = SqlStore(database)
         self.clock = SandboxClock(START_US)
         self._chance = random.Random(seed)
         self._faults: list[BaseException] = []
         self._engine = Engine(
             self.store,
-            Assessor(self.store, TellingScorer()),
+            Assessor(self.store, scorer),
             self.clock,
             RandomIds(),
             currency=CURRENCY,
@@ -129,15 +138,18 @@ class Shop:
                 raise BenchmarkError(f"{result}; {self._faults}")
 
     def register(self, people: int) -> None:
-        """Registers people with scores from 450 to 720."""
+        """Registers people: with rows of the model's data, or with scores from 450 to 720."""
         for first in range(0, people, BATCH):
             self._apply(
                 PLATFORM,
                 [
-                    PutUser(f"u-{number}", pack([self._chance.randint(450, 720)]), START_US, True)
+                    PutUser(f"u-{number}", pack(self._features()), START_US, True)
                     for number in range(first, min(people, first + BATCH))
                 ],
             )
+
+    def _features(self) -> list[float]:
+        return self._chance.choice(self._rows) if self._rows else [self._chance.randint(450, 720)]
 
     def authorize(self, people: int, step_us: int) -> tuple[float, float]:
         """Decides one batch; returns its wall and CPU seconds."""
@@ -181,12 +193,12 @@ class Shop:
             self._apply(OPERATOR, ended[first : first + BATCH])
 
 
-def measure(folder: Path, decisions: int, people: int, seed: int) -> Run:
+def measure(folder: Path, decisions: int, people: int, seed: int, model: Path | None = None) -> Run:
     """One round in a folder. Raises BenchmarkError if a decision is missing or not repeated."""
     path = folder / f"preview-{seed}.db"
     create_database(path)
     database = open_database(f"sqlite:///{path}")
-    shop = Shop(database, seed)
+    shop = Shop(database, seed, model)
     shop.register(people)
     batches = -(-decisions // BATCH)
     step_us = min(LONGEST_STEP_US, DAYS * DAY_US // (batches + 1))
@@ -222,15 +234,28 @@ def measure(folder: Path, decisions: int, people: int, seed: int) -> Run:
 @click.option("--people", default=20_000, show_default=True, type=click.IntRange(1))
 @click.option("--rounds", default=3, show_default=True, type=click.IntRange(1))
 @click.option("--seed", default=1, show_default=True, type=click.IntRange(0))
+@click.option(
+    "--model",
+    type=click.Path(exists=True, file_okay=False, resolve_path=True, path_type=Path),
+    help="A model directory, so that decisions are scored as by a server; without it the one "
+    "feature is the score.",
+)
 @click.option("--json", "json_file", type=click.Path(dir_okay=False, path_type=Path),
               help="Write the figures to this file.")  # fmt: skip
-def previews(decisions: int, people: int, rounds: int, seed: int, json_file: Path | None) -> None:
+def previews(
+    decisions: int,
+    people: int,
+    rounds: int,
+    seed: int,
+    model: Path | None,
+    json_file: Path | None,
+) -> None:
     """Time of a preview over the time of making the decisions that it repeats."""
     described, head = machine(Path(tempfile.gettempdir())), commit()
     runs = []
     with tempfile.TemporaryDirectory(prefix="preview-") as folder:
         for number in range(rounds):
-            runs.append(measure(Path(folder), decisions, people, seed + number))
+            runs.append(measure(Path(folder), decisions, people, seed + number, model))
             click.echo(_line(runs[-1]))
     made, cpu = [it.make_s for it in runs], [it.make_cpu_s for it in runs]
     walls = ratios([max(it.previews_s.values()) for it in runs], made)
@@ -254,6 +279,7 @@ def previews(decisions: int, people: int, rounds: int, seed: int, json_file: Pat
                 "ratio_cpu": asdict(spread(cpus)),
                 "decisions": runs[0].decisions,
                 "people": people,
+                "scored_by_model": model is not None,
                 "runs": [asdict(it) for it in runs],
             },
         )

@@ -33,6 +33,7 @@ from service.engine.group_commit import Committer
 from service.engine.health import Prober
 from service.engine.pool import Pool, in_a_thread
 from service.engine.ports import Rail, Scorer, StorageFailed
+from service.engine.preview_job import PreviewJob
 from service.engine.prices import Prices
 from service.engine.quotes import Quotes
 from service.engine.readers import Readers
@@ -59,6 +60,7 @@ from service.rpc import (
     collection_service,
     credit_service,
     ledger_service,
+    previews,
     rail_service,
     sandbox_service,
     terms_service,
@@ -230,6 +232,9 @@ class App:
             limits.verifications,
             limits,
         )
+        self._previews = PreviewJob(
+            store.engine.url.render_as_string(hide_password=False), limits.previews, limits
+        )
         self._rails = Rails(
             self.committer,
             lists,
@@ -287,7 +292,10 @@ class App:
             ledger_service.SERVICE: books.methods(small),
             rail_service.SERVICE: self._rails.methods(small),
             admin_service.SERVICE: self._administration.methods(small),
-            terms_service.SERVICE: self._terms.methods(small),
+            terms_service.SERVICE: [
+                *self._terms.methods(small),
+                previews.Previews(self._previews, parts.clock.now_us).method(small),
+            ],
             admission_service.SERVICE: self._admission.methods(small),
         }
         self._administration.know(services)
@@ -407,6 +415,7 @@ class App:
             self._probing.cancel()
         await time.end("workers", self._stop_workers(), limits.drain_s)
         await time.end("verification", self._verifications.close(), limits.closing_s / 4)
+        await time.end("preview", self._previews.close(), limits.closing_s / 4)
         drain_s = max(0.0, time.left_s - limits.closing_s)
         calls = self._server.stop(drain_s, limits.notice_s)
         await time.end("calls", calls, drain_s + limits.closing_s / 4)

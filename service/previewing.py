@@ -9,6 +9,7 @@ from service.bounds import with_values
 from service.config import Limits
 from service.domain.errors import Exhausted, InvalidInput, NotFound
 from service.engine.preview_job import write_refusal
+from service.preview.picture import svg
 from service.preview.report import to_json
 from service.preview.run import Asked, preview
 from service.storage.database import open_database
@@ -32,7 +33,9 @@ def _preview(asked: dict[str, Any], _out: IO[str]) -> dict[str, Any]:
     )
     engine = open_database(asked["url"], limits=with_values(Limits(), asked["limits"]))
     try:
-        return {"report": to_json(preview(engine, question))}
+        found = preview(engine, question)
+        picture = svg(found, asked["width"]) if asked["width"] else ""
+        return {"report": to_json(found), "picture": picture}
     except (InvalidInput, NotFound, Exhausted) as error:
         return write_refusal(error)
     finally:

@@ -309,6 +309,7 @@ def serving(
     tls: ServerTls | None = None,
     watched: bool = False,
     key_clock: Clock | None = None,
+    ids: Ids | None = None,
 ) -> Iterator[Served]:
     """A real server on a real socket and a SQLite file, in its own thread.
 
@@ -332,7 +333,7 @@ def serving(
             store,
             scorer or FakeScorer(),
             used_clock,
-            CountingIds(),
+            ids or CountingIds(),
             limits,
             RAIL_SECRET,
             None if rail is None else SimulatedRail(RAIL_SECRET, used_clock, rail),

@@ -540,3 +540,9 @@ class Methods:
         terms_service_pb2.DiffTermsRequest,
         terms_service_pb2.DiffTermsResponse,
     )
+
+    preview_terms = Method(
+        "TermsService",
+        terms_service_pb2.PreviewTermsRequest,
+        terms_service_pb2.PreviewTermsResponse,
+    )

@@ -18,7 +18,7 @@ from service.cli.keys import keys, operator, platform, revoke_key, roll_key, upd
 from service.cli.listings import listing, snooze
 from service.cli.parts import database_option, missing_library, now_us, opened
 from service.cli.persons import audit, person
-from service.cli.preview import policy, preview_tariff
+from service.cli.preview import policy, preview_tariff, product
 from service.cli.rail_accounts import rail_account
 from service.cli.serve import health, serve
 from service.domain.errors import FreeholdError
@@ -99,7 +99,7 @@ def train(spec: Path, out: Path, jobs: int) -> None:
 COMMANDS = (
     *(create_key_of_seals, rail_account, verify, backup, restore, serve, health, config),
     *(operator, platform, keys, update_key, roll_key, revoke_key, bind_key, unbind_key),
-    *(person, audit, policy, tariff, listing, snooze),
+    *(person, audit, policy, product, tariff, listing, snooze),
 )
 tariff.add_command(preview_tariff)
 for command in COMMANDS:

@@ -58,6 +58,21 @@ def preview_policy(file: Path, **given: Any) -> None:
     _preview("policy", file, **given)
 
 
+@click.group()
+def product() -> None:
+    """Products."""
+
+
+@product.command("preview")
+@preview_options
+def preview_product(file: Path, **given: Any) -> None:
+    """Show what a product would have done to an operator's last days.
+
+    FILE is a draft of the product in TOML; it names a tariff and a policy in force. Nothing is
+    changed."""
+    _preview("product", file, **given)
+
+
 @click.command("preview")
 @preview_options
 def preview_tariff(file: Path, **given: Any) -> None:

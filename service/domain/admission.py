@@ -122,6 +122,11 @@ def counts(rules: Rules | None) -> TypeGuard[Rules]:
     )
 
 
+def reads_past(rules: Rules | None) -> bool:
+    """True if the rules or their signals read rentals of the past."""
+    return rules is not None and (counts(rules) or rules.signal is not None)
+
+
 def bearers(rules: Rules) -> set[Of]:
     """The bearers whose rentals the rules count."""
     found = {it.of for it in rules.velocity or ()}

@@ -37,7 +37,7 @@ SUBJECT_FORMS = {
 }
 """The forms of subjects, as Authorize takes them."""
 RULE_FORM = re.compile(r"[A-Z][A-Z0-9_]{0,63}(/[a-z0-9][a-z0-9-]{0,62})?")
-SKIPPABLE = frozenset(it for it in Reason if it.startswith(("VELOCITY_", "NEW_USER")))
+SKIPPABLE = frozenset(it for it in Reason if it.startswith(("VELOCITY_", "NEW_USER", "SIGNAL_")))
 """The rules that a listing may skip, beside conditions; each is named by its reason."""
 CONDITION_PREFIX = "CONDITION/"
 """The beginning of the name of a rule that is a condition of the policy."""

@@ -117,6 +117,43 @@ class Condition(NamedTuple):
     then: Outcome
 
 
+class Signal(StrEnum):
+    """A pattern of fraud, counted in the granted rentals with the operator in some days.
+
+    Each counts the order too.
+    """
+
+    DEVICE_SHARED = "DEVICE_SHARED"
+    """The people who used the device of the order."""
+    PAYMENT_ACCOUNT_SHARED = "PAYMENT_ACCOUNT_SHARED"
+    """The people who used the payment account of the order."""
+    NEW_ACCOUNTS_ON_DEVICE = "NEW_ACCOUNTS_ON_DEVICE"
+    """Of the people who used the device, those who were first seen within the days."""
+    NEW_ACCOUNTS_ON_PAYMENT_ACCOUNT = "NEW_ACCOUNTS_ON_PAYMENT_ACCOUNT"
+    """Of the people who used the payment account, those who were first seen within the days."""
+    MANY_DEVICES = "MANY_DEVICES"
+    """The devices that the person used."""
+    MANY_PAYMENT_ACCOUNTS = "MANY_PAYMENT_ACCOUNTS"
+    """The payment accounts that the person used."""
+    ITEM_REPEATED = "ITEM_REPEATED"
+    """The person's rentals of the same item, such as of one bike in its free minutes."""
+    IMPLAUSIBLE_RETURNS = "IMPLAUSIBLE_RETURNS"
+    """The person's settled rentals that ended at another station too soon after the start."""
+
+
+class SignalRule(NamedTuple):
+    """A signal applies if it counts more than `most` in the last `window_us` microseconds.
+
+    `within_us` is the time in which nobody gets to another station; only for IMPLAUSIBLE_RETURNS.
+    """
+
+    signal: Signal
+    most: int
+    window_us: int
+    then: Outcome
+    within_us: int | None = None
+
+
 class Span(StrEnum):
     """The exposure that a budget counts."""
 
@@ -151,4 +188,5 @@ class Rules(NamedTuple):
     velocity: tuple[Velocity, ...] | None = None
     new_user: NewUser | None = None
     condition: tuple[Condition, ...] | None = None
+    signal: tuple[SignalRule, ...] | None = None
     budget: tuple[Budget, ...] | None = None

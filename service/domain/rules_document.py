@@ -19,6 +19,7 @@ from service.domain.document_fields import (
 from service.domain.documents import canonical
 from service.domain.errors import Violation
 from service.domain.rules import Counted, CutOff, NewUser, Of, Outcome, Over, Rules, Rung, Velocity
+from service.domain.signal_document import read_signals, write_signals
 from service.domain.tariff import DAY_US
 
 MOST_TABLES = 100
@@ -211,6 +212,7 @@ SECTIONS = (
     Section("velocity", _read_velocity, _write_tables),
     Section("new_user", _read_new_user, _write_new_user),
     Section("condition", read_conditions, _write_tables),
+    Section("signal", read_signals, write_signals),
     Section("budget", read_budgets, _write_tables),
 )
 """The sections of all rules, in the order of the members of `Rules`."""

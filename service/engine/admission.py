@@ -99,9 +99,14 @@ def read_counts(
         if isinstance(it, Authorize) and not it.parent_id:
             for item in it.items:
                 product = context.catalog.products.get((work.caller, item.product_id))
-                if product is not None and admission.counts(product.policy.rules):
-                    named = bearers_of(it.user_id, it.order)
-                    counts.want(product.policy.rules, work.caller, named)
+                rules = None if product is None else product.policy.rules
+                if rules is None:
+                    continue
+                named = bearers_of(it.user_id, it.order)
+                if admission.counts(rules):
+                    counts.want(rules, work.caller, named)
+                if rules.signal:
+                    counts.traces.want(rules.signal, work.caller, named)
     waiting = _waiting(rows, keys)
     if waiting:
         names = {(it.user_id, it.authorization_id) for it in waiting}
@@ -118,7 +123,7 @@ def read_counts(
         rules = None if row is None else _rules_of(row, context)
         if row is not None and rules is not None:
             counts.want_past(rules, row.operator_id, row.user_id)
-    counts.read(transaction, context)
+    counts.read(rows, transaction, context)
 
 
 def _rules_of(it: Authorization, context: Context) -> Rules | None:

@@ -14,11 +14,14 @@ from service.domain.listings import CONDITION_PREFIX
 from service.domain.policy import Reason
 from service.domain.product import Product
 from service.domain.rules import Condition, Counted, Of, Over
+from service.domain.signals import Suspect
 from service.domain.time_zones import time_zone
 from service.engine.context import Assessment, Context
 from service.engine.counts import bearers_of, verdict_on
 from service.engine.ports import ConditionFailed
 from service.engine.rows import Rows
+from service.engine.signals import with_signals
+from service.engine.tables import USERS
 
 
 class Ordered(NamedTuple):
@@ -30,6 +33,7 @@ class Ordered(NamedTuple):
     reserves: bool
     products: Sequence[Product]
     assessment: Assessment
+    asset_ids: Sequence[str]
 
 
 def verdict_of(
@@ -43,7 +47,15 @@ def verdict_of(
     named = bearers_of(it.user_id, it.order)
     verdict = verdict_on(rules, it.operator_id, named, rows, context, skipped=skipped)
     if any(one is not None and one.condition for one in rules):
-        return _with_conditions(verdict, it, skipped, rows, context)
+        verdict = _with_conditions(verdict, it, skipped, rows, context)
+    signals = [rule for one in rules if one is not None for rule in one.signal or ()]
+    if signals:
+        user = rows[USERS].get(it.user_id)
+        suspect = Suspect(it.user_id, it.asset_ids, named, user and user.create_us)
+        items = len(it.products)
+        return with_signals(
+            verdict, signals, it.operator_id, suspect, items, skipped, rows, context
+        )
     return verdict
 
 

@@ -22,6 +22,7 @@ from service.engine.groups import product_of_member
 from service.engine.listings import Asked, Hashes, listed_in
 from service.engine.ports import Bearer, Transaction
 from service.engine.rows import Rows
+from service.engine.signals import SignalTraces
 from service.engine.tables import AUTHORIZATIONS, DETAILS, Pair
 
 _ALL = ""
@@ -48,6 +49,7 @@ class Counts:
         self.bearers: set[Bearer] = set()
         self.people: set[Pair] = set()
         self.most_settled = 0
+        self.traces = SignalTraces()
         self._rentals: dict[Bearer, dict[Pair, Rental | None]] = defaultdict(dict)
         self._pasts: dict[Pair, Past] = {}
 
@@ -65,9 +67,10 @@ class Counts:
             self.people.add((user_id, _ALL if new.over is Over.ALL_OPERATORS else operator_id))
             self.most_settled = max(self.most_settled, new.until_settled or 0)
 
-    def read(self, transaction: Transaction, context: Context) -> None:
+    def read(self, rows: Rows, transaction: Transaction, context: Context) -> None:
         """Reads all that is wanted; the lines must be locked."""
-        others = [it for it in self.bearers if it[0] is not Of.USER]
+        named = self.bearers | {(of, bearer) for _, of, bearer in self.traces.bearers}
+        others = [it for it in named if it[0] is not Of.USER]
         if others:
             transaction.lock_bearers(others)
         if self.bearers:
@@ -77,12 +80,14 @@ class Counts:
                 self._rentals[bearer][name] = it
         if self.people:
             self._pasts = transaction.pasts(self.people, self.most_settled)
+        self.traces.read(rows, transaction, context)
 
     def add(self, it: Authorization, order: Hashes | None) -> None:
         """Adds an authorization that this batch may grant."""
         if it.parent_id:
             return
         name = (it.user_id, it.authorization_id)
+        self.traces.add(it, order)
         for bearer in bearers_of(it.user_id, order).items():
             self._rentals[bearer].setdefault(name, None)
 

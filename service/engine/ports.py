@@ -9,6 +9,7 @@ from typing import NamedTuple, Protocol, TypeVar
 from service.domain.admission import Past, Rental
 from service.domain.cases import WaitingCase
 from service.domain.rules import Of
+from service.domain.signals import Trace
 from service.engine.catalog import Catalog, TermsNames
 from service.engine.figures import Figures
 from service.engine.records.seals import SealedHead, SealRecord
@@ -21,6 +22,8 @@ Row = TypeVar("Row")
 UserKey = str
 Bearer = tuple[Of, str]
 """A bearer of rentals: a user id, or the hash of a device or of a payment account."""
+OperatorsBearer = tuple[str, Of, str]
+"""An operator, and a bearer of rentals with it."""
 AuthorizationKey = tuple[str, str]
 PayableKey = tuple[str, str]
 
@@ -137,6 +140,15 @@ class Transaction(Protocol):
         self, bearers: Iterable[Bearer], since_us: int, since_id: str
     ) -> list[tuple[Bearer, AuthorizationKey, Rental]]:
         """The rentals of bearers that are open, or were asked for after `since_us`.
+
+        No id of these is less than `since_id`. The rentals are not locked.
+        """
+        ...
+
+    def traces(
+        self, bearers: Iterable[OperatorsBearer], since_us: int, since_id: str
+    ) -> list[tuple[OperatorsBearer, AuthorizationKey, Trace]]:
+        """The traces of operators' bearers that were asked for after `since_us`.
 
         No id of these is less than `since_id`. The rentals are not locked.
         """

@@ -56,8 +56,11 @@ class PreviewJob:
         until_us: int,
         *,
         as_operator: bool,
+        width: int = 0,
     ) -> dict[str, Any]:
-        """The report of a preview as JSON; `as_operator` keeps what an operator may not know.
+        """The `report` of a preview as JSON, and its `picture` of this width as SVG.
+
+        A width of 0 gives an empty picture. `as_operator` keeps what an operator may not know.
 
         If the caller is cancelled, the process ends at once. Raises NotFound, InvalidInput,
         Exhausted while another preview runs or if this one takes too long, Unavailable at the end
@@ -74,6 +77,7 @@ class PreviewJob:
             "days": days,
             "until_us": until_us,
             "most": self._limits.most_decisions,
+            "width": width,
             "least_people": self._limits.least_people if as_operator else 0,
         }
         try:
@@ -103,7 +107,7 @@ def write_refusal(error: InvalidInput | NotFound | Exhausted) -> dict[str, Any]:
 
 
 def read_preview(said: dict[str, Any]) -> dict[str, Any]:
-    """The report; raises the refusal of `write_refusal`."""
+    """The report and the picture; raises the refusal of `write_refusal`."""
     if "violations" in said:
         raise InvalidInput([Violation(*it) for it in said["violations"]], said["reason"])
     if "not_found" in said:
@@ -111,5 +115,4 @@ def read_preview(said: dict[str, Any]) -> dict[str, Any]:
         raise NotFound(kind, name)
     if "exhausted" in said:
         raise Exhausted(*said["exhausted"])
-    report: dict[str, Any] = said["report"]
-    return report
+    return said

@@ -6,15 +6,21 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple
 
+from sqlalchemy import Connection, select
+
+from service.domain.documents import DocumentKind
 from service.domain.errors import InvalidInput
 from service.domain.policy import Policy
 from service.domain.policy_document import read_policy
 from service.domain.product import Product
+from service.domain.product_document import read_product
 from service.domain.rules import Over, Rules
-from service.domain.tariff_document import read_tariff
+from service.domain.terms_readers import read_tariff_document
 from service.engine.catalog import Catalog
 from service.preview.history import History
 from service.preview.replay import Terms
+from service.storage import schema as t
+from service.storage.documents import reached, table_of
 
 
 class Draft(NamedTuple):
@@ -39,6 +45,7 @@ class Draft(NamedTuple):
 
 
 def read_draft(
+    connection: Connection,
     kind: str,
     document: Mapping[str, Any],
     operator_id: str,
@@ -49,15 +56,59 @@ def read_draft(
 
     Raises InvalidInput for a document that is wrong, for unknown products, and if there are none.
     """
-    read = {"policy": policy_draft, "tariff": tariff_draft}[kind]
-    return read(document, operator_id, catalog, products)
+    if kind == DocumentKind.PRODUCT:
+        return product_draft(connection, document, operator_id, catalog)
+    if kind == DocumentKind.TARIFF:
+        if not products:
+            products = _under_tariff(connection, operator_id, document.get("name"))
+        return tariff_draft(document, operator_id, catalog, products)
+    return policy_draft(document, operator_id, catalog, products)
+
+
+def _under_tariff(connection: Connection, operator_id: str, name: object) -> frozenset[str]:
+    """The products whose newest revision was made of a tariff's document of this name."""
+    c = t.compiled_products.c
+    query = select(c.product_id, c.tariff_name).where(c.operator_id == operator_id)
+    newest = dict(connection.execute(query.order_by(c.revision)).tuples().all())
+    return frozenset(it for it, tariff in newest.items() if tariff == name)
+
+
+def product_draft(
+    connection: Connection, document: Mapping[str, Any], operator_id: str, catalog: Catalog
+) -> Draft:
+    """The draft of a product, with the tariff and the policy in force that it names."""
+    it = read_product(document)
+    _named(operator_id, catalog, (it.id,), lambda _: True)
+    tariff = reached(connection, DocumentKind.TARIFF, operator_id, it.tariff)
+    policy = reached(connection, DocumentKind.POLICY, operator_id, it.policy)
+    if tariff is None or policy is None:
+        kind, name = ("policy", it.policy) if tariff else ("tariff", it.tariff)
+        text = f"names the {kind} {name}, and no such {kind} is active: activate it first"
+        raise InvalidInput.of(kind, f"{kind}.unknown", text)
+    new_tariff = read_tariff_document(table_of(tariff)).tariff
+    new_policy = read_policy(table_of(policy), platform=True)
+    _require_own(new_policy.rules)
+    amounts = {name: getattr(it, name) for name in _AMOUNTS}
+
+    def change(before: Product) -> Product:
+        under = _under(new_policy, before.policy)
+        return replace(before, **amounts, tariff=new_tariff, policy=under)
+
+    return Draft("product", it.id, frozenset({it.id}), change, bills=True)
+
+
+_AMOUNTS = (
+    *("category", "deposit_minor", "replacement_minor", "cancellation_fee_minor"),
+    *("damage_without_consent_minor", "most_hold_minor"),
+)
 
 
 def tariff_draft(
     document: Mapping[str, Any], operator_id: str, catalog: Catalog, products: Collection[str] = ()
 ) -> Draft:
     """The draft of a tariff; see `read_draft`."""
-    name, currency, tariff = read_tariff(document)
+    read = read_tariff_document(document)
+    name, currency, tariff = read.name, read.currency, read.tariff
     named = _named(operator_id, catalog, products, lambda it: it.tariff == tariff)
     if not named:
         text = f"no product of {operator_id} has such a tariff: name the products"

@@ -289,10 +289,19 @@ def replay_rows(
                 ends = every[found.strict[it.row]], every[found.lenient[it.row]]
                 course.add(it, every[it.before], *ends)
         else:
-            _replay_call(course, found, items, judge)
+            # Without counting, the shortcut has judged single items under the terms in force.
+            told = known is not None and not course.counting and len(items) == 1
+            _replay_call(course, found, items, judge, again_known=told)
 
 
-def _replay_call(course: _Course, found: Replayed, items: Sequence[Row], judge: Judge) -> None:
+def _replay_call(
+    course: _Course,
+    found: Replayed,
+    items: Sequence[Row],
+    judge: Judge,
+    *,
+    again_known: bool,
+) -> None:
     """Replays one call, which may have several items."""
     first, verdicts, history = items[0], found.verdicts, course.history
     in_force = [history.products[it.product] for it in items]
@@ -301,9 +310,12 @@ def _replay_call(course: _Course, found: Replayed, items: Sequence[Row], judge: 
     for change in course.line(first):
         least, most = change.at(first.at_us)
         least_minor, most_minor = least_minor - most, most_minor - least
-    told = course.found_before(first, in_force)
-    once = asked_of(history, first, in_force, in_force)[0]
-    at_first = judge(once, in_force, first.available, told)
+    if again_known:
+        at_first: tuple[Verdict, ...] = (verdicts.all[found.again[first.row]],)
+    else:
+        told = course.found_before(first, in_force)
+        once = asked_of(history, first, in_force, in_force)[0]
+        at_first = judge(once, in_force, first.available, told)
     asked = asked_of(history, first, wanted, in_force)
     strict_found = course.found(first, wanted, most=True)
     lenient_found = course.found(first, wanted, most=False)

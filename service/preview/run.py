@@ -80,7 +80,9 @@ def _preview(connection: Connection, asked: Asked) -> Preview:
     catalog = read_catalog(connection)
     if asked.operator_id not in catalog.operators:
         raise NotFound("operator", asked.operator_id)
-    draft = read_draft(asked.kind, asked.document, asked.operator_id, catalog, asked.products)
+    draft = read_draft(
+        *(connection, asked.kind, asked.document, asked.operator_id, catalog, asked.products)
+    )
     until_us = asked.until_us
     if asked.least_people:
         until_us -= until_us % DAY_US

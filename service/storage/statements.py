@@ -69,6 +69,7 @@ from service.storage import schema
 from service.storage.database import BACKENDS, limits_of
 from service.storage.row_statements import RowsStatement
 from service.storage.schema.record_tables import CONVERTERS
+from service.storage.trace_statements import traces_of_orders, traces_of_users
 from service.storage.transaction import (
     BatchStatements,
     TableStatements,
@@ -486,6 +487,8 @@ def _built(dialect: Dialect, folded_rows: int, *, locks: bool) -> BatchStatement
         rentals_of_users=_rentals_of_users(dialect),
         rentals_of_orders=_rentals_of_orders(dialect),
         pasts=_pasts(dialect),
+        traces_of_users=_reading(*traces_of_users(dialect)),
+        traces_of_orders=_reading(*traces_of_orders(dialect)),
         lock_bearers=BACKENDS[dialect.name].lock_names if locks else "",
         take_payables=_take_payables(dialect, folded_rows),
         folded_rows=folded_rows,

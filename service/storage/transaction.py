@@ -13,6 +13,7 @@ from sqlalchemy.engine.interfaces import DBAPICursor
 from service.domain.admission import Past, Rental, end_of
 from service.domain.authorization import State
 from service.domain.rules import Of
+from service.domain.signals import Trace
 from service.domain.transitions import Transition
 from service.engine.ports import Conflict
 from service.engine.rows import Docking, Rows, TakenPayable, Wish
@@ -73,6 +74,8 @@ class BatchStatements(NamedTuple):
     rentals_of_users: RowsStatement
     rentals_of_orders: RowsStatement
     pasts: RowsStatement
+    traces_of_users: RowsStatement
+    traces_of_orders: RowsStatement
     lock_bearers: str
     """Locks names given as numbers until the end of the transaction; empty if there is one
     writer."""
@@ -102,6 +105,27 @@ def _rental(
 ) -> Rental:
     known = _STATES[state]
     return Rental(operator_id, known, create_us, end_of(known, expire_us, claim_until_us))
+
+
+def _trace(row: Sequence[Any]) -> Trace:
+    """The trace in a row, whose first columns name the bearer and the rental."""
+    user_id, _, create_us, asset_id = row[3:7]
+    # An order without details, and a person without a row.
+    device, account, start, end = (it or "" for it in row[7:11])
+    state, start_us, close_us, expire_us, registered_us = row[11:]
+    return Trace(
+        user_id,
+        create_us,
+        asset_id or "",
+        device,
+        account,
+        start,
+        end,
+        start_us,
+        close_us if state == State.SETTLED else None,
+        create_us if registered_us is None else registered_us,
+        expire_us if state == State.AUTHORIZED else None,
+    )
 
 
 @dataclass(slots=True)
@@ -175,6 +199,20 @@ class SqlTransaction:
         """People's past with an operator, or with all if the operator's id is empty."""
         found = self.statements.pasts.fetch(self.cursor, keys, most)
         return {(row[0], row[1]): Past(row[2], row[3]) for row in found}
+
+    def traces(
+        self, bearers: Iterable[tuple[str, Of, str]], since_us: int, since_id: str
+    ) -> list[tuple[tuple[str, Of, str], tuple[str, str], Trace]]:
+        """The traces of operators' bearers that were asked for after an instant."""
+        named = list(bearers)
+        users = [it for it in named if it[1] is _USER]
+        orders = [it for it in named if it[1] is not _USER]
+        since, found = (since_id, since_us), list[Any]()
+        if users:
+            found += self.statements.traces_of_users.fetch(self.cursor, users, *since)
+        if orders:
+            found += self.statements.traces_of_orders.fetch(self.cursor, orders, *since, *since)
+        return [((row[0], Of(row[1]), row[2]), (row[3], row[4]), _trace(row)) for row in found]
 
     def take_payable(self, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], TakenPayable]:
         """Takes a portion of operators' balances, by (operator id, currency)."""

@@ -85,6 +85,10 @@ FACTS: dict[str, dict[str, str]] = {
     "domain/rules_document.py": {
         "MOST_TABLES": CONTRACT, "MOST_RENTALS": CONTRACT, "MOST_DAYS": CONTRACT, "SHARE_BP": UNIT,
     },
+    "domain/signal_document.py": {
+        "MOST_SIGNALS": CONTRACT, "MOST_COUNTED": CONTRACT, "MOST_DAYS": CONTRACT,
+        "MOST_WITHIN_MINUTES": CONTRACT,
+    },
     "domain/bounds_document.py": {"MOST_BOUNDS": TERMS},
     "rpc/terms_service.py": {"MOST_PRODUCTS": CONTRACT},
     "storage/compiling.py": {"TOGETHER": STATEMENT},
@@ -143,6 +147,7 @@ FACTS: dict[str, dict[str, str]] = {
     "rpc/admin_service.py": {"SECOND_US": UNIT},
     "rpc/line_items.py": {"MOST_BILL_BYTES": CONTRACT},
     "rpc/health_client.py": {"ANSWER_S": SHELL, "PAUSE_S": SHELL},
+    "rpc/previews.py": {"USUAL_DAYS": CONTRACT},
     "rpc/pages.py": {"DEFAULT_PAGE": CONTRACT},
     "rpc/status.py": {"MOST_VIOLATIONS": TEXT, "MOST_CHARACTERS": TEXT},
     "signing.py": {"KEY_ID_CHARACTERS": FORMAT},

@@ -24,6 +24,8 @@ from service.domain.rules import (
     Over,
     Rules,
     Rung,
+    Signal,
+    SignalRule,
     Span,
     Velocity,
 )
@@ -191,6 +193,20 @@ CONDITIONS = st.builds(
     st.sampled_from(["true", "hour > 3", "labels.exists(it, it == 'x')", "band == 'A'\n|| scored"]),
     st.sampled_from(Outcome),
 )
+SIGNALS = st.builds(
+    lambda signal, most, days, then, within: SignalRule(
+        signal,
+        most,
+        days * DAY_US,
+        then,
+        within * MINUTE_US if signal is Signal.IMPLAUSIBLE_RETURNS else None,
+    ),
+    st.sampled_from(Signal),
+    st.integers(0, 100),
+    st.integers(1, 90),
+    OUTCOMES,
+    st.integers(1, 60),
+)
 BUDGETS = st.builds(
     lambda currency, span, slice_minor, more_minor: Budget(
         currency, span, slice_minor + more_minor, slice_minor
@@ -211,6 +227,8 @@ RULES = st.builds(
     st.none() | NEW_USERS,
     st.none()
     | st.lists(CONDITIONS, min_size=1, max_size=8, unique_by=lambda it: it.name).map(tuple),
+    st.none()
+    | st.lists(SIGNALS, min_size=1, max_size=4, unique_by=lambda it: it.signal).map(tuple),
     st.none() | st.lists(BUDGETS, min_size=1, max_size=4, unique_by=lambda it: it[:2]).map(tuple),
 )
 

@@ -52,8 +52,15 @@ BOUNDS: Row = {
         ("USER", "OPEN", 2, "DECLINE"), ("DEVICE", "DAY", 1, "FULL"),
         ("PAYMENT_ACCOUNT", "HOUR", 1, "REVIEW"),
     ],
+    "signal": [
+        ("DEVICE_SHARED", 2, 1, "REVIEW"), ("NEW_ACCOUNTS_ON_PAYMENT_ACCOUNT", 1, 1, "FULL"),
+        ("ITEM_REPEATED", 2, 2, "FULL"), ("IMPLAUSIBLE_RETURNS", 0, 3, "DECLINE"),
+    ],
 }  # fmt: skip
-"""The bearer, the span, the most rentals with an operator, and the outcome above it."""
+"""Of velocity the bearer, the span, the most rentals with an operator, and the outcome above it; of
+signals the name, the most that it counts, the days, and the outcome above it."""
+WITHIN_MINUTES = 30
+"""The time in which nobody gets to another station."""
 
 PRODUCTS: dict[str, Row] = {
     "bike": {
@@ -88,6 +95,11 @@ RULES = {
         "velocity": [
             {"of": of, "counted": counted, "most": most, "then": then}
             for of, counted, most, then in BOUNDS["velocity"]
+        ],
+        "signal": [
+            {"signal": name, "most": most, "days": days, "then": then}
+            | ({"within_minutes": WITHIN_MINUTES} if name == "IMPLAUSIBLE_RETURNS" else {})
+            for name, most, days, then in BOUNDS["signal"]
         ],
     },
 }  # fmt: skip
@@ -469,7 +481,7 @@ def offered(
 
 UNKNOWN: Row = {
     "score": None, "unscorable": "", "other": 0.0, "consent": False, "as_of_us": 0, "features": 0,
-    "by_score": True, "identity": "",
+    "by_score": True, "identity": "", "seen_us": 0,
 }  # fmt: skip
 EMPTY: Row = {
     "currency": CURRENCY, "product_revision": 1, "policy_revision": 1, "custody": "IN_STATION",

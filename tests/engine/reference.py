@@ -18,6 +18,7 @@ from tests.engine.plain_attestations import handed_over, pause, resume, stood, t
 from tests.engine.plain_books import Key, Posting, RentalKey
 from tests.engine.plain_details import handed, price, told
 from tests.engine.plain_merges import Merges
+from tests.engine.plain_signals import Suspect, with_signals
 from tests.engine.plain_stops import earlier
 from tests.engine.plain_terms import (
     ABOUT,
@@ -337,6 +338,7 @@ class Reference(Merges):
             "as_of_us": as_of_us, "features": version, "unscorable": why,
             "by_score": not self.line(command.user_id)["fixed"],
             "identity": command.identity_hash or (before["identity"] if before else ""),
+            "seen_us": before["seen_us"] if before else now_us,
         }  # fmt: skip
         self.put(self.people, command.user_id, row)
         line = self.line(command.user_id)
@@ -467,7 +469,7 @@ class Reference(Merges):
         line = self.line(asked.user_id)
         person = self.known.get(asked.user_id, UNKNOWN)
         if asked.user_id not in self.people:
-            self.put(self.people, asked.user_id, dict(UNKNOWN))
+            self.put(self.people, asked.user_id, {**UNKNOWN, "seen_us": now_us})
         score, why = scored(person, now_us)
         rules: plain_velocity.Judged | None = None
         accept = [str(offer) for offer in asked.accept_offers]
@@ -485,6 +487,8 @@ class Reference(Merges):
             details = told(asked.order, "")
             if not asked.parent_id:
                 rules = judged(self, caller, asked.user_id, names, details, now_us)
+                suspect = Suspect(caller, asked.user_id, assets, details, now_us)
+                rules = with_signals(self, rules, names, suspect)
             its = rules or plain_velocity.NOTHING
             offer, reasons = offered(
                 score, why, accept, products, line["available"], its.strict, its.reasons

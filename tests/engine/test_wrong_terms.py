@@ -12,11 +12,12 @@ from service.domain.errors import TermsUnusable
 from service.engine.calls import Profile
 from service.engine.catalog import TermsKind
 from service.engine.operations import Item
+from service.storage.database import writing
 from service.storage.store import SqlStore
 from tests.engine.acts import settle_usage
 from tests.engine.calls import authorize, pick_up, refused, rental, settle, stored
 from tests.fakes import OPERATOR, OTHER_OPERATOR, Desk
-from tests.terms import BAD_POLICY, ON_BOTH, copied_product, plant
+from tests.terms import BAD_POLICY, ON_BOTH, copied_product, forget_documents, plant
 
 HOUR_US = 3_600_000_000
 WRONG = "PRODUCT_MISCONFIGURED"
@@ -24,7 +25,8 @@ BIKE = (OPERATOR, "bike", 1)
 BAD_BIKE = f"{BAD_POLICY} AND product_id = 'bike'"
 MEND = (
     "UPDATE products SET deposit_minor = 19900, currency = 'CNY', policy_id = 'bike',"
-    " policy_revision = 1, line_items = NULL WHERE operator_id = 'city' AND product_id = 'bike'"
+    " policy_revision = 1, line_items = NULL, interval_minutes = 15, tariff = NULL"
+    " WHERE operator_id = 'city' AND product_id = 'bike'"
 )
 REVISION_2 = copied_product(
     "operator_id = 'city' AND product_id = 'bike'",
@@ -36,6 +38,8 @@ REVISION_2 = copied_product(
 
 def change(desk: Desk, *statements: str) -> None:
     """Changes terms by SQL, past the rules; the reloader notices."""
+    with writing(desk.store.engine) as connection:
+        forget_documents(connection)
     plant(desk.store.engine, *statements)
     desk.engine.terms.follow()
 

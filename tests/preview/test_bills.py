@@ -6,16 +6,20 @@ from typing import Any
 
 import pytest
 
+from service.domain.documents import DocumentKind
 from service.domain.errors import InvalidInput
 from service.ids import RandomIds
 from service.preview.report import Fees, Preview, Range
 from service.preview.run import Asked, preview
 from service.preview.text import shown
 from service.storage.store import SqlStore
+from service.storage.terms_acts import Order, apply_terms
 from tests.engine.acts import found, pause, settle_usage, waive
 from tests.engine.calls import authorize, rental, settle
 from tests.fakes import MINUTE_US, OPERATOR, Desk
 from tests.preview.histories import HOUR_US, play
+from tests.storage.administered import shell
+from tests.storage.test_terms_acts import BIKE, POLICY
 
 HALF_HOURS: dict[str, Any] = {
     "name": "half-hours",
@@ -158,3 +162,32 @@ def test_a_wrong_tariff_is_refused(city: Desk, values: dict[str, Any], rule: str
     with pytest.raises(InvalidInput) as refusal:
         previewed(city, **values)
     assert [it.rule for it in refusal.value.violations] == [rule]
+
+
+def in_force(desk: Desk, kind: DocumentKind, document: dict[str, Any]) -> None:
+    """Puts an operator's document into force."""
+    order = Order(kind, OPERATOR, document, "test", activate=True)
+    apply_terms(
+        desk.store.engine, shell(f"apply {kind}"), order, desk.clock.now_us(), lambda _: b""
+    )
+    desk.engine.terms.follow()
+
+
+def test_a_product_is_previewed_with_the_terms_that_it_names(city: Desk) -> None:
+    """A bike with a deposit of 100,000, by half hours and under the careful policy: Ann's line of
+    50,000 covers the policy's part of 40 %, and an hour costs 300. A product that names no tariff
+    in force is refused."""
+    it = rental(city, authorize("ann"))
+    advance(city, HOUR_US)
+    city.do(settle_usage(it))
+    in_force(city, DocumentKind.TARIFF, HALF_HOURS)
+    in_force(city, DocumentKind.POLICY, POLICY)
+    draft = {**BIKE, "tariff": "half-hours", "deposit_minor": 100_000}
+    asked = Asked(OPERATOR, "product", draft, frozenset(), 30, city.clock.now_us() + 1, 1_000)
+    whole = preview(city.store.engine, asked).whole
+    assert whole.offers == {"ZERO": {"REDUCED": 1}}
+    assert whole.cash_asked == (("CNY", 0, Range(60_000, 60_000)),)
+    assert whole.fees == (Fees("CNY", 1, 550, 550, Range(300, 300), 0, 1, 0),)
+    with pytest.raises(InvalidInput) as refusal:
+        preview(city.store.engine, asked._replace(document={**draft, "tariff": "none"}))
+    assert refusal.value.violations[0].rule == "tariff.unknown"

@@ -219,6 +219,14 @@ READS: dict[str, dict[str, Any]] = {
         "to_revision": 2,
         "document": "{}",
     },
+    "PreviewTerms": {
+        "operator_id": "nowhere",
+        "kind": TERMS_KIND_TARIFF,
+        "document": "{}",
+        "product_ids": ["bike"],
+        "days": 30,
+        "picture_width": 960,
+    },
     "ListListings": {
         "operator_id": "nowhere",
         "kind": LISTING_KIND_USER,
@@ -261,6 +269,7 @@ REQUIRED_OF_READS: dict[str, set[str]] = {
     "RetireTerms": {"request_id", "kind", "name", "revision"},
     "GetTerms": {"kind", "name"},
     "DiffTerms": {"kind", "name"},
+    "PreviewTerms": {"kind"},
     "ProposeAct": {"request_id", "method", "request"},
     "ApproveAct": {"request_id", "proposal"},
     "WithdrawAct": {"request_id", "proposal"},
@@ -289,7 +298,7 @@ SCOPES_OF_READS: dict[str, str] = {
     "ListListings": "listings.read",
     **dict.fromkeys(("ApplyTerms", "ValidateTerms"), "terms.write"),
     **dict.fromkeys(("ActivateTerms", "RetireTerms"), "terms.activate"),
-    **dict.fromkeys(("ListTerms", "GetTerms", "DiffTerms"), "terms.read"),
+    **dict.fromkeys(("ListTerms", "GetTerms", "DiffTerms", "PreviewTerms"), "terms.read"),
     **dict.fromkeys(("ProposeAct", "ApproveAct", "WithdrawAct"), "proposals.write"),
     "ListProposals": "proposals.write",
 }

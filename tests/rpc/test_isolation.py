@@ -341,6 +341,10 @@ def of_the_office(place: World) -> dict[str, Callable[[], list[dict[str, Any]]]]
             {**OF_TARIFFS, "name": "bike"},
             {**OF_TARIFFS, "name": "theirs", "document": tariff()},
         ],
+        "PreviewTerms": lambda: [
+            {**OF_TARIFFS, "document": tariff(), "product_ids": ["bike"]},
+            {**OF_TARIFFS, "document": tariff(), "product_ids": ["theirs"]},
+        ],
         "ProposeAct": lambda: [{"method": "RevokeKey", "request": b"\x0a\x01a"}],
         "ApproveAct": lambda: [{"proposal": proposed()}, {"proposal": 1_000}],
         "WithdrawAct": lambda: [{"proposal": proposed()}, {"proposal": 1_000}],

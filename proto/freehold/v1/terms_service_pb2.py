@@ -23,10 +23,11 @@ _sym_db = _symbol_database.Default()
 
 
 from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
+from freehold.v1 import terms_preview_pb2 as freehold_dot_v1_dot_terms__preview__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1f\x66reehold/v1/terms_service.proto\x12\x0b\x66reehold.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"Q\n\tTermsStep\x12(\n\x04time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\n\n\x02\x62y\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\"\xd7\x02\n\x05Terms\x12$\n\x04kind\x18\x01 \x01(\x0e\x32\x16.freehold.v1.TermsKind\x12\x13\n\x0boperator_id\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x10\n\x08revision\x18\x04 \x01(\x05\x12\x10\n\x08\x64ocument\x18\x05 \x01(\t\x12\x0e\n\x06\x64igest\x18\x06 \x01(\t\x12&\n\x05state\x18\x07 \x01(\x0e\x32\x17.freehold.v1.TermsState\x12%\n\x05\x64raft\x18\x08 \x01(\x0b\x32\x16.freehold.v1.TermsStep\x12*\n\nvalidation\x18\t \x01(\x0b\x32\x16.freehold.v1.TermsStep\x12*\n\nactivation\x18\n \x01(\x0b\x32\x16.freehold.v1.TermsStep\x12*\n\nretirement\x18\x0b \x01(\x0b\x32\x16.freehold.v1.TermsStep\">\n\x0fTermsDifference\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x0e\n\x06\x62\x65\x66ore\x18\x02 \x01(\t\x12\r\n\x05\x61\x66ter\x18\x03 \x01(\t\"=\n\nTermsFault\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x0c\n\x04rule\x18\x02 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x03 \x01(\t\"L\n\x0fProductRevision\x12\x13\n\x0boperator_id\x18\x01 \x01(\t\x12\x12\n\nproduct_id\x18\x02 \x01(\t\x12\x10\n\x08revision\x18\x03 \x01(\x05\"\xff\x01\n\x0bTermsResult\x12!\n\x05terms\x18\x01 \x01(\x0b\x32\x12.freehold.v1.Terms\x12*\n\x07outcome\x18\x02 \x01(\x0e\x32\x19.freehold.v1.TermsOutcome\x12\x31\n\x0b\x64ifferences\x18\x03 \x03(\x0b\x32\x1c.freehold.v1.TermsDifference\x12\'\n\x06\x66\x61ults\x18\x04 \x03(\x0b\x32\x17.freehold.v1.TermsFault\x12.\n\x08products\x18\x05 \x03(\x0b\x32\x1c.freehold.v1.ProductRevision\x12\x15\n\rproduct_count\x18\x06 \x01(\x05\"\xf4\x02\n\x11\x41pplyTermsRequest\x12\x33\n\nrequest_id\x18\x01 \x01(\tB\x1f\xbaH\x1cr\x1a\x32\x18^[A-Za-z0-9._:~-]{1,64}$\x12\x38\n\x0boperator_id\x18\x02 \x01(\tB#\xbaH r\x1e\x32\x1c^([a-z0-9][a-z0-9-]{0,62})?$\x12\x30\n\x04kind\x18\x03 \x01(\x0e\x32\x16.freehold.v1.TermsKindB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12/\n\x08\x64ocument\x18\x04 \x01(\tB\x1d\xbaH\x1ar\x18\x10\x02\x18\x80}2\x11^[^\\x{0}-\\x{8}]*$\x12M\n\x06reason\x18\x05 \x01(\tB=\xbaH:r8\x18\xc8\x01\x32\x33^([\\x{200C}\\x{200D}]*[^\\p{C}][\\x{200C}\\x{200D}]*)*$\x12\x10\n\x08\x61\x63tivate\x18\x06 \x01(\x08\x12\x15\n\rvalidate_only\x18\x07 \x01(\x08\x12\x15\n\rbeyond_bounds\x18\x08 \x01(\x08\">\n\x12\x41pplyTermsResponse\x12(\n\x06result\x18\x01 \x01(\x0b\x32\x18.freehold.v1.TermsResult\"\xd6\x02\n\x14ValidateTermsRequest\x12\x33\n\nrequest_id\x18\x01 \x01(\tB\x1f\xbaH\x1cr\x1a\x32\x18^[A-Za-z0-9._:~-]{1,64}$\x12\x38\n\x0boperator_id\x18\x02 \x01(\tB#\xbaH r\x1e\x32\x1c^([a-z0-9][a-z0-9-]{0,62})?$\x12\x30\n\x04kind\x18\x03 \x01(\x0e\x32\x16.freehold.v1.TermsKindB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12-\n\x04name\x18\x04 \x01(\tB\x1f\xbaH\x1cr\x1a\x32\x18^[A-Za-z0-9._:~-]{1,64}$\x12\x1f\n\x08revision\x18\x05 \x01(\x05\x42\r\xbaH\n\x1a\x08\x18\x80\x94\xeb\xdc\x03(\x01\x12M\n\x06reason\x18\x06 \x01(\tB=\xbaH:r8\x18\xc8\x01\x32\x33^([\\x{200C}\\x{200D}]*[^\\p{C}][\\x{200C}\\x{200D}]*)*$\"A\n\x15ValidateTermsResponse\x12(\n\x06result\x18\x01 \x01(\x0b\x32\x18.freehold.v1.TermsResult\"\xed\x02\n\x14\x41\x63tivateTermsRequest\x12\x33\n\nrequest_id\x18\x01 \x01(\tB\x1f\xbaH\x1cr\x1a\x32\x18^[A-Za-z0-9._:~-]{1,64}$\x12\x38\n\x0boperator_id\x18\x02 \x01(\tB#\xbaH r\x1e\x32\x1c^([a-z0-9][a-z0-9-]{0,62})?$\x12\x30\n\x04kind\x18\x03 \x01(\x0e\x32\x16.freehold.v1.TermsKindB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12-\n\x04name\x18\x04 \x01(\tB\x1f\xbaH\x1cr\x1a\x32\x18^[A-Za-z0-9._:~-]{1,64}$\x12\x1f\n\x08revision\x18\x05 \x01(\x05\x42\r\xbaH\n\x1a\x08\x18\x80\x94\xeb\xdc\x03(\x01\x12M\n\x06reason\x18\x06 \x01(\tB=\xbaH:r8\x18\xc8\x01\x32\x33^([\\x{200C}\\x{200D}]*[^\\p{C}][\\x{200C}\\x{200D}]*)*$\x12\x15\n\rbeyond_bounds\x18\x07 \x01(\x08\"A\n\x15\x41\x63tivateTermsResponse\x12(\n\x06result\x18\x01 \x01(\x0b\x32\x18.freehold.v1.TermsResult\"\xd4\x02\n\x12RetireTermsRequest\x12\x33\n\nrequest_id\x18\x01 \x01(\tB\x1f\xbaH\x1cr\x1a\x32\x18^[A-Za-z0-9._:~-]{1,64}$\x12\x38\n\x0boperator_id\x18\x02 \x01(\tB#\xbaH r\x1e\x32\x1c^([a-z0-9][a-z0-9-]{0,62})?$\x12\x30\n\x04kind\x18\x03 \x01(\x0e\x32\x16.freehold.v1.TermsKindB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12-\n\x04name\x18\x04 \x01(\tB\x1f\xbaH\x1cr\x1a\x32\x18^[A-Za-z0-9._:~-]{1,64}$\x12\x1f\n\x08revision\x18\x05 \x01(\x05\x42\r\xbaH\n\x1a\x08\x18\x80\x94\xeb\xdc\x03(\x01\x12M\n\x06reason\x18\x06 \x01(\tB=\xbaH:r8\x18\xc8\x01\x32\x33^([\\x{200C}\\x{200D}]*[^\\p{C}][\\x{200C}\\x{200D}]*)*$\"?\n\x13RetireTermsResponse\x12(\n\x06result\x18\x01 \x01(\x0b\x32\x18.freehold.v1.TermsResult\"\x8e\x02\n\x10ListTermsRequest\x12\x38\n\x0boperator_id\x18\x01 \x01(\tB#\xbaH r\x1e\x32\x1c^([a-z0-9][a-z0-9-]{0,62})?$\x12.\n\x04kind\x18\x02 \x01(\x0e\x32\x16.freehold.v1.TermsKindB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12-\n\x04name\x18\x03 \x01(\tB\x1f\xbaH\x1cr\x1a\x32\x18^[A-Za-z0-9._:~-]{0,64}$\x12\x0f\n\x07retired\x18\x04 \x01(\x08\x12\x1c\n\tpage_size\x18\x05 \x01(\x05\x42\t\xbaH\x06\x1a\x04\x18\x32(\x00\x12\x32\n\npage_token\x18\x06 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_=-]{0,256}$\"O\n\x11ListTermsResponse\x12!\n\x05terms\x18\x01 \x03(\x0b\x32\x12.freehold.v1.Terms\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xcd\x01\n\x0fGetTermsRequest\x12\x38\n\x0boperator_id\x18\x01 \x01(\tB#\xbaH r\x1e\x32\x1c^([a-z0-9][a-z0-9-]{0,62})?$\x12\x30\n\x04kind\x18\x02 \x01(\x0e\x32\x16.freehold.v1.TermsKindB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12-\n\x04name\x18\x03 \x01(\tB\x1f\xbaH\x1cr\x1a\x32\x18^[A-Za-z0-9._:~-]{1,64}$\x12\x1f\n\x08revision\x18\x04 \x01(\x05\x42\r\xbaH\n\x1a\x08\x18\x80\x94\xeb\xdc\x03(\x00\"5\n\x10GetTermsResponse\x12!\n\x05terms\x18\x01 \x01(\x0b\x32\x12.freehold.v1.Terms\"\xa6\x02\n\x10\x44iffTermsRequest\x12\x38\n\x0boperator_id\x18\x01 \x01(\tB#\xbaH r\x1e\x32\x1c^([a-z0-9][a-z0-9-]{0,62})?$\x12\x30\n\x04kind\x18\x02 \x01(\x0e\x32\x16.freehold.v1.TermsKindB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12-\n\x04name\x18\x03 \x01(\tB\x1f\xbaH\x1cr\x1a\x32\x18^[A-Za-z0-9._:~-]{1,64}$\x12$\n\rfrom_revision\x18\x04 \x01(\x05\x42\r\xbaH\n\x1a\x08\x18\x80\x94\xeb\xdc\x03(\x00\x12\"\n\x0bto_revision\x18\x05 \x01(\x05\x42\r\xbaH\n\x1a\x08\x18\x80\x94\xeb\xdc\x03(\x00\x12-\n\x08\x64ocument\x18\x06 \x01(\tB\x1b\xbaH\x18r\x16\x18\x80}2\x11^[^\\x{0}-\\x{8}]*$\"F\n\x11\x44iffTermsResponse\x12\x31\n\x0b\x64ifferences\x18\x01 \x03(\x0b\x32\x1c.freehold.v1.TermsDifference*\x9b\x01\n\tTermsKind\x12\x1a\n\x16TERMS_KIND_UNSPECIFIED\x10\x00\x12\x16\n\x12TERMS_KIND_PRODUCT\x10\x01\x12\x15\n\x11TERMS_KIND_TARIFF\x10\x02\x12\x15\n\x11TERMS_KIND_POLICY\x10\x03\x12\x15\n\x11TERMS_KIND_LIMITS\x10\x04\x12\x15\n\x11TERMS_KIND_BOUNDS\x10\x05*\x8c\x01\n\nTermsState\x12\x1b\n\x17TERMS_STATE_UNSPECIFIED\x10\x00\x12\x15\n\x11TERMS_STATE_DRAFT\x10\x01\x12\x19\n\x15TERMS_STATE_VALIDATED\x10\x02\x12\x16\n\x12TERMS_STATE_ACTIVE\x10\x03\x12\x17\n\x13TERMS_STATE_RETIRED\x10\x04*\xba\x01\n\x0cTermsOutcome\x12\x1d\n\x19TERMS_OUTCOME_UNSPECIFIED\x10\x00\x12\x19\n\x15TERMS_OUTCOME_DRAFTED\x10\x01\x12\x1b\n\x17TERMS_OUTCOME_VALIDATED\x10\x02\x12\x1b\n\x17TERMS_OUTCOME_ACTIVATED\x10\x03\x12\x19\n\x15TERMS_OUTCOME_RETIRED\x10\x04\x12\x1b\n\x17TERMS_OUTCOME_UNCHANGED\x10\x05\x32\xce\x04\n\x0cTermsService\x12O\n\nApplyTerms\x12\x1e.freehold.v1.ApplyTermsRequest\x1a\x1f.freehold.v1.ApplyTermsResponse\"\x00\x12X\n\rValidateTerms\x12!.freehold.v1.ValidateTermsRequest\x1a\".freehold.v1.ValidateTermsResponse\"\x00\x12X\n\rActivateTerms\x12!.freehold.v1.ActivateTermsRequest\x1a\".freehold.v1.ActivateTermsResponse\"\x00\x12R\n\x0bRetireTerms\x12\x1f.freehold.v1.RetireTermsRequest\x1a .freehold.v1.RetireTermsResponse\"\x00\x12L\n\tListTerms\x12\x1d.freehold.v1.ListTermsRequest\x1a\x1e.freehold.v1.ListTermsResponse\"\x00\x12I\n\x08GetTerms\x12\x1c.freehold.v1.GetTermsRequest\x1a\x1d.freehold.v1.GetTermsResponse\"\x00\x12L\n\tDiffTerms\x12\x1d.freehold.v1.DiffTermsRequest\x1a\x1e.freehold.v1.DiffTermsResponse\"\x00\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1f\x66reehold/v1/terms_service.proto\x12\x0b\x66reehold.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1f\x66reehold/v1/terms_preview.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"Q\n\tTermsStep\x12(\n\x04time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\n\n\x02\x62y\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\"\xd7\x02\n\x05Terms\x12$\n\x04kind\x18\x01 \x01(\x0e\x32\x16.freehold.v1.TermsKind\x12\x13\n\x0boperator_id\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x10\n\x08revision\x18\x04 \x01(\x05\x12\x10\n\x08\x64ocument\x18\x05 \x01(\t\x12\x0e\n\x06\x64igest\x18\x06 \x01(\t\x12&\n\x05state\x18\x07 \x01(\x0e\x32\x17.freehold.v1.TermsState\x12%\n\x05\x64raft\x18\x08 \x01(\x0b\x32\x16.freehold.v1.TermsStep\x12*\n\nvalidation\x18\t \x01(\x0b\x32\x16.freehold.v1.TermsStep\x12*\n\nactivation\x18\n \x01(\x0b\x32\x16.freehold.v1.TermsStep\x12*\n\nretirement\x18\x0b \x01(\x0b\x32\x16.freehold.v1.TermsStep\">\n\x0fTermsDifference\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x0e\n\x06\x62\x65\x66ore\x18\x02 \x01(\t\x12\r\n\x05\x61\x66ter\x18\x03 \x01(\t\"=\n\nTermsFault\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x0c\n\x04rule\x18\x02 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x03 \x01(\t\"L\n\x0fProductRevision\x12\x13\n\x0boperator_id\x18\x01 \x01(\t\x12\x12\n\nproduct_id\x18\x02 \x01(\t\x12\x10\n\x08revision\x18\x03 \x01(\x05\"\xff\x01\n\x0bTermsResult\x12!\n\x05terms\x18\x01 \x01(\x0b\x32\x12.freehold.v1.Terms\x12*\n\x07outcome\x18\x02 \x01(\x0e\x32\x19.freehold.v1.TermsOutcome\x12\x31\n\x0b\x64ifferences\x18\x03 \x03(\x0b\x32\x1c.freehold.v1.TermsDifference\x12\'\n\x06\x66\x61ults\x18\x04 \x03(\x0b\x32\x17.freehold.v1.TermsFault\x12.\n\x08products\x18\x05 \x03(\x0b\x32\x1c.freehold.v1.ProductRevision\x12\x15\n\rproduct_count\x18\x06 \x01(\x05\"\xf4\x02\n\x11\x41pplyTermsRequest\x12\x33\n\nrequest_id\x18\x01 \x01(\tB\x1f\xbaH\x1cr\x1a\x32\x18^[A-Za-z0-9._:~-]{1,64}$\x12\x38\n\x0boperator_id\x18\x02 \x01(\tB#\xbaH r\x1e\x32\x1c^([a-z0-9][a-z0-9-]{0,62})?$\x12\x30\n\x04kind\x18\x03 \x01(\x0e\x32\x16.freehold.v1.TermsKindB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12/\n\x08\x64ocument\x18\x04 \x01(\tB\x1d\xbaH\x1ar\x18\x10\x02\x18\x80}2\x11^[^\\x{0}-\\x{8}]*$\x12M\n\x06reason\x18\x05 \x01(\tB=\xbaH:r8\x18\xc8\x01\x32\x33^([\\x{200C}\\x{200D}]*[^\\p{C}][\\x{200C}\\x{200D}]*)*$\x12\x10\n\x08\x61\x63tivate\x18\x06 \x01(\x08\x12\x15\n\rvalidate_only\x18\x07 \x01(\x08\x12\x15\n\rbeyond_bounds\x18\x08 \x01(\x08\">\n\x12\x41pplyTermsResponse\x12(\n\x06result\x18\x01 \x01(\x0b\x32\x18.freehold.v1.TermsResult\"\xd6\x02\n\x14ValidateTermsRequest\x12\x33\n\nrequest_id\x18\x01 \x01(\tB\x1f\xbaH\x1cr\x1a\x32\x18^[A-Za-z0-9._:~-]{1,64}$\x12\x38\n\x0boperator_id\x18\x02 \x01(\tB#\xbaH r\x1e\x32\x1c^([a-z0-9][a-z0-9-]{0,62})?$\x12\x30\n\x04kind\x18\x03 \x01(\x0e\x32\x16.freehold.v1.TermsKindB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12-\n\x04name\x18\x04 \x01(\tB\x1f\xbaH\x1cr\x1a\x32\x18^[A-Za-z0-9._:~-]{1,64}$\x12\x1f\n\x08revision\x18\x05 \x01(\x05\x42\r\xbaH\n\x1a\x08\x18\x80\x94\xeb\xdc\x03(\x01\x12M\n\x06reason\x18\x06 \x01(\tB=\xbaH:r8\x18\xc8\x01\x32\x33^([\\x{200C}\\x{200D}]*[^\\p{C}][\\x{200C}\\x{200D}]*)*$\"A\n\x15ValidateTermsResponse\x12(\n\x06result\x18\x01 \x01(\x0b\x32\x18.freehold.v1.TermsResult\"\xed\x02\n\x14\x41\x63tivateTermsRequest\x12\x33\n\nrequest_id\x18\x01 \x01(\tB\x1f\xbaH\x1cr\x1a\x32\x18^[A-Za-z0-9._:~-]{1,64}$\x12\x38\n\x0boperator_id\x18\x02 \x01(\tB#\xbaH r\x1e\x32\x1c^([a-z0-9][a-z0-9-]{0,62})?$\x12\x30\n\x04kind\x18\x03 \x01(\x0e\x32\x16.freehold.v1.TermsKindB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12-\n\x04name\x18\x04 \x01(\tB\x1f\xbaH\x1cr\x1a\x32\x18^[A-Za-z0-9._:~-]{1,64}$\x12\x1f\n\x08revision\x18\x05 \x01(\x05\x42\r\xbaH\n\x1a\x08\x18\x80\x94\xeb\xdc\x03(\x01\x12M\n\x06reason\x18\x06 \x01(\tB=\xbaH:r8\x18\xc8\x01\x32\x33^([\\x{200C}\\x{200D}]*[^\\p{C}][\\x{200C}\\x{200D}]*)*$\x12\x15\n\rbeyond_bounds\x18\x07 \x01(\x08\"A\n\x15\x41\x63tivateTermsResponse\x12(\n\x06result\x18\x01 \x01(\x0b\x32\x18.freehold.v1.TermsResult\"\xd4\x02\n\x12RetireTermsRequest\x12\x33\n\nrequest_id\x18\x01 \x01(\tB\x1f\xbaH\x1cr\x1a\x32\x18^[A-Za-z0-9._:~-]{1,64}$\x12\x38\n\x0boperator_id\x18\x02 \x01(\tB#\xbaH r\x1e\x32\x1c^([a-z0-9][a-z0-9-]{0,62})?$\x12\x30\n\x04kind\x18\x03 \x01(\x0e\x32\x16.freehold.v1.TermsKindB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12-\n\x04name\x18\x04 \x01(\tB\x1f\xbaH\x1cr\x1a\x32\x18^[A-Za-z0-9._:~-]{1,64}$\x12\x1f\n\x08revision\x18\x05 \x01(\x05\x42\r\xbaH\n\x1a\x08\x18\x80\x94\xeb\xdc\x03(\x01\x12M\n\x06reason\x18\x06 \x01(\tB=\xbaH:r8\x18\xc8\x01\x32\x33^([\\x{200C}\\x{200D}]*[^\\p{C}][\\x{200C}\\x{200D}]*)*$\"?\n\x13RetireTermsResponse\x12(\n\x06result\x18\x01 \x01(\x0b\x32\x18.freehold.v1.TermsResult\"\x8e\x02\n\x10ListTermsRequest\x12\x38\n\x0boperator_id\x18\x01 \x01(\tB#\xbaH r\x1e\x32\x1c^([a-z0-9][a-z0-9-]{0,62})?$\x12.\n\x04kind\x18\x02 \x01(\x0e\x32\x16.freehold.v1.TermsKindB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12-\n\x04name\x18\x03 \x01(\tB\x1f\xbaH\x1cr\x1a\x32\x18^[A-Za-z0-9._:~-]{0,64}$\x12\x0f\n\x07retired\x18\x04 \x01(\x08\x12\x1c\n\tpage_size\x18\x05 \x01(\x05\x42\t\xbaH\x06\x1a\x04\x18\x32(\x00\x12\x32\n\npage_token\x18\x06 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_=-]{0,256}$\"O\n\x11ListTermsResponse\x12!\n\x05terms\x18\x01 \x03(\x0b\x32\x12.freehold.v1.Terms\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xcd\x01\n\x0fGetTermsRequest\x12\x38\n\x0boperator_id\x18\x01 \x01(\tB#\xbaH r\x1e\x32\x1c^([a-z0-9][a-z0-9-]{0,62})?$\x12\x30\n\x04kind\x18\x02 \x01(\x0e\x32\x16.freehold.v1.TermsKindB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12-\n\x04name\x18\x03 \x01(\tB\x1f\xbaH\x1cr\x1a\x32\x18^[A-Za-z0-9._:~-]{1,64}$\x12\x1f\n\x08revision\x18\x04 \x01(\x05\x42\r\xbaH\n\x1a\x08\x18\x80\x94\xeb\xdc\x03(\x00\"5\n\x10GetTermsResponse\x12!\n\x05terms\x18\x01 \x01(\x0b\x32\x12.freehold.v1.Terms\"\xa6\x02\n\x10\x44iffTermsRequest\x12\x38\n\x0boperator_id\x18\x01 \x01(\tB#\xbaH r\x1e\x32\x1c^([a-z0-9][a-z0-9-]{0,62})?$\x12\x30\n\x04kind\x18\x02 \x01(\x0e\x32\x16.freehold.v1.TermsKindB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12-\n\x04name\x18\x03 \x01(\tB\x1f\xbaH\x1cr\x1a\x32\x18^[A-Za-z0-9._:~-]{1,64}$\x12$\n\rfrom_revision\x18\x04 \x01(\x05\x42\r\xbaH\n\x1a\x08\x18\x80\x94\xeb\xdc\x03(\x00\x12\"\n\x0bto_revision\x18\x05 \x01(\x05\x42\r\xbaH\n\x1a\x08\x18\x80\x94\xeb\xdc\x03(\x00\x12-\n\x08\x64ocument\x18\x06 \x01(\tB\x1b\xbaH\x18r\x16\x18\x80}2\x11^[^\\x{0}-\\x{8}]*$\"F\n\x11\x44iffTermsResponse\x12\x31\n\x0b\x64ifferences\x18\x01 \x03(\x0b\x32\x1c.freehold.v1.TermsDifference\"\xad\x02\n\x13PreviewTermsRequest\x12\x38\n\x0boperator_id\x18\x01 \x01(\tB#\xbaH r\x1e\x32\x1c^([a-z0-9][a-z0-9-]{0,62})?$\x12\x32\n\x04kind\x18\x02 \x01(\x0e\x32\x16.freehold.v1.TermsKindB\x0c\xbaH\t\x82\x01\x06\x18\x01\x18\x02\x18\x03\x12-\n\x08\x64ocument\x18\x03 \x01(\tB\x1b\xbaH\x18r\x16\x18\x80}2\x11^[^\\x{0}-\\x{8}]*$\x12=\n\x0bproduct_ids\x18\x04 \x03(\tB(\xbaH%\x92\x01\"\x10\x64\x18\x01\"\x1cr\x1a\x32\x18^[A-Za-z0-9._:~-]{1,64}$\x12\x17\n\x04\x64\x61ys\x18\x05 \x01(\x05\x42\t\xbaH\x06\x1a\x04\x18\\(\x00\x12!\n\rpicture_width\x18\x06 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xa0\x1f(\x00\"\x8d\x02\n\x14PreviewTermsResponse\x12\x13\n\x0boperator_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12-\n\tfrom_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nuntil_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\'\n\x05whole\x18\x05 \x01(\x0b\x32\x18.freehold.v1.PreviewPart\x12*\n\x08products\x18\x06 \x03(\x0b\x32\x18.freehold.v1.PreviewPart\x12\r\n\x05notes\x18\x07 \x03(\t\x12\x0f\n\x07picture\x18\x08 \x01(\t*\x9b\x01\n\tTermsKind\x12\x1a\n\x16TERMS_KIND_UNSPECIFIED\x10\x00\x12\x16\n\x12TERMS_KIND_PRODUCT\x10\x01\x12\x15\n\x11TERMS_KIND_TARIFF\x10\x02\x12\x15\n\x11TERMS_KIND_POLICY\x10\x03\x12\x15\n\x11TERMS_KIND_LIMITS\x10\x04\x12\x15\n\x11TERMS_KIND_BOUNDS\x10\x05*\x8c\x01\n\nTermsState\x12\x1b\n\x17TERMS_STATE_UNSPECIFIED\x10\x00\x12\x15\n\x11TERMS_STATE_DRAFT\x10\x01\x12\x19\n\x15TERMS_STATE_VALIDATED\x10\x02\x12\x16\n\x12TERMS_STATE_ACTIVE\x10\x03\x12\x17\n\x13TERMS_STATE_RETIRED\x10\x04*\xba\x01\n\x0cTermsOutcome\x12\x1d\n\x19TERMS_OUTCOME_UNSPECIFIED\x10\x00\x12\x19\n\x15TERMS_OUTCOME_DRAFTED\x10\x01\x12\x1b\n\x17TERMS_OUTCOME_VALIDATED\x10\x02\x12\x1b\n\x17TERMS_OUTCOME_ACTIVATED\x10\x03\x12\x19\n\x15TERMS_OUTCOME_RETIRED\x10\x04\x12\x1b\n\x17TERMS_OUTCOME_UNCHANGED\x10\x05\x32\xa5\x05\n\x0cTermsService\x12O\n\nApplyTerms\x12\x1e.freehold.v1.ApplyTermsRequest\x1a\x1f.freehold.v1.ApplyTermsResponse\"\x00\x12X\n\rValidateTerms\x12!.freehold.v1.ValidateTermsRequest\x1a\".freehold.v1.ValidateTermsResponse\"\x00\x12X\n\rActivateTerms\x12!.freehold.v1.ActivateTermsRequest\x1a\".freehold.v1.ActivateTermsResponse\"\x00\x12R\n\x0bRetireTerms\x12\x1f.freehold.v1.RetireTermsRequest\x1a .freehold.v1.RetireTermsResponse\"\x00\x12L\n\tListTerms\x12\x1d.freehold.v1.ListTermsRequest\x1a\x1e.freehold.v1.ListTermsResponse\"\x00\x12I\n\x08GetTerms\x12\x1c.freehold.v1.GetTermsRequest\x1a\x1d.freehold.v1.GetTermsResponse\"\x00\x12L\n\tDiffTerms\x12\x1d.freehold.v1.DiffTermsRequest\x1a\x1e.freehold.v1.DiffTermsResponse\"\x00\x12U\n\x0cPreviewTerms\x12 .freehold.v1.PreviewTermsRequest\x1a!.freehold.v1.PreviewTermsResponse\"\x00\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -109,52 +110,68 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_DIFFTERMSREQUEST'].fields_by_name['to_revision']._serialized_options = b'\272H\n\032\010\030\200\224\353\334\003(\000'
   _globals['_DIFFTERMSREQUEST'].fields_by_name['document']._loaded_options = None
   _globals['_DIFFTERMSREQUEST'].fields_by_name['document']._serialized_options = b'\272H\030r\026\030\200}2\021^[^\\x{0}-\\x{8}]*$'
-  _globals['_TERMSKIND']._serialized_start=3683
-  _globals['_TERMSKIND']._serialized_end=3838
-  _globals['_TERMSSTATE']._serialized_start=3841
-  _globals['_TERMSSTATE']._serialized_end=3981
-  _globals['_TERMSOUTCOME']._serialized_start=3984
-  _globals['_TERMSOUTCOME']._serialized_end=4170
-  _globals['_TERMSSTEP']._serialized_start=110
-  _globals['_TERMSSTEP']._serialized_end=191
-  _globals['_TERMS']._serialized_start=194
-  _globals['_TERMS']._serialized_end=537
-  _globals['_TERMSDIFFERENCE']._serialized_start=539
-  _globals['_TERMSDIFFERENCE']._serialized_end=601
-  _globals['_TERMSFAULT']._serialized_start=603
-  _globals['_TERMSFAULT']._serialized_end=664
-  _globals['_PRODUCTREVISION']._serialized_start=666
-  _globals['_PRODUCTREVISION']._serialized_end=742
-  _globals['_TERMSRESULT']._serialized_start=745
-  _globals['_TERMSRESULT']._serialized_end=1000
-  _globals['_APPLYTERMSREQUEST']._serialized_start=1003
-  _globals['_APPLYTERMSREQUEST']._serialized_end=1375
-  _globals['_APPLYTERMSRESPONSE']._serialized_start=1377
-  _globals['_APPLYTERMSRESPONSE']._serialized_end=1439
-  _globals['_VALIDATETERMSREQUEST']._serialized_start=1442
-  _globals['_VALIDATETERMSREQUEST']._serialized_end=1784
-  _globals['_VALIDATETERMSRESPONSE']._serialized_start=1786
-  _globals['_VALIDATETERMSRESPONSE']._serialized_end=1851
-  _globals['_ACTIVATETERMSREQUEST']._serialized_start=1854
-  _globals['_ACTIVATETERMSREQUEST']._serialized_end=2219
-  _globals['_ACTIVATETERMSRESPONSE']._serialized_start=2221
-  _globals['_ACTIVATETERMSRESPONSE']._serialized_end=2286
-  _globals['_RETIRETERMSREQUEST']._serialized_start=2289
-  _globals['_RETIRETERMSREQUEST']._serialized_end=2629
-  _globals['_RETIRETERMSRESPONSE']._serialized_start=2631
-  _globals['_RETIRETERMSRESPONSE']._serialized_end=2694
-  _globals['_LISTTERMSREQUEST']._serialized_start=2697
-  _globals['_LISTTERMSREQUEST']._serialized_end=2967
-  _globals['_LISTTERMSRESPONSE']._serialized_start=2969
-  _globals['_LISTTERMSRESPONSE']._serialized_end=3048
-  _globals['_GETTERMSREQUEST']._serialized_start=3051
-  _globals['_GETTERMSREQUEST']._serialized_end=3256
-  _globals['_GETTERMSRESPONSE']._serialized_start=3258
-  _globals['_GETTERMSRESPONSE']._serialized_end=3311
-  _globals['_DIFFTERMSREQUEST']._serialized_start=3314
-  _globals['_DIFFTERMSREQUEST']._serialized_end=3608
-  _globals['_DIFFTERMSRESPONSE']._serialized_start=3610
-  _globals['_DIFFTERMSRESPONSE']._serialized_end=3680
-  _globals['_TERMSSERVICE']._serialized_start=4173
-  _globals['_TERMSSERVICE']._serialized_end=4763
+  _globals['_PREVIEWTERMSREQUEST'].fields_by_name['operator_id']._loaded_options = None
+  _globals['_PREVIEWTERMSREQUEST'].fields_by_name['operator_id']._serialized_options = b'\272H r\0362\034^([a-z0-9][a-z0-9-]{0,62})?$'
+  _globals['_PREVIEWTERMSREQUEST'].fields_by_name['kind']._loaded_options = None
+  _globals['_PREVIEWTERMSREQUEST'].fields_by_name['kind']._serialized_options = b'\272H\t\202\001\006\030\001\030\002\030\003'
+  _globals['_PREVIEWTERMSREQUEST'].fields_by_name['document']._loaded_options = None
+  _globals['_PREVIEWTERMSREQUEST'].fields_by_name['document']._serialized_options = b'\272H\030r\026\030\200}2\021^[^\\x{0}-\\x{8}]*$'
+  _globals['_PREVIEWTERMSREQUEST'].fields_by_name['product_ids']._loaded_options = None
+  _globals['_PREVIEWTERMSREQUEST'].fields_by_name['product_ids']._serialized_options = b'\272H%\222\001\"\020d\030\001\"\034r\0322\030^[A-Za-z0-9._:~-]{1,64}$'
+  _globals['_PREVIEWTERMSREQUEST'].fields_by_name['days']._loaded_options = None
+  _globals['_PREVIEWTERMSREQUEST'].fields_by_name['days']._serialized_options = b'\272H\006\032\004\030\\(\000'
+  _globals['_PREVIEWTERMSREQUEST'].fields_by_name['picture_width']._loaded_options = None
+  _globals['_PREVIEWTERMSREQUEST'].fields_by_name['picture_width']._serialized_options = b'\272H\007\032\005\030\240\037(\000'
+  _globals['_TERMSKIND']._serialized_start=4292
+  _globals['_TERMSKIND']._serialized_end=4447
+  _globals['_TERMSSTATE']._serialized_start=4450
+  _globals['_TERMSSTATE']._serialized_end=4590
+  _globals['_TERMSOUTCOME']._serialized_start=4593
+  _globals['_TERMSOUTCOME']._serialized_end=4779
+  _globals['_TERMSSTEP']._serialized_start=143
+  _globals['_TERMSSTEP']._serialized_end=224
+  _globals['_TERMS']._serialized_start=227
+  _globals['_TERMS']._serialized_end=570
+  _globals['_TERMSDIFFERENCE']._serialized_start=572
+  _globals['_TERMSDIFFERENCE']._serialized_end=634
+  _globals['_TERMSFAULT']._serialized_start=636
+  _globals['_TERMSFAULT']._serialized_end=697
+  _globals['_PRODUCTREVISION']._serialized_start=699
+  _globals['_PRODUCTREVISION']._serialized_end=775
+  _globals['_TERMSRESULT']._serialized_start=778
+  _globals['_TERMSRESULT']._serialized_end=1033
+  _globals['_APPLYTERMSREQUEST']._serialized_start=1036
+  _globals['_APPLYTERMSREQUEST']._serialized_end=1408
+  _globals['_APPLYTERMSRESPONSE']._serialized_start=1410
+  _globals['_APPLYTERMSRESPONSE']._serialized_end=1472
+  _globals['_VALIDATETERMSREQUEST']._serialized_start=1475
+  _globals['_VALIDATETERMSREQUEST']._serialized_end=1817
+  _globals['_VALIDATETERMSRESPONSE']._serialized_start=1819
+  _globals['_VALIDATETERMSRESPONSE']._serialized_end=1884
+  _globals['_ACTIVATETERMSREQUEST']._serialized_start=1887
+  _globals['_ACTIVATETERMSREQUEST']._serialized_end=2252
+  _globals['_ACTIVATETERMSRESPONSE']._serialized_start=2254
+  _globals['_ACTIVATETERMSRESPONSE']._serialized_end=2319
+  _globals['_RETIRETERMSREQUEST']._serialized_start=2322
+  _globals['_RETIRETERMSREQUEST']._serialized_end=2662
+  _globals['_RETIRETERMSRESPONSE']._serialized_start=2664
+  _globals['_RETIRETERMSRESPONSE']._serialized_end=2727
+  _globals['_LISTTERMSREQUEST']._serialized_start=2730
+  _globals['_LISTTERMSREQUEST']._serialized_end=3000
+  _globals['_LISTTERMSRESPONSE']._serialized_start=3002
+  _globals['_LISTTERMSRESPONSE']._serialized_end=3081
+  _globals['_GETTERMSREQUEST']._serialized_start=3084
+  _globals['_GETTERMSREQUEST']._serialized_end=3289
+  _globals['_GETTERMSRESPONSE']._serialized_start=3291
+  _globals['_GETTERMSRESPONSE']._serialized_end=3344
+  _globals['_DIFFTERMSREQUEST']._serialized_start=3347
+  _globals['_DIFFTERMSREQUEST']._serialized_end=3641
+  _globals['_DIFFTERMSRESPONSE']._serialized_start=3643
+  _globals['_DIFFTERMSRESPONSE']._serialized_end=3713
+  _globals['_PREVIEWTERMSREQUEST']._serialized_start=3716
+  _globals['_PREVIEWTERMSREQUEST']._serialized_end=4017
+  _globals['_PREVIEWTERMSRESPONSE']._serialized_start=4020
+  _globals['_PREVIEWTERMSRESPONSE']._serialized_end=4289
+  _globals['_TERMSSERVICE']._serialized_start=4782
+  _globals['_TERMSSERVICE']._serialized_end=5459
 # @@protoc_insertion_point(module_scope)

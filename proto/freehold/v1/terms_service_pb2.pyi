@@ -1,6 +1,7 @@
 import datetime
 
 from buf.validate import validate_pb2 as _validate_pb2
+from freehold.v1 import terms_preview_pb2 as _terms_preview_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
@@ -293,3 +294,39 @@ class DiffTermsResponse(_message.Message):
     DIFFERENCES_FIELD_NUMBER: _ClassVar[int]
     differences: _containers.RepeatedCompositeFieldContainer[TermsDifference]
     def __init__(self, differences: _Optional[_Iterable[_Union[TermsDifference, _Mapping]]] = ...) -> None: ...
+
+class PreviewTermsRequest(_message.Message):
+    __slots__ = ("operator_id", "kind", "document", "product_ids", "days", "picture_width")
+    OPERATOR_ID_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    DOCUMENT_FIELD_NUMBER: _ClassVar[int]
+    PRODUCT_IDS_FIELD_NUMBER: _ClassVar[int]
+    DAYS_FIELD_NUMBER: _ClassVar[int]
+    PICTURE_WIDTH_FIELD_NUMBER: _ClassVar[int]
+    operator_id: str
+    kind: TermsKind
+    document: str
+    product_ids: _containers.RepeatedScalarFieldContainer[str]
+    days: int
+    picture_width: int
+    def __init__(self, operator_id: _Optional[str] = ..., kind: _Optional[_Union[TermsKind, str]] = ..., document: _Optional[str] = ..., product_ids: _Optional[_Iterable[str]] = ..., days: _Optional[int] = ..., picture_width: _Optional[int] = ...) -> None: ...
+
+class PreviewTermsResponse(_message.Message):
+    __slots__ = ("operator_id", "name", "from_time", "until_time", "whole", "products", "notes", "picture")
+    OPERATOR_ID_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    FROM_TIME_FIELD_NUMBER: _ClassVar[int]
+    UNTIL_TIME_FIELD_NUMBER: _ClassVar[int]
+    WHOLE_FIELD_NUMBER: _ClassVar[int]
+    PRODUCTS_FIELD_NUMBER: _ClassVar[int]
+    NOTES_FIELD_NUMBER: _ClassVar[int]
+    PICTURE_FIELD_NUMBER: _ClassVar[int]
+    operator_id: str
+    name: str
+    from_time: _timestamp_pb2.Timestamp
+    until_time: _timestamp_pb2.Timestamp
+    whole: _terms_preview_pb2.PreviewPart
+    products: _containers.RepeatedCompositeFieldContainer[_terms_preview_pb2.PreviewPart]
+    notes: _containers.RepeatedScalarFieldContainer[str]
+    picture: str
+    def __init__(self, operator_id: _Optional[str] = ..., name: _Optional[str] = ..., from_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., until_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., whole: _Optional[_Union[_terms_preview_pb2.PreviewPart, _Mapping]] = ..., products: _Optional[_Iterable[_Union[_terms_preview_pb2.PreviewPart, _Mapping]]] = ..., notes: _Optional[_Iterable[str]] = ..., picture: _Optional[str] = ...) -> None: ...

@@ -86,6 +86,11 @@ class TermsServiceStub:
                 request_serializer=freehold_dot_v1_dot_terms__service__pb2.DiffTermsRequest.SerializeToString,
                 response_deserializer=freehold_dot_v1_dot_terms__service__pb2.DiffTermsResponse.FromString,
                 _registered_method=True)
+        self.PreviewTerms = channel.unary_unary(
+                '/freehold.v1.TermsService/PreviewTerms',
+                request_serializer=freehold_dot_v1_dot_terms__service__pb2.PreviewTermsRequest.SerializeToString,
+                response_deserializer=freehold_dot_v1_dot_terms__service__pb2.PreviewTermsResponse.FromString,
+                _registered_method=True)
 
 
 class TermsServiceServicer:
@@ -161,6 +166,19 @@ class TermsServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def PreviewTerms(self, request, context):
+        """Shows what a draft of a product, a tariff or a policy would have done to the
+        operator's last days: every stored decision is decided again under it, in order, with
+        the velocity, the deposits and the credit lines of that time. Nothing is
+        changed. Figures are ranges where they depend on what people would have
+        done; money is of rentals that happened. An operator gets no more about
+        credit lines than Authorize told, and no figures of fewer people than a
+        setting of the server says. One preview runs at a time (PREVIEW_RUNNING).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_TermsServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -198,6 +216,11 @@ def add_TermsServiceServicer_to_server(servicer, server):
                     servicer.DiffTerms,
                     request_deserializer=freehold_dot_v1_dot_terms__service__pb2.DiffTermsRequest.FromString,
                     response_serializer=freehold_dot_v1_dot_terms__service__pb2.DiffTermsResponse.SerializeToString,
+            ),
+            'PreviewTerms': grpc.unary_unary_rpc_method_handler(
+                    servicer.PreviewTerms,
+                    request_deserializer=freehold_dot_v1_dot_terms__service__pb2.PreviewTermsRequest.FromString,
+                    response_serializer=freehold_dot_v1_dot_terms__service__pb2.PreviewTermsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -406,6 +429,33 @@ class TermsService:
             '/freehold.v1.TermsService/DiffTerms',
             freehold_dot_v1_dot_terms__service__pb2.DiffTermsRequest.SerializeToString,
             freehold_dot_v1_dot_terms__service__pb2.DiffTermsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PreviewTerms(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/freehold.v1.TermsService/PreviewTerms',
+            freehold_dot_v1_dot_terms__service__pb2.PreviewTermsRequest.SerializeToString,
+            freehold_dot_v1_dot_terms__service__pb2.PreviewTermsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -382,7 +382,10 @@ def _choice(
         verdict = None
         if not command.parent_id:
             order, reserves = command.order or NO_ORDER, command.start is _ON_PICKUP
-            ordered = Ordered(work.caller, command.user_id, order, reserves, products, assessment)
+            assets = [item.asset_id for item in command.items]
+            ordered = Ordered(
+                work.caller, command.user_id, order, reserves, products, assessment, assets
+            )
             verdict = verdict_of(ordered, skipped, rows, context)
 
         def choose_within(minor: int) -> Choice:
