@@ -8,6 +8,9 @@ from sqlalchemy import text
 from service.books.verify import verify_books
 from service.domain.rules import Budget, Rules, Span
 from service.domain.rules_document import json_of_rules
+from service.engine.ports import Conflict
+from service.engine.rows import Rows, Wish
+from service.engine.tables import BUDGET_LEASES
 from service.storage import schema as t
 from service.storage.database import writing
 from service.storage.store import SqlStore
@@ -39,3 +42,22 @@ def test_a_changed_budget_is_found(store: SqlStore, change: str) -> None:
     fault = verify_books(store.engine).fault
     assert fault is not None
     assert (fault.rule, fault.row) == ("BUDGET", "budget_accounts/city/bike/CNY")
+
+
+def test_a_lease_that_another_server_changed_is_not_written(store: SqlStore) -> None:
+    """A lease is written only if it is as it was read; otherwise the batch starts over."""
+    desk = Desk(store)
+    desk.put_users(ann=700)
+    budget = Budget("CNY", Span.OPEN, 100_000, 10_000)
+    acts.change_terms(desk, t.policies, "bike", rules=json_of_rules(Rules(budget=(budget,))))
+    rental(desk, authorize())
+    of_budget = ("operator_id", "policy_id", "currency", "period")
+    wish = Wish(BUDGET_LEASES, of_budget, {("city", "bike", "CNY", "")})
+    with store.begin() as transaction:
+        rows = Rows()
+        transaction.read(rows, [wish])
+        ((key, lease),) = rows[BUDGET_LEASES].items()
+        rows.read[BUDGET_LEASES][key] = lease._replace(version=lease.version - 1)
+        rows.changed[BUDGET_LEASES][key] = lease
+        with pytest.raises(Conflict):
+            transaction.write(rows)
