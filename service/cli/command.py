@@ -23,7 +23,7 @@ from service.cli.rail_accounts import rail_account
 from service.cli.serve import health, serve
 from service.cli.terms import (
     BOUNDS,
-    LIMITS,
+    OF_LIMITS,
     POLICIES,
     PRODUCTS,
     TARIFFS,
@@ -116,7 +116,7 @@ for group, of_kind in (
     (product, PRODUCTS),
     (tariff, TARIFFS),
     (policy, POLICIES),
-    (limit, LIMITS),
+    (limit, OF_LIMITS),
     (bounds, BOUNDS),
 ):
     add_commands(group, of_kind)

@@ -49,7 +49,7 @@ class OfKind(NamedTuple):
 PRODUCTS = OfKind(DocumentKind.PRODUCT, "products", operator_required=True)
 TARIFFS = OfKind(DocumentKind.TARIFF, "tariffs")
 POLICIES = OfKind(DocumentKind.POLICY, "policies")
-LIMITS = OfKind(DocumentKind.LIMITS, "limits", operators=False, name="limits")
+OF_LIMITS = OfKind(DocumentKind.LIMITS, "limits", operators=False, name="limits")
 BOUNDS = OfKind(DocumentKind.BOUNDS, "bounds", operators=False)
 
 
