@@ -17,7 +17,7 @@ from service.domain.documents import DocumentKind, DocumentState
 from service.domain.limits_document import LIMITS_NAME
 from service.domain.policy import Policy
 from service.domain.product import Product
-from service.domain.product_document import ProductDocument
+from service.domain.product_document import ProductDocument, read_product
 from service.domain.tariff import Tariff
 from service.domain.tariff_document import TariffDocument
 from service.domain.terms_readers import Parsed, of_limits, of_policy, of_product, of_tariff
@@ -128,11 +128,15 @@ class Adoption:
         if of_row is None:
             return
         tariff = self._tariff(product)
+        product_id = product.product_id
+        active = active_of(self._connection, DocumentKind.PRODUCT, self._owner, product_id)
         own = {name: getattr(product, name) for name in ProductDocument._fields if name in OWN}
+        if active is not None:
+            # A row does not have it.
+            own["jurisdiction"] = read_product(table_of(active)).jurisdiction
         found = of_product(
-            ProductDocument(id=product.product_id, tariff=tariff.name, policy=of_row.name, **own)
+            ProductDocument(id=product_id, tariff=tariff.name, policy=of_row.name, **own)
         )
-        active = active_of(self._connection, DocumentKind.PRODUCT, self._owner, found.name)
         if active is None or active.digest != found.digest:
             active = self._replace(active, found)
         parts = ProductParts(active, tariff, of_row)

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from freehold.v1.admission_service_pb2 import LISTING_EFFECT_DENY, LISTING_KIND_USER
 from freehold.v1.authorization_pb2 import Authorization
 from freehold.v1.terms_service_pb2 import (
     TERMS_KIND_POLICY,
@@ -215,6 +216,7 @@ def world(folder: Path, *, busy: bool) -> Iterator[World]:
         if busy:
             platform.neighbour = neighbour.rent
             neighbour.administer()
+            callers[OTHER_OPERATOR, ""].call("AddListings", **LISTED)
         offices = callers[OPERATOR, ""], callers[OPERATOR, "boss"]
         yield World(desk, operator, *offices, platform, neighbour.foreign)
         for caller in mine:
@@ -254,6 +256,11 @@ def pages(caller: Caller, method: str, **filters: Any) -> None:
             return
 
 
+LISTED: dict[str, Any] = {
+    "effect": LISTING_EFFECT_DENY,
+    "subjects": [{"kind": LISTING_KIND_USER, "subject": "listed"}],
+    "reason": "stolen",
+}
 OF_TARIFFS: dict[str, Any] = {"kind": TERMS_KIND_TARIFF}
 NEVER = {"open": "u" * 20, "closed": "v" * 20}
 
@@ -306,6 +313,9 @@ def of_the_office(place: World) -> dict[str, Callable[[], list[dict[str, Any]]]]
     def tariff() -> str:
         return json.dumps({**DAY_TARIFF, "name": office.fresh("t")})
 
+    def listed() -> int:
+        return int(office.call("AddListings", **LISTED).listings[0].number)
+
     def draft() -> dict[str, Any]:
         made = office.call("ApplyTerms", kind=TERMS_KIND_TARIFF, document=tariff()).result.terms
         return {**OF_TARIFFS, "name": made.name, "revision": made.revision}
@@ -327,6 +337,12 @@ def of_the_office(place: World) -> dict[str, Callable[[], list[dict[str, Any]]]]
         "ListPersons": lambda: [{"page_size": 1}, {}],
         "RemovePerson": lambda: [{"person_id": person}],
         "ListAuditEvents": lambda: [{"page_size": 1}, {}],
+        "AddListings": lambda: [LISTED, {**LISTED, "operator_id": OTHER_OPERATOR}],
+        "EndListings": lambda: [
+            {"numbers": [listed()], "reason": "over"},
+            {"numbers": [1_000], "reason": "never"},
+        ],
+        "ListListings": lambda: [{"page_size": 1}, {}],
         "ApplyTerms": lambda: [
             {"kind": TERMS_KIND_TARIFF, "document": tariff(), "activate": True},
             {"kind": TERMS_KIND_TARIFF, "document": tariff(), "validate_only": True},
