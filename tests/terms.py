@@ -101,12 +101,16 @@ def forget_documents(connection: Connection) -> None:
     Then a test may change rows by hand: the verifier compares a row with its document.
     """
     for table in ("compiled_products", "terms_documents"):
+        triggers: list[str] = []
         if connection.dialect.name == "postgresql":
             connection.exec_driver_sql(f"ALTER TABLE {table} DISABLE TRIGGER USER")
         else:
-            query = "SELECT name FROM sqlite_master WHERE type = 'trigger' AND tbl_name = ?"
-            for (name,) in connection.exec_driver_sql(query, (table,)).all():
+            query = "SELECT name, sql FROM sqlite_master WHERE type = 'trigger' AND tbl_name = ?"
+            for name, trigger in connection.exec_driver_sql(query, (table,)).all():
+                triggers.append(trigger)
                 connection.exec_driver_sql(f"DROP TRIGGER {name}")
         connection.exec_driver_sql(f"DELETE FROM {table}")
         if connection.dialect.name == "postgresql":
             connection.exec_driver_sql(f"ALTER TABLE {table} ENABLE TRIGGER USER")
+        for trigger in triggers:
+            connection.exec_driver_sql(trigger)
