@@ -686,7 +686,8 @@ def multiply(file: Path, times: int) -> None:
             "alias_of": "CASE old.alias_of WHEN '' THEN '' ELSE {n} || old.alias_of END",
         },
         "aliases": {"survivor": "{n} || old.survivor"},
-        "decisions": {},
+        # The copies have no requests, which tell the groups: no counts can be compared.
+        "decisions": {"read_values": "NULL"},
         "transfers": {"transfer_id": "{n} || transfer_id"},
         "debts": {},
         "late_pickups": {},
