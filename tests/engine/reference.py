@@ -1175,9 +1175,9 @@ class Reference(Merges):
 
     def _settle(self, caller: str, it: Row, command: c.Settle, now_us: int) -> int | None:
         required(it, *OUT)
-        event_us = self._occurred(it, command.occurred_us, now_us, lowers=True)
-        if command.handover is not None:
+        if command.amount is None or command.handover is not None:
             no_damage(it)
+        event_us = self._occurred(it, command.occurred_us, now_us, lowers=True)
         listed = PRODUCTS[it["product_id"]].get("line_items")
         if listed and not set(command.line_items) <= set(listed):
             raise Refused("INVALID_INPUT")
@@ -1193,7 +1193,6 @@ class Reference(Merges):
             raise Refused("INVALID_INPUT")
         self._refer(it, command.business_reference)
         if command.amount is None:
-            no_damage(it)
             total = self._usage(it, event_us)
             amount = max(0, min(total - self._fees(it), held))
         else:

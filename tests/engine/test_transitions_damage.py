@@ -7,15 +7,19 @@ from collections.abc import Callable
 import pytest
 
 from service.domain.access import PLATFORM
+from service.domain.attestations import AttestationKind
 from service.domain.authorization import Authorization, Collection, Custody, Start, State
+from service.domain.captures import Purpose
 from service.domain.errors import InvalidInput
 from service.domain.money import Money
 from service.domain.policy import Offer
-from service.engine.operations import Authorize, Command, Item
+from service.engine.operations import Authorize, Command, Item, Settle
+from service.storage import schema as t
 from tests.engine.acts import (
     DAY_US,
     MINUTE_US,
     Books,
+    change_terms,
     claim_return,
     extend,
     lost,
@@ -148,6 +152,29 @@ def test_commands_not_for_damage(desk: Desk, command: Callable[[Authorization], 
     it = rental(desk, damage(settled(desk)))
     error = refused(desk, command(it))
     assert (error.reason, error.metadata) == ("DAMAGE_CHARGE", {"state": "ACTIVE"})
+    assert stored(desk, it) == it
+
+
+@pytest.mark.parametrize(
+    ("amount_minor", "handover"), [(100, AttestationKind.BY_HAND), (None, None)]
+)
+def test_a_damage_charge_is_refused_as_such_before_its_bill(
+    desk: Desk, amount_minor: int | None, handover: AttestationKind | None
+) -> None:
+    """A settlement of a damage charge by usage or with a handover is refused as such, even if its
+    purpose and the names of its lines are wrong too."""
+    change_terms(desk, t.products, "bike", line_items='["USAGE"]')
+    it = rental(desk, damage(settled(desk)))
+    command = Settle(
+        it.user_id,
+        it.authorization_id,
+        None if amount_minor is None else Money(CNY, amount_minor),
+        final=True,
+        purpose=Purpose.FEE,
+        handover=handover,
+        line_items=("WINGS_LOST",),
+    )
+    assert refused(desk, command).reason == "DAMAGE_CHARGE"
     assert stored(desk, it) == it
 
 

@@ -64,6 +64,8 @@ def decide(work: Work, it: Settle, rows: Rows, context: Context) -> Decided:
     """Captures an amount or the usage fee; the answer has the lines of the fee."""
     current, line, draft = opened(work.caller, it, rows, context)
     settlement.require_capturable(current)
+    if it.amount is None or it.handover is not None:
+        acts.require_rental(current)
     product = product_of(current, context)
     require_listed(it.line_items, product.line_items)
     event_us = occurred_us(
@@ -76,8 +78,6 @@ def decide(work: Work, it: Settle, rows: Rows, context: Context) -> Decided:
         context.now_us,
         lowers=True,
     )
-    if it.handover is not None:
-        acts.require_rental(current)
     running = meter(current, rows)
     fee = None
     purpose = settlement.purpose_of(current, it.purpose, it.amount is None)
@@ -86,7 +86,6 @@ def decide(work: Work, it: Settle, rows: Rows, context: Context) -> Decided:
     if it.business_reference:
         require_new_reference(it.business_reference, current, rows, draft)
     if it.amount is None:
-        acts.require_rental(current)
         fee = settlement.usage_fee(current, product, event_us, running)
         amount_minor = settlement.usage_amount_minor(current, fee.total_minor)
     else:
