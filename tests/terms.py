@@ -101,16 +101,21 @@ def forget_documents(connection: Connection) -> None:
     Then a test may change rows by hand: the verifier compares a row with its document.
     """
     for table in ("compiled_products", "terms_documents"):
-        triggers: list[str] = []
         if connection.dialect.name == "postgresql":
             connection.exec_driver_sql(f"ALTER TABLE {table} DISABLE TRIGGER USER")
-        else:
-            query = "SELECT name, sql FROM sqlite_master WHERE type = 'trigger' AND tbl_name = ?"
-            for name, trigger in connection.exec_driver_sql(query, (table,)).all():
-                triggers.append(trigger)
-                connection.exec_driver_sql(f"DROP TRIGGER {name}")
-        connection.exec_driver_sql(f"DELETE FROM {table}")
-        if connection.dialect.name == "postgresql":
+            connection.exec_driver_sql(f"DELETE FROM {table}")
             connection.exec_driver_sql(f"ALTER TABLE {table} ENABLE TRIGGER USER")
-        for trigger in triggers:
-            connection.exec_driver_sql(trigger)
+            continue
+        query = "SELECT name, sql FROM sqlite_master WHERE type = 'trigger' AND tbl_name = ?"
+        triggers = connection.exec_driver_sql(query, (table,)).all()
+        for name, _ in triggers:
+            connection.exec_driver_sql(f"DROP TRIGGER {name}")
+        connection.exec_driver_sql(f"DELETE FROM {table}")
+        for _, sql in triggers:
+            connection.exec_driver_sql(sql)
+
+
+def forget_documents_in(engine: Engine) -> None:
+    """The same in a transaction of its own."""
+    with engine.begin() as connection:
+        forget_documents(connection)

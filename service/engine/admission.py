@@ -94,36 +94,48 @@ def read_counts(
     The lines, and all other rows of the batch, are read and locked by now.
     """
     counts = rows.counts = Counts()
-    for work in batch:
-        it = work.command
-        if isinstance(it, Authorize) and not it.parent_id:
-            for item in it.items:
-                product = context.catalog.products.get((work.caller, item.product_id))
-                rules = None if product is None else product.policy.rules
-                if rules is None:
-                    continue
-                named = bearers_of(it.user_id, it.order)
-                if admission.counts(rules):
-                    counts.want(rules, work.caller, named)
-                if rules.signal:
-                    counts.traces.want(rules.signal, work.caller, named)
+    orders = [
+        (work.caller, work.command)
+        for work in batch
+        if isinstance(work.command, Authorize) and not work.command.parent_id
+    ]
+    for operator_id, order in orders:
+        _want(counts, operator_id, order, context)
+    if counts.traces.bearers:
+        for operator_id, order in orders:
+            counts.traces.want_person(operator_id, bearers_of(order.user_id, order.order))
     waiting = _waiting(rows, keys)
     if waiting:
         names = {(it.user_id, it.authorization_id) for it in waiting}
         unread = names - rows[DETAILS].keys()
         transaction.read(rows, [Wish(DETAILS, DETAILS.key, unread)])
         for it in waiting:
-            order = rows[DETAILS].get((it.user_id, it.authorization_id))
-            rules = _rules_of(it, context)
+            told = rows[DETAILS].get((it.user_id, it.authorization_id))
+            named, rules = bearers_of(it.user_id, told), _rules_of(it, context)
             if admission.counts(rules):
-                counts.want(rules, it.operator_id, bearers_of(it.user_id, order))
-            counts.add(it, order)
+                counts.want(rules, it.operator_id, named)
+            counts.traces.want_person(it.operator_id, named)
+            counts.add(it, told)
     for name in keys.raised:
         row = rows[AUTHORIZATIONS].get(name)
         rules = None if row is None else _rules_of(row, context)
         if row is not None and rules is not None:
             counts.want_past(rules, row.operator_id, row.user_id)
     counts.read(rows, transaction, context)
+
+
+def _want(counts: Counts, operator_id: str, order: Authorize, context: Context) -> None:
+    """Adds what the rules of an order's products read."""
+    for item in order.items:
+        product = context.catalog.products.get((operator_id, item.product_id))
+        rules = None if product is None else product.policy.rules
+        if rules is None:
+            continue
+        named = bearers_of(order.user_id, order.order)
+        if admission.counts(rules):
+            counts.want(rules, operator_id, named)
+        if rules.signal:
+            counts.traces.want(rules.signal, operator_id, named)
 
 
 def _rules_of(it: Authorization, context: Context) -> Rules | None:

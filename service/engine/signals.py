@@ -33,6 +33,14 @@ class SignalTraces:
         self._people.add(named[Of.USER])
         self._window_us = max(self._window_us, *(it.window_us for it in rules))
 
+    def want_person(self, operator_id: str, named: Mapping[Of, str]) -> None:
+        """Adds the person of an order that may leave a trace of a bearer that others' orders name.
+
+        All orders of the batch must have been wanted before.
+        """
+        if any((operator_id, of, bearer) in self.bearers for of, bearer in named.items()):
+            self._people.add(named[Of.USER])
+
     def read(self, rows: Rows, transaction: Transaction, context: Context) -> None:
         """Reads all that is wanted; the bearers must be locked."""
         if not self._people:

@@ -14,7 +14,7 @@ import pytest
 from tests.cli.test_commands import invoke, refused, shell
 from tests.fakes import Desk
 from tests.storage.test_backup import PEOPLE, Writer, content, names, people_who_rented, plant
-from tests.terms import BAD_POLICY
+from tests.terms import BAD_POLICY, forget_documents_in
 from tests.terms import plant as plant_terms
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -53,6 +53,7 @@ def test_a_backup_beside_a_server_and_its_restore(busy: Desk, file: Path, tmp_pa
 def test_a8_a_wrong_row_of_terms_is_a_warning(busy: Desk, file: Path, tmp_path: Path) -> None:
     """A8: if a product's policy is missing, `backup` exits with 0 and names the table and the row
     on standard error. The backup can be restored."""
+    forget_documents_in(busy.store.engine)
     plant_terms(busy.store.engine, BAD_POLICY.replace("city'", "city' AND product_id = 'bike'"))
     to = str(tmp_path / "b.db")
     done = shell("backup", "--database", f"sqlite:///{file}", "--to", to)

@@ -23,7 +23,7 @@ from tests.engine.calls import (
     stored,
 )
 from tests.fakes import START_US, Desk
-from tests.terms import BAD_POLICY, plant
+from tests.terms import BAD_POLICY, forget_documents_in, plant
 
 BIKE, UMBRELLA, BANK = ("bike", ""), ("umbrella", ""), ("power-bank", "")
 DAY_US = 86_400_000_000
@@ -73,6 +73,7 @@ def test_r21_a_stale_version_names_its_authorization(desk: Desk) -> None:
 
 def restarted(desk: Desk) -> Desk:
     """A process that starts after the bike's terms became wrong."""
+    forget_documents_in(desk.store.engine)
     plant(desk.store.engine, f"{BAD_POLICY} AND product_id = 'bike'")
     later = Desk(desk.store, ids=desk.engine._ids)
     later._requests = desk._requests

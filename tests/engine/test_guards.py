@@ -13,6 +13,7 @@ from service.storage.database import writing
 from tests.engine.acts import settle_usage
 from tests.engine.calls import authorize, rental, settle, stored
 from tests.fakes import Desk
+from tests.terms import forget_documents_in
 
 
 def test_missing_terms_fail_one_command(desk: Desk) -> None:
@@ -20,6 +21,7 @@ def test_missing_terms_fail_one_command(desk: Desk) -> None:
     of the batch pass."""
     it, other = rental(desk, authorize()), rental(desk, authorize("ann", "umbrella"))
     bikes = t.products.c.product_id == "bike"
+    forget_documents_in(desk.store.engine)
     with writing(desk.store.engine) as connection:
         gone = connection.execute(select(t.products).where(bikes)).mappings().all()
         connection.execute(delete(t.products).where(bikes))

@@ -151,6 +151,26 @@ def test_a_farm_of_new_accounts_is_reviewed(desk: Desk) -> None:
     assert read_values(desk, unknown) == {"signal.new_accounts_on_device": 3}
 
 
+def test_an_old_account_is_old_in_every_batch(desk: Desk) -> None:
+    """A person who was first seen long ago does not count as new, even if the same batch grants the
+    person a rental under a policy without signals, or confirms an earlier offer."""
+    people(desk, "ann", "ben", "cem")
+    under(desk, rule(S.NEW_ACCOUNTS_ON_DEVICE, 2, days=3))
+    move(desk, START_US + 3 * DAY_US)
+    desk.put_user("cem", 300)
+    offered = ordered(desk, "cem", "d")
+    assert offered.state is State.OFFERED
+    calls = (
+        confirm(offered),
+        authorize("ben", "umbrella")._replace(order=Order(device_hash="d")),
+        authorize("ann")._replace(order=Order(device_hash="d")),
+    )
+    desk.apply(*(desk.work(it, request_id=str(place)) for place, it in enumerate(calls)))
+    first, second, last = (rental_in(desk.answers[str(place)]) for place in range(3))
+    assert (first.state, second.state, last.state) == (State.ACTIVE,) * 3
+    assert read_values(desk, last) == {"signal.new_accounts_on_device": 0}
+
+
 @pytest.mark.parametrize(
     ("signal", "named"), [(S.MANY_DEVICES, "device"), (S.MANY_PAYMENT_ACCOUNTS, "account")]
 )

@@ -22,7 +22,7 @@ from service.storage.store import SqlStore
 from tests.engine.acts import money, revise
 from tests.engine.calls import authorize, refused, rental
 from tests.fakes import START_US, Desk
-from tests.terms import BAD_POLICY, ON_BOTH, copied_product, plant
+from tests.terms import BAD_POLICY, ON_BOTH, copied_product, forget_documents_in, plant
 
 HANG_S = 30.0
 MEND = (
@@ -178,6 +178,7 @@ def test_older_terms_do_not_replace_newer_ones(desk: Desk, monkeypatch: pytest.M
 
 def test_reasons_are_requested_below_the_highest_cut_off(desk: Desk) -> None:
     """The score below which reasons are requested follows the terms, up and down."""
+    forget_documents_in(desk.store.engine)
     seen = [desk.engine.terms.used.explain_below]
     for score in (900, 601):
         change = f"UPDATE policies SET zero_from_score = {score} WHERE policy_id = 'bike'"

@@ -25,7 +25,7 @@ from service.storage.store import SqlStore
 from tests.engine.calls import authorize, settle
 from tests.fakes import CountingIds, Desk
 from tests.storage.test_earlier_builds import earlier_database
-from tests.terms import BAD_POLICY, ON_BOTH, ON_SQLITE
+from tests.terms import BAD_POLICY, ON_BOTH, ON_SQLITE, forget_documents_in
 from tests.terms import plant as plant_terms
 
 PEOPLE = tuple(f"person-{number}" for number in range(20))
@@ -270,6 +270,7 @@ def test_a8_a_wrong_row_of_terms_is_no_damage(busy: Desk, file: Path, tmp_path: 
     """A8: a row of terms may be wrong, or refer to a missing row. The database is still backed up
     and restored unchanged, and the backup names the dangling row and its table."""
     sound = tmp_path / "sound.db"
+    forget_documents_in(busy.store.engine)
     restore(back_up(url_of(file), tmp_path / "sound.backup").path, url_of(sound))
     for number, spoiled in enumerate((BAD_POLICY, *ON_BOTH, *ON_SQLITE)):
         source = url_of(Path(shutil.copy(sound, tmp_path / f"source-{number}.db")))

@@ -37,7 +37,7 @@ from tests.storage.test_backup import (
     refusal,
 )
 from tests.storage.test_earlier_builds import earlier_database
-from tests.terms import BAD_POLICY
+from tests.terms import BAD_POLICY, forget_documents_in
 from tests.terms import plant as plant_terms
 
 NOTHING = hashlib.sha256(b"").hexdigest()
@@ -400,6 +400,7 @@ def test_a8_a_dangling_row_is_reported_before_the_dump(
     one line, because a restore would fail. If the database has no such key, the backup is made with
     a warning and can be restored."""
     engine, url = busy.store.engine, busy.store.engine.url.render_as_string(hide_password=False)
+    forget_documents_in(engine)
     plant_terms(engine, BAD_POLICY)
     row = "products: city [a-z-]+ 1 names nothing 1 of policies, which is not there"
     with pytest.raises(BackupRefused, match=f"^{row}: .*delete it") as caught:
