@@ -241,7 +241,7 @@ def test_the_platforms_key_has_the_platforms_scopes(migrated: str) -> None:
     assert principal is not None
     assert (principal.operator_id, principal.scopes) == (None, PLATFORM_SCOPES)
     shared = {*(Scope.RETURNS_CLAIM, Scope.PROPOSALS_WRITE), *(Scope.CASES_READ, Scope.CASES_WRITE)}
-    shared |= {Scope.LISTINGS_READ, Scope.LISTINGS_WRITE}
+    shared |= {Scope.LISTINGS_READ, Scope.LISTINGS_WRITE, Scope.TERMS_READ}
     assert shared == PLATFORM_SCOPES & OPERATOR_SCOPES
 
 
