@@ -10,6 +10,7 @@ from sqlalchemy import Connection, Select, and_, func, select
 
 from service.books.columns import kept, rows_of
 from service.books.faults import Found
+from service.domain.rules import Span
 from service.storage import schema as t
 
 Key = tuple[str, str, str]
@@ -45,7 +46,9 @@ def check_budgets(connection: Connection) -> None:
 
 def _counts_open(rules: str, currency: str) -> bool:
     budgets: list[dict[str, Any]] = json.loads(rules).get("budget", [])
-    return any(it["currency"] == currency and it.get("span", "OPEN") == "OPEN" for it in budgets)
+    return any(
+        it["currency"] == currency and it.get("span", Span.OPEN) == Span.OPEN for it in budgets
+    )
 
 
 @kept

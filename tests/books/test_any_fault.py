@@ -1,4 +1,9 @@
-"""After any change of any row, the verifier finds the same fault as a row-by-row replay."""
+"""After any change of any row, the verifier finds the same fault as a row-by-row replay.
+
+The replay knows no record of acts with its documents of terms, no budgets, no quotas, and no values
+that decisions have read. The verifier leaves these out here, so that any other difference is seen;
+tests/storage/test_verify.py and test_terms.py plant faults in them.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +18,7 @@ from typing import NamedTuple
 import pytest
 from sqlalchemy import Boolean, LargeBinary, String
 
-from service.books import columns, groups
+from service.books import columns, groups, share, verify
 from service.books.verify import verify_books
 from service.domain.verification import BookFault
 from service.rpc.stored import read_payload
@@ -46,6 +51,19 @@ def book(tmp_path_factory: pytest.TempPathFactory) -> Path:
         seal(desk, max_heads=2)
         assert not desk.faults
     return copy_of(file, "whole.db")
+
+
+@pytest.fixture(autouse=True)
+def _as_far_as_the_replay(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leaves out the checks that the replay does not have."""
+    for module, check in (
+        (verify, "check_acts"),
+        (verify, "check_budgets"),
+        (share, "wrong_quota"),
+        (share, "wrong_read_values"),
+    ):
+        assert callable(getattr(module, check))
+        monkeypatch.setattr(module, check, lambda *_: None)
 
 
 class Change(NamedTuple):

@@ -193,6 +193,12 @@ class Where(dict[str, object]):
         requests = f"SELECT request_id FROM requests WHERE authorization_id='{self['one']}'"
         self["request"] = ask(f"{requests} ORDER BY record_us, request_id")[0][0]
         self["decision"] = ask("SELECT decision_id FROM authorizations WHERE user_id='dan'")[0][0]
+        self["counted"] = ask(
+            "SELECT decision_id FROM decisions WHERE read_values LIKE '%user.open\":1%'"
+        )[0][0]
+        self["day"] = ask("SELECT period FROM budget_accounts WHERE period<>''")[0][0]
+        (quota,) = ask("SELECT user_id, operator_id, name, per, period_us FROM quotas")
+        self["quota"] = "/".join(map(str, quota))
         self["dans"] = ask(f"{of} user_id='dan'")[0][0]
         connection.close()
 
@@ -204,7 +210,7 @@ def test_correct_books_pass(books: Path, seals: list[SealRecord]) -> None:
     """Correct books have no fault, and the verification reports how much it checked."""
     found = verified(books)
     assert found.fault is None
-    assert (found.lines, found.authorizations) == (22, 48)
+    assert (found.lines, found.authorizations) == (23, 55)
     assert found.entries > 100
     assert found.seals == found.signatures == len(seals) > 2
     assert found.last_seal == witness(seals[-1])
@@ -1079,10 +1085,33 @@ PLANTED: dict[str, tuple[tuple[str, ...], str, str]] = {
             ("an actor", 4, "by_person_id='eve'", "audit/city/4"),
             ("the subject", 4, "subject='keys/0'", "audit/city/4"),
             ("the reason", 4, "details='x'", "audit/city/4"),
-            ("the label", 7, "details=replace(details, 'do', 'lo')", f"api_keys/{id_of('app-2')}"),
-            ("the ended keys", 8, "details=replace(details, '2', '3')", "audit/city/8"),
+            ("the label", 12, "details=replace(details, 'do', 'lo')", f"api_keys/{id_of('app-2')}"),
+            ("the ended keys", 14, "details=replace(details, '2', '3')", "audit/city/14"),
         )
     },
+    "a lease of a budget": (
+        ("UPDATE budget_leases SET net_minor=net_minor-1 WHERE period=''",),
+        "BUDGET", "budget_accounts/city/bounded/CNY",
+    ),
+    "a grant of a budget": (
+        ("UPDATE budget_accounts SET granted_minor=granted_minor+1 WHERE period<>''",),
+        "BUDGET", "budget_accounts/city/bounded/CNY/{day}",
+    ),
+    "a count that a decision has read": (
+        (
+            """UPDATE decisions SET read_values=replace(read_values, 'open":1', 'open":2')
+            WHERE decision_id='{counted}'""",
+        ),
+        "READ_VALUES", "decisions/{counted}",
+    ),
+    "the used minutes of a quota": (
+        ("UPDATE quotas SET used_minutes=used_minutes-1",),
+        "QUOTAS", "quotas/{quota}",
+    ),
+    "a use of a quota": (
+        ("DELETE FROM quota_uses WHERE returned_version=0",),
+        "QUOTAS", "quotas/{quota}",
+    ),
     "an owner of a key": (
         (f"UPDATE api_keys SET operator_id='city' WHERE key_hash LIKE '{id_of('ada')}%'",),
         "AUDIT", "audit/platform/{by_ada}",
