@@ -86,7 +86,12 @@ def _scalar(field: Any, rules: Any) -> Any:
             return True
         case FieldDescriptor.TYPE_ENUM:
             numbers = (value.number for value in reversed(field.enum_type.values))
-            return next(it for it in numbers if it not in rules.enum.not_in)
+            allowed = getattr(rules.enum, "in")
+            return next(
+                it
+                for it in numbers
+                if it not in rules.enum.not_in and (it in allowed or not allowed)
+            )
         case FieldDescriptor.TYPE_INT64:
             # A negative number takes ten bytes.
             return rules.int64.gte if rules.int64.gte < 0 else rules.int64.lte or 2**63 - 1

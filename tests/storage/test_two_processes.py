@@ -44,6 +44,7 @@ from tests.engine.calls import (
 from tests.fakes import BACKSTAGE, MINUTE_US, OPERATOR, START_US, CountingIds, Desk, encode
 from tests.postgres import Cluster
 from tests.rows import read
+from tests.terms import forget_documents
 
 HANG_S = 60.0
 ROUNDS = 20
@@ -136,6 +137,7 @@ def test_a_line_is_used_exactly_to_its_end(desks: tuple[Desk, Desk]) -> None:
     """When two processes compete for one line, exactly as many holds are granted as fit."""
     deposit_minor = 1_000
     with desks[0].store.engine.begin() as connection:
+        forget_documents(connection)
         connection.execute(t.products.update().values(deposit_minor=deposit_minor))
     # Engines with the present products.
     racing = (Desk(desks[0].store), Desk(desks[1].store, ids=OtherIds()))
