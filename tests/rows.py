@@ -47,3 +47,15 @@ def let_rows_be_removed(engine: sa.Engine, tables: Iterable[sa.Table]) -> None:
             triggers = "SELECT name FROM sqlite_master WHERE type='trigger' AND tbl_name=?"
             for name in connection.exec_driver_sql(triggers, (table.name,)).scalars().all():
                 connection.exec_driver_sql(f"DROP TRIGGER {name}")
+
+
+def keep_rows_again(engine: sa.Engine, tables: Iterable[sa.Table]) -> None:
+    """Lets the triggers of `let_rows_be_removed` refuse changes again.
+
+    On PostgreSQL the next test gets the same database; on SQLite it gets another file.
+    """
+    if engine.dialect.name != "postgresql":
+        return
+    with engine.begin() as connection:
+        for table in tables:
+            connection.exec_driver_sql(f"ALTER TABLE {table.name} ENABLE TRIGGER USER")

@@ -22,7 +22,7 @@ from tests.engine.acts import charged, money
 from tests.engine.calls import CNY, pay, refused, rental
 from tests.fakes import OPERATOR, START_US, Desk
 from tests.operations.test_charge_backs import match, took, unmatched
-from tests.rows import let_rows_be_removed
+from tests.rows import keep_rows_again, let_rows_be_removed
 
 Question = tuple[Any, ...]
 
@@ -170,7 +170,9 @@ def removed(desk: Desk, reference: str) -> str:
             "DELETE FROM cases WHERE reference = :reference"
             " RETURNING user_id, authorization_id, case_id"
         )
-        return "/".join(("cases", *connection.execute(query, one).one()))
+        name = "/".join(("cases", *connection.execute(query, one).one()))
+    keep_rows_again(desk.store.engine, [t.cases])
+    return name
 
 
 @pytest.mark.parametrize("back_minor", [0, 300, 800])

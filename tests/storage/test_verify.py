@@ -30,7 +30,7 @@ from tests.engine import acts
 from tests.engine.calls import authorize, pay, rental, reverse, settle
 from tests.fakes import Desk, new_database
 from tests.operations.every import ON_AUTHORIZATION
-from tests.rows import let_rows_be_removed
+from tests.rows import keep_rows_again, let_rows_be_removed
 from tests.storage.administered import id_of
 from tests.storage.book import (
     KEY,
@@ -276,7 +276,8 @@ def test_removed_rows_are_missed_on_both_databases(desk: Desk) -> None:
     with their evidence, are removed."""
     live(desk)
     engine = desk.store.engine
-    let_rows_be_removed(engine, {t.case_evidence, *(table for table, *_ in REMOVED)})
+    tables = {t.case_evidence, *(table for table, *_ in REMOVED)}
+    let_rows_be_removed(engine, tables)
     for table, which, rule in REMOVED:
         without = [(table, which)]
         if table is t.cases:
@@ -296,6 +297,7 @@ def test_removed_rows_are_missed_on_both_databases(desk: Desk) -> None:
             for each, rows in kept:
                 if rows:
                     connection.execute(each.insert(), rows)
+    keep_rows_again(engine, tables)
     assert verify_books(engine, read_payload=read_payload).fault is None
 
 
