@@ -1,7 +1,7 @@
 """Details that an operator gives of an order, and the hash of a price.
 
-No rule reads these details yet, except the price. They are stored from now on, because history
-cannot be filled in later.
+Rules of admission may read the place, the device, the payment account, the time zone and the
+labels. All details are stored, because history cannot be filled in later.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The total exposure of a person with credit lines in several currencies.
 
-The exposure of a line is the part of it that is held or drawn. A person's exposures together, in
-the total's currency, never exceed the limit of the person's line in that currency. So a line in a
-second currency gives no more credit.
+The exposure of a line is the part of it that is held or drawn. No new hold takes a person's
+exposures together, in the total's currency, above the limit of the person's line in that currency.
+So a line in a second currency gives no more credit. A new rate, or a lower limit, ends no hold.
 """
 
 from __future__ import annotations

@@ -42,7 +42,7 @@ from typing import NamedTuple
 
 
 class Rounding(StrEnum):
-    """Which units are charged: those that were started, or those that were completed."""
+    """The units that are charged: those that were started, or those that were completed."""
 
     STARTED = "STARTED"
     COMPLETED = "COMPLETED"

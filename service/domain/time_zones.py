@@ -6,13 +6,9 @@ rental would cost two amounts.
 
 from __future__ import annotations
 
-import re
 from functools import cache
 from importlib.resources import files
 from zoneinfo import ZoneInfo
-
-FORM = re.compile(r"[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z][A-Za-z0-9_+-]*){0,2}")
-"""The form of a zone's name; no name leaves the package's folder."""
 
 
 @cache
