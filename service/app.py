@@ -10,7 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from threading import Event
 from typing import Any
 
-from service.administering import acts_of, listings_of, terms_acts_of
+from service.administering import acts_of, admission_of, terms_acts_of
 from service.alarms import (
     FaultCount,
     log_fault,
@@ -99,6 +99,7 @@ from service.storage.requests import find_requests
 from service.storage.seals import SqlSealStore
 from service.storage.start_check import check_tables
 from service.storage.store import SqlStore
+from service.watching import breaker_watch
 
 INTERRUPTS_S = 0.05
 """The time between two interrupts of statements that do not end."""
@@ -200,6 +201,7 @@ class App:
             late_us=int(limits.refund_late_s * 1_000_000),
             report=tell_owed_back,
         )
+        self.breakers = breaker_watch(engine.terms, store.engine, parts.clock, backstage)
         self.figures = FiguresWatch(store, parts.clock, backstage, self._sealed_sequence)
         now_us = _key_clock(parts).now_us
         self._keys = KeyRing(
@@ -218,7 +220,7 @@ class App:
         self._terms = terms_service.TermsDocuments(
             terms_acts_of(store.engine), administrators, now_us
         )
-        self._admission = Admission(listings_of(store.engine), administrators, parts.clock.now_us)
+        self._admission = Admission(admission_of(store.engine), administrators, parts.clock.now_us)
         lists = Lists(
             store.engine,
             horizon,
@@ -349,6 +351,7 @@ class App:
         uses = KeyUses(self._keys, partial(keys.note_uses, store.engine), pool)
         works: dict[str, tuple[Work, float, float | None]] = {
             # These workers depend only on their own pauses, so they run in a sandbox as well.
+            "breakers": (self.breakers.work, limits.breakers_interval_s, None),
             "catalog": (CatalogReloader(engine.terms, pool).work, limits.catalog_interval_s, None),
             "debts": (DebtWatch(engine.debts, pool).work, limits.debts_interval_s, None),
             "key uses": (uses.work, limits.keys.use_interval_s, None),

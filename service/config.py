@@ -305,6 +305,9 @@ class Limits:
     """The most rows of a balance that one transaction merges; 1,000 take about 5 ms."""
     debts_interval_s: float = bounded(5.0, 0.001, 3600)
     """The approximate delay until an operator's debt stops, or allows, its new rentals."""
+    breakers_interval_s: float = bounded(10.0, 0.001, 3600)
+    """The approximate delay until losses open a breaker; each look reads the rentals with losses of
+    operators whose policies have breakers."""
     owed_back_interval_s: float = bounded(600.0, 0.001, 86_400)
     """The time between two log lines on what is owed back; each reads every line."""
     refund_late_s: float = bounded(3 * 86_400.0, 0, 365 * 86_400)

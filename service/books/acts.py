@@ -15,6 +15,7 @@ from typing import Any
 from sqlalchemy import Column, Connection, Select, func, select
 
 from service.books import told_acts as told
+from service.books.breakers import ToldBreakers
 from service.books.columns import kept, rows_of
 from service.books.faults import Found
 from service.books.listings import ToldListings
@@ -66,6 +67,7 @@ class _Acts:
             account_name(it["caller"], it["name"]): it for it in _rows(connection, t.rail_accounts)
         }
         self._listings = ToldListings()
+        self._breakers = ToldBreakers()
         self._told_keys: dict[str, Values] = {}
         self._told_persons: dict[tuple[str, str], Values] = {}
         self._told_proposals: dict[tuple[str, str], Values] = {}
@@ -100,6 +102,8 @@ class _Acts:
             case "listings":
                 if not self._listings.fits(it, name, details):
                     raise _wrong(it, "the act does not fit the acts before")
+            case "breakers":
+                _require(it, self._breakers.fits(it, name, details["reason"]))
             case _:
                 self._of_account(it, details)
 
@@ -237,6 +241,7 @@ class _Acts:
     def compare(self, connection: Connection) -> None:
         """Compares the rows with what the acts said. Raises Found."""
         self._listings.compare(_rows(connection, t.listings), _rows(connection, t.listing_kinds))
+        self._breakers.compare(_rows(connection, t.breakers))
         keys, left = self._leaving
         if keys:
             raise _wrong(left, f"{keys} more keys of the person had to end")

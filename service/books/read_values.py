@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, Select, and_, case, select
 from sqlalchemy.sql.elements import ColumnElement
 
-from service.books.columns import Cursor, first_of, kept
+from service.books.columns import Cursor, first_of, kept, rows_of
 from service.domain.authorization import Start, State
 from service.domain.settlement import DOCKINGS
 from service.domain.transitions import Transition
@@ -26,6 +26,8 @@ from service.storage import schema as t
 
 RULE = "READ_VALUES"
 ALL_OPERATORS = ".all_operators"
+BREAKER = "breaker."
+"""The beginning of the name of a breaker's number, before the policy."""
 HOUR_US = 3_600_000_000
 WINDOWS_US = {"user.hour": HOUR_US, "user.day": 24 * HOUR_US}
 GRANTS = frozenset({Transition.AUTHORIZED, Transition.ACTIVE, Transition.LATE_PICKED_UP})
@@ -94,14 +96,31 @@ def wrong_read_values(connection: Connection, people: People) -> BookFault | Non
     if first_of(connection, _with_rules(connection)) is None:
         return None
     settled = _most_settled(connection)
+    opened = set(rows_of(connection, _opened(connection)))
     told = _told(connection, people)
-    for _, events in groupby(told, key=attrgetter("user_id")):
-        for decision_id, found in _recounted(list(events)):
+    for _, each in groupby(told, key=attrgetter("user_id")):
+        events = list(each)
+        for it in events:
+            fault = _wrong_breaker(it, opened)
+            if fault is not None:
+                return fault
+        for decision_id, found in _recounted(events):
             for name, value, expected in found:
                 enough = name.startswith("user.settled") and value in settled and value < expected
                 if value != expected and not enough:
                     detail = f"{name} was {expected}, {value} were read"
                     return BookFault(RULE, f"decisions/{decision_id}", detail)
+    return None
+
+
+def _wrong_breaker(it: _Told, opened: set[tuple[Any, ...]]) -> BookFault | None:
+    """The fault of a decision that names a breaker which never opened."""
+    values = {} if it.read_values is None else _values(it.read_values)
+    for name, number in values.items():
+        policy_id = name.removeprefix(BREAKER)
+        if policy_id != name and number and (it.operator_id, policy_id, number) not in opened:
+            detail = f"the breaker {number} of {policy_id} never opened"
+            return BookFault(RULE, f"decisions/{it.decision_id}", detail)
     return None
 
 
@@ -175,6 +194,12 @@ def _counter(rentals: list[_Rental], at: _Told) -> Callable[[str], Any]:
 def _with_rules(_connection: Connection) -> Select[Any]:
     p = t.policies.c
     return select(p.policy_id).where(p.rules.is_not(None)).limit(1)
+
+
+@kept
+def _opened(_connection: Connection) -> Select[Any]:
+    b = t.breakers.c
+    return select(b.operator_id, b.policy_id, b.number).order_by(b.operator_id, b.number)
 
 
 def _most_settled(connection: Connection) -> set[int]:

@@ -32,6 +32,7 @@ COLLECTIONS = {
     "terms.retired": TERMS,
     "listings.added": "listings",
     "listings.ended": "listings",
+    "breaker.reset": "breakers",
 }
 """The collection of each act's subject."""
 
@@ -69,6 +70,7 @@ _FORMS: Mapping[str, Mapping[str, Any]] = {
     "terms.retired": {"reason": str},
     "listings.added": {"last": int, "reason": str, "digest": str},
     "listings.ended": {"numbers": list, "reason": str},
+    "breaker.reset": {"reason": str},
 }
 _OF_SOME: Mapping[str, Any] = {"certificates": list, "units_a_second": int}
 """The details of keys that only some keys have."""

@@ -16,6 +16,7 @@ from sqlalchemy import Connection, Engine, Select, select
 from service.books import charge_backs
 from service.books.acts import check_acts
 from service.books.aliases import check_aliases
+from service.books.breakers import check_breakers
 from service.books.budgets import check_budgets
 from service.books.columns import kept, rows_of
 from service.books.faults import Found
@@ -115,6 +116,7 @@ def _first(connection: Connection, parts: Sequence[Part], start: Start | None) -
         _check_payables(connection, parts)
         check_aliases(connection)
         check_budgets(connection)
+        check_breakers(connection)
     check_acts(connection)
     charge_backs.check(connection)
     broken = [it for part in parts for it in part.references]

@@ -12,6 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from models.errors import ModelError
 from service.cli.bindings import bind_key, unbind_key
 from service.cli.books import backup, create_key_of_seals, restore, verify
+from service.cli.breakers import breaker, budget
 from service.cli.configuration import config
 from service.cli.gbfs import tariff
 from service.cli.keys import keys, operator, platform, revoke_key, roll_key, update_key
@@ -109,7 +110,7 @@ def train(spec: Path, out: Path, jobs: int) -> None:
 COMMANDS = (
     *(create_key_of_seals, rail_account, verify, backup, restore, serve, health, config),
     *(operator, platform, keys, update_key, roll_key, revoke_key, bind_key, unbind_key),
-    *(person, audit, product, tariff, policy, limit, bounds, listing, snooze),
+    *(person, audit, product, tariff, policy, limit, bounds, listing, snooze, breaker, budget),
 )
 tariff.add_command(preview_tariff)
 for group, of_kind in (

@@ -16,6 +16,7 @@ from service.domain.product import Product
 from service.domain.rules import Condition, Counted, Of, Over
 from service.domain.signals import Suspect
 from service.domain.time_zones import time_zone
+from service.engine.breakers import with_breakers
 from service.engine.context import Assessment, Context
 from service.engine.counts import bearers_of, verdict_on
 from service.engine.ports import ConditionFailed
@@ -48,6 +49,8 @@ def verdict_of(
     verdict = verdict_on(rules, it.operator_id, named, rows, context, skipped=skipped)
     if any(one is not None and one.condition for one in rules):
         verdict = _with_conditions(verdict, it, skipped, rows, context)
+    if any(one is not None and one.breaker for one in rules):
+        verdict = with_breakers(verdict, it.operator_id, it.products, context)
     signals = [rule for one in rules if one is not None for rule in one.signal or ()]
     if signals:
         user = rows[USERS].get(it.user_id)

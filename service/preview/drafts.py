@@ -150,11 +150,11 @@ def _under(policy: Policy, before: Policy) -> Policy:
 
 
 def _require_own(rules: Rules | None) -> None:
-    """Raises InvalidInput for conditions and budgets, and for rules that count rentals of other
-    operators."""
+    """Raises InvalidInput for conditions, budgets and breakers, and for rules that count rentals of
+    other operators."""
     if rules is None:
         return
-    for key in ("condition", "budget"):
+    for key in ("condition", "budget", "breaker"):
         if getattr(rules, key) is not None:
             text = f"a preview does not replay a {key}: preview the policy without it"
             raise InvalidInput.of(key, f"{key}.not_previewed", text)

@@ -1,8 +1,8 @@
 """After any change of any row, the verifier finds the same fault as a row-by-row replay.
 
-The replay knows no record of acts with its documents of terms, no budgets, no quotas, and no values
-that decisions have read. The verifier leaves these out here, so that any other difference is seen;
-tests/storage/test_verify.py and test_terms.py plant faults in them.
+The replay knows no record of acts with its documents of terms, no budgets, no breakers, no quotas,
+and no values that decisions have read. The verifier leaves these out here, so that any other
+difference is seen; tests/storage/test_verify.py and test_terms.py plant faults in them.
 """
 
 from __future__ import annotations
@@ -59,6 +59,7 @@ def _as_far_as_the_replay(monkeypatch: pytest.MonkeyPatch) -> None:
     for module, check in (
         (verify, "check_acts"),
         (verify, "check_budgets"),
+        (verify, "check_breakers"),
         (share, "wrong_quota"),
         (share, "wrong_read_values"),
     ):

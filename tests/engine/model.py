@@ -18,6 +18,7 @@ from service.domain.errors import DeadlineTooNear, FreeholdError
 from service.domain.ledger import Line
 from service.domain.suspense import SuspenseItem
 from service.engine import operations as c
+from service.engine.breakers import LossWatch
 from service.engine.calls import (
     Acknowledged,
     Answer,
@@ -51,6 +52,7 @@ from service.rpc.beside import encode_beside
 from service.rpc.convert import encode_authorization
 from service.rpc.stored import read_payload
 from service.storage import schema as t
+from service.storage.breakers import BreakerStore
 from service.storage.database import open_database
 from service.storage.schema.record_tables import CONVERTERS
 from tests.engine import plain_questions
@@ -110,6 +112,9 @@ _FIELDS = [_short(name) for name in Authorization._fields]
 _UNSEEN = frozenset({"authorization_id", "decision_id", "group_id"})
 """Columns that only the engine knows."""
 _VALUES = "SELECT operator_id, request_id, read_values FROM decisions WHERE read_values IS NOT NULL"
+_BREAKERS = (
+    "SELECT operator_id, number, policy_id, loss_minor, rentals, open_us, close_us FROM breakers"
+)
 _LINE = {
     "limit": "limit_minor", "available": "available_minor", "held": "held_minor",
     "drawn": "drawn_minor", "receivable": "receivable_minor", "disputed": "disputed_minor",
@@ -313,7 +318,7 @@ class Model:
             self._compare_answers(sent, trouble if sent is done[-1] else "none", now_us)
         if trouble in _DEATHS:
             # The new process has looked at the balances, with what the dead one wrote.
-            self._look_at_debts()
+            self._look_at_losses()
         self._require_no_defect()
         self._check()
 
@@ -339,7 +344,7 @@ class Model:
         """Another process on the same database."""
         if self._rival is None:
             self._rival = self._open()
-            self._look_at_debts()
+            self._look_at_losses()
         return self._rival[1]
 
     def _rise_again(self) -> None:
@@ -347,11 +352,18 @@ class Model:
         self.store.bury()
         self.store, self.engine = self._open()
 
-    def _look_at_debts(self) -> None:
-        """All processes add up the operators' balances at the same time."""
-        for engine in (self.engine, *([self._rival[1]] if self._rival else [])):
+    def _look_at_losses(self) -> None:
+        """All processes add up the operators' balances at the same time; one adds the losses up,
+        and all follow."""
+        now_us, engines = self.clock.now_us(), [self.engine]
+        if self._rival is not None:
+            engines.append(self._rival[1])
+        breakers = BreakerStore(self._database)
+        LossWatch(self.engine.terms, breakers, lambda _: None).look(now_us)
+        for engine in engines:
             engine.debts.look()
-        self.reference.look_at_debts()
+            engine.terms.follow()
+        self.reference.look_at_losses(now_us)
 
     def _folds(self) -> list[Work]:
         """The compactor's work."""
@@ -408,7 +420,7 @@ class Model:
             self._compare_answers(sent, "none", now_us)
         self._sweep_cases(now_us)
         self._send([], self.engine, self._folds())
-        self._look_at_debts()
+        self._look_at_losses()
         self._require_no_defect()
         self._check()
 
@@ -691,6 +703,8 @@ class Model:
             for row in self._read("SELECT * FROM payments")
         }  # fmt: skip
         require(found, self.reference.payments, "payments")
+        opened = {(row[0], row[1]): list(row[2:]) for row in self._read(_BREAKERS)}
+        require(opened, self.reference.breaker_rows, "breakers")
         query = (
             f"SELECT {', '.join(plain_questions.STATE)}, user_id, authorization_id, reference,"
             " operator_id, currency, asked_minor"

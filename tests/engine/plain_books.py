@@ -84,6 +84,14 @@ class Books:
         """The amount that each operator is owed."""
         self.beyond: set[str] = set()
         """The operators that owed more than their bound when somebody last looked."""
+        self.given_up: dict[tuple[RentalKey, int], tuple[int, str, int]] = {}
+        """Write-offs and dropped debts, by rental and version: the instant, the debited account and
+        the amount."""
+        self.breakers: dict[Key, int] = {}
+        """The numbers of open breakers, by operator and policy; 0 for a closed one."""
+        self.breaker_rows: dict[tuple[str, int], list[Any]] = {}
+        """By operator and number: the policy, the losses, their number, and when the breaker opened
+        and closed."""
         self.known: dict[str, Row] = {}
         """The people as scoring sees them: as of the start of the batch."""
         self.decisions: list[RentalKey] = []

@@ -84,6 +84,9 @@ PRODUCTS: dict[str, Row] = {
         "most_hold": None, "tries": 2, "policy": "small-item", "rules": BOUNDS,
     },
 }  # fmt: skip
+BREAKERS: dict[str, Row] = {"small-item": {"days": 3, "most": 9_900, "least": 2}}
+"""Of the breakers of policies the days, the most losses, and the least rentals with a loss. They
+close by themselves."""
 RULES = {
     "bike": {
         "new_user": {
@@ -100,6 +103,13 @@ RULES = {
             {"signal": name, "most": most, "days": days, "then": then}
             | ({"within_minutes": WITHIN_MINUTES} if name == "IMPLAUSIBLE_RETURNS" else {})
             for name, most, days, then in BOUNDS["signal"]
+        ],
+        "breaker": [
+            {
+                "currency": "CNY", "days": it["days"], "most_minor": it["most"],
+                "least_rentals": it["least"], "closes": "WHEN_UNDER",
+            }
+            for it in [BREAKERS["small-item"]]
         ],
     },
 }  # fmt: skip

@@ -11,11 +11,12 @@ from typing import Any
 
 from service.engine import calls
 from service.engine import operations as c
-from tests.engine import plain_questions, plain_stops, plain_tries, plain_velocity
+from tests.engine import plain_breakers, plain_questions, plain_stops, plain_tries, plain_velocity
 from tests.engine import reference_charge_backs as bank
 from tests.engine.plain_accounts import counted_once, second_use
 from tests.engine.plain_attestations import handed_over, pause, resume, stood, times, waive, waived
 from tests.engine.plain_books import Key, Posting, RentalKey
+from tests.engine.plain_breakers import with_breakers
 from tests.engine.plain_details import handed, price, told
 from tests.engine.plain_merges import Merges
 from tests.engine.plain_signals import Suspect, with_signals
@@ -116,8 +117,9 @@ class Reference(Merges):
         self.known = {user_id: dict(row) for user_id, row in self.people.items()}
         self.look_at_merges()
 
-    def look_at_debts(self) -> None:
-        """Finds the operators that owe more than their bound."""
+    def look_at_losses(self, now_us: int) -> None:
+        """Finds the operators that owe more than their bound, and opens and closes breakers."""
+        plain_breakers.look(self, now_us)
         self.beyond = {name for name, owed in self.owed.items() if -owed > DEBT_LIMIT[name]}
 
     def run(self, caller: str, request_id: str, command: c.Command, now_us: int) -> Any:
@@ -487,6 +489,7 @@ class Reference(Merges):
             details = told(asked.order, "")
             if not asked.parent_id:
                 rules = judged(self, caller, asked.user_id, names, details, now_us)
+                rules = with_breakers(self, rules, caller, names)
                 suspect = Suspect(caller, asked.user_id, assets, details, now_us)
                 rules = with_signals(self, rules, names, suspect)
             its = rules or plain_velocity.NOTHING
@@ -754,6 +757,7 @@ class Reference(Merges):
         product = {**PRODUCTS[it["product_id"]], "deposit": amount}
         names = [it["product_id"]]
         rules = judged(self, caller, it["user_id"], names, None, now_us, grants=False)
+        rules = with_breakers(self, rules, caller, names)
         its = rules or plain_velocity.NOTHING
         offer, reasons = offered(
             score, why, [], [product], line["available"], its.strict, its.reasons
@@ -1426,6 +1430,8 @@ class Reference(Merges):
     def step(self, it: Row, transition: str, event_us: int, *postings: Posting, **new: Any) -> None:
         """One step of a rental, which may end its claim and its dispute."""
         super().step(it, transition, event_us, *postings, **new)
+        given_up = [post[2] for post in postings if post[:2] in plain_breakers.GIVEN_UP]
+        plain_breakers.note(self, it, transition, event_us, sum(given_up))
         for name in it["open_cases"]:
             kind = self.cases[name]["kind"]
             claimed = kind == "CLAIM" and it["state"] == "RETURN_CLAIMED"

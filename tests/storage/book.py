@@ -26,12 +26,13 @@ from service.domain.details import ItemPlace, Order, price_hash
 from service.domain.hash_chain import link_of, seal_digest
 from service.domain.ledger import Standing
 from service.domain.policy import Offer
-from service.domain.rules import Budget, Counted, Of, Rules, Span, Velocity
+from service.domain.rules import Breaker, Budget, Counted, Of, Rules, Span, Velocity
 from service.domain.rules import Outcome as Then
 from service.domain.rules_document import json_of_rules
 from service.domain.suspense import Direction
 from service.domain.verification import Verification, Witness
 from service.engine import operations as c
+from service.engine.breakers import LossWatch
 from service.engine.calls import CaseTold, Priced
 from service.engine.cases import add_evidence
 from service.engine.group_commit import CommitLimits, Committer
@@ -47,6 +48,8 @@ from service.rpc.stored import read_payload
 from service.signing import PublicKeys, SealKey
 from service.storage import rows
 from service.storage import schema as t
+from service.storage.admin import by_shell
+from service.storage.breakers import BreakerStore, reset_breaker
 from service.storage.database import open_database, writing
 from service.storage.seals import SqlSealStore
 from service.storage.store import SqlStore
@@ -103,6 +106,7 @@ def live(desk: Desk) -> None:
     _free_minutes(desk)
     _budgeted(desk)
     administer(desk.store.engine, desk.clock.now_us())
+    _broken(desk)
     rental(desk, authorize("dan", accept=(Offer.ZERO,)))  # is declined
     desk.do(c.PayOutOperator("city", acts.money(700), "treasury-1"), caller=PLATFORM)
     desk.do(c.RecordOperatorPayment("city", acts.money(90), "treasury-2"), caller=PLATFORM)
@@ -129,20 +133,46 @@ def _budgeted(desk: Desk) -> None:
     desk.put_user("tom", 700)
     budgets = tuple(Budget("CNY", span, 500_000, 20_000) for span in Span)
     often = tuple(Velocity(Of.USER, it, 9, Then.DECLINE) for it in Counted)
+    product_under(desk, "cart", "bounded", Rules(velocity=often, budget=budgets))
+    rental(desk, settle(rental(desk, authorize("tom", "cart")), 0))
+    rental(desk, reverse(rental(desk, authorize("tom", "cart"))))
+    for _ in range(2):
+        rental(desk, authorize("tom", "cart"))
+
+
+def _broken(desk: Desk) -> None:
+    """Uma's trolleys under a policy with a breaker: a written-off fee opens it, a person closes it,
+    and another fee opens it again. Uma is then asked for the whole deposit."""
+    desk.put_user("uma", 700)
+    breaker = Breaker("CNY", acts.DAY_US, 300)
+    product_under(desk, "trolley", "broken", Rules(breaker=(breaker,)))
+    watch = LossWatch(desk.engine.terms, BreakerStore(desk.store.engine), lambda _: None)
+    for minor in (400, 301):
+        desk.clock.advance(desk.clock.now_us() + 1)
+        it = rental(desk, settle(rental(desk, authorize("uma", "trolley")), minor))
+        desk.do(acts.propose(it), caller=PLATFORM)
+        desk.do(acts.approve(it), caller=PLATFORM)
+        watch.look(desk.clock.now_us())
+        if minor == 400:
+            asked = by_shell("reset_breaker", [minor], "", "root")
+            now_us = desk.clock.now_us()
+            reset_breaker(desk.store.engine, asked, "city", 1, "looked", now_us, lambda _: b"")
+            assert desk.engine.terms.follow()
+    assert rental(desk, authorize("uma", "trolley")).reasons[0] == "BREAKER_OPEN"
+
+
+def product_under(desk: Desk, product_id: str, policy_id: str, rules: Rules) -> None:
+    """Adds a product of city's under a new policy with these rules."""
     with writing(desk.store.engine) as connection:
         policy = connection.execute(select(t.policies)).mappings().first()
         product = connection.execute(select(t.products)).mappings().first()
         assert policy is not None
         assert product is not None
-        rules = json_of_rules(Rules(velocity=often, budget=budgets))
-        connection.execute(insert(t.policies), {**policy, "policy_id": "bounded", "rules": rules})
-        changes = {"operator_id": "city", "product_id": "cart", "policy_id": "bounded"}
+        stored = json_of_rules(rules)
+        connection.execute(insert(t.policies), {**policy, "policy_id": policy_id, "rules": stored})
+        changes = {"operator_id": "city", "product_id": product_id, "policy_id": policy_id}
         connection.execute(insert(t.products), {**product, **changes})
     assert desk.engine.terms.follow()
-    rental(desk, settle(rental(desk, authorize("tom", "cart")), 0))
-    rental(desk, reverse(rental(desk, authorize("tom", "cart"))))
-    for _ in range(2):
-        rental(desk, authorize("tom", "cart"))
 
 
 def _missing(desk: Desk) -> None:

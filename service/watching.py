@@ -1,0 +1,18 @@
+"""Assembles watches of the server: looks at the database beside the calls."""
+
+from __future__ import annotations
+
+from sqlalchemy import Engine
+
+from service.alarms import log_breaker
+from service.clock import Clock
+from service.engine.breakers import LossWatch
+from service.engine.pool import Pool
+from service.engine.terms import Terms
+from service.engine.workers.breakers import BreakerWatch
+from service.storage.breakers import BreakerStore
+
+
+def breaker_watch(terms: Terms, engine: Engine, clock: Clock, pool: Pool) -> BreakerWatch:
+    """The watch over the losses of policies with breakers."""
+    return BreakerWatch(LossWatch(terms, BreakerStore(engine), log_breaker), clock, pool)
