@@ -280,8 +280,11 @@ def test_chores_run_between_batches(work: Make) -> None:
         def note(name: str) -> None:
             done.append(f"{name} on {threading.current_thread().name}")
 
+        def fail() -> None:
+            raise IndexError
+
         chore = committer.between(note, "chore")
-        failing = committer.between(lambda: [][0])
+        failing = committer.between(fail)
         await asyncio.sleep(0)
         assert done == []
         gate.open()
