@@ -209,6 +209,7 @@ def _latest_features(dialect: Dialect) -> RowsStatement:
         snapshots.c.raw,
         snapshots.c.as_of_us,
         users.c.alias_of,
+        snapshots.c.texts,
     ).select_from(people.outerjoin(snapshots, latest))
     return _reading(statement, keys, dialect)
 
