@@ -7,6 +7,7 @@ command, so that its features can be sent before its promotion.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from sqlalchemy import Engine, insert, select, update
@@ -20,6 +21,7 @@ from service.storage import schema as t
 from service.storage.administration import Administration, administer, require_text
 from service.storage.database import reading, writing
 
+REGISTERED, RETIRED = "models.registered", "models.retired"
 SERVER = "a server that serves it"
 """The author of the registration of a model that no person registered."""
 
@@ -97,7 +99,9 @@ def register_model(engine: Engine, asked: Asked, model: ModelFeatures, now_us: i
         else:
             back = {"retire_us": None, "retired_by": None, "reason": ""}
             connection.execute(update(t.models).where(here).values(back))
-        desk.note("models.registered", f"models/{model.model_id}", outcome=model.outcome)
+        desk.note(
+            REGISTERED, f"models/{model.model_id}", outcome=model.outcome, kinds=_text(model.kinds)
+        )
         return b""
 
     return administer(engine, asked, PLATFORM, now_us, act)
@@ -122,18 +126,22 @@ def retire_model(engine: Engine, asked: Asked, model_id: str, reason: str, now_u
         at_us = max(now_us, row.register_us)
         ended = {"retire_us": at_us, "retired_by": asked.by.text, "reason": reason}
         connection.execute(update(t.models).where(here).values(ended))
-        desk.note("models.retired", f"models/{model_id}", reason=reason)
+        desk.note(RETIRED, f"models/{model_id}", reason=reason)
         return b""
 
     return administer(engine, asked, PLATFORM, now_us, act)
 
 
+def _text(kinds: Mapping[str, Kind]) -> str:
+    """The stored form of the kinds of a model's raw features."""
+    return json.dumps(dict(kinds), sort_keys=True, separators=(",", ":"))
+
+
 def _row(model: ModelFeatures, now_us: int, by: str) -> dict[str, object]:
-    kinds = json.dumps(dict(model.kinds), sort_keys=True, separators=(",", ":"))
     return {
         "model_id": model.model_id,
         "outcome": model.outcome,
-        "kinds": kinds,
+        "kinds": _text(model.kinds),
         "register_us": now_us,
         "registered_by": by,
     }
