@@ -338,6 +338,11 @@ class Chance:
         self.sent.append(made)
         return made
 
+    def fresh(self) -> int:
+        """A number that was not used before."""
+        self._numbers += 1
+        return self._numbers
+
     def _fresh(self, prefix: str) -> str:
         self._numbers += 1
         return f"{prefix}-{self._numbers}"

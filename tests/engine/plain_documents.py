@@ -6,7 +6,7 @@ revision of a product is a new row that never changes.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from tests.engine.plain_gifts import gives_power
@@ -236,20 +236,45 @@ class Documents(Listings):
 
     # -- acts ------------------------------------------------------------------------------------
 
+    def whole(self, act: Callable[[], str], *, dry: bool = False) -> str:
+        """Does an act wholly or not at all; of a dry one nothing stays."""
+        documents = {key: [dict(it) for it in its] for key, its in self.documents.items()}
+        rows, limits = {key: list(its) for key, its in self.revisions.items()}, self.limits
+        stays = False
+        try:
+            outcome = act()
+            stays = not dry
+            return outcome
+        finally:
+            if not stays:
+                self.documents, self.revisions, self.limits = documents, rows, limits
+
     def apply_terms(
-        self, act: Act, kind: str, document: Row, *, activate: bool, beyond: bool = False
+        self,
+        act: Act,
+        kind: str,
+        document: Row,
+        *,
+        activate: bool,
+        beyond: bool = False,
+        wrong: bool = False,
+        dry: bool = False,
     ) -> str:
-        """Adds a document, and may put it into force; returns the outcome."""
+        """Adds a document, and may put it into force; returns the outcome.
+
+        A wrong document makes no sense, whatever is there. A dry act needs no second person, and
+        returns an outcome in spite of faults.
+        """
         owner = act.owner
         if (kind == "product" and owner == PLATFORM) or (
             kind in ("limits", "bounds") and owner != PLATFORM
         ):
             raise Refused("INVALID_INPUT")
-        if document.get("wrong"):
+        if wrong:
             raise Refused("TERMS_WRONG")
         name = document.get("id") or document.get("name") or "limits"
         faulty = any(self._faults(kind, owner, name, document, beyond=beyond))
-        if faulty and activate:
+        if faulty and activate and not dry:
             raise Refused("TERMS_WRONG")
         active = self.active(kind, owner, name)
         if active is not None and active["document"] == document:
@@ -263,7 +288,7 @@ class Documents(Listings):
         it = its[-1]
         if not faulty and it["state"] == "DRAFT":
             it["state"] = outcome = "VALIDATED"
-        if activate:
+        if activate and not faulty:
             self._put_into_force(act, kind, name, it)
             outcome = "ACTIVATED"
         return outcome
