@@ -136,7 +136,7 @@ def _policy(chance: Random, books: Documents, owner: str) -> tuple[Row, bool]:
     if not platform:
         it = {key: value for key, value in it.items() if key != "new_user"}
     wrong = False
-    for _ in range(chance.choice((0, 1, 1, 2, 3, 5))):
+    for _ in range(chance.choice((0, 1, 2, 3, 4, 6))):
         change = chance.choice((_scores, _scores, _time, _time, _tries, *SECTIONS.values()))
         wrong = change(chance, it, platform) or wrong
     return it, wrong
@@ -262,7 +262,7 @@ def _budget(chance: Random, it: Row, _platform: bool) -> bool:
     it["budget"] = [
         {
             "currency": "CNY", "span": span, "slice_minor": 0,
-            "most_minor": chance.choice((0, 9_900, 25_000, 60_000, 150_000)),
+            "most_minor": chance.choice((0, 6_000, 15_000, 25_000, 40_000)),
         }
         for span in chance.choice((("OPEN",), ("OPEN",), ("DAY",), ("OPEN", "DAY")))
     ]  # fmt: skip
