@@ -85,9 +85,9 @@ class Rentals(RuleBasedStateMachine):
 
 def test_the_engine_agrees_with_the_plain_rules(databases: Databases) -> None:
     """Two operators, four people and the platform make all calls in any order, while terms change,
-    with retries, batches, clock jumps, conflicts and lost answers; the server dies before a write, before a
-    commit and after it. Every answer, row and account equals the reference's, a retry gets the
-    first answer, and the books verify at the end."""
+    with retries, batches, clock jumps, conflicts and lost answers; the server dies before a write,
+    before a commit and after it. Every answer, row and account equals the reference's, a retry gets
+    the first answer, and the books verify at the end."""
     default = settings.default
     assert default is not None
     machine: Any = lambda: Rentals(databases)  # noqa: E731
