@@ -149,7 +149,13 @@ def fee(product: Row, us: int, start_us: int = 0, pauses: Pauses = ()) -> int:
             cost = product["start_fee"]
         interval_us = product["interval"] * MINUTE_US
         started = billed_us // interval_us + (1 if billed_us % interval_us else 0)
-        total += min(cost + started * product["price"], product["day_cap"])
+        full = us >= (day + 1) * DAY_US
+        # A full day costs the cap, however little its intervals cost.
+        total += (
+            product["day_cap"]
+            if full
+            else min(cost + started * product["price"], product["day_cap"])
+        )
         if total >= product["buy_out"]:
             return int(product["buy_out"])
         day += 1
