@@ -19,6 +19,7 @@ from service.books.breakers import ToldBreakers
 from service.books.columns import kept, rows_of
 from service.books.faults import Found
 from service.books.listings import ToldListings
+from service.books.models import ToldModels
 from service.books.terms import TermsRecord
 from service.domain.access import PLATFORM, key_id_of
 from service.engine.records.administration import AuditEvent
@@ -68,6 +69,7 @@ class _Acts:
         }
         self._listings = ToldListings()
         self._breakers = ToldBreakers()
+        self._models = ToldModels()
         self._told_keys: dict[str, Values] = {}
         self._told_persons: dict[tuple[str, str], Values] = {}
         self._told_proposals: dict[tuple[str, str], Values] = {}
@@ -104,6 +106,8 @@ class _Acts:
                     raise _wrong(it, "the act does not fit the acts before")
             case "breakers":
                 _require(it, self._breakers.fits(it, name, details["reason"]))
+            case "models":
+                _require(it, self._models.fits(it, name, details))
             case _:
                 self._of_account(it, details)
 
@@ -242,6 +246,7 @@ class _Acts:
         """Compares the rows with what the acts said. Raises Found."""
         self._listings.compare(_rows(connection, t.listings), _rows(connection, t.listing_kinds))
         self._breakers.compare(_rows(connection, t.breakers))
+        self._models.compare(_rows(connection, t.models))
         keys, left = self._leaving
         if keys:
             raise _wrong(left, f"{keys} more keys of the person had to end")

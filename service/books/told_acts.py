@@ -33,6 +33,8 @@ COLLECTIONS = {
     "listings.added": "listings",
     "listings.ended": "listings",
     "breaker.reset": "breakers",
+    "models.registered": "models",
+    "models.retired": "models",
 }
 """The collection of each act's subject."""
 
@@ -71,6 +73,8 @@ _FORMS: Mapping[str, Mapping[str, Any]] = {
     "listings.added": {"last": int, "reason": str, "digest": str},
     "listings.ended": {"numbers": list, "reason": str},
     "breaker.reset": {"reason": str},
+    "models.registered": {"outcome": str, "kinds": str},
+    "models.retired": {"reason": str},
 }
 _OF_SOME: Mapping[str, Any] = {"certificates": list, "units_a_second": int}
 """The details of keys that only some keys have."""

@@ -68,7 +68,7 @@ class LossWatch:
     def look(self, now_us: int) -> None:
         """Opens and closes breakers; raises StorageFailed. Without a breaker in force it reads
         nothing."""
-        watched = list(breakers_of(self._terms.used.catalog.products).values())
+        watched = sorted(breakers_of(self._terms.used.catalog.products).values())
         if not watched:
             return
         with self._lock:

@@ -43,7 +43,9 @@ def list_budgets(
         ):
             leased[BudgetKey(*lease[:4])].append(lease)
     found = []
-    for (policy_id, currency, _), it in sorted(budgets_in(terms.products.values()).items()):
+    for (policy_id, currency, _), it in sorted(
+        budgets_in(terms.revisions.values(), terms.products.values()).items()
+    ):
         if own_only and not policy_id.startswith(f"{operator_id}/"):
             continue
         key = BudgetKey(operator_id, policy_id, currency, period_of(it.budget, now_us))

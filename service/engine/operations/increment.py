@@ -101,13 +101,13 @@ def decide(work: Work, it: Increment, rows: Rows, context: Context) -> Decided:
         choice = choose(score, assessment.why, (), free, asked)
     else:
         verdict = _verdict(current, product.policy.rules, rows, context)
-        if product.policy.rules.breaker:
+        if product.policy.rules.breaker and not current.parent_id:
             verdict = with_breakers(verdict, current.operator_id, [product], context)
 
         def choose_within(minor: int) -> Choice:
             return choose_graded(score, assessment.why, (), minor, asked, verdict)
 
-        left_minor = budget_left_minor(current.operator_id, [product], rows, context)
+        left_minor = budget_left_minor(current.operator_id, [product], rows)
         choice = within_budget(choose_within, free, left_minor)
         read_values = values_of(verdict, left_minor)
     if choice.offer is None:

@@ -5,7 +5,7 @@ because it does not know this rule. On SQLite the migration reads all authorizat
 calls wait for it, about a second for a million rows. On PostgreSQL the index is built before the
 migration, while the servers go on.
 
-Revision: 0038, after 0037.
+Revision: 0039, after 0038.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0038"
-down_revision = "0037"
+revision = "0039"
+down_revision = "0038"
 branch_labels = None
 depends_on = None
 
