@@ -133,7 +133,17 @@ def _budgeted(desk: Desk) -> None:
     desk.put_user("tom", 700)
     budgets = tuple(Budget("CNY", span, 500_000, 20_000) for span in Span)
     often = tuple(Velocity(Of.USER, it, 9, Then.DECLINE) for it in Counted)
-    product_under(desk, "cart", "bounded", Rules(velocity=often, budget=budgets))
+    with writing(desk.store.engine) as connection:
+        policy = connection.execute(select(t.policies)).mappings().first()
+        product = connection.execute(select(t.products)).mappings().first()
+        assert policy is not None
+        assert product is not None
+        breakers = (Breaker("CNY", acts.DAY_US, 300),)
+        rules = json_of_rules(Rules(velocity=often, budget=budgets, breaker=breakers))
+        connection.execute(insert(t.policies), {**policy, "policy_id": "bounded", "rules": rules})
+        changes = {"operator_id": "city", "product_id": "cart", "policy_id": "bounded"}
+        connection.execute(insert(t.products), {**product, **changes})
+    assert desk.engine.terms.follow()
     rental(desk, settle(rental(desk, authorize("tom", "cart")), 0))
     rental(desk, reverse(rental(desk, authorize("tom", "cart"))))
     for _ in range(2):
@@ -141,15 +151,13 @@ def _budgeted(desk: Desk) -> None:
 
 
 def _broken(desk: Desk) -> None:
-    """Uma's trolleys under a policy with a breaker: a written-off fee opens it, a person closes it,
-    and another fee opens it again. Uma is then asked for the whole deposit."""
+    """Uma's carts under the same policy, which has a breaker: a written-off fee opens it, a person
+    closes it, and another fee opens it again. Uma is then asked for the whole deposit."""
     desk.put_user("uma", 700)
-    breaker = Breaker("CNY", acts.DAY_US, 300)
-    product_under(desk, "trolley", "broken", Rules(breaker=(breaker,)))
     watch = LossWatch(desk.engine.terms, BreakerStore(desk.store.engine), lambda _: None)
     for minor in (400, 301):
         desk.clock.advance(desk.clock.now_us() + 1)
-        it = rental(desk, settle(rental(desk, authorize("uma", "trolley")), minor))
+        it = rental(desk, settle(rental(desk, authorize("uma", "cart")), minor))
         desk.do(acts.propose(it), caller=PLATFORM)
         desk.do(acts.approve(it), caller=PLATFORM)
         watch.look(desk.clock.now_us())
@@ -158,21 +166,7 @@ def _broken(desk: Desk) -> None:
             now_us = desk.clock.now_us()
             reset_breaker(desk.store.engine, asked, "city", 1, "looked", now_us, lambda _: b"")
             assert desk.engine.terms.follow()
-    assert rental(desk, authorize("uma", "trolley")).reasons[0] == "BREAKER_OPEN"
-
-
-def product_under(desk: Desk, product_id: str, policy_id: str, rules: Rules) -> None:
-    """Adds a product of city's under a new policy with these rules."""
-    with writing(desk.store.engine) as connection:
-        policy = connection.execute(select(t.policies)).mappings().first()
-        product = connection.execute(select(t.products)).mappings().first()
-        assert policy is not None
-        assert product is not None
-        stored = json_of_rules(rules)
-        connection.execute(insert(t.policies), {**policy, "policy_id": policy_id, "rules": stored})
-        changes = {"operator_id": "city", "product_id": product_id, "policy_id": policy_id}
-        connection.execute(insert(t.products), {**product, **changes})
-    assert desk.engine.terms.follow()
+    assert rental(desk, authorize("uma", "cart")).reasons[0] == "BREAKER_OPEN"
 
 
 def _missing(desk: Desk) -> None:

@@ -197,7 +197,7 @@ class Where(dict[str, object]):
             "SELECT decision_id FROM decisions WHERE read_values LIKE '%user.open\":1%'"
         )[0][0]
         self["stopped"] = ask(
-            "SELECT decision_id FROM decisions WHERE read_values LIKE '%breaker.broken\":2%'"
+            "SELECT decision_id FROM decisions WHERE read_values LIKE '%breaker.bounded\":2%'"
         )[0][0]
         self["day"] = ask("SELECT period FROM budget_accounts WHERE period<>''")[0][0]
         (quota,) = ask("SELECT user_id, operator_id, name, per, period_us FROM quotas")
@@ -1135,7 +1135,7 @@ PLANTED: dict[str, tuple[tuple[str, ...], str, str]] = {
     ),
     "the number of a breaker that a decision has read": (
         (
-            """UPDATE decisions SET read_values=replace(read_values, 'broken":2', 'broken":3')
+            """UPDATE decisions SET read_values=replace(read_values, 'bounded":2', 'bounded":3')
             WHERE decision_id='{stopped}'""",
         ),
         "READ_VALUES", "decisions/{stopped}",
