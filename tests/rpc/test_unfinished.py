@@ -80,7 +80,7 @@ def test_a_message_that_never_comes_is_not_awaited_for_ever(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(
-    ("path", "kept", "told"), [(CHECK, 2, UNAVAILABLE), (PUT_USERS, 3, EXHAUSTED)]
+    ("path", "kept", "told"), [(CHECK, 2, UNAVAILABLE), (PUT_USERS, 4, EXHAUSTED)]
 )
 def test_messages_that_arrive_have_a_bound_together(
     tmp_path: Path, path: str, kept: int, told: str
@@ -103,7 +103,7 @@ def test_messages_that_arrive_have_a_bound_together(
                 it.cancel()
             await asyncio.gather(*sending, return_exceptions=True)
 
-    limits = Limits(max_unread=1, max_arriving_bytes=2 * LONGEST, body_s=600.0)
+    limits = Limits(max_arriving_bytes=2 * LONGEST, body_s=600.0)
     with serving(tmp_path, limits=limits) as served, desks(served) as desk:
         for caller in (desk.operator, desk.other):
             caller.page()
