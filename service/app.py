@@ -409,16 +409,21 @@ class App:
         time = TimeLeft(limits.drain_s + limits.closing_s)
         self.prober.close()
         self._stopping.set()
+        # They have as long as the calls to end: on a busy machine a moment is too short.
+        meanwhile = {
+            "verification": asyncio.create_task(self._verifications.close()),
+            "preview": asyncio.create_task(self._previews.close()),
+        }
         if self._searching is not None:
-            await time.end("search for damage", self._searching, limits.closing_s / 4)
+            meanwhile["search for damage"] = self._searching
         if self._probing is not None:
             self._probing.cancel()
         await time.end("workers", self._stop_workers(), limits.drain_s)
-        await time.end("verification", self._verifications.close(), limits.closing_s / 4)
-        await time.end("preview", self._previews.close(), limits.closing_s / 4)
         drain_s = max(0.0, time.left_s - limits.closing_s)
         calls = self._server.stop(drain_s, limits.notice_s)
         await time.end("calls", calls, drain_s + limits.closing_s / 4)
+        for part, ending in meanwhile.items():
+            await time.end(part, ending, limits.closing_s / 4)
         if self.sealer is not None:
             await self.sealer.close(min(limits.last_seal_s, time.left_s / 4))
         writer = asyncio.create_task(self.committer.close())
