@@ -92,6 +92,7 @@ from service.storage.history import History
 from service.storage.horizon import Horizon
 from service.storage.keys import find_principal
 from service.storage.lists import Lists
+from service.storage.models import register_served
 from service.storage.payables import payables_of
 from service.storage.probe import probe
 from service.storage.quoting import QuoteStore
@@ -146,6 +147,7 @@ class App:
         self.parts = parts
         store = parts.store
         assessor = Assessor(store, parts.scorer)
+        register_served(store.engine, assessor.features, parts.clock.now_us())
         self.faults = FaultCount(log_fault)
         self.clock_gaps = ClockGaps(warn_of_gap, limits.clock_gaps)
         engine = Engine(
@@ -410,20 +412,16 @@ class App:
         self.prober.close()
         self._stopping.set()
         # They have as long as the calls to end: on a busy machine a moment is too short.
-        meanwhile = {
-            "verification": asyncio.create_task(self._verifications.close()),
-            "preview": asyncio.create_task(self._previews.close()),
-        }
-        if self._searching is not None:
-            meanwhile["search for damage"] = self._searching
+        jobs = asyncio.gather(self._verifications.close(), self._previews.close())
         if self._probing is not None:
             self._probing.cancel()
         await time.end("workers", self._stop_workers(), limits.drain_s)
         drain_s = max(0.0, time.left_s - limits.closing_s)
         calls = self._server.stop(drain_s, limits.notice_s)
         await time.end("calls", calls, drain_s + limits.closing_s / 4)
-        for part, ending in meanwhile.items():
-            await time.end(part, ending, limits.closing_s / 4)
+        await time.end("verification and preview", jobs, limits.closing_s / 4)
+        if self._searching is not None:
+            await time.end("search for damage", self._searching, limits.closing_s / 4)
         if self.sealer is not None:
             await self.sealer.close(min(limits.last_seal_s, time.left_s / 4))
         writer = asyncio.create_task(self.committer.close())
