@@ -6,6 +6,7 @@ import json
 import re
 import tomllib
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from models import checking, profiles, reading, sniffing, spec, text_tables
+from models.dataset import Dataset
 from models.errors import DatasetError
 from models.profiles import Guess, Profile
 
@@ -84,32 +86,26 @@ def draft(path: Path, target: Path, question: Question) -> Draft:
     label: str | int = int(question.label) if question.label.isdecimal() else question.label
     table = _profiled(path, target.parent, label, question.label)
     columns = [_Column(p, profiles.guess(p)) for p in table.profiles]
-    at = _label_position(columns, question.label, label)
+    at = _label_position([p.name for p in table.profiles], question.label, label)
     columns[at].part = "label"
     values = _outcomes(question, table.labels)
     _parts(columns, table.rows)
-    leaks: set[str] = set()
-    for _ in range(2):
+    text = _toml(table, columns, at, question, values)
+    if _exclude_leaks(reading.load(_parsed(text, target)), columns):
         text = _toml(table, columns, at, question, values)
-        data = _try(text, target)
-        leaks = _leaks(data, columns)
-        if not leaks:
-            break
     findings = reading.Findings()
     checking.check(_parsed(text, target), None, findings)
     findings.require()
     notes = [f"{c.profile.name}: {each}" for c in columns for each in c.comments]
     inputs = sum(c.part == "feature" and c.role == "input" for c in columns)
-    return Draft(text, table.rows, inputs, tuple([*notes, *findings.warnings]))
+    return Draft(text, table.rows, inputs, (*notes, *findings.warnings))
 
 
 def _profiled(path: Path, folder: Path, label: str | int, name: str) -> _Table:
     keys = sniffing.sniff(path, label, folder)
     opened = text_tables.open_table(sniffing.data_of(keys, folder))
     found = [Profile(each, j) for j, each in enumerate(opened.names)]
-    at = _label_position(
-        [_Column(p, Guess("text", profiles.Notation())) for p in found], name, label
-    )
+    at = _label_position(opened.names, name, label)
     labels: Counter[str] = Counter()
     last: dict[str, Any] = {}
     rows = 0
@@ -134,13 +130,12 @@ def _total(last: dict[str, Any], at: int) -> tuple[int, str] | None:
     return None
 
 
-def _label_position(columns: list[_Column], name: str, label: str | int) -> int:
-    for j, column in enumerate(columns):
-        if column.profile.name == name:
-            return j
-    if isinstance(label, int) and 1 <= label <= len(columns):
+def _label_position(names: Sequence[str], name: str, label: str | int) -> int:
+    if name in names:
+        return names.index(name)
+    if isinstance(label, int) and 1 <= label <= len(names):
         return label - 1
-    known = ", ".join(c.profile.name for c in columns[:20])
+    known = ", ".join(names[:20])
     raise DatasetError(f"--label: there is no column {name}; the columns are {known}")
 
 
@@ -264,28 +259,19 @@ def _parsed(text: str, target: Path) -> spec.Spec:
     return spec.parse(tomllib.loads(text), path=target, sha256="")
 
 
-def _try(text: str, target: Path) -> reading.Dataset:
-    findings = reading.Findings()
-    data = reading.read(_parsed(text, target), findings)
-    findings.require()
-    return data
-
-
-def _leaks(data: reading.Dataset, columns: list[_Column]) -> set[str]:
-    """Excludes columns that alone tell bad from good too well; returns their names."""
-    found = checking.each_alone(data)
-    names = {c.keys["name"]: c for c in columns if c.part == "feature" and c.role == "input"}
-    leaks = set()
-    for name, power in found.items():
-        if name in names and (power.tells or power.auc >= LEAK_AUC):
-            leaks.add(name)
+def _exclude_leaks(data: Dataset, columns: list[_Column]) -> bool:
+    """Excludes columns that alone tell bad from good too well; False if there are none."""
+    inputs = {c.keys["name"]: c for c in columns if c.part == "feature" and c.role == "input"}
+    for name, power in checking.each_alone(data).items():
+        if power.tells or power.auc >= LEAK_AUC:
             _exclude(
-                names[name],
+                inputs[name],
                 f"LEAK? alone it has an AUC of {power.auc:.3f}: known only after the outcome?",
             )
-    if len(leaks) == sum(c.role == "input" for c in names.values()) + len(leaks):
+    left = sum(c.role == "input" for c in inputs.values())
+    if not left:
         raise DatasetError("every input column alone tells bad from good: no model is needed")
-    return leaks
+    return left < len(inputs)
 
 
 def _toml(

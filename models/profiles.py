@@ -121,7 +121,7 @@ def guess(profile: Profile) -> Guess:
     if not plain or _DATE_NAME.search(profile.name):
         forms = [f for f in FORMATS if not cells.seconds(text, f, usual).wrong.any()]
         if forms and not plain:
-            notes = ()
+            notes: tuple[str, ...] = ()
             if len(forms) > 1 and {"%d/%m/%Y", "%m/%d/%Y"} <= {*forms}:
                 notes = ("day and month cannot be told apart: check the format",)
             return Guess("date", usual, forms[0], tokens, missing, notes=notes)
