@@ -28,7 +28,8 @@ _PERSON_NAME = re.compile(
     r"cust|client|member|user|borrower|applicant|person|account|party|客户|用户", re.I
 )
 _PROTECTED = re.compile(
-    r"(^|[^a-z])(sex|gender|age|race|ethnic\w*|nationality|foreign\w*|marital\w*|marriage|married|"
+    r"(^|[^a-z])(sex|gender|female|male|wom[ae]n|age|senior|elderly|race|black|white|asian|"
+    r"hispan\w*|african|afam|ethnic\w*|nationality|foreign\w*|marital\w*|marriage|married|"
     r"religion|disab\w*|pregnan\w*|birth\w*|dob)([^a-z]|$)|性别|年龄|民族|婚姻|籍贯|国籍|宗教",
     re.I,
 )

@@ -85,8 +85,9 @@ class _Reader:
         self.time: list[Floats] = []
 
     def read(self) -> Dataset:
-        self.findings.errors += self.position.errors
-        self.findings.require()
+        if self.position.errors:
+            self.findings.errors += self.position.errors
+            self.findings.require()
         for block in self.table.blocks(self.position.wanted):
             self._block(block.row, block.cells)
         self.table.close()
