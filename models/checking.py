@@ -17,10 +17,10 @@ from models.errors import DatasetError, DeriveError, SpecError
 from models.reading import Findings
 from models.spec import Spec, load
 
-WIRE_NAME = re.compile(r"[A-Za-z0-9._:~-]{1,64}")
+WIRE_NAME = re.compile(r"[^\x00-\x1f\x7f]{1,64}")
 """The names of features that a call can carry."""
 MOST_FEATURES = 256
-"""The number of features of one person in a call."""
+"""The number of texts, and of other features, of one person in a call."""
 
 # From this AUC on, a column alone is suspected to be known only after the outcome.
 SUSPECT_AUC = 0.95
@@ -66,11 +66,13 @@ def _names(spec: Spec) -> list[str]:
         for j, (name, column) in enumerate(((f.name, f.column) for f in spec.inputs), start=1)
         if not WIRE_NAME.fullmatch(name)
     ]
-    if len(spec.inputs) > MOST_FEATURES:
-        errors.append(
-            f"feature: {len(spec.inputs)} input columns, but a call carries at most "
-            f"{MOST_FEATURES} features of a person; exclude some"
-        )
+    texts = sum(f.type == "text" for f in spec.inputs)
+    for count, kind in ((texts, "texts"), (len(spec.inputs) - texts, "numbers and dates")):
+        if count > MOST_FEATURES:
+            errors.append(
+                f"feature: {count} input columns are {kind}, but a call carries at most "
+                f"{MOST_FEATURES} of a person; exclude some"
+            )
     return errors
 
 
@@ -79,8 +81,9 @@ def _safe(name: str, index: int) -> str:
 
 
 def safe_name(name: str) -> str:
-    """The name with underscores in the places that a call cannot carry; "" if nothing is left."""
-    return re.sub(r"[^A-Za-z0-9.~-]+", "_", name).strip("_")[:60]
+    """The name with spaces in the places that a call cannot carry, cut to its length; "" if nothing
+    is left."""
+    return re.sub(r"[\x00-\x1f\x7f]+", " ", name).strip()[:60]
 
 
 def _derive(spec: Spec) -> list[str]:
