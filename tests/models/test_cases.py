@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import lzma
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -140,7 +141,9 @@ def test_5_a_total_is_named_with_what_to_write(tmp_path: Path) -> None:
     )  # fmt: skip
 
 
-NOTATIONS = {
+Notations = dict[str, tuple[Callable[[float], str], dict[str, Any], str]]
+
+NOTATIONS: Notations = {
     "comma": (lambda v: f"{v:.6f}".replace(".", ","), {"decimal": ","}, ";"),
     "thousands": (lambda v: f"{v * 10_000:,.0f}", {"thousands": ","}, ";"),
     "both": (lambda v: f"{v * 10_000:,.1f}".translate(str.maketrans(",.", ".,")),
