@@ -100,7 +100,7 @@ from service.storage.requests import find_requests
 from service.storage.seals import SqlSealStore
 from service.storage.start_check import check_tables
 from service.storage.store import SqlStore
-from service.watching import breaker_watch
+from service.watching import breaker_work
 
 INTERRUPTS_S = 0.05
 """The time between two interrupts of statements that do not end."""
@@ -203,7 +203,6 @@ class App:
             late_us=int(limits.refund_late_s * 1_000_000),
             report=tell_owed_back,
         )
-        self.breakers = breaker_watch(engine.terms, store.engine, parts.clock, backstage)
         self.figures = FiguresWatch(store, parts.clock, backstage, self._sealed_sequence)
         now_us = _key_clock(parts).now_us
         self._keys = KeyRing(
@@ -353,7 +352,7 @@ class App:
         uses = KeyUses(self._keys, lambda uses: self.committer.between(store.note_uses, uses))
         works: dict[str, tuple[Work, float, float | None]] = {
             # These workers depend only on their own pauses, so they run in a sandbox as well.
-            "breakers": (self.breakers.work, limits.breakers_interval_s, None),
+            "breakers": breaker_work(engine.terms, store.engine, self.parts.clock, pool, limits),
             "catalog": (CatalogReloader(engine.terms, pool).work, limits.catalog_interval_s, None),
             "debts": (DebtWatch(engine.debts, pool).work, limits.debts_interval_s, None),
             "key uses": (uses.work, limits.keys.use_interval_s, None),

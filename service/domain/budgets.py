@@ -141,13 +141,15 @@ class Standing(NamedTuple):
         granted_minor = 0 if self.account is None else self.account.granted_minor
         return self.budget.most_minor - granted_minor
 
-    def left_minor(self, change_minor: int) -> int:
+    def left_minor(self, change_minor: int, now_us: int) -> int:
         """The amount that this server may still hold, after `change_minor` of this transaction.
 
         After the budget was lowered, what is released makes no room above it.
         """
         unused_minor = 0 if self.own is None else self.own.unused_minor
-        return max(0, unused_minor + self.free_minor - change_minor)
+        # What idle or dead servers have not used is free again.
+        whole, _ = folded_first(self, now_us)
+        return max(0, unused_minor + whole.free_minor - change_minor)
 
 
 class Settled(NamedTuple):

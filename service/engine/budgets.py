@@ -93,7 +93,8 @@ class Budgets:
         keys = {it for product in products for it in self._counting(operator_id, product)}
         if not keys:
             return None
-        return min(self._standings[it.key].left_minor(self._changes[it.key]) for it in keys)
+        now_us = self._now_us
+        return min(self._standings[it.key].left_minor(self._changes[it.key], now_us) for it in keys)
 
     def settle(self, rows: Rows, transaction: Transaction) -> None:
         """Adds the changed leases and accounts to the rows of the batch.
