@@ -50,7 +50,8 @@ class CelConditions:
         """Whether each expression is true for these values; None for one that fails, whatever the
         library raises.
 
-        Equal values have equal results, which are kept if none failed. A variable has values of one kind.
+        Equal values have equal results, which are kept if none failed. A variable has values of one
+        kind.
         """
         key = whens, tuple(values.items())
         try:
