@@ -200,9 +200,7 @@ def test_a_draft_with_velocity_is_previewed_from_the_database(city: Desk) -> Non
 
 _LEFT_OUT: dict[str, dict[str, Any]] = {
     "conditions": {"condition": [{"name": "far", "when": "order_minor > 1", "then": "FULL"}]},
-    "signals": {
-        "signal": [{"signal": "DEVICE_SHARED", "most": 1, "days": 7, "then": "DECLINE"}]
-    },
+    "signals": {"signal": [{"signal": "DEVICE_SHARED", "most": 1, "days": 7, "then": "DECLINE"}]},
     "budgets": {
         "budget": [{"currency": "CNY", "span": "OPEN", "most_minor": 100, "slice_minor": 10}]
     },
