@@ -17,10 +17,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from models import domain, features, scorecard, tables
+from models import domain, encoding, features, scorecard, tables
 from models.calibrate import Platt
 from models.dataset import id_hash
 from models.domain import Trained
+from models.encoding import Preparation
 from models.errors import (
     DeriveError,
     IncompatibleError,
@@ -30,9 +31,10 @@ from models.errors import (
 from models.scorecard import Scale
 from models.spec import Derived, Feature, HouseRules
 
-SCHEMA = 2
-# Schema 1 had no `trained` and no `absent` in its raw columns: see `_trained_of_schema_1`.
-_READABLE = (1, SCHEMA)
+SCHEMA = 3
+# Schema 1 had no `trained` and no `absent` in its raw columns: see `_trained_of_schema_1`. Schema 2
+# had no `preparation`, no `kind`, and the columns' own names in the model's text.
+_READABLE = (1, 2, SCHEMA)
 MANIFEST, MODEL, METRICS = "manifest.json", "model.txt", "metrics.json"
 
 # The parts of each document that depend on the time of training.
@@ -54,6 +56,8 @@ class Golden:
 class Manifest:
     """A verified manifest and the model's text that it belongs to.
 
+    `fitted` is the preparation of the raw rows unless a derive function prepares them. `kind` is
+    `trees` or `scorecard`; `text_names` are the columns' names in the model's text.
     `document` is the whole JSON, for values without a field here (parameters, versions, reference
     histograms, fold hashes).
     """
@@ -68,6 +72,9 @@ class Manifest:
     trained: tuple[Trained, ...]
     derived: tuple[Derived, ...]
     derive_function: str | None
+    fitted: Preparation | None
+    kind: str
+    text_names: tuple[str, ...]
     platt: Platt
     scale: Scale
     scale_version: str
@@ -81,6 +88,13 @@ class Manifest:
     def raw_names(self) -> tuple[str, ...]:
         """Names of the raw columns in the order of a row's values."""
         return tuple(f.name for f in self.raw)
+
+    def preparation(self) -> Preparation:
+        """How raw rows become the model's columns; imports the derive function if there is one.
+
+        Raises DeriveError.
+        """
+        return self.fitted or encoding.of_function(self.derive_function, self.derived)
 
 
 def canonical(document: Mapping[str, Any]) -> bytes:
@@ -114,6 +128,7 @@ def raw_column(feature: Feature, trained: Trained) -> dict[str, Any]:
         "reason_group": feature.reason_group,
         "min": low,
         "max": high,
+        "levels": list(feature.levels),
         "trained": domain.to_json(trained),
     }
 
@@ -217,6 +232,9 @@ def _manifest(document: Mapping[str, Any], model_text: str) -> Manifest:
     if any(not _SHA256.fullmatch(h) for h in hashes):
         raise ModelDirectoryError("training_ids: has a value that is not a sha256")
     label = document["label"]
+    derived = tuple(
+        Derived(c["name"], c["monotone"], c["reason_group"]) for c in document["derived"]
+    )
     return Manifest(
         model_id=document["model_id"],
         created_at=document["created_at"],
@@ -230,10 +248,14 @@ def _manifest(document: Mapping[str, Any], model_text: str) -> Manifest:
             if document["schema"] == 1
             else tuple(domain.from_json(c["trained"]) for c in document["raw"])
         ),
-        derived=tuple(
-            Derived(c["name"], c["monotone"], c["reason_group"]) for c in document["derived"]
-        ),
+        derived=derived,
         derive_function=document["derive"]["function"],
+        fitted=_fitted(document, derived),
+        kind=document.get("kind", "trees"),
+        text_names=tuple(
+            d.name if document.get("preparation") is None else f"c{j}"
+            for j, d in enumerate(derived)
+        ),
         platt=platt,
         scale=stored_scale,
         scale_version=scale["version"],
@@ -248,6 +270,16 @@ def _manifest(document: Mapping[str, Any], model_text: str) -> Manifest:
         model_text=model_text,
         document=document,
     )
+
+
+def _fitted(document: Mapping[str, Any], derived: tuple[Derived, ...]) -> Preparation | None:
+    fitted = document.get("preparation")
+    if fitted is None:
+        return None
+    prepared = encoding.from_json(fitted, [c["name"] for c in document["raw"]])
+    if prepared.columns != derived:
+        raise ModelDirectoryError(f"{MANIFEST}: preparation and derived have different columns")
+    return prepared
 
 
 def _raw_feature(column: Mapping[str, Any]) -> Feature:
@@ -266,6 +298,7 @@ def _raw_feature(column: Mapping[str, Any]) -> Feature:
         maximum=infinity if column["max"] is None else column["max"],
         groups=(),
         group_names=(),
+        levels=tuple(column.get("levels", ())),
     )
 
 

@@ -14,7 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from models import spec_model
+from models.derivations import Derivation
 from models.errors import SpecError
+from models.spec_model import Recipe
 from models.toml_table import TomlTable
 
 ROLES = ("input", "protected", "excluded")
@@ -24,7 +27,8 @@ ABSENT = ("reject", "missing")
 COMPRESSIONS = ("none", "xz", "gz")
 
 _KEYS: dict[str, tuple[str, ...]] = {
-    "": ("data", "label", "id", "time", "feature", "derive", "validation", "model", "house"),
+    "": ("data", "label", "id", "time", "feature", "derive",
+        "derivation", "validation", "model", "house"),
     "data": (
         "path", "format", "compression", "delimiter", "encoding", "header", "columns", "sha256",
     ),
@@ -38,12 +42,10 @@ _KEYS: dict[str, tuple[str, ...]] = {
     "derive": ("function", "column"),
     "derive.column": ("name", "monotone", "reason_group"),
     "validation": ("folds", "seeds", "extra_seeds"),
-    "model": (
-        "trees", "learning_rate", "depth", "min_child_samples", "subsample", "colsample",
-        "lambda_l2", "max_bin", "seed",
-    ),
+    "model": spec_model.MODEL_KEYS,
     "house": (
-        "missing_rows", "missing_bad", "missing_good", "warn_refused", "most_refused",
+        "missing_rows", "missing_bad", "missing_good", "level_rows", "level_share",
+        "special_rows", "warn_refused", "most_refused",
         "most_better_blank",
     ),
 }  # fmt: skip
@@ -93,7 +95,7 @@ class Feature:
     `missing` says whether a row may lack the value, `absent` whether a value that a client did
     not send counts as missing. `minimum` and `maximum` bound the declared domain, inclusive.
     `groups` cuts a protected column into len(groups) + 1 groups by their lower bounds;
-    `group_names` names them.
+    `group_names` names them. `levels` are a text's levels in the order of their positions.
     """
 
     name: str
@@ -109,6 +111,7 @@ class Feature:
     maximum: float
     groups: tuple[float, ...]
     group_names: tuple[str, ...]
+    levels: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -130,26 +133,13 @@ class Validation:
 
 
 @dataclass(frozen=True)
-class Recipe:
-    """Parameters of the boosted trees."""
-
-    trees: int
-    learning_rate: float
-    depth: int
-    min_child_samples: int
-    subsample: float
-    colsample: float
-    lambda_l2: float
-    max_bin: int
-    seed: int
-
-
-@dataclass(frozen=True)
 class HouseRules:
     """Limits for the use of a model.
 
     A value may be missing if at least `missing_rows` training rows (and as many as the smallest
-    leaf has) lack it, `missing_bad` of them bad and `missing_good` good. The others are shares of
+    leaf has) lack it, `missing_bad` of them bad and `missing_good` good. A level of a code or a
+    text is kept with at least `level_rows` rows and `level_share` of all; a special value has a
+    column of its own with at least `special_rows` rows. The others are shares of
     the hold-out: of rows refused for one column's value, a share above `warn_refused` is a warning
     and above `most_refused` an error; of people who score better without the value, a share above
     `most_better_blank` is a warning.
@@ -158,6 +148,9 @@ class HouseRules:
     missing_rows: int = 50
     missing_bad: int = 5
     missing_good: int = 5
+    level_rows: int = 30
+    level_share: float = 0.005
+    special_rows: int = 50
     warn_refused: float = 0.005
     most_refused: float = 0.05
     most_better_blank: float = 0.05
@@ -165,7 +158,8 @@ class HouseRules:
 
 @dataclass(frozen=True)
 class Spec:
-    """A validated spec. `sha256` is of the TOML file's bytes."""
+    """A validated spec. `sha256` is of the TOML file's bytes. Without a pinned `recipe` the
+    training chooses one."""
 
     path: Path
     sha256: str
@@ -177,8 +171,10 @@ class Spec:
     derive_function: str | None
     derived: tuple[Derived, ...]
     validation: Validation
-    recipe: Recipe
+    recipe: Recipe | None
+    seed: int
     house: HouseRules
+    derivations: tuple[Derivation, ...] = ()
 
     @property
     def inputs(self) -> tuple[Feature, ...]:
@@ -232,6 +228,7 @@ def parse(tree: dict[str, Any], *, path: Path, sha256: str) -> Spec:
                 f"feature[{index}].name", f"names the same column as {taken[feature.name]}"
             )
     function, derived = _derive(top, features)
+    model = TomlTable("model", top.get("model", {}), _KEYS["model"])
     return Spec(
         path=path,
         sha256=sha256,
@@ -243,8 +240,10 @@ def parse(tree: dict[str, Any], *, path: Path, sha256: str) -> Spec:
         derive_function=function,
         derived=derived,
         validation=_validation(top),
-        recipe=_recipe(top),
+        recipe=spec_model.pinned(model),
+        seed=spec_model.seed(model),
         house=_house(top),
+        derivations=_derivations(top, features, function),
     )
 
 
@@ -412,19 +411,20 @@ def _validation(top: TomlTable) -> Validation:
     return Validation(folds=table.integer("folds", 3, 20), seeds=seeds, extra_seeds=extra)
 
 
-def _recipe(top: TomlTable) -> Recipe:
-    table = TomlTable("model", top.get("model", {}), _KEYS["model"])
-    return Recipe(
-        trees=table.integer("trees", 1, 10_000, 700),
-        learning_rate=table.number("learning_rate", 1e-4, 1.0, 0.04),
-        depth=table.integer("depth", 1, 10, 3),
-        min_child_samples=table.integer("min_child_samples", 1, 1_000_000, 100),
-        subsample=table.number("subsample", 0.05, 1.0, 0.8),
-        colsample=table.number("colsample", 0.01, 1.0, 0.5),
-        lambda_l2=table.number("lambda_l2", 0.0, 1e6, 10.0),
-        max_bin=table.integer("max_bin", 2, 65_535, 255),
-        seed=table.integer("seed", 0, 2**31 - 1, 0),
-    )
+def _derivations(
+    top: TomlTable, features: tuple[Feature, ...], function: str | None
+) -> tuple[Derivation, ...]:
+    items = top.get("derivation", [])
+    if not isinstance(items, list):
+        raise SpecError("derivation", "must be an array of tables")
+    if items and function is not None:
+        raise SpecError("derivation", "is not allowed beside a derive function; choose one")
+    tables = [
+        TomlTable(f"derivation[{i}]", item, spec_model.DERIVATION_KEYS)
+        for i, item in enumerate(items)
+    ]
+    types = {f.name: f.type for f in features if f.role == "input"}
+    return spec_model.derivations(tables, types, [_reason_group(table) for table in tables])
 
 
 def _house(top: TomlTable) -> HouseRules:
@@ -433,6 +433,9 @@ def _house(top: TomlTable) -> HouseRules:
         missing_rows=table.integer("missing_rows", 1, 1_000_000, usual.missing_rows),
         missing_bad=table.integer("missing_bad", 1, 1_000_000, usual.missing_bad),
         missing_good=table.integer("missing_good", 1, 1_000_000, usual.missing_good),
+        level_rows=table.integer("level_rows", 1, 1_000_000, usual.level_rows),
+        level_share=table.number("level_share", 0.0, 0.5, usual.level_share),
+        special_rows=table.integer("special_rows", 1, 1_000_000, usual.special_rows),
         warn_refused=table.number("warn_refused", 0.0, 1.0, usual.warn_refused),
         most_refused=table.number("most_refused", 0.0, 1.0, usual.most_refused),
         most_better_blank=table.number("most_better_blank", 0.0, 1.0, usual.most_better_blank),

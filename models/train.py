@@ -1,11 +1,13 @@
-"""From a spec to a model directory: fit, calibrate, judge, write.
+"""From a spec to a model directory: validate, choose, fit, calibrate, judge, write.
 
-The fits, for the shipped spec 36 boosted models and 30 logistic regressions:
+- For each seed and fold, the whole procedure runs on the rows outside the fold: the choice of a
+  recipe by a validation inside these rows, and the fit. So the figures are those of the procedure,
+  not of a recipe that has seen the fold. Beside it stand the scorecard and a plain LightGBM.
+- The verdict on these figures says which kind of model is served. It is fitted without the
+  hold-out.
+- Fits of its recipe inside its training rows give out-of-fold margins for its Platt calibrator.
 
-- the served model, without the hold-out, and five models inside its training rows whose
-  out-of-fold margins fit its Platt calibrator;
-- for each seed one model for each fold on all rows, for the figures of the model, and on the same
-  folds the binned logistic regression for comparison.
+A recipe that the spec pins is not chosen, and its figures are called pinned, not nested.
 """
 
 from __future__ import annotations
@@ -13,18 +15,22 @@ from __future__ import annotations
 import hashlib
 import platform
 import time
+from collections.abc import Sequence
 from contextlib import closing
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from models import (
+    budget,
     calibrate,
+    choice,
     coverage,
     dataset,
     features,
@@ -33,62 +39,210 @@ from models import (
     manifest,
     metrics,
     parallel,
+    recipes,
     reference,
     scorecard,
     spec,
     tables,
+    verdict,
 )
+from models.budget import Course
+from models.choice import Plan
+from models.fits import Outcome, Task, Work
+from models.samples import Sample, State, sample_of
 from models.scorer import reasons_from
+from models.spec import Derived
+from models.verdict import Verdict
 
 Floats = NDArray[np.float64]
 
 
-def train(spec_path: Path, out: Path, *, progress: bool = True, jobs: int = 2) -> dict[str, Any]:
+class _Served(NamedTuple):
+    """The model that is served: its fit, the rows that it learned from, and its calibration."""
+
+    outcome: Outcome
+    sample: Sample
+    verdict: Verdict
+    platt: calibrate.Platt
+    scale: scorecard.Scale
+
+
+def train(
+    spec_path: Path,
+    out: Path,
+    *,
+    progress: bool = True,
+    jobs: int = 2,
+    budget_s: float = budget.USUAL_S,
+) -> dict[str, Any]:
     """Train the model of `spec_path`, write the directory `out`, return its metrics.
 
-    The same spec, data, derive function and library versions give the same model id for any
+    The same spec, data, derive function, budget and library versions give the same model id for any
     `jobs` (worker processes, 1 thread each). Raises ModelError; an interrupt leaves no process.
     """
     started = time.perf_counter()
     the_spec = spec.load(Path(spec_path))
     data = dataset.load(the_spec)
+    the_spec = _with_levels(the_spec, data)
     derive_sha256 = features.source_sha256(the_spec.derive_function)
-    state = fits.State(data.raw, data.label, the_spec, dataset.holdout_indices(data, the_spec))
-    everyone = np.arange(data.label.shape[0])
-    sample = fits.sample_of(state, np.setdiff1d(everyone, state.holdout))
+    state = State(data.raw, data.label, the_spec, dataset.holdout_indices(data, the_spec))
+    course = _course(state, budget_s)
+    sample = sample_of(state, state.training, _leaf(course.plan, state))
     columns = coverage.by_column(state, sample)
     warnings = coverage.require(columns, state.holdout.shape[0], the_spec.house)
-    results = _run(state, jobs, progress)
-    holdout_margin, model_text = results[fits.Task("served", 0, 0)]
 
-    training = np.setdiff1d(everyone, state.holdout)
-    inner = fits.inner_folds(state, training)
-    margin = np.empty(training.shape[0])
-    for k in range(the_spec.validation.folds):
-        margin[inner == k] = results[fits.Task("inner", 0, k)].margin
-    scored = ~np.isnan(margin)
-    platt = calibrate.fit(margin[scored], data.label[training][scored])
-    scale = scorecard.scale(platt)
+    with _Runner(state, course, jobs, progress) as runner:
+        results = runner.run(course.plan, runner.validation)
+        figures = metrics.validation(state, data, results, course.seeds)
+        chosen = [results[Task("fold", s, k)].recipe.name for s, k in runner.folds]
+        ruling = verdict.judge(figures, the_spec.recipe, chosen)
+        candidates = tuple(c for c in course.plan.candidates if c.kind == ruling.kind)
+        results |= runner.run(Plan(candidates, course.plan.rounds), [fits.SERVED])
+        outcome = results[fits.SERVED]
+        results |= runner.run(Plan((outcome.recipe,), ()), fits.calibration(the_spec))
+    served = _calibrated(state, results, ruling)
 
-    better_blank = coverage.better_blank(state, sample, model_text, scale)
-    warnings += _warnings(the_spec, model_text, better_blank)
-    figures = metrics.collect(state, data, results, platt, scale, holdout_margin)
+    better_blank = coverage.better_blank(state, served.sample, outcome.text, served.scale)
+    warnings += _warnings(served, the_spec, better_blank)
+    figures |= metrics.served(state, data, results, served.platt, served.scale)
+    figures["columns"] = {
+        "raw": len(the_spec.inputs), "derived": len(served.sample.preparation.columns)
+    }  # fmt: skip
+    figures["verdict"] = {"kind": ruling.kind, "sentence": ruling.sentence}
+    figures["choice"] = _choice(course, outcome, chosen)
     figures["coverage"] = {"columns": columns, "better_blank": better_blank}
     figures["warnings"] = warnings
-    used, label = sample.rows, data.label[sample.rows]
     created_at = datetime.now(UTC).isoformat(timespec="seconds")
     document = {
         "schema": manifest.SCHEMA,
         "created_at": created_at,
-        "model_sha256": hashlib.sha256(model_text.encode("utf-8")).hexdigest(),
         "metrics_sha256": manifest.metrics_sha256(figures),
         "spec_sha256": the_spec.sha256,
         "data_sha256": data.sha256,
         "derive": {"function": the_spec.derive_function, "sha256": derive_sha256},
+        **_described(state, data, served),
+        "budget_s": budget_s,
+        "seeds": {
+            "headline": list(course.seeds),
+            "extra": figures["folds"]["extra_seeds"],
+            "model": the_spec.seed,
+        },
+        "versions": {
+            "python": platform.python_version(),
+            "lightgbm": version("lightgbm"),
+            "numpy": version("numpy"),
+            "scipy": version("scipy"),
+        },
+    }
+    figures["created_at"] = created_at
+    figures["seconds"] = round(time.perf_counter() - started, 1)
+    written = manifest.write(Path(out), document, outcome.text, figures)
+    return {"model_id": written, **figures}
+
+
+def _with_levels(the_spec: spec.Spec, data: dataset.Dataset) -> spec.Spec:
+    """The spec whose text features have the table's levels."""
+    levels = getattr(data, "levels", {})
+    return replace(
+        the_spec,
+        features=tuple(replace(f, levels=levels.get(f.name, ())) for f in the_spec.features),
+    )
+
+
+def _course(state: State, budget_s: float) -> Course:
+    """What the budget allows. Raises DatasetError where a class has too few rows for a choice."""
+    the_spec, rows = state.spec, state.training
+    validation = the_spec.validation
+    sample = sample_of(state, rows, 1)
+    size = (rows.shape[0], sample.x.shape[1], validation.folds)
+    if the_spec.recipe is not None:
+        return budget.pinned(the_spec.recipe, *size, validation.seeds)
+    choice.can_choose(state, rows)
+    return budget.course(*size, validation.seeds, budget_s)
+
+
+def _leaf(plan: Plan, state: State) -> int:
+    return recipes.leaf_of(plan.candidates, state.training.shape[0])
+
+
+class _Runner:
+    """Runs the fits of a training in worker processes, under one progress bar."""
+
+    def __init__(self, state: State, course: Course, jobs: int, progress: bool) -> None:
+        the_spec = state.spec
+        seeds = course.seeds
+        if the_spec.recipe is not None:
+            seeds = (*seeds, *the_spec.validation.extra_seeds)
+        self.validation = fits.validation(the_spec, seeds)
+        self.folds = [(t.seed, t.fold) for t in self.validation if t.kind == "fold"]
+        self._state, self._jobs = state, jobs
+        total = len(self.validation) + 1 + len(fits.calibration(the_spec))
+        self._bar = Progress(
+            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
+            TimeRemainingColumn(elapsed_when_finished=True), disable=not progress,
+        )  # fmt: skip
+        self._line = self._bar.add_task("Fitting", total=total)
+
+    def __enter__(self) -> _Runner:
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def run(self, plan: Plan, tasks: Sequence[Task]) -> metrics.Results:
+        """The outcomes of tasks under a plan."""
+        results: metrics.Results = {}
+        it = Work(self._state, plan)
+        with closing(parallel.run(fits.work, it, tasks, self._jobs)) as arriving:
+            for index, result in arriving:
+                results[tasks[index]] = result
+                self._bar.advance(self._line)
+        return results
+
+
+def _calibrated(state: State, results: metrics.Results, ruling: Verdict) -> _Served:
+    """The served model with the calibrator that the out-of-fold margins of its recipe give."""
+    outcome, training = results[fits.SERVED], state.training
+    inner = fits.inner_folds(state, training)
+    margin = np.empty(training.shape[0])
+    for k in range(state.spec.validation.folds):
+        margin[inner == k] = results[Task("inner", 0, k)].margin
+    scored = ~np.isnan(margin)
+    platt = calibrate.fit(margin[scored], state.label[training][scored])
+    sample = sample_of(state, training, recipes.leaf(outcome.recipe, training.shape[0]))
+    return _Served(outcome, sample, ruling, platt, scorecard.scale(platt))
+
+
+def _choice(course: Course, outcome: Outcome, chosen: Sequence[str]) -> dict[str, Any]:
+    """The recipes that were compared, how often the folds chose each, and the served one's
+    figures."""
+    return {
+        "nested": len(course.plan.candidates) > 1,
+        "candidates": [c.name for c in course.plan.candidates],
+        "rows": list(course.plan.rounds),
+        "chosen_in_folds": {name: list(chosen).count(name) for name in sorted({*chosen})},
+        "served": outcome.recipe.name,
+        "served_trees": outcome.recipe.trees,
+        "served_candidates": outcome.candidates,
+        "planned_seconds": round(course.seconds, 1),
+    }
+
+
+def _described(state: State, data: dataset.Dataset, served: _Served) -> dict[str, Any]:
+    """The parts of the manifest that follow from the served model."""
+    the_spec, outcome = state.spec, served.outcome
+    used, columns = served.sample.rows, served.sample.preparation.columns
+    label = data.label[used]
+    return {
+        "model_sha256": hashlib.sha256(outcome.text.encode("utf-8")).hexdigest(),
+        "kind": outcome.recipe.kind,
         "raw": [
-            manifest.raw_column(f, t) for f, t in zip(the_spec.inputs, sample.trained, strict=True)
+            manifest.raw_column(f, t)
+            for f, t in zip(the_spec.inputs, served.sample.trained, strict=True)
         ],
-        "derived": [manifest.derived_column(d) for d in the_spec.derived],
+        "derived": [manifest.derived_column(d) for d in columns],
+        "preparation": served.sample.preparation.document,
         "monotone_in": "derived columns, each by itself; not in the raw columns",
         "label": {
             "column": the_spec.label.column,
@@ -99,62 +253,54 @@ def train(spec_path: Path, out: Path, *, progress: bool = True, jobs: int = 2) -
             "rows": int(used.shape[0]),
             "bad": int(label.sum()),
         },
-        "platt": {"a": platt.a.hex(), "b": platt.b.hex()},
-        "scale": {"version": scorecard.VERSION, "a": scale.a.hex(), "b": scale.b.hex()},
+        "platt": {"a": served.platt.a.hex(), "b": served.platt.b.hex()},
+        "scale": {
+            "version": scorecard.VERSION, "a": served.scale.a.hex(), "b": served.scale.b.hex()
+        },
         "training_ids": _training_ids(the_spec, data, used),
-        "folds": _fold_hashes(state, inner),
+        "folds": _fold_hashes(state),
         "reference": [
             reference.histogram(f, data.raw[used, j]) for j, f in enumerate(the_spec.inputs)
         ],
-        "golden": golden.rows(model_text, state, sample, scale),
+        "golden": golden.rows(outcome.text, state, served.sample, served.scale),
         "reasons": {
-            "from": reasons_from(tables.parse(model_text), _groups(the_spec)),
-            "columns_without_group": _without_group(the_spec),
+            "from": reasons_from(tables.parse(outcome.text), [c.reason_group for c in columns]),
+            "columns_without_group": _without_group(columns),
         },
-        "parameters": fits.parameters(the_spec, used.shape[0]),
-        "trees": the_spec.recipe.trees,
-        "seeds": {
-            "headline": list(the_spec.validation.seeds),
-            "extra": list(the_spec.validation.extra_seeds),
-            "model": the_spec.recipe.seed,
-        },
-        "versions": {
-            "python": platform.python_version(),
-            "lightgbm": version("lightgbm"),
-            "numpy": version("numpy"),
-            "scikit-learn": version("scikit-learn"),
-            "scipy": version("scipy"),
-        },
-    }
-    figures["created_at"] = created_at
-    figures["seconds"] = round(time.perf_counter() - started, 1)
-    written = manifest.write(Path(out), document, model_text, figures)
-    return {"model_id": written, **figures}
+        "recipe": {**asdict(outcome.recipe), "penalty": outcome.penalty},
+        "parameters": {}
+        if outcome.recipe.kind == "scorecard"
+        else recipes.parameters(outcome.recipe, columns, the_spec.seed, used.shape[0]),
+    }  # fmt: skip
 
 
-def _groups(the_spec: spec.Spec) -> list[str | None]:
-    return [d.reason_group for d in the_spec.derived]
-
-
-def _without_group(the_spec: spec.Spec) -> list[str]:
-    return [d.name for d in the_spec.derived if d.reason_group is None]
+def _without_group(columns: Sequence[Derived]) -> list[str]:
+    return [d.name for d in columns if d.reason_group is None]
 
 
 def _warnings(
-    the_spec: spec.Spec, model_text: str, better_blank: list[dict[str, Any]]
+    served: _Served, the_spec: spec.Spec, better_blank: list[dict[str, Any]]
 ) -> list[str]:
     """Warnings about columns that can never be a reason, and about blanks that raise the score."""
     warnings = []
-    unnamed = _without_group(the_spec)
+    columns = served.sample.preparation.columns
+    unnamed = _without_group(columns)
     if unnamed:
         warnings.append(
-            f"{len(unnamed)} of {len(the_spec.derived)} derived columns have no reason_group and "
+            f"{len(unnamed)} of {len(columns)} derived columns have no reason_group and "
             f"are never given as a reason: {', '.join(unnamed[:5])}"
         )
-    if reasons_from(tables.parse(model_text), _groups(the_spec)) == "treeshap":
+    groups = [c.reason_group for c in columns]
+    if reasons_from(tables.parse(served.outcome.text), groups) == "treeshap":
         warnings.append(
             f"a tree has more than {tables.NODES} splits: scores and reasons come from LightGBM, "
             "not from tables, and take longer"
+        )
+    recipe, rows = served.outcome.recipe, served.sample.rows.shape[0]
+    if recipe.kind == "trees" and recipes.leaf(recipe, rows) < recipe.min_child_samples:
+        warnings.append(
+            f"the smallest leaf has {recipes.leaf(recipe, rows)} rows and not "
+            f"{recipe.min_child_samples}: a leaf may be one in {recipes.LEAVES_IN_ROWS} of the rows"
         )
     warnings += [
         f"{row['column']}: {100 * row['share']:.1f} % of {row['n']} hold-out people would score "
@@ -163,21 +309,6 @@ def _warnings(
         if row["share"] > the_spec.house.most_better_blank
     ]
     return warnings
-
-
-def _run(state: fits.State, jobs: int, progress: bool) -> metrics.Results:
-    tasks = fits.tasks(state.spec)
-    results: metrics.Results = {}
-    columns = (
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
-    )  # fmt: skip
-    with Progress(*columns, disable=not progress) as bar:
-        line = bar.add_task("Fitting", total=len(tasks))
-        with closing(parallel.run(fits.work, state, tasks, jobs)) as arriving:
-            for index, result in arriving:
-                results[tasks[index]] = result
-                bar.advance(line)
-    return results
 
 
 def _training_ids(
@@ -193,13 +324,14 @@ def _training_ids(
     }
 
 
-def _fold_hashes(state: fits.State, inner: NDArray[np.int8]) -> dict[str, Any]:
+def _fold_hashes(state: State) -> dict[str, Any]:
     """For each seed, the sha256 of the fold numbers, with one byte for each row in the file's
     order."""
     validation = state.spec.validation
+    inner = fits.inner_folds(state, state.training)
     digests = {
         str(seed): hashlib.sha256(
-            dataset.stratified_folds(state.label, validation.folds, seed).tobytes()
+            state.folds(state.everyone, validation.folds, seed).tobytes()
         ).hexdigest()
         for seed in (*validation.seeds, *validation.extra_seeds)
     }

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-from importlib import import_module
-from pathlib import Path
 
 import click
 from sqlalchemy.exc import SQLAlchemyError
@@ -31,6 +29,7 @@ from service.cli.terms import (
     bounds,
     limit,
 )
+from service.cli.training import train
 from service.domain.errors import FreeholdError
 from service.engine.ports import OutcomeUnknown, StorageFailed
 from service.storage.database import telling
@@ -69,45 +68,8 @@ def migrate(database: str, shard: bool) -> None:
     click.echo("database is up to date")
 
 
-@cli.command()
-@click.option(
-    "--spec",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    required=True,
-    help="TOML file that describes the data and the model.",
-)
-@click.option(
-    "--out",
-    type=click.Path(file_okay=False, path_type=Path),
-    required=True,
-    help="Folder for the model and its figures.",
-)
-@click.option(
-    "--jobs",
-    type=click.IntRange(1),
-    default=os.cpu_count() or 1,
-    show_default=True,
-    help="Processes that train at the same time.",
-)
-def train(spec: Path, out: Path, jobs: int) -> None:
-    """Train and cross-validate the credit model."""
-    try:
-        # Training imports it only after minutes; a missing library is reported now.
-        import_module("sklearn.linear_model")
-        from models.report import print_metrics
-        from models.train import train as run
-    except ImportError as error:
-        missing = missing_library(error)
-        if missing is None:
-            raise
-        text = f"training needs {missing}, which is not installed: pip install 'freehold[train]'"
-        raise click.ClickException(text) from error
-
-    print_metrics(run(spec, out, jobs=jobs))
-
-
 COMMANDS = (
-    *(create_key_of_seals, rail_account, verify, backup, restore, serve, health, config),
+    *(train, create_key_of_seals, rail_account, verify, backup, restore, serve, health, config),
     *(operator, platform, keys, update_key, roll_key, revoke_key, bind_key, unbind_key),
     *(person, audit, product, tariff, policy, limit, bounds, listing, snooze),
 )
