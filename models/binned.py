@@ -18,7 +18,7 @@ from scipy import optimize
 
 from models import step_trees
 from models.errors import TrainingError
-from models.spec import Derived
+from models.spec_columns import Derived
 
 Floats = NDArray[np.float64]
 Labels = NDArray[np.int8]

@@ -94,7 +94,7 @@ def _part(state: State, rows: Indices, most: int) -> Indices:
     if rows.shape[0] <= most:
         return rows
     count = -(-rows.shape[0] // most)
-    fold = state.folds(rows, min(count, 120), _INNER_SEED + 1)
+    fold = state.folds_of(rows, min(count, 120), _INNER_SEED + 1)
     part: Indices = rows[fold == 0]
     return part
 
@@ -102,7 +102,7 @@ def _part(state: State, rows: Indices, most: int) -> Indices:
 def _try(state: State, rows: Indices, candidates: Sequence[Recipe]) -> list[Tried]:
     """Validates each candidate inside these rows, all on the same folds."""
     count, used = folds(rows.shape[0])
-    fold = state.folds(rows, count, _INNER_SEED)
+    fold = state.folds_of(rows, count, _INNER_SEED)
     leaf = recipes.leaf_of(candidates, rows.shape[0])
     margin = {c.name: np.full(rows.shape[0], math.nan) for c in candidates}
     stops: dict[str, list[int]] = {c.name: [] for c in candidates}

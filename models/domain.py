@@ -17,9 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models import encoding
+from models.dataset import UNSEEN
 from models.encoding import Preparation
 from models.errors import DatasetError
-from models.spec import Feature, HouseRules
+from models.spec import HouseRules
+from models.spec_columns import Feature
 
 Floats = NDArray[np.float64]
 Labels = NDArray[np.int8]
@@ -30,9 +32,6 @@ MISSING_FEATURE = "MISSING_FEATURE"
 FEATURE_OUT_OF_RANGE = "FEATURE_OUT_OF_RANGE"
 UNSEEN_CODE = "UNSEEN_CODE"
 UNSEEN_CATEGORY = "UNSEEN_CATEGORY"
-
-UNSEEN = -1.0
-"""The value of a text that is none of its feature's levels."""
 
 _LARGEST = sys.float_info.max
 MOST_GAPS = 256

@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from models import derivations, features
 from models.derivations import Derivation
 from models.errors import DeriveError
-from models.spec import Derived, Feature, HouseRules, Spec
+from models.spec import HouseRules, Spec
+from models.spec_columns import Derived, Feature
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]

@@ -94,13 +94,13 @@ def split(state: State, task: Task) -> tuple[dataset.Indices, dataset.Indices]:
         return state.training, state.holdout
     if task.kind == "inner":
         training = state.training
-        fold = inner_folds(state, training)
+        fold = inner_folds(state)
         return training[fold != task.fold], training[fold == task.fold]
-    fold = state.folds(state.everyone, state.spec.validation.folds, task.seed)
+    fold = state.folds(task.seed)
     return np.flatnonzero(fold != task.fold), np.flatnonzero(fold == task.fold)
 
 
-def inner_folds(state: State, training: dataset.Indices) -> NDArray[np.int8]:
+def inner_folds(state: State) -> NDArray[np.int8]:
     """Folds inside the served model's training rows, for its calibrator alone."""
     validation = state.spec.validation
-    return state.folds(training, validation.folds, validation.seeds[0])
+    return state.folds_of(state.training, validation.folds, validation.seeds[0])

@@ -54,12 +54,21 @@ def fit(state: State, sample: Sample, recipe: Recipe, judge: Judge | None = None
     label, columns = state.label[sample.rows], sample.preparation.columns
     if recipe.kind == "scorecard":
         card = binned.fit(
-            sample.x, label, columns, sample.preparation.rest, names(sample.preparation)
+            sample.x,
+            label,
+            columns,
+            sample.preparation.rest,
+            names(sample.preparation),
+            state.weight_of(sample.rows),
         )
         return Learned(lightgbm.Booster(model_str=card.text), penalty=card.penalty)
     parameters = recipes.parameters(recipe, columns, state.spec.seed, label.shape[0])
     data = lightgbm.Dataset(
-        sample.x, label=label, feature_name=list(names(sample.preparation)), free_raw_data=True
+        sample.x,
+        label=label,
+        weight=state.weight_of(sample.rows),
+        feature_name=list(names(sample.preparation)),
+        free_raw_data=True,
     )
     watched: dict[str, dict[str, list[float]]] = {}
     judged = []

@@ -101,7 +101,7 @@ def _cross_validated(
         "ece": [], "ece_uncalibrated": [], "noise": [], "slope": [], "intercept": [], "large": []
     }  # fmt: skip
     for seed in seeds:
-        fold = state.folds(state.everyone, count, seed)
+        fold = state.folds(seed)
         margin = _out_of_fold(state, results, kind, seed)
         scored = ~np.isnan(margin)
         unscorable.append(int((~scored).sum()))
@@ -206,13 +206,13 @@ def _fairness(
     approved, label = score >= APPROVAL_SCORE, data.label[rows]
     attributes = []
     for feature in state.spec.protected:
-        if not feature.groups:
+        values, levels = data.protected[feature.name][rows], data.levels.get(feature.name, ())
+        code, names = dataset.groups(feature, values, levels)
+        if not names:
             continue
-        values = data.protected[feature.name][rows]
-        code = np.searchsorted(np.array(feature.groups), values, side="right")
         counts = []
-        for g, name in enumerate(feature.group_names):
-            here = (code == g) & ~np.isnan(values)
+        for g, name in enumerate(names):
+            here = code == g
             good = here & (label == 0)
             counts.append(
                 (name, int(approved[here].sum()), int(here.sum()),
@@ -234,7 +234,7 @@ def _fairness_all_rows(state: State, data: dataset.Dataset, results: Results) ->
     """
     label, validation = state.label, state.spec.validation
     seed = validation.seeds[0]
-    fold = state.folds(state.everyone, validation.folds, seed)
+    fold = state.folds(seed)
     margin = _out_of_fold(state, results, "fold", seed)
     score, scored = np.zeros(label.shape[0], dtype=np.int64), ~np.isnan(margin)
     for k in range(validation.folds):
@@ -248,7 +248,7 @@ def _out_of_fold(state: State, results: Results, kind: str, seed: int) -> Floats
     """The margin of every row by the seed's model that did not see the row; NaN if the model cannot
     score it."""
     count = state.spec.validation.folds
-    fold = state.folds(state.everyone, count, seed)
+    fold = state.folds(seed)
     margin = np.empty(state.label.shape[0])
     for k in range(count):
         margin[fold == k] = results[fits.Task(kind, seed, k)].margin

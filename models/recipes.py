@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from models.spec import Derived
+from models.spec_columns import Derived
 from models.spec_model import Recipe
 
 SCORECARD = Recipe("scorecard", "scorecard", 0, 0.0, 1, 2, 20, 1.0, 1.0, 0.0, 255)

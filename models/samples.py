@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import lightgbm
@@ -18,26 +18,47 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class State:
-    """Every worker's input: the raw columns, the labels, the spec, the hold-out."""
+    """Every worker's input: the raw columns, the labels, the spec, the splits.
+
+    `group` and `weight` are those of the rows, or None.
+    """
 
     raw: Floats
     label: dataset.Labels
     spec: Spec
     holdout: dataset.Indices
+    training: dataset.Indices
+    group: dataset.Indices | None = None
+    weight: Floats | None = None
 
     @property
     def everyone(self) -> dataset.Indices:
         """All rows."""
         return np.arange(self.label.shape[0])
 
-    @property
-    def training(self) -> dataset.Indices:
-        """The rows outside the hold-out."""
-        return np.setdiff1d(self.everyone, self.holdout)
+    def folds(self, seed: int) -> NDArray[np.int8]:
+        """The fold of each row for a seed of the validation."""
+        return self.folds_of(self.everyone, self.spec.validation.folds, seed)
 
-    def folds(self, rows: dataset.Indices, count: int, seed: int) -> NDArray[np.int8]:
-        """The fold of each of these rows, from 0 to `count` - 1."""
-        return dataset.stratified_folds(self.label[rows], count, seed)
+    def folds_of(self, rows: dataset.Indices, count: int, seed: int) -> NDArray[np.int8]:
+        """The fold of each of these rows, from 0 to `count` - 1; a group lies in one of them."""
+        group = None if self.group is None else self.group[rows]
+        return dataset.stratified_folds(self.label[rows], count, seed, group)
+
+    def weight_of(self, rows: dataset.Indices) -> Floats | None:
+        """The weights of these rows, if rows have weights."""
+        return None if self.weight is None else self.weight[rows]
+
+
+def state_of(data: dataset.Dataset) -> State:
+    """The input of the workers for a data set."""
+    holdout = dataset.holdout_indices(data)
+    training = dataset.training_indices(data, holdout)
+    the_spec = replace(
+        data.spec,
+        features=tuple(replace(f, levels=data.levels.get(f.name, ())) for f in data.spec.features),
+    )
+    return State(data.raw, data.label, the_spec, holdout, training, data.group, data.weight)
 
 
 class Sample(NamedTuple):

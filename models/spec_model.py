@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from models.derivations import OPERATIONS, Derivation
-from models.errors import SpecError
 from models.toml_table import TomlTable
 
 KINDS = ("trees", "scorecard")
@@ -88,30 +87,33 @@ def derivations(
 def _derivation(table: TomlTable, known: dict[str, str], reason_group: str | None) -> Derivation:
     name = table.text("name")
     if name in known:
-        raise SpecError(table.at("name"), f"{name!r} is a column already")
+        table.fault("name", f"{name!r} is a column already")
     operation = table.choice("operation", tuple(OPERATIONS))
     of = tuple(table.list_of("of", str))
-    fewest, most = OPERATIONS.get(operation, (1, 20))
+    fewest, most = OPERATIONS[operation]
     if not fewest <= len(of) <= most:
         wanted = str(fewest) if fewest == most else f"{fewest} to {most}"
-        raise SpecError(table.at("of"), f"must name {wanted} columns for {operation}")
+        table.fault("of", f"must name {wanted} columns for {operation}")
     for column in of:
         if column not in known:
-            raise SpecError(
-                table.at("of"), f"{column!r} is no input column and no derivation before this one"
-            )
-        kind, date = known[column], operation == "months_between"
-        if date != (kind == "date") or kind == "text" or (kind == "code") != (operation == "level"):
-            raise SpecError(table.at("of"), f"{column!r} is a {kind}, which {operation} cannot use")
+            table.fault("of", f"{column!r} is no input column and no derivation before this one")
+        elif (
+            (known[column], operation) not in _USES and known[column] not in ("number", "integer")
+        ) or (known[column] in ("number", "integer") and operation in ("level", "months_between")):
+            table.fault("of", f"{column!r} is a {known[column]}, which {operation} cannot use")
     low = table.number("low", -math.inf, math.inf, -math.inf)
     high = table.number("high", -math.inf, math.inf, math.inf)
     if low > high:
-        raise SpecError(table.at("high"), "must not be below low")
-    values = tuple(float(v) for v in table.list_of("values", (int, float), []))
+        table.fault("high", "must not be below low")
+    values = table.numbers("values")
     if (operation == "level") != bool(values):
-        raise SpecError(table.at("values"), "are the codes of a level, and of nothing else")
-    if operation not in ("clip", "indicator") and not math.isinf(high - low):
-        raise SpecError(table.at("low"), f"is not for {operation}")
+        table.fault("values", "are the codes of a level, and of nothing else")
+    if operation not in ("clip", "indicator") and (low > -math.inf or high < math.inf):
+        table.fault("low", f"is not for {operation}")
     return Derivation(
         name, operation, of, low, high, values, table.integer("monotone", -1, 1, 0), reason_group
     )
+
+
+# Types that only some operations can use; texts have no order, and their numbers no meaning.
+_USES = {("code", "level"), ("date", "months_between")}

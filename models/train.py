@@ -17,7 +17,7 @@ import platform
 import time
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -39,6 +39,7 @@ from models import (
     manifest,
     metrics,
     parallel,
+    reading,
     recipes,
     reference,
     scorecard,
@@ -49,9 +50,9 @@ from models import (
 from models.budget import Course
 from models.choice import Plan
 from models.fits import Outcome, Task, Work
-from models.samples import Sample, State, sample_of
+from models.samples import Sample, State, sample_of, state_of
 from models.scorer import reasons_from
-from models.spec import Derived
+from models.spec_columns import Derived
 from models.verdict import Verdict
 
 Floats = NDArray[np.float64]
@@ -81,15 +82,15 @@ def train(
     `jobs` (worker processes, 1 thread each). Raises ModelError; an interrupt leaves no process.
     """
     started = time.perf_counter()
-    the_spec = spec.load(Path(spec_path))
-    data = dataset.load(the_spec)
-    the_spec = _with_levels(the_spec, data)
+    data = reading.load(spec.load(Path(spec_path)))
+    state = state_of(data)
+    the_spec = state.spec
     derive_sha256 = features.source_sha256(the_spec.derive_function)
-    state = State(data.raw, data.label, the_spec, dataset.holdout_indices(data, the_spec))
     course = _course(state, budget_s)
     sample = sample_of(state, state.training, _leaf(course.plan, state))
     columns = coverage.by_column(state, sample)
-    warnings = coverage.require(columns, state.holdout.shape[0], the_spec.house)
+    warnings = list(data.warnings)
+    warnings += coverage.require(columns, state.holdout.shape[0], the_spec.house)
 
     with _Runner(state, course, jobs, progress) as runner:
         results = runner.run(course.plan, runner.validation)
@@ -138,15 +139,6 @@ def train(
     figures["seconds"] = round(time.perf_counter() - started, 1)
     written = manifest.write(Path(out), document, outcome.text, figures)
     return {"model_id": written, **figures}
-
-
-def _with_levels(the_spec: spec.Spec, data: dataset.Dataset) -> spec.Spec:
-    """The spec whose text features have the table's levels."""
-    levels = getattr(data, "levels", {})
-    return replace(
-        the_spec,
-        features=tuple(replace(f, levels=levels.get(f.name, ())) for f in the_spec.features),
-    )
 
 
 def _course(state: State, budget_s: float) -> Course:
@@ -204,7 +196,7 @@ class _Runner:
 def _calibrated(state: State, results: metrics.Results, ruling: Verdict) -> _Served:
     """The served model with the calibrator that the out-of-fold margins of its recipe give."""
     outcome, training = results[fits.SERVED], state.training
-    inner = fits.inner_folds(state, training)
+    inner = fits.inner_folds(state)
     margin = np.empty(training.shape[0])
     for k in range(state.spec.validation.folds):
         margin[inner == k] = results[Task("inner", 0, k)].margin
@@ -328,11 +320,9 @@ def _fold_hashes(state: State) -> dict[str, Any]:
     """For each seed, the sha256 of the fold numbers, with one byte for each row in the file's
     order."""
     validation = state.spec.validation
-    inner = fits.inner_folds(state, state.training)
+    inner = fits.inner_folds(state)
     digests = {
-        str(seed): hashlib.sha256(
-            state.folds(state.everyone, validation.folds, seed).tobytes()
-        ).hexdigest()
+        str(seed): hashlib.sha256(state.folds(seed).tobytes()).hexdigest()
         for seed in (*validation.seeds, *validation.extra_seeds)
     }
     return {

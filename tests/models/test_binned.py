@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from models import binned, evaluate, explain, step_trees, tables
 from models.scorer import ModelScorer, Scored
-from models.spec import Derived
+from models.spec_columns import Derived
 from tests.models.small_tables import NULLABLE_B, A, fitted, row, table, trained
 
 NAN = math.nan

@@ -27,7 +27,7 @@ def state_of(raw: Floats, label: NDArray[np.int8]) -> State:
     del tree["model"]
     the_spec = spec.parse(tree, path=Path("spec.toml"), sha256="")
     assert the_spec.recipe is None
-    return State(raw, label, the_spec, np.empty(0, dtype=np.int64))
+    return State(raw, label, the_spec, np.empty(0, dtype=np.int64), np.arange(label.shape[0]))
 
 
 def drawn(rows: int, odds: Callable[[Floats, Floats], Floats]) -> State:

@@ -20,7 +20,8 @@ from rich.console import Console
 from models import domain, encoding, report, spec, tables
 from models.errors import DatasetError, TrainingError
 from models.scorer import ModelScorer, Scored, Unscorable
-from models.spec import Derived, HouseRules
+from models.spec import HouseRules
+from models.spec_columns import Derived
 from tests.models import small_tables
 from tests.models.small_tables import NULLABLE_B, A, B, Trained, fitted, row, table, trained
 

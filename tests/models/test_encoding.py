@@ -18,7 +18,8 @@ from models.derivations import Derivation
 from models.encoding import Preparation
 from models.errors import DeriveError, SpecError
 from models.scorer import Scored, Unscorable
-from models.spec import Derived, HouseRules, Spec
+from models.spec import HouseRules, Spec
+from models.spec_columns import Derived
 from tests.models import small_tables
 from tests.models.small_tables import NULLABLE_B, A, B, fitted, row, table
 
