@@ -28,8 +28,8 @@ MOST_BINS = 20
 FEWEST_ROWS = 20
 """The rows that a bin has at least, except those of missing values and rare levels."""
 PENALTIES = (0.001, 0.005, 0.02, 0.1, 0.5)
-"""C of the penalty (sum of (w - the neighbour's w)² + PULL * sum of w²) / 2C beside the sum of the
-rows' losses; the smallest binds most."""
+"""C of the penalty beside the sum of the rows' losses; the smallest binds most. The penalty is 1/2C
+of the sum of (w - the neighbour's w)² * bins / MOST_BINS, plus PULL times the sum of w²."""
 PULL = 0.05
 # The penalty is chosen on at most this many rows.
 _ROWS_TO_CHOOSE = 12_000
@@ -167,13 +167,15 @@ def _fitted(
         (j, rows[j]) for j, sign in enumerate(signs) if sign and rows[j].stop - rows[j].start > 1
     ]
 
-    # A weight is pulled to its neighbour's, and a little to 0; that of NaN has no neighbour.
-    linked, own = np.ones(offsets[-1] - 1), np.full(offsets[-1], PULL)
+    # A weight is pulled to its neighbour's, and a little to 0; that of NaN has no neighbour. With
+    # more bins a curve has smaller jumps, so each is pulled more.
+    linked, own = np.zeros(offsets[-1] - 1), np.full(offsets[-1], PULL)
     own[0] = 0.0
     for start_, each in zip(offsets, bins, strict=False):
-        linked[start_ - 1] = 0.0
+        cuts = each.thresholds.shape[0]
+        linked[start_ : start_ + cuts] = cuts / MOST_BINS
         if each.missing:
-            linked[start_ + each.size - 2], own[start_ + each.size - 1] = 0.0, 1.0
+            own[start_ + each.size - 1] = 1.0
 
     def points(theta: Floats) -> Floats:
         out = theta.copy()
@@ -188,8 +190,9 @@ def _fitted(
         margin = _margin(codes, bins, at)
         p = 1.0 / (1.0 + np.exp(-np.clip(margin, -500.0, 500.0)))
         value = float(np.dot(w, np.logaddexp(0.0, margin) - y * margin))
-        steps = (at[1:] - at[:-1]) * linked
-        value += (float(np.dot(steps, steps)) + float(np.dot(own * at, at))) / (2.0 * penalty)
+        jumps = at[1:] - at[:-1]
+        pull = jumps * linked / penalty
+        value += float(np.dot(pull, jumps)) / 2.0 + float(np.dot(own * at, at)) / (2.0 * penalty)
         residual = w * (p - y)
         gradient = np.empty(at.shape[0])
         gradient[0] = residual.sum()
@@ -197,8 +200,8 @@ def _fitted(
             a, b = offsets[j], offsets[j + 1]
             gradient[a:b] = np.bincount(code, weights=residual, minlength=b - a)
         gradient += own * at / penalty
-        gradient[1:] += steps / penalty
-        gradient[:-1] -= steps / penalty
+        gradient[1:] += pull
+        gradient[:-1] -= pull
         for j, place in bound:
             back = np.cumsum(gradient[place][::-1])[::-1].copy()
             back[1:] *= signs[j]

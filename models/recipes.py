@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from models.spec_columns import Derived
-from models.spec_model import Recipe
+from models.spec_model import PINNED, Recipe
 
 SCORECARD = Recipe("scorecard", "scorecard", 0, 0.0, 1, 2, 20, 1.0, 1.0, 0.0, 255)
 SHALLOW = Recipe("shallow", "trees", 1_000, 0.05, 3, 8, 100, 0.8, 0.3, 10.0, 255, 80)
@@ -17,6 +17,9 @@ PLAIN = Recipe("plain", "trees", 100, 0.1, -1, 31, 20, 1.0, 1.0, 0.0, 255)
 DEEP = Recipe("deep", "trees", 1_500, 0.03, 8, 48, 20, 0.8, 0.5, 1.0, 255, 80)
 
 LADDER = (SCORECARD, SHALLOW, MEDIUM, PLAIN, DEEP)
+
+FEWEST_COLUMNS = 8
+"""The columns that each tree of a recipe sees at least, if there are so many."""
 
 LEAVES_IN_ROWS = 20
 """A leaf has at most one in this many of the rows."""
@@ -40,7 +43,7 @@ def parameters(
         "min_data_in_leaf": leaf(recipe, rows),
         "bagging_fraction": recipe.subsample,
         "bagging_freq": 1 if recipe.subsample < 1.0 else 0,
-        "feature_fraction": recipe.colsample,
+        "feature_fraction": _share_of_columns(recipe, len(columns)),
         "lambda_l2": recipe.lambda_l2,
         "max_bin": recipe.max_bin,
         # All rows: in a sample LightGBM may not see that a column has missing values.
@@ -53,6 +56,13 @@ def parameters(
         "num_threads": 1,
         "verbosity": -1,
     }
+
+
+def _share_of_columns(recipe: Recipe, columns: int) -> float:
+    """The share of the columns that each tree sees; enough of them to find what two do together."""
+    if recipe.name == PINNED:
+        return recipe.colsample
+    return max(recipe.colsample, min(1.0, FEWEST_COLUMNS / columns))
 
 
 def fixed(recipe: Recipe, trees: int) -> Recipe:

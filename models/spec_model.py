@@ -97,9 +97,7 @@ def _derivation(table: TomlTable, known: dict[str, str], reason_group: str | Non
     for column in of:
         if column not in known:
             table.fault("of", f"{column!r} is no input column and no derivation before this one")
-        elif (
-            (known[column], operation) not in _USES and known[column] not in ("number", "integer")
-        ) or (known[column] in ("number", "integer") and operation in ("level", "months_between")):
+        elif not _can_use(operation, known[column]):
             table.fault("of", f"{column!r} is a {known[column]}, which {operation} cannot use")
     low = table.number("low", -math.inf, math.inf, -math.inf)
     high = table.number("high", -math.inf, math.inf, math.inf)
@@ -115,5 +113,8 @@ def _derivation(table: TomlTable, known: dict[str, str], reason_group: str | Non
     )
 
 
-# Types that only some operations can use; texts have no order, and their numbers no meaning.
-_USES = {("code", "level"), ("date", "months_between")}
+def _can_use(operation: str, kind: str) -> bool:
+    """Whether an operation has a meaning for a type; texts have no order, and their numbers no
+    meaning."""
+    only = {"code": ("level",), "date": ("months_between",), "text": ()}
+    return operation in only.get(kind, OPERATIONS.keys() - {"level", "months_between"})

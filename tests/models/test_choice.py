@@ -44,8 +44,8 @@ def chosen(state: State) -> choice.Chosen:
 def test_straight_risks_get_the_scorecard_and_crossed_ones_get_trees() -> None:
     """Where the columns act alone the scorecard is chosen; where the risk is in their product, a
     scorecard cannot see it, and trees are."""
-    assert chosen(drawn(3_000, lambda a, b: a + b - 1)).recipe == recipes.SCORECARD
-    crossed = chosen(drawn(3_000, lambda a, b: 3 * a * b))
+    assert chosen(drawn(2_000, lambda a, b: a + b - 1)).recipe == recipes.SCORECARD
+    crossed = chosen(drawn(2_000, lambda a, b: 3 * a * b))
     assert crossed.recipe.kind == "trees"
     by_name = {c["recipe"]: c for c in crossed.candidates}
     assert by_name[crossed.recipe.name]["auc"] > by_name["scorecard"]["auc"] + 0.1
