@@ -1,5 +1,8 @@
 """A model directory: `model.txt`, `manifest.json`, `metrics.json`, and nothing executable.
 
+Beside them are the spec and the development sample (`models.development`), which a server does not
+read.
+
 The manifest describes the model and has a sha256 for everything that it depends on. The model id is
 the sha256 of the manifest's canonical JSON without `model_id` and `created_at`. So the same inputs
 give the same id at any time and with any number of processes.
@@ -12,7 +15,9 @@ import json
 import math
 import os
 import re
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -143,10 +148,61 @@ def derived_column(derived: Derived) -> dict[str, Any]:
     }
 
 
+def require_room(directory: Path) -> None:
+    """Make a directory for a model. Raises ModelDirectoryError if it has one already, or cannot be
+    written."""
+    if (directory / MANIFEST).exists():
+        raise ModelDirectoryError(
+            f"{directory}: has a model already, and no model is ever replaced; name another folder"
+        )
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=directory):
+            pass
+    except OSError as error:
+        raise ModelDirectoryError(f"{directory}: cannot be written ({error.strerror})") from error
+
+
+@contextmanager
+def workshop(versions: Path) -> Iterator[Path]:
+    """A folder beside the versions of models, which vanishes with what is left in it."""
+    try:
+        versions.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".training-", dir=versions) as partial:
+            yield Path(partial) / "model"
+    except OSError as error:
+        raise ModelDirectoryError(f"{versions}: cannot be written ({error.strerror})") from error
+
+
+def publish(partial: Path, directory: Path) -> Path:
+    """Move a whole model to its own folder, unless that folder has it."""
+    if not (directory / MANIFEST).exists():
+        os.replace(partial, directory)
+    return directory
+
+
+def find(versions: Path, asked: str) -> Path:
+    """The folder of the model with this id, or with the only id that begins so.
+
+    Raises ModelDirectoryError.
+    """
+    found = sorted(p.parent for p in versions.glob(f"*/{MANIFEST}"))
+    found = [p for p in found if _SHA256.fullmatch(p.name) and p.name.startswith(asked)]
+    if len(found) != 1:
+        raise ModelDirectoryError(
+            f"{versions}: {len(found) or 'no'} models have an id that begins with {asked}"
+        )
+    return found[0]
+
+
 def write(
-    directory: Path, document: Mapping[str, Any], model_text: str, metrics: Mapping[str, Any]
+    directory: Path,
+    document: Mapping[str, Any],
+    model_text: str,
+    metrics: Mapping[str, Any],
+    beside: Callable[[Path], None] = lambda _: None,
 ) -> str:
-    """Write the three files and return the model id.
+    """Write the three files and what goes `beside` them, and return the model id.
 
     Each file is replaced as a whole and the manifest last: the hashes of a half-written directory
     do not match, and `read` refuses it.
@@ -154,6 +210,7 @@ def write(
     full = {**document, "model_id": model_id(document)}
     try:
         directory.mkdir(parents=True, exist_ok=True)
+        beside(directory)
         _replace(directory / MODEL, model_text.encode("utf-8"))
         pretty = json.dumps(metrics, indent=2, allow_nan=False)
         _replace(directory / METRICS, (pretty + "\n").encode("utf-8"))

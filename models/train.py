@@ -32,7 +32,7 @@ from models import (
     calibrate,
     choice,
     coverage,
-    dataset,
+    development,
     features,
     fits,
     golden,
@@ -49,6 +49,8 @@ from models import (
 )
 from models.budget import Course
 from models.choice import Plan
+from models.development import Development
+from models.errors import TamperedError
 from models.fits import Outcome, Task, Work
 from models.samples import Sample, State, sample_of, state_of
 from models.scorer import reasons_from
@@ -79,10 +81,71 @@ def train(
     """Train the model of `spec_path`, write the directory `out`, return its metrics.
 
     The same spec, data, derive function, budget and library versions give the same model id for any
-    `jobs` (worker processes, 1 thread each). Raises ModelError; an interrupt leaves no process.
+    `jobs` (worker processes, 1 thread each). `out` may not have a model yet. Raises ModelError; an
+    interrupt leaves no process.
     """
+    manifest.require_room(Path(out))
+    development_sample = development.of(reading.load(spec.load(Path(spec_path))))
+    made = _made(development_sample, progress, jobs, budget_s)
+    written = manifest.write(
+        Path(out), made.document, made.text, made.figures,
+        lambda folder: development.write(development_sample, folder),
+    )  # fmt: skip
+    return {"model_id": written, **made.figures}
+
+
+def train_version(
+    spec_path: Path,
+    versions: Path,
+    *,
+    progress: bool = True,
+    jobs: int = 2,
+    budget_s: float = budget.USUAL_S,
+) -> tuple[Path, dict[str, Any]]:
+    """Train a model into the folder of its id below `versions`; the folder, and its metrics.
+
+    The folder appears only once the model is whole. A model that is there already stays as it is.
+    Raises ModelError.
+    """
+    with manifest.workshop(Path(versions)) as partial:
+        metrics_ = train(spec_path, partial, progress=progress, jobs=jobs, budget_s=budget_s)
+        return manifest.publish(partial, Path(versions) / metrics_["model_id"]), metrics_
+
+
+def rebuild(directory: Path, *, progress: bool = True, jobs: int = 2) -> str:
+    """Make the model of a directory again from the sample that it keeps; its id.
+
+    Raises TamperedError when another model comes out, or ModelError when none can.
+    """
+    kept = manifest.read(directory)
+    development_sample = development.read(directory)
+    development.require(development_sample, kept.document)
+    made = _made(development_sample, progress, jobs, kept.document["budget_s"])
+    found = manifest.model_id(made.document)
+    if found != kept.model_id:
+        differing = sorted(
+            key
+            for key, value in made.document.items()
+            if key != "created_at" and kept.document.get(key) != value
+        )
+        raise TamperedError(
+            f"the sample of model {kept.model_id} gives model {found}; these parts differ: "
+            f"{', '.join(differing)}"
+        )
+    return found
+
+
+class _Made(NamedTuple):
+    """A model before it is written."""
+
+    document: dict[str, Any]
+    text: str
+    figures: dict[str, Any]
+
+
+def _made(sample_: Development, progress: bool, jobs: int, budget_s: float) -> _Made:
     started = time.perf_counter()
-    data = reading.load(spec.load(Path(spec_path)))
+    data = sample_.data
     state = state_of(data)
     the_spec = state.spec
     derive_sha256 = features.source_sha256(the_spec.derive_function)
@@ -120,8 +183,9 @@ def train(
         "metrics_sha256": manifest.metrics_sha256(figures),
         "spec_sha256": the_spec.sha256,
         "data_sha256": data.sha256,
+        "sample_sha256": development.content_sha256(sample_),
         "derive": {"function": the_spec.derive_function, "sha256": derive_sha256},
-        **_described(state, data, served),
+        **_described(state, sample_, served),
         "budget_s": budget_s,
         "seeds": {
             "headline": list(course.seeds),
@@ -137,8 +201,7 @@ def train(
     }
     figures["created_at"] = created_at
     figures["seconds"] = round(time.perf_counter() - started, 1)
-    written = manifest.write(Path(out), document, outcome.text, figures)
-    return {"model_id": written, **figures}
+    return _Made(document, outcome.text, figures)
 
 
 def _course(state: State, budget_s: float) -> Course:
@@ -221,8 +284,9 @@ def _choice(course: Course, outcome: Outcome, chosen: Sequence[str]) -> dict[str
     }
 
 
-def _described(state: State, data: dataset.Dataset, served: _Served) -> dict[str, Any]:
+def _described(state: State, sample_: Development, served: _Served) -> dict[str, Any]:
     """The parts of the manifest that follow from the served model."""
+    data = sample_.data
     the_spec, outcome = state.spec, served.outcome
     used, columns = served.sample.rows, served.sample.preparation.columns
     label = data.label[used]
@@ -249,7 +313,12 @@ def _described(state: State, data: dataset.Dataset, served: _Served) -> dict[str
         "scale": {
             "version": scorecard.VERSION, "a": served.scale.a.hex(), "b": served.scale.b.hex()
         },
-        "training_ids": _training_ids(the_spec, data, used),
+        "training_ids": {
+            "salt": sample_.salt,
+            "what": "sha256 of salt + id, UTF-8, sorted",
+            # Sorted, so that their order does not reveal the order of the file.
+            "sha256": sorted(sample_.hashes[i] for i in used),
+        },
         "folds": _fold_hashes(state),
         "reference": [
             reference.histogram(f, data.raw[used, j]) for j, f in enumerate(the_spec.inputs)
@@ -301,19 +370,6 @@ def _warnings(
         if row["share"] > the_spec.house.most_better_blank
     ]
     return warnings
-
-
-def _training_ids(
-    the_spec: spec.Spec, data: dataset.Dataset, training: dataset.Indices
-) -> dict[str, Any]:
-    # The inputs decide the salt, so the model id follows from them too. The salt keeps hashes of
-    # two data sets apart; it does not hide an id that can be guessed.
-    salt = hashlib.sha256(f"training ids {data.sha256} {the_spec.sha256}".encode()).hexdigest()
-    return {
-        "salt": salt,
-        "what": "sha256 of salt + id, UTF-8, sorted",
-        "sha256": dataset.id_hashes(salt, (data.ids[i] for i in training)),
-    }
 
 
 def _fold_hashes(state: State) -> dict[str, Any]:

@@ -30,7 +30,7 @@ from service.cli.terms import (
     bounds,
     limit,
 )
-from service.cli.training import train
+from service.cli.training import rebuild, train
 from service.domain.errors import FreeholdError
 from service.engine.ports import OutcomeUnknown, StorageFailed
 from service.storage.database import telling
@@ -83,6 +83,7 @@ for group, of_kind in (
     (bounds, BOUNDS),
 ):
     add_commands(group, of_kind)
+model.add_command(rebuild)
 for command in COMMANDS:
     cli.add_command(command)
 

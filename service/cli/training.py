@@ -6,6 +6,7 @@ import os
 import re
 from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 
 import click
 
@@ -29,6 +30,15 @@ class Duration(click.ParamType[float]):
         return float(int(found[1]) * _UNITS[found[2]])
 
 
+jobs_option = click.option(
+    "--jobs",
+    type=click.IntRange(1),
+    default=os.cpu_count() or 1,
+    show_default=True,
+    help="Processes that train at the same time.",
+)
+
+
 @click.command()
 @click.option(
     "--spec",
@@ -39,16 +49,15 @@ class Duration(click.ParamType[float]):
 @click.option(
     "--out",
     type=click.Path(file_okay=False, path_type=Path),
-    required=True,
-    help="Folder for the model and its figures.",
+    help="Folder for the model and its figures. It may not have a model yet.",
 )
 @click.option(
-    "--jobs",
-    type=click.IntRange(1),
-    default=os.cpu_count() or 1,
-    show_default=True,
-    help="Processes that train at the same time.",
+    "--models",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder of all versions, instead of --out: the model gets a folder of its own there, "
+    "named by its id.",
 )
+@jobs_option
 @click.option(
     "--budget",
     type=Duration(),
@@ -57,21 +66,54 @@ class Duration(click.ParamType[float]):
     help="Processor time of the training, such as 90s, 15m or 2h. It decides how many recipes are "
     "compared and how thoroughly. A spec that pins a recipe needs none.",
 )
-def train(spec: Path, out: Path, jobs: int, budget: float) -> None:
+def train(spec: Path, out: Path | None, models: Path | None, jobs: int, budget: float) -> None:
     """Train and cross-validate the credit model.
 
     Without a recipe in the spec, a scorecard and trees are compared, and the better one is
     written."""
+    if (out is None) == (models is None):
+        raise click.UsageError(
+            "name one folder: --out for this model, or --models for all versions"
+        )
+    training = _training()
+    from models.report import print_metrics
+
+    if out is not None:
+        print_metrics(training.train(spec, out, jobs=jobs, budget_s=budget))
+    elif models is not None:
+        folder, metrics = training.train_version(spec, models, jobs=jobs, budget_s=budget)
+        print_metrics(metrics)
+        click.echo(f"Written to {folder}")
+
+
+@click.command()
+@click.argument("model_id", metavar="ID")
+@click.option(
+    "--models",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    required=True,
+    help="Folder of all versions.",
+)
+@jobs_option
+def rebuild(model_id: str, models: Path, jobs: int) -> None:
+    """Make a model again from the sample that it keeps, and compare.
+
+    ID may be the beginning of an id. Nothing is written."""
+    training = _training()
+    from models.manifest import find
+
+    found = training.rebuild(find(models, model_id), jobs=jobs)
+    click.echo(f"model {found}: the sample gives the same model")
+
+
+def _training() -> ModuleType:
+    """The module that trains; a missing library is reported before a fit needs it."""
     try:
-        # Training imports it only after minutes; a missing library is reported now.
         import_module("sklearn.linear_model")
-        from models.report import print_metrics
-        from models.train import train as run
+        return import_module("models.train")
     except ImportError as error:
         missing = missing_library(error)
         if missing is None:
             raise
         text = f"training needs {missing}, which is not installed: pip install 'freehold[train]'"
         raise click.ClickException(text) from error
-
-    print_metrics(run(spec, out, jobs=jobs, budget_s=budget))
