@@ -21,7 +21,7 @@ Floats = NDArray[np.float64]
 Labels = NDArray[np.int8]
 
 ECE_BINS = 10
-_Z95 = 1.959963984540054
+Z95 = 1.959963984540054
 
 
 class Estimate(NamedTuple):
@@ -52,7 +52,7 @@ def auc_delong(label: Labels, risk: Floats) -> Estimate:
     beaten_by_bad = (ranks[bad] - stats.rankdata(risk[bad])) / n
     beaten_by_good = (ranks[~bad] - stats.rankdata(risk[~bad])) / m
     variance = float(beaten_by_bad.var(ddof=1)) / m + float(beaten_by_good.var(ddof=1)) / n
-    half = _Z95 * math.sqrt(variance)
+    half = Z95 * math.sqrt(variance)
     return Estimate(value, max(0.0, value - half), min(1.0, value + half), m + n)
 
 
@@ -130,10 +130,10 @@ def wilson(hits: int, n: int) -> Estimate:
     """A rate with Wilson's 95 % interval."""
     if n == 0:
         return Estimate(math.nan, 0.0, 1.0, 0)
-    z2 = _Z95 * _Z95
+    z2 = Z95 * Z95
     p = hits / n
     centre = (p + z2 / (2 * n)) / (1 + z2 / n)
-    half = _Z95 * math.sqrt(p * (1 - p) / n + z2 / (4 * n * n)) / (1 + z2 / n)
+    half = Z95 * math.sqrt(p * (1 - p) / n + z2 / (4 * n * n)) / (1 + z2 / n)
     return Estimate(p, max(0.0, centre - half), min(1.0, centre + half), n)
 
 
@@ -143,7 +143,7 @@ def rate_ratio(hits: int, n: int, reference_hits: int, reference_n: int) -> Esti
     if 0 in (hits, reference_hits):
         return None
     ratio = (hits / n) / (reference_hits / reference_n)
-    half = _Z95 * math.sqrt(1 / hits - 1 / n + 1 / reference_hits - 1 / reference_n)
+    half = Z95 * math.sqrt(1 / hits - 1 / n + 1 / reference_hits - 1 / reference_n)
     return Estimate(ratio, ratio * math.exp(-half), ratio * math.exp(half), n)
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models import calibrate, dataset, evaluate, fits, scorecard, spec
+from models import calibrate, dataset, drift, evaluate, fits, scorecard, spec
 from models.samples import State
 
 Floats = NDArray[np.float64]
@@ -63,13 +63,22 @@ def served(
     results: Results,
     platt: calibrate.Platt,
     scale: scorecard.Scale,
+    validated_auc: float,
 ) -> dict[str, Any]:
-    """The figures of the served model on the hold-out, with its calibration and scale."""
+    """The figures of the served model on the hold-out, with its calibration and scale.
+
+    `validated_auc` is the one that the validation promises.
+    """
     holdout_label, margin = data.label[state.holdout], results[fits.SERVED].margin
     scored = ~np.isnan(margin)
     score = _scores(scale, margin)
+    group = None if state.group is None else state.group[state.holdout][scored]
     return {
+        "drift": drift.find(
+            holdout_label[scored], platt.log_odds(margin[scored]), group, validated_auc
+        ),
         "holdout": {
+            "what": "out of time" if state.spec.time else "fold 0 of the first seed",
             **_holdout(holdout_label[scored], margin[scored], platt),
             "unscorable": int((~scored).sum()),
         },

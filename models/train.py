@@ -33,6 +33,7 @@ from models import (
     choice,
     coverage,
     development,
+    drift,
     features,
     fits,
     golden,
@@ -168,7 +169,11 @@ def _made(sample_: Development, progress: bool, jobs: int, budget_s: float) -> _
 
     better_blank = coverage.better_blank(state, served.sample, outcome.text, served.scale)
     warnings += _warnings(served, the_spec, better_blank)
-    figures |= metrics.served(state, data, results, served.platt, served.scale)
+    promised = figures["scorecard" if ruling.kind == "scorecard" else "model"]["auc"]["mean"]
+    figures |= metrics.served(state, data, results, served.platt, served.scale, promised)
+    apart = "the rows out of time" if the_spec.time else "the hold-out"
+    # First of all: the figures of the validation may not hold today.
+    warnings = drift.warning(figures["drift"], apart) + warnings
     figures["columns"] = {
         "raw": len(the_spec.inputs), "derived": len(served.sample.preparation.columns)
     }  # fmt: skip
