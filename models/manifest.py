@@ -149,15 +149,19 @@ def derived_column(derived: Derived) -> dict[str, Any]:
 
 
 def require_room(directory: Path) -> None:
-    """Make a directory for a model. Raises ModelDirectoryError if it has one already, or cannot be
-    written."""
+    """Raises ModelDirectoryError if a directory has a model already, or cannot be written.
+
+    Nothing is made there: a training that fails leaves nothing.
+    """
     if (directory / MANIFEST).exists():
         raise ModelDirectoryError(
             f"{directory}: has a model already, and no model is ever replaced; name another folder"
         )
+    folder = directory.absolute()
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
     try:
-        directory.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=directory):
+        with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
         raise ModelDirectoryError(f"{directory}: cannot be written ({error.strerror})") from error
