@@ -148,25 +148,6 @@ def derived_column(derived: Derived) -> dict[str, Any]:
     }
 
 
-def require_room(directory: Path) -> None:
-    """Raises ModelDirectoryError if a directory has a model already, or cannot be written.
-
-    Nothing is made there: a training that fails leaves nothing.
-    """
-    if (directory / MANIFEST).exists():
-        raise ModelDirectoryError(
-            f"{directory}: has a model already, and no model is ever replaced; name another folder"
-        )
-    folder = directory.absolute()
-    while not folder.exists() and folder != folder.parent:
-        folder = folder.parent
-    try:
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise ModelDirectoryError(f"{directory}: cannot be written ({error.strerror})") from error
-
-
 @contextmanager
 def workshop(versions: Path) -> Iterator[Path]:
     """A folder beside the versions of models, which vanishes with what is left in it."""
@@ -208,10 +189,18 @@ def write(
 ) -> str:
     """Write the three files and what goes `beside` them, and return the model id.
 
+    Raises ModelDirectoryError where the directory has another model: none is ever replaced.
     Each file is replaced as a whole and the manifest last: the hashes of a half-written directory
     do not match, and `read` refuses it.
     """
     full = {**document, "model_id": model_id(document)}
+    if (directory / MANIFEST).exists():
+        other = _json(directory / MANIFEST).get("model_id")
+        if other != full["model_id"]:
+            raise ModelDirectoryError(
+                f"{directory}: holds another model, {other}, which is never replaced; "
+                "name another folder"
+            )
     try:
         directory.mkdir(parents=True, exist_ok=True)
         beside(directory)

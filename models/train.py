@@ -30,6 +30,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from models import (
     budget,
     calibrate,
+    checking,
     choice,
     coverage,
     development,
@@ -40,7 +41,6 @@ from models import (
     manifest,
     metrics,
     parallel,
-    reading,
     recipes,
     reference,
     scorecard,
@@ -82,11 +82,11 @@ def train(
     """Train the model of `spec_path`, write the directory `out`, return its metrics.
 
     The same spec, data, derive function, budget and library versions give the same model id for any
-    `jobs` (worker processes, 1 thread each). `out` may not have a model yet. Raises ModelError; an
+    `jobs` (worker processes, 1 thread each). `out` may not have another model. Raises ModelError; an
     interrupt leaves no process.
     """
-    manifest.require_room(Path(out))
-    development_sample = development.of(reading.load(spec.load(Path(spec_path))))
+    ready = checking.ready(spec.load(Path(spec_path)), Path(out))
+    development_sample = development.of(ready)
     made = _made(development_sample, progress, jobs, budget_s)
     written = manifest.write(
         Path(out), made.document, made.text, made.figures,

@@ -20,6 +20,7 @@ from service.cli.persons import audit, person
 from service.cli.preview import policy, preview_tariff, product
 from service.cli.rail_accounts import rail_account
 from service.cli.serve import health, serve
+from service.cli.specs import spec
 from service.cli.terms import (
     BOUNDS,
     OF_LIMITS,
@@ -72,7 +73,7 @@ def migrate(database: str, shard: bool) -> None:
 COMMANDS = (
     *(train, create_key_of_seals, rail_account, verify, backup, restore, serve, health, config),
     *(operator, platform, keys, update_key, roll_key, revoke_key, bind_key, unbind_key),
-    *(model, person, audit, product, tariff, policy, limit, bounds, listing, snooze),
+    *(model, person, audit, product, tariff, policy, limit, bounds, listing, snooze, spec),
 )
 tariff.add_command(preview_tariff)
 for group, of_kind in (
@@ -97,6 +98,9 @@ def main() -> None:
         text = error.message
     except ModelError as error:
         said, text = error, str(error)
+        faults = text.split("\n")
+        if len(faults) > 1:
+            raise SystemExit("\n  ".join([f"Error: {len(faults)} faults:", *faults])) from error
     except StorageFailed as error:
         said, text = error, f"{error}{_told(error.__cause__)}"
     except OutcomeUnknown as error:

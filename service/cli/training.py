@@ -10,7 +10,7 @@ from types import ModuleType
 
 import click
 
-from service.cli.parts import missing_library
+from service.cli.specs import training_extra
 
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600}
 
@@ -49,7 +49,7 @@ jobs_option = click.option(
 @click.option(
     "--out",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Folder for the model and its figures. It may not have a model yet.",
+    help="Folder for the model and its figures. It may not have another model.",
 )
 @click.option(
     "--models",
@@ -108,12 +108,6 @@ def rebuild(model_id: str, models: Path, jobs: int) -> None:
 
 def _training() -> ModuleType:
     """The module that trains; a missing library is reported before a fit needs it."""
-    try:
+    with training_extra():
         import_module("sklearn.linear_model")
         return import_module("models.train")
-    except ImportError as error:
-        missing = missing_library(error)
-        if missing is None:
-            raise
-        text = f"training needs {missing}, which is not installed: pip install 'freehold[train]'"
-        raise click.ClickException(text) from error

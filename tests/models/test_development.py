@@ -91,15 +91,16 @@ role = "protected"
     assert kept.data.protected["sex"].tobytes() == it.data.protected["sex"].tobytes()
 
 
-def test_no_model_is_replaced(made: Path, tmp_path: Path) -> None:
-    """A folder with a model, or one that cannot be written, is refused before anything is read."""
-    before = (made / "model" / "manifest.json").read_bytes()
-    with pytest.raises(ModelDirectoryError, match="has a model already"):
-        train.train(tmp_path / "none.toml", made / "model", progress=False)
-    assert (made / "model" / "manifest.json").read_bytes() == before
-    (tmp_path / "file").write_text("")
-    with pytest.raises(ModelDirectoryError, match="cannot be written"):
-        train.train(tmp_path / "none.toml", tmp_path / "file" / "model", progress=False)
+def test_no_model_is_replaced(made: Path) -> None:
+    """A folder that has another model is not written to, even where that is known only at the
+    end."""
+    folder = made / "model"
+    before = {p.name: p.read_bytes() for p in folder.iterdir()}
+    kept = manifest.read(folder)
+    other = {**kept.document, "budget_s": 1.0}
+    with pytest.raises(ModelDirectoryError, match=f"holds another model, {kept.model_id}"):
+        manifest.write(folder, other, kept.model_text, {})
+    assert {p.name: p.read_bytes() for p in folder.iterdir()} == before
 
 
 def test_versions_lie_side_by_side_and_are_made_again(made: Path, tmp_path: Path) -> None:
