@@ -82,8 +82,8 @@ def train(
     """Train the model of `spec_path`, write the directory `out`, return its metrics.
 
     The same spec, data, derive function, budget and library versions give the same model id for any
-    `jobs` (worker processes, 1 thread each). `out` may not have another model. Raises ModelError; an
-    interrupt leaves no process.
+    `jobs` (worker processes, 1 thread each). `out` may not have another model. Raises
+    ModelError; an interrupt leaves no process.
     """
     ready = checking.ready(spec.load(Path(spec_path)), Path(out))
     development_sample = development.of(ready)
