@@ -163,7 +163,8 @@ def _replayed(rules: Rules | None) -> _Replayed:
     """The rules whose inputs a preview reads: the scores, the lines and the operator's rentals.
 
     Conditions and signals read values that it does not read, a budget counts what people of other
-    days hold, a breaker opens by all losses, and rules over all operators count rentals that are not this operator's to see.
+    days hold, a breaker opens by all losses, and rules over all operators count rentals that are
+    not this operator's to see.
     """
     if rules is None:
         return _Replayed(None, ())
