@@ -61,6 +61,7 @@ class Assessor:
             asking=dict(zip(people, assessments, strict=False)),
             put=dict(zip(sent, assessments[len(people) :], strict=True)),
             survivors=survivors,
+            surviving=frozenset([name for name, it in people.items() if it.alias_of == name]),
         )
 
     def _assessments(self, persons: Sequence[_Person], explain_below: int) -> list[Assessment]:
