@@ -243,7 +243,7 @@ class Engine:
             scale_version=self._assessor.scale_version,
             schema_id=self._assessor.schema_id,
             build=self._build,
-            assessed=self._assessor.assess(batch, terms.explain_below),
+            assessed=self._assessor.assess(batch, terms.explain_below, self._scoring_failed),
             encode=self._encode,
             encode_beside=self._encode_beside,
             debts=self.debts.beyond,
@@ -252,6 +252,9 @@ class Engine:
             budgets=terms.budgets,
             server_id=self._server_id,
         )
+
+    def _scoring_failed(self, error: Exception) -> None:
+        self._fault(error, None)
 
     def _terms_for(self, batch: Sequence[Work]) -> TermsInUse:
         """The terms in use, with any product that a call names and this server has not loaded."""
