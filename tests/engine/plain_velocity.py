@@ -74,7 +74,7 @@ def _judge_new(
 ) -> None:
     """A person is new over all operators, so every reason is that of an exhausted line."""
     theirs = [it for it in of.rentals.values()
-              if it["user_id"] == user_id and not it["parent_id"]]  # fmt: skip
+              if it["user_id"] in of.whole(user_id) and not it["parent_id"]]  # fmt: skip
     settled = len([it for it in theirs if it["state"] == "SETTLED" and it["start_us"]])
     values["user.settled.all_operators"] = min(settled, rule["until_settled"])
     if settled >= rule["until_settled"]:
@@ -104,7 +104,7 @@ def _number(
     for it in of.rentals.values():
         if it["parent_id"] or it["operator_id"] != caller:
             continue
-        if bearer == "USER" and it["user_id"] != user_id:
+        if bearer == "USER" and it["user_id"] not in of.whole(user_id):
             continue
         if bearer != "USER" and of.details.get(it["key"], {}).get(COLUMNS[bearer]) != name:
             continue
