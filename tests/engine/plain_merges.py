@@ -39,7 +39,7 @@ class Merges(Books):
         """The people who were merged into a person."""
         return [name for name in self.aliases if user_id == self.survivor(name) != name]
 
-    def whole(self, user_id: str) -> list[str]:
+    def ids_of(self, user_id: str) -> list[str]:
         """All ids of a person."""
         root = self.survivor(user_id)
         return [root, *self.merged(root)]
