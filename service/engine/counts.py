@@ -24,19 +24,25 @@ from service.engine.listings import Asked, Hashes, listed_in
 from service.engine.ports import Bearer, Transaction
 from service.engine.rows import Rows
 from service.engine.signals import SignalTraces
-from service.engine.tables import AUTHORIZATIONS, DETAILS, Pair
+from service.engine.tables import ALIASES, AUTHORIZATIONS, DETAILS, Pair
 
 _ALL = ""
 """In place of an operator id: all operators."""
 
 
+# Read once (see `domain.authorization._SETTLED`).
+_USER, _DEVICE, _ACCOUNT = Of.USER, Of.DEVICE, Of.PAYMENT_ACCOUNT
+
+
 def bearers_of(user_id: str, order: Hashes | None) -> dict[Of, str]:
     """The bearers of an order, as far as it names them."""
-    found = {Of.USER: user_id}
+    found = {_USER: user_id}
     if order is not None:
-        found[Of.DEVICE] = order.device_hash
-        found[Of.PAYMENT_ACCOUNT] = order.payment_account_hash
-    return {of: bearer for of, bearer in found.items() if bearer}
+        if order.device_hash:
+            found[_DEVICE] = order.device_hash
+        if order.payment_account_hash:
+            found[_ACCOUNT] = order.payment_account_hash
+    return found
 
 
 class Counts:
@@ -59,11 +65,11 @@ class Counts:
     def want(self, rules: Rules, operator_id: str, named: dict[Of, str], rows: Rows) -> None:
         """Adds what the rules read of an order with these bearers."""
         for of in admission.bearers(rules):
-            if of is Of.USER:
+            if of is _USER:
                 self.bearers.update((of, it) for it in self._people(named[of], rows))
             elif of in named:
                 self.bearers.add((of, named[of]))
-        self.want_past(rules, operator_id, named[Of.USER], rows)
+        self.want_past(rules, operator_id, named[_USER], rows)
 
     def want_past(self, rules: Rules, operator_id: str, user_id: str, rows: Rows) -> None:
         """Adds the past of a person who may be new."""
@@ -81,7 +87,7 @@ class Counts:
     def read(self, rows: Rows, transaction: Transaction, context: Context) -> None:
         """Reads all that is wanted; the lines must be locked."""
         named = self.bearers | {(of, bearer) for _, of, bearer in self.traces.bearers}
-        others = [it for it in named if it[0] is not Of.USER]
+        others = [it for it in named if it[0] is not _USER]
         if others:
             transaction.lock_bearers(others)
         if self.bearers:
@@ -104,22 +110,23 @@ class Counts:
 
     def facts(self, operator_id: str, named: dict[Of, str], rows: Rows, now_us: int) -> Facts:
         """The facts of an order, with all that earlier calls of the batch changed."""
-        people = whole_person(named[Of.USER], rows)
-        rentals = {
-            of: [
-                it
-                for one in (people if of is Of.USER else (bearer,))
-                for it in self._present((of, one), rows)
-            ]
-            for of, bearer in named.items()
-            if (of, bearer) in self.bearers
-        }
-        pasts = {
-            over: self._past_of(people, of, rows)
-            for over, of in ((Over.OPERATOR, operator_id), (Over.ALL_OPERATORS, _ALL))
-            if (people[0], of) in self.people
-        }
+        user_id, others = named[_USER], self._others(named[_USER], rows)
+        rentals = {it[0]: self._present(it, rows) for it in named.items() if it in self.bearers}
+        if others and _USER in rentals:
+            rentals[_USER] += [it for one in others for it in self._present((_USER, one), rows)]
+        pasts: dict[Over, Past] = {}
+        if self.people:
+            for over, of in ((Over.OPERATOR, operator_id), (Over.ALL_OPERATORS, _ALL)):
+                if (user_id, of) in self.people:
+                    pasts[over] = self._past_of([user_id, *others], of, rows)
         return Facts(operator_id, now_us, rentals, pasts)
+
+    @staticmethod
+    def _others(user_id: str, rows: Rows) -> list[str]:
+        """The other ids of a person; mostly none."""
+        if not rows[ALIASES]:
+            return []
+        return [it for it in whole_person(user_id, rows) if it != user_id]
 
     def _past_of(self, people: Sequence[str], operator_id: str, rows: Rows) -> Past:
         """The past of a person and of all who were merged into the person."""
@@ -130,8 +137,11 @@ class Counts:
         return Past(sum(it.settled for it in pasts), min(began, default=None))
 
     def _present(self, bearer: Bearer, rows: Rows) -> list[Rental]:
+        known = self._rentals.get(bearer)
+        if not known:
+            return []
         found, changed = [], rows[AUTHORIZATIONS]
-        for name, stored in self._rentals[bearer].items():
+        for name, stored in known.items():
             row = changed.get(name)
             it = stored if row is None else admission.rental_of(row)
             if it is not None:

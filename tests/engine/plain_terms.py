@@ -131,7 +131,7 @@ Pauses = Sequence[tuple[int, int]]
 """The times in which the meter stood."""
 
 
-def fee(product: Row, us: int, start_us: int = 0, pauses: Pauses = ()) -> int:
+def fee(product: Row, us: int, start_us: int = 0, pauses: Pauses = (), quota_us: int = 0) -> int:
     """The fee of `us` microseconds on the meter: the sum of the fees of its days, or of its units.
 
     The start and the pauses only matter for a tariff with prices of hours.
@@ -140,7 +140,7 @@ def fee(product: Row, us: int, start_us: int = 0, pauses: Pauses = ()) -> int:
     if product["free_us"] is not None and us <= product["free_us"]:
         return 0
     if "document" in product:
-        return plain_fee_of_use(product["document"], start_us, us, pauses)
+        return plain_fee_of_use(product["document"], start_us, us, pauses, quota_us)
     while day == 0 or us > day * DAY_US:
         billed_us = min(us - day * DAY_US, DAY_US)
         cost = 0
