@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Connection, func, insert, select
 
+from service.domain.segment_tariff import SegmentTariff
 from service.storage import schema as t
 
 RULES_BUILD = 27
@@ -16,8 +17,17 @@ TARIFFS_BUILD = 32
 """The first build that bills by tariffs of arithmetic 2."""
 QUOTAS_BUILD = 34
 """The first build that counts quotas of free minutes."""
+RESERVATIONS_BUILD = 38
+"""The first build that bills the time of a reservation."""
 RETIRED_BUILD = 35
 """The first build that does not rent out a retired product."""
+
+
+def build_of_tariff(tariff: SegmentTariff) -> int:
+    """The first build that bills by this tariff."""
+    if tariff.reservation is not None:
+        return RESERVATIONS_BUILD
+    return QUOTAS_BUILD if tariff.quotas else TARIFFS_BUILD
 
 
 def shut_out_older(connection: Connection, build: int) -> None:

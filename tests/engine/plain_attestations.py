@@ -18,12 +18,12 @@ from tests.engine.plain_terms import (
     Pauses,
     Refused,
     Row,
-    fee,
     lost_at,
     minor,
     moves,
     no_damage,
     required,
+    whole_fee,
 )
 
 
@@ -186,7 +186,7 @@ def _pause_late(
 
 def _unwaived(books: Any, it: Row, run_us: int, pauses: Pauses) -> int:
     """The fee for a time on the meter, less all waived amounts."""
-    whole = fee(it["product_id"], run_us, it["start_us"], pauses)
+    whole = whole_fee(it, run_us, pauses)
     due = max(0, whole - waived(books, it, "pending"))
     return max(0, due - waived(books, it, "given"))
 
