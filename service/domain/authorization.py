@@ -143,8 +143,7 @@ class Authorization(NamedTuple):
     out. None means that only PayOutRefund pays it out, as for authorizations of earlier builds.
     Since `refund_since_us` some of it may go out. `refund_tries` counts the payouts that failed or
     came back since the last PayOutRefund. `paused_us` is the length of all pauses (`pauses.py`). A
-    running pause counts up to the policy's bound. `reserve_us` is the instant from which the item
-    is held for a pick-up, if the tariff has a price for that time.
+    running pause counts up to the policy's bound. A reservation is billed from `reserve_us` on.
     """
 
     user_id: str
