@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from benchmarks.attacks.command import attacks
+from benchmarks.budget import budget
 from benchmarks.crash import crash
 from benchmarks.overload import overload
 from benchmarks.power import power
@@ -25,6 +26,7 @@ def main() -> None:
 
 main.add_command(rpc)
 main.add_command(attacks)
+main.add_command(budget)
 main.add_command(crash)
 main.add_command(overload)
 main.add_command(power)

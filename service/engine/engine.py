@@ -301,6 +301,9 @@ class Engine:
         for key in also:
             keys.users.add(key[0])
             keys.authorizations.add(key)
+        if self.terms.used.catalog.total is not None:
+            # The lines of merged people count for the survivor's total.
+            keys.named |= keys.users
         if keys.named:
             read_aliases(rows, keys, transaction)
         # The lines come first: on PostgreSQL this waits for transactions that change them, so that

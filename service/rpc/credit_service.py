@@ -49,9 +49,8 @@ PUT_USERS = "PutUsers"
 
 def _set_limit(call: Call[pb.SetCreditLimitRequest]) -> SetLimit:
     message = call.message
-    return SetLimit(
-        message.user_id, convert.money(message.limit) if message.HasField("limit") else None
-    )
+    limit = convert.money(message.limit) if message.HasField("limit") else None
+    return SetLimit(message.user_id, limit, message.currency_code)
 
 
 def _set_standing(call: Call[pb.SetStandingRequest]) -> SetStanding:

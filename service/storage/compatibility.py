@@ -19,6 +19,8 @@ QUOTAS_BUILD = 34
 """The first build that counts quotas of free minutes."""
 RESERVATIONS_BUILD = 38
 """The first build that bills the time of a reservation."""
+EXPOSURE_BUILD = 37
+"""The first build whose document of limits has the rates of the total exposure."""
 RETIRED_BUILD = 35
 """The first build that does not rent out a retired product."""
 

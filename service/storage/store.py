@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any
@@ -229,6 +229,15 @@ class SqlStore:
         for user_id, scoring_consent, *rest in found:
             people[user_id] = UserFeatures(user_id, bool(scoring_consent), *rest)
         return people
+
+    def note_uses(self, uses: Mapping[str, int]) -> None:
+        """Records when keys were last used, by their hashes; an earlier time changes nothing.
+
+        Call it on the writing thread: a commit of another connection would make SQLite drop all
+        pages that the writing one keeps. Raises as `begin`.
+        """
+        with self.begin() as transaction:
+            transaction.note_uses(uses)
 
     def person(self, user_id: str, currency: str) -> tuple[UserRecord, Line | None] | None:
         """A person and the person's line in this currency, as of one instant; thread-safe."""

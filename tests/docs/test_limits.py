@@ -96,7 +96,7 @@ FACTS: dict[str, dict[str, str]] = {
     "domain/document_fields.py": {
         "MOST_MINOR": TERMS, "MOST_MINUTES": TERMS, "MOST_SCORE": TERMS,
     },
-    "domain/limits_document.py": {"MOST_STEPS": TERMS},
+    "domain/limits_document.py": {"MOST_STEPS": TERMS, "MOST_RATES": TERMS},
     "domain/hash_chain.py": {
         "SUBJECT_BYTES": FORMAT, "LINK_FORMAT": FORMAT, "_FORMAT_PLACE": FORMAT,
     },
@@ -157,7 +157,7 @@ FACTS: dict[str, dict[str, str]] = {
     "storage/bindings.py": {"MOST_CERTIFICATES": FORMAT},
     "storage/compatibility.py": dict.fromkeys(
         ("KEYS_BUILD", "RULES_BUILD", "LISTINGS_BUILD", "TARIFFS_BUILD", "QUOTAS_BUILD",
-         "RETIRED_BUILD", "RESERVATIONS_BUILD"),
+         "RETIRED_BUILD", "RESERVATIONS_BUILD", "EXPOSURE_BUILD"),
         FORMAT,
     ),
     "storage/dump.py": {"MAX_SAID": TEXT},

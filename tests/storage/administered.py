@@ -30,6 +30,7 @@ from service.storage import (
 )
 from service.storage import schema as t
 from service.storage.database import writing
+from service.storage.store import SqlStore
 from tests.fakes import START_US
 
 HOUR_US = 3_600_000_000
@@ -122,7 +123,9 @@ def _by_shell(engine: Engine, now_us: int) -> None:
         engine, shell("roll_key", "app"), id_of("app"), HOUR_US, text_of("app-2"), now_us + 2,
         lambda *_: b"",
     )  # fmt: skip
-    keys.note_uses(engine, {hash_key(text_of(name)): now_us + 3 for name in ("app", "ada")})
+    store = SqlStore(engine)
+    store.note_uses({hash_key(text_of(name)): now_us + 3 for name in ("app", "ada")})
+    store.close()
 
 
 def _by_two(engine: Engine, ada: Principal, bob: Principal, now_us: int) -> None:

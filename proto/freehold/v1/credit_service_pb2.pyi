@@ -165,14 +165,16 @@ class GetCreditProfileResponse(_message.Message):
     def __init__(self, profile: _Optional[_Union[CreditProfile, _Mapping]] = ...) -> None: ...
 
 class SetCreditLimitRequest(_message.Message):
-    __slots__ = ("request_id", "user_id", "limit")
+    __slots__ = ("request_id", "user_id", "limit", "currency_code")
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     USER_ID_FIELD_NUMBER: _ClassVar[int]
     LIMIT_FIELD_NUMBER: _ClassVar[int]
+    CURRENCY_CODE_FIELD_NUMBER: _ClassVar[int]
     request_id: str
     user_id: str
     limit: _types_pb2.Money
-    def __init__(self, request_id: _Optional[str] = ..., user_id: _Optional[str] = ..., limit: _Optional[_Union[_types_pb2.Money, _Mapping]] = ...) -> None: ...
+    currency_code: str
+    def __init__(self, request_id: _Optional[str] = ..., user_id: _Optional[str] = ..., limit: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., currency_code: _Optional[str] = ...) -> None: ...
 
 class SetCreditLimitResponse(_message.Message):
     __slots__ = ("line",)

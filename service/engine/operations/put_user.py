@@ -5,16 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from service.domain.access import PLATFORM
-from service.domain.credit import limit_for
 from service.domain.errors import IllegalState, InvalidInput, Violation
+from service.domain.ledger import Line
 from service.domain.transitions import Transition
-from service.engine.aliases import running_off_minor, survivor_of
+from service.engine.aliases import survivor_of
 from service.engine.calls import Work
 from service.engine.clock_gaps import ClockGap
 from service.engine.context import Assessment, Context, Decided
 from service.engine.feature_values import schema_id_of
 from service.engine.operation import Operation
-from service.engine.people import announce_of, bring_limit, of_user
+from service.engine.people import announce_of, bring_limit, limit_by_score, of_user
 from service.engine.posting import line_for
 from service.engine.profile import profile_of
 from service.engine.records.users import UNSCORED, FeatureSnapshot, KeptScore, UserRecord
@@ -43,8 +43,8 @@ class PutUser:
 
 
 def decide(work: Work, it: PutUser, rows: Rows, context: Context) -> Decided:
-    """Registers a person or updates the features. The limit follows the score unless somebody fixed
-    the limit.
+    """Registers a person or updates the features. The limits in all currencies follow the score,
+    except those that somebody fixed.
 
     A later `as_of_us` than now counts as now. Raises InvalidInput for wrong input. Raises
     IllegalState for features that are older than the stored ones.
@@ -69,11 +69,11 @@ def decide(work: Work, it: PutUser, rows: Rows, context: Context) -> Decided:
     draft[SNAPSHOTS].append(FeatureSnapshot(user_id, version, schema_id, it.raw, as_of_us, now_us))
     if it.as_of_us > now_us:
         draft.clock_gap = ClockGap(PLATFORM, "PutUsers", it.as_of_us - now_us, now_us)
-    if not line.limit_fixed:
-        limit_minor = limit_for(kept.score, context.catalog.limit_steps.get(context.currency, ()))
-        limit_minor = max(0, limit_minor - running_off_minor(user_id, line.currency, rows))
+    limit_minor = limit_by_score(line, kept.score, rows, context)
+    if limit_minor is not None:
         bring_limit(draft, line, limit_minor, context)
         kept = kept._replace(limit_minor=limit_minor)
+    _bring_other_limits(draft, line, kept.score, rows, context)
     create_us = old_user.create_us if old_user else now_us
     alias_of = old_user.alias_of if old_user else ""
     identity_hash = it.identity_hash or (old_user.identity_hash if old_user else "")
@@ -83,6 +83,21 @@ def decide(work: Work, it: PutUser, rows: Rows, context: Context) -> Decided:
     draft[USERS].append(user)
     announce_of(draft, Transition.FEATURES_RECORDED, user_id, context)
     return Decided(draft, profile_of(user, line), user_id, "")
+
+
+def _bring_other_limits(
+    draft: Draft, main: Line, score: int | None, rows: Rows, context: Context
+) -> None:
+    """The limits of the person's lines in other currencies follow the score too.
+
+    A line in a further currency is opened, with its limit, by the first rental in it.
+    """
+    for it in rows.lines_of(main.user_id):
+        limit_minor = limit_by_score(it, score, rows, context)
+        if it.currency != main.currency and limit_minor is not None:
+            line = it.copy()
+            bring_limit(draft, line, limit_minor, context)
+            draft[LINES].append(line)
 
 
 def _kept_score(assessment: Assessment, version: int, context: Context) -> KeptScore:
