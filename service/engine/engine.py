@@ -209,7 +209,7 @@ class Engine:
                     lapsed = LapsedHolds(frozenset(keys.users), transaction, rows, context)
                     results = [self._decide(work, rows, context, lapsed) for work in batch]
                     if rows.budgets is not None:
-                        rows.budgets.settle(rows, transaction, context)
+                        rows.budgets.settle(rows, transaction)
                     if rows.payable or rows.taken_payable:
                         rows.batch_id = self._ids.new(context.now_us)
                     transaction.write(rows)

@@ -6,7 +6,7 @@ from typing import Any
 
 from service.domain.receipt import Receipt
 from tests.engine.plain_attestations import stood, times, waived
-from tests.engine.plain_terms import MINUTE_US, PRODUCTS, Row, waited, whole_fee
+from tests.engine.plain_terms import MINUTE_US, Row, waited, whole_fee
 
 TARIFF = frozenset(
     {
@@ -38,7 +38,7 @@ def receipt_of(books: Any, it: Row, transition: str, event_us: int, version: int
     asked = whole_fee(it, end_us - it["start_us"] - paused_us, pauses)
     given_up = min(asked, waived(books, it, "pending"))
     if kind == "lost":
-        asked, given_up, paused_us = PRODUCTS[it["product_id"]]["buy_out"], 0, 0
+        asked, given_up, paused_us = it["terms"]["buy_out"], 0, 0
     taken = it["captured"] - it["other_captured"]
     free = it["credit"] + it["cash"] - it["captured"]
     debt = books.debts.get((it["key"], "FEE_ABOVE_HOLD"))
@@ -68,7 +68,7 @@ def _of_reservation(books: Any, it: Row, kind: str, event_us: int, version: int)
     begin_us = it["reserve_us"]
     end_us = event_us if it["start_us"] is None else max(begin_us, it["start_us"])
     asked = waited(it, end_us)
-    product = PRODUCTS[it["product_id"]]
+    product = it["terms"]
     late = product["free_us"] is not None and event_us > begin_us + product["free_us"]
     if kind == "cancelled" and it["start_us"] is None and late:
         asked += product["cancelling"]

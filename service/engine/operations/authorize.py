@@ -392,7 +392,7 @@ def _choice(
         def choose_within(minor: int) -> Choice:
             return choose_graded(score, assessment.why, offers, minor, asked, verdict)
 
-        left_minor = budget_left_minor(work.caller, products, rows, context)
+        left_minor = budget_left_minor(work.caller, products, rows)
         choice = within_budget(choose_within, available_minor, left_minor)
         read_values = values_of(verdict, left_minor)
     if line.standing is _WATCHED and choice.offer is not None:
