@@ -92,6 +92,7 @@ from service.storage.history import History
 from service.storage.horizon import Horizon
 from service.storage.keys import find_principal
 from service.storage.lists import Lists
+from service.storage.models import register_served
 from service.storage.payables import payables_of
 from service.storage.probe import probe
 from service.storage.quoting import QuoteStore
@@ -146,6 +147,7 @@ class App:
         self.parts = parts
         store = parts.store
         assessor = Assessor(store, parts.scorer)
+        register_served(store.engine, assessor.features, parts.clock.now_us())
         self.faults = FaultCount(log_fault)
         self.clock_gaps = ClockGaps(warn_of_gap, limits.clock_gaps)
         engine = Engine(

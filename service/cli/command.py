@@ -16,6 +16,7 @@ from service.cli.configuration import config
 from service.cli.gbfs import tariff
 from service.cli.keys import keys, operator, platform, revoke_key, roll_key, update_key
 from service.cli.listings import listing, snooze
+from service.cli.models import model
 from service.cli.parts import database_option, missing_library, now_us, opened
 from service.cli.persons import audit, person
 from service.cli.preview import policy, preview_tariff, product
@@ -109,7 +110,7 @@ def train(spec: Path, out: Path, jobs: int) -> None:
 COMMANDS = (
     *(create_key_of_seals, rail_account, verify, backup, restore, serve, health, config),
     *(operator, platform, keys, update_key, roll_key, revoke_key, bind_key, unbind_key),
-    *(person, audit, product, tariff, policy, limit, bounds, listing, snooze),
+    *(model, person, audit, product, tariff, policy, limit, bounds, listing, snooze),
 )
 tariff.add_command(preview_tariff)
 for group, of_kind in (

@@ -203,13 +203,9 @@ def _latest_features(dialect: Dialect) -> RowsStatement:
         snapshots.c.user_id == users.c.user_id, snapshots.c.version == users.c.feature_version
     )
     statement = select(
-        users.c.user_id,
-        users.c.scoring_consent,
-        users.c.feature_version,
-        snapshots.c.schema_id,
-        snapshots.c.raw,
-        snapshots.c.as_of_us,
-        users.c.alias_of,
+        *(users.c.user_id, users.c.scoring_consent, users.c.feature_version),
+        *(snapshots.c.schema_id, snapshots.c.raw, snapshots.c.as_of_us),
+        *(users.c.alias_of, snapshots.c.texts),
     ).select_from(people.outerjoin(snapshots, latest))
     return _reading(statement, keys, dialect)
 

@@ -28,6 +28,7 @@ from service.domain.errors import InvariantBroken
 from service.domain.ledger import Line
 from service.engine.catalog import Catalog, TermsNames
 from service.engine.counting import Histogram
+from service.engine.feature_values import Kind
 from service.engine.figures import Figures
 from service.engine.ports import (
     Conflict,
@@ -47,6 +48,7 @@ from service.storage.cases import case_with_evidence, cases_over
 from service.storage.charges import docked, told
 from service.storage.database import backend_of, reading, session_of, telling, writing
 from service.storage.figures import figures
+from service.storage.models import kinds_of_models
 from service.storage.owed_back import owed_back
 from service.storage.sqlite_files import FileGone, FileGoneSince
 from service.storage.statements import statements_of
@@ -277,6 +279,10 @@ class SqlStore:
                 connection.execute(insert(t.feature_schemas), row)
         except IntegrityError:
             return  # another process was first; the id is a hash of the names
+
+    def kinds(self) -> dict[str, frozenset[Kind]]:
+        """The kinds of each raw feature that a model knows which is not retired; thread-safe."""
+        return kinds_of_models(self._engine)
 
     def waking(self, now_us: int, limit: int, after: Waking | None = None) -> list[Waking]:
         """Authorizations with a due timer, earliest first; only those after `after`, if given."""

@@ -117,7 +117,7 @@ FACTS: dict[str, dict[str, str]] = {
         "LEAST_WINDOW_MINUTES": TERMS, "MOST_SEGMENTS": TERMS, "MOST_PRICES": TERMS,
         "MOST_CAPS": TERMS, "MOST_QUOTAS": TERMS, "NOT_ARITHMETIC_1": FORMAT,
     },
-    "engine/feature_values.py": {"VALUE_BYTES": FORMAT},
+    "engine/feature_values.py": {"VALUE_BYTES": FORMAT, "UNSEEN": FORMAT},
     "engine/figures.py": {"_DAY_US": UNIT},
     "engine/group_commit.py": {"COLLECTING": METHOD, "CAUTION": METHOD},
     "engine/occurrence.py": {"EARLIEST_OCCURRENCE_US": CONTRACT},

@@ -442,7 +442,11 @@ class Chance:
         raw = pack([value for name, value in sent.items() if names is None or name in names])
         consent = chance.random() < 0.85
         user_id, identity = chance.choice(USERS), chance.choice(IDENTITIES)
-        return c.PutUser(user_id, raw, as_of_us, consent, names=names, identity_hash=identity)
+        # A text of another model is kept, and changes nothing; one for a number prevents a score.
+        texts = chance.choice(("",) * 6 + ('{"job":"clerk"}', '{"other":"much"}'))
+        return c.PutUser(
+            user_id, raw, as_of_us, consent, names=names, identity_hash=identity, texts=texts
+        )
 
     def _merging(self, chance: Random, kind: str) -> c.Command:
         """Mostly Dan is merged, and rarely anybody else, so that several people stay."""

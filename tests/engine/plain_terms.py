@@ -394,11 +394,15 @@ def started(it: Row, start_us: int, now_us: int) -> Row:
     return {**new, "due_us": due_us, "lost_us": lost_us}
 
 
-def features_of(raw: bytes, names: tuple[str, ...] | None) -> tuple[int | None, float, str]:
+def features_of(
+    raw: bytes, names: tuple[str, ...] | None, texts: str
+) -> tuple[int | None, float, str]:
     """The stand-in model's score, or None; the other raw value; the reason for None."""
     names = ("score", "other") if names is None else names
     sent = dict(zip(names, iter_unpack("<d", raw), strict=True))
     (other,) = sent.get("other", (nan,))
+    if "other" in texts:
+        return None, other, "FEATURE_OF_OTHER_KIND"
     if "score" not in sent:
         return None, other, "FEATURE_NOT_SENT"
     (score,) = sent["score"]

@@ -352,7 +352,7 @@ class Reference(Documents):
     # -- people ------------------------------------------------------------------------------
 
     def _put_user(self, command: c.PutUser, now_us: int) -> Any:
-        score, other, why = features_of(command.raw, command.names)
+        score, other, why = features_of(command.raw, command.names, command.texts)
         before = self.people.get(command.user_id)
         if before is not None and command.as_of_us < before["as_of_us"]:
             raise Refused("FEATURES_OUTDATED")

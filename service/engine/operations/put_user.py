@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from service.domain.access import PLATFORM
 from service.domain.errors import IllegalState, InvalidInput, Violation
@@ -26,8 +26,9 @@ from service.engine.tables import LINES, SNAPSHOTS, USERS
 class PutUser:
     """Register a person or update the person's features.
 
-    `raw` are the values sent, as in `FeatureSnapshot`; NaN stands for a missing one. `names` are
-    the names of the values; None means all features of the served model, in its order. `violations`
+    `raw` are the numbers sent, and `texts` the texts, as in `FeatureSnapshot`; NaN stands for a
+    missing value. `names` are the names of the numbers and missing values; None means all features
+    of the served model, in its order. `ignored` are the names that were not kept. `violations`
     are the faults of the input. A command with faults is refused, unless it is a retry of a command
     that was accepted under another model. An empty `identity_hash` leaves the one on record as it
     is.
@@ -40,6 +41,8 @@ class PutUser:
     violations: tuple[Violation, ...] = ()
     names: tuple[str, ...] | None = None
     identity_hash: str = ""
+    texts: str = ""
+    ignored: tuple[str, ...] = ()
 
 
 def decide(work: Work, it: PutUser, rows: Rows, context: Context) -> Decided:
@@ -66,7 +69,9 @@ def decide(work: Work, it: PutUser, rows: Rows, context: Context) -> Decided:
     draft = Draft(list)
     draft[LINES].append(line)
     schema_id = context.schema_id if it.names is None else schema_id_of(it.names)
-    draft[SNAPSHOTS].append(FeatureSnapshot(user_id, version, schema_id, it.raw, as_of_us, now_us))
+    draft[SNAPSHOTS].append(
+        FeatureSnapshot(user_id, version, schema_id, it.raw, as_of_us, now_us, it.texts)
+    )
     if it.as_of_us > now_us:
         draft.clock_gap = ClockGap(PLATFORM, "PutUsers", it.as_of_us - now_us, now_us)
     limit_minor = limit_by_score(line, kept.score, rows, context)
@@ -82,7 +87,8 @@ def decide(work: Work, it: PutUser, rows: Rows, context: Context) -> Decided:
     )
     draft[USERS].append(user)
     announce_of(draft, Transition.FEATURES_RECORDED, user_id, context)
-    return Decided(draft, profile_of(user, line), user_id, "")
+    profile = replace(profile_of(user, line), ignored=it.ignored)
+    return Decided(draft, profile, user_id, "")
 
 
 def _bring_other_limits(
