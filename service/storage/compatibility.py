@@ -17,7 +17,7 @@ TARIFFS_BUILD = 32
 """The first build that bills by tariffs of arithmetic 2."""
 QUOTAS_BUILD = 34
 """The first build that counts quotas of free minutes."""
-RESERVATIONS_BUILD = 38
+RESERVATIONS_BUILD = 39
 """The first build that bills the time of a reservation."""
 EXPOSURE_BUILD = 37
 """The first build whose document of limits has the rates of the total exposure."""

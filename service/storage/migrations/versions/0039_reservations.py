@@ -2,9 +2,9 @@
 
 The new column is empty for all authorizations of earlier builds. A server of the build before
 refuses a product whose tariff has such a price, because it does not know this key; whoever stores
-the first one names build 38 in `compatibility`.
+the first one names build 39 in `compatibility`.
 
-Revision: 0038, after 0037.
+Revision: 0039, after 0038.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0038"
-down_revision = "0037"
+revision = "0039"
+down_revision = "0038"
 branch_labels = None
 depends_on = None
 
