@@ -53,10 +53,13 @@ def _rows_of(it: Authorization, rows: Rows) -> list[AttestationRecord]:
     return sorted(found, key=attrgetter("number"))
 
 
-def meter(it: Authorization, rows: Rows) -> Meter:
-    """The meter of a rental by its attestations and quotas, which must have been read."""
+def meter(it: Authorization, rows: Rows, draft: Draft, *, closes: bool = False) -> Meter:
+    """The meter of a rental by its attestations and quotas, which must have been read.
+
+    `closes` means that the present step closes it; `draft` has the steps of the same command.
+    """
     found = _attested(it, rows)
-    if rows.pools and (share := share_of(it, rows)).minutes:
+    if rows.pools and (share := share_of(it, rows, draft, closes=closes)).minutes:
         return found._replace(quota_minutes=share.minutes, quota_fixed=share.fixed)
     return found
 

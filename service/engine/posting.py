@@ -88,7 +88,9 @@ def brought_up(
         appeared = current.close_us is not None and current.custody is Custody.UNKNOWN
         captures = captures_of(current, rows, draft) if appeared else ()
         product = product_of(current, context)
-        step = timers.advance(current, product, context.now_us, captures, meter(current, rows))
+        step = timers.advance(
+            current, product, context.now_us, captures, meter(current, rows, draft)
+        )
         if step is None:
             raise InvariantBroken("a timer was due but made no step")
         lapse = add_lapse(draft, current, step, context.now_us)
@@ -254,7 +256,7 @@ def _payload(draft: Draft, step: Step, posted: list[Entry], rows: Rows, context:
         product.tariff,
         step.transition,
         step.event_us,
-        meter(it, rows),
+        meter(it, rows, draft, closes=True),
         debt_minor,
         product.policy.free_cancellation_us,
         product.cancellation_fee_minor,

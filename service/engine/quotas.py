@@ -46,17 +46,17 @@ class Share(NamedTuple):
     fixed: bool = False
 
 
-def share_of(it: Authorization, rows: Rows) -> Share:
-    """The minutes that are left for a rental, or that it used if it was settled before this
-    batch's command."""
-    name, pools = (it.user_id, it.authorization_id), _pools(it, rows)
+def share_of(it: Authorization, rows: Rows, draft: Draft, *, closes: bool) -> Share:
+    """The minutes that are left for a rental, or that it used if an earlier step closed it.
+
+    With `closes` the present step closes it, and its minutes are counted now.
+    """
+    pools = _pools(it, rows)
     if not pools:
         return Share(0)
-    uses = [use.minutes for use in rows[QUOTA_USES].values() if use[:2] == name]
-    before = rows.read[AUTHORIZATIONS].get(name)
-    if uses or (before is not None and before.close_us is not None):
-        return Share(sum(uses), fixed=True)
-    return Share(sum(_left(it, pools, Draft(list), rows)))
+    if it.close_us is None or closes:
+        return Share(sum(_left(it, pools, draft, rows)))
+    return Share(sum(use.minutes for use in _uses(it, draft, rows).values()), fixed=True)
 
 
 def use_minutes(draft: Draft, it: Authorization, receipt: Receipt, rows: Rows) -> None:
@@ -88,16 +88,22 @@ def use_minutes(draft: Draft, it: Authorization, receipt: Receipt, rows: Rows) -
 
 def give_back(draft: Draft, it: Authorization, rows: Rows) -> None:
     """Adds the return of a rental's minutes to the draft if nothing of its charge is left."""
-    name, pools = (it.user_id, it.authorization_id), _pools(it, rows)
+    pools = _pools(it, rows)
     if not pools or it.close_us is None or not 0 < it.captured_minor <= it.conceded_minor:
         return
-    uses = {use[2:4]: use for use in rows[QUOTA_USES].values() if use[:2] == name}
-    uses |= {use[2:4]: use for use in draft.get(QUOTA_USES, ()) if use[:2] == name}
+    uses = _uses(it, draft, rows)
     for pool in pools:
         use = uses.get((pool.name, pool.per))
         if use is not None and not use.returned_version:
             draft[QUOTA_USES].append(use._replace(returned_version=it.version))
             _count(draft, it, pool, -use.minutes, rows)
+
+
+def _uses(it: Authorization, draft: Draft, rows: Rows) -> dict[tuple[str, str], QuotaUseRecord]:
+    """The minutes that a rental used, by the name and the kind of period of the quota."""
+    name = (it.user_id, it.authorization_id)
+    its = (*rows[QUOTA_USES].values(), *draft.get(QUOTA_USES, ()))
+    return {(use.name, use.per): use for use in its if use[:2] == name}
 
 
 def _pools(it: Authorization, rows: Rows) -> tuple[Pool, ...]:

@@ -35,7 +35,7 @@ from service.engine.operations.authorize import Authorize
 from service.engine.ports import Store
 from service.engine.prices import Prices
 from service.engine.quotas import read_quotas
-from service.engine.rows import Rows, Wish
+from service.engine.rows import Draft, Rows, Wish
 from service.engine.tables import AUTHORIZATIONS, Pair
 from service.engine.terms import Terms
 
@@ -154,7 +154,7 @@ class Quotes:
                 )
         if it.start_us is None:
             return self._quoted(product, usage._replace(reserve_us=it.reserve_us))
-        return self._metered(it, product, usage.end_us, meter(it, rows))
+        return self._metered(it, product, usage.end_us, meter(it, rows, Draft(list)))
 
     def _read(self, name: Pair) -> Rows:
         """An authorization with its attestations and quotas."""

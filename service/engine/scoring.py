@@ -102,7 +102,7 @@ class Assessor:
             row = _NO_FEATURES
         elif not it.scoring_consent:
             row = _NO_CONSENT
-        elif it.schema_id == self.schema_id and not self._levels:
+        elif it.schema_id == self.schema_id and not self._levels and not it.texts:
             row = it.raw
         else:
             row = self._row(self._store.feature_names(it.schema_id), it.raw, it.texts or "")
@@ -118,7 +118,7 @@ class Assessor:
             self._store.save_feature_schema(schema_id_of(command.names), command.names)
         if not command.scoring_consent:
             row = _NO_CONSENT
-        elif command.names is not None or self._levels:
+        elif command.names is not None or command.texts or self._levels:
             names = self.raw_names if command.names is None else command.names
             row = self._row(names, command.raw, command.texts)
         return _Person(command.scoring_consent, 0, command.as_of_us, row)

@@ -311,6 +311,14 @@ def _tariff(chance: Random, books: Documents, owner: str) -> tuple[Row, bool]:
     for row in it["segment"]:
         row["price_minor"] = chance.choice((90, 100, 150))
     it["buy_out_minor"] = chance.choice((5_900, 9_900, 19_900))
+    it.pop("quota", None)
+    if chance.random() < 0.7:
+        it.setdefault("time_zone", "Asia/Shanghai")
+        quotas = [
+            {"name": "daily", "minutes": chance.choice((5, 20, 60)), "per": "DAY"},
+            {"name": "weekly", "minutes": chance.choice((30, 45, 300)), "per": "WEEK"},
+        ]
+        it["quota"] = quotas[: chance.choice((1, 2))]
     return it, False
 
 

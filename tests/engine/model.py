@@ -722,6 +722,7 @@ class Model:
             second.setdefault((user_id, of, first), []).append(case)
         require(second, self.reference.second_uses, "cases of second references")
         self._check_questions()
+        self._check_quotas()
         debts = {
             (self._keys[row[1]], row[2]): {
                 "user_id": row[0], "key": self._keys[row[3]], "amount": row[5],
@@ -797,6 +798,29 @@ class Model:
         )
         ((requests,),) = self.read("SELECT count(*) FROM requests")
         require(requests, len(self.reference.requests), "requests")
+
+    def _check_quotas(self) -> None:
+        """Compares the minutes of quotas that rentals used, and their sums."""
+        found = {
+            (self._keys[of], user_id, operator, name, per, begin_us): (minutes, bool(returned))
+            for user_id, of, name, per, operator, begin_us, minutes, returned in self.read(
+                "SELECT user_id, authorization_id, name, per, operator_id, period_us, minutes,"
+                " returned_version FROM quota_uses"
+            )
+        }
+        uses = self.reference.quota_uses
+        require(found, {key: (it["minutes"], it["returned"]) for key, it in uses.items()}, "quotas")
+        sums: Counter[tuple[Any, ...]] = Counter()
+        for key, it in uses.items():
+            sums[key[1:]] += 0 if it["returned"] else it["minutes"]
+        used = {
+            tuple(row[:5]): row[5]
+            for row in self.read(
+                "SELECT user_id, operator_id, name, per, period_us, used_minutes FROM quotas"
+                " WHERE used_minutes > 0"
+            )
+        }
+        require(used, {key: number for key, number in sums.items() if number}, "sums of quotas")
 
     def _check_questions(self) -> None:
         """An item that stayed in suspense has one case, open as long as a part of the item is."""

@@ -9,8 +9,10 @@ from typing import Any
 
 from service.engine import operations as c
 from tests.engine import reference_charge_backs as bank
+from tests.engine.plain_quotas import minutes_of
 from tests.engine.plain_terms import (
     CHARGED,
+    MINUTE_US,
     Pauses,
     Refused,
     Row,
@@ -182,8 +184,10 @@ def _pause_late(
 
 def _unwaived(books: Any, it: Row, run_us: int, pauses: Pauses) -> int:
     """The fee for a time on the meter, less all waived amounts."""
-    whole = whole_fee(it, run_us, pauses)
-    due = max(0, whole - waived(books, it, "pending"))
+    pending = waived(books, it, "pending")
+    minutes = minutes_of(books, it, run_us, pauses, pending)
+    whole = whole_fee(it, run_us, pauses, minutes * MINUTE_US)
+    due = max(0, whole - pending)
     return max(0, due - waived(books, it, "given"))
 
 

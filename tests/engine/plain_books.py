@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from tests.engine.plain_quotas import give_back
 from tests.engine.plain_terms import DAY_US, FEE_BP, Row, due, payable_out, wake
 
 Key = tuple[str, str]
@@ -76,6 +77,8 @@ class Books:
         self.transfers: dict[Key, Row] = {}
         """By person and transfer id, which the engine assigns."""
         self.requests: dict[Key, Row] = {}
+        self.quota_uses: dict[Any, Row] = {}
+        """Minutes of quotas that rentals used: by rental, person, operator, quota and period."""
         self.held_on: dict[tuple[str, str, int], int] = {}
         """What was held on credit under a budget of a day, by operator, policy and day."""
         self.now_us = 0
@@ -214,5 +217,6 @@ class Books:
         since_us = it["refund_since_us"] or event_us
         self.change(it, refund_since_us=since_us if payable_out(it) else None)
         self.change(it, wake_us=wake(it))
+        give_back(self, it)
         self.touched.append(it["key"])
         self.events.append((it["user_id"], it["key"], transition, event_us))

@@ -6,6 +6,7 @@ from typing import Any
 
 from service.domain.receipt import Receipt
 from tests.engine.plain_attestations import stood, times, waived
+from tests.engine.plain_quotas import minutes_of
 from tests.engine.plain_terms import MINUTE_US, Row, waited, whole_fee
 
 TARIFF = frozenset(
@@ -35,7 +36,9 @@ def receipt_of(books: Any, it: Row, transition: str, event_us: int, version: int
         end_us, kind = max(it["start_us"], min(it["claim_us"], event_us)), "stopped"
     paused_us = stood(books, it, end_us, version)
     pauses = times(books, it, version)
-    asked = whole_fee(it, end_us - it["start_us"] - paused_us, pauses)
+    us = end_us - it["start_us"] - paused_us
+    minutes = minutes_of(books, it, us, pauses, 0)
+    asked = whole_fee(it, us, pauses, minutes * MINUTE_US)
     given_up = min(asked, waived(books, it, "pending"))
     if kind == "lost":
         asked, given_up, paused_us = it["terms"]["buy_out"], 0, 0

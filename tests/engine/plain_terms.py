@@ -138,7 +138,7 @@ Pauses = Sequence[tuple[int, int]]
 """The times in which the meter stood."""
 
 
-def fee(product: Row, us: int, start_us: int = 0, pauses: Pauses = ()) -> int:
+def fee(product: Row, us: int, start_us: int = 0, pauses: Pauses = (), quota_us: int = 0) -> int:
     """The fee of `us` microseconds on the meter: the sum of the fees of its days, or of its units.
 
     The start and the pauses only matter for a tariff with prices of hours.
@@ -147,7 +147,7 @@ def fee(product: Row, us: int, start_us: int = 0, pauses: Pauses = ()) -> int:
     if product["free_us"] is not None and us <= product["free_us"]:
         return 0
     if "document" in product:
-        return plain_fee_of_use(product["document"], start_us, us, pauses)
+        return plain_fee_of_use(product["document"], start_us, us, pauses, quota_us)
     while day == 0 or us > day * DAY_US:
         billed_us = min(us - day * DAY_US, DAY_US)
         cost = 0
@@ -177,9 +177,9 @@ def waited(it: Row, until_us: int) -> int:
     return plain_reservation(document, max(0, until_us - it["reserve_us"]))
 
 
-def whole_fee(it: Row, us: int, pauses: Pauses = ()) -> int:
+def whole_fee(it: Row, us: int, pauses: Pauses = (), quota_us: int = 0) -> int:
     """The fee of a rental and its reservation, after `us` microseconds on the meter."""
-    used = fee(it["terms"], us, it["start_us"], pauses)
+    used = fee(it["terms"], us, it["start_us"], pauses, quota_us)
     most = int(it["terms"]["buy_out"])
     return min(most, used + waited(it, it["start_us"]))
 

@@ -30,6 +30,7 @@ from tests.engine.plain_offers import (
     rungs,
     within_budget,
 )
+from tests.engine.plain_quotas import give_back, minutes_of, use_minutes
 from tests.engine.plain_signals import Suspect, with_signals
 from tests.engine.plain_stops import earlier
 from tests.engine.plain_terms import (
@@ -1251,8 +1252,31 @@ class Reference(Documents):
         if it["claim_us"] is not None:
             until_us = min(until_us, it["claim_us"])
         us = until_us - it["start_us"] - stood(self, it, until_us)
-        whole = whole_fee(it, us, times(self, it))
-        return max(0, whole - waived(self, it, "pending"))
+        pauses, pending = times(self, it), waived(self, it, "pending")
+        minutes = minutes_of(self, it, us, pauses, pending)
+        whole = whole_fee(it, us, pauses, minutes * MINUTE_US)
+        return max(0, whole - pending)
+
+    def _use_minutes(self, it: Row, minutes: int, asked: int) -> None:
+        """Uses minutes for a rental that is settled now. They are free at once if the operator
+        charges nothing of what it may ask for."""
+        if not minutes:
+            return
+        debt = self.debts.get((it["key"], "FEE_ABOVE_HOLD"))
+        charged = it["captured"] - it["other_captured"] + (debt["amount"] if debt else 0)
+        use_minutes(self, it, minutes, nothing=asked > 0 and not charged)
+        give_back(self, it)
+
+    def _quota(self, it: Row, until_us: int) -> tuple[int, int]:
+        """The minutes of quotas that a settlement at an instant uses, and the fee with them."""
+        if it["parent_id"]:
+            return 0, 0
+        if it["claim_us"] is not None:
+            until_us = max(it["start_us"], min(it["claim_us"], until_us))
+        us = until_us - it["start_us"] - stood(self, it, until_us)
+        pauses = times(self, it)
+        minutes = minutes_of(self, it, us, pauses, waived(self, it, "pending"))
+        return minutes, whole_fee(it, us, pauses, minutes * MINUTE_US)
 
     def usage_back(self, it: Row, until_us: int) -> int:
         """The fee until an instant, less all that was waived after it was captured."""
@@ -1311,6 +1335,7 @@ class Reference(Documents):
             wanted = self._fees(it) + amount if total is None else total
             amount = min(amount, held)
         postings, new = self._capture(it, amount, purpose, wanted)
+        quota = self._quota(it, event_us) if command.final else (0, 0)
         if command.final:
             name = "authorization.settled"
             if command.handover is not None:
@@ -1322,6 +1347,7 @@ class Reference(Documents):
         self._consent(it, command.user_consent_reference)
         if command.final:
             self._book_fee(it)
+            self._use_minutes(it, *quota)
         if command.handover is not None:
             handed_over(self, it, command, event_us)
         if command.place is not None:
@@ -1422,8 +1448,10 @@ class Reference(Documents):
 
     def _lose(self, it: Row, at_us: int) -> None:
         cap = it["terms"]["buy_out"]
+        quota = 0, 0
         if it["claim_us"] is not None and it["claim_us"] < at_us:
             cap = min(cap, self._usage(it, at_us))
+            quota = self._quota(it, at_us)
         amount = max(0, min(cap - self._fees(it), it["held_credit"] + it["held_cash"]))
         postings, new = self._capture(it, amount, wanted=cap)
         new |= {
@@ -1434,6 +1462,7 @@ class Reference(Documents):
         self._close(it, "authorization.lost", at_us, at_us, *postings, **new)
         self._captured(it, amount, at_us)
         self._book_fee(it)
+        self._use_minutes(it, *quota)
 
     def _report_lost(self, caller: str, it: Row, command: c.ReportLost, now_us: int) -> None:
         no_damage(it)
@@ -2356,13 +2385,14 @@ class Reference(Documents):
             self._lose(it, at_us)
         elif state == "RETURN_CLAIMED":
             held = it["held_credit"] + it["held_cash"]
-            usage = self._usage(it, at_us)
+            usage, quota = self._usage(it, at_us), self._quota(it, at_us)
             amount = max(0, min(usage - self._fees(it), held))
             postings, new = self._capture(it, amount, wanted=usage)
             name = "authorization.claim_accepted"
             self._close(it, name, at_us, at_us, *postings, **new, state="SETTLED")
             self._captured(it, amount, at_us)
             self._book_fee(it)
+            self._use_minutes(it, *quota)
         elif it["custody"] == "MISSING" and it["sold_us"] == at_us:
             self.step(it, "authorization.sold", at_us, custody="SOLD")
         elif it["custody"] == "UNKNOWN" and it["claim_until_us"] == at_us:

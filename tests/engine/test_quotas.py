@@ -24,7 +24,7 @@ from service.domain.segment_tariff import (
 )
 from service.domain.tariff_document import tariff_columns
 from service.domain.time_zones import time_zone
-from service.engine.calls import Settled
+from service.engine.calls import Corrected, Settled
 from service.engine.operations import (
     Authorize,
     ClaimReturn,
@@ -355,3 +355,22 @@ def test_verify_finds_wrong_minutes(city: Desk, damage: str) -> None:
         for table, rows in kept:
             connection.execute(delete(table))
             connection.execute(insert(table), rows)
+
+
+@pytest.mark.parametrize("wakes", [True, False])
+def test_a_found_item_costs_the_same_whenever_its_loss_is_noticed(city: Desk, wakes: bool) -> None:
+    """A lost item uses no minutes, and a report that it was found takes none later: whether the
+    timer ended the rental before the report, or the report itself, the fee is the same."""
+    it = rent(city)
+    assert it.lost_us is not None
+    city.clock.advance(it.lost_us)
+    if wakes:
+        city.do(Wake(it.user_id, it.authorization_id))
+    assert it.start_us is not None
+    docked_us = it.start_us + 45 * MINUTE_US
+    found = ReportFound(it.user_id, it.authorization_id, occurred_us=docked_us, evidence="photo")
+    answer = city.do(found)
+    assert isinstance(answer, Corrected)
+    rental = answer.authorization
+    assert rental.captured_minor - rental.conceded_minor == 100 + 5 * 100
+    assert used(city).get(ANN, 0) == 0

@@ -164,3 +164,12 @@ def test_acts_on_models_are_in_the_record(desk: Desk) -> None:
         ("models.registered", "models/jobs"),
         ("models.retired", "models/jobs"),
     ]
+
+
+def test_a_text_for_a_number_prevents_a_score_beside_all_numbers(desk: Desk) -> None:
+    """A text for a feature that is a number prevents the score, also if all numbers of the model
+    are sent: when it is put, and when it is decided on."""
+    sent = PutUser("zoe", pack([700.0, 0.0]), START_US, True, texts='{"other":"much"}')
+    answer = profile(desk.do(sent, caller=PLATFORM))
+    assert (answer.score, answer.unscorable_reason) == (None, "FEATURE_OF_OTHER_KIND")
+    assert rental(desk, authorize("zoe")).reasons == ("FEATURE_OF_OTHER_KIND",)

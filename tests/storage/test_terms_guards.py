@@ -10,10 +10,10 @@ from service.domain.access import PLATFORM, Principal, Scope
 from service.domain.documents import DocumentKind as K
 from service.domain.errors import ActRefused, InvalidInput
 from service.storage.store import SqlStore
-from service.storage.terms_acts import activate_terms
+from service.storage.terms_acts import Applied, Outcome, activate_terms, validate_terms
 from tests.fakes import OPERATOR, START_US
 from tests.storage.administered import asked, shell
-from tests.storage.test_terms_acts import BIKE, POLICY, TARIFF, apply, retire, rules
+from tests.storage.test_terms_acts import BIKE, POLICY, TARIFF, apply, kept_in, retire, rules
 
 SCOPES = frozenset({Scope.TERMS_WRITE, Scope.TERMS_ACTIVATE})
 BOUND: dict[str, Any] = {"name": "default", "least_zero_from_score": 640}
@@ -118,3 +118,23 @@ def test_a_valid_revision_is_checked_again_before_it_comes_into_force(store: Sql
             lambda _: b"",
         )
     assert ("tariff", "tariff.unknown") in rules(refused)
+
+
+def test_a_draft_with_faults_stays_a_draft(store: SqlStore) -> None:
+    """Validating a draft that names what is not there tells the faults, and it stays a draft; once
+    these are there, it is validated."""
+    draft = apply(store, K.PRODUCT, {**BIKE, "tariff": "night"}, activate=False)
+    name = draft.document.full_name
+    results: list[Applied] = []
+
+    def validated() -> Applied:
+        request, keep = shell("validate"), kept_in(results)
+        validate_terms(store.engine, request, name, "look", START_US, keep)
+        return results[-1]
+
+    found = validated()
+    assert (found.outcome, found.document.state) == (Outcome.UNCHANGED, "DRAFT")
+    assert {it.rule for it in found.faults} == {"tariff.unknown", "policy.unknown"}
+    apply(store, K.TARIFF, {**TARIFF, "name": "night"})
+    apply(store, K.POLICY, POLICY)
+    assert validated().document.state == "VALIDATED"

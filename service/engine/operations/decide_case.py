@@ -54,7 +54,7 @@ def decide(work: Work, it: DecideCase, rows: Rows, context: Context) -> Decided:
         Transition.CASE_DECIDED_BY_TIME,
         due_us,
         captures_of(current, rows, draft),
-        meter(current, rows),
+        meter(current, rows, draft),
     )
     result = apply(draft, step, line, rows, context)
     case = cases.closed(

@@ -71,7 +71,7 @@ def decide(work: Work, it: PauseRental, rows: Rows, context: Context) -> Decided
 
     from_us = instant(it.occurred_us)
     resumed_us = None if it.resumed_us is None else instant(it.resumed_us)
-    running = meter(current, rows)
+    running = meter(current, rows, draft)
     late = current.state is State.SETTLED
     if late and resumed_us is not None:
         bill = _bill(current, rows, draft)

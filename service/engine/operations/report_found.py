@@ -49,7 +49,7 @@ def decide(work: Work, it: ReportFound, rows: Rows, context: Context) -> Decided
         lowers=True,
     )
     captures = captures_of(current, rows, draft)
-    step = settlement.find(current, product, docked_us, captures, meter(current, rows))
+    step = settlement.find(current, product, docked_us, captures, meter(current, rows, draft))
     return finish_correction(draft, step, line, rows, context, Remark(it.reason))
 
 

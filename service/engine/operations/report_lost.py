@@ -10,7 +10,7 @@ from service.engine.calls import AuthorizationCommand, Work
 from service.engine.context import Context, Decided
 from service.engine.operation import Operation, of_authorization
 from service.engine.posting import one_step, product_of
-from service.engine.rows import Rows
+from service.engine.rows import Draft, Rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ def decide(work: Work, it: ReportLost, rows: Rows, context: Context) -> Decided:
         rows,
         context,
         lambda held: settlement.lose(
-            held, product_of(held, context), context.now_us, meter(held, rows)
+            held, product_of(held, context), context.now_us, meter(held, rows, Draft(list))
         ),
     )
 

@@ -55,7 +55,7 @@ def decide(work: Work, it: ResolveCase, rows: Rows, context: Context) -> Decided
     captures = captures_of(current, rows, draft)
     amount_minor = _part_minor(it, case, current, captures)
     product, decided = product_of(current, context), Transition.CASE_DECIDED
-    running = meter_of(current, rows)
+    running = meter_of(current, rows, draft)
     step = decision(current, product, case, amount_minor, decided, now_us, captures, running)
     if it.reason:
         side = Side.PLATFORM if work.caller == PLATFORM else Side.OPERATOR

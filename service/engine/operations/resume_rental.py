@@ -46,7 +46,7 @@ def decide(work: Work, it: ResumeRental, rows: Rows, context: Context) -> Decide
         draft,
         context.now_us,
     )
-    step, _ = pauses.resume(current, product, meter(current, rows), at_us, context.now_us)
+    step, _ = pauses.resume(current, product, meter(current, rows, draft), at_us, context.now_us)
     result = apply(draft, step, line, rows, context)
     word = Word(evidence=it.evidence)
     row = attest(draft, step, rows, AttestationKind.RESUME, word, context.now_us)

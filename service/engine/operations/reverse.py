@@ -11,7 +11,7 @@ from service.engine.calls import AuthorizationCommand, Work
 from service.engine.context import Context, Decided
 from service.engine.operation import OfAuthorization, Operation, of_authorization
 from service.engine.posting import one_step, product_of
-from service.engine.rows import Keys, Rows
+from service.engine.rows import Draft, Keys, Rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ def decide(work: Work, it: Reverse, rows: Rows, context: Context) -> Decided:
 
     def take(held: Authorization) -> Step:
         if it.by_user:
-            waived_minor = meter(held, rows).pending_minor
+            waived_minor = meter(held, rows, Draft(list)).pending_minor
             product = product_of(held, context)
             return cancellations.cancel(held, product, context.now_us, waived_minor)
         return hold.reverse(held, context.now_us)

@@ -78,7 +78,7 @@ def decide(work: Work, it: Settle, rows: Rows, context: Context) -> Decided:
         context.now_us,
         lowers=True,
     )
-    running = meter(current, rows)
+    running = meter(current, rows, draft)
     fee = None
     purpose = settlement.purpose_of(current, it.purpose, it.amount is None)
     if it.user_consent_reference and (purpose is not Purpose.DAMAGE or current.parent_id):

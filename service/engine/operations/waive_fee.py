@@ -42,7 +42,7 @@ def decide(work: Work, it: WaiveFee, rows: Rows, context: Context) -> Decided:
     step, waiver = waivers.waive(
         current,
         product_of(current, context),
-        meter(current, rows),
+        meter(current, rows, draft),
         captures_of(current, rows, draft),
         amount_minor,
         context.now_us,
