@@ -85,10 +85,12 @@ class _Reader:
         self.time: list[Floats] = []
 
     def read(self) -> Dataset:
-        self.findings.errors += self.position.errors
-        self.findings.require()
+        if self.position.errors:
+            self.findings.errors += self.position.errors
+            self.findings.require()
         for block in self.table.blocks(self.position.wanted):
             self._block(block.row, block.cells)
+        self.table.close()
         self._report()
         row = np.concatenate(self.row)
         if not row.shape[0]:
@@ -257,17 +259,10 @@ class _Reader:
 
     def _dataset(self, row: Indices) -> Dataset:
         spec = self.spec
-        levels = {}
-        columns: dict[str, Floats] = {}
-        for feature in self.used:
-            parts = self.values.pop(feature.name)
-            values = np.concatenate(parts)
-            if feature.type == "text":
-                values, levels[feature.name] = self.texts[feature.name].sorted(values)
-            columns[feature.name] = values
+        levels: dict[str, tuple[str, ...]] = {}
         raw = np.empty((row.shape[0], len(spec.inputs)))
         for j, feature in enumerate(spec.inputs):
-            raw[:, j] = columns.pop(feature.name)
+            raw[:, j] = self._whole_column(feature, levels)
         return Dataset(
             spec=spec,
             ids=self._ids(row),
@@ -275,7 +270,7 @@ class _Reader:
             raw=raw,
             levels=levels,
             label=np.concatenate(self.label),
-            protected={f.name: columns[f.name] for f in spec.protected},
+            protected={f.name: self._whole_column(f, levels) for f in spec.protected},
             time=_whole(self.time) if self.time else None,
             group=_numbered(pl.concat(self.groups)) if self.groups else None,
             weight=np.concatenate(self.weight) if self.weight else None,
@@ -283,6 +278,14 @@ class _Reader:
             warnings=(),
             sha256=self.table.sha256,
         )
+
+    def _whole_column(self, feature: Feature, levels: dict[str, tuple[str, ...]]) -> Floats:
+        """A feature's values of all blocks; a text's levels are added to `levels`."""
+        # The blocks go at once, because all columns twice would take much memory.
+        values = np.concatenate(self.values.pop(feature.name))
+        if feature.type == "text":
+            values, levels[feature.name] = self.texts[feature.name].sorted(values)
+        return values
 
     def _ids(self, row: Indices) -> tuple[str, ...]:
         if not self.ids:

@@ -51,6 +51,9 @@ class TextTable(Protocol):
     def blocks(self, positions: Sequence[int]) -> Iterator[Block]:
         """The columns at these positions, all rows in order."""
 
+    def close(self) -> None:
+        """Let go of the file's content."""
+
 
 def open_table(data: Data) -> TextTable:
     """Open the spec's file. Raises DatasetError for a file that is no table."""
@@ -169,6 +172,10 @@ class CsvTable:
                 frame = frame.filter(pl.Series(full))
             yield Block(row, frame.select(pl.all().str.strip_chars()))
 
+    def close(self) -> None:
+        """Let go of the file's content."""
+        self._content = b""
+
     def _frame(self, piece: bytes, wanted: list[int], first: int, last: int) -> pl.DataFrame:
         try:
             frame = pl.read_csv(
@@ -240,6 +247,10 @@ class ParquetTable:
                 ) from error
             row = np.arange(first + 1, first + 1 + frame.height)
             yield Block(row, frame.fill_null("").select(pl.all().str.strip_chars()))
+
+    def close(self) -> None:
+        """Let go of the file's content."""
+        self._content = b""
 
 
 def _as_text(name: str, kind: pl.DataType) -> pl.Expr:

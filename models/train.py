@@ -25,6 +25,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from models import (
     calibrate,
+    checking,
     coverage,
     dataset,
     features,
@@ -33,7 +34,6 @@ from models import (
     manifest,
     metrics,
     parallel,
-    reading,
     reference,
     scorecard,
     spec,
@@ -52,7 +52,7 @@ def train(spec_path: Path, out: Path, *, progress: bool = True, jobs: int = 2) -
     `jobs` (worker processes, 1 thread each). Raises ModelError; an interrupt leaves no process.
     """
     started = time.perf_counter()
-    data = reading.load(spec.load(Path(spec_path)))
+    data = checking.ready(spec.load(Path(spec_path)), Path(out))
     the_spec = data.spec
     for index, feature in enumerate(the_spec.features):
         if feature.role == "input" and feature.type == "text":

@@ -411,16 +411,17 @@ class App:
         time = TimeLeft(limits.drain_s + limits.closing_s)
         self.prober.close()
         self._stopping.set()
-        if self._searching is not None:
-            await time.end("search for damage", self._searching, limits.closing_s / 4)
+        # They have as long as the calls to end: on a busy machine a moment is too short.
+        jobs = asyncio.gather(self._verifications.close(), self._previews.close())
         if self._probing is not None:
             self._probing.cancel()
         await time.end("workers", self._stop_workers(), limits.drain_s)
-        await time.end("verification", self._verifications.close(), limits.closing_s / 4)
-        await time.end("preview", self._previews.close(), limits.closing_s / 4)
         drain_s = max(0.0, time.left_s - limits.closing_s)
         calls = self._server.stop(drain_s, limits.notice_s)
         await time.end("calls", calls, drain_s + limits.closing_s / 4)
+        await time.end("verification and preview", jobs, limits.closing_s / 4)
+        if self._searching is not None:
+            await time.end("search for damage", self._searching, limits.closing_s / 4)
         if self.sealer is not None:
             await self.sealer.close(min(limits.last_seal_s, time.left_s / 4))
         writer = asyncio.create_task(self.committer.close())

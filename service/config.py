@@ -228,23 +228,35 @@ class Limits:
     """The longest time that a reflection stream stays open."""
     max_calls: int = bounded(8192, 1, 1_000_000)
     """The calls in progress in the server; gRPC refuses more with RESOURCE_EXHAUSTED."""
-    max_pending: int = bounded(512, 2, 1_000_000)
+    max_pending: int = bounded(256, 2, 1_000_000)
     """The calls that wait in gRPC until the server reads them.
 
     Above it gRPC refuses more and more of them with CANCELLED, and all above one and a half times
-    as many.
+    as many. A server that answers 2,500 calls in a second refuses the last of them after 0.15 s.
     """
     max_calls_a_caller: int = bounded(1024, 1, 1_000_000)
     """The calls in progress of one operator or of the platform; the rest is for others."""
     max_strangers: int = bounded(1024, 1, 1_000_000)
     """The calls in progress whose key is not known yet; the rest is for keys that were good."""
-    max_unread: int = bounded(256, 0, 1_000_000)
-    """The calls of one caller whose message has not come.
+    max_unread: int = bounded(8, 0, 1_000_000)
+    """The calls of one caller whose message may take any time to come.
 
-    The messages of further ones must come within `body_s`.
+    The messages of further ones must come within `body_s`. Usually a message comes with its call.
     """
-    forgive_unread_s: float = bounded(10.0, 0.001, 3600)
-    """The time after which calls that ended before their message came are forgotten."""
+    max_arriving_bytes: int = bounded(128 * MIB, MIB, 64 * 1024 * MIB)
+    """The memory for messages that are arriving, on all connections together.
+
+    There are three such memories: for messages that may take any time, for those that must come
+    within `body_s`, and for health checks. Each message counts with twice `max_bulk_message_bytes`,
+    which is the most that gRPC takes. If the memory is full, the oldest late message of the caller
+    with the most is given up.
+    """
+    max_in_hand_bytes: int = bounded(64 * MIB, KIB, 64 * 1024 * MIB)
+    """The bytes of the messages of all calls in progress; more are refused with TOO_MANY_BYTES."""
+    max_caller_in_hand_bytes: int = bounded(16 * MIB, KIB, 64 * 1024 * MIB)
+    """The same of one caller; the rest is for others."""
+    late_s: float = bounded(0.25, 0.001, 3600)
+    """A message that has not come this long after its call is late; honest ones come with it."""
     body_s: float = bounded(5.0, 0.001, 3600)
     """The longest wait for the message of a call whose key was not known when it began."""
     refusals: HoldBackLimits = field(default_factory=HoldBackLimits)

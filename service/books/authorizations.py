@@ -105,7 +105,7 @@ class Attribution:
         self.named, self._others = portion.owners()
         """The authorization that each entry names: its place, NONE or MISSING."""
         self.amounts = np.zeros((portion.authorizations.count, _PLACES), dtype=np.int64)
-        """Amounts by authorization and by the places of AMOUNTS and FLOWS."""
+        """Amounts by authorization and by PLACES."""
         self.payouts: Counter[tuple[int, str, int]] = Counter()
         """Counts of payouts and failed payouts, by authorization, flow and amount."""
         self.operators_own: Counter[tuple[int, PaymentKind, str]] = Counter()
@@ -115,7 +115,7 @@ class Attribution:
         """The number of each entry's effect."""
 
     def flow(self, name: str) -> Array:
-        """The money that came or went for each authorization, for a name in FLOWS."""
+        """What moved for each authorization, for a name in PLACES."""
         return self.amounts[:, e.PLACES[name]]
 
     def changes(self, name: str) -> Counter[tuple[int, int, int]]:
@@ -282,6 +282,10 @@ def check(portion: Portion, moved: Attribution, faults: Faults) -> None:
     for place, name in enumerate(e.AMOUNTS):
         entries, stored = moved.amounts[:, place], it[name]
         found.note("AUTHORIZATION_AMOUNT", entries != stored, _differ(name, entries, stored))
+    granted, credit = moved.flow(e.GRANTED), it["credit_minor"]
+    # An offer that was not taken, or had no credit part, has no entries that would say it.
+    wrong = (granted != 0) & (granted != credit)
+    found.note("AUTHORIZATION_AMOUNT", wrong, _differ("credit_minor", granted, credit))
     kept = it["captured_minor"] - it["conceded_minor"]
     found.note(
         "FEE_IS_THE_SHARE", it["fee_minor"] != kept * it["fee_bp"] // 10_000,

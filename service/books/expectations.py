@@ -54,11 +54,13 @@ FLOWS: Final = (
 )
 """Money that came from and went to the outside, or came from a reservation; recorded payments,
 transfers and late pick-ups must agree."""
+GRANTED: Final = "granted_credit_minor"
+"""The credit that was held for an authorization, without what a lower hold gave back."""
 CARRIED: Final = ("refund_payable_minor", "received_minor")
 """The amounts of a reservation that a late pick-up lowers by the deposit that it takes over; the
 entry is that of the new rental."""
 
-PLACES: Final = {name: place for place, name in enumerate((*AMOUNTS, *FLOWS))}
+PLACES: Final = {name: place for place, name in enumerate((*AMOUNTS, *FLOWS, GRANTED))}
 
 Pair = tuple[Account, Account]
 Effect = tuple[tuple[int, int], ...]
@@ -87,7 +89,7 @@ _OWED: Effects = {
     (A.CASH, A.REFUND_PAYABLE): _moves(refund_payable_minor=1, received_minor=1, deposits=1)
 }
 _HELD: Effects = {
-    (A.HELD, A.AVAILABLE): _moves(held_credit_minor=1),
+    (A.HELD, A.AVAILABLE): _moves(held_credit_minor=1, granted_credit_minor=1),
     (A.CASH, A.DEPOSIT): _moves(held_cash_minor=1, received_minor=1, deposits=1),
     **_OWED,
 }
@@ -162,12 +164,15 @@ _OWN_EFFECTS: Final[dict[T, Effects]] = {
     T.INCREMENTED: _HELD,
     T.DECLINED: _OWED | _OWED_MATCH,
     T.PAYMENT_OWED_BACK: _OWED | _OWED_MATCH,
-    T.DECREASED: _RELEASED,
+    T.DECREASED: {
+        **_RELEASED,
+        (A.AVAILABLE, A.HELD): _moves(held_credit_minor=-1, granted_credit_minor=-1),
+    },
     T.REVERSED: _RELEASED,
     T.EXPIRED: _RELEASED,
     T.ASSET_TAKEN: _RELEASED,
     T.LATE_PICKED_UP: {
-        (A.HELD, A.AVAILABLE): _moves(held_credit_minor=1),
+        (A.HELD, A.AVAILABLE): _moves(held_credit_minor=1, granted_credit_minor=1),
         (A.REFUND_PAYABLE, A.DEPOSIT): _moves(held_cash_minor=1, received_minor=1, carried_over=1),
     },
     T.CAPTURED: _CAPTURED,

@@ -15,7 +15,6 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -47,8 +46,9 @@ from service.engine.rates import Rates, Weight, retry_ms
 from service.engine.records.requests import Replayed
 from service.rpc.call_counts import CallCounts
 from service.rpc.call_log import CallLog
-from service.rpc.first_messages import FirstMessages, Late
+from service.rpc.first_messages import FirstMessages, GivenUp, Late
 from service.rpc.keys import KeyRing, shows_certificate
+from service.rpc.message_bounds import Arriving, InHand
 from service.rpc.status import DETAILS_KEY, code_of, details_of, text_of
 from service.rpc.transport import Exchange, Metadata, Unread
 from service.rpc.validation import MALFORMED_MESSAGE, parse
@@ -122,20 +122,17 @@ class Pipeline:
         self._limits = limits
         self._rates = Rates(limits.rates)
         self._hold_back = HoldBack(limits.refusals)
-        self._under_way: Counter[str | None] = Counter()
+        self._in_hand = InHand(limits)
         self._strangers = 0
         """The calls whose key is not known to be good, and which are not refused yet."""
-        self._unread: Counter[str | None] = Counter()
-        """The admitted calls of each caller whose message has not come."""
-        # Each caller's calls have a bound, so that no call gives up its place to another one.
-        self._messages = FirstMessages(within_s=limits.body_s, most=limits.max_calls)
-        self._forgiven_s = time.monotonic()
+        self._arriving = Arriving(limits)
+        self._messages = FirstMessages(limits)
         self._closing = False
 
     @property
     def under_way(self) -> int:
         """The number of calls in progress whose caller is known."""
-        return sum(self._under_way.values())
+        return self._in_hand.calls
 
     def close(self) -> None:
         """Refuses every new call as UNAVAILABLE from now on, and every call whose message is
@@ -151,28 +148,13 @@ class Pipeline:
             await asyncio.sleep(look_s)
 
     def admits(self, metadata: Metadata) -> bool:
-        """True if the transport may read the call's message; then it must call `answer` with it.
-
-        Otherwise it must call `receive`.
+        """True if the transport may read the call's message; then it must call `answer` with it, in
+        the same task. Otherwise it must call `receive`.
         """
         familiar = self._keys.familiar(metadata)
         if familiar is None:
             return False
-        caller = familiar.operator_id
-        if self._unread[caller] >= self._limits.max_unread and not self._forgiven(caller):
-            return False
-        self._unread[caller] += 1
-        return True
-
-    def _forgiven(self, caller: str | None) -> bool:
-        """Forgets now and then the calls that ended before their message came: no transport tells
-        us of them."""
-        now_s = time.monotonic()
-        if now_s - self._forgiven_s < self._limits.forgive_unread_s:
-            return False
-        self._forgiven_s = now_s
-        del self._unread[caller]
-        return True
+        return self._arriving.admit(familiar.operator_id)
 
     def _done(self, method: str) -> Done:
         """A function that counts and logs an ended call of the method."""
@@ -194,6 +176,7 @@ class Pipeline:
         """The method as a function of a message and its call. It returns the answer, or refuses
         the call."""
         limits, rates, keys, second = self._limits, self._rates, self._keys, self._second
+        came, in_hand = self._arriving.came, self._in_hand
         units, usual = limits.rates.units(method.weight), limits.rates.units_a_second > 0
         done = self._done(method.name)
 
@@ -202,12 +185,10 @@ class Pipeline:
             caller: str | None = ""
             message = None
             try:
-                metadata = exchange.invocation_metadata() or ()
-                principal = keys.familiar(metadata)
-                if principal is not None:
-                    self._unread[principal.operator_id] -= 1
+                came()
                 if self._closing:
                     raise _shutting_down()
+                metadata = exchange.invocation_metadata() or ()
                 principal = keys.known(metadata)
                 if principal is None:
                     principal = await keys.principal(metadata)
@@ -229,11 +210,12 @@ class Pipeline:
                     if wait_s:
                         await self._hold_back.wait()
                         raise _rate_limited(wait_s)
-                if self._under_way[caller] >= limits.max_calls_a_caller:
+                try:
+                    in_hand.take(caller, len(body))
+                except Exhausted:
                     self._notice_overload()
                     await self._hold_back.wait()
-                    raise _too_many_calls()
-                self._under_way[caller] += 1
+                    raise
                 try:
                     message = parse(method.kind, body)
                     sent = Call(message, body, principal, deadline, metadata)
@@ -246,7 +228,7 @@ class Pipeline:
                         raise
                     answer = first
                 finally:
-                    self._under_way[caller] -= 1
+                    in_hand.give_back(caller, len(body))
                 if isinstance(answer, Replayed):
                     answer = _told(answer, exchange)
                 done("OK", "", caller, message, began_s)
@@ -287,8 +269,6 @@ class Pipeline:
             except Exception as error:
                 refusal = self._refusal_of(method.name, None, error)
             else:
-                # From here on the call is like one that was admitted.
-                self._unread[principal.operator_id] += 1
                 return await answer(body, exchange)
             done(code_of(refusal).name, refusal.reason, "", None, began_s)
             return await refuse(exchange, refusal)
@@ -344,22 +324,26 @@ class Pipeline:
 
     async def _body(self, exchange: Unread, caller: str | None) -> bytes:
         """The call's message; raises InvalidInput if it does not come, or not in time."""
-        if self._under_way[caller] >= self._limits.max_calls_a_caller:
-            await self._hold_back.wait()
-            raise _too_many_calls()
-        self._under_way[caller] += 1
         try:
-            return await self._messages.receive(exchange.read())
+            self._in_hand.take(caller, 0)
+        except Exhausted:
+            await self._hold_back.wait()
+            raise
+        try:
+            return await self._messages.receive(exchange.read(), caller)
         except Late as error:
             if self._closing:
                 raise _shutting_down() from error
+            if isinstance(error, GivenUp):
+                text = "too many messages are arriving, and this one did not come with its call"
+                raise Exhausted("TOO_MANY_BYTES", text, 100) from error
             raise InvalidInput.of(
                 "message",
                 "message.in_time",
                 f"must come within {self._limits.body_s} s after the call's headers",
             ) from error
         finally:
-            self._under_way[caller] -= 1
+            self._in_hand.give_back(caller, 0)
 
 
 async def _first_answer(
@@ -390,10 +374,6 @@ def _since(since_us: int) -> tuple[str, str]:
 
 def _shutting_down() -> Unavailable:
     return Unavailable("SHUTTING_DOWN", "the server is shutting down")
-
-
-def _too_many_calls() -> Exhausted:
-    return Exhausted("TOO_MANY_CALLS", "too many calls are under way", 100)
 
 
 def _rate_limited(wait_s: float) -> Exhausted:

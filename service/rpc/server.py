@@ -20,6 +20,7 @@ from service.rpc.connections import cut, stop_listening
 from service.rpc.first_messages import FirstMessages
 from service.rpc.health import Health, Places
 from service.rpc.intake import pause_by
+from service.rpc.message_bounds import longest_bytes
 from service.rpc.pipeline import Method, Pipeline
 from service.rpc.transport import Unread
 from service.rpc.unix_socket import UNIX, in_use, owner_only, refusal_of
@@ -120,7 +121,7 @@ class GrpcServer:
             options=_options(limits), maximum_concurrent_rpcs=limits.max_calls
         )
         self._services = tuple(services)
-        self._messages = FirstMessages(within_s=limits.body_s, most=limits.max_strangers)
+        self._messages = FirstMessages(limits)
         self._health = Health(self._messages, Places("watches", limits.max_watches))
         self._last_answers_s = limits.last_answers_s
         self._place: int | str = 0
@@ -191,8 +192,7 @@ def _options(limits: Limits) -> list[tuple[str, Any]]:
     return [
         # A second server on the same port must fail, not share the calls silently.
         ("grpc.so_reuseport", 0),
-        # Above our own limits, so that our refusal, with its reason, comes first.
-        ("grpc.max_receive_message_length", 2 * limits.max_bulk_message_bytes),
+        ("grpc.max_receive_message_length", longest_bytes(limits)),
         ("grpc.max_send_message_length", limits.max_bulk_message_bytes),
         # Of the calls that wait to be read, gRPC refuses some above the first number, and all above
         # the second one, with CANCELLED. Its refusals are the only cheap ones.

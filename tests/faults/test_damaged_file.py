@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
+import time
 from contextlib import closing
 from pathlib import Path
 from threading import Event
 
+import pytest
+from sqlalchemy import Engine
+
+from service.config import Limits
 from service.storage.database import open_database
-from service.storage.start_check import check_tables
+from service.storage.start_check import StartCheck, check_tables
 from tests.engine.calls import authorize, rental, settle
+from tests.fakes import serving
 from tests.faults.support import run, server
 from tests.storage.book import at, copy_of
 
@@ -56,6 +63,26 @@ def test_the_search_for_damage_names_the_table(file: Path) -> None:
         else:
             assert (found.fault, found.left) == (None, ())
             assert "requests" in found.checked
+
+
+def test_a_search_that_ends_slowly_does_not_fail_the_stop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At the stop the search has as long as the calls to end, so that a busy machine does not make
+    the server end with a failure."""
+    began = Event()
+
+    def slowly(_engine: Engine, _most_s: float, stopping: Event) -> StartCheck:
+        began.set()
+        stopping.wait(LONG_S)
+        time.sleep(0.3)
+        return StartCheck(None, (), ())
+
+    monkeypatch.setattr("service.app.check_tables", slowly)
+    with serving(tmp_path, limits=Limits(notice_s=1.0)) as served:
+        assert began.wait(LONG_S)
+        stopping = asyncio.run_coroutine_threadsafe(served.app.stop(), served.loop)
+        assert stopping.result(LONG_S) == []
 
 
 def test_the_search_for_damage_is_bounded(file: Path) -> None:

@@ -15,11 +15,13 @@ from freehold.v1 import authorization_service_pb2 as pb
 
 from service.config import KeyLimits, Limits, SecondPersonLimits
 from service.domain.access import Principal, Scope, hash_key
+from service.domain.errors import Exhausted
 from service.engine.hold_back import HoldBackLimits
 from service.engine.pool import Pool, PoolLimits
 from service.engine.rates import RateLimits
 from service.engine.records.administration import Asked
 from service.rpc.keys import HEADER, PREFIX, KeyRing
+from service.rpc.message_bounds import InHand
 from service.rpc.pipeline import Call, Method, Pipeline
 from service.rpc.second_person import SecondPerson
 from service.rpc.transport import Metadata
@@ -102,7 +104,7 @@ def test_waiting_strangers_leave_the_places_of_known_keys(tmp_path: Path) -> Non
 def test_a_callers_missing_messages_must_come_in_time(tmp_path: Path) -> None:
     """If the messages of many calls of one caller do not come, further messages of this caller must
     come within `body_s`; other callers do not notice."""
-    limits = Limits(max_unread=8, body_s=0.2, forgive_unread_s=3600, keys=KeyLimits(known_s=60))
+    limits = Limits(max_unread=8, body_s=0.2, keys=KeyLimits(known_s=60))
     with serving(tmp_path, limits=limits) as served, desks(served) as desk:
         answered(desk)
         with half_open(served.address, 40, bearer(served.operator_key)) as calls:
@@ -186,7 +188,7 @@ def _nobody(_asked: Asked, _now_us: int) -> None:
 class Service:
     """A pipeline with one method that holds its calls until they may go on."""
 
-    def __init__(self, **limits: object) -> None:
+    def __init__(self, max_bytes: int = 64, **limits: object) -> None:
         self.pool = Pool("lookups", PoolLimits())
         found = {hash_key("good"): Principal("city", frozenset(Scope), "key-1")}
         keys = KeyRing(
@@ -201,7 +203,7 @@ class Service:
         self.go_on = asyncio.Event()
         self.go_on.set()
         method = Method(
-            "Get", pb.ListAuthorizationsRequest, Scope.AUTHORIZATIONS_READ, self._get, 64
+            "Get", pb.ListAuthorizationsRequest, Scope.AUTHORIZATIONS_READ, self._get, max_bytes
         )
         self._answer = self.pipeline.answer(method)
         self._receive = self.pipeline.receive(method)
@@ -250,18 +252,62 @@ def test_another_transport_gets_the_same_limits() -> None:
 
 
 def test_calls_that_went_away_unread_are_forgotten() -> None:
-    """Calls that end before their message comes make a caller's later calls wait for nothing: after
-    `forgive_unread_s` they no longer count."""
+    """Calls that end before their message comes give their places back."""
 
     async def main() -> None:
-        for forgive_unread_s, forgiven in ((3600.0, False), (0.001, True)):
-            service = Service(max_unread=3, forgive_unread_s=forgive_unread_s)
-            assert await service.call(Wire("good")) == b"answer"
-            went_away = Wire("good")
-            for _ in range(3):
-                assert service.pipeline.admits(went_away.invocation_metadata())
-            await asyncio.sleep(0.01)
-            assert service.pipeline.admits(went_away.invocation_metadata()) is forgiven
-            service.pool.shutdown()
+        service = Service(max_unread=3)
+        assert await service.call(Wire("good")) == b"answer"
+        over = asyncio.Event()
+
+        async def unread() -> bool:
+            admitted = service.pipeline.admits(Wire("good").invocation_metadata())
+            await over.wait()
+            return admitted
+
+        calls = [asyncio.create_task(unread()) for _ in range(4)]
+        await asyncio.sleep(0)
+        assert not service.pipeline.admits(Wire("good").invocation_metadata())
+        over.set()
+        assert await asyncio.gather(*calls) == [True, True, True, False]
+        assert service.pipeline.admits(Wire("good").invocation_metadata())
+        service.pool.shutdown()
+
+    asyncio.run(main())
+
+
+def test_messages_in_hand_have_a_bound_together() -> None:
+    """The messages of all calls in progress have a bound together, and those of one caller a
+    smaller one; a message that is alone always passes. A refusal says when to try again."""
+    hand = InHand(Limits(max_in_hand_bytes=4096, max_caller_in_hand_bytes=1024))
+    for of, size in (("a", 600), ("a", 424), ("b", 3072), ("a", 0)):
+        hand.take(of, size)
+    for caller, size in (("a", 1), ("b", 1), ("c", 1), (None, 5000)):
+        with pytest.raises(Exhausted) as refused:
+            hand.take(caller, size)
+        assert (refused.value.reason, refused.value.retry_after_ms) == ("TOO_MANY_BYTES", 100)
+    hand.give_back("b", 3072)
+    hand.take("c", 1025)
+    for of, size in (("a", 600), ("a", 424), ("c", 1025), ("a", 0)):
+        hand.give_back(of, size)
+    hand.take("d", 10_000)
+    assert hand.calls == 1
+
+
+def test_a_call_with_a_large_message_is_refused_while_others_are_in_hand() -> None:
+    """A message that would exceed the memory is refused with its reason before it is parsed, and
+    passes once the other calls have ended."""
+
+    async def main() -> None:
+        service = Service(max_bytes=2048, max_caller_in_hand_bytes=1024)
+        large = pb.ListAuthorizationsRequest(page_token="x" * 250).SerializeToString()
+        service.go_on.clear()
+        four = [asyncio.create_task(service.call(Wire("good", large))) for _ in range(4)]
+        while service.pipeline.under_way < 4:
+            await asyncio.sleep(0)
+        assert await service.call(Wire("good", large)) is grpc.StatusCode.RESOURCE_EXHAUSTED
+        service.go_on.set()
+        assert await asyncio.gather(*four) == [b"answer"] * 4
+        assert await service.call(Wire("good", large)) == b"answer"
+        service.pool.shutdown()
 
     asyncio.run(main())

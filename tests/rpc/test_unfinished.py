@@ -8,16 +8,20 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+import pytest
 from freehold.v1.authorization_service_pb2 import ListAuthorizationsRequest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from benchmarks.attacks.frames import FrameConnection, message
 from benchmarks.attacks.held_streams import AUTHORIZE, CHECK, WATCH
+from benchmarks.attacks.unfinished_bodies import PUT_USERS
 from service.config import Limits
+from service.rpc.message_bounds import longest_bytes
 from tests.fakes import serving
 from tests.rpc.support import TIMEOUT_S, desks
 
+LONGEST = longest_bytes(Limits())
 INVALID, UNAUTHENTICATED, EXHAUSTED, UNAVAILABLE = "3", "16", "8", "14"
 
 
@@ -71,8 +75,41 @@ def test_a_message_that_never_comes_is_not_awaited_for_ever(tmp_path: Path) -> N
         played(late(port_of(served.address), served.operator_key))
     other = tmp_path / "other"
     other.mkdir()
-    with serving(other, limits=Limits(max_strangers=2)) as served:
+    with serving(other, limits=Limits(max_arriving_bytes=2 * LONGEST)) as served:
         played(crowded(port_of(served.address)))
+
+
+@pytest.mark.parametrize(
+    ("path", "kept", "told"), [(CHECK, 2, UNAVAILABLE), (PUT_USERS, 4, EXHAUSTED)]
+)
+def test_messages_that_arrive_have_a_bound_together(
+    tmp_path: Path, path: str, kept: int, told: str
+) -> None:
+    """The server keeps only as many large messages that do not end as it has memory for, also those
+    of a key that was valid and those of health checks, which need no key. It refuses the other
+    calls, on all connections together, and answers other callers meanwhile."""
+
+    async def attack(port: int, key: str) -> None:
+        async with FrameConnection(port) as one, FrameConnection(port) as two:
+            body = message(2**20, 2**20 - 1)
+            sending = [
+                asyncio.create_task(it.send(it.begin(path, key=key), body))
+                for it in (one, two)
+                for _ in range(10)
+            ]
+            await until(lambda: one.answers[told] + two.answers[told] == 20 - kept)
+            assert len(one.open) + len(two.open) == kept
+            for it in sending:
+                it.cancel()
+            await asyncio.gather(*sending, return_exceptions=True)
+
+    limits = Limits(max_arriving_bytes=2 * LONGEST, body_s=600.0)
+    with serving(tmp_path, limits=limits) as served, desks(served) as desk:
+        for caller in (desk.operator, desk.other):
+            caller.page()
+        played(attack(port_of(served.address), "" if path == CHECK else served.operator_key))
+        desk.other.page()
+        desk.operator.page()
 
 
 def test_watches_and_reflections_have_bounds_of_their_own(tmp_path: Path) -> None:

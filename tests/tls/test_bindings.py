@@ -121,7 +121,7 @@ def test_a_bound_key_waits_for_no_message(tmp_path: Path, met: bool) -> None:
     """A bound key without its certificate is refused before its message is read, so it takes none
     of its owner's places."""
     # Every call of a known key but the first waits for its message by the pipeline.
-    limits = Limits(max_unread=0, forgive_unread_s=3600, keys=NO_END)
+    limits = Limits(max_unread=0, keys=NO_END)
     over = threading.Event()
 
     def nothing() -> Iterator[bytes]:
