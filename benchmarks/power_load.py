@@ -19,7 +19,7 @@ import math
 import os
 import random
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -100,8 +100,10 @@ class TellingScorer:
 
     model_id = "told"
     scale_version = "told"
+    outcome = "power_load"
     raw_names = ("score",)
     absent_names: frozenset[str] = frozenset()
+    levels: Mapping[str, Mapping[str, int]] = {}
 
     def score_with_reasons(
         self, rows: Sequence[bytes], below: int

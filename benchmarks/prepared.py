@@ -20,7 +20,7 @@ from freehold.v1.credit_service_pb2 import PutUsersRequest, PutUsersResponse, Us
 
 from benchmarks.harness import BenchmarkError
 from benchmarks.processes import Server, command, environment, free_port
-from models import dataset, spec, train
+from models import dataset, reading, spec, train
 
 PRODUCT = "bike"
 
@@ -205,7 +205,7 @@ def people(data: dataset.Dataset, names: Sequence[str], count: int, seed: int) -
 def _load_users(port: int, key: str, count: int, seed: int) -> tuple[str, ...]:
     """Load people by PutUsers; return their ids in order."""
     described = spec.load(_SPEC)
-    users = list(people(dataset.load(described), described.raw_names, count, seed))
+    users = list(people(reading.load(described), described.raw_names, count, seed))
     with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
         put = channel.unary_unary(
             _PUT_USERS,

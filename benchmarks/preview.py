@@ -34,7 +34,7 @@ from benchmarks.harness import (
     write_json,
 )
 from benchmarks.power_load import CURRENCY, OPERATOR, START_US, TellingScorer, create_database
-from models import dataset, spec
+from models import reading, spec
 from models.scorer import ModelScorer
 from service.clock import SandboxClock
 from service.domain.access import PLATFORM
@@ -55,7 +55,7 @@ from service.rpc.convert import encode_authorization
 from service.storage.database import open_database
 from service.storage.store import SqlStore
 
-_SPEC = Path(dataset.__file__).with_name("data") / "taiwan.toml"
+_SPEC = Path(reading.__file__).with_name("data") / "taiwan.toml"
 BATCH = 64
 PRODUCTS = ("bike", "umbrella", "power-bank")
 DAYS = 30
@@ -92,7 +92,7 @@ class Shop:
         scorer: Scorer = TellingScorer()
         if model is not None:
             scorer = ModelScorer.load(model)
-            self._rows = dataset.load(spec.load(_SPEC)).raw.tolist()
+            self._rows = reading.load(spec.load(_SPEC)).raw.tolist()
         self.store = SqlStore(database)
         self.clock = SandboxClock(START_US)
         self._chance = random.Random(seed)

@@ -34,7 +34,7 @@ from benchmarks.crash_server import REAL
 from benchmarks.harness import BenchmarkError
 from benchmarks.prepared import people
 from benchmarks.processes import Server, free_port
-from models import dataset, spec
+from models import reading, spec
 from service.domain.access import PLATFORM, new_key
 from service.domain.rules import Counted, Of, Outcome, Rules, Velocity
 from service.domain.rules_document import json_of_rules
@@ -70,7 +70,7 @@ RAIL_SECRET = b"what the races' payment rail signs with"
 SECOND_US = 1_000_000
 START = datetime(2030, 1, 1, tzinfo=UTC)
 
-_SPEC = Path(dataset.__file__).with_name("data") / "taiwan.toml"
+_SPEC = Path(reading.__file__).with_name("data") / "taiwan.toml"
 _START_US = int(START.timestamp()) * SECOND_US
 _PLATFORM_KEYS = 3
 _SCORED = 200
@@ -376,7 +376,7 @@ class Clients:
     async def _creditworthy(self) -> dict[str, float]:
         """The features of a person in the model's data who gets everything with zero deposit."""
         described = spec.load(_SPEC)
-        users = list(people(dataset.load(described), described.raw_names, _SCORED, seed=1))
+        users = list(people(reading.load(described), described.raw_names, _SCORED, seed=1))
         for user in users:
             user.as_of.FromMicroseconds(self.arena.now_us - SECOND_US)
         request = PutUsersRequest(request_id="people", users=users)

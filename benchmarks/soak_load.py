@@ -26,7 +26,7 @@ import models
 from benchmarks.attacks.siege import resident_bytes
 from benchmarks.harness import BenchmarkError, percentile
 from benchmarks.processes import cpu_seconds, spawn
-from models import dataset, manifest
+from models import dataset, manifest, reading
 from models import spec as specs
 from service.demo.day import DAY_S, plan
 from service.demo.drive import Driver, Journal, load_people
@@ -207,10 +207,10 @@ async def run(job: Job) -> Report:
 
 def _people(job: Job) -> Population:
     described = specs.load(Path(models.__file__).parent / "data" / "taiwan.toml")
-    data = dataset.load(described)
+    data = reading.load(described)
     trained = manifest.read(Path(job.model))
     return select(
-        data, described.raw_names, dataset.holdout_indices(data, described),
+        data, described.raw_names, dataset.holdout_indices(data),
         lambda row_id: manifest.is_training_id(trained, row_id),
         job.people, np.random.default_rng(job.seed),
     )  # fmt: skip

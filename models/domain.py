@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 
 from models.errors import DatasetError
 from models.features import Derive
-from models.spec import Feature, HouseRules
+from models.spec import HouseRules
+from models.spec_columns import Feature
 
 Floats = NDArray[np.float64]
 Labels = NDArray[np.int8]

@@ -18,20 +18,22 @@ class ModelError(Exception):
 
 
 class SpecError(ModelError):
-    """A spec key is missing, unknown or has a wrong value."""
+    """A spec key is missing, unknown or has a wrong value; `others` are the spec's other faults."""
 
-    def __init__(self, key: str, problem: str) -> None:
-        super().__init__(f"{key}: {problem}")
+    def __init__(self, key: str, problem: str, others: tuple[SpecError, ...] = ()) -> None:
+        lines = [f"{key}: {problem}", *(str(each) for each in others)]
+        super().__init__("\n".join(lines))
         self.key = key
         self.problem = problem
+        self.others = others
 
-    def __reduce__(self) -> tuple[type[SpecError], tuple[str, str]]:
-        """Keep both arguments when the error crosses a process boundary."""
-        return (SpecError, (self.key, self.problem))
+    def __reduce__(self) -> tuple[type[SpecError], tuple[str, str, tuple[SpecError, ...]]]:
+        """Keep all arguments when the error crosses a process boundary."""
+        return (SpecError, (self.key, self.problem, self.others))
 
 
 class DatasetError(ModelError):
-    """The data file is missing or changed, or does not match the spec."""
+    """The data file is missing or changed, or does not match the spec; one fault a line."""
 
 
 class DeriveError(ModelError):

@@ -173,11 +173,13 @@ def paired_gain(gains: Sequence[float], test_to_train: float) -> Estimate:
     return Estimate(mean, mean - half, mean + half, count)
 
 
-def binned_logistic(train_x: Floats, train_y: Labels, test_x: Floats) -> Floats:
+def binned_logistic(
+    train_x: Floats, train_y: Labels, test_x: Floats, weight: Floats | None = None
+) -> Floats:
     """PDs of `test_x` from the scorecard's stand-in: logistic regression on quantile bins.
 
     Twelve quantile bins a column, one-hot, L2 with C = 0.1, the edges from the training rows
-    only; a missing value has a bin of its own.
+    only; a missing value has a bin of its own. `weight` is (n,) of the training rows.
     """
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
@@ -187,7 +189,7 @@ def binned_logistic(train_x: Floats, train_y: Labels, test_x: Floats) -> Floats:
     with warnings.catch_warnings():
         warnings.simplefilter("error", ConvergenceWarning)
         try:
-            model.fit(_one_hot(train_x, edges), train_y)
+            model.fit(_one_hot(train_x, edges), train_y, weight)
         except ConvergenceWarning as error:
             raise TrainingError("the binned logistic regression did not converge") from error
     pd: Floats = model.predict_proba(_one_hot(test_x, edges))[:, 1]

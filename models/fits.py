@@ -26,12 +26,30 @@ class Task(NamedTuple):
 
 @dataclass(frozen=True)
 class State:
-    """Every worker's input: the raw columns, the labels, the spec, the splits."""
+    """Every worker's input: the raw columns, the labels, the spec, the splits.
+
+    `group` and `weight` are those of the rows, or None.
+    """
 
     raw: Floats
     label: dataset.Labels
     spec: spec.Spec
     holdout: dataset.Indices
+    training: dataset.Indices
+    group: dataset.Indices | None = None
+    weight: Floats | None = None
+
+    def folds(self, seed: int) -> NDArray[np.int8]:
+        """The fold of each row for a seed of the validation."""
+        count = self.spec.validation.folds
+        return dataset.stratified_folds(self.label, count, seed, self.group)
+
+
+def state_of(data: dataset.Dataset) -> State:
+    """The input of the workers for a data set."""
+    holdout = dataset.holdout_indices(data)
+    training = dataset.training_indices(data, holdout)
+    return State(data.raw, data.label, data.spec, holdout, training, data.group, data.weight)
 
 
 def tasks(the_spec: spec.Spec) -> list[Task]:
@@ -59,21 +77,22 @@ def work(state: State, task: Task) -> Outcome:
     with threadpool_limits(limits=1):
         everyone = np.arange(state.label.shape[0])
         if task.kind == "served":
-            rows, tested = np.setdiff1d(everyone, state.holdout), state.holdout
+            rows, tested = state.training, state.holdout
         elif task.kind == "inner":
-            training = np.setdiff1d(everyone, state.holdout)
-            fold = inner_folds(state, training)
-            rows, tested = training[fold != task.fold], training[fold == task.fold]
+            fold = inner_folds(state)
+            rows = state.training[fold != task.fold]
+            tested = state.training[fold == task.fold]
         else:
-            fold = dataset.stratified_folds(state.label, state.spec.validation.folds, task.seed)
+            fold = state.folds(task.seed)
             rows, tested = everyone[fold != task.fold], everyone[fold == task.fold]
         sample = sample_of(state, rows)
         label = state.label[sample.rows]
-        booster = None if task.kind == "baseline" else fit(state, sample.x, label)
+        booster = None if task.kind == "baseline" else fit(state, sample)
         seen = domain_of(state, sample, booster)
         if booster is None:
             admitted = seen.admit(state.raw[tested])
-            pd = evaluate.binned_logistic(sample.x, label, admitted.derived)
+            weight = weight_of(state, sample.rows)
+            pd = evaluate.binned_logistic(sample.x, label, admitted.derived, weight)
             return Outcome(_in_place(admitted, pd))
         text = booster.model_to_string() if task.kind == "served" else ""
         return Outcome(margins(booster, seen, state.raw[tested]), text)
@@ -118,10 +137,11 @@ def domain_of(state: State, sample: Sample, booster: lightgbm.Booster | None) ->
     )
 
 
-def inner_folds(state: State, training: dataset.Indices) -> NDArray[np.int8]:
+def inner_folds(state: State) -> NDArray[np.int8]:
     """Folds inside the served model's training rows, for its calibrator alone."""
-    validation = state.spec.validation
-    return dataset.stratified_folds(state.label[training], validation.folds, validation.seeds[0])
+    validation, rows = state.spec.validation, state.training
+    group = None if state.group is None else state.group[rows]
+    return dataset.stratified_folds(state.label[rows], validation.folds, validation.seeds[0], group)
 
 
 def parameters(the_spec: spec.Spec, rows: int) -> dict[str, Any]:
@@ -150,11 +170,18 @@ def parameters(the_spec: spec.Spec, rows: int) -> dict[str, Any]:
     }
 
 
-def fit(state: State, x: Floats, label: dataset.Labels) -> lightgbm.Booster:
-    """The boosted trees of (n, k_derived) training rows."""
+def weight_of(state: State, rows: dataset.Indices) -> Floats | None:
+    """The weights of these rows, if rows have weights."""
+    return None if state.weight is None else state.weight[rows]
+
+
+def fit(state: State, sample: Sample) -> lightgbm.Booster:
+    """The boosted trees of a sample."""
+    x = sample.x
     data = lightgbm.Dataset(
         x,
-        label=label,
+        label=state.label[sample.rows],
+        weight=weight_of(state, sample.rows),
         feature_name=[d.name for d in state.spec.derived],
         free_raw_data=True,
     )

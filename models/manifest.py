@@ -28,7 +28,8 @@ from models.errors import (
     TamperedError,
 )
 from models.scorecard import Scale
-from models.spec import Derived, Feature, HouseRules
+from models.spec import HouseRules
+from models.spec_columns import Derived, Feature
 
 SCHEMA = 2
 # Schema 1 had no `trained` and no `absent` in its raw columns: see `_trained_of_schema_1`.

@@ -91,7 +91,7 @@ def _cross_validated(state: fits.State, results: Results, seeds: Sequence[int]) 
         "ece": [], "ece_uncalibrated": [], "noise": [], "slope": [], "intercept": [], "large": []
     }  # fmt: skip
     for seed in seeds:
-        fold = dataset.stratified_folds(state.label, count, seed)
+        fold = state.folds(seed)
         margin = _out_of_fold(state, results, seed)
         scored = ~np.isnan(margin)
         unscorable.append(int((~scored).sum()))
@@ -132,7 +132,7 @@ def _baseline(state: fits.State, results: Results, seeds: Sequence[int]) -> dict
     label, count = state.label, state.spec.validation.folds
     by_fold: dict[str, list[float]] = {"auc": [], "brier": [], "ks": []}
     for seed in seeds:
-        fold = dataset.stratified_folds(label, count, seed)
+        fold = state.folds(seed)
         for k in range(count):
             # Only rows with a margin: the model may accept fewer blanks than the baseline does.
             scored = ~np.isnan(results[fits.Task("fold", seed, k)].margin)
@@ -212,13 +212,13 @@ def _fairness(
     approved, label = score >= APPROVAL_SCORE, data.label[rows]
     attributes = []
     for feature in state.spec.protected:
-        if not feature.groups:
+        values, levels = data.protected[feature.name][rows], data.levels.get(feature.name, ())
+        code, names = dataset.groups(feature, values, levels)
+        if not names:
             continue
-        values = data.protected[feature.name][rows]
-        code = np.searchsorted(np.array(feature.groups), values, side="right")
         counts = []
-        for g, name in enumerate(feature.group_names):
-            here = (code == g) & ~np.isnan(values)
+        for g, name in enumerate(names):
+            here = code == g
             good = here & (label == 0)
             counts.append(
                 (name, int(approved[here].sum()), int(here.sum()),
@@ -242,7 +242,7 @@ def _fairness_all_rows(
     """
     label, validation = state.label, state.spec.validation
     seed = validation.seeds[0]
-    fold = dataset.stratified_folds(label, validation.folds, seed)
+    fold = state.folds(seed)
     margin = _out_of_fold(state, results, seed)
     score, scored = np.zeros(label.shape[0], dtype=np.int64), ~np.isnan(margin)
     for k in range(validation.folds):
@@ -255,7 +255,7 @@ def _fairness_all_rows(
 def _out_of_fold(state: fits.State, results: Results, seed: int) -> Floats:
     """The margin of every row by the seed's model that did not see the row; NaN if the model cannot
     score it."""
-    fold = dataset.stratified_folds(state.label, state.spec.validation.folds, seed)
+    fold = state.folds(seed)
     margin = np.empty(state.label.shape[0])
     for k in range(state.spec.validation.folds):
         margin[fold == k] = results[fits.Task("fold", seed, k)].margin

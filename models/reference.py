@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.spec import Feature
+from models.spec_columns import Feature
 
 Floats = NDArray[np.float64]
 

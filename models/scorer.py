@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -63,6 +63,8 @@ class ModelScorer:
     raw_names: tuple[str, ...]
     absent_names: frozenset[str]
     """The raw columns that count as missing when they were not sent."""
+    levels: Mapping[str, Mapping[str, int]]
+    """The number of each known text of the raw columns that are texts."""
     reasons_from: str
     """`tables`, `treeshap`, or `nothing`: no column of the model has a reason group."""
     warnings: tuple[str, ...]
@@ -80,6 +82,7 @@ class ModelScorer:
         self._platt = verified.platt
         self._bands = [scorecard.band(s) for s in range(scorecard.LOWEST, scorecard.HIGHEST + 1)]
         self.absent_names = frozenset(f.name for f in verified.raw if f.absent == "missing")
+        self.levels = {}
         self._row_bytes = 8 * len(verified.raw)
         self._derive = features.resolve(verified.derive_function)
         try:

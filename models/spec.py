@@ -1,42 +1,39 @@
 """The spec: one TOML file that describes the data and the model's columns.
 
-Every table and key is listed in `_KEYS`; an unknown key is an error, because a misspelt
-``monotone`` would otherwise silently remove a constraint.
+Every table and key is listed in `KEYS`; an unknown key is an error, because a misspelt
+``monotone`` would otherwise silently remove a constraint. One reading finds all faults.
 """
 
 from __future__ import annotations
 
 import hashlib
-import math
-import re
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from models import spec_columns, spec_data
 from models.errors import SpecError
+from models.spec_columns import Derived, Feature
+from models.spec_data import Data, Exclusion, Label, Time
 from models.toml_table import TomlTable
 
-ROLES = ("input", "protected", "excluded")
-TYPES = ("number", "integer", "code")
-MISSING = ("reject", "nan")
-ABSENT = ("reject", "missing")
-COMPRESSIONS = ("none", "xz", "gz")
-
-_KEYS: dict[str, tuple[str, ...]] = {
-    "": ("data", "label", "id", "time", "feature", "derive", "validation", "model", "house"),
-    "data": (
-        "path", "format", "compression", "delimiter", "encoding", "header", "columns", "sha256",
+KEYS: dict[str, tuple[str, ...]] = {
+    "": (
+        "data", "label", "id", "group", "weight", "time", "exclude", "feature", "derive",
+        "validation", "model", "house",
     ),
-    "label": ("column", "bad", "good", "horizon", "outcome", "population"),
-    "id": ("column",),
-    "time": ("column", "oot_from"),
-    "feature": (
-        "name", "type", "role", "missing", "absent", "special", "monotone", "actionable",
-        "reason_group", "min", "max", "groups", "group_names",
-    ),
-    "derive": ("function", "column"),
-    "derive.column": ("name", "monotone", "reason_group"),
+    "data": spec_data.DATA_KEYS,
+    "label": spec_data.LABEL_KEYS,
+    "id": spec_data.COLUMN_KEYS,
+    "group": spec_data.COLUMN_KEYS,
+    "weight": spec_data.COLUMN_KEYS,
+    "time": spec_data.TIME_KEYS,
+    "exclude": spec_data.EXCLUDE_KEYS,
+    "feature": spec_columns.FEATURE_KEYS,
+    "feature.reason": spec_columns.REASON_KEYS,
+    "derive": spec_columns.DERIVE_KEYS,
+    "derive.column": spec_columns.DERIVED_KEYS,
     "validation": ("folds", "seeds", "extra_seeds"),
     "model": (
         "trees", "learning_rate", "depth", "min_child_samples", "subsample", "colsample",
@@ -44,80 +41,10 @@ _KEYS: dict[str, tuple[str, ...]] = {
     ),
     "house": (
         "missing_rows", "missing_bad", "missing_good", "warn_refused", "most_refused",
-        "most_better_blank",
+        "most_better_blank", "most_unknown_labels", "fewest_of_class",
     ),
 }  # fmt: skip
-
-_UPPER_SNAKE = re.compile(r"[A-Z][A-Z0-9]*(_[A-Z0-9]+)*")
-_FUNCTION = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
-
-
-@dataclass(frozen=True)
-class Data:
-    """The place and format of the data file; `sha256` is of the uncompressed bytes."""
-
-    path: Path
-    format: str
-    compression: str
-    delimiter: str
-    encoding: str
-    header: bool
-    columns: tuple[str, ...]
-    sha256: str | None
-
-
-@dataclass(frozen=True)
-class Label:
-    """The values of the label's column that are bad and good, and the meaning of the outcome."""
-
-    column: str
-    bad: tuple[str, ...]
-    good: tuple[str, ...]
-    horizon: str
-    outcome: str
-    population: str
-
-
-@dataclass(frozen=True)
-class Time:
-    """Rows at or after `oot_from` (ISO text, compared as text) are the hold-out."""
-
-    column: str
-    oot_from: str
-
-
-@dataclass(frozen=True)
-class Feature:
-    """One raw column.
-
-    `missing` says whether a row may lack the value, `absent` whether a value that a client did
-    not send counts as missing. `minimum` and `maximum` bound the declared domain, inclusive.
-    `groups` cuts a protected column into len(groups) + 1 groups by their lower bounds;
-    `group_names` names them.
-    """
-
-    name: str
-    type: str
-    role: str
-    missing: str
-    absent: str
-    special: tuple[float, ...]
-    monotone: int
-    actionable: bool
-    reason_group: str | None
-    minimum: float
-    maximum: float
-    groups: tuple[float, ...]
-    group_names: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Derived:
-    """One column the model sees: its name, direction (PD per value) and reason group."""
-
-    name: str
-    monotone: int
-    reason_group: str | None
+"""The keys of each table of the spec; `models/SPEC.md` explains them."""
 
 
 @dataclass(frozen=True)
@@ -152,7 +79,9 @@ class HouseRules:
     leaf has) lack it, `missing_bad` of them bad and `missing_good` good. The others are shares of
     the hold-out: of rows refused for one column's value, a share above `warn_refused` is a warning
     and above `most_refused` an error; of people who score better without the value, a share above
-    `most_better_blank` is a warning.
+    `most_better_blank` is a warning. A share of rows above `most_unknown_labels` with a label that
+    is neither good, bad nor ignored is an error. The hold-out, and each fold, has at least
+    `fewest_of_class` good and as many bad rows.
     """
 
     missing_rows: int = 50
@@ -161,18 +90,27 @@ class HouseRules:
     warn_refused: float = 0.005
     most_refused: float = 0.05
     most_better_blank: float = 0.05
+    most_unknown_labels: float = 0.01
+    fewest_of_class: int = 5
 
 
 @dataclass(frozen=True)
 class Spec:
-    """A validated spec. `sha256` is of the TOML file's bytes."""
+    """A validated spec. `sha256` is of the TOML file's bytes.
+
+    `id_column` is None where the number of the row serves as its id. Rows with one value of
+    `group_column` never lie on both sides of a fold; `weight_column` has each row's weight.
+    """
 
     path: Path
     sha256: str
     data: Data
     label: Label
-    id_column: str
+    id_column: str | int | None
+    group_column: str | int | None
+    weight_column: str | int | None
     time: Time | None
+    exclusions: tuple[Exclusion, ...]
     features: tuple[Feature, ...]
     derive_function: str | None
     derived: tuple[Derived, ...]
@@ -200,45 +138,36 @@ def load(path: Path) -> Spec:
     """Read and validate the spec at `path`.
 
     The data path inside is relative to the spec's own folder. Raises SpecError, whose `key` is the
-    faulty place, for anything unreadable, missing, unknown or contradictory.
+    first faulty place, for anything unreadable, missing, unknown or contradictory.
     """
     path = Path(path)
     try:
         raw = path.read_bytes()
-        tree = tomllib.loads(raw.decode("utf-8"))
+        tree = tomllib.loads(raw.decode("utf-8-sig").replace("\r\n", "\n"))
     except OSError as error:
         raise SpecError(str(path), f"cannot be read ({error.strerror})") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise SpecError(str(path), f"is not TOML ({error})") from error
     return parse(tree, path=path, sha256=hashlib.sha256(raw).hexdigest())
 
 
 def parse(tree: dict[str, Any], *, path: Path, sha256: str) -> Spec:
-    """Validate an already parsed TOML tree. Raises SpecError."""
-    top = TomlTable("", tree, _KEYS[""])
-    features = _features(top)
-    label = _label(top)
-    id_table = TomlTable("id", top.get("id", ...), _KEYS["id"])
-    id_column = id_table.text("column")
-    time = _time(top)
-    taken = {label.column: "label.column", id_column: "id.column"}
-    if label.column == id_column:
-        raise SpecError("id.column", "is the label's column")
-    if time is not None and time.column in taken:
-        raise SpecError("time.column", f"names the same column as {taken[time.column]}")
-    for index, feature in enumerate(features):
-        if feature.name in taken:
-            raise SpecError(
-                f"feature[{index}].name", f"names the same column as {taken[feature.name]}"
-            )
-    function, derived = _derive(top, features)
-    return Spec(
+    """Validate an already parsed TOML tree. Raises SpecError with all faults."""
+    faults: list[SpecError] = []
+    top = TomlTable("", tree, KEYS[""], faults)
+    data = spec_data.data(top, path.parent)
+    features = spec_columns.features(top, data.notation)
+    function, derived = spec_columns.derive(top, features)
+    spec = Spec(
         path=path,
         sha256=sha256,
-        data=_data(top, path.parent),
-        label=label,
-        id_column=id_column,
-        time=time,
+        data=data,
+        label=spec_data.label(top),
+        id_column=spec_data.column(top, "id"),
+        group_column=spec_data.column(top, "group"),
+        weight_column=spec_data.column(top, "weight"),
+        time=spec_data.time(top),
+        exclusions=spec_data.exclusions(top),
         features=features,
         derive_function=function,
         derived=derived,
@@ -246,174 +175,52 @@ def parse(tree: dict[str, Any], *, path: Path, sha256: str) -> Spec:
         recipe=_recipe(top),
         house=_house(top),
     )
+    if not faults:
+        _check_columns(spec, top)
+    if faults:
+        first, *others = faults
+        raise SpecError(first.key, first.problem, tuple(others))
+    return spec
 
 
-def _data(top: TomlTable, folder: Path) -> Data:
-    table = TomlTable("data", top.get("data", ...), _KEYS["data"])
-    sha256 = table.optional_text("sha256")
-    if sha256 is not None and not re.fullmatch(r"[0-9a-f]{64}", sha256):
-        raise SpecError("data.sha256", "must be 64 lower-case hexadecimal digits")
-    delimiter = table.text("delimiter", ",")
-    if len(delimiter) != 1:
-        raise SpecError("data.delimiter", "must be one character")
-    header = table.flag("header", True)
-    columns = tuple(table.list_of("columns", str, []))
-    if not header and not columns:
-        raise SpecError("data.columns", "is needed where the file has no header")
-    return Data(
-        path=folder / table.text("path"),
-        format=table.choice("format", ("csv",)),
-        compression=table.choice("compression", COMPRESSIONS, "none"),
-        delimiter=delimiter,
-        encoding=table.text("encoding", "utf-8"),
-        header=header,
-        columns=columns,
-        sha256=sha256,
-    )
-
-
-def _label(top: TomlTable) -> Label:
-    table = TomlTable("label", top.get("label", ...), _KEYS["label"])
-    bad = tuple(str(v) for v in table.list_of("bad", (str, int)))
-    good = tuple(str(v) for v in table.list_of("good", (str, int)))
-    for name, values in (("bad", bad), ("good", good)):
-        if not values:
-            raise SpecError(f"label.{name}", "must not be empty")
-    both = sorted(set(bad) & set(good))
-    if both:
-        raise SpecError("label.good", f"has the value {both[0]!r}, which is also in label.bad")
-    return Label(
-        column=table.text("column"),
-        bad=bad,
-        good=good,
-        horizon=table.text("horizon"),
-        outcome=table.text("outcome"),
-        population=table.text("population"),
-    )
-
-
-def _time(top: TomlTable) -> Time | None:
-    if "time" not in top.value:
-        return None
-    table = TomlTable("time", top.value["time"], _KEYS["time"])
-    return Time(column=table.text("column"), oot_from=table.text("oot_from"))
-
-
-def _features(top: TomlTable) -> tuple[Feature, ...]:
-    items = top.get("feature", ...)
-    if not isinstance(items, list) or not items:
-        raise SpecError("feature", "must be a non-empty array of tables")
-    features = tuple(_feature(index, item) for index, item in enumerate(items))
-    _unique("feature", [f.name for f in features])
-    if not any(f.role == "input" for f in features):
-        raise SpecError("feature", "has no column with role input")
-    return features
-
-
-def _feature(index: int, item: object) -> Feature:
-    table = TomlTable(f"feature[{index}]", item, _KEYS["feature"])
-    role = table.choice("role", ROLES)
-    low = table.number("min", -math.inf, math.inf, -math.inf)
-    high = table.number("max", -math.inf, math.inf, math.inf)
-    if low > high:
-        raise SpecError(table.at("max"), "must not be below min")
-    groups = tuple(float(v) for v in table.list_of("groups", (int, float), []))
-    if groups and role != "protected":
-        raise SpecError(table.at("groups"), "is allowed only for a protected column")
-    if list(groups) != sorted(groups):
-        raise SpecError(table.at("groups"), "must be in ascending order")
-    names = tuple(table.list_of("group_names", str, []))
-    if (groups or names) and len(names) != len(groups) + 1:
-        raise SpecError(table.at("group_names"), f"must name {len(groups) + 1} groups")
-    monotone = table.integer("monotone", -1, 1, 0)
-    if monotone and role != "input":
-        raise SpecError(table.at("monotone"), "is allowed only for an input column")
-    missing = table.choice("missing", MISSING, "reject")
-    absent = table.choice("absent", ABSENT, "reject")
-    if absent == "missing" and missing != "nan":
-        raise SpecError(table.at("absent"), 'may be "missing" only if missing is "nan"')
-    return Feature(
-        name=table.text("name"),
-        type=table.choice("type", TYPES),
-        role=role,
-        missing=missing,
-        absent=absent,
-        special=tuple(float(v) for v in table.list_of("special", (int, float), [])),
-        monotone=monotone,
-        actionable=table.flag("actionable", False),
-        reason_group=_reason_group(table),
-        minimum=low,
-        maximum=high,
-        groups=groups,
-        group_names=names,
-    )
-
-
-def _reason_group(table: TomlTable) -> str | None:
-    value = table.optional_text("reason_group")
-    if value is not None and not _UPPER_SNAKE.fullmatch(value):
-        raise SpecError(table.at("reason_group"), f"must be UPPER_SNAKE_CASE, not {value!r}")
-    return value
-
-
-def _derive(
-    top: TomlTable, features: tuple[Feature, ...]
-) -> tuple[str | None, tuple[Derived, ...]]:
-    inputs = [f for f in features if f.role == "input"]
-    if "derive" not in top.value:
-        # Without a derive function the model uses the raw columns as they are.
-        return None, tuple(Derived(f.name, f.monotone, f.reason_group) for f in inputs)
-    for index, feature in enumerate(features):
-        if feature.monotone:
-            raise SpecError(
-                f"feature[{index}].monotone",
-                "is not allowed for a raw column behind a derive function; set it in derive.column",
-            )
-    table = TomlTable("derive", top.value["derive"], _KEYS["derive"])
-    function = table.text("function")
-    if not _FUNCTION.fullmatch(function):
-        raise SpecError("derive.function", "must have the form package.module:function")
-    items = table.get("column", ...)
-    if not isinstance(items, list) or not items:
-        raise SpecError("derive.column", "must be a non-empty array of tables")
-    derived = []
-    for index, item in enumerate(items):
-        column = TomlTable(f"derive.column[{index}]", item, _KEYS["derive.column"])
-        derived.append(
-            Derived(
-                name=column.text("name"),
-                monotone=column.integer("monotone", -1, 1, 0),
-                reason_group=_reason_group(column),
-            )
-        )
-    _unique("derive.column", [d.name for d in derived])
-    hidden = {f.name for f in features if f.role != "input"}
-    for index, column_ in enumerate(derived):
-        if column_.name in hidden:
-            raise SpecError(f"derive.column[{index}].name", "is not an input column")
-        if any(c in column_.name for c in ' \t",:[]{}'):
-            raise SpecError(
-                f"derive.column[{index}].name", "has a character that a model's text cannot have"
-            )
-    return function, tuple(derived)
+def _check_columns(spec: Spec, top: TomlTable) -> None:
+    """Each column of the file has one part, except that the id may also be the group."""
+    taken: dict[str | int, str] = {spec.label.column: "label.column"}
+    time = None if spec.time is None else spec.time.column
+    for column, key in (
+        (spec.id_column, "id.column"),
+        (spec.weight_column, "weight.column"),
+        (time, "time.column"),
+        (spec.group_column, "group.column"),
+    ):
+        if column is None or (key == "group.column" and column == spec.id_column):
+            continue
+        if column in taken:
+            top.fault(key, f"names the same column as {taken[column]}")
+        taken[column] = key
+    for index, feature in enumerate(spec.features):
+        if feature.column in taken:
+            key = f"feature[{index}]." + ("name" if feature.column == feature.name else "column")
+            top.fault(key, f"names the same column as {taken[feature.column]}")
+        taken[feature.column] = f"feature[{index}]"
 
 
 def _validation(top: TomlTable) -> Validation:
-    table = TomlTable("validation", top.get("validation", ...), _KEYS["validation"])
-    seeds = tuple(table.list_of("seeds", int))
+    table = TomlTable("validation", top.get("validation", {}), KEYS["validation"], top.faults)
+    seeds = tuple(table.list_of("seeds", int, [0, 1, 2]))
     extra = tuple(table.list_of("extra_seeds", int, []))
     if not seeds:
-        raise SpecError("validation.seeds", "must not be empty")
+        table.fault("seeds", "must not be empty")
     for name, values in (("seeds", seeds), ("extra_seeds", extra)):
         if any(not 0 <= s < 2**31 for s in values):
-            raise SpecError(f"validation.{name}", "must be from 0 to 2147483647")
+            table.fault(name, "must be from 0 to 2147483647")
     if set(seeds) & set(extra):
-        raise SpecError("validation.extra_seeds", "has a seed that is also in validation.seeds")
-    return Validation(folds=table.integer("folds", 3, 20), seeds=seeds, extra_seeds=extra)
+        table.fault("extra_seeds", "has a seed that is also in validation.seeds")
+    return Validation(folds=table.integer("folds", 3, 20, 5), seeds=seeds, extra_seeds=extra)
 
 
 def _recipe(top: TomlTable) -> Recipe:
-    table = TomlTable("model", top.get("model", {}), _KEYS["model"])
+    table = TomlTable("model", top.get("model", {}), KEYS["model"], top.faults)
     return Recipe(
         trees=table.integer("trees", 1, 10_000, 700),
         learning_rate=table.number("learning_rate", 1e-4, 1.0, 0.04),
@@ -428,7 +235,8 @@ def _recipe(top: TomlTable) -> Recipe:
 
 
 def _house(top: TomlTable) -> HouseRules:
-    table, usual = TomlTable("house", top.get("house", {}), _KEYS["house"]), HouseRules()
+    table = TomlTable("house", top.get("house", {}), KEYS["house"], top.faults)
+    usual = HouseRules()
     return HouseRules(
         missing_rows=table.integer("missing_rows", 1, 1_000_000, usual.missing_rows),
         missing_bad=table.integer("missing_bad", 1, 1_000_000, usual.missing_bad),
@@ -436,12 +244,8 @@ def _house(top: TomlTable) -> HouseRules:
         warn_refused=table.number("warn_refused", 0.0, 1.0, usual.warn_refused),
         most_refused=table.number("most_refused", 0.0, 1.0, usual.most_refused),
         most_better_blank=table.number("most_better_blank", 0.0, 1.0, usual.most_better_blank),
+        most_unknown_labels=table.number(
+            "most_unknown_labels", 0.0, 1.0, usual.most_unknown_labels
+        ),
+        fewest_of_class=table.integer("fewest_of_class", 2, 1000, usual.fewest_of_class),
     )
-
-
-def _unique(key: str, names: list[str]) -> None:
-    seen: set[str] = set()
-    for index, name in enumerate(names):
-        if name in seen:
-            raise SpecError(f"{key}[{index}].name", f"repeats {name!r}")
-        seen.add(name)

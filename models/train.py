@@ -25,6 +25,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from models import (
     calibrate,
+    checking,
     coverage,
     dataset,
     features,
@@ -38,6 +39,7 @@ from models import (
     spec,
     tables,
 )
+from models.errors import SpecError
 from models.scorer import reasons_from
 
 Floats = NDArray[np.float64]
@@ -50,24 +52,26 @@ def train(spec_path: Path, out: Path, *, progress: bool = True, jobs: int = 2) -
     `jobs` (worker processes, 1 thread each). Raises ModelError; an interrupt leaves no process.
     """
     started = time.perf_counter()
-    the_spec = spec.load(Path(spec_path))
-    data = dataset.load(the_spec)
+    data = checking.ready(spec.load(Path(spec_path)), Path(out))
+    the_spec = data.spec
+    for index, feature in enumerate(the_spec.features):
+        if feature.role == "input" and feature.type == "text":
+            raise SpecError(f"feature[{index}].type", "a model cannot use a text yet")
     derive_sha256 = features.source_sha256(the_spec.derive_function)
-    state = fits.State(data.raw, data.label, the_spec, dataset.holdout_indices(data, the_spec))
-    everyone = np.arange(data.label.shape[0])
-    sample = fits.sample_of(state, np.setdiff1d(everyone, state.holdout))
+    state = fits.state_of(data)
+    sample = fits.sample_of(state, state.training)
     columns = coverage.by_column(state, sample)
-    warnings = coverage.require(columns, state.holdout.shape[0], the_spec.house)
+    warnings = list(data.warnings)
+    warnings += coverage.require(columns, state.holdout.shape[0], the_spec.house)
     results = _run(state, jobs, progress)
     holdout_margin, model_text = results[fits.Task("served", 0, 0)]
 
-    training = np.setdiff1d(everyone, state.holdout)
-    inner = fits.inner_folds(state, training)
-    margin = np.empty(training.shape[0])
+    inner = fits.inner_folds(state)
+    margin = np.empty(state.training.shape[0])
     for k in range(the_spec.validation.folds):
         margin[inner == k] = results[fits.Task("inner", 0, k)].margin
     scored = ~np.isnan(margin)
-    platt = calibrate.fit(margin[scored], data.label[training][scored])
+    platt = calibrate.fit(margin[scored], data.label[state.training][scored])
     scale = scorecard.scale(platt)
 
     better_blank = coverage.better_blank(state, sample, model_text, scale)
@@ -198,9 +202,7 @@ def _fold_hashes(state: fits.State, inner: NDArray[np.int8]) -> dict[str, Any]:
     order."""
     validation = state.spec.validation
     digests = {
-        str(seed): hashlib.sha256(
-            dataset.stratified_folds(state.label, validation.folds, seed).tobytes()
-        ).hexdigest()
+        str(seed): hashlib.sha256(state.folds(seed).tobytes()).hexdigest()
         for seed in (*validation.seeds, *validation.extra_seeds)
     }
     return {

@@ -86,12 +86,13 @@ from service.rpc.second_person import SecondPerson
 from service.rpc.server import GrpcServer
 from service.rpc.tls import ServerTls
 from service.signing import SealKey
-from service.storage import approvals, keys
+from service.storage import approvals
 from service.storage.charge_backs import ChargeBackLists
 from service.storage.history import History
 from service.storage.horizon import Horizon
 from service.storage.keys import find_principal
 from service.storage.lists import Lists
+from service.storage.models import register_served
 from service.storage.payables import payables_of
 from service.storage.probe import probe
 from service.storage.quoting import QuoteStore
@@ -146,6 +147,7 @@ class App:
         self.parts = parts
         store = parts.store
         assessor = Assessor(store, parts.scorer)
+        register_served(store.engine, assessor.features, parts.clock.now_us())
         self.faults = FaultCount(log_fault)
         self.clock_gaps = ClockGaps(warn_of_gap, limits.clock_gaps)
         engine = Engine(
@@ -346,7 +348,7 @@ class App:
         """The background workers, which run until the server stops."""
         limits, store = self.parts.limits, self.parts.store
         compactor = PayableCompactor(store, self.committer, pool, rows=limits.fold_rows)
-        uses = KeyUses(self._keys, partial(keys.note_uses, store.engine), pool)
+        uses = KeyUses(self._keys, lambda uses: self.committer.between(store.note_uses, uses))
         works: dict[str, tuple[Work, float, float | None]] = {
             # These workers depend only on their own pauses, so they run in a sandbox as well.
             "catalog": (CatalogReloader(engine.terms, pool).work, limits.catalog_interval_s, None),

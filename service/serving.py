@@ -29,7 +29,9 @@ def _calm_collector() -> None:
     """Keeps the garbage collector away from objects that live as long as the server.
 
     A full collection over the imported libraries stopped every call for about 100 ms. Existing
-    objects are frozen. Calls make few cycles, so young objects may accumulate.
+    objects are frozen. The only cycles of a call are gRPC's own: the function that looks for the
+    method's handler refers to itself, and keeps the call's metadata. These are six objects and
+    about 1 KB a call, so young objects may accumulate: a collection comes after 8,000 calls.
     """
     gc.collect()
     gc.freeze()

@@ -11,7 +11,7 @@ import math
 import sqlite3
 import tempfile
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from functools import cache
 from pathlib import Path
@@ -86,8 +86,10 @@ class FakeScorer:
 
     model_id = "fake-model"
     scale_version = "fake-scale"
+    outcome = "fake_outcome"
     raw_names = ("score", "other")
     absent_names = frozenset({"other"})
+    levels: Mapping[str, Mapping[str, int]] = {}
 
     def score_with_reasons(
         self, rows: Sequence[bytes], below: int

@@ -18,6 +18,7 @@ from service.books import told_acts as told
 from service.books.columns import kept, rows_of
 from service.books.faults import Found
 from service.books.listings import ToldListings
+from service.books.models import ToldModels
 from service.books.terms import TermsRecord
 from service.domain.access import PLATFORM, key_id_of
 from service.engine.records.administration import AuditEvent
@@ -66,6 +67,7 @@ class _Acts:
             account_name(it["caller"], it["name"]): it for it in _rows(connection, t.rail_accounts)
         }
         self._listings = ToldListings()
+        self._models = ToldModels()
         self._told_keys: dict[str, Values] = {}
         self._told_persons: dict[tuple[str, str], Values] = {}
         self._told_proposals: dict[tuple[str, str], Values] = {}
@@ -100,6 +102,8 @@ class _Acts:
             case "listings":
                 if not self._listings.fits(it, name, details):
                     raise _wrong(it, "the act does not fit the acts before")
+            case "models":
+                _require(it, self._models.fits(it, name, details))
             case _:
                 self._of_account(it, details)
 
@@ -237,6 +241,7 @@ class _Acts:
     def compare(self, connection: Connection) -> None:
         """Compares the rows with what the acts said. Raises Found."""
         self._listings.compare(_rows(connection, t.listings), _rows(connection, t.listing_kinds))
+        self._models.compare(_rows(connection, t.models))
         keys, left = self._leaving
         if keys:
             raise _wrong(left, f"{keys} more keys of the person had to end")

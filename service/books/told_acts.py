@@ -32,6 +32,8 @@ COLLECTIONS = {
     "terms.retired": TERMS,
     "listings.added": "listings",
     "listings.ended": "listings",
+    "models.registered": "models",
+    "models.retired": "models",
 }
 """The collection of each act's subject."""
 
@@ -69,6 +71,8 @@ _FORMS: Mapping[str, Mapping[str, Any]] = {
     "terms.retired": {"reason": str},
     "listings.added": {"last": int, "reason": str, "digest": str},
     "listings.ended": {"numbers": list, "reason": str},
+    "models.registered": {"outcome": str, "kinds": str},
+    "models.retired": {"reason": str},
 }
 _OF_SOME: Mapping[str, Any] = {"certificates": list, "units_a_second": int}
 """The details of keys that only some keys have."""

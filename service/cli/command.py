@@ -16,11 +16,13 @@ from service.cli.configuration import config
 from service.cli.gbfs import tariff
 from service.cli.keys import keys, operator, platform, revoke_key, roll_key, update_key
 from service.cli.listings import listing, snooze
+from service.cli.models import model
 from service.cli.parts import database_option, missing_library, now_us, opened
 from service.cli.persons import audit, person
 from service.cli.preview import policy, preview_tariff, product
 from service.cli.rail_accounts import rail_account
 from service.cli.serve import health, serve
+from service.cli.specs import spec, training_extra
 from service.cli.terms import (
     BOUNDS,
     OF_LIMITS,
@@ -91,17 +93,11 @@ def migrate(database: str, shard: bool) -> None:
 )
 def train(spec: Path, out: Path, jobs: int) -> None:
     """Train and cross-validate the credit model."""
-    try:
+    with training_extra():
         # Training imports it only after minutes; a missing library is reported now.
         import_module("sklearn.linear_model")
         from models.report import print_metrics
         from models.train import train as run
-    except ImportError as error:
-        missing = missing_library(error)
-        if missing is None:
-            raise
-        text = f"training needs {missing}, which is not installed: pip install 'freehold[train]'"
-        raise click.ClickException(text) from error
 
     print_metrics(run(spec, out, jobs=jobs))
 
@@ -109,7 +105,7 @@ def train(spec: Path, out: Path, jobs: int) -> None:
 COMMANDS = (
     *(create_key_of_seals, rail_account, verify, backup, restore, serve, health, config),
     *(operator, platform, keys, update_key, roll_key, revoke_key, bind_key, unbind_key),
-    *(person, audit, product, tariff, policy, limit, bounds, listing, snooze),
+    *(model, person, audit, product, tariff, policy, limit, bounds, listing, snooze, spec),
 )
 tariff.add_command(preview_tariff)
 for group, of_kind in (
@@ -133,6 +129,9 @@ def main() -> None:
         text = error.message
     except ModelError as error:
         said, text = error, str(error)
+        faults = text.split("\n")
+        if len(faults) > 1:
+            raise SystemExit("\n  ".join([f"Error: {len(faults)} faults:", *faults])) from error
     except StorageFailed as error:
         said, text = error, f"{error}{_told(error.__cause__)}"
     except OutcomeUnknown as error:

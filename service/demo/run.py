@@ -25,7 +25,7 @@ from rich.progress import (
 )
 
 import models
-from models import dataset, manifest, train
+from models import dataset, manifest, reading, train
 from models import spec as specs
 from service.demo import drive, population, report, table, tally
 from service.demo.day import Rental, plan
@@ -128,12 +128,12 @@ def run(options: Options, console: Console) -> dict[str, Any]:
 def _people(options: Options, model_dir: Path) -> Population:
     """The people of the hold-out, each checked against the manifest."""
     spec = specs.load(options.spec)
-    data = dataset.load(spec)
+    data = reading.load(spec)
     trained = manifest.read(model_dir)
     return population.select(
         data,
         spec.raw_names,
-        dataset.holdout_indices(data, spec),
+        dataset.holdout_indices(data),
         lambda row_id: manifest.is_training_id(trained, row_id),
         options.people,
         np.random.default_rng(np.random.SeedSequence([options.seed, 1])),

@@ -82,8 +82,9 @@ class Lease(NamedTuple):
 
 
 class Revised(NamedTuple):
-    """A budget, and the revision of the policy that has it."""
+    """A budget, and the revision of the policy that has it; whether that revision is in force."""
 
+    in_force: bool
     revision: int
     budget: Budget
 
@@ -92,19 +93,25 @@ InForce = Mapping[tuple[str, str, Span], Revised]
 """The budgets in force, by policy id, currency and span."""
 
 
-def budgets_in(products: Iterable[Product]) -> InForce:
-    """The budgets of the policies of these products; of a policy's revisions the newest counts."""
+def budgets_in(revisions: Iterable[Product], present: Iterable[Product]) -> InForce:
+    """The budgets of the policies of all revisions of products.
+
+    Of a policy's revisions the one counts under which products are rented out now. Without any the
+    newest one counts: rentals from before still hold amounts.
+    """
     found: dict[tuple[str, str, Span], Revised] = {}
-    for product in products:
-        policy = product.policy
-        for it in () if policy.rules is None else policy.rules.budget or ():
-            name, new = (policy.policy_id, it.currency, it.span), Revised(policy.revision, it)
-            found[name] = max(found.get(name, new), new)
+    for products, in_force in ((revisions, False), (present, True)):
+        for product in products:
+            policy = product.policy
+            for it in () if policy.rules is None else policy.rules.budget or ():
+                name = (policy.policy_id, it.currency, it.span)
+                new = Revised(in_force, policy.revision, it)
+                found[name] = max(found.get(name, new), new)
     return found
 
 
 def newest(one: InForce, other: InForce) -> InForce:
-    """Both together; of two revisions the newer one counts."""
+    """Both together; a revision in force counts before others, and then the newer one."""
     if not other:
         return one
     found = dict(one)
@@ -135,9 +142,12 @@ class Standing(NamedTuple):
         return self.budget.most_minor - granted_minor
 
     def left_minor(self, change_minor: int) -> int:
-        """The amount that this server may still hold, after `change_minor` of this transaction."""
+        """The amount that this server may still hold, after `change_minor` of this transaction.
+
+        After the budget was lowered, what is released makes no room above it.
+        """
         unused_minor = 0 if self.own is None else self.own.unused_minor
-        return max(0, unused_minor + max(0, self.free_minor) - change_minor)
+        return max(0, unused_minor + self.free_minor - change_minor)
 
 
 class Settled(NamedTuple):

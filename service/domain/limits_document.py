@@ -1,4 +1,18 @@
-"""The document of the limits that follow from scores, in each currency."""
+"""The document of the limits that follow from scores, in each currency.
+
+[[limit]]
+currency = "CNY"
+from_score = 650
+limit_minor = 50_000
+
+[exposure]                        # may be left out: then each currency is by itself
+currency = "CNY"                  # the limit in it bounds a person's exposures together
+
+[[exposure.rate]]                 # a currency without a rate takes no new holds
+currency = "EUR"
+worth_minor = 785                 # 1.00 euro is worth 7.85 yuan
+of_minor = 100
+"""
 
 from __future__ import annotations
 
@@ -9,10 +23,12 @@ from service.domain.credit import LimitStep
 from service.domain.document_fields import CURRENCY, MOST_MINOR, MOST_SCORE, Fields, require_none
 from service.domain.documents import Table
 from service.domain.errors import Violation
+from service.domain.exposure import Rate, TotalExposure
 
 LIMITS_NAME = "limits"
 """The name of the one document of limits."""
 MOST_STEPS = 1_000
+MOST_RATES = 200
 
 
 class Limit(NamedTuple):
@@ -23,8 +39,21 @@ class Limit(NamedTuple):
     limit_minor: int
 
 
-def read_limits(table: Table) -> tuple[Limit, ...]:
-    """Reads a document of limits: the steps of each currency, by currency and score.
+class LimitsDocument(NamedTuple):
+    """The steps of each currency, by currency and score, and the total exposure of a person's lines
+    in several currencies; None means that each line is by itself."""
+
+    limits: tuple[Limit, ...]
+    total: TotalExposure | None = None
+
+    @property
+    def currencies(self) -> frozenset[str]:
+        """The currencies that have limits."""
+        return frozenset(it.currency for it in self.limits)
+
+
+def read_limits(table: Table) -> LimitsDocument:
+    """Reads a document of limits.
 
     A higher score never has a lower limit. Raises InvalidInput (TERMS_WRONG) with all faults.
     """
@@ -44,11 +73,35 @@ def read_limits(table: Table) -> tuple[Limit, ...]:
         )
         it.end()
         read.append((step, it))
+    total = _read_total(document)
     document.end()
     if not faults:
         _compare(read)
     require_none(faults)
-    return tuple(sorted(step for step, _ in read))
+    return LimitsDocument(tuple(sorted(step for step, _ in read)), total)
+
+
+def _read_total(document: Fields) -> TotalExposure | None:
+    """The section of the total exposure."""
+    if not document.has("exposure"):
+        return None
+    it = Fields(document.take("exposure"), document.faults, "exposure")
+    currency = it.text("currency", CURRENCY)
+    rates: dict[str, Rate] = {}
+    rows = it.tables("rate", MOST_RATES)
+    if not rows:
+        it.fault("rate", "empty", "must have at least one [[exposure.rate]]")
+    for row in rows:
+        of = row.text("currency", CURRENCY)
+        if of == currency:
+            row.fault("currency", "of_total", f"{of} is the currency of the total: remove the rate")
+        elif of in rates:
+            row.fault("currency", "repeated", f"{of} has two rates: remove one")
+        worth_minor = row.whole("worth_minor", 1, MOST_MINOR)
+        rates[of] = Rate(worth_minor, row.whole("of_minor", 1, MOST_MINOR))
+        row.end()
+    it.end()
+    return TotalExposure(currency, dict(sorted(rates.items())))
 
 
 def _compare(read: list[tuple[Limit, Fields]]) -> None:
@@ -64,9 +117,14 @@ def _compare(read: list[tuple[Limit, Fields]]) -> None:
         before[step.currency] = step
 
 
-def write_limits(limits: Iterable[Limit]) -> dict[str, Any]:
-    """The document of limits."""
-    return {"limit": [it._asdict() for it in sorted(limits)]}
+def write_limits(it: LimitsDocument) -> dict[str, Any]:
+    """The document of limits; without a total exposure it has no such section."""
+    written: dict[str, Any] = {"limit": [step._asdict() for step in sorted(it.limits)]}
+    if it.total is not None:
+        rates = sorted(it.total.rates.items())
+        rows = [{"currency": currency, **rate._asdict()} for currency, rate in rates]
+        written["exposure"] = {"currency": it.total.currency, "rate": rows}
+    return written
 
 
 def limits_of(steps: Mapping[str, Iterable[LimitStep]]) -> tuple[Limit, ...]:

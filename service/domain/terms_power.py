@@ -14,6 +14,7 @@ DOWN = frozenset(
         "deposit_minor",
         "least_zero_from_score",
         "least_reduced_from_score",
+        "worth_minor",
     }
 )
 """Keys whose fall makes terms laxer."""
@@ -27,6 +28,7 @@ UP = frozenset(
         "most_deposit_minor",
         "most_increments",
         "most_pauses",
+        "of_minor",
     }
 )
 """Keys whose rise makes terms laxer; so does their absence."""

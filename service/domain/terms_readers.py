@@ -13,7 +13,12 @@ from service.domain.day_tariff_document import (
     write_day_tariff,
 )
 from service.domain.documents import DocumentKind, Table, canonical, digest_of
-from service.domain.limits_document import LIMITS_NAME, Limit, read_limits, write_limits
+from service.domain.limits_document import (
+    LIMITS_NAME,
+    LimitsDocument,
+    read_limits,
+    write_limits,
+)
 from service.domain.policy import Policy
 from service.domain.policy_document import read_policy, write_policy
 from service.domain.product_document import ProductDocument, read_product, write_product
@@ -53,8 +58,7 @@ def read_document(kind: DocumentKind, table: Table, *, platform: bool) -> Parsed
             bounds = read_bounds(table)
             return Parsed(kind, bounds.name, bounds, write_bounds(bounds))
         case DocumentKind.LIMITS:
-            limits = read_limits(table)
-            return Parsed(kind, LIMITS_NAME, limits, write_limits(limits))
+            return of_limits(read_limits(table))
         case DocumentKind.POLICY:
             return of_policy(read_policy(table, platform=platform))
         case DocumentKind.PRODUCT:
@@ -88,6 +92,6 @@ def of_tariff(tariff: DayTariffDocument | TariffDocument) -> Parsed:
     return Parsed(DocumentKind.TARIFF, tariff.name, tariff, write_tariff(tariff))
 
 
-def of_limits(limits: tuple[Limit, ...]) -> Parsed:
+def of_limits(limits: LimitsDocument) -> Parsed:
     """The document of limits."""
     return Parsed(DocumentKind.LIMITS, LIMITS_NAME, limits, write_limits(limits))

@@ -53,7 +53,7 @@ def read_budgets(
         if (product := revisions.get((it.operator_id, it.product_id, it.product_revision)))
         is not None
     ]
-    rows.budgets = Budgets(context.budgets, context.server_id, context.now_us)
+    rows.budgets = Budgets(context)
     rows.budgets.read(wanted, rows, transaction)
 
 

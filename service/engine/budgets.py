@@ -1,18 +1,18 @@
 """The budgets of exposure in a batch: the amounts that this server may still hold, and its leases.
 
-What a batch changes is found from the authorizations themselves, before and after. So every call
-and every timer counts that holds or releases an amount on credit.
+What a batch changes is found from the authorizations themselves, before and after each step. So
+every call and every timer counts that holds or releases an amount on credit.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
 from service.domain.admission import Verdict
 from service.domain.authorization import Authorization
-from service.domain.budgets import BudgetKey, InForce, Lease, Standing, period_of, settle
+from service.domain.budgets import BudgetKey, Lease, Standing, period_of, settle
 from service.domain.documents import canonical
 from service.domain.policy import MAX_REASONS, Choice, Reason
 from service.domain.product import Product
@@ -35,10 +35,11 @@ class _Counted(NamedTuple):
 class Budgets:
     """The budgets of a batch, as one server sees them."""
 
-    def __init__(self, in_force: InForce, server_id: str, now_us: int) -> None:
-        self._in_force = in_force
-        self._server_id = server_id
-        self._now_us = now_us
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._now_us = context.now_us
+        self._changes = defaultdict[BudgetKey, int](int)
+        """The amounts that the batch has held so far, less those released."""
         self._standings: dict[BudgetKey, Standing] = {}
         self._known: dict[tuple[str, str, int], tuple[_Counted, ...]] = {}
 
@@ -61,17 +62,30 @@ class Budgets:
         for key, span in budgets.items():
             own, others = None, []
             for lease in leases[key]:
-                if lease.server_id == self._server_id:
+                if lease.server_id == self._context.server_id:
                     own = lease
                 else:
                     others.append(lease)
-            budget = self._in_force[key.policy_id, key.currency, span].budget
+            budget = self._context.budgets[key.policy_id, key.currency, span].budget
             account = rows[BUDGET_ACCOUNTS].get(key)
             self._standings[key] = Standing(key, budget, account, own, tuple(others))
 
-    def left_minor(
-        self, operator_id: str, products: Iterable[Product], rows: Rows, context: Context
-    ) -> int | None:
+    def count(
+        self, steps: Iterable[Authorization], known: Mapping[tuple[str, str], Authorization]
+    ) -> None:
+        """Counts what a command holds or releases, in the order of its steps; `known` has the
+        authorizations before it."""
+        held: dict[tuple[str, str], int] = {}
+        for it in steps:
+            name = (it.user_id, it.authorization_id)
+            before = known.get(name)
+            minor = held.get(name, 0 if before is None else before.held_credit_minor)
+            held[name], minor = it.held_credit_minor, it.held_credit_minor - minor
+            product = _product_of(it, self._context) if minor else None
+            for of in () if product is None else self._counting(it.operator_id, product):
+                self._changes[of.key] += minor if of.span is Span.OPEN else max(0, minor)
+
+    def left_minor(self, operator_id: str, products: Iterable[Product]) -> int | None:
         """The amount that may still be held for these products together; None without a budget.
 
         Each budget of a product must suffice for the products together.
@@ -79,29 +93,26 @@ class Budgets:
         keys = {it for product in products for it in self._counting(operator_id, product)}
         if not keys:
             return None
-        changes = self._changes(rows, context)
-        return min(self._standings[it.key].left_minor(changes[it.key]) for it in keys)
+        return min(self._standings[it.key].left_minor(self._changes[it.key]) for it in keys)
 
-    def settle(self, rows: Rows, transaction: Transaction, context: Context) -> None:
+    def settle(self, rows: Rows, transaction: Transaction) -> None:
         """Adds the changed leases and accounts to the rows of the batch.
 
         Raises Conflict if a budget does not suffice for what was held: then another server took it,
         or the call did not ask for it.
         """
-        changes = self._changes(rows, context)
-        unread = [key for key, minor in changes.items() if minor and key not in self._standings]
+        changes = {key: minor for key, minor in self._changes.items() if minor}
+        unread = changes.keys() - self._standings.keys()
         if unread:
             products = [
                 (it.operator_id, product)
                 for it in rows.changed[AUTHORIZATIONS].values()
-                if it is not None and (product := _product_of(it, context)) is not None
+                if it is not None and (product := _product_of(it, self._context)) is not None
             ]
             self.read(products, rows, transaction)
         draft, gone = Draft(list), []
         for key, minor in sorted(changes.items()):
-            if not minor:
-                continue
-            found = settle(self._standings[key], minor, self._server_id, self._now_us)
+            found = settle(self._standings[key], minor, self._context.server_id, self._now_us)
             if found is None:
                 raise Conflict(f"the budget of {key.policy_id} does not suffice")
             if found.account is not None:
@@ -110,22 +121,6 @@ class Budgets:
             gone += [(BUDGET_LEASES, lease[:5]) for lease in found.folded]
         draft.gone = gone
         rows.merge(draft)
-
-    def _changes(self, rows: Rows, context: Context) -> dict[BudgetKey, int]:
-        """The amounts that the batch has held so far, less those released, by budget."""
-        changes = defaultdict[BudgetKey, int](int)
-        read = rows.read[AUTHORIZATIONS]
-        for name, row in rows.changed[AUTHORIZATIONS].items():
-            if row is None:
-                continue
-            before = read.get(name)
-            minor = row.held_credit_minor - (0 if before is None else before.held_credit_minor)
-            if not minor:
-                continue
-            product = _product_of(row, context)
-            for it in () if product is None else self._counting(row.operator_id, product):
-                changes[it.key] += minor if it.span is Span.OPEN else max(0, minor)
-        return changes
 
     def _counting(self, operator_id: str, product: Product) -> tuple[_Counted, ...]:
         """The budgets that count a product's rentals: those of its own revision."""
@@ -151,13 +146,11 @@ def _product_of(it: Authorization, context: Context) -> Product | None:
     return context.catalog.revisions.get((it.operator_id, it.product_id, it.product_revision))
 
 
-def budget_left_minor(
-    operator_id: str, products: Iterable[Product], rows: Rows, context: Context
-) -> int | None:
+def budget_left_minor(operator_id: str, products: Iterable[Product], rows: Rows) -> int | None:
     """The amount that budgets leave for these products together; None without a budget."""
     if rows.budgets is None:
         return None
-    return rows.budgets.left_minor(operator_id, products, rows, context)
+    return rows.budgets.left_minor(operator_id, products)
 
 
 def within_budget(

@@ -160,6 +160,8 @@ class Profile:
     unscorable_feature: str
     extrapolated: tuple[str, ...]
     limit_basis: LimitBasis
+    ignored: tuple[str, ...] = ()
+    """The names of the features that PutUser did not keep."""
 
 
 @dataclass(frozen=True, slots=True)

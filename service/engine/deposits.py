@@ -39,7 +39,7 @@ def obstacle_of(
         return Reason.LINE_EXHAUSTED
     if rows.budgets is not None and members:
         products = [product_of_member(it, context) for it in members]
-        left_minor = budget_left_minor(members[0].operator_id, products, rows, context)
+        left_minor = budget_left_minor(members[0].operator_id, products, rows)
         if left_minor is not None and credit_minor > left_minor:
             return Reason.BUDGET_EXHAUSTED
     return taken_among(list(members), rows) or obstacle_by_rules(members, rows, context)

@@ -209,7 +209,7 @@ class Engine:
                     lapsed = LapsedHolds(frozenset(keys.users), transaction, rows, context)
                     results = [self._decide(work, rows, context, lapsed) for work in batch]
                     if rows.budgets is not None:
-                        rows.budgets.settle(rows, transaction, context)
+                        rows.budgets.settle(rows, transaction)
                     if rows.payable or rows.taken_payable:
                         rows.batch_id = self._ids.new(context.now_us)
                     transaction.write(rows)
@@ -301,6 +301,9 @@ class Engine:
         for key in also:
             keys.users.add(key[0])
             keys.authorizations.add(key)
+        if self.terms.used.catalog.total is not None:
+            # The lines of merged people count for the survivor's total.
+            keys.named |= keys.users
         if keys.named:
             read_aliases(rows, keys, transaction)
         # The lines come first: on PostgreSQL this waits for transactions that change them, so that

@@ -19,7 +19,9 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from queue import SimpleQueue
+from typing import Any, ParamSpec, TypeVar
 
 from service.bounds import bounded
 from service.domain.errors import UNKNOWN, Exhausted, FreeholdError, Unavailable
@@ -30,6 +32,8 @@ from service.engine.gate import Gate
 from service.engine.turns import Full, Turns
 
 Apply = Callable[[Sequence[Work]], list[Result]]
+Given = ParamSpec("Given")
+Done = TypeVar("Done")
 
 COLLECTING = 8
 """One batch in so many looks whether calls wait in the transport, while several callers are
@@ -147,44 +151,47 @@ class WriterThread:
     are of no use.
     """
 
-    def __init__(self, apply: Apply) -> None:
-        self._apply = apply
-        self._batches: SimpleQueue[tuple[Sequence[Work], asyncio.Future[list[Result]]] | None]
-        self._batches = SimpleQueue()
+    def __init__(self) -> None:
+        self._tasks: SimpleQueue[tuple[Callable[[], Any], asyncio.Future[Any]] | None]
+        self._tasks = SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="committer", daemon=True)
 
     def start(self) -> None:
         """Starts the thread."""
         self._thread.start()
 
-    def apply(self, works: Sequence[Work]) -> asyncio.Future[list[Result]]:
-        """Applies a batch and returns its results; call it on the event loop's thread."""
-        future: asyncio.Future[list[Result]] = asyncio.get_running_loop().create_future()
-        self._batches.put((works, future))
+    def run(self, task: Callable[[], Done]) -> asyncio.Future[Done]:
+        """Runs a task after the earlier ones; call it on the event loop's thread."""
+        future: asyncio.Future[Done] = asyncio.get_running_loop().create_future()
+        self._tasks.put((task, future))
         return future
 
     def stop(self) -> None:
-        """Ends the thread after its present batch."""
+        """Ends the thread after its present task."""
         if self._thread.ident is not None:
-            self._batches.put(None)
+            self._tasks.put(None)
             self._thread.join()
 
     def _run(self) -> None:
-        while (batch := self._batches.get()) is not None:
-            works, future = batch
+        while (given := self._tasks.get()) is not None:
+            task, future = given
             try:
-                results = self._apply(works)
-            except Exception:
-                # `apply` must not raise; if it does, the writer must go on.
-                results = [Unavailable("OUTCOME_UNKNOWN", UNKNOWN) for _ in works]
-            # If the loop was closed meanwhile, nobody waits for the results.
+                told = partial(_succeed, future, task())
+            except Exception as error:
+                told = partial(_fail, future, error)
+            # If the loop was closed meanwhile, nobody waits for the result.
             with suppress(RuntimeError):
-                future.get_loop().call_soon_threadsafe(_set, future, results)
+                future.get_loop().call_soon_threadsafe(told)
 
 
-def _set(future: asyncio.Future[list[Result]], results: list[Result]) -> None:
+def _succeed(future: asyncio.Future[Done], result: Done) -> None:
     if not future.done():
-        future.set_result(results)
+        future.set_result(result)
+
+
+def _fail(future: asyncio.Future[Any], error: Exception) -> None:
+    if not future.done():
+        future.set_exception(error)
 
 
 Waiting = tuple[Work, asyncio.Future[bytes], float]
@@ -201,7 +208,8 @@ class Committer:
         notice: Callable[[Sequence[FreeholdError]], None] = lambda _refusals: None,
     ) -> None:
         """`notice` receives the refusals of each batch that has any."""
-        self._writer = WriterThread(apply)
+        self._writer = WriterThread()
+        self._apply = apply
         self._notice = notice
         self._limits = limits
         self._queue: Turns[Waiting] = Turns(limits.max_queue, limits.max_queue_a_caller)
@@ -254,6 +262,20 @@ class Committer:
         if len(queue) >= self._enough:
             self._filled.set()
         return future
+
+    def between(
+        self, chore: Callable[Given, Done], *args: Given.args, **words: Given.kwargs
+    ) -> asyncio.Future[Done]:
+        """Runs a short chore on the writing thread, between two batches; awaiting it raises the
+        chore's errors. Call it on the event loop's thread, and before `close`."""
+        return self._writer.run(partial(chore, *args, **words))
+
+    def _applied(self, works: Sequence[Work]) -> list[Result]:
+        try:
+            return self._apply(works)
+        except Exception:
+            # `apply` must not raise; if it does, the writer must go on.
+            return [Unavailable("OUTCOME_UNKNOWN", UNKNOWN) for _ in works]
 
     def _require_time(self, caller: str, deadline: float) -> None:
         """Raises Exhausted if the caller's turn may come after its deadline, as far as known.
@@ -312,7 +334,7 @@ class Committer:
             began_s, others = time.perf_counter(), len(self._queue)
             for _, _, since_s in taken:
                 self.statistics.queue_seconds.add(began_s - since_s)
-            results = await self._writer.apply(works)
+            results = await self._writer.run(partial(self._applied, works))
             took_s = time.perf_counter() - began_s
             self.statistics.batch_seconds.add(took_s)
             if others:

@@ -132,7 +132,7 @@ def late_pickup(
     asset_id = hold.item_of(reservation, asset_id)
     _take_item(reservation, asset_id, line, draft, rows, context)
     reservation = _keep_deposit(reservation, line, draft, rows, context)
-    left_minor = budget_left_minor(reservation.operator_id, [product], rows, context)
+    left_minor = budget_left_minor(reservation.operator_id, [product], rows)
     available_minor = free_minor(line, rows, context)
     found = late_pickups.pick_up(
         reservation,

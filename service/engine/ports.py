@@ -303,10 +303,17 @@ class Scorer(Protocol):
     @property
     def scale_version(self) -> str: ...
     @property
+    def outcome(self) -> str: ...
+    @property
     def raw_names(self) -> tuple[str, ...]: ...
     @property
     def absent_names(self) -> frozenset[str]:
         """The raw values that count as missing if they were not sent."""
+        ...
+
+    @property
+    def levels(self) -> Mapping[str, Mapping[str, int]]:
+        """The number of each known text of those raw values that are texts."""
         ...
 
     def score_with_reasons(

@@ -14,6 +14,7 @@ from service.domain.meter import Meter
 from service.domain.suspense import SuspenseItem
 from service.domain.tariff import AnyTariff
 from service.domain.transitions import Transition
+from service.engine.feature_values import Kind
 from service.engine.records.attestations import AttestationRecord
 from service.engine.records.captures import CaptureRecord, CorrectionRecord
 from service.engine.records.consents import ConsentRecord
@@ -162,6 +163,10 @@ class ProfileReader(Protocol):
     def person(self, user_id: str, currency: str) -> tuple[UserRecord, Line | None] | None:
         """A person and the person's line in this currency, as of one instant; None if the person is
         unknown."""
+        ...
+
+    def kinds(self) -> dict[str, frozenset[Kind]]:
+        """The kinds of each raw feature that a model knows which is not retired."""
         ...
 
 

@@ -277,6 +277,8 @@ class Rows(defaultdict[Table[Any, Any], dict[Any, Any]]):
                         self.payable[of] = self.payable.get(of, 0) + amount_minor
                 continue
             now, changed = self[table], self.changed[table]
+            if table is AUTHORIZATIONS and self.budgets is not None:
+                self.budgets.count(rows, now)
             for row in rows:
                 key = key_of(row)
                 now[key] = changed[key] = row

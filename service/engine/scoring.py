@@ -4,14 +4,23 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from copy import copy
 from typing import Any, NamedTuple
 
 from service.domain.policy import Reason
 from service.engine.calls import Work
 from service.engine.context import Assessed, Assessment
-from service.engine.feature_values import pack, schema_id_of, unpack
+from service.engine.feature_values import (
+    Kind,
+    ModelFeatures,
+    OtherKind,
+    kinds_of,
+    number_texts,
+    pack,
+    schema_id_of,
+    unpack,
+)
 from service.engine.operations import BY_COMMAND
 from service.engine.operations.put_user import PutUser
 from service.engine.ports import Scorer, Store
@@ -29,6 +38,9 @@ class Assessor:
         self._turn = threading.Lock()
         self.raw_names = tuple(scorer.raw_names)
         self._absent_names = scorer.absent_names
+        self._levels = scorer.levels
+        self.kinds: Mapping[str, Kind] = kinds_of(self.raw_names, self._levels)
+        self.features = ModelFeatures(scorer.model_id, scorer.outcome, self.kinds)
         self.schema_id = schema_id_of(self.raw_names)
         store.save_feature_schema(self.schema_id, scorer.raw_names)
 
@@ -90,10 +102,10 @@ class Assessor:
             row = _NO_FEATURES
         elif not it.scoring_consent:
             row = _NO_CONSENT
-        elif it.schema_id == self.schema_id:
+        elif it.schema_id == self.schema_id and not self._levels:
             row = it.raw
         else:
-            row = self._row(self._store.feature_names(it.schema_id), it.raw)
+            row = self._row(self._store.feature_names(it.schema_id), it.raw, it.texts or "")
         return _Person(it.scoring_consent, it.version, it.as_of_us, row)
 
     def _sent(self, command: PutUser) -> _Person:
@@ -106,17 +118,23 @@ class Assessor:
             self._store.save_feature_schema(schema_id_of(command.names), command.names)
         if not command.scoring_consent:
             row = _NO_CONSENT
-        elif command.names is not None:
-            row = self._row(command.names, command.raw)
+        elif command.names is not None or self._levels:
+            names = self.raw_names if command.names is None else command.names
+            row = self._row(names, command.raw, command.texts)
         return _Person(command.scoring_consent, 0, command.as_of_us, row)
 
-    def _row(self, names: Sequence[str], raw: bytes) -> bytes | _Refusal:
-        """The values in the served model's order.
+    def _row(self, names: Sequence[str], raw: bytes, texts: str) -> bytes | _Refusal:
+        """The values in the served model's order, and its numbers of the texts.
 
         A value that was not sent is not a missing value, because nobody said that the person has no
         such value. It counts as missing only if the model's spec says so.
         """
         sent = dict(zip(names, unpack(raw), strict=True))
+        if texts or self._levels:
+            try:
+                sent = number_texts(sent, texts, self.kinds, self._levels)
+            except OtherKind as error:
+                return _Refusal(Reason.FEATURE_OF_OTHER_KIND, error.feature)
         for name in self.raw_names:
             if name not in sent and name not in self._absent_names:
                 return _Refusal(Reason.FEATURE_NOT_SENT, name)

@@ -134,7 +134,7 @@ def _in_use(catalog: Catalog) -> TermsInUse:
     # Offers that wait were made under earlier revisions.
     counts = any(admission.reads_past(it.policy.rules) for it in catalog.revisions.values())
     quotas = any(it.tariff.quotas for it in catalog.revisions.values())
-    budgets = budgets_in(catalog.revisions.values())
+    budgets = budgets_in(catalog.revisions.values(), catalog.products.values())
     return TermsInUse(catalog, _explain_below(catalog), counts, quotas, budgets)
 
 

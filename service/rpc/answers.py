@@ -406,6 +406,7 @@ def write_profile(answer: Answer, message: credit.CreditProfile) -> None:
     message.extrapolated_features.extend(profile.extrapolated)
     message.scale_version = profile.scale_version
     message.limit_basis = LIMIT_BASES[profile.limit_basis]
+    message.ignored_features.extend(profile.ignored)
 
 
 def encode_profile(answer: Answer, _payloads: Payloads) -> bytes:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import math
-from collections.abc import Iterator, Sequence
+import unicodedata
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from itertools import chain
@@ -17,7 +18,7 @@ from service.domain.access import PLATFORM, Scope
 from service.domain.authorization import Authorization
 from service.domain.errors import IllegalState, RequestIdReused, Violation
 from service.engine.calls import Work, without_bytes
-from service.engine.feature_values import pack
+from service.engine.feature_values import Kind, pack, texts_as_json
 from service.engine.group_commit import Committer
 from service.engine.operations import (
     ApproveMerge,
@@ -49,9 +50,8 @@ PUT_USERS = "PutUsers"
 
 def _set_limit(call: Call[pb.SetCreditLimitRequest]) -> SetLimit:
     message = call.message
-    return SetLimit(
-        message.user_id, convert.money(message.limit) if message.HasField("limit") else None
-    )
+    limit = convert.money(message.limit) if message.HasField("limit") else None
+    return SetLimit(message.user_id, limit, message.currency_code)
 
 
 def _set_standing(call: Call[pb.SetStandingRequest]) -> SetStanding:
@@ -171,15 +171,58 @@ def _whole(call: Call[pb.PutUsersRequest], wrong: Wrong) -> Work:
     )
 
 
-def _named(place: int, user: pb.User) -> list[tuple[str, str]]:
-    """The features that a person's message names, each with its path in the request."""
-    return [
-        *((f"users[{place}].features[{name!r}]", name) for name in user.features),
-        *(
-            (f"users[{place}].missing_features[{n}]", name)
-            for n, name in enumerate(user.missing_features)
-        ),
-    ]
+Kinds = Mapping[str, frozenset[Kind]]
+"""The kinds in which a feature may be sent, by its name."""
+
+
+def _names(user: pb.User) -> Iterator[str]:
+    """The features that a person's message names."""
+    return chain(user.features, user.text_features, user.missing_features)
+
+
+def _plain(text: str) -> str:
+    """A text without spaces around it, in the form in which a model learned it."""
+    return unicodedata.normalize("NFC", text.strip())
+
+
+def _wrong(users: Sequence[pb.User], kinds: Kinds) -> Wrong:
+    """The violations of the people: named twice, or with values that no model can read."""
+    wrong: Wrong = {}
+    seen: set[str] = set()
+    for place, user in enumerate(users):
+        violations = []
+        if user.user_id in seen:
+            violations.append(
+                Violation(f"users[{place}].user_id", "users.unique", "must appear once")
+            )
+        seen.add(user.user_id)
+        convert.instant_us(user.as_of, f"users[{place}].as_of")  # raises InvalidInput
+        violations += _features_at_fault(f"users[{place}]", user, kinds)
+        if violations:
+            wrong[place] = violations
+    return wrong
+
+
+def _features_at_fault(path: str, user: pb.User, kinds: Kinds) -> Iterator[Violation]:
+    """The violations by a person's features."""
+    for name in user.features:
+        if Kind.NUMBER not in kinds.get(name, (Kind.NUMBER,)):
+            field = f"{path}.features[{name!r}]"
+            yield Violation(field, "features.kind", "must be in text_features: it is a text")
+    for name, text in user.text_features.items():
+        field = f"{path}.text_features[{name!r}]"
+        if Kind.TEXT not in kinds.get(name, (Kind.TEXT,)):
+            yield Violation(field, "features.kind", "must be in features: it is a number")
+        if name in user.features:
+            yield Violation(field, "features.either", "must not have a value in features as well")
+        if not _plain(text):
+            why = "must not be blank; name it in missing_features"
+            yield Violation(field, "features.blank", why)
+    for n, name in enumerate(user.missing_features):
+        if name in user.features or name in user.text_features:
+            field = f"{path}.missing_features[{n}]"
+            why = "must not have a value in features or text_features as well"
+            yield Violation(field, "features.either", why)
 
 
 @contextmanager
@@ -282,15 +325,16 @@ class People:
     async def put_users(self, call: Call[pb.PutUsersRequest]) -> bytes:
         """Answers PutUsers; each person is a transaction and a request record of its own."""
         users = call.message.users
-        # The engine refuses wrong people, unless this is a retry that an earlier model accepted.
-        wrong = self._check(users)
+        kinds = await self._kinds(call)
+        # The engine refuses wrong people, unless this is a retry that was accepted earlier.
+        wrong = _wrong(users, kinds)
         await self._committer.submit(_whole(call, wrong))
         stored: list[bytes | BaseException] = []
         for start in range(0, len(users), self._bulk_in_flight):
             portion = users[start : start + self._bulk_in_flight]
             stored += await asyncio.gather(
                 *(
-                    self._put(call, place, user, wrong.get(place, []))
+                    self._put(call, place, user, wrong.get(place, []), kinds)
                     for place, user in enumerate(portion, start)
                 ),
                 return_exceptions=True,
@@ -325,36 +369,14 @@ class People:
                 profiles.append(found[request_id].answer_again(PUT_USERS, body, differing))
         return _response(profiles)
 
-    def _check(self, users: Any) -> Wrong:
-        """The violations by unknown features and by people named twice."""
-        known = frozenset(self._assessor.raw_names)
-        wrong: Wrong = {}
-        seen: set[str] = set()
-        for place, user in enumerate(users):
-            violations = []
-            if user.user_id in seen:
-                violations.append(
-                    Violation(f"users[{place}].user_id", "users.unique", "must appear once")
-                )
-            seen.add(user.user_id)
-            convert.instant_us(user.as_of, f"users[{place}].as_of")  # raises InvalidInput
-            violations += [
-                Violation(field, "features.known", "must be a feature of the served model")
-                for field, name in _named(place, user)
-                if name not in known
-            ]
-            violations += [
-                Violation(
-                    f"users[{place}].missing_features[{n}]",
-                    "features.either",
-                    "must not have a value in features as well",
-                )
-                for n, name in enumerate(user.missing_features)
-                if name in user.features
-            ]
-            if violations:
-                wrong[place] = violations
-        return wrong
+    async def _kinds(self, call: Call[pb.PutUsersRequest]) -> Kinds:
+        """The kinds of each feature that is kept: as the served model wants it, else as any other
+        model does that is not retired."""
+        served = {name: frozenset((kind,)) for name, kind in self._assessor.kinds.items()}
+        named = {name for user in call.message.users for name in _names(user)}
+        if named <= served.keys():
+            return served
+        return await self._readers.run(call, self._store.kinds) | served
 
     async def _put(
         self,
@@ -362,11 +384,14 @@ class People:
         place: int,
         user: pb.User,
         violations: Sequence[Violation],
+        kinds: Kinds,
     ) -> bytes:
-        known, missing = self._assessor.raw_names, frozenset(user.missing_features)
-        body = _own_body(user)
-        names = tuple(name for name in known if name in user.features or name in missing)
-        raw = pack([user.features.get(name, math.nan) for name in names])
+        served, body = self._assessor.raw_names, _own_body(user)
+        sent = dict.fromkeys(user.missing_features, math.nan) | dict(user.features)
+        names = [name for name in served if name in sent]
+        names += sorted(name for name in sent if name in kinds and name not in served)
+        raw = pack([sent[name] for name in names])
+        texts = {name: _plain(it) for name, it in user.text_features.items() if name in kinds}
         work = Work(
             caller=PLATFORM,
             request_id=_own_request_id(call.message, user),
@@ -378,8 +403,10 @@ class People:
                 convert.instant_us(user.as_of, "as_of"),
                 user.scoring_consent,
                 tuple(violations),
-                None if names == known else names,
+                None if tuple(names) == served else tuple(names),
                 user.identity_hash,
+                texts_as_json(texts),
+                tuple(sorted(name for name in _names(user) if name not in kinds)),
             ),
             encode=answers.encode_profile,
             differing_field=partial(differing_field, user),

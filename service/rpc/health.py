@@ -14,7 +14,8 @@ from google.protobuf.message import DecodeError
 from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection
 
-from service.domain.errors import Exhausted, FreeholdError, InvalidInput, Unavailable
+from service.domain.errors import Exhausted, FreeholdError, Unavailable
+from service.rpc.first_messages import FirstMessages, Late
 from service.rpc.pipeline import refuse
 
 SERVICE = "grpc.health.v1.Health"
@@ -22,54 +23,6 @@ SERVICE = "grpc.health.v1.Health"
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 Status = int
 """A value of the enum HealthCheckResponse.ServingStatus."""
-
-
-class Messages:
-    """Receives the first message of calls whose callers may be hostile.
-
-    Every message has the same time to arrive. If too many are awaited, the call that has waited
-    longest is refused: an honest message comes with its headers, so it is not the one that waits.
-    """
-
-    def __init__(self, *, within_s: float, most: int) -> None:
-        self._within_s = within_s
-        self._most = most
-        self._awaited: dict[asyncio.Timeout, None] = {}
-
-    def close(self) -> None:
-        """Waits no longer for any message."""
-        self._within_s = 0.0
-        while self._awaited:
-            self._give_up()
-
-    async def first(self, messages: AsyncIterator[bytes]) -> bytes:
-        """The first message of a call.
-
-        Raises Unavailable if it is late, and InvalidInput if the call ends without it.
-        """
-        if len(self._awaited) >= self._most:
-            self._give_up()
-        limit = asyncio.timeout(self._within_s)
-        self._awaited[limit] = None
-        try:
-            async with limit:
-                return await anext(messages)
-        except TimeoutError:
-            raise Unavailable(
-                "MESSAGE_LATE", "the message did not arrive in time; send the call again"
-            ) from None
-        except StopAsyncIteration:
-            raise InvalidInput.of(
-                "message", "message.missing", "must be sent with the call"
-            ) from None
-        finally:
-            self._awaited.pop(limit, None)
-
-    def _give_up(self) -> None:
-        """Waits no longer for the oldest awaited message."""
-        oldest = next(iter(self._awaited))
-        del self._awaited[oldest]
-        oldest.reschedule(asyncio.get_running_loop().time())
 
 
 class Places:
@@ -93,7 +46,7 @@ class Places:
 class Health:
     """The standard health service."""
 
-    def __init__(self, messages: Messages, watches: Places) -> None:
+    def __init__(self, messages: FirstMessages, watches: Places) -> None:
         self._messages = messages
         self._watches = watches
         self._statuses: dict[str, Status] = {"": health_pb2.HealthCheckResponse.NOT_SERVING}
@@ -120,16 +73,16 @@ class Health:
             "Watch": grpc.stream_stream_rpc_method_handler(self._watch),
         }
 
-    async def _check(self, messages: AsyncIterator[bytes], context: Context) -> bytes:
-        service = await self._asked(messages, context)
+    async def _check(self, _messages: object, context: Context) -> bytes:
+        service = await self._asked(context)
         if service not in self._statuses:
             await context.abort(grpc.StatusCode.NOT_FOUND, f"no service is named {service!r}")
         return _answer(self._statuses[service])
 
-    async def _watch(self, messages: AsyncIterator[bytes], context: Context) -> None:
+    async def _watch(self, _messages: object, context: Context) -> None:
         try:
             with self._watches:
-                service = await self._asked(messages, context)
+                service = await self._asked(context)
                 told = None
                 while True:
                     changed, final = self._changed, self._final
@@ -145,11 +98,14 @@ class Health:
         except FreeholdError as error:
             await refuse(context, error)
 
-    async def _asked(self, messages: AsyncIterator[bytes], context: Context) -> str:
+    async def _asked(self, context: Context) -> str:
         """The name of the service that a call asks for."""
         try:
-            body = await self._messages.first(messages)
+            body = await self._messages.receive(context.read())
             service: str = health_pb2.HealthCheckRequest.FromString(body).service
+        except Late:
+            text = "the message did not arrive in time; send the call again"
+            await refuse(context, Unavailable("MESSAGE_LATE", text))
         except FreeholdError as error:
             await refuse(context, error)
         except DecodeError:

@@ -47,6 +47,7 @@ from service.engine.rates import Rates, Weight, retry_ms
 from service.engine.records.requests import Replayed
 from service.rpc.call_counts import CallCounts
 from service.rpc.call_log import CallLog
+from service.rpc.first_messages import FirstMessages, Late
 from service.rpc.keys import KeyRing, shows_certificate
 from service.rpc.status import DETAILS_KEY, code_of, details_of, text_of
 from service.rpc.transport import Exchange, Metadata, Unread
@@ -126,8 +127,8 @@ class Pipeline:
         """The calls whose key is not known to be good, and which are not refused yet."""
         self._unread: Counter[str | None] = Counter()
         """The admitted calls of each caller whose message has not come."""
-        self._awaited: set[asyncio.Timeout] = set()
-        """The time limits of the messages that are awaited."""
+        # Each caller's calls have a bound, so that no call gives up its place to another one.
+        self._messages = FirstMessages(within_s=limits.body_s, most=limits.max_calls)
         self._forgiven_s = time.monotonic()
         self._closing = False
 
@@ -140,8 +141,7 @@ class Pipeline:
         """Refuses every new call as UNAVAILABLE from now on, and every call whose message is
         awaited."""
         self._closing = True
-        for limit in self._awaited:
-            limit.reschedule(asyncio.get_running_loop().time())
+        self._messages.close()
 
     async def idle(self, within_s: float, look_s: float) -> None:
         """Waits until no accepted call is under way, for at most `within_s`; looks every
@@ -343,17 +343,14 @@ class Pipeline:
             )
 
     async def _body(self, exchange: Unread, caller: str | None) -> bytes:
-        """The call's message; raises InvalidInput if it does not come in time."""
+        """The call's message; raises InvalidInput if it does not come, or not in time."""
         if self._under_way[caller] >= self._limits.max_calls_a_caller:
             await self._hold_back.wait()
             raise _too_many_calls()
         self._under_way[caller] += 1
-        limit = asyncio.timeout(self._limits.body_s)
-        self._awaited.add(limit)
         try:
-            async with limit:
-                body = await exchange.read()
-        except TimeoutError as error:
+            return await self._messages.receive(exchange.read())
+        except Late as error:
             if self._closing:
                 raise _shutting_down() from error
             raise InvalidInput.of(
@@ -362,11 +359,7 @@ class Pipeline:
                 f"must come within {self._limits.body_s} s after the call's headers",
             ) from error
         finally:
-            self._awaited.discard(limit)
             self._under_way[caller] -= 1
-        if not isinstance(body, bytes):
-            raise InvalidInput.of("message", "message.missing", "must be sent with the call")
-        return body
 
 
 async def _first_answer(

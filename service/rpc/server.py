@@ -17,7 +17,8 @@ from service.config import Limits
 from service.engine.gate import Gate
 from service.rpc import health
 from service.rpc.connections import cut, stop_listening
-from service.rpc.health import Health, Messages, Places
+from service.rpc.first_messages import FirstMessages
+from service.rpc.health import Health, Places
 from service.rpc.intake import pause_by
 from service.rpc.pipeline import Method, Pipeline
 from service.rpc.transport import Unread
@@ -119,7 +120,7 @@ class GrpcServer:
             options=_options(limits), maximum_concurrent_rpcs=limits.max_calls
         )
         self._services = tuple(services)
-        self._messages = Messages(within_s=limits.body_s, most=limits.max_strangers)
+        self._messages = FirstMessages(within_s=limits.body_s, most=limits.max_strangers)
         self._health = Health(self._messages, Places("watches", limits.max_watches))
         self._last_answers_s = limits.last_answers_s
         self._place: int | str = 0

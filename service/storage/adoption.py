@@ -14,7 +14,8 @@ from sqlalchemy import ColumnElement, Connection, exists, func, select
 from service.domain.access import PLATFORM
 from service.domain.day_tariff_document import DayTariffDocument
 from service.domain.documents import DocumentKind, DocumentState
-from service.domain.limits_document import LIMITS_NAME
+from service.domain.errors import InvalidInput
+from service.domain.limits_document import LIMITS_NAME, read_limits, write_limits
 from service.domain.policy import Policy
 from service.domain.product import Product
 from service.domain.product_document import ProductDocument, read_product
@@ -28,7 +29,7 @@ from service.storage.compiling import (
     ProductParts,
     is_newest,
     last_link,
-    limit_rows,
+    limits_in_rows,
     link_of,
     write_link,
 )
@@ -106,10 +107,9 @@ class Adoption:
         self._add(of_policy(policy), policy.revision, state)
 
     def _limits(self) -> None:
-        rows = limit_rows(self._connection)
-        if not rows or any(not isinstance(it.limit_minor, int) for it in rows):
+        found = _limits_document(self._connection)
+        if found is None:
             return
-        found = of_limits(rows)
         active = active_of(self._connection, DocumentKind.LIMITS, PLATFORM, LIMITS_NAME)
         if active is None or active.digest != found.digest:
             self._replace(active, found)
@@ -215,8 +215,16 @@ def lacks_documents(connection: Connection, owner: str) -> bool:
     if connection.execute(query).first() is not None:
         return True
     active = active_of(connection, DocumentKind.LIMITS, PLATFORM, LIMITS_NAME)
-    rows = limit_rows(connection)
-    return bool(rows) and (active is None or active.digest != of_limits(rows).digest)
+    found = _limits_document(connection)
+    return found is not None and (active is None or active.digest != found.digest)
+
+
+def _limits_document(connection: Connection) -> Parsed | None:
+    """The document of the rows of limits and rates; None if a row makes no sense."""
+    try:
+        return of_limits(read_limits(write_limits(limits_in_rows(connection))))
+    except InvalidInput:
+        return None
 
 
 def _policy_without_document() -> ColumnElement[bool]:

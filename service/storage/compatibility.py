@@ -16,6 +16,8 @@ TARIFFS_BUILD = 32
 """The first build that bills by tariffs of arithmetic 2."""
 QUOTAS_BUILD = 34
 """The first build that counts quotas of free minutes."""
+EXPOSURE_BUILD = 37
+"""The first build whose document of limits has the rates of the total exposure."""
 RETIRED_BUILD = 35
 """The first build that does not rent out a retired product."""
 

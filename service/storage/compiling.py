@@ -7,11 +7,13 @@ of all products that name it. Rows are only added: a rental keeps the row under 
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
     ColumnElement,
     Connection,
+    Table,
     delete,
     exists,
     func,
@@ -22,7 +24,8 @@ from sqlalchemy import (
 )
 
 from service.domain.documents import DocumentKind
-from service.domain.limits_document import Limit
+from service.domain.exposure import Rate, TotalExposure
+from service.domain.limits_document import Limit, LimitsDocument
 from service.domain.line_items import names_text
 from service.domain.policy import Policy
 from service.domain.rules_document import json_of_rules
@@ -210,20 +213,48 @@ def write_policy_row(connection: Connection, it: TermsDocument) -> None:
         connection.execute(insert(t.policies), row)
 
 
-def write_limit_rows(connection: Connection, limits: tuple[Limit, ...]) -> None:
-    """Replaces the rows of limits that differ."""
-    before, after = set(limit_rows(connection)), set(limits)
-    s = t.limit_steps.c
-    for it in sorted(before - after):
-        same = s.currency == it.currency, s.from_score == it.from_score
-        connection.execute(delete(t.limit_steps).where(*same))
-    new = [it._asdict() for it in sorted(after - before)]
-    if new:
-        connection.execute(insert(t.limit_steps), new)
+def write_limit_rows(connection: Connection, new: LimitsDocument) -> None:
+    """Replaces the rows of limits, and of rates, that differ."""
+    old = limits_in_rows(connection)
+    _replace_rows(connection, t.limit_steps, old.limits, new.limits)
+    _replace_rows(connection, t.exposure_rates, _rate_rows(old.total), _rate_rows(new.total))
 
 
-def limit_rows(connection: Connection) -> tuple[Limit, ...]:
-    """The limits as the engine reads them, by currency and score."""
-    s = t.limit_steps.c
-    query = select(s.currency, s.from_score, s.limit_minor).order_by(s.currency, s.from_score)
-    return tuple(Limit(*row) for row in connection.execute(query))
+class _RateRow(NamedTuple):
+    """A row of `exposure_rates`."""
+
+    currency: str
+    total_currency: str
+    worth_minor: int
+    of_minor: int
+
+
+def _rate_rows(total: TotalExposure | None) -> list[_RateRow]:
+    if total is None:
+        return []
+    return [_RateRow(it, total.currency, *rate) for it, rate in total.rates.items()]
+
+
+def _replace_rows(
+    connection: Connection, table: Table, old: Collection[Any], new: Collection[Any]
+) -> None:
+    key = table.primary_key.columns.keys()
+    for it in sorted(set(old) - set(new)):
+        same = [table.columns[name] == getattr(it, name) for name in key]
+        connection.execute(delete(table).where(*same))
+    added = [it._asdict() for it in sorted(set(new) - set(old))]
+    if added:
+        connection.execute(insert(table), added)
+
+
+def limits_in_rows(connection: Connection) -> LimitsDocument:
+    """The limits, and the total exposure, as the engine reads them."""
+    s, r = t.limit_steps.c, t.exposure_rates.c
+    steps = select(s.currency, s.from_score, s.limit_minor).order_by(s.currency, s.from_score)
+    limits = tuple(Limit(*row) for row in connection.execute(steps))
+    rates = select(r.currency, r.total_currency, r.worth_minor, r.of_minor).order_by(r.currency)
+    rows = [_RateRow(*row) for row in connection.execute(rates)]
+    if not rows:
+        return LimitsDocument(limits)
+    of = {it.currency: Rate(it.worth_minor, it.of_minor) for it in rows}
+    return LimitsDocument(limits, TotalExposure(rows[0].total_currency, of))

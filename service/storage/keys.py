@@ -6,7 +6,7 @@ the key of the first try.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from sqlalchemy import Connection, Engine, Row, func, insert, or_, select, update
@@ -245,18 +245,6 @@ def remove_person(
         return encode(person, [it.key_id for it in ended])
 
     return administer(engine, asked, owner, now_us, act)
-
-
-def note_uses(engine: Engine, uses: Mapping[str, int]) -> None:
-    """Records when keys were last used, by their hashes; an earlier time changes nothing.
-
-    Raises StorageFailed or OutcomeUnknown.
-    """
-    with changing(engine) as connection:
-        for key_hash, used_us in sorted(uses.items()):
-            later = or_(_K.last_use_us.is_(None), _K.last_use_us < used_us)
-            changed = update(t.api_keys).where(_K.key_hash == key_hash, later)
-            connection.execute(changed.values(last_use_us=used_us))
 
 
 # -- rules ---------------------------------------------------------------------------------------

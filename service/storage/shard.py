@@ -70,6 +70,7 @@ EVERYWHERE = (
     "terms_documents",
     "compiled_products",
     "feature_schemas",
+    "models",
     "seals",
     "rail_accounts",
     "aliases",

@@ -67,6 +67,7 @@ from service.engine.tables import (
 from service.engine.tables import Table as RecordTable
 from service.storage import schema
 from service.storage.database import BACKENDS, limits_of
+from service.storage.payable_statements import payable_left, take_payables
 from service.storage.row_statements import RowsStatement
 from service.storage.schema.record_tables import CONVERTERS
 from service.storage.trace_statements import traces_of_orders, traces_of_users
@@ -202,13 +203,9 @@ def _latest_features(dialect: Dialect) -> RowsStatement:
         snapshots.c.user_id == users.c.user_id, snapshots.c.version == users.c.feature_version
     )
     statement = select(
-        users.c.user_id,
-        users.c.scoring_consent,
-        users.c.feature_version,
-        snapshots.c.schema_id,
-        snapshots.c.raw,
-        snapshots.c.as_of_us,
-        users.c.alias_of,
+        *(users.c.user_id, users.c.scoring_consent, users.c.feature_version),
+        *(snapshots.c.schema_id, snapshots.c.raw, snapshots.c.as_of_us),
+        *(users.c.alias_of, snapshots.c.texts),
     ).select_from(people.outerjoin(snapshots, latest))
     return _reading(statement, keys, dialect)
 
@@ -372,43 +369,18 @@ def _pasts(dialect: Dialect) -> RowsStatement:
     return _reading(statement, keys, dialect, ["most"])
 
 
-def _take_payables(dialect: Dialect, rows: int) -> str:
-    """Deletes the oldest rows of an operator's balance, and returns their amounts."""
-    payables = schema.operator_payables
-    oldest = payables.alias("oldest")
-    batches = (
-        select(oldest.c.batch_id)
-        .where(
-            oldest.c.operator_id == bindparam("of_operator_id"),
-            oldest.c.currency == bindparam("in_currency"),
-        )
-        .order_by(oldest.c.batch_id)
-        .limit(literal_column(str(rows)))
-        .offset(literal_column("0"))  # SQLite would make it a parameter
-        # PostgreSQL locks the rows in this order, so that two processes do not deadlock.
-        .with_for_update()
+def _note_uses(dialect: Dialect) -> RowsStatement:
+    """Sets the last use of keys, by their hashes, where it is later than the one known."""
+    k = schema.api_keys.c
+    columns = [k.key_hash, k.last_use_us]
+    called = BACKENDS[dialect.name].named_rows("new", ["column1", "column2"])
+    return _rows_statement(
+        dialect,
+        "UPDATE api_keys SET last_use_us = new.column2 FROM (",
+        f") AS {called} WHERE api_keys.key_hash = new.column1 AND"
+        " (api_keys.last_use_us IS NULL OR api_keys.last_use_us < new.column2)",
+        columns,
     )
-    statement = (
-        delete(payables)
-        .where(
-            payables.c.operator_id == bindparam("operator_id"),
-            payables.c.currency == bindparam("currency"),
-            payables.c.batch_id.in_(batches),
-        )
-        .returning(payables.c.amount_minor)
-    )
-    names = ("operator_id", "currency", "of_operator_id", "in_currency")
-    return _text(statement, dialect, names)
-
-
-def _payable_left(dialect: Dialect) -> str:
-    """Reads an operator's balance, by operator id and currency."""
-    p = schema.operator_payables.c
-    total = func.coalesce(func.sum(p.amount_minor), literal_column("0"))
-    statement = select(total).where(
-        p.operator_id == bindparam("operator_id"), p.currency == bindparam("currency")
-    )
-    return _text(statement, dialect, ("operator_id", "currency"))
 
 
 ALSO_FOUND_BY: dict[RecordTable[Any, Any], list[tuple[str, ...]]] = {
@@ -490,11 +462,12 @@ def _built(dialect: Dialect, folded_rows: int, *, locks: bool) -> BatchStatement
         traces_of_users=_reading(*traces_of_users(dialect)),
         traces_of_orders=_reading(*traces_of_orders(dialect)),
         lock_bearers=BACKENDS[dialect.name].lock_names if locks else "",
-        take_payables=_take_payables(dialect, folded_rows),
+        take_payables=_text(*take_payables(dialect, folded_rows)),
         folded_rows=folded_rows,
-        payable_left=_payable_left(dialect),
+        payable_left=_text(*payable_left(dialect)),
         insert_payables=_insert(t["operator_payables"], dialect),
         last_seal=_text(last_seal, dialect, ()),
         insert_seals=_insert(t["seals"], dialect),
         insert_sealed_heads=_insert(t["sealed_heads"], dialect),
+        note_uses=_note_uses(dialect),
     )

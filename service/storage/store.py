@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any
@@ -28,6 +28,7 @@ from service.domain.errors import InvariantBroken
 from service.domain.ledger import Line
 from service.engine.catalog import Catalog, TermsNames
 from service.engine.counting import Histogram
+from service.engine.feature_values import Kind
 from service.engine.figures import Figures
 from service.engine.ports import (
     Conflict,
@@ -47,6 +48,7 @@ from service.storage.cases import case_with_evidence, cases_over
 from service.storage.charges import docked, told
 from service.storage.database import backend_of, reading, session_of, telling, writing
 from service.storage.figures import figures
+from service.storage.models import kinds_of_models
 from service.storage.owed_back import owed_back
 from service.storage.sqlite_files import FileGone, FileGoneSince
 from service.storage.statements import statements_of
@@ -230,6 +232,15 @@ class SqlStore:
             people[user_id] = UserFeatures(user_id, bool(scoring_consent), *rest)
         return people
 
+    def note_uses(self, uses: Mapping[str, int]) -> None:
+        """Records when keys were last used, by their hashes; an earlier time changes nothing.
+
+        Call it on the writing thread: a commit of another connection would make SQLite drop all
+        pages that the writing one keeps. Raises as `begin`.
+        """
+        with self.begin() as transaction:
+            transaction.note_uses(uses)
+
     def person(self, user_id: str, currency: str) -> tuple[UserRecord, Line | None] | None:
         """A person and the person's line in this currency, as of one instant; thread-safe."""
         u, c = t.users.c, t.lines.c
@@ -268,6 +279,10 @@ class SqlStore:
                 connection.execute(insert(t.feature_schemas), row)
         except IntegrityError:
             return  # another process was first; the id is a hash of the names
+
+    def kinds(self) -> dict[str, frozenset[Kind]]:
+        """The kinds of each raw feature that a model knows which is not retired; thread-safe."""
+        return kinds_of_models(self._engine)
 
     def waking(self, now_us: int, limit: int, after: Waking | None = None) -> list[Waking]:
         """Authorizations with a due timer, earliest first; only those after `after`, if given."""

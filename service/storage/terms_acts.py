@@ -32,6 +32,7 @@ from service.storage import schema as t
 from service.storage.administration import Administration, administer, changing, require_text
 from service.storage.adoption import ADOPTED, FROM_ROWS, Adoption
 from service.storage.compatibility import (
+    EXPOSURE_BUILD,
     QUOTAS_BUILD,
     RETIRED_BUILD,
     RULES_BUILD,
@@ -339,6 +340,8 @@ class _TermsDesk:
                 parts = parts_of(self._connection, it)
                 return [] if parts is None else [compile_product(self._connection, parts)]
             case DocumentKind.LIMITS:
+                if parsed.value.total is not None:
+                    shut_out_older(self._connection, EXPOSURE_BUILD)
                 write_limit_rows(self._connection, parsed.value)
         return []
 

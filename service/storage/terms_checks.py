@@ -182,10 +182,20 @@ def named_by(connection: Connection, it: TermsDocument) -> str:
 
 
 def _of_limits(connection: Connection, it: Parsed) -> Iterator[Violation]:
-    """The limits keep every currency that a product has."""
+    """The limits keep every currency that a product has; so does the total exposure, whose
+    currencies all have limits."""
+    total, known = it.value.total, it.value.currencies
+    if total is not None:
+        named = {"exposure.currency": total.currency}
+        for place, currency in enumerate(total.rates):
+            named[f"exposure.rate[{place}].currency"] = currency
+        for path, currency in named.items():
+            if currency not in known:
+                text = f"{currency} has no [[limit]]: add one"
+                yield Violation(path, "exposure.currency.no_limits", text)
     s = t.limit_steps.c
     before = set(connection.scalars(select(s.currency).distinct()))
-    for currency in sorted(before - {step.currency for step in it.value}):
+    for currency in sorted(before - it.value.currencies):
         mine = P.currency == currency, P.retire_us.is_(None), is_newest()
         found = connection.execute(
             select(P.operator_id, P.product_id).where(*mine).limit(1)

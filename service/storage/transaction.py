@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from operator import attrgetter
@@ -87,6 +87,7 @@ class BatchStatements(NamedTuple):
     last_seal: str
     insert_seals: RowsStatement
     insert_sealed_heads: RowsStatement
+    note_uses: RowsStatement
 
 
 _USER = Of.USER
@@ -239,6 +240,11 @@ class SqlTransaction:
         self.cursor.execute(self.statements.last_seal)
         (row,) = self.cursor.fetchall()
         return int(row[0])
+
+    def note_uses(self, uses: Mapping[str, int]) -> None:
+        """Records when keys were last used, by their hashes; an earlier time changes nothing."""
+        self.has_written = True
+        self.statements.note_uses.run(self.cursor, sorted(uses.items()))
 
     def write(self, rows: Rows) -> None:
         """Writes a batch, one statement for each table; raises Conflict as `Transaction.write`.

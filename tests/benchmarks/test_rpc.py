@@ -34,6 +34,7 @@ from benchmarks import (
 from benchmarks.__main__ import main
 from benchmarks.harness import BenchmarkError, Quartiles
 from models import dataset
+from tests.models.small_tables import A, B, spec_of
 
 _ROOT = Path(__file__).resolve().parents[2]
 _JOB = load.Job(
@@ -97,9 +98,9 @@ def test_every_settlement_is_distinct_and_known_to_earlier_builds() -> None:
 def test_people_are_distinct_and_real() -> None:
     """Each person has a real row's values without the missing ones; repeated rows get new ids."""
     data = dataset.Dataset(
-        ids=("a", "b", "c"),
+        spec=spec_of([A, B]), ids=("a", "b", "c"), row=np.arange(1, 4),
         raw=np.array([[1.0, 10.0], [2.0, math.nan], [3.0, 30.0]]),
-        label=np.zeros(3, dtype=np.int8), protected={}, time=None, dropped=0, sha256="",
+        label=np.zeros(3, dtype=np.int8), sha256="",
     )  # fmt: skip
     real = {"a": {"x": 1.0, "y": 10.0}, "b": {"x": 2.0}, "c": {"x": 3.0, "y": 30.0}}
     found = list(prepared.people(data, ("x", "y"), 7, seed=1))

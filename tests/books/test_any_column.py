@@ -34,7 +34,7 @@ README = Path(__file__).parents[2] / "service" / "README.md"
 BEGIN, END = "<!-- columns that verify does not compare -->", "<!-- end of the columns -->"
 TRIES = 12 if os.environ.get("HYPOTHESIS_PROFILE") == "long" else 2
 """The rows of which a column that is not listed is changed, one at a time."""
-MOST_TRIES, MOST_TURNS = 120, 8
+MOST_TRIES, MOST_TURNS = 600, 8
 """The tries for a listed column until the verifier does not see one, and the values of each row."""
 WHAT_TO_DO = (
     "compare the column in service/books, or add it with the reason to the table in "

@@ -8,15 +8,15 @@ import pytest
 from models.dataset import Dataset
 from service.demo import population
 from service.demo.population import SeenInTraining, select
+from tests.models.small_tables import A, B, spec_of
 
 N = 2_000
 DATA = Dataset(
+    spec=spec_of([A, B]),
     ids=tuple(str(i) for i in range(N)),
+    row=np.arange(1, N + 1),
     raw=np.arange(2 * N, dtype=np.float64).reshape(N, 2),
     label=(np.arange(N) % 4 == 0).astype(np.int8),
-    protected={},
-    time=None,
-    dropped=0,
     sha256="",
 )
 HOLDOUT = np.arange(0, N, 2)

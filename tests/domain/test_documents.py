@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from service.domain.documents import Difference, canonical, differences, digest_of
 from service.domain.errors import InvalidInput
-from service.domain.limits_document import Limit, read_limits, write_limits
+from service.domain.exposure import Rate, TotalExposure
+from service.domain.limits_document import Limit, LimitsDocument, read_limits, write_limits
 from service.domain.product_document import read_product, write_product
 
 PRODUCT = {
@@ -115,9 +116,10 @@ def test_a_wrong_value_of_a_product_is_refused(changed: dict[str, Any], rule: st
 def test_limits_are_sorted_by_currency_and_score() -> None:
     """Limits mean the same in any order."""
     steps = [Limit("CNY", 500, 1), Limit("CNY", 650, 2), Limit("EUR", 500, 9)]
+    limits = LimitsDocument(tuple(steps))
     for order in (steps, steps[::-1]):
-        assert read_limits({"limit": [it._asdict() for it in order]}) == tuple(steps)
-    assert read_limits(write_limits(steps)) == tuple(steps)
+        assert read_limits({"limit": [it._asdict() for it in order]}) == limits
+    assert read_limits(write_limits(limits)) == limits
 
 
 @pytest.mark.parametrize(
@@ -135,4 +137,45 @@ def test_wrong_limits_are_refused(
     """A score has one limit in a currency, and a higher score has no lower limit."""
     with pytest.raises(InvalidInput) as refused:
         read_limits({"limit": [Limit(*it)._asdict() for it in steps]})
+    assert list(rules(refused.value).items()) == [fault]
+
+
+STEPS = [Limit("CNY", 500, 1)._asdict(), Limit("EUR", 500, 1)._asdict()]
+EURO = {"currency": "EUR", "worth_minor": 785, "of_minor": 100}
+
+
+def test_rates_of_the_total_exposure_are_read_and_written() -> None:
+    """The section of the total exposure has the total's currency and a rate for other currencies.
+    A document without it is written without it."""
+    table = {"limit": STEPS, "exposure": {"currency": "CNY", "rate": [EURO]}}
+    found = read_limits(table)
+    assert found.total == TotalExposure("CNY", {"EUR": Rate(785, 100)})
+    assert write_limits(found) == table
+    assert write_limits(read_limits({"limit": STEPS})) == {"limit": STEPS}
+
+
+@pytest.mark.parametrize(
+    ("rates", "fault"),
+    [
+        ([], ("exposure.rate", "exposure.rate.empty")),
+        ([EURO, EURO], ("exposure.rate[1].currency", "exposure.rate.currency.repeated")),
+        (
+            [{**EURO, "currency": "CNY"}],
+            ("exposure.rate[0].currency", "exposure.rate.currency.of_total"),
+        ),
+        (
+            [{**EURO, "worth_minor": 0}],
+            ("exposure.rate[0].worth_minor", "exposure.rate.worth_minor.range"),
+        ),
+        (
+            [{**EURO, "of_minor": 7.85}],
+            ("exposure.rate[0].of_minor", "exposure.rate.of_minor.whole_number"),
+        ),
+        ([{**EURO, "rate": 1}], ("exposure.rate[0].rate", "exposure.rate.rate.unknown")),
+    ],
+)
+def test_wrong_rates_are_refused(rates: list[Any], fault: tuple[str, str]) -> None:
+    """A total has at least one rate, each of another currency, in whole numbers above 0."""
+    with pytest.raises(InvalidInput) as refused:
+        read_limits({"limit": STEPS, "exposure": {"currency": "CNY", "rate": rates}})
     assert list(rules(refused.value).items()) == [fault]

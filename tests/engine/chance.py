@@ -32,9 +32,6 @@ from tests.engine.plain_terms import (
     LAPSING,
     MINUTE_US,
     OUT,
-    PICKUP_US,
-    PRODUCTS,
-    REPORT_US,
     Row,
     asked,
     debt_due,
@@ -341,6 +338,11 @@ class Chance:
         self.sent.append(made)
         return made
 
+    def fresh(self) -> int:
+        """A number that was not used before."""
+        self._numbers += 1
+        return self._numbers
+
     def _fresh(self, prefix: str) -> str:
         self._numbers += 1
         return f"{prefix}-{self._numbers}"
@@ -440,7 +442,11 @@ class Chance:
         raw = pack([value for name, value in sent.items() if names is None or name in names])
         consent = chance.random() < 0.85
         user_id, identity = chance.choice(USERS), chance.choice(IDENTITIES)
-        return c.PutUser(user_id, raw, as_of_us, consent, names=names, identity_hash=identity)
+        # A text of another model is kept, and changes nothing; one for a number prevents a score.
+        texts = chance.choice(("",) * 6 + ('{"job":"clerk"}', '{"other":"much"}'))
+        return c.PutUser(
+            user_id, raw, as_of_us, consent, names=names, identity_hash=identity, texts=texts
+        )
 
     def _merging(self, chance: Random, kind: str) -> c.Command:
         """Mostly Dan is merged, and rarely anybody else, so that several people stay."""
@@ -696,13 +702,16 @@ class Chance:
             item = (c.Item(chance.choice(("bike", "bike", "umbrella")), chance.choice(ASSETS)),)
             return c.Authorize(user_id, item, Start.ON_PICKUP, (Offer.FULL,))
         sizes = (2, 2, 2, 3, 3, 1) if kind == "Authorize group" else (1,)
-        names = (*list(PRODUCTS) * 12, "tank")
+        names = (*self._products(caller) * 12, "tank")
         items = [
             c.Item(chance.choice(names), chance.choice(ASSETS)) for _ in range(chance.choice(sizes))
         ]
         if parent and chance.random() < 0.9:
             items = [c.Item(product, chance.choice(ASSETS))]
-        items = [it._replace(price_hash=shown(chance, it.product_id)) for it in items]
+        items = [
+            it._replace(price_hash=shown(chance, self.reference.product(caller, it.product_id)))
+            for it in items
+        ]
         return c.Authorize(
             user_id,
             tuple(items),
@@ -719,6 +728,10 @@ class Chance:
             ),
             identity_hash=chance.choice(IDENTITIES),
         )
+
+    def _products(self, operator: str) -> list[str]:
+        """The products that an operator has or had."""
+        return [name for owner, name in self.reference.revisions if owner == operator]
 
     def _paying_out(self) -> set[RentalKey]:
         """Rentals with a payout that was not handed in."""
@@ -872,9 +885,9 @@ class Chance:
                 more |= {"user_consent_reference": chance.choice(consent)}
                 return c.Increment(*name, Money(_currency(chance), amount), **more)
             case "Extend":
-                period_us = PRODUCTS[it["product_id"]]["period"]
+                period_us = it["terms"]["period"]
                 waits = it["state"] == "AUTHORIZED" and chance.random() < 0.8
-                most_us = PICKUP_US if waits else period_us
+                most_us = it["terms"]["pickup_us"] if waits else period_us
                 by_us = chance.choice((MINUTE_US, HOUR_US, most_us, most_us, period_us + 1, 0))
                 return c.Extend(*name, by_us, **more)
             case "Settle":
@@ -968,7 +981,7 @@ class Chance:
                 other = "key-1" if it["write_off_by"] == "key-2" else "key-2"
                 return c.ApproveWriteOff(*name, chance.choice((other, other, "key-1")), **more)
             case "BookDebt":
-                deposit = PRODUCTS[it["product_id"]]["deposit"]
+                deposit = it["terms"]["deposit"]
                 amount = chance.choice((1, 33, 800, 800, 4_001, deposit, deposit + 1, 0))
                 money = Money(_currency(chance), amount)
                 damage = chance.choice(("dent", "lock", "tyre", self._fresh("damage")))
@@ -1049,7 +1062,7 @@ def _occurred(chance: Random, it: Row, now_us: int) -> int | None:
     if chance.random() < 0.5:
         return None
     start_us = it["start_us"] or it["create_us"]
-    earliest_us = max(start_us, now_us - REPORT_US)
+    earliest_us = max(start_us, now_us - it["terms"]["report_us"])
     middle_us = (earliest_us + now_us) // 2
     early_us = start_us - chance.choice((1, MINUTE_US, MINUTE_US + 1))
     ahead_us = now_us + chance.choice((1, DAY_US))

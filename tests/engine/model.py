@@ -10,6 +10,7 @@ from sqlalchemy import event, make_url
 
 from service.books.verify import verify_books
 from service.clock import SandboxClock
+from service.conditions import CelConditions
 from service.domain.access import PLATFORM
 from service.domain.authorization import Authorization
 from service.domain.cases import Case, digest_of
@@ -56,6 +57,7 @@ from service.storage.schema.record_tables import CONVERTERS
 from tests.engine import plain_questions
 from tests.engine.chance import Call, Chance
 from tests.engine.faults import DEATHS, Died, Fault, FaultyStore
+from tests.engine.model_terms import TermsSteps
 from tests.engine.plain_accounts import add_accounts
 from tests.engine.plain_beside import beside
 from tests.engine.plain_books import Key, RentalKey
@@ -95,7 +97,8 @@ EXPECTED_FAULTS = (Conflict, OutcomeUnknown, StorageFailed)
 CHECK_ALL_EVERY = 16
 
 Step = list[Any]
-"""["calls", trouble, numbers], ["time", number] or ["sweep"]: JSON, so a run can be saved."""
+"""["calls", trouble, numbers], ["time", number], ["terms", number] or
+["sweep"]: JSON, so a run can be saved."""
 
 
 def _short(name: str) -> str:
@@ -226,7 +229,19 @@ class Model:
         if self._database.dialect.name == "postgresql":
             connection.autocommit = True
         self._cursor: Any = connection.cursor()
+        self.terms = TermsSteps(self)
+        self.learn_terms()
         self._register()
+
+    def learn_terms(self) -> None:
+        """All processes load the terms that have changed."""
+        for engine in (self.engine, *([self._rival[1]] if self._rival else [])):
+            engine.terms.follow()
+
+    def keeps(self, caller: str, request_id: str) -> bool:
+        """Whether a call is kept for retries."""
+        where = f"caller = '{caller}' AND request_id = '{request_id}'"
+        return bool(self.read(f"SELECT 1 FROM requests WHERE {where}"))
 
     def _open(self) -> tuple[FaultyStore, Engine]:
         """Starts a process."""
@@ -247,6 +262,7 @@ class Model:
             notice_gap=lambda _gap: None,
             encode=encode_authorization,
             encode_beside=encode_beside,
+            conditions=CelConditions(),
         )
         return store, engine
 
@@ -279,6 +295,8 @@ class Model:
             case ["time", seed]:
                 now_us = self.clock.now_us()
                 self.clock.advance(now_us + self.chance.jump_us(seed, now_us))
+            case ["terms", seed]:
+                self.terms.act(seed)
             case ["sweep"]:
                 self._sweep()
             case _:
@@ -328,7 +346,7 @@ class Model:
             user_id, authorization_id = self.chance.name(key)
             if (user_id, authorization_id) in named:
                 continue
-            ((version,),) = self._read(
+            ((version,),) = self.read(
                 "SELECT version FROM authorizations"
                 f" WHERE user_id = '{user_id}' AND authorization_id = '{authorization_id}'"
             )
@@ -545,7 +563,7 @@ class Model:
         expected = fees - self._names.keys()
         if not expected:
             return
-        for user_id, parent_id, authorization_id in self._read(
+        for user_id, parent_id, authorization_id in self.read(
             "SELECT user_id, parent_id, authorization_id FROM debts"
             " WHERE business_reference = 'FEE_ABOVE_HOLD'"
         ):
@@ -657,7 +675,8 @@ class Model:
 
     # -- stored rows -----------------------------------------------------------------------------
 
-    def _read(self, query: str) -> Sequence[Any]:
+    def read(self, query: str) -> Sequence[Any]:
+        """The rows of a query."""
         self._cursor.execute(query)
         rows: Sequence[Any] = self._cursor.fetchall()
         return rows
@@ -681,6 +700,7 @@ class Model:
 
     def check_all(self) -> None:
         """Compares every row of every table that the reference knows."""
+        self.terms.check()
         self._check_rentals(self.reference.rentals)
         self._check_transfers(everything=True)
         self._check_sums()
@@ -688,7 +708,7 @@ class Model:
             (row[0], row[1]): {
                 "kind": row[2], "user_id": row[3], "key": self._keys[row[4]], "amount": row[5],
             }
-            for row in self._read("SELECT * FROM payments")
+            for row in self.read("SELECT * FROM payments")
         }  # fmt: skip
         require(found, self.reference.payments, "payments")
         query = (
@@ -697,7 +717,7 @@ class Model:
             " FROM cases WHERE kind = 'SECOND_REFERENCE' ORDER BY case_id"
         )
         second: dict[Any, list[Row]] = {}
-        for *state, user_id, of, first, operator_id, currency, minor in self._read(query):
+        for *state, user_id, of, first, operator_id, currency, minor in self.read(query):
             case = {**_state(state), "asked": (operator_id, currency, minor)}
             second.setdefault((user_id, of, first), []).append(case)
         require(second, self.reference.second_uses, "cases of second references")
@@ -707,7 +727,7 @@ class Model:
                 "user_id": row[0], "key": self._keys[row[3]], "amount": row[5],
                 "evidence": row[7], "consent": row[8],
             }
-            for row in self._read("SELECT * FROM debts")
+            for row in self.read("SELECT * FROM debts")
         }  # fmt: skip
         require(debts, self.reference.debts, "debts")
         late = {
@@ -715,11 +735,11 @@ class Model:
                 "begun": self._keys[row[2]], "start_us": row[3], "deposit": row[4],
                 "record_us": row[5],
             }
-            for row in self._read("SELECT * FROM late_pickups")
+            for row in self.read("SELECT * FROM late_pickups")
         }  # fmt: skip
         require(late, self.reference.late_pickups, "late_pickups")
         asked: dict[Any, list[Row]] = {}
-        for row in self._read(
+        for row in self.read(
             f"SELECT authorization_id, reference, occurred_us, {', '.join(plain_questions.STATE)}"
             " FROM cases WHERE kind = 'LATE_PICKUP' ORDER BY case_id"
         ):
@@ -728,7 +748,7 @@ class Model:
             asked.setdefault(self._keys[row[0]], []).append(case)
         require(asked, self.reference.late_questions, "cases of late pick-ups")
         refused: dict[Any, tuple[Any, ...]] = {}
-        for row in self._read(
+        for row in self.read(
             "SELECT authorization_id, number, caller, request_id, reason, record_us"
             " FROM refused_increments ORDER BY user_id, authorization_id, number"
         ):
@@ -739,21 +759,21 @@ class Model:
         self._check_cases()
         aliases = [
             _plain_alias(CONVERTERS[ALIASES].record(tuple(row)))
-            for row in self._read("SELECT * FROM aliases")
+            for row in self.read("SELECT * FROM aliases")
         ]
         require(dict(aliases), self.reference.aliases, "aliases")
         charge_backs = {
             (self._keys[row[1]], row[2]): _plain_charge_back(ChargeBack(*row))
-            for row in self._read("SELECT * FROM charge_backs")
+            for row in self.read("SELECT * FROM charge_backs")
         }
         require(charge_backs, self.reference.charge_backs, "charge-backs")
         items = {
             (row[0], row[1]): self._plain_item(SuspenseItem(*row))
-            for row in self._read("SELECT * FROM suspense")
+            for row in self.read("SELECT * FROM suspense")
         }
         require(items, self.reference.suspense, "suspense")
         people = {
-            row[0]: (bool(row[1]), row[2], row[3]) for row in self._read("SELECT * FROM users")
+            row[0]: (bool(row[1]), row[2], row[3]) for row in self.read("SELECT * FROM users")
         }
         expected = {
             user_id: (it["consent"], it["features"], it["as_of_us"])
@@ -768,14 +788,14 @@ class Model:
                 "profile",
                 user_id,
             )
-        ((decisions,),) = self._read("SELECT count(*) FROM decisions")
+        ((decisions,),) = self.read("SELECT count(*) FROM decisions")
         require(decisions, len(self.reference.decisions), "decisions")
         require(
-            sorted(map(tuple, self._read(_VALUES))),
+            sorted(map(tuple, self.read(_VALUES))),
             sorted(self.reference.read_values),
             "the values read",
         )
-        ((requests,),) = self._read("SELECT count(*) FROM requests")
+        ((requests,),) = self.read("SELECT count(*) FROM requests")
         require(requests, len(self.reference.requests), "requests")
 
     def _check_questions(self) -> None:
@@ -785,7 +805,7 @@ class Model:
             f" {', '.join(plain_questions.STATE)} FROM cases WHERE kind = 'UNMATCHED_MONEY'"
         )
         found = sorted(
-            (row[0], row[1], self._keys.get(row[2]), *row[3:]) for row in self._read(query)
+            (row[0], row[1], self._keys.get(row[2]), *row[3:]) for row in self.read(query)
         )
         expected = []
         for (caller, reference), (row,) in self.reference.questions.items():
@@ -798,7 +818,7 @@ class Model:
 
     def _learn_cases(self) -> None:
         """Reads the ids of new cases, so that calls can name them."""
-        for user_id, authorization_id, case_id, version in self._read(
+        for user_id, authorization_id, case_id, version in self.read(
             "SELECT user_id, authorization_id, case_id, open_version FROM cases"
             f" WHERE case_id > '{self._last_case}' AND open_version > 0 ORDER BY case_id"
         ):
@@ -814,7 +834,7 @@ class Model:
     def _learn_questions(self) -> None:
         """Reads the names of the questions of the platform, so that calls can answer them."""
         names, places = self.reference.question_names, Counter[Any]()
-        for user_id, of, case_id, kind, reference in self._read(
+        for user_id, of, case_id, kind, reference in self.read(
             "SELECT user_id, authorization_id, case_id, kind, reference FROM cases"
             " WHERE open_version = 0 ORDER BY case_id"
         ):
@@ -829,27 +849,27 @@ class Model:
     def _check_cases(self) -> None:
         """Compares all cases, and all evidence."""
         said: dict[tuple[str, ...], list[Any]] = {}
-        for row in self._read("SELECT * FROM case_evidence ORDER BY case_id, number"):
+        for row in self.read("SELECT * FROM case_evidence ORDER BY case_id, number"):
             said.setdefault(tuple(row[:3]), []).append((*row[4:8],))
         found = {
             (self._keys[row[1]], row[10]): {
                 **_plain_case(CONVERTERS[CASES].record(row)), "evidence": tuple(said[row[:3]]),
             }
             for row in map(
-                tuple, self._read(f"SELECT {_CASED} FROM cases WHERE open_version > 0")
+                tuple, self.read(f"SELECT {_CASED} FROM cases WHERE open_version > 0")
             )
         }  # fmt: skip
         require(found, self.reference.cases, "cases")
 
     def _check_lines(self) -> None:
-        found = {row[0]: _plain_line(Line(*row)) for row in self._read("SELECT * FROM lines")}
+        found = {row[0]: _plain_line(Line(*row)) for row in self.read("SELECT * FROM lines")}
         expected = {user_id: self.reference.shown(user_id) for user_id in self.reference.lines}
         for user_id, line in expected.items():
             if found.get(user_id) != line:
                 require(found.get(user_id), line, "line", user_id)
         require(len(found), len(expected), "lines")
         payables = dict(
-            self._read("SELECT operator_id, SUM(amount_minor) FROM operator_payables GROUP BY 1")
+            self.read("SELECT operator_id, SUM(amount_minor) FROM operator_payables GROUP BY 1")
         )
         owed = {name: amount for name, amount in self.reference.owed.items() if amount}
         require({name: int(it) for name, it in payables.items() if it}, owed, "payable")
@@ -863,7 +883,7 @@ class Model:
         if not after:
             return
         moved: defaultdict[tuple[Any, ...], int] = defaultdict(int)
-        for row in self._read(
+        for row in self.read(
             "SELECT user_id, operator_id, authorization_id, transition, debit, credit,"
             f" amount_minor, sequence FROM entries WHERE {after} ORDER BY user_id, sequence"
         ):
@@ -883,7 +903,7 @@ class Model:
         """Requires an event for every step, with the rental and its operator; returns the rentals
         with events."""
         found: Counter[tuple[Any, ...]] = Counter()
-        for row in self._read(
+        for row in self.read(
             "SELECT sequence, user_id, authorization_id, transition, event_us,"
             " authorization_version, operator_id, payload FROM outbox"
             f" WHERE sequence > {self._events} ORDER BY sequence"
@@ -908,7 +928,7 @@ class Model:
         name = f"users/{user_id}/authorizations/{of}"
         require((told.name, told.version), (name, version), "payload", of)
         step = (user_id, of, version, transition, event_us)
-        require(beside(self._read, self.store, step, told), {}, "beside", of)
+        require(beside(self.read, self.store, step, told), {}, "beside", of)
         key = self._keys.get(of)
         if key is not None:
             it = self.reference.rentals[key]
@@ -929,7 +949,7 @@ class Model:
         ids = ", ".join(f"'{authorization_id}'" for _, authorization_id in names)
         query = f"SELECT {_SELECTED} FROM authorizations WHERE user_id IN ({users})"
         everything = len(names) == len(self.reference.rentals)
-        rows = self._read(query if everything else f"{query} AND authorization_id IN ({ids})")
+        rows = self.read(query if everything else f"{query} AND authorization_id IN ({ids})")
         require(len(rows), len(names), "authorizations")
         for row in rows:
             key = self._keys[row[1]]
@@ -944,7 +964,7 @@ class Model:
 
     def _check_consents(self, of_users: str, of_ids: str, keys: set[RentalKey]) -> None:
         """Compares the consents to damage charges."""
-        rows = self._read(
+        rows = self.read(
             "SELECT authorization_id, authorization_version, user_consent_reference"
             f" FROM consents WHERE {of_users} AND {of_ids}"
         )
@@ -955,7 +975,7 @@ class Model:
     def _check_details(self, of_users: str, of_ids: str, keys: set[RentalKey]) -> None:
         """Compares what was told about the orders of these rentals."""
         columns = ", ".join(("authorization_id", *COLUMNS))
-        rows = self._read(
+        rows = self.read(
             f"SELECT {columns} FROM authorization_details WHERE {of_users} AND {of_ids}"
         )
         found = {self._keys[of]: dict(zip(COLUMNS, row, strict=True)) for of, *row in rows}
@@ -964,7 +984,7 @@ class Model:
 
     def _check_lapses(self, of_users: str, of_ids: str, keys: set[RentalKey]) -> None:
         """Compares the list of what time ended."""
-        rows = self._read(
+        rows = self.read(
             "SELECT authorization_id, authorization_version, lapse, transition, event_us"
             f" FROM lapses WHERE {of_users} AND {of_ids}"
         )
@@ -981,7 +1001,7 @@ class Model:
         ):
             names = ", ".join(column.name for column in t.recorded(table))
             query = f"SELECT {names} FROM {table.name} WHERE {of_users} AND {of_ids}"
-            found = {(self._keys[row[1]], row[2]): plain(row[3:]) for row in self._read(query)}
+            found = {(self._keys[row[1]], row[2]): plain(row[3:]) for row in self.read(query)}
             these = {name: row for name, row in expected.items() if name[0] in keys}
             for name, row in these.items():
                 require(found.get(name), row, table.name, name)
@@ -992,7 +1012,7 @@ class Model:
         if not everything and not self.reference.ordered:
             return
         new: defaultdict[RentalKey | None, list[Key]] = defaultdict(list)
-        for row in self._read(f"SELECT {_ASKED} FROM transfers ORDER BY transfer_id"):
+        for row in self.read(f"SELECT {_ASKED} FROM transfers ORDER BY transfer_id"):
             name = (row[0], row[1])
             if name not in self.reference.transfers:
                 new[self._keys[row[2]]].append(name)
@@ -1006,7 +1026,7 @@ class Model:
         require([name for names in new.values() for name in names], [], "transfers")
 
     def _check_items(self) -> None:
-        found = {(row[0], row[1]): row[3:] for row in self._read("SELECT * FROM open_items")}
+        found = {(row[0], row[1]): row[3:] for row in self.read("SELECT * FROM open_items")}
         expected = {}
         for item, key in self.reference.items.items():
             custody = self.reference.rentals[key]["custody"]
@@ -1036,7 +1056,7 @@ class Model:
         """At the end, requires that every row is right, the books have the money of the rail's
         statement, every retry gets its first answer, and the books verify."""
         self.check_all()
-        require(self.statement.found(self._read), self.statement.expected(self._read), "rail")
+        require(self.statement.found(self.read), self.statement.expected(self.read), "rail")
         again = list(self.first.values())
         for place in range(0, len(again), 64):
             calls = [call._replace(late=False) for call in again[place : place + 64]]

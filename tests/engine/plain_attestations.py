@@ -11,10 +11,6 @@ from service.engine import operations as c
 from tests.engine import reference_charge_backs as bank
 from tests.engine.plain_terms import (
     CHARGED,
-    MOST_PAUSES,
-    OVERDUE_US,
-    PAUSE_US,
-    PRODUCTS,
     Pauses,
     Refused,
     Row,
@@ -127,8 +123,8 @@ def pause(books: Any, caller: str, it: Row, command: c.PauseRental, now_us: int)
         raise Refused("ALREADY_PAUSED")
     if told_us is not None and told_us <= from_us:
         raise Refused("INVALID_INPUT")
-    left_us = PAUSE_US - used_us
-    if left_us <= 0 or len(earlier) >= MOST_PAUSES:
+    left_us = it["terms"]["pause_us"] - used_us
+    if left_us <= 0 or len(earlier) >= it["terms"]["most_pauses"]:
         raise Refused("PAUSE_LIMIT_REACHED")
     while inside := [end for begin, end, _ in earlier if begin <= from_us < end]:
         from_us = inside[0]
@@ -147,8 +143,8 @@ def pause(books: Any, caller: str, it: Row, command: c.PauseRental, now_us: int)
     state = "ACTIVE" if it["due_us"] + long_us > now_us else it["state"]
     lost_us = it["lost_us"] + long_us
     pauses = sorted([*times(books, it), (from_us, end_us)])
-    if moves(it["product_id"]):
-        lost_us = max(lost_us, lost_at(it["product_id"], it["start_us"], pauses))
+    if moves(it["terms"]):
+        lost_us = max(lost_us, lost_at(it["terms"], it["start_us"], pauses))
     if end_us < until_us:
         lost_us = _lost_us(it, long_us, now_us, pauses)
     _move(books, it, "paused", from_us, long_us, state=state, lost_us=lost_us)
@@ -186,7 +182,7 @@ def _pause_late(
 
 def _unwaived(books: Any, it: Row, run_us: int, pauses: Pauses) -> int:
     """The fee for a time on the meter, less all waived amounts."""
-    whole = fee(it["product_id"], run_us, it["start_us"], pauses)
+    whole = fee(it["terms"], run_us, it["start_us"], pauses)
     due = max(0, whole - waived(books, it, "pending"))
     return max(0, due - waived(books, it, "given"))
 
@@ -244,10 +240,10 @@ def resume(books: Any, caller: str, it: Row, command: c.ResumeRental, now_us: in
 def _lost_us(it: Row, by_us: int, now_us: int, pauses: Pauses) -> int:
     """The time of loss after a resume: the item is overdue for a while before it counts as lost,
     however late the resume is told."""
-    overdue_us = max(it["due_us"] + by_us, now_us) + OVERDUE_US
+    overdue_us = max(it["due_us"] + by_us, now_us) + it["terms"]["overdue_us"]
     lost_us = it["lost_us"] + by_us
-    if moves(it["product_id"]):
-        lost_us = lost_at(it["product_id"], it["start_us"], pauses)
+    if moves(it["terms"]):
+        lost_us = lost_at(it["terms"], it["start_us"], pauses)
     return int(max(lost_us, overdue_us))
 
 
@@ -267,7 +263,7 @@ def waive(books: Any, caller: str, it: Row, command: c.WaiveFee, now_us: int) ->
     open_now = open_ever = 0
     above = _above_the_hold(books, it) if settled else 0
     if not settled:
-        cap = PRODUCTS[it["product_id"]]["buy_out"]
+        cap = it["terms"]["buy_out"]
         open_now = max(0, books._usage(it, now_us) - captured)
         open_ever = max(0, cap - waived(books, it, "pending") - captured)
     if kept + above + (open_ever if asked is None else open_now) == 0:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.engine.plain_terms import FEE_BP, Row, due, payable_out, wake
+from tests.engine.plain_terms import DAY_US, FEE_BP, Row, due, payable_out, wake
 
 Key = tuple[str, str]
 RentalKey = tuple[str, str, int]
@@ -76,6 +76,10 @@ class Books:
         self.transfers: dict[Key, Row] = {}
         """By person and transfer id, which the engine assigns."""
         self.requests: dict[Key, Row] = {}
+        self.held_on: dict[tuple[str, str, int], int] = {}
+        """What was held on credit under a budget of a day, by operator, policy and day."""
+        self.now_us = 0
+        """The present instant."""
         self.captures: dict[tuple[RentalKey, int], Row] = {}
         """By rental and number, which counts from 1."""
         self.corrections: dict[tuple[RentalKey, int], Row] = {}
@@ -176,6 +180,13 @@ class Books:
                 self.put(line, account, line[account] + change)
                 assert SIGNS[account] * line[account] >= 0, (user_id, account)
 
+    def _count_held(self, it: Row, more: int) -> None:
+        """Counts a hold for the budget of the day."""
+        terms = it["terms"]
+        if more > 0 and "DAY" in [row.get("span") for row in terms["rules"].get("budget", [])]:
+            name = it["operator_id"], terms["policy"], self.now_us // DAY_US
+            self.put(self.held_on, name, self.held_on.get(name, 0) + more)
+
     def step(self, it: Row, transition: str, event_us: int, *postings: Posting, **new: Any) -> None:
         """One step of a rental: its postings, its new fields, its event."""
         after = {**it, **new}
@@ -195,6 +206,7 @@ class Books:
             }
         if postings:
             self.post(it["user_id"], it["operator_id"], it["key"], transition, postings)
+        self._count_held(it, after["held_credit"] - it["held_credit"])
         self.change(it, **new, version=it["version"] + 1)
         if due(it) + it["overpaid"] == 0:
             # A proposal to write off ends when nothing is unpaid.

@@ -8,7 +8,7 @@ from typing import Any
 
 from service.domain.details import ItemPlace, Order
 from tests.engine.plain_tariffs import stored
-from tests.engine.plain_terms import CURRENCY, PRODUCTS, Row
+from tests.engine.plain_terms import CURRENCY, Row
 
 COLUMNS = (
     *("order_reference", "labels", "device_hash", "payment_account_hash", "rail_account"),
@@ -25,22 +25,19 @@ ORDERS = (
 )
 
 
-def price(product_id: str) -> str:
+def price(it: Row) -> str:
     """The hash of the price of a product."""
-    it = PRODUCTS[product_id]
     names = ("start_fee", "free", "interval", "price", "day_cap", "buy_out")
     more = [str(it["cancelling"])] if it["cancelling"] else []
-    values = [str(it[name]) for name in names]
-    if "document" in it:
-        values = [stored(it["document"])]
+    values = [stored(it["document"])] if "document" in it else [str(it[name]) for name in names]
     text = "\n".join([CURRENCY, *values, *more])
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def shown(chance: Random, product_id: str) -> str:
+def shown(chance: Random, product: Row | None) -> str:
     """The hash of a price that a user was shown: mostly none, sometimes the right hash, seldom a
     wrong one."""
-    right = price(product_id) if product_id in PRODUCTS else "0" * 64
+    right = "0" * 64 if product is None else price(product)
     return chance.choice((*[""] * 12, right, right, "0" * 64))
 
 

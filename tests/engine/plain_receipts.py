@@ -6,7 +6,7 @@ from typing import Any
 
 from service.domain.receipt import Receipt
 from tests.engine.plain_attestations import stood, times, waived
-from tests.engine.plain_terms import MINUTE_US, PRODUCTS, Row, fee
+from tests.engine.plain_terms import MINUTE_US, Row, fee
 
 TARIFF = frozenset(
     {
@@ -28,10 +28,10 @@ def receipt_of(books: Any, it: Row, transition: str, event_us: int, version: int
         end_us, kind = max(it["start_us"], min(it["claim_us"], event_us)), "stopped"
     paused_us = stood(books, it, end_us, version)
     pauses = times(books, it, version)
-    asked = fee(it["product_id"], end_us - it["start_us"] - paused_us, it["start_us"], pauses)
+    asked = fee(it["terms"], end_us - it["start_us"] - paused_us, it["start_us"], pauses)
     given_up = min(asked, waived(books, it, "pending"))
     if kind == "lost":
-        asked, given_up, paused_us = PRODUCTS[it["product_id"]]["buy_out"], 0, 0
+        asked, given_up, paused_us = it["terms"]["buy_out"], 0, 0
     taken = it["captured"] - it["other_captured"]
     free = it["credit"] + it["cash"] - it["captured"]
     debt = books.debts.get((it["key"], "FEE_ABOVE_HOLD"))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from tests.engine.plain_terms import DAY_US, MINUTE_US, OFFERS, PRODUCTS, WITHIN_MINUTES, Row
-from tests.engine.plain_velocity import NOTHING, STATES, Judged
+from tests.engine.plain_offers import Judged
+from tests.engine.plain_terms import DAY_US, MINUTE_US, Row
+from tests.engine.plain_velocity import STATES, with_hits
 
 if TYPE_CHECKING:
     from tests.engine.reference import Reference
@@ -22,30 +24,33 @@ class Suspect(NamedTuple):
 
 
 def with_signals(
-    of: Reference, judged: Judged | None, products: list[str], it: Suspect
+    of: Reference,
+    judged: Judged | None,
+    products: Sequence[Row],
+    it: Suspect,
+    skipped: Mapping[str, str],
 ) -> Judged | None:
     """The judgement of an order with the signals of its products' policies."""
-    policies = {PRODUCTS[name]["policy"]: PRODUCTS[name]["rules"] for name in products}
-    signals = [signal for rules in policies.values() for signal in rules.get("signal", [])]
+    signals = [row for product in products for row in product["rules"].get("signal", [])]
     if not signals:
         return judged
-    found = judged or NOTHING
-    values, hits = dict(found.values), list[tuple[str, str]]()
-    for name, most, days, then in signals:
-        number = _number(of, it, name, days * DAY_US)
+    values: Row = {}
+    hits: list[tuple[str, str]] = []
+    for row in signals:
+        name, reason = row["signal"], f"SIGNAL_{row['signal']}"
+        if reason in skipped:
+            values[f"skipped.{reason}"] = skipped[reason]
+            continue
+        number = _number(of, it, row)
         values[f"signal.{name.lower()}"] = number
-        if number is not None and number > most:
-            hits.append((then, f"SIGNAL_{name}"))
-    order = ["", *OFFERS[1:], "DECLINE"]
-    strict = max([found.strict, *(order.index(then) for then, _ in hits if then != "REVIEW")])
-    review = found.review or any(then == "REVIEW" for then, _ in hits)
-    first = [why for then, why in hits if then == "DECLINE"]
-    reasons = list(dict.fromkeys([*first, *found.reasons, *(why for _, why in hits)]))
-    return Judged(strict, review, reasons, values)
+        if number is not None and number > row["most"]:
+            hits.append((row["then"], reason))
+    return with_hits(judged, len(products), hits, values)
 
 
-def _number(of: Reference, it: Suspect, signal: str, window_us: int) -> int | None:
+def _number(of: Reference, it: Suspect, rule: Row) -> int | None:
     """The count of a signal, the order included; None if the order does not name its bearer."""
+    signal, window_us = rule["signal"], rule["days"] * DAY_US
     device, account = "", ""
     if it.details is not None:
         device, account = it.details["device_hash"], it.details["payment_account_hash"]
@@ -63,16 +68,32 @@ def _number(of: Reference, it: Suspect, signal: str, window_us: int) -> int | No
         return str(of.details.get(rental["key"], {}).get(name, ""))
 
     match signal:
-        case "DEVICE_SHARED":
-            who = {r["user_id"] for r in past if told(r, "device_hash") == device}
-            return len(who | {it.user_id}) if device else None
-        case "NEW_ACCOUNTS_ON_PAYMENT_ACCOUNT":
-            who = {r["user_id"] for r in past if told(r, "payment_account_hash") == account}
+        case "DEVICE_SHARED" | "PAYMENT_ACCOUNT_SHARED":
+            own, name = (
+                (device, "device_hash")
+                if signal == "DEVICE_SHARED"
+                else (account, "payment_account_hash")
+            )
+            who = {r["user_id"] for r in past if told(r, name) == own}
+            return len(who | {it.user_id}) if own else None
+        case "NEW_ACCOUNTS_ON_DEVICE" | "NEW_ACCOUNTS_ON_PAYMENT_ACCOUNT":
+            own, name = (
+                (device, "device_hash")
+                if signal.endswith("DEVICE")
+                else (account, "payment_account_hash")
+            )
+            who = {r["user_id"] for r in past if told(r, name) == own}
             new = [w for w in who | {it.user_id} if _is_new(of, w, it.now_us - window_us)]
-            return len(new) if account else None
+            return len(new) if own else None
+        case "MANY_DEVICES":
+            mine = {told(r, "device_hash") for r in past if r["user_id"] == it.user_id}
+            return len((mine | {device}) - {""})
+        case "MANY_PAYMENT_ACCOUNTS":
+            mine = {told(r, "payment_account_hash") for r in past if r["user_id"] == it.user_id}
+            return len((mine | {account}) - {""})
         case "ITEM_REPEATED":
-            mine = [r["asset_id"] for r in past if r["user_id"] == it.user_id]
-            return max([1 + mine.count(asset) for asset in it.assets], default=0)
+            items = [r["asset_id"] for r in past if r["user_id"] == it.user_id]
+            return max([1 + items.count(asset) for asset in it.assets], default=0)
         case "IMPLAUSIBLE_RETURNS":
             odd = [
                 r["user_id"] == it.user_id
@@ -80,7 +101,7 @@ def _number(of: Reference, it: Suspect, signal: str, window_us: int) -> int | No
                 and r["start_us"] is not None
                 and "" not in (told(r, "start_station"), told(r, "end_station"))
                 and told(r, "start_station") != told(r, "end_station")
-                and r["close_us"] - r["start_us"] < WITHIN_MINUTES * MINUTE_US
+                and r["close_us"] - r["start_us"] < rule["within_minutes"] * MINUTE_US
                 for r in past
             ]
             return odd.count(True)

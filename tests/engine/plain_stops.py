@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.engine.plain_terms import ENDED, OUT, REPORT_US, Refused, Row, no_damage, required
+from tests.engine.plain_terms import ENDED, OUT, Refused, Row, no_damage, required
 
 KINDS = ("RETURN_BLOCKED", "ITEM_AT_FAULT")
 
@@ -36,10 +36,10 @@ def time_us(it: Row, told_us: int | None, now_us: int) -> int:
     """The time of a complaint: now, or the time that the person gives, within the bounds."""
     if told_us is None:
         return now_us
-    if told_us < now_us - REPORT_US:
+    if told_us < now_us - it["terms"]["report_us"]:
         if it["state"] not in OUT:
             raise Refused("INVALID_INPUT")
-        told_us = now_us - REPORT_US
+        told_us = now_us - it["terms"]["report_us"]
     return int(max(it["start_us"], min(told_us, now_us)))
 
 

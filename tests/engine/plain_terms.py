@@ -20,71 +20,15 @@ Row = dict[str, Any]
 MINUTE_US = 60_000_000
 HOUR_US = 60 * MINUTE_US
 DAY_US = 24 * HOUR_US
-OFFER_US = 15 * MINUTE_US
-PICKUP_US = 30 * MINUTE_US
-REVIEW_US = 24 * HOUR_US
-CLAIM_US = 48 * HOUR_US
-MISSING_US = 30 * DAY_US
-REPORT_US = 90 * DAY_US
-DEBT_US = 90 * DAY_US
-"""Time to pay a debt without a hold."""
 AFTER_DISPUTE_US = 30 * DAY_US
 ANSWER_US = 48 * HOUR_US
 """Time to answer a complaint."""
 COMPLAINTS = (
     *("RETURN_BLOCKED", "ITEM_AT_FAULT", "WRONG_FEE", "NOT_MINE", "DAMAGE_NOT_MINE", "OTHER"),
 )
-OVERDUE_US = 2 * HOUR_US
-PAUSE_US = 24 * HOUR_US
-"""The time for which all pauses of a rental stop its meter."""
-MOST_PAUSES = 10
 REFUND_PAUSES_US = (HOUR_US, DAY_US, 3 * DAY_US, 7 * DAY_US)
 """The pauses before a failed payout is tried again."""
-FEATURES_LAST_US = 400 * DAY_US
-
-NEW_PEOPLE: Row = {
-    "new": {"until_settled": 1, "mildest": "REDUCED", "most_open": 2, "then": "FULL"},
-}  # fmt: skip
-"""Over all operators a person without a settled rental gets no bike without a deposit, and pays the
-whole one for a third open rental."""
-BOUNDS: Row = {
-    "velocity": [
-        ("USER", "OPEN", 2, "DECLINE"), ("DEVICE", "DAY", 1, "FULL"),
-        ("PAYMENT_ACCOUNT", "HOUR", 1, "REVIEW"),
-    ],
-    "signal": [
-        ("DEVICE_SHARED", 2, 1, "REVIEW"), ("NEW_ACCOUNTS_ON_PAYMENT_ACCOUNT", 1, 1, "FULL"),
-        ("ITEM_REPEATED", 2, 2, "FULL"), ("IMPLAUSIBLE_RETURNS", 0, 3, "DECLINE"),
-    ],
-}  # fmt: skip
-"""Of velocity the bearer, the span, the most rentals with an operator, and the outcome above it; of
-signals the name, the most that it counts, the days, and the outcome above it."""
-WITHIN_MINUTES = 30
-"""The time in which nobody gets to another station."""
-
-PRODUCTS: dict[str, Row] = {
-    "bike": {
-        "deposit": 19_900, "zero_from": 600, "period": 24 * HOUR_US, "start_fee": 150, "free": 0,
-        "interval": 15, "price": 100, "day_cap": 3_000, "buy_out": 19_900, "refund": 24 * HOUR_US,
-        "free_us": 5 * MINUTE_US, "cancelling": 200, "consent": 4_000,
-        "reserved": 90 * MINUTE_US, "rented": 60 * HOUR_US, "most_hold": 25_000, "tries": None,
-        "policy": "bike", "rules": NEW_PEOPLE,
-    },
-    "umbrella": {
-        "deposit": 5_900, "zero_from": 550, "period": 72 * HOUR_US, "start_fee": 0, "free": 15,
-        "interval": 60, "price": 100, "day_cap": 1_000, "buy_out": 5_900, "refund": 0,
-        "free_us": None, "cancelling": 300, "consent": None, "reserved": None, "rented": None,
-        "most_hold": 11_800, "tries": 2, "line_items": ("USAGE", "CANOPY_DAMAGED"),
-        "policy": "small-item", "rules": BOUNDS,
-    },
-    "power-bank": {
-        "deposit": 9_900, "zero_from": 550, "period": 72 * HOUR_US, "start_fee": 0, "free": 5,
-        "interval": 30, "price": 150, "day_cap": 3_000, "buy_out": 9_900, "refund": 0,
-        "free_us": None, "cancelling": 0, "consent": 1_000, "reserved": None, "rented": None,
-        "most_hold": None, "tries": 2, "policy": "small-item", "rules": BOUNDS,
-    },
-}  # fmt: skip
-RULES = {
+RULES: dict[str, Row] = {
     "bike": {
         "new_user": {
             "until_settled": 1, "mildest_offer": "REDUCED", "most_open": 2, "then": "FULL",
@@ -93,18 +37,35 @@ RULES = {
     },
     "small-item": {
         "velocity": [
-            {"of": of, "counted": counted, "most": most, "then": then}
-            for of, counted, most, then in BOUNDS["velocity"]
+            {"of": "USER", "counted": "OPEN", "most": 2, "then": "DECLINE"},
+            {"of": "DEVICE", "counted": "DAY", "most": 1, "then": "FULL"},
+            {"of": "PAYMENT_ACCOUNT", "counted": "HOUR", "most": 1, "then": "REVIEW"},
         ],
         "signal": [
-            {"signal": name, "most": most, "days": days, "then": then}
-            | ({"within_minutes": WITHIN_MINUTES} if name == "IMPLAUSIBLE_RETURNS" else {})
-            for name, most, days, then in BOUNDS["signal"]
+            {"signal": "DEVICE_SHARED", "most": 2, "days": 1, "then": "REVIEW"},
+            {"signal": "NEW_ACCOUNTS_ON_PAYMENT_ACCOUNT", "most": 1, "days": 1, "then": "FULL"},
+            {"signal": "ITEM_REPEATED", "most": 2, "days": 2, "then": "FULL"},
+            {
+                "signal": "IMPLAUSIBLE_RETURNS", "most": 0, "days": 3, "then": "DECLINE",
+                "within_minutes": 30,
+            },
         ],
     },
 }  # fmt: skip
-PRODUCTS["charger"] = {**PRODUCTS["power-bank"], "document": CHARGER}
-PRODUCTS["scooter"] = {**PRODUCTS["bike"], "document": SCOOTER}
+"""The rules of policies at the beginning. Over all operators a person without a settled rental gets
+no bike without a deposit, and pays the whole one for a third open rental."""
+
+
+class Terms(dict[str, Any]):
+    """One revision of a product with its tariff and its policy; it never changes, so it may be
+    looked up by its identity."""
+
+    __hash__ = object.__hash__  # type: ignore[assignment]
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+
 TERMS = (
     *(
         f"UPDATE policies SET rules = '{json.dumps(rules)}' WHERE policy_id = '{name}'"
@@ -129,13 +90,13 @@ TERMS = (
     insertion("charger", "power-bank", CHARGER),
     insertion("scooter", "bike", SCOOTER),
 )
-"""The statements that make the default terms those of `PRODUCTS`: refunds of small items go out at
-once; bikes have a rule for cancellations and bounds; damage needs consent. Bikes and umbrellas have
-a bound of the hold, small items a bound of tries, and umbrellas a list of line items."""
+"""The statements that make the default terms those of `plain_documents`: refunds of small items
+go out at once; bikes have a rule for cancellations and bounds; damage needs consent. Bikes and
+umbrellas have a bound of the hold, small items a bound of tries, and umbrellas a list of line
+items."""
 FEE_BP = {"city": 300, "harbour": 250}
 DEBT_LIMIT = {"city": 5_000, "harbour": 0}
 """The most that each operator may owe."""
-LIMITS = ((650, 50_000), (600, 30_000), (550, 20_000), (500, 10_000))
 BANDS = ((700, "A"), (650, "B"), (600, "C"), (550, "D"), (0, "E"))
 OFFERS = ["ZERO", "REDUCED", "FULL"]
 LADDER = (
@@ -170,12 +131,12 @@ Pauses = Sequence[tuple[int, int]]
 """The times in which the meter stood."""
 
 
-def fee(product_id: str, us: int, start_us: int = 0, pauses: Pauses = ()) -> int:
+def fee(product: Row, us: int, start_us: int = 0, pauses: Pauses = ()) -> int:
     """The fee of `us` microseconds on the meter: the sum of the fees of its days, or of its units.
 
     The start and the pauses only matter for a tariff with prices of hours.
     """
-    product, total, day = PRODUCTS[product_id], 0, 0
+    total, day = 0, 0
     if product["free_us"] is not None and us <= product["free_us"]:
         return 0
     if "document" in product:
@@ -188,24 +149,30 @@ def fee(product_id: str, us: int, start_us: int = 0, pauses: Pauses = ()) -> int
             cost = product["start_fee"]
         interval_us = product["interval"] * MINUTE_US
         started = billed_us // interval_us + (1 if billed_us % interval_us else 0)
-        total += min(cost + started * product["price"], product["day_cap"])
+        full = us >= (day + 1) * DAY_US
+        # A full day costs the cap, however little its intervals cost.
+        total += (
+            product["day_cap"]
+            if full
+            else min(cost + started * product["price"], product["day_cap"])
+        )
         if total >= product["buy_out"]:
             return int(product["buy_out"])
         day += 1
     return total
 
 
-def moves(product_id: str) -> bool:
+def moves(product: Row) -> bool:
     """Whether the fee depends on the time of day."""
-    return "document" in PRODUCTS[product_id] and by_clock(PRODUCTS[product_id]["document"])
+    return "document" in product and by_clock(product["document"])
 
 
 @lru_cache
-def lost_after(product_id: str, start_us: int = 0, pauses: tuple[tuple[int, int], ...] = ()) -> int:
+def lost_after(product: Terms, start_us: int = 0, pauses: tuple[tuple[int, int], ...] = ()) -> int:
     """The first use in microseconds whose fee is the buy-out cap, by search."""
 
     def lost(us: int) -> bool:
-        return fee(product_id, us, start_us, pauses) >= int(PRODUCTS[product_id]["buy_out"])
+        return fee(product, us, start_us, pauses) >= int(product["buy_out"])
 
     short, long = 0, DAY_US
     while not lost(long):
@@ -219,12 +186,12 @@ def lost_after(product_id: str, start_us: int = 0, pauses: tuple[tuple[int, int]
     return long
 
 
-def lost_at(product_id: str, start_us: int, pauses: Pauses = ()) -> int:
+def lost_at(product: Terms, start_us: int, pauses: Pauses = ()) -> int:
     """The instant at which a rental costs the buy-out cap."""
-    if moves(product_id):
-        at_us = start_us + lost_after(product_id, start_us, tuple(pauses))
+    if moves(product):
+        at_us = start_us + lost_after(product, start_us, tuple(pauses))
     else:
-        at_us = start_us + lost_after(product_id)
+        at_us = start_us + lost_after(product)
     for begin, end in sorted(pauses):
         if begin < at_us:
             at_us += end - begin
@@ -233,9 +200,9 @@ def lost_at(product_id: str, start_us: int, pauses: Pauses = ()) -> int:
 
 def day_most(it: Row) -> int:
     """The most that one day of a rental costs."""
-    if "document" in PRODUCTS[it["product_id"]]:
-        return fee(it["product_id"], DAY_US, it["start_us"])
-    return int(PRODUCTS[it["product_id"]]["day_cap"])
+    if "document" in it["terms"]:
+        return fee(it["terms"], DAY_US, it["start_us"])
+    return int(it["terms"]["day_cap"])
 
 
 def due(it: Row) -> int:
@@ -358,20 +325,6 @@ def life(it: Row) -> int | None:
     return min(instants, default=None)
 
 
-def parts(offer: str | None, deposit: int) -> tuple[int, int]:
-    """An offer's credit part and cash part."""
-    credit = {None: 0, "ZERO": deposit, "REDUCED": deposit // 2, "FULL": 0}[offer]
-    return credit, 0 if offer is None else deposit - credit
-
-
-def still_accepted(it: Row) -> list[str]:
-    """The decided offer, then the stricter offers that the operator accepts, in the operator's
-    order."""
-    strict = OFFERS.index(it["offer"])
-    after = it["accept_offers"] or OFFERS
-    return [it["offer"], *[offer for offer in after if OFFERS.index(offer) > strict]]
-
-
 def required(it: Row, *states: str) -> None:
     """Refuses any other state."""
     if it["state"] not in states:
@@ -410,16 +363,22 @@ def shorter(asked_us: int | None, most_us: int) -> int:
 def started(it: Row, start_us: int, now_us: int) -> Row:
     """Starts the rental: sets its due time and its instant of loss."""
     due_us = start_us + it["rental_period_us"]
-    lost_us = max(due_us + OVERDUE_US, now_us + OVERDUE_US, lost_at(it["product_id"], start_us))
+    terms = it["terms"]
+    overdue_us = max(due_us, now_us) + terms["overdue_us"]
+    lost_us = max(overdue_us, lost_at(terms, start_us))
     new = {"state": "ACTIVE", "custody": "OUT", "expire_us": None, "start_us": start_us}
     return {**new, "due_us": due_us, "lost_us": lost_us}
 
 
-def features_of(raw: bytes, names: tuple[str, ...] | None) -> tuple[int | None, float, str]:
+def features_of(
+    raw: bytes, names: tuple[str, ...] | None, texts: str
+) -> tuple[int | None, float, str]:
     """The stand-in model's score, or None; the other raw value; the reason for None."""
     names = ("score", "other") if names is None else names
     sent = dict(zip(names, iter_unpack("<d", raw), strict=True))
     (other,) = sent.get("other", (nan,))
+    if "other" in texts:
+        return None, other, "FEATURE_OF_OTHER_KIND"
     if "score" not in sent:
         return None, other, "FEATURE_NOT_SENT"
     (score,) = sent["score"]
@@ -431,7 +390,9 @@ def band(score: int | None) -> str:
     return "" if score is None else next(name for bound, name in BANDS if score >= bound)
 
 
-def scored(person: Row, now_us: int) -> tuple[int | None, list[str]]:
+def scored(
+    person: Row, now_us: int, products: Sequence[Row], explain_below: int
+) -> tuple[int | None, list[str]]:
     """The score and its reasons, or None and the reason for it."""
     if not person["features"]:
         return None, ["NO_FEATURES"]
@@ -439,52 +400,28 @@ def scored(person: Row, now_us: int) -> tuple[int | None, list[str]]:
         return None, ["NO_CONSENT"]
     if person["score"] is None:
         return None, [person["unscorable"]]
-    if now_us - person["as_of_us"] > FEATURES_LAST_US:
+    if any(now_us - person["as_of_us"] > it["features_us"] for it in products):
         return None, ["FEATURES_STALE"]
-    low = person["score"] < 600 and person["other"] > 0
+    low = person["score"] < explain_below and person["other"] > 0
     return person["score"], ["HIGH_OTHER"] if low else []
-
-
-def offered(
-    score: int | None,
-    why: list[str],
-    accept: list[str],
-    products: list[Row],
-    available: int,
-    strict: int = 0,
-    first: Sequence[str] = (),
-) -> tuple[str | None, list[str]]:
-    """The one offer for all items, and the reasons; rules ask for `strict` for the reasons
-    `first`."""
-    mildest = [0 if score is not None and score >= it["zero_from"] else 1 for it in products]
-    if score is None or score < 500:
-        mildest = [2]
-    rank = max(mildest)
-    reasons = [] if rank == 0 else list(why)
-    if score is not None and rank:
-        reasons.insert(0, f"SCORE_BELOW_{'ZERO' if rank == 1 else 'REDUCED'}_DEPOSIT")
-    reasons = list(dict.fromkeys([*first, *reasons]))
-    exhausted = list(dict.fromkeys(["LINE_EXHAUSTED", *reasons]))
-    reasons = exhausted if "LINE_EXHAUSTED" in reasons else reasons
-    if strict == len(OFFERS):
-        return None, reasons
-    rank = max(rank, strict)
-    wanted = [offer for offer in accept or OFFERS if OFFERS.index(offer) >= rank]
-    wanted.sort(key=lambda offer: offer != OFFERS[rank])
-    if not wanted:
-        return None, ["OFFER_NOT_ACCEPTED", *reasons]
-    for place, offer in enumerate(wanted):
-        if sum(parts(offer, it["deposit"])[0] for it in products) <= available:
-            return offer, reasons if place == 0 else exhausted
-    return None, exhausted
 
 
 UNKNOWN: Row = {
     "score": None, "unscorable": "", "other": 0.0, "consent": False, "as_of_us": 0, "features": 0,
     "by_score": True, "identity": "", "seen_us": 0,
 }  # fmt: skip
+OF_TERMS = ("terms", "product_revision", "policy_revision")
+"""The fields of a rental that its terms decide."""
+
+
+def of_terms(terms: Row) -> Row:
+    """The fields of a rental under these terms."""
+    revisions = (terms["revision"], terms["policy_revision"])
+    return dict(zip(OF_TERMS, (terms, *revisions), strict=True))
+
+
 EMPTY: Row = {
-    "currency": CURRENCY, "product_revision": 1, "policy_revision": 1, "custody": "IN_STATION",
+    "currency": CURRENCY, "custody": "IN_STATION",
     "expire_us": None, "start_us": None, "due_us": None, "lost_us": None, "claim_us": None,
     "claim_until_us": None, "close_us": None, "sold_us": None, "wake_us": None,
     "held_credit": 0, "held_cash": 0, "captured": 0, "captured_credit": 0, "conceded": 0,

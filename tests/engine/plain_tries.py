@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from service.engine import operations as c
-from tests.engine.plain_terms import PRODUCTS, Refused, Row
+from tests.engine.plain_terms import Refused, Row
 
 if TYPE_CHECKING:
     from tests.engine.plain_books import Key, RentalKey
@@ -17,14 +17,14 @@ COUNTED = ("LINE_EXHAUSTED", "DEPOSIT_REQUIRED")
 
 def require_bounds(it: Row, amount: int) -> None:
     """Refuses an increment above the product's bound."""
-    most = PRODUCTS[it["product_id"]]["most_hold"]
+    most = it["terms"]["most_hold"]
     if most is not None and it["credit"] + it["cash"] + amount > most:
         raise Refused("INCREMENT_LIMIT")
 
 
 def require_try(of: Reference, it: Row) -> None:
     """Refuses an increment once all tries are used."""
-    most, refused = PRODUCTS[it["product_id"]]["tries"], of.refused_increments.get(it["key"], ())
+    most, refused = it["terms"]["tries"], of.refused_increments.get(it["key"], ())
     if most is not None and of.granted_increments.get(it["key"], 0) + len(refused) >= most:
         raise Refused("INCREMENT_TRIES_USED")
 
@@ -41,7 +41,7 @@ def refuse(of: Reference, call: Key, command: c.Increment, why: str, now_us: int
     if why not in COUNTED:
         return
     key = of.names[command.user_id, command.authorization_id]
-    if PRODUCTS[of.rentals[key]["product_id"]]["tries"] is not None:
+    if of.rentals[key]["terms"]["tries"] is not None:
         before = of.refused_increments.get(key, ())
         of.refused_increments[key] = (*before, (*call, why, now_us))
         of.rentals[key]["raised"] = True

@@ -9,15 +9,27 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from service.domain.details import Order
 from service.engine import calls
 from service.engine import operations as c
-from tests.engine import plain_questions, plain_stops, plain_tries, plain_velocity
+from tests.engine import plain_budgets, plain_questions, plain_stops, plain_tries, plain_velocity
 from tests.engine import reference_charge_backs as bank
 from tests.engine.plain_accounts import counted_once, second_use
 from tests.engine.plain_attestations import handed_over, pause, resume, stood, times, waive, waived
 from tests.engine.plain_books import Key, Posting, RentalKey
+from tests.engine.plain_conditions import EXPRESSIONS, HIDDEN, Ordered, with_conditions
 from tests.engine.plain_details import handed, price, told
-from tests.engine.plain_merges import Merges
+from tests.engine.plain_documents import Documents
+from tests.engine.plain_offers import (
+    Asked,
+    Chosen,
+    Judged,
+    choose,
+    choose_again,
+    nothing,
+    rungs,
+    within_budget,
+)
 from tests.engine.plain_signals import Suspect, with_signals
 from tests.engine.plain_stops import earlier
 from tests.engine.plain_terms import (
@@ -25,33 +37,25 @@ from tests.engine.plain_terms import (
     AFTER_DISPUTE_US,
     ANSWER_US,
     CHARGED,
-    CLAIM_US,
     COMPLAINTS,
+    CURRENCY,
     DAY_US,
     DEBT_LIMIT,
-    DEBT_US,
     EMPTY,
     ENDED,
     FEE_BP,
     LADDER,
     LAPSING,
-    LIMITS,
     MINUTE_US,
-    MISSING_US,
-    OFFER_US,
-    OFFERS,
+    OF_TERMS,
     OUT,
-    OVERDUE_US,
-    PICKUP_US,
     PLATFORM,
-    PRODUCTS,
-    REPORT_US,
-    REVIEW_US,
     RUNGS,
     UNKNOWN,
     Refused,
     Retried,
     Row,
+    Terms,
     asked,
     band,
     day_most,
@@ -65,8 +69,7 @@ from tests.engine.plain_terms import (
     life,
     minor,
     no_damage,
-    offered,
-    parts,
+    of_terms,
     payable_out,
     refund_time,
     refundable,
@@ -76,17 +79,24 @@ from tests.engine.plain_terms import (
     shorter,
     spread,
     started,
-    still_accepted,
     unrecovered,
     wake,
     within,
 )
-from tests.engine.plain_velocity import judged
+from tests.engine.plain_velocity import judged, judged_members, text_of
 
 KEPT_REFUSALS = {
     (c.Authorize, "ASSET_IN_USE"), (c.Authorize, "ASSET_SOLD"), (c.Increment, "LINE_EXHAUSTED"),
 }  # fmt: skip
 """Refusals that a retry gets again, whatever changed since."""
+
+
+def values_of(rules: Judged | None, left: int | None) -> str | None:
+    """The values that a decision read, as they are stored; None without any."""
+    values = {} if rules is None else dict(rules.values)
+    if left is not None:
+        values["budget.left_minor"] = left
+    return text_of(values) if values else None
 
 
 EXPIRED = {
@@ -99,7 +109,7 @@ TIMED = {
 """The kinds of what time ends or decides."""
 
 
-class Reference(Merges):
+class Reference(Documents):
     """The expected books after each command."""
 
     request_id: str
@@ -110,6 +120,20 @@ class Reference(Merges):
     """Rentals whose missing items a call has in hand."""
     now_us: int
     """The present instant."""
+
+    expressions = frozenset(EXPRESSIONS)
+    hidden = HIDDEN
+
+    def present_terms(self, operator: str, name: str) -> Terms:
+        """The terms of a product that is rented out."""
+        terms = self.product(operator, name)
+        assert terms is not None
+        return terms
+
+    @property
+    def explain_below(self) -> int:
+        """The highest score from which an offer asks for nothing: lower ones have reasons."""
+        return max([0, *(rungs(it)[0][0] for it in self.present)])
 
     def begin_batch(self) -> None:
         """People are scored before the transaction begins."""
@@ -226,7 +250,7 @@ class Reference(Merges):
             custody="UNKNOWN",
             sold_us=None,
             claim_us=earlier(it["claim_us"], now_us),
-            claim_until_us=now_us + CLAIM_US,
+            claim_until_us=now_us + it["terms"]["claim_us"],
         )
         self._free(it)
 
@@ -327,7 +351,7 @@ class Reference(Merges):
     # -- people ------------------------------------------------------------------------------
 
     def _put_user(self, command: c.PutUser, now_us: int) -> Any:
-        score, other, why = features_of(command.raw, command.names)
+        score, other, why = features_of(command.raw, command.names, command.texts)
         before = self.people.get(command.user_id)
         if before is not None and command.as_of_us < before["as_of_us"]:
             raise Refused("FEATURES_OUTDATED")
@@ -345,7 +369,14 @@ class Reference(Merges):
         used = score if command.scoring_consent else None
         if not line["fixed"]:
             limit = next(
-                (limit for bound, limit in LIMITS if used is not None and used >= bound), 0
+                (
+                    row["limit_minor"]
+                    for row in reversed(self.limits)
+                    if row["currency"] == CURRENCY
+                    and used is not None
+                    and used >= row["from_score"]
+                ),
+                0,
             )
             self.bring_limit(command.user_id, self.left_of(command.user_id, limit))
         self.events.append((command.user_id, None, "user.features_recorded", now_us))
@@ -430,18 +461,24 @@ class Reference(Merges):
     def _authorize(
         self, caller: str, request_id: str, asked: c.Authorize, now_us: int
     ) -> tuple[Any, str, RentalKey | None]:
-        if caller not in FEE_BP or any(it.product_id not in PRODUCTS for it in asked.items):
-            raise Refused("PRODUCT_NOT_FOUND")
+        for item in asked.items:
+            if (caller, item.product_id) not in self.revisions:
+                raise Refused("PRODUCT_NOT_FOUND")
+            if self.product(caller, item.product_id) is None:
+                raise Refused("PRODUCT_RETIRED")
         if caller in self.beyond and not asked.parent_id:
             raise Refused("OPERATOR_OWES")
-        if any(it.price_hash not in ("", price(it.product_id)) for it in asked.items):
+        terms = [self.present_terms(caller, it.product_id) for it in asked.items]
+        if any(
+            it.price_hash not in ("", price(of)) for it, of in zip(asked.items, terms, strict=True)
+        ):
             raise Refused("PRICE_CHANGED")
-        products = [PRODUCTS[item.product_id] for item in asked.items]
+        products = [Asked(of["deposit"], of) for of in terms]
         if asked.amount is not None:
             amount = minor(asked.amount)
-            if not asked.parent_id or any(not 1 <= amount <= it["deposit"] for it in products):
+            if not asked.parent_id or any(not 1 <= amount <= it.deposit for it in products):
                 raise Refused("INVALID_INPUT")
-            products = [{**product, "deposit": amount} for product in products]
+            products = [it._replace(deposit=amount) for it in products]
         if asked.user_consent_reference and not asked.parent_id:
             raise Refused("INVALID_INPUT")
         if asked.parent_id:
@@ -458,8 +495,8 @@ class Reference(Merges):
             if any(item.product_id != self.rentals[parent]["product_id"] for item in asked.items):
                 raise Refused("INVALID_INPUT")
             consent = asked.user_consent_reference
-            self._within_damage(parent, sum(it["deposit"] for it in products), consent, now_us)
-            plain_tries.require_charge_try(self, parent, products[0]["tries"], len(products))
+            self._within_damage(parent, sum(it.deposit for it in products), consent, now_us)
+            plain_tries.require_charge_try(self, parent, terms[0]["tries"], len(products))
         assets = [item.asset_id for item in asked.items if item.asset_id]
         if len(set(assets)) < len(assets):
             raise Refused("INVALID_INPUT")
@@ -470,42 +507,69 @@ class Reference(Merges):
         person = self.known.get(asked.user_id, UNKNOWN)
         if asked.user_id not in self.people:
             self.put(self.people, asked.user_id, {**UNKNOWN, "seen_us": now_us})
-        score, why = scored(person, now_us)
-        rules: plain_velocity.Judged | None = None
+        score, why = scored(person, now_us, terms, self.explain_below)
+        values: str | None = None
+        review = False
         accept = [str(offer) for offer in asked.accept_offers]
+        details = told(asked.order, "")
+        denied = False
+        skipped: dict[str, str] = {}
+        if not asked.parent_id:
+            denied, skipped = self.listed(caller, asked.user_id, details, terms, now_us)
+        choice = Chosen(None, [0] * len(products), [])
         if (caller, request_id) in self.requests:
-            offer, reasons = None, ["CANCELLED_BEFORE_ARRIVAL"]
+            reasons = ["CANCELLED_BEFORE_ARRIVAL"]
         elif line["standing"] == "SUSPENDED":
-            offer, reasons = None, ["USER_SUSPENDED"]
+            reasons = ["USER_SUSPENDED"]
+        elif denied:
+            reasons = ["LISTED_DENY"]
         elif asked.identity_hash and self.people[asked.user_id]["identity"] not in (
             "",
             asked.identity_hash,
         ):
-            offer, reasons = None, ["IDENTITY_MISMATCH"]
+            reasons = ["IDENTITY_MISMATCH"]
         else:
-            names = [item.product_id for item in asked.items]
-            details = told(asked.order, "")
+            rules: Judged | None = None
             if not asked.parent_id:
-                rules = judged(self, caller, asked.user_id, names, details, now_us)
+                rules = judged(self, caller, asked.user_id, terms, details, now_us, skipped=skipped)
+                ordered = Ordered(
+                    caller, asked.user_id, asked.order or Order(), asked.start == "ON_PICKUP",
+                    list(terms), score, now_us,
+                )  # fmt: skip
+                rules = with_conditions(self, rules, ordered, skipped)
                 suspect = Suspect(caller, asked.user_id, assets, details, now_us)
-                rules = with_signals(self, rules, names, suspect)
-            its = rules or plain_velocity.NOTHING
-            offer, reasons = offered(
-                score, why, accept, products, line["available"], its.strict, its.reasons
+                rules = with_signals(self, rules, list(terms), suspect, skipped)
+            its = rules or nothing(len(products))
+            review = its.review
+            left = plain_budgets.left(self, caller, list(terms), now_us)
+            choice = within_budget(
+                lambda available: choose(score, why, accept, available, products, its),
+                line["available"],
+                left,
             )
+            reasons = choice.reasons
+            values = values_of(rules, left)
+        offer = choice.offer
         if "LINE_EXHAUSTED" in reasons:
             self.in_the_way.add(asked.user_id)
         state = "DECLINED" if offer is None else "OFFERED"
-        watched = line["standing"] == "WATCHED" or (rules is not None and rules.review)
-        if offer is not None and watched:
-            state, reasons = "REVIEW", ["UNDER_REVIEW", *reasons]
-        expire_us = {"OFFERED": now_us + OFFER_US, "REVIEW": now_us + REVIEW_US}.get(state)
+        if offer is not None and line["standing"] == "WATCHED":
+            reasons = list(dict.fromkeys(["UNDER_REVIEW", *reasons]))
+        if offer is not None and (line["standing"] == "WATCHED" or review):
+            state = "REVIEW"
+        expire_us = None
+        if state != "DECLINED":
+            name = "offer_us" if state == "OFFERED" else "review_us"
+            expire_us = now_us + min(it[name] for it in terms)
         keys = [(caller, request_id, place) for place in range(len(asked.items))]
         self.put(self.groups, (caller, request_id), keys)
-        for key, item, product in zip(keys, asked.items, products, strict=True):
-            credit, cash = parts(offer, product["deposit"])
+        cash_all = sum(it.deposit for it in products) - sum(choice.credits)
+        for key, item, product, credit in zip(
+            keys, asked.items, products, choice.credits, strict=True
+        ):
+            cash = product.deposit - credit if offer is not None else 0
             it = {
-                **EMPTY,
+                **EMPTY, **of_terms(product.terms),
                 "key": key, "user_id": asked.user_id, "operator_id": caller,
                 "request_id": request_id, "product_id": item.product_id,
                 "parent_id": asked.parent_id, "asset_id": item.asset_id,
@@ -515,19 +579,19 @@ class Reference(Merges):
                 "fee_bp": FEE_BP[caller], "create_us": now_us, "state": state,
                 "credit": credit, "cash": cash, "expire_us": expire_us,
                 "close_us": now_us if offer is None else None,
-                "pickup_window_us": 0, "rental_period_us": product["period"],
-                "refund_after_us": product["refund"],
+                "pickup_window_us": 0, "rental_period_us": product.terms["period"],
+                "refund_after_us": product.terms["refund"],
             }  # fmt: skip
             if asked.start == "ON_PICKUP":
-                it["pickup_window_us"] = shorter(asked.pickup_window_us, PICKUP_US)
-            it["rental_period_us"] = shorter(asked.rental_period_us, product["period"])
+                it["pickup_window_us"] = shorter(asked.pickup_window_us, product.terms["pickup_us"])
+            it["rental_period_us"] = shorter(asked.rental_period_us, product.terms["period"])
             self.put(self.rentals, key, it)
             self.decisions.append(key)
-            if rules is not None and rules.values:
-                self.read_values.append((caller, request_id, rules.text))
+            if values is not None:
+                self.read_values.append((caller, request_id, values))
             if (details := told(asked.order, item.price_hash)) is not None:
                 self.put(self.details, key, details)
-            if offer == "ZERO" and state == "OFFERED":
+            if state == "OFFERED" and not cash_all:
                 self._hold(it, 0, now_us)
             else:
                 self.step(it, f"authorization.{state.lower()}", now_us)
@@ -545,7 +609,7 @@ class Reference(Merges):
         if cuts and offer is not None:
             answer = ("cut", answer, tuple(cuts))
         if keys[0] in self.details and not asked.grouped:
-            answer = ("priced", answer, price(asked.items[0].product_id))
+            answer = ("priced", answer, price(terms[0]))
         return answer, asked.user_id, keys[0]
 
     def _consent(self, it: Row, reference: str) -> None:
@@ -557,8 +621,8 @@ class Reference(Merges):
         """Refuses more damage to a rental than its deposit, in the rental and in later charges, and
         more than a lower bound without consent."""
         rental = self.rentals[key]
-        most = deposit = PRODUCTS[rental["product_id"]]["deposit"]
-        free = PRODUCTS[rental["product_id"]]["consent"]
+        most = deposit = rental["terms"]["deposit"]
+        free = rental["terms"]["consent"]
         for _, row in self._of(rental):
             if row["purpose"] == "DAMAGE":
                 most -= row["amount"] - row["conceded"]
@@ -617,6 +681,11 @@ class Reference(Merges):
         if line is not None and sum(it["credit"] for it in members) > line["available"]:
             self.in_the_way.add(members[0]["user_id"])
             return "LINE_EXHAUSTED"
+        if members:
+            terms = [it["terms"] for it in members]
+            left = plain_budgets.left(self, members[0]["operator_id"], terms, self.now_us)
+            if left is not None and sum(it["credit"] for it in members) > left:
+                return "BUDGET_EXHAUSTED"
         assets = [it["asset_id"] for it in members if not it["parent_id"]]
         taken = self._taken(members[0]["operator_id"], assets) if members else None
         return taken or plain_velocity.obstacle(self, members, self.now_us)
@@ -682,57 +751,59 @@ class Reference(Merges):
         required(it, "REVIEW")
         members = self._members(it, "REVIEW", now_us)
         line = self.line(it["user_id"])
-        deposits = {member["key"]: member["credit"] + member["cash"] for member in members}
-        rules = plain_velocity.judged_members(self, members, now_us)
-        allowed = [it["offer"]] if OFFERS.index(it["offer"]) >= rules.strict else []
-        allowed += [o for o in still_accepted(it)[1:] if OFFERS.index(o) >= rules.strict]
-        possible = [
-            offer
-            for offer in allowed
-            if sum(parts(offer, deposit)[0] for deposit in deposits.values()) <= line["available"]
-        ]
-        offer = possible[0] if possible else None
-        assets = [member["asset_id"] for member in members if not member["parent_id"]]
-        obstacle = None
+        terms = [member["terms"] for member in members]
+        credits = [member["credit"] for member in members]
+        choice = Chosen(it["offer"], credits, list(it["reasons"]))
+        obstacle, anew = None, False
         if not command.approve:
             obstacle = "REVIEW_DECLINED"
         elif line["standing"] == "SUSPENDED":
             obstacle = "USER_SUSPENDED"
         else:
-            if rules.strict == 3:
-                obstacle = rules.reasons[0]
-            elif not allowed:
-                obstacle = "OFFER_NOT_ACCEPTED"
-            elif offer is None:
-                obstacle = "LINE_EXHAUSTED"
-            elif offer == "ZERO":
+            its = judged_members(self, members, now_us) or nothing(len(members))
+            asked = [
+                Asked(member["credit"] + member["cash"], of)
+                for member, of in zip(members, terms, strict=True)
+            ]
+            left = plain_budgets.left(self, it["operator_id"], terms, now_us)
+            made = within_budget(
+                lambda available: choose_again(members, available, asked, its),
+                line["available"],
+                left,
+            )
+            if its.strict == 3:
+                obstacle = its.reasons[0]
+            elif made.offer is None:
+                obstacle = made.reasons[0]
+            elif (made.offer, made.credits) != (it["offer"], credits):
+                choice, anew = made, made.reasons[0] == "LINE_EXHAUSTED"
+            if obstacle is None and sum(choice.credits) == sum(one.deposit for one in asked):
+                assets = [one["asset_id"] for one in members if not one["parent_id"]]
                 obstacle = self._taken(it["operator_id"], assets)
-        reasons = list(it["reasons"])
-        if offer != it["offer"]:
-            known = [why for why in reasons if why != "LINE_EXHAUSTED"]
-            reasons = list(dict.fromkeys([*rules.reasons, *known]))
-            if "LINE_EXHAUSTED" in reasons or (allowed and offer != allowed[0]):
-                reasons = list(dict.fromkeys(["LINE_EXHAUSTED", *reasons]))
-        anew = offer != it["offer"] and reasons[0] == "LINE_EXHAUSTED" and not obstacle
-        if anew or obstacle == "LINE_EXHAUSTED":
+        if (anew and obstacle is None) or obstacle == "LINE_EXHAUSTED":
             self.in_the_way.add(it["user_id"])
-        for member in members:
+        waits = any(
+            credit < member["credit"] + member["cash"]
+            for member, credit in zip(members, choice.credits, strict=True)
+        )
+        window_us = min(of["offer_us"] for of in terms)
+        for member, credit in zip(members, choice.credits, strict=True):
+            cash = member["credit"] + member["cash"] - credit
             if obstacle:
                 self._decline(member, obstacle, 0, now_us)
-            elif offer == "ZERO":
+            elif not waits:
                 self._hold(member, 0, now_us)
             else:
-                credit, cash = parts(offer, deposits[member["key"]])
                 self.step(
                     member,
                     "authorization.offered",
                     now_us,
                     state="OFFERED",
-                    offer=offer,
+                    offer=choice.offer,
                     credit=credit,
                     cash=cash,
-                    reasons=tuple(reasons[:4]),
-                    expire_us=now_us + OFFER_US,
+                    reasons=tuple(choice.reasons[:4]),
+                    expire_us=now_us + window_us,
                 )
 
     def _increment(self, caller: str, it: Row, command: c.Increment, now_us: int) -> None:
@@ -750,15 +821,23 @@ class Reference(Merges):
         if line["standing"] != "NORMAL":
             raise Refused(f"USER_{line['standing']}")
         plain_tries.require_try(self, it)
-        score, why = scored(self.known.get(it["user_id"], UNKNOWN), now_us)
-        product = {**PRODUCTS[it["product_id"]], "deposit": amount}
-        names = [it["product_id"]]
-        rules = judged(self, caller, it["user_id"], names, None, now_us, grants=False)
-        its = rules or plain_velocity.NOTHING
-        offer, reasons = offered(
-            score, why, [], [product], line["available"], its.strict, its.reasons
+        terms = it["terms"]
+        person = self.known.get(it["user_id"], UNKNOWN)
+        score, why = scored(person, now_us, [terms], self.explain_below)
+        operator = it["operator_id"]
+        rules = judged(self, operator, it["user_id"], [terms], None, now_us, grants=False)
+        its = rules or nothing(1)
+        if (cap := its.caps[0]) is not None:
+            its = its._replace(caps=[(max(0, cap[0] - it["credit"]), cap[1])])
+        left = plain_budgets.left(self, operator, [terms], now_us)
+        asked = [Asked(amount, terms)]
+        choice = within_budget(
+            lambda available: choose(score, why, [], available, asked, its),
+            line["available"],
+            left,
         )
-        credit, cash = parts(offer, amount)
+        credit, reasons = choice.credits[0], choice.reasons
+        cash = amount - credit
         paid = 0
         if command.paid is not None:
             counted = self._new_payment(caller, command)
@@ -774,8 +853,8 @@ class Reference(Merges):
         if paid:
             self._record(counted, "DEPOSIT", it["user_id"], paid, it)
         self.decisions.append(it["key"])
-        if rules is not None and rules.values:
-            self.read_values.append((caller, self.request_id, rules.text))
+        if (values := values_of(rules, left)) is not None:
+            self.read_values.append((caller, self.request_id, values))
         plain_tries.grant(self, it)
         self.step(
             it,
@@ -844,7 +923,9 @@ class Reference(Merges):
         self._take_away(it, asset, bool(command.asset_id), now_us)
         self._cancel_payouts(it, lambda: payable_out(it) >= it["cash"], now_us)
         at_us = max(now_us, it["close_us"])
+        left = plain_budgets.left(self, it["operator_id"], [it["terms"]], now_us)
         hold = min(it["credit"], self.line(it["user_id"])["available"])
+        hold = hold if left is None else min(hold, left)
         deposit = min(it["cash"], payable_out(it))
         if deposit:
             self.step(
@@ -858,6 +939,7 @@ class Reference(Merges):
             *("user_id", "operator_id", "product_id", "accept_offers", "offer", "reasons"),
             *("band", "model_id", "fee_bp", "pickup_window_us", "rental_period_us"),
             "refund_after_us",
+            *OF_TERMS,
         )
         key = (caller, self.request_id, 0)
         rental = {
@@ -940,12 +1022,10 @@ class Reference(Merges):
     def _extend(self, caller: str, it: Row, command: c.Extend, now_us: int) -> None:
         required(it, "AUTHORIZED", "ACTIVE", "OVERDUE")
         if it["state"] == "AUTHORIZED":
-            within(command.by_us, PICKUP_US)
+            within(command.by_us, it["terms"]["pickup_us"])
         else:
-            within(command.by_us, PRODUCTS[it["product_id"]]["period"])
-        longest = PRODUCTS[it["product_id"]][
-            "reserved" if it["state"] == "AUTHORIZED" else "rented"
-        ]
+            within(command.by_us, it["terms"]["period"])
+        longest = it["terms"]["reserved" if it["state"] == "AUTHORIZED" else "rented"]
         so_far = (it["expire_us"] or 0) - it["create_us"]
         if it["expire_us"] is None:
             so_far = it["due_us"] - it["start_us"] - it["paused_us"]
@@ -958,7 +1038,7 @@ class Reference(Merges):
         due_us = it["due_us"] + command.by_us
         if due_us <= now_us:
             raise Refused("INVALID_INPUT")
-        lost_us = max(due_us + OVERDUE_US, it["lost_us"])
+        lost_us = max(due_us + it["terms"]["overdue_us"], it["lost_us"])
         new = {"state": "ACTIVE", "due_us": due_us, "lost_us": lost_us}
         self.step(it, "authorization.extended", now_us, **new)
 
@@ -997,7 +1077,7 @@ class Reference(Merges):
         """The user cancels; returns True if that costs the fee of a reservation."""
         no_damage(it)
         required(it, *LAPSING, "ACTIVE")
-        product = PRODUCTS[it["product_id"]]
+        product = it["terms"]
         if product["free_us"] is None or it["state"] in ("OFFERED", "REVIEW"):
             return False
         if it["state"] == "ACTIVE":
@@ -1155,7 +1235,7 @@ class Reference(Merges):
         if it["claim_us"] is not None:
             until_us = min(until_us, it["claim_us"])
         us = until_us - it["start_us"] - stood(self, it, until_us)
-        whole = fee(it["product_id"], us, it["start_us"], times(self, it))
+        whole = fee(it["terms"], us, it["start_us"], times(self, it))
         return max(0, whole - waived(self, it, "pending"))
 
     def usage_back(self, it: Row, until_us: int) -> int:
@@ -1168,7 +1248,7 @@ class Reference(Merges):
         if occurred_us is None:
             return now_us
         begin_us = it["start_us"] or it["create_us"]
-        early = occurred_us < max(begin_us - MINUTE_US, now_us - REPORT_US)
+        early = occurred_us < max(begin_us - MINUTE_US, now_us - it["terms"]["report_us"])
         if early and not lowers:
             raise Refused("INVALID_INPUT")
         return int(sorted((begin_us, occurred_us, now_us))[1])
@@ -1178,7 +1258,7 @@ class Reference(Merges):
         if command.amount is None or command.handover is not None:
             no_damage(it)
         event_us = self._occurred(it, command.occurred_us, now_us, lowers=True)
-        listed = PRODUCTS[it["product_id"]].get("line_items")
+        listed = it["terms"].get("line_items")
         if listed and not set(command.line_items) <= set(listed):
             raise Refused("INVALID_INPUT")
         total, held = None, it["held_credit"] + it["held_cash"]
@@ -1199,7 +1279,7 @@ class Reference(Merges):
             amount = minor(command.amount)
             most = held
             if it["start"] == "LATE_PICKUP" and purpose == "FEE" and command.final:
-                most = max(held, PRODUCTS[it["product_id"]]["buy_out"] - self._fees(it))
+                most = max(held, it["terms"]["buy_out"] - self._fees(it))
             if purpose == "DAMAGE" and not it["parent_id"]:
                 self._within_damage(it["key"], amount, command.user_consent_reference, now_us)
             if amount > most:
@@ -1235,20 +1315,22 @@ class Reference(Merges):
 
     def _book_fee(self, it: Row) -> None:
         """The fee that the hold of a late pick-up did not cover becomes a debt without a hold."""
-        cap = PRODUCTS[it["product_id"]]["buy_out"]
+        cap = it["terms"]["buy_out"]
         amount = min(it["uncollected"], max(0, cap - self._fees(it)))
         if it["start"] != "LATE_PICKUP" or not amount:
             return
         (name,) = [one for one, key in self.names.items() if key == it["key"]]
         key = (*it["key"][:2], 1)
-        kept = ("user_id", "operator_id", "product_id", "asset_id", "fee_bp", "refund_after_us")
+        kept: tuple[str, ...] = ("user_id", "operator_id", "product_id", "asset_id", "fee_bp")
+        kept += OF_TERMS
+        kept += ("refund_after_us",)
         debt = {
             **EMPTY, **{field: it[field] for field in kept},
             "key": key, "request_id": "", "parent_id": name[1], "start": "IMMEDIATE",
             "accept_offers": (), "offer": None, "reasons": ("FEE_ABOVE_HOLD",), "band": "",
             "model_id": "", "create_us": it["close_us"], "state": "SETTLED", "credit": amount,
             "cash": 0, "close_us": it["close_us"], "pickup_window_us": 0, "rental_period_us": 0,
-            "unheld": amount, "unheld_until_us": it["close_us"] + DEBT_US,
+            "unheld": amount, "unheld_until_us": it["close_us"] + it["terms"]["debt_us"],
         }  # fmt: skip
         self.put(self.rentals, key, debt)
         row = {
@@ -1273,7 +1355,7 @@ class Reference(Merges):
 
     def _claim(self, caller: str, it: Row, command: c.ClaimReturn, now_us: int) -> None:
         late, told_us = it["state"] == "SETTLED", command.occurred_us
-        begin_us, window_us = it["start_us"] or it["create_us"], now_us - REPORT_US
+        begin_us, window_us = it["start_us"] or it["create_us"], now_us - it["terms"]["report_us"]
         no_damage(it)
         if late:
             if it["start_us"] is None:
@@ -1299,10 +1381,12 @@ class Reference(Merges):
                 state="RETURN_CLAIMED",
                 custody="UNKNOWN",
                 claim_us=earlier(it["claim_us"], claim_us),
-                claim_until_us=now_us + CLAIM_US,
+                claim_until_us=now_us + it["terms"]["claim_us"],
             )
         kind = "LATE_CLAIM" if late else "CLAIM"
-        case = self._open_case(it, kind, "OPERATOR", now_us + CLAIM_US, occurred_us=claim_us)
+        case = self._open_case(
+            it, kind, "OPERATOR", now_us + it["terms"]["claim_us"], occurred_us=claim_us
+        )
         self._tell(case, "USER", "", command.evidence, now_us)
 
     def _contest(self, caller: str, it: Row, command: c.ContestReturn, now_us: int) -> None:
@@ -1321,12 +1405,16 @@ class Reference(Merges):
         )
 
     def _lose(self, it: Row, at_us: int) -> None:
-        cap = PRODUCTS[it["product_id"]]["buy_out"]
+        cap = it["terms"]["buy_out"]
         if it["claim_us"] is not None and it["claim_us"] < at_us:
             cap = min(cap, self._usage(it, at_us))
         amount = max(0, min(cap - self._fees(it), it["held_credit"] + it["held_cash"]))
         postings, new = self._capture(it, amount, wanted=cap)
-        new |= {"state": "SETTLED", "custody": "MISSING", "sold_us": at_us + MISSING_US}
+        new |= {
+            "state": "SETTLED",
+            "custody": "MISSING",
+            "sold_us": at_us + it["terms"]["missing_us"],
+        }
         self._close(it, "authorization.lost", at_us, at_us, *postings, **new)
         self._captured(it, amount, at_us)
         self._book_fee(it)
@@ -1702,19 +1790,20 @@ class Reference(Merges):
             raise Refused("BUSINESS_REFERENCE_REUSED")
         self._refer(rental, command.business_reference)
         amount = minor(command.amount)
-        within(amount, PRODUCTS[rental["product_id"]]["deposit"])
+        within(amount, rental["terms"]["deposit"])
         self._within_damage(rental["key"], amount, command.user_consent_reference, now_us)
         key = (caller, self.request_id, 0)
         it = {
             **EMPTY,
             "key": key, "user_id": rental["user_id"], "operator_id": caller,
             "request_id": self.request_id, "product_id": rental["product_id"],
+            **{name: rental[name] for name in OF_TERMS},
             "parent_id": command.authorization_id, "asset_id": rental["asset_id"],
             "start": "IMMEDIATE", "accept_offers": (), "offer": None, "reasons": (), "band": "",
             "model_id": "", "fee_bp": rental["fee_bp"], "create_us": now_us, "state": "SETTLED",
             "credit": amount, "cash": 0, "close_us": now_us, "pickup_window_us": 0,
-            "rental_period_us": 0, "refund_after_us": PRODUCTS[rental["product_id"]]["refund"],
-            "unheld": amount, "unheld_until_us": now_us + DEBT_US,
+            "rental_period_us": 0, "refund_after_us": rental["terms"]["refund"],
+            "unheld": amount, "unheld_until_us": now_us + rental["terms"]["debt_us"],
         }  # fmt: skip
         self.put(self.groups, key[:2], [key])
         self.put(self.rentals, key, it)

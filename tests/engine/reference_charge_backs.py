@@ -11,7 +11,6 @@ from tests.engine.plain_terms import (
     CURRENCY,
     ENDED,
     PLATFORM,
-    PRODUCTS,
     Refused,
     Row,
     minor,
@@ -348,7 +347,7 @@ def _undo(of: Reference, it: Row, row: Row, command: c.ResolveChargeBack, now_us
         "recovery": min(row["recovered"], unrecovered(it)),
         "overpaid": min(row["overpaid"], it["overpaid"]),
     }
-    most = PRODUCTS[it["product_id"]]["most_hold"]
+    most = it["terms"]["most_hold"]
     if most is not None:
         gets["deposit"] = min(gets["deposit"], max(0, most - it["credit"] - it["cash"]))
     written_off = row["overpaid"] - gets["overpaid"]

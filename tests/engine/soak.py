@@ -52,15 +52,20 @@ class Episode(NamedTuple):
 
 
 def random_steps(seed: str) -> Iterator[Step]:
-    """Batches of calls, jumps of the clock and visits of the sweeper, without end."""
+    """Batches of calls, jumps of the clock, visits of the sweeper and changes of terms, without
+    end."""
     chance = Random(seed)
+    for _ in range(chance.choice((0, 5, 20))):
+        yield ["terms", chance.getrandbits(32)]
     while True:
         draw = chance.random()
-        if draw < 0.72:
+        if draw < 0.5:
             trouble = "none" if chance.random() < 0.8 else chance.choice(BAD_TIMES)
             size = chance.choice(SIZES)
             yield ["calls", trouble, [chance.getrandbits(32) for _ in range(size)]]
-        elif draw < 0.88:
+        elif draw < 0.76:
+            yield ["terms", chance.getrandbits(32)]
+        elif draw < 0.91:
             yield ["time", chance.getrandbits(32)]
         else:
             yield ["sweep"]

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, insert, select
 
 from service.domain.authorization import Authorization, State
 from service.domain.budgets import IDLE_US
@@ -289,3 +289,55 @@ def _active(desk: Desk, people: set[str]) -> list[Authorization]:
 
     with desk.store.engine.connect() as connection:
         return list(map(CONVERTERS[AUTHORIZATIONS].record, connection.execute(query)))
+
+
+def test_a_release_makes_no_room_above_a_lowered_budget(rich: Desk) -> None:
+    """Calls of one batch that release and hold get no more than the budget has: after it was
+    lowered, a release makes no room before the exposure is below it."""
+    under(rich, 3, 0)
+    out = [asked(rich, place) for place in range(3)]
+    under(rich, 2, 0)
+    works = [
+        rich.work(settle(out[0], 0), request_id="back"),
+        rich.work(authorize("p4"), request_id="again"),
+    ]
+    rich.apply(*works)
+    assert is_refused(rental(rich, works[1].command, request_id="again"))
+    assert held_minor(rich) == told_minor(rich) == 2 * BIKE_MINOR
+
+
+def test_a_budget_of_a_day_counts_a_hold_that_its_batch_releases(rich: Desk) -> None:
+    """A hold that a call makes and the next call of the same batch releases counts for the day, as
+    it does in two batches."""
+    rich.clock.advance((rich.clock.now_us() // DAY_US + 1) * DAY_US)
+    under(rich, 1, 0, span=Span.DAY)
+    works = [
+        rich.work(authorize("p0"), request_id="one"),
+        rich.work(c.ReverseByOrigin("p0", "one", None), request_id="two"),
+        rich.work(authorize("p1"), request_id="three"),
+    ]
+    rich.apply(*works)
+    assert is_refused(rental(rich, works[2].command, request_id="three"))
+    assert is_refused(asked(rich, 2))
+
+
+def test_the_budget_of_the_policy_in_force_counts(rich: Desk) -> None:
+    """If an earlier revision of a policy comes into force again, its budget counts, and not that of
+    the newest revision."""
+    under(rich, 1, 0)
+    with rich.store.engine.begin() as connection:
+        p = t.policies
+        row = dict(connection.execute(select(p).where(p.c.policy_id == "bike")).mappings().one())
+        more = json_of_rules(Rules(budget=(Budget("CNY", Span.OPEN, 3 * BIKE_MINOR, 0),)))
+        connection.execute(insert(p).values({**row, "revision": 2, "rules": more}))
+    acts.revise(rich.store.engine, "bike", policy_revision=2)
+    rich.engine.terms.follow()
+    for place in range(2):
+        assert not is_refused(asked(rich, place))
+    with rich.store.engine.begin() as connection:
+        mine = t.products.c.product_id == "bike", t.products.c.revision == 2
+        for product in connection.execute(select(t.products).where(*mine)).mappings().all():
+            again = {**product, "revision": 3, "policy_revision": 1}
+            connection.execute(insert(t.products).values(again))
+    rich.engine.terms.follow()
+    assert is_refused(asked(rich, 2))

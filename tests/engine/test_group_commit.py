@@ -265,6 +265,41 @@ def test_the_writer_lingers_up_to_the_limit(work: Make, limits: CommitLimits) ->
     assert run(main()) == ["d"]
 
 
+def test_chores_run_between_batches(work: Make) -> None:
+    """A chore runs on the writing thread after the present batch, and its error goes to whoever
+    waits for it; the batches go on."""
+
+    async def main() -> tuple[list[str], BaseException]:
+        gate = Gate()
+        committer = Committer(gate.apply, AT_ONCE)
+        committer.start()
+        first = asyncio.ensure_future(committer.submit(work("a")))
+        await gate.entered()
+        done: list[str] = []
+
+        def note(name: str) -> None:
+            done.append(f"{name} on {threading.current_thread().name}")
+
+        def fail() -> None:
+            raise IndexError
+
+        chore = committer.between(note, "chore")
+        failing = committer.between(fail)
+        await asyncio.sleep(0)
+        assert done == []
+        gate.open()
+        await asyncio.gather(first, chore)
+        failed = (await asyncio.gather(failing, return_exceptions=True))[0]
+        assert await committer.submit(work("b")) == b"b"
+        await committer.close()
+        assert isinstance(failed, BaseException)
+        return done, failed
+
+    done, failed = run(main())
+    assert done == ["chore on committer"]
+    assert isinstance(failed, IndexError)
+
+
 def test_a_full_queue_refuses(work: Make) -> None:
     """With a full queue a call is refused at once, to be retried; the others pass."""
 

@@ -56,6 +56,11 @@ class Rentals(RuleBasedStateMachine):
         """The clock moves on: by a microsecond, by months, or to the next timer."""
         self.do(["time", number])
 
+    @rule(number=NUMBERS)
+    def terms_change(self, number: int) -> None:
+        """Somebody changes documents of terms, or listings."""
+        self.do(["terms", number])
+
     @rule()
     def the_sweeper_comes(self) -> None:
         """The sweeper takes every step that is due."""
@@ -79,10 +84,10 @@ class Rentals(RuleBasedStateMachine):
 
 
 def test_the_engine_agrees_with_the_plain_rules(databases: Databases) -> None:
-    """Two operators, four people and the platform make all calls in any order, with retries,
-    batches, clock jumps, conflicts and lost answers; the server dies before a write, before a
-    commit and after it. Every answer, row and account equals the reference's, a retry gets the
-    first answer, and the books verify at the end."""
+    """Two operators, four people and the platform make all calls in any order, while terms change,
+    with retries, batches, clock jumps, conflicts and lost answers; the server dies before a write,
+    before a commit and after it. Every answer, row and account equals the reference's, a retry gets
+    the first answer, and the books verify at the end."""
     default = settings.default
     assert default is not None
     machine: Any = lambda: Rentals(databases)  # noqa: E731

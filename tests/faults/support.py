@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import models
-from models import dataset, spec, train
+from models import reading, spec, train
 from tests.shell import Forked, forked_workers, freehold
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -78,7 +78,7 @@ def _people(folder: Path) -> list[dict[str, float]]:
     names = small.raw_names
     return [
         {name: float(number) for name, number in zip(names, row, strict=True) if number == number}
-        for row in dataset.load(small).raw
+        for row in reading.load(small).raw
     ]
 
 

@@ -15,7 +15,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from freehold.client import AsyncClient
 
-from models import dataset, spec
+from models import dataset, reading, spec
 from models.scorer import ModelScorer
 from service.config import Limits
 from service.demo import drive, population
@@ -40,8 +40,8 @@ OFTEN = Limits(figures_interval_s=0.5, owed_back_interval_s=0.5, seal_interval_s
 async def play(served: Served, model: Path) -> None:
     """Plays a city's day with real people."""
     described = spec.load(model.with_name("small.toml"))
-    data = dataset.load(described)
-    holdout, chance = dataset.holdout_indices(data, described), np.random.default_rng(3)
+    data = reading.load(described)
+    holdout, chance = dataset.holdout_indices(data), np.random.default_rng(3)
     people = population.select(data, described.raw_names, holdout, lambda _: False, PEOPLE, chance)
     async with (
         AsyncClient(served.address, served.operator_key, plaintext=True) as operator,

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import models
-from models import dataset, spec
+from models import dataset, reading, spec
 from models.scorer import ModelScorer
 
 SHIPPED = Path(models.__file__).parent / "data" / "taiwan.toml"
@@ -20,7 +20,7 @@ def shipped_spec() -> spec.Spec:
 
 @pytest.fixture(scope="session")
 def shipped_data(shipped_spec: spec.Spec) -> dataset.Dataset:
-    return dataset.load(shipped_spec)
+    return reading.load(shipped_spec)
 
 
 @pytest.fixture(scope="session")

@@ -37,7 +37,7 @@ def table(rows: int = 600, seed: int = 0) -> Table:
 
 def tree(features: list[dict[str, Any]], *, late: bool = False, **recipe: Any) -> dict[str, Any]:
     """The spec of such a table as the tree of a TOML file; `late` adds a time column."""
-    time = {"time": {"column": "t", "oot_from": "late"}} if late else {}
+    time = {"time": {"column": "t", "oot_from": "2026-02-01"}} if late else {}
     return {
         "data": {"path": "table.csv", "format": "csv"},
         "label": {
@@ -50,6 +50,11 @@ def tree(features: list[dict[str, Any]], *, late: bool = False, **recipe: Any) -
         "feature": [{"type": "number", "role": "input", **feature} for feature in features],
         **time,
     }  # fmt: skip
+
+
+def spec_of(features: list[dict[str, Any]], **recipe: Any) -> spec.Spec:
+    """The parsed spec of such a table."""
+    return spec.parse(tree(features, **recipe), path=Path("spec.toml"), sha256="")
 
 
 A = {"name": "a", "reason_group": "A"}
@@ -76,7 +81,7 @@ def trained(
     lines = ["id,a,b,y" + ("" if late is None else ",t")]
     for i, (a, b, y) in enumerate(zip(it.a, it.b, it.y, strict=True)):
         cells = [str(i), *("" if np.isnan(v) else str(v) for v in (a, b)), str(y)]
-        cells += [] if late is None else ["late" if late[i] else "early"]
+        cells += [] if late is None else ["2026-02-01" if late[i] else "2026-01-31"]
         lines.append(",".join(cells))
     (folder / "table.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
     (folder / "spec.toml").write_text(
@@ -91,10 +96,11 @@ def fitted(
     raw: Floats, label: Labels, features: list[dict[str, Any]], **recipe: Any
 ) -> ModelScorer:
     """The scorer of one fit on all rows, without a file: as served, except for the calibration."""
-    the_spec = spec.parse(tree(features, **recipe), path=Path("spec.toml"), sha256="")
-    state = fits.State(raw, label, the_spec, np.empty(0, dtype=np.int64))
-    sample = fits.sample_of(state, np.arange(label.shape[0]))
-    text = fits.fit(state, sample.x, label[sample.rows]).model_to_string()
+    the_spec = spec_of(features, **recipe)
+    everyone = np.arange(label.shape[0])
+    state = fits.State(raw, label, the_spec, np.empty(0, dtype=np.int64), everyone)
+    sample = fits.sample_of(state, everyone)
+    text = fits.fit(state, sample).model_to_string()
     platt = Platt(1.0, 0.0)
     scale = scorecard.scale(platt)
     rows = golden.rows(text, state, sample, scale)

@@ -10,7 +10,7 @@ import lightgbm
 import numpy as np
 import pytest
 
-from models import dataset, manifest, spec
+from models import dataset, manifest, reading, spec
 from models.errors import (
     IncompatibleError,
     ModelDirectoryError,
@@ -158,8 +158,8 @@ def test_training_ids_and_holdout_are_disjoint(
     """The manifest lists everyone the model was fitted on, and none of the hold-out."""
     read = manifest.read(small_directory)
     the_spec = spec.load(small_spec_path)
-    data = dataset.load(the_spec)
-    holdout = set(dataset.holdout_indices(data, the_spec).tolist())
+    data = reading.load(the_spec)
+    holdout = set(dataset.holdout_indices(data).tolist())
     assert len(read.training_id_hashes) == len(data.ids) - len(holdout)
     for i, row_id in enumerate(data.ids):
         assert manifest.is_training_id(read, row_id) == (i not in holdout)
@@ -167,7 +167,7 @@ def test_training_ids_and_holdout_are_disjoint(
 
 def test_golden_rows_are_no_real_person(small_directory: Path, small_spec_path: Path) -> None:
     """Golden rows mix the values of several people: none is a row of the data."""
-    people = {row.tobytes() for row in dataset.load(spec.load(small_spec_path)).raw}
+    people = {row.tobytes() for row in reading.load(spec.load(small_spec_path)).raw}
     for golden in manifest.read(small_directory).golden:
         assert np.array(golden.raw).tobytes() not in people
 

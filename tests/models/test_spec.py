@@ -69,10 +69,9 @@ def test_minimal_spec_uses_raw_columns_as_they_are() -> None:
     [
         ("data", None, "data"),
         ("data.path", None, "data.path"),
-        ("data.format", "parquet", "data.format"),
+        ("data.format", "excel", "data.format"),
         ("data.delimiter", ",,", "data.delimiter"),
         ("data.sha256", "XYZ", "data.sha256"),
-        ("data.header", False, "data.columns"),
         ("data.colour", "red", "data.colour"),
         ("surprise", {}, "surprise"),
         ("label.bad", [], "label.bad"),

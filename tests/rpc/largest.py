@@ -47,9 +47,10 @@ def _put(message: Any, field: Any) -> None:
     rules: Any = field.GetOptions().Extensions[validate_pb2.field]
     values = getattr(message, field.name)
     if field.message_type is not None and field.message_type.GetOptions().map_entry:
-        key = _text(rules.map.keys)
+        key, of_texts = _text(rules.map.keys), rules.map.values.HasField("string")
+        value = _text(rules.map.values) if of_texts else 1.5
         for number in range(rules.map.max_pairs):
-            values[_numbered(key, number)] = 1.5
+            values[_numbered(key, number)] = value
     elif field.is_repeated and field.message_type is not None:
         for number in range(rules.repeated.max_items):
             item = values.add()
@@ -115,7 +116,8 @@ def _matching(tree: Any) -> str:
             case parts.LITERAL:
                 text += chr(value)
             case parts.IN:
-                text += _one_of(value[-1])
+                negated = value[0][0] is parts.NEGATE
+                text += FOUR_BYTES if negated else _one_of(value[-1])
             case parts.MAX_REPEAT:
                 _, longest, inner = value
                 text += _matching(inner) * int(longest)

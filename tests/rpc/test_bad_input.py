@@ -344,7 +344,7 @@ def test_features_are_finite(desk: Desks, value: float) -> None:
     assert violated(desk.platform, "PutUsers", request) == {"users[1].features['score']"}
 
 
-@pytest.mark.parametrize("name", ["", "a\0b", "x" * 65, "é", "two words"])
+@pytest.mark.parametrize("name", ["", "a\0b", "x" * 65, "a\nb", "\x7f"])
 def test_feature_names_are_checked(desk: Desks, name: str) -> None:
     """A feature's name of wrong form is refused with its path."""
     user = user_with("a", 600)
@@ -353,13 +353,19 @@ def test_feature_names_are_checked(desk: Desks, name: str) -> None:
     assert violated(desk.platform, "PutUsers", request) == {f"users[0].features[{name!r}]"}
 
 
-def test_unknown_features_and_repeated_people_are_named_together(desk: Desks) -> None:
-    """Unknown features and repeated people are refused together, each named."""
+def test_features_at_fault_and_repeated_people_are_named_together(desk: Desks) -> None:
+    """Texts for numbers, blank texts, values given twice and repeated people are refused together,
+    each named."""
     strange = user_with("a", 600)
-    strange.features["height"] = 1.0
+    strange.text_features.update({"other": "much", "job": " ", "score": "x"})
+    strange.missing_features.extend(["job", "score"])
     request = PutUsersRequest(request_id="r", users=[strange, user_with("a", 600)])
     assert violated(desk.platform, "PutUsers", request) == {
-        "users[0].features['height']",
+        "users[0].missing_features[0]",
+        "users[0].missing_features[1]",
+        "users[0].text_features['job']",
+        "users[0].text_features['other']",
+        "users[0].text_features['score']",
         "users[1].user_id",
     }
 

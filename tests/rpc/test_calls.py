@@ -31,11 +31,16 @@ from freehold.v1.types_pb2 import (
 from google.protobuf.message import Message
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
+from sqlalchemy import select
 
 from service.clock import SystemClock
 from service.config import Limits
 from service.domain.errors import Unavailable
-from tests.fakes import serving
+from service.engine.feature_values import Kind, ModelFeatures, unpack
+from service.storage import schema as t
+from service.storage.admin import by_shell
+from service.storage.models import register_model, retire_model
+from tests.fakes import START_US, serving
 from tests.rpc.examples import example, passing
 from tests.rpc.receipts import without_receipt
 from tests.rpc.support import (
@@ -733,3 +738,32 @@ def test_a_real_clock_cannot_be_moved(tmp_path: Path) -> None:
         name = desk.operator.authorize("stranger", "bike").name
         assert desk.operator.get(name).state == A.STATE_OFFERED
         assert desk.platform.verify().verified
+
+
+def test_features_that_no_model_knows_are_named(desk: Desks) -> None:
+    """A feature that no model knows is not kept, and the answer names it; retried, it gets the same
+    answer. A feature of a registered model that is not served is kept."""
+    engine = desk.served.app.parts.store.engine
+    next_model = ModelFeatures("next", "loss", {"年龄": Kind.NUMBER, "net income": Kind.TEXT})
+    register_model(engine, by_shell("register_model", ["next"], "", "tester"), next_model, START_US)
+    user, request_id = user_with(desk.platform.fresh("person"), 700), desk.platform.fresh("put")
+    user.features.update({"年龄": 30.0, "height": 1.0})
+    user.text_features.update({"net income": " 2k-5k ", "hobby": "chess"})
+    user.missing_features.append("pet")
+    (profile,) = desk.platform.put(user, request_id=request_id)
+    assert list(profile.ignored_features) == ["height", "hobby", "pet"]
+    assert profile.score == 700
+    assert desk.platform.put(user, request_id=request_id) == [profile]
+    assert list(desk.platform.profile(user.user_id).ignored_features) == []
+    with engine.connect() as connection:
+        of_user = t.feature_snapshots.c.user_id == user.user_id
+        row = connection.execute(select(t.feature_snapshots).where(of_user)).one()
+    names = desk.served.app.parts.store.feature_names(row.schema_id)
+    assert dict(zip(names, unpack(row.raw), strict=True)) == {
+        "score": 700.0,
+        "年龄": 30.0,
+    }
+    assert json.loads(row.texts) == {"net income": "2k-5k"}
+    retire_model(engine, by_shell("retire_model", ["next"], "", "tester"), "next", "over", START_US)
+    (profile,) = desk.platform.put(user)
+    assert len(profile.ignored_features) == 5

@@ -9,6 +9,7 @@ from sqlalchemy import Engine, insert
 from service.domain.access import PLATFORM, Principal, Scope, hash_key, key_id_of, write_scopes
 from service.domain.documents import DocumentKind
 from service.domain.listings import Listing, ListingEffect, ListingKind
+from service.engine.feature_values import Kind, ModelFeatures
 from service.engine.records.administration import (
     Approval,
     Asked,
@@ -24,12 +25,14 @@ from service.storage import (
     bindings,
     keys,
     listings,
+    models,
     persons,
     rail_accounts,
     terms_acts,
 )
 from service.storage import schema as t
 from service.storage.database import writing
+from service.storage.store import SqlStore
 from tests.fakes import START_US
 
 HOUR_US = 3_600_000_000
@@ -50,6 +53,7 @@ def administer(engine: Engine, now_us: int) -> None:
     _bound(engine, now_us)
     _leaving(engine, now_us)
     _listings(engine, now_us)
+    _models(engine, now_us)
     _terms(engine, now_us)
 
 
@@ -122,7 +126,9 @@ def _by_shell(engine: Engine, now_us: int) -> None:
         engine, shell("roll_key", "app"), id_of("app"), HOUR_US, text_of("app-2"), now_us + 2,
         lambda *_: b"",
     )  # fmt: skip
-    keys.note_uses(engine, {hash_key(text_of(name)): now_us + 3 for name in ("app", "ada")})
+    store = SqlStore(engine)
+    store.note_uses({hash_key(text_of(name)): now_us + 3 for name in ("app", "ada")})
+    store.close()
 
 
 def _by_two(engine: Engine, ada: Principal, bob: Principal, now_us: int) -> None:
@@ -172,6 +178,16 @@ def _bound(engine: Engine, now_us: int) -> None:
     keys.roll_key(
         engine, shell("roll_key", "app-2"), id_of("app-2"), HOUR_US, key, now_us + 6, lambda *_: b""
     )
+
+
+def _models(engine: Engine, now_us: int) -> None:
+    """A model that a server registered, and two of persons, one of them retired."""
+    kinds = {"age": Kind.NUMBER, "job": Kind.TEXT}
+    models.register_served(engine, ModelFeatures("served", "loss", kinds), now_us)
+    for name in ("older", "next"):
+        described = ModelFeatures(name, "loss", kinds)
+        models.register_model(engine, shell("register_model", name), described, now_us)
+    models.retire_model(engine, shell("retire_model", "older"), "older", "too old", now_us + 5)
 
 
 def _listings(engine: Engine, now_us: int) -> None:

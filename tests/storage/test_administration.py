@@ -177,9 +177,30 @@ def test_the_last_use_never_goes_back(store: SqlStore) -> None:
     key = new_key()
     admin.add_key(store.engine, key, OPERATOR, START_US)
     for used_us in (START_US + 5, START_US + 3, START_US + 7, START_US + 7):
-        keys.note_uses(store.engine, {hash_key(key): used_us, hash_key("unknown"): used_us})
+        store.note_uses({hash_key(key): used_us, hash_key("unknown"): used_us})
         last = info(store.engine, key_id_of(hash_key(key))).last_use_us
         assert last == max(START_US + 5, used_us)
+
+
+@pytest.mark.parametrize("databases", ["sqlite"], indirect=True)
+def test_recording_uses_keeps_the_pages_of_the_writer(store: SqlStore) -> None:
+    """On SQLite uses are written by the writing connection, which therefore keeps its cached
+    pages."""
+    store.features(["ann"])
+    session: Any = store._session
+
+    def commits_of_others() -> int:
+        number: int = session.driver.execute("PRAGMA data_version").fetchone()[0]
+        return number
+
+    key = new_key()
+    admin.add_key(store.engine, key, OPERATOR, START_US)
+    before = commits_of_others()
+    store.note_uses({hash_key(key): START_US})
+    assert info(store.engine, key_id_of(hash_key(key))).last_use_us == START_US
+    assert commits_of_others() == before
+    admin.add_key(store.engine, new_key(), OPERATOR, START_US)
+    assert commits_of_others() != before
 
 
 # -- persons -------------------------------------------------------------------------------------

@@ -36,7 +36,7 @@ LIMIT_BASIS_NO_SCORE: LimitBasis
 LIMIT_BASIS_NOT_KEPT: LimitBasis
 
 class User(_message.Message):
-    __slots__ = ("user_id", "features", "as_of", "scoring_consent", "missing_features", "identity_hash")
+    __slots__ = ("user_id", "features", "as_of", "scoring_consent", "missing_features", "identity_hash", "text_features")
     class FeaturesEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -44,19 +44,28 @@ class User(_message.Message):
         key: str
         value: float
         def __init__(self, key: _Optional[str] = ..., value: _Optional[float] = ...) -> None: ...
+    class TextFeaturesEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
     USER_ID_FIELD_NUMBER: _ClassVar[int]
     FEATURES_FIELD_NUMBER: _ClassVar[int]
     AS_OF_FIELD_NUMBER: _ClassVar[int]
     SCORING_CONSENT_FIELD_NUMBER: _ClassVar[int]
     MISSING_FEATURES_FIELD_NUMBER: _ClassVar[int]
     IDENTITY_HASH_FIELD_NUMBER: _ClassVar[int]
+    TEXT_FEATURES_FIELD_NUMBER: _ClassVar[int]
     user_id: str
     features: _containers.ScalarMap[str, float]
     as_of: _timestamp_pb2.Timestamp
     scoring_consent: bool
     missing_features: _containers.RepeatedScalarFieldContainer[str]
     identity_hash: str
-    def __init__(self, user_id: _Optional[str] = ..., features: _Optional[_Mapping[str, float]] = ..., as_of: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., scoring_consent: _Optional[bool] = ..., missing_features: _Optional[_Iterable[str]] = ..., identity_hash: _Optional[str] = ...) -> None: ...
+    text_features: _containers.ScalarMap[str, str]
+    def __init__(self, user_id: _Optional[str] = ..., features: _Optional[_Mapping[str, float]] = ..., as_of: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., scoring_consent: _Optional[bool] = ..., missing_features: _Optional[_Iterable[str]] = ..., identity_hash: _Optional[str] = ..., text_features: _Optional[_Mapping[str, str]] = ...) -> None: ...
 
 class PutUsersRequest(_message.Message):
     __slots__ = ("request_id", "users")
@@ -73,7 +82,7 @@ class PutUsersResponse(_message.Message):
     def __init__(self, profiles: _Optional[_Iterable[_Union[CreditProfile, _Mapping]]] = ...) -> None: ...
 
 class CreditProfile(_message.Message):
-    __slots__ = ("user_id", "limit", "available", "held", "drawn", "cut_pending", "score", "score_band", "unscorable_reason", "feature_version", "as_of", "model_id", "disputed", "charged_back", "deposit", "refund_payable", "standing", "limit_fixed", "unscorable_feature", "extrapolated_features", "scale_version", "limit_basis", "overpaid")
+    __slots__ = ("user_id", "limit", "available", "held", "drawn", "cut_pending", "score", "score_band", "unscorable_reason", "feature_version", "as_of", "model_id", "disputed", "charged_back", "deposit", "refund_payable", "standing", "limit_fixed", "unscorable_feature", "extrapolated_features", "scale_version", "limit_basis", "overpaid", "ignored_features")
     USER_ID_FIELD_NUMBER: _ClassVar[int]
     LIMIT_FIELD_NUMBER: _ClassVar[int]
     AVAILABLE_FIELD_NUMBER: _ClassVar[int]
@@ -97,6 +106,7 @@ class CreditProfile(_message.Message):
     SCALE_VERSION_FIELD_NUMBER: _ClassVar[int]
     LIMIT_BASIS_FIELD_NUMBER: _ClassVar[int]
     OVERPAID_FIELD_NUMBER: _ClassVar[int]
+    IGNORED_FEATURES_FIELD_NUMBER: _ClassVar[int]
     user_id: str
     limit: _types_pb2.Money
     available: _types_pb2.Money
@@ -120,7 +130,8 @@ class CreditProfile(_message.Message):
     scale_version: str
     limit_basis: LimitBasis
     overpaid: _types_pb2.Money
-    def __init__(self, user_id: _Optional[str] = ..., limit: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., available: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., held: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., drawn: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., cut_pending: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., score: _Optional[int] = ..., score_band: _Optional[_Union[_types_pb2.ScoreBand, str]] = ..., unscorable_reason: _Optional[str] = ..., feature_version: _Optional[int] = ..., as_of: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., model_id: _Optional[str] = ..., disputed: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., charged_back: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., deposit: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., refund_payable: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., standing: _Optional[_Union[Standing, str]] = ..., limit_fixed: _Optional[bool] = ..., unscorable_feature: _Optional[str] = ..., extrapolated_features: _Optional[_Iterable[str]] = ..., scale_version: _Optional[str] = ..., limit_basis: _Optional[_Union[LimitBasis, str]] = ..., overpaid: _Optional[_Union[_types_pb2.Money, _Mapping]] = ...) -> None: ...
+    ignored_features: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, user_id: _Optional[str] = ..., limit: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., available: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., held: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., drawn: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., cut_pending: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., score: _Optional[int] = ..., score_band: _Optional[_Union[_types_pb2.ScoreBand, str]] = ..., unscorable_reason: _Optional[str] = ..., feature_version: _Optional[int] = ..., as_of: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., model_id: _Optional[str] = ..., disputed: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., charged_back: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., deposit: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., refund_payable: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., standing: _Optional[_Union[Standing, str]] = ..., limit_fixed: _Optional[bool] = ..., unscorable_feature: _Optional[str] = ..., extrapolated_features: _Optional[_Iterable[str]] = ..., scale_version: _Optional[str] = ..., limit_basis: _Optional[_Union[LimitBasis, str]] = ..., overpaid: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., ignored_features: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class CreditLine(_message.Message):
     __slots__ = ("user_id", "limit", "available", "held", "drawn", "cut_pending", "disputed", "charged_back", "deposit", "refund_payable", "standing", "limit_fixed", "overpaid")
@@ -165,14 +176,16 @@ class GetCreditProfileResponse(_message.Message):
     def __init__(self, profile: _Optional[_Union[CreditProfile, _Mapping]] = ...) -> None: ...
 
 class SetCreditLimitRequest(_message.Message):
-    __slots__ = ("request_id", "user_id", "limit")
+    __slots__ = ("request_id", "user_id", "limit", "currency_code")
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     USER_ID_FIELD_NUMBER: _ClassVar[int]
     LIMIT_FIELD_NUMBER: _ClassVar[int]
+    CURRENCY_CODE_FIELD_NUMBER: _ClassVar[int]
     request_id: str
     user_id: str
     limit: _types_pb2.Money
-    def __init__(self, request_id: _Optional[str] = ..., user_id: _Optional[str] = ..., limit: _Optional[_Union[_types_pb2.Money, _Mapping]] = ...) -> None: ...
+    currency_code: str
+    def __init__(self, request_id: _Optional[str] = ..., user_id: _Optional[str] = ..., limit: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., currency_code: _Optional[str] = ...) -> None: ...
 
 class SetCreditLimitResponse(_message.Message):
     __slots__ = ("line",)

@@ -89,8 +89,9 @@ class CreditServiceServicer:
     """
 
     def PutUsers(self, request, context):
-        """Registers people, or gives them newer features, and sets their limits. Each
-        person is one transaction: a retry with the same request id continues where
+        """Registers people, or gives them newer features, and sets the limits of
+        their lines in all currencies. A line in a further currency is opened by
+        the first rental in it, with the limit of the person's score. Each person is one transaction: a retry with the same request id continues where
         the first call stopped. A person whose features are older than those on
         record is refused with FAILED_PRECONDITION; the others are still
         registered.

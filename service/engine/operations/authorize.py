@@ -45,12 +45,13 @@ from service.engine.details import add_order
 from service.engine.exposure import free_minor
 from service.engine.listings import Asked, listed_in
 from service.engine.operation import Asks, Operation, Pair
+from service.engine.people import open_line
 from service.engine.posting import apply, claim, line_for, require_free
 from service.engine.records.authorizations import Decision
 from service.engine.records.requests import TOMBSTONE
 from service.engine.records.users import UserRecord
 from service.engine.rows import Draft, Keys, Rows
-from service.engine.tables import AUTHORIZATIONS, DECISIONS, DETAILS, LINES, REQUESTS, USERS
+from service.engine.tables import AUTHORIZATIONS, DECISIONS, DETAILS, REQUESTS, USERS
 
 
 class Item(NamedTuple):
@@ -130,10 +131,10 @@ def decide(work: Work, command: Authorize, rows: Rows, context: Context) -> Deci
     else:
         _require_free(work.caller, command.items, rows)
     line, is_new = line_for(user_id, products[0].currency, rows, context)
-    choice, read_values = _choice(work, command, products, assessment, line, rows, context)
     draft = Draft(list)
     if is_new:
-        draft[LINES] = [line]
+        open_line(draft, line, known, rows, context)
+    choice, read_values = _choice(work, command, products, assessment, line, rows, context)
     if known is None and rows[USERS].get(user_id) is None:
         draft[USERS] = [UserRecord(user_id, False, 0, 0, now_us)]
     band = assessment.scored.band if assessment.scored else UNSCORED_BAND
@@ -391,7 +392,7 @@ def _choice(
         def choose_within(minor: int) -> Choice:
             return choose_graded(score, assessment.why, offers, minor, asked, verdict)
 
-        left_minor = budget_left_minor(work.caller, products, rows, context)
+        left_minor = budget_left_minor(work.caller, products, rows)
         choice = within_budget(choose_within, available_minor, left_minor)
         read_values = values_of(verdict, left_minor)
     if line.standing is _WATCHED and choice.offer is not None:

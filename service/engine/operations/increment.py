@@ -104,7 +104,7 @@ def decide(work: Work, it: Increment, rows: Rows, context: Context) -> Decided:
         def choose_within(minor: int) -> Choice:
             return choose_graded(score, assessment.why, (), minor, asked, verdict)
 
-        left_minor = budget_left_minor(current.operator_id, [product], rows, context)
+        left_minor = budget_left_minor(current.operator_id, [product], rows)
         choice = within_budget(choose_within, free, left_minor)
         read_values = values_of(verdict, left_minor)
     if choice.offer is None:

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from service.domain.access import PLATFORM
-from service.domain.credit import limit_for
 from service.domain.errors import IllegalState, InvalidInput, Violation
+from service.domain.ledger import Line
 from service.domain.transitions import Transition
-from service.engine.aliases import running_off_minor, survivor_of
+from service.engine.aliases import survivor_of
 from service.engine.calls import Work
 from service.engine.clock_gaps import ClockGap
 from service.engine.context import Assessment, Context, Decided
 from service.engine.feature_values import schema_id_of
 from service.engine.operation import Operation
-from service.engine.people import announce_of, bring_limit, of_user
+from service.engine.people import announce_of, bring_limit, limit_by_score, of_user
 from service.engine.posting import line_for
 from service.engine.profile import profile_of
 from service.engine.records.users import UNSCORED, FeatureSnapshot, KeptScore, UserRecord
@@ -26,8 +26,9 @@ from service.engine.tables import LINES, SNAPSHOTS, USERS
 class PutUser:
     """Register a person or update the person's features.
 
-    `raw` are the values sent, as in `FeatureSnapshot`; NaN stands for a missing one. `names` are
-    the names of the values; None means all features of the served model, in its order. `violations`
+    `raw` are the numbers sent, and `texts` the texts, as in `FeatureSnapshot`; NaN stands for a
+    missing value. `names` are the names of the numbers and missing values; None means all features
+    of the served model, in its order. `ignored` are the names that were not kept. `violations`
     are the faults of the input. A command with faults is refused, unless it is a retry of a command
     that was accepted under another model. An empty `identity_hash` leaves the one on record as it
     is.
@@ -40,11 +41,13 @@ class PutUser:
     violations: tuple[Violation, ...] = ()
     names: tuple[str, ...] | None = None
     identity_hash: str = ""
+    texts: str = ""
+    ignored: tuple[str, ...] = ()
 
 
 def decide(work: Work, it: PutUser, rows: Rows, context: Context) -> Decided:
-    """Registers a person or updates the features. The limit follows the score unless somebody fixed
-    the limit.
+    """Registers a person or updates the features. The limits in all currencies follow the score,
+    except those that somebody fixed.
 
     A later `as_of_us` than now counts as now. Raises InvalidInput for wrong input. Raises
     IllegalState for features that are older than the stored ones.
@@ -66,14 +69,16 @@ def decide(work: Work, it: PutUser, rows: Rows, context: Context) -> Decided:
     draft = Draft(list)
     draft[LINES].append(line)
     schema_id = context.schema_id if it.names is None else schema_id_of(it.names)
-    draft[SNAPSHOTS].append(FeatureSnapshot(user_id, version, schema_id, it.raw, as_of_us, now_us))
+    draft[SNAPSHOTS].append(
+        FeatureSnapshot(user_id, version, schema_id, it.raw, as_of_us, now_us, it.texts)
+    )
     if it.as_of_us > now_us:
         draft.clock_gap = ClockGap(PLATFORM, "PutUsers", it.as_of_us - now_us, now_us)
-    if not line.limit_fixed:
-        limit_minor = limit_for(kept.score, context.catalog.limit_steps.get(context.currency, ()))
-        limit_minor = max(0, limit_minor - running_off_minor(user_id, line.currency, rows))
+    limit_minor = limit_by_score(line, kept.score, rows, context)
+    if limit_minor is not None:
         bring_limit(draft, line, limit_minor, context)
         kept = kept._replace(limit_minor=limit_minor)
+    _bring_other_limits(draft, line, kept.score, rows, context)
     create_us = old_user.create_us if old_user else now_us
     alias_of = old_user.alias_of if old_user else ""
     identity_hash = it.identity_hash or (old_user.identity_hash if old_user else "")
@@ -82,7 +87,23 @@ def decide(work: Work, it: PutUser, rows: Rows, context: Context) -> Decided:
     )
     draft[USERS].append(user)
     announce_of(draft, Transition.FEATURES_RECORDED, user_id, context)
-    return Decided(draft, profile_of(user, line), user_id, "")
+    profile = replace(profile_of(user, line), ignored=it.ignored)
+    return Decided(draft, profile, user_id, "")
+
+
+def _bring_other_limits(
+    draft: Draft, main: Line, score: int | None, rows: Rows, context: Context
+) -> None:
+    """The limits of the person's lines in other currencies follow the score too.
+
+    A line in a further currency is opened, with its limit, by the first rental in it.
+    """
+    for it in rows.lines_of(main.user_id):
+        limit_minor = limit_by_score(it, score, rows, context)
+        if it.currency != main.currency and limit_minor is not None:
+            line = it.copy()
+            bring_limit(draft, line, limit_minor, context)
+            draft[LINES].append(line)
 
 
 def _kept_score(assessment: Assessment, version: int, context: Context) -> KeptScore:

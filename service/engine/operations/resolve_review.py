@@ -81,7 +81,7 @@ def _approved(
         def choose_within(minor: int) -> Choice:
             return choose_graded_again(members, first.accept_offers, minor, wanted, verdict)
 
-        left_minor = budget_left_minor(first.operator_id, products, rows, context)
+        left_minor = budget_left_minor(first.operator_id, products, rows)
         choice = within_budget(choose_within, free_minor(line, rows, context), left_minor)
     if choice.offer is None:
         return members, Reason(choice.reasons[0]) if choice.reasons else Reason.LINE_EXHAUSTED

@@ -19,10 +19,14 @@ from service.engine.tables import LINES, USERS
 
 @dataclass(frozen=True, slots=True)
 class SetLimit:
-    """Fix a person's limit; None lets the score decide again."""
+    """Fix a person's limit; None lets the score decide again.
+
+    `currency` names the line that follows the score again; empty means the platform's currency.
+    """
 
     user_id: str
     limit: Money | None
+    currency: str = ""
 
 
 def decide(work: Work, it: SetLimit, rows: Rows, context: Context) -> Decided:
@@ -34,11 +38,7 @@ def decide(work: Work, it: SetLimit, rows: Rows, context: Context) -> Decided:
     user = rows[USERS].get(user_id)
     if user is None and not rows.lines_of(user_id):
         raise NotFound("user", it.user_id)
-    currency = it.limit.currency if it.limit is not None else context.currency
-    if currency not in context.catalog.limit_steps:
-        raise InvalidInput.of(
-            "limit.currency_code", "currency.unknown", f"currency {currency} is not configured"
-        )
+    currency = _currency_of(it, context)
     line, _ = line_for(user_id, currency, rows, context)
     by_hand = line.limit_fixed or it.limit is not None
     line.limit_fixed = it.limit is not None
@@ -51,6 +51,19 @@ def decide(work: Work, it: SetLimit, rows: Rows, context: Context) -> Decided:
         bring_limit(draft, line, max(0, it.limit.amount_minor - used_minor), context)
     announce_of(draft, Transition.LIMIT_SET, user_id, context)
     return Decided(draft, line, user_id, "")
+
+
+def _currency_of(it: SetLimit, context: Context) -> str:
+    """The currency of the line. Raises InvalidInput for an unknown one, or for two."""
+    if it.limit is not None and it.currency:
+        text = "must be absent, because the limit names its currency"
+        raise InvalidInput.of("currency_code", "currency_code.with_limit", text)
+    field = "currency_code" if it.limit is None else "limit.currency_code"
+    currency = it.currency or context.currency if it.limit is None else it.limit.currency
+    if currency not in context.catalog.limit_steps:
+        text = f"currency {currency} is not configured"
+        raise InvalidInput.of(field, "currency.unknown", text)
+    return currency
 
 
 SET_LIMIT = Operation(SetLimit, of_user, decide)

@@ -62,7 +62,8 @@ class UserRecord(NamedTuple):
 
 
 class FeatureSnapshot(NamedTuple):
-    """A person's raw features, immutable: little-endian float64 in the order of the schema."""
+    """A person's raw features, immutable: little-endian float64 in the order of the schema, and
+    texts as a canonical JSON object by name, or "" without any."""
 
     user_id: str
     version: int
@@ -70,6 +71,7 @@ class FeatureSnapshot(NamedTuple):
     raw: bytes
     as_of_us: int
     record_us: int
+    texts: str = ""
 
 
 class UserFeatures(NamedTuple):
@@ -83,3 +85,4 @@ class UserFeatures(NamedTuple):
     raw: bytes | None
     as_of_us: int | None
     alias_of: str = ""
+    texts: str | None = None

@@ -1,12 +1,11 @@
-"""Records when keys were last used, off the path of calls."""
+"""Records when keys were last used: seldom, and between two batches."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Protocol
 
-from service.engine.pool import Pool
-from service.engine.ports import OutcomeUnknown, StorageFailed
+from service.engine.ports import Conflict, OutcomeUnknown, StorageFailed
 
 
 class Uses(Protocol):
@@ -24,18 +23,17 @@ class Uses(Protocol):
 class KeyUses:
     """Writes the last uses of all keys together, in one short transaction."""
 
-    def __init__(self, uses: Uses, write: Callable[[Mapping[str, int]], None], pool: Pool) -> None:
+    def __init__(self, uses: Uses, write: Callable[[Mapping[str, int]], Awaitable[None]]) -> None:
         self._uses = uses
         self._write = write
-        self._pool = pool
 
     async def work(self) -> bool:
         """Writes what was used since the last round; returns False, because no more is left."""
         uses = self._uses.take_uses()
         if uses:
             try:
-                await self._pool.run(self._write, uses)
-            except (StorageFailed, OutcomeUnknown):
+                await self._write(uses)
+            except (Conflict, StorageFailed, OutcomeUnknown):
                 # The engine and the health check tell of a database that is away.
                 self._uses.give_back(uses)
         return False

@@ -48,7 +48,13 @@ from service.storage.schema.terms import (
     terms_changes,
 )
 from service.storage.schema.unposted import unposted_dockings
-from service.storage.schema.users import aliases, feature_schemas, feature_snapshots, users
+from service.storage.schema.users import (
+    aliases,
+    feature_schemas,
+    feature_snapshots,
+    models,
+    users,
+)
 
 __all__ = [
     "aliases",
@@ -82,6 +88,7 @@ __all__ = [
     "listing_kinds",
     "listings",
     "metadata",
+    "models",
     "open_items",
     "operator_payables",
     "operators",

@@ -5,7 +5,14 @@ from __future__ import annotations
 from sqlalchemy import CheckConstraint, Column, Index, String, Table, Text
 
 from service.engine.tables import ALIASES, SNAPSHOTS, USERS
-from service.storage.schema.columns import WHOLE, metadata
+from service.storage.schema.columns import (
+    WHOLE,
+    instant_column,
+    key_column,
+    metadata,
+    number_column,
+    text_column,
+)
 from service.storage.schema.record_tables import of_records
 
 users = of_records(
@@ -55,7 +62,25 @@ aliases = of_records(
 feature_snapshots = of_records(
     SNAPSHOTS,
     key=["user_id", "version"],
+    added={"texts": ""},
     schema_id=String(64),
+    texts=Text(),
+)
+
+models = Table(
+    "models",
+    metadata,
+    key_column("model_id"),
+    text_column("outcome"),
+    # The kind of each raw feature by its name, as a canonical JSON object
+    Column("kinds", Text, nullable=False),
+    number_column("register_us"),
+    text_column("registered_by"),
+    instant_column("retire_us"),
+    Column("retired_by", String(200), nullable=True),
+    Column("reason", String(1000), nullable=False, server_default=""),
+    CheckConstraint("retire_us >= register_us", "retires_after_register"),
+    CheckConstraint("(retire_us IS NULL) = (retired_by IS NULL)", "retired_whole"),
 )
 
 feature_schemas = Table(

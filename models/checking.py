@@ -1,0 +1,241 @@
+"""Everything about a spec and its file that can be known before the first fit."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from models import dataset, features, reading
+from models.dataset import Dataset, Floats, Labels
+from models.errors import DatasetError, DeriveError, SpecError
+from models.reading import Findings
+from models.spec import Spec, load
+
+WIRE_NAME = re.compile(r"[^\x00-\x1f\x7f]{1,64}")
+"""The names of features that a call can carry."""
+MOST_FEATURES = 256
+"""The number of texts, and of other features, of one person in a call."""
+
+# From this AUC on, a column alone is suspected to be known only after the outcome.
+SUSPECT_AUC = 0.95
+# A column whose values are this few for its rows may tell the label value by value.
+_ROWS_PER_VALUE = 20
+
+
+def ready(spec: Spec, out: Path | None) -> Dataset:
+    """Read the spec's file for a training into the folder `out`.
+
+    Raises DatasetError with all that is wrong, a line each.
+    """
+    findings = Findings()
+    data = check(spec, out, findings)
+    findings.require()
+    return replace(data, warnings=tuple(findings.warnings))
+
+
+def check(spec: Spec, out: Path | None, findings: Findings) -> Dataset:
+    """Read the spec's file, and add all that is wrong to `findings`.
+
+    Raises DatasetError only where there is no table to read.
+    """
+    findings.errors += _names(spec)
+    findings.errors += _derive(spec)
+    if out is not None:
+        findings.errors += _folder(out)
+    data = reading.read(spec, findings)
+    if findings.errors:
+        # What follows counts rows and compares columns, which wrong cells would distort.
+        return data
+    findings.errors += _classes(data)
+    _single_columns(data, findings)
+    if out is not None:
+        findings.errors += _other_model(out, data)
+    return data
+
+
+def _names(spec: Spec) -> list[str]:
+    errors = [
+        f"feature {name!r}: a call cannot carry this name; write name = {_safe(name, j)!r} and "
+        f"column = {column!r}"
+        for j, (name, column) in enumerate(((f.name, f.column) for f in spec.inputs), start=1)
+        if not WIRE_NAME.fullmatch(name)
+    ]
+    texts = sum(f.type == "text" for f in spec.inputs)
+    for count, kind in ((texts, "texts"), (len(spec.inputs) - texts, "numbers and dates")):
+        if count > MOST_FEATURES:
+            errors.append(
+                f"feature: {count} input columns are {kind}, but a call carries at most "
+                f"{MOST_FEATURES} of a person; exclude some"
+            )
+    return errors
+
+
+def _safe(name: str, index: int) -> str:
+    return safe_name(name) or f"column_{index}"
+
+
+def safe_name(name: str) -> str:
+    """The name with spaces in the places that a call cannot carry, cut to its length; "" if nothing
+    is left."""
+    return re.sub(r"[\x00-\x1f\x7f]+", " ", name).strip()[:60]
+
+
+def _derive(spec: Spec) -> list[str]:
+    try:
+        features.source_sha256(spec.derive_function)
+        features.resolve(spec.derive_function)
+    except DeriveError as error:
+        return [f"derive.function: {error}"]
+    return []
+
+
+def _folder(out: Path) -> list[str]:
+    """A folder that cannot be made or written."""
+    there = out
+    while not there.exists() and there != there.parent:
+        there = there.parent
+    if not there.is_dir():
+        return [f"{out}: cannot be written, because {there} is not a folder"]
+    if not os.access(there, os.W_OK | os.X_OK):
+        return [f"{out}: cannot be written (permission denied)"]
+    return []
+
+
+def _other_model(out: Path, data: Dataset) -> list[str]:
+    """A folder with the model of another spec or of other data."""
+    path = out / "manifest.json"
+    if not path.exists():
+        return []
+    refusal = [f"{out}: holds another model, which training never replaces; name another folder"]
+    try:
+        document = json.loads(path.read_bytes())
+        same = (document["spec_sha256"], document["data_sha256"]) == (
+            data.spec.sha256, data.sha256,
+        )  # fmt: skip
+    except (OSError, ValueError, KeyError, TypeError):
+        return refusal
+    return [] if same else refusal
+
+
+def _classes(data: Dataset) -> list[str]:
+    """Classes that are too small for the hold-out, the folds or the folds of the calibration."""
+    spec, errors = data.spec, []
+    folds, fewest = spec.validation.folds, spec.house.fewest_of_class
+    for value, name in ((1, "bad"), (0, "good")):
+        count = int((data.label == value).sum())
+        if count < folds * fewest:
+            errors.append(
+                f"label.{name}: {count} rows are {name}; {folds} folds need at least "
+                f"{folds * fewest}; bring more rows, or write fewer validation.folds"
+            )
+    if errors:
+        return errors
+    holdout = dataset.holdout_indices(data)
+    training = dataset.training_indices(data, holdout)
+    if not holdout.shape[0] or not training.shape[0]:
+        return ["time.oot_from: needs rows before it and rows after it"]
+    for value, name in ((1, "bad"), (0, "good")):
+        held, rest = (int((data.label[rows] == value).sum()) for rows in (holdout, training))
+        if held < fewest:
+            errors.append(
+                f"label.{name}: {held} of the {holdout.shape[0]} hold-out rows are {name}; at "
+                f"least {fewest} are needed; choose an earlier time.oot_from, or fewer "
+                "validation.folds"
+            )
+        if rest < folds * fewest:
+            errors.append(
+                f"label.{name}: {rest} of the {training.shape[0]} training rows are {name}; "
+                f"{folds} folds need at least {folds * fewest}; choose a later time.oot_from, or "
+                "fewer validation.folds"
+            )
+    return errors or _groups(data, training)
+
+
+def _groups(data: Dataset, training: dataset.Indices) -> list[str]:
+    """Folds that large groups leave without rows of one class."""
+    if data.group is None:
+        return []
+    spec = data.spec
+    folds, fewest = spec.validation.folds, spec.house.fewest_of_class
+    seed = spec.validation.seeds[0]
+    for label, group in (
+        (data.label, data.group),
+        (data.label[training], data.group[training]),
+    ):
+        fold = dataset.stratified_folds(label, folds, seed, group)
+        for value, name in ((1, "bad"), (0, "good")):
+            fewest_here = int(np.bincount(fold[label == value], minlength=folds).min())
+            if fewest_here < fewest:
+                said = f"a fold has {fewest_here} {name} rows; at least {fewest} are needed"
+                return [f"group: the groups are so large that {said}; write fewer validation.folds"]
+    return []
+
+
+class Alone(NamedTuple):
+    """A column that stands alone: its AUC, above 0.5 in the better direction, and whether it tells
+    bad from good without a fault."""
+
+    auc: float
+    tells: bool
+
+
+def alone(values: Floats, label: Labels, ordered: bool) -> Alone:
+    """The power of (n,) values of one column; a missing value is a value of its own.
+
+    Values that are not `ordered` are ranked by their bad rate.
+    """
+    _, number = np.unique(values, return_inverse=True, equal_nan=True)
+    rows = np.bincount(number)
+    bad = np.bincount(number, weights=label == 1)
+    good = rows - bad
+    if not bad.sum() or not good.sum():
+        return Alone(0.5, False)
+    if not ordered:
+        order = np.argsort(bad / rows, kind="stable")
+        bad, good = bad[order], good[order]
+    below = np.cumsum(good) - good
+    auc = float((bad * (below + good / 2)).sum() / (bad.sum() * good.sum()))
+    auc = max(auc, 1.0 - auc)
+    pure = not np.any((bad > 0) & (good > 0))
+    few = rows.shape[0] <= max(2, label.shape[0] // _ROWS_PER_VALUE)
+    return Alone(auc, pure and (few or auc == 1.0))
+
+
+def each_alone(data: Dataset) -> dict[str, Alone]:
+    """The power of each input by itself."""
+    return {
+        feature.name: alone(data.raw[:, j], data.label, feature.type not in ("text", "code"))
+        for j, feature in enumerate(data.spec.inputs)
+    }
+
+
+def _single_columns(data: Dataset, findings: Findings) -> None:
+    for name, found in each_alone(data).items():
+        if found.tells:
+            findings.errors.append(
+                f"{name}: alone tells bad from good without a fault (AUC 1.0), so it is the label "
+                'in other words or was written after the outcome; give it role = "excluded"'
+            )
+        elif found.auc >= SUSPECT_AUC:
+            findings.warnings.append(
+                f"{name}: alone has an AUC of {found.auc:.3f}; make sure that it was known at the "
+                "time of the decision"
+            )
+
+
+def report(path: Path, out: Path | None) -> Findings:
+    """All that is wrong with the spec at `path` and with its file; no error is raised."""
+    findings = Findings()
+    try:
+        check(load(path), out, findings)
+    except SpecError as error:
+        findings.errors += str(error).split("\n")
+    except DatasetError as error:
+        findings.errors += [e for e in str(error).split("\n") if e not in findings.errors]
+    return findings

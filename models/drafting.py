@@ -1,0 +1,423 @@
+"""Drafts a spec from a table: a TOML text that trains as it is, with comments for its reader."""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from models import checking, profiles, reading, sniffing, spec, text_tables
+from models.dataset import Dataset
+from models.errors import DatasetError
+from models.profiles import Guess, Profile
+
+LEAK_AUC = 0.985
+"""A column that alone has this AUC is left out of a draft."""
+
+_ID_NAME = re.compile(
+    r"(^|[_\s.])(id|no|num|number|key|uuid|guid|ref|index)$|^unnamed|编号|^id", re.I
+)
+_PERSON_NAME = re.compile(
+    r"cust|client|member|user|borrower|applicant|person|account|party|客户|用户", re.I
+)
+_PROTECTED = re.compile(
+    r"(^|[^a-z])(sex|gender|female|male|wom[ae]n|age|senior|elderly|race|black|white|asian|"
+    r"hispan\w*|african|afam|ethnic\w*|nationality|foreign\w*|marital\w*|marriage|married|"
+    r"religion|disab\w*|pregnan\w*|birth\w*|dob)([^a-z]|$)|性别|年龄|民族|婚姻|籍贯|国籍|宗教",
+    re.I,
+)
+_AGE = re.compile(r"(^|[^a-z])age([^a-z]|$)|年龄", re.I)
+_TOTAL = re.compile(r"\s*(grand\s+)?(sub)?(total|sum|summe|gesamt|合计|总计)s?\s*:?\s*", re.I)
+_AGE_GROUPS = (25, 35, 45, 55)
+
+
+class Question(NamedTuple):
+    """The meaning of the table, which only its owner knows."""
+
+    label: str
+    bad: tuple[str, ...]
+    good: tuple[str, ...]
+    outcome: str
+    horizon: str
+    population: str
+
+
+class Draft(NamedTuple):
+    """A spec's text, the rows and the input columns that it has, and notes for its reader."""
+
+    text: str
+    rows: int
+    inputs: int
+    notes: tuple[str, ...]
+
+
+@dataclass
+class _Column:
+    """A column of the draft: its part, and the comments above it."""
+
+    profile: Profile
+    guess: Guess
+    role: str = "input"
+    part: str = "feature"
+    comments: list[str] = field(default_factory=list)
+    keys: dict[str, Any] = field(default_factory=dict)
+
+
+class _Table(NamedTuple):
+    keys: dict[str, Any]
+    profiles: list[Profile]
+    labels: Counter[str]
+    total: tuple[int, str] | None
+    rows: int
+
+
+def draft(path: Path, target: Path, question: Question) -> Draft:
+    """Draft the spec `target` of the table at `path`.
+
+    Raises DatasetError where the file is no table, the label's column or its bad value is not
+    there, or no spec of this table could train.
+    """
+    label: str | int = int(question.label) if question.label.isdecimal() else question.label
+    table = _profiled(path, target.parent, label, question.label)
+    columns = [_Column(p, profiles.guess(p)) for p in table.profiles]
+    at = _label_position([p.name for p in table.profiles], question.label, label)
+    columns[at].part = "label"
+    values = _outcomes(question, table.labels)
+    _parts(columns, table.rows)
+    text = _toml(table, columns, at, question, values)
+    if _exclude_leaks(reading.load(_parsed(text, target)), columns):
+        text = _toml(table, columns, at, question, values)
+    findings = reading.Findings()
+    checking.check(_parsed(text, target), None, findings)
+    findings.require()
+    notes = [f"{c.profile.name}: {each}" for c in columns for each in c.comments]
+    inputs = sum(c.part == "feature" and c.role == "input" for c in columns)
+    return Draft(text, table.rows, inputs, (*notes, *findings.warnings))
+
+
+def _profiled(path: Path, folder: Path, label: str | int, name: str) -> _Table:
+    keys = sniffing.sniff(path, label, folder)
+    opened = text_tables.open_table(sniffing.data_of(keys, folder))
+    found = [Profile(each, j) for j, each in enumerate(opened.names)]
+    at = _label_position(opened.names, name, label)
+    labels: Counter[str] = Counter()
+    last: dict[str, Any] = {}
+    rows = 0
+    for block in opened.blocks(range(len(found))):
+        for profile in found:
+            profile.add(block.cells[str(profile.position)])
+        for value, count in block.cells[str(at)].value_counts().iter_rows():
+            labels[value] += count
+        rows += block.cells.height
+        last = block.cells.row(-1, named=True)
+    total = _total(last, at)
+    return _Table(keys, found, labels, total, rows)
+
+
+def _total(last: dict[str, Any], at: int) -> tuple[int, str] | None:
+    """The position and text of a cell that says that the last row is a total."""
+    if last.get(str(at)):
+        return None
+    for position, cell in last.items():
+        if cell and _TOTAL.fullmatch(cell):
+            return int(position), cell
+    return None
+
+
+def _label_position(names: Sequence[str], name: str, label: str | int) -> int:
+    if name in names:
+        return names.index(name)
+    if isinstance(label, int) and 1 <= label <= len(names):
+        return label - 1
+    known = ", ".join(names[:20])
+    raise DatasetError(f"--label: there is no column {name}; the columns are {known}")
+
+
+def _outcomes(question: Question, labels: Counter[str]) -> dict[str, list[str]]:
+    """The texts of bad, good and ignored outcomes; equal numbers are one outcome."""
+    bad = [v for v in labels if v and _one_of(v, question.bad)]
+    if not bad:
+        seen = ", ".join(repr(v) for v, _ in labels.most_common(10))
+        raise DatasetError(f"--bad: no row has this label; the labels are {seen}")
+    rest = [v for v, _ in labels.most_common() if v and v not in bad]
+    chosen = question.good or tuple(rest[:1])
+    good = [v for v in rest if _one_of(v, chosen)]
+    if not good:
+        raise DatasetError("--good: no row has this label")
+    ignored = [v for v in labels if v not in bad and v not in good]
+    return {"bad": sorted(bad), "good": sorted(good), "ignore": sorted(ignored)[:100]}
+
+
+def _one_of(value: str, wanted: tuple[str, ...]) -> bool:
+    if value in [w.strip() for w in wanted]:
+        return True
+    try:
+        return float(value) in [float(w) for w in wanted]
+    except ValueError:
+        return False
+
+
+def _parts(columns: list[_Column], rows: int) -> None:
+    """Ids, groups, protected attributes, dates, free text and columns without information."""
+    for column in columns:
+        if column.part == "feature":
+            _part(column, rows)
+    ids = [c for c in columns if c.part == "id"]
+    for extra in ids[1:]:
+        extra.part = "feature"
+
+
+def _part(column: _Column, rows: int) -> None:
+    profile, guess = column.profile, column.guess
+    distinct = profile.distinct()
+    name = profile.name
+    column.comments += guess.notes
+    if guess.type == "empty":
+        _exclude(column, "has no values")
+        return
+    if _PROTECTED.search(name):
+        _protect(column)
+        return
+    whole = guess.type in ("text", "integer")
+    if distinct == rows and whole and (_ID_NAME.search(name) or _sequence(profile)):
+        column.part = "id"
+        _exclude(column, "each row has another value: taken for an id")
+    elif distinct is not None and whole and not guess.missing and _repeats(column, distinct, rows):
+        column.part = "group"
+        _exclude(column, "several rows have one value: taken for a person, kept in one fold")
+    elif guess.type == "date":
+        _exclude(column, "a date: use it in [time], or derive an age from it")
+    elif guess.type == "text" and (guess.levels > profiles.MOST_LEVELS or profile.overflow):
+        _exclude(column, f"text with more than {profiles.MOST_LEVELS} different values")
+    elif distinct == rows and guess.type == "text":
+        _exclude(column, "each row has another text")
+    elif not guess.missing and _constant(profile):
+        _exclude(column, "all rows have the same value")
+    elif guess.special:
+        said = ", ".join(f"{v:g}" for v in guess.special)
+        column.comments.append(f"{said} taken for special values, which are codes and no amounts")
+
+
+def _exclude(column: _Column, reason: str) -> None:
+    column.role = "excluded"
+    column.comments.append(reason)
+
+
+def _constant(profile: Profile) -> bool:
+    values = np.concatenate(profile.numbers)
+    texts = len(profile.other)
+    if profile.blank or (texts and values.shape[0]):
+        return False
+    return texts == 1 if texts else bool(values.min() == values.max())
+
+
+def _sequence(profile: Profile) -> bool:
+    """Numbers that count up the rows."""
+    values = np.concatenate(profile.numbers)
+    return values.shape[0] == profile.rows and bool(np.all(np.diff(values) == 1.0))
+
+
+def _repeats(column: _Column, distinct: int, rows: int) -> bool:
+    """A column of persons: its name says so, and its values repeat."""
+    name = column.profile.name
+    named = _PERSON_NAME.search(name) or _ID_NAME.search(name)
+    return bool(named) and 0.02 * rows < distinct < 0.98 * rows
+
+
+def _protect(column: _Column) -> None:
+    profile, guess = column.profile, column.guess
+    column.role = "protected"
+    column.comments.append(
+        "may be a protected attribute: it measures fairness, and the model does not see it"
+    )
+    if guess.type not in ("number", "integer"):
+        if (guess.type == "text" and guess.levels > 20) or guess.type == "date":
+            column.role = "excluded"
+        return
+    values = np.concatenate(profile.numbers)
+    distinct = np.unique(values)
+    if _AGE.search(profile.name) and distinct.shape[0] > 12:
+        edges = [float(a) for a in _AGE_GROUPS if distinct[0] < a <= distinct[-1]]
+    elif distinct.shape[0] <= 12:
+        edges = distinct[1:].tolist()
+    else:
+        edges = np.unique(np.quantile(values, [0.25, 0.5, 0.75], method="higher")).tolist()
+        edges = [e for e in edges if e > distinct[0]]
+    if edges:
+        column.keys["groups"] = edges
+        names = [f"from {e:g}" for e in edges]
+        column.keys["group_names"] = [f"below {edges[0]:g}", *names]
+
+
+def _parsed(text: str, target: Path) -> spec.Spec:
+    return spec.parse(tomllib.loads(text), path=target, sha256="")
+
+
+def _exclude_leaks(data: Dataset, columns: list[_Column]) -> bool:
+    """Excludes columns that alone tell bad from good too well; False if there are none."""
+    inputs = {c.keys["name"]: c for c in columns if c.part == "feature" and c.role == "input"}
+    for name, power in checking.each_alone(data).items():
+        if power.tells or power.auc >= LEAK_AUC:
+            _exclude(
+                inputs[name],
+                f"LEAK? alone it has an AUC of {power.auc:.3f}: known only after the outcome?",
+            )
+    left = sum(c.role == "input" for c in inputs.values())
+    if not left:
+        raise DatasetError("every input column alone tells bad from good: no model is needed")
+    return left < len(inputs)
+
+
+def _toml(
+    table: _Table,
+    columns: list[_Column],
+    at: int,
+    question: Question,
+    values: dict[str, list[str]],
+) -> str:
+    lines = [
+        "# A draft by `freehold spec init`. It trains as it is; read the comments before you trust",
+        "# its model. models/SPEC.md explains every key.",
+        "",
+        "[data]",
+        *(_line(k, v) for k, v in table.keys.items() if _DEFAULTS.get(k, ...) != v),
+        "missing_tokens = []  # blanks always count as missing; other texts are named by column",
+        "",
+        "[label]",
+        _line("column", _reference(columns[at], columns)),
+        _line("bad", values["bad"]),
+        _line("good", values["good"]),
+    ]
+    if values["ignore"]:
+        lines += ["# CHECK: rows with these labels are left out", _line("ignore", values["ignore"])]
+    lines += [
+        _line("outcome", question.outcome),
+        _line("horizon", question.horizon),
+        _line("population", question.population),
+    ]
+    for part in ("id", "group"):
+        for column in columns:
+            if column.part == part:
+                lines += ["", *_comments(column), f"[{part}]",
+                          _line("column", _reference(column, columns))]  # fmt: skip
+    lines += _time(columns)
+    if table.total is not None:
+        position, cell = table.total
+        lines += ["", "[[exclude]]", _line("reason", "a total, not a person"),
+                  _line("column", _reference(columns[position], columns)),
+                  _line("values", [cell])]  # fmt: skip
+    taken: set[str] = set()
+    for column in columns:
+        if column.part == "feature":
+            lines += _feature(column, columns, taken)
+    return "\n".join(lines) + "\n"
+
+
+_DEFAULTS = {"format": "csv", "compression": "none", "delimiter": ",", "encoding": "utf-8",
+             "skip_lines": 0, "header": True}  # fmt: skip
+
+
+def _time(columns: list[_Column]) -> list[str]:
+    dates = [c for c in columns if c.guess.type == "date" and c.part == "feature"]
+    if not dates:
+        return []
+    column = dates[0]
+    return [
+        "",
+        "# To hold out the latest rows, choose a date and take the column's [[feature]] out:",
+        "# [time]",
+        "# " + _line("column", _reference(column, columns)),
+        "# " + _line("format", column.guess.format),
+        "# oot_from = 2026-01-01",
+    ]
+
+
+def _feature(column: _Column, columns: list[_Column], taken: set[str]) -> list[str]:
+    profile, guess = column.profile, column.guess
+    name = column.keys.get("name") or _name(profile, taken)
+    column.keys["name"] = name
+    taken.add(name)
+    lines = ["", *_comments(column), "[[feature]]", _line("name", name)]
+    reference = _reference(column, columns)
+    if reference != name:
+        lines.append(_line("column", reference))
+    if profile.name != name and not profile.name.startswith("column_"):
+        lines.append(_line("description", profile.name))
+    lines.append(_line("role", column.role))
+    if column.role == "excluded":
+        return lines
+    lines.append(_line("type", guess.type))
+    if guess.type == "date":
+        lines.append(_line("format", guess.format))
+    if guess.missing:
+        lines.append(_line("missing", "nan"))
+    if guess.tokens:
+        lines.append(_line("missing_tokens", list(guess.tokens)))
+    lines += _notation(guess)
+    if guess.special and column.role == "input":
+        lines.append(_line("special", list(guess.special)))
+    lines += [_line(k, v) for k, v in column.keys.items() if k in ("groups", "group_names")]
+    if column.role == "input":
+        lines.append(_line("reason_group", _reason(name, profile.position)))
+    return lines
+
+
+def _notation(guess: Guess) -> list[str]:
+    notation = guess.notation
+    if guess.type not in ("number", "integer"):
+        return []
+    return [
+        _line(key, value)
+        for key, value, usual in (
+            ("decimal", notation.decimal, "."), ("thousands", notation.thousands, ""),
+            ("currency", list(notation.currency), []), ("percent", notation.percent, False),
+        )
+        if value != usual and not notation.plain
+    ]  # fmt: skip
+
+
+def _name(profile: Profile, taken: set[str]) -> str:
+    name = profile.name
+    if not checking.WIRE_NAME.fullmatch(name):
+        name = checking.safe_name(name) or f"column_{profile.position + 1}"
+    while name in taken:
+        name = f"{name[:50]}_{profile.position + 1}"
+    return name
+
+
+def _reference(column: _Column, columns: list[_Column]) -> str | int:
+    """A column by its name in the file, or by its position where the name is not its own."""
+    name = column.profile.name
+    alone = sum(c.profile.name == name for c in columns) == 1
+    return name if alone and name.isprintable() else column.profile.position + 1
+
+
+def _reason(name: str, position: int) -> str:
+    words = re.sub(r"[^A-Z0-9]+", "_", name.upper()).strip("_")
+    return words if re.fullmatch(r"[A-Z][A-Z0-9_]*", words) else f"COLUMN_{position + 1}"
+
+
+def _comments(column: _Column) -> list[str]:
+    return [f"# CHECK: {each}" for each in column.comments]
+
+
+def _line(key: str, value: Any) -> str:
+    return f"{key} = {_value(value)}"
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_value, value)) + "]"
+    if isinstance(value, str):
+        # A TOML string is a JSON string, except for the character 127.
+        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    return repr(int(value)) if isinstance(value, float) and value == int(value) else repr(value)

@@ -1,0 +1,125 @@
+"""Guesses how a data file is written: its packing, encoding, delimiter and header."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import io
+import re
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from models import csv_records, file_bytes, spec_data
+from models.errors import DatasetError
+from models.spec_data import SPACES, Data
+from models.toml_table import TomlTable
+
+_SAMPLE = 1 << 18
+_RECORDS = 400
+_DELIMITERS = (",", ";", "\t", "|", " ")
+_NUMBER = re.compile(r"[+-]?[0-9][0-9.,]*%?|[+-]?\.[0-9]+")
+_PACKED = {b"\x1f\x8b": "gz", b"\xfd7zX": "xz"}
+
+
+def data_of(keys: dict[str, Any], folder: Path) -> Data:
+    """The parsed [data] table with these keys."""
+    return spec_data.data(TomlTable("", {"data": keys}, ("data",)), folder)
+
+
+def sniff(path: Path, label: str | int, folder: Path) -> dict[str, Any]:
+    """The keys of a [data] table for the file at `path`, which the spec in `folder` describes.
+
+    `label` is a column that the table has. Raises DatasetError for a file that is no table.
+    """
+    try:
+        name = str(path.resolve().relative_to(folder.resolve()))
+    except ValueError:
+        name = str(path.resolve())
+    try:
+        with path.open("rb") as file:
+            first = file.read(8)
+    except OSError as error:
+        raise DatasetError(f"{path}: cannot be read ({error.strerror})") from error
+    if first.startswith(b"PAR1"):
+        return {"path": name, "format": "parquet"}
+    keys: dict[str, Any] = {"path": name, "format": "csv"}
+    keys["compression"] = next((c for m, c in _PACKED.items() if first.startswith(m)), "none")
+    content = file_bytes.read(data_of(keys, folder)).content
+    keys["encoding"] = _encoding(content)
+    text = file_bytes.text(data_of(keys, folder), content)[:_SAMPLE]
+    sample = text[: text.rfind(b"\n") + 1] or text
+    keys["delimiter"] = _delimiter(sample)
+    records = _records(sample, keys["delimiter"])
+    if not records:
+        raise DatasetError(f"{path.name}: has no rows")
+    width = Counter(map(len, records)).most_common(1)[0][0]
+    skipped = next((i for i, cells in enumerate(records) if len(cells) >= width), 0)
+    keys["skip_lines"] = skipped
+    keys["header"] = _has_header(records[skipped:], label)
+    return keys
+
+
+def _encoding(content: bytes) -> str:
+    for mark, name in (
+        (codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16")
+    ):  # fmt: skip
+        if content.startswith(mark):
+            return name
+    try:
+        content.decode("utf-8")
+        return "utf-8"
+    except UnicodeDecodeError:
+        pass
+    try:
+        other = [c for c in content.decode("gb18030") if not c.isascii()]
+        if sum("\u4e00" <= c <= "\u9fff" for c in other) > len(other) / 2:
+            return "gb18030"
+    except UnicodeDecodeError:
+        pass
+    try:
+        content.decode("cp1252")
+        return "cp1252"
+    except UnicodeDecodeError:
+        return "latin-1"
+
+
+def _delimiter(sample: bytes) -> str:
+    """The delimiter that gives most records the same number of cells, and many of them."""
+    best, best_share, best_width = ",", 0.0, 1
+    for each in _DELIMITERS:
+        records = csv_records.scan(sample, each, '"')
+        cells = records.cells[:_RECORDS].tolist()
+        width, hits = Counter(cells).most_common(1)[0] if cells else (1, 0)
+        share = round(hits / max(len(cells), 1), 1)
+        if width > 1 and (share, width) > (best_share, best_width):
+            best, best_share, best_width = each, share, width
+    widths = {len(re.split(rb"[ \t]+", line.strip())) for line in sample.splitlines()[:_RECORDS]}
+    if best in (" ", "\t", ",") and best_share < 0.9 and len(widths - {1}) == 1:
+        return SPACES
+    return best
+
+
+def _records(sample: bytes, delimiter: str) -> list[list[str]]:
+    text = sample.decode("utf-8", "ignore")
+    if delimiter == SPACES:
+        return [line.split() for line in text.splitlines()[:_RECORDS] if line.strip()]
+    rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+    try:
+        found = [row for row, _ in zip(rows, range(_RECORDS), strict=False)]
+    except csv.Error as error:
+        raise DatasetError(f"the file cannot be split into cells ({error})") from error
+    return found
+
+
+def _has_header(records: list[list[str]], label: str | int) -> bool:
+    first, rest = [c.strip() for c in records[0]], [r for r in records[1:] if any(r)]
+    if isinstance(label, str) and label in first:
+        return True
+    if any(_NUMBER.fullmatch(cell) for cell in first) or not rest:
+        return False
+    return all(
+        cell not in {row[j].strip() for row in rest if j < len(row)}
+        for j, cell in enumerate(first)
+        if cell
+    )

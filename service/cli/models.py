@@ -1,0 +1,88 @@
+"""Commands for the models that people's features are kept for."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from service.cli.parts import (
+    database_option,
+    instant_text,
+    json_option,
+    now_us,
+    opened,
+    request_option,
+    shell_user,
+)
+
+
+@click.group()
+def model() -> None:
+    """Register, list and retire the models that people's features are kept for.
+
+    PutUsers keeps the features that any registered model knows. A server registers its own model.
+    Register the next model before you send its new features, and retire models of the past."""
+
+
+@model.command("register")
+@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@database_option
+@request_option
+def register(folder: Path, database: str, request_id: str) -> None:
+    """Register the model in FOLDER; a retired one counts again."""
+    from models.scorer import ModelScorer
+    from service.engine.feature_values import ModelFeatures, kinds_of
+    from service.storage.admin import by_shell
+    from service.storage.models import register_model
+
+    scorer = ModelScorer.load(folder)
+    kinds = kinds_of(scorer.raw_names, scorer.levels)
+    described = ModelFeatures(scorer.model_id, scorer.outcome, kinds)
+    asked = by_shell("register_model", [scorer.model_id], request_id, shell_user())
+    register_model(opened(database), asked, described, now_us())
+    click.echo(f"model {scorer.model_id} registered; {len(kinds)} features are kept")
+
+
+@model.command("retire")
+@click.argument("model_id")
+@click.option("--reason", required=True, help="Why, for the record.")
+@database_option
+@request_option
+def retire(model_id: str, reason: str, database: str, request_id: str) -> None:
+    """Retire a model: features that no other model knows are no longer kept."""
+    from service.storage.admin import by_shell
+    from service.storage.models import retire_model
+
+    asked = by_shell("retire_model", [model_id, reason], request_id, shell_user())
+    retire_model(opened(database), asked, model_id, reason, now_us())
+    click.echo("model retired")
+
+
+@model.command("list")
+@database_option
+@json_option
+def list_all(database: str, as_json: bool) -> None:
+    """List the models, the first registered first."""
+    from service.storage.models import list_models
+
+    found = [
+        {
+            "model": it.model_id,
+            "outcome": it.outcome,
+            "features": it.kinds,
+            "registered": instant_text(it.register_us),
+            "registered_by": it.registered_by,
+            "retired": instant_text(it.retire_us),
+            "retired_by": it.retired_by or "",
+            "reason": it.reason,
+        }
+        for it in list_models(opened(database))
+    ]
+    if as_json:
+        click.echo(json.dumps(found))
+        return
+    for row in found:
+        kept = row | {"features": len(row["features"])}
+        click.echo("  ".join(f"{name}: {told}" for name, told in kept.items() if told))
