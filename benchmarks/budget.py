@@ -256,7 +256,8 @@ def budget(
 
 
 def _show(found: dict[Variant, list[Sample]], prices: dict[Variant, Quartiles]) -> None:
-    table = Table("CPU µs a call")
+    table = Table()
+    table.add_column("CPU µs a call", no_wrap=True)
     for it in found:
         table.add_column(f"{it.in_flight}\n{it.rules}", justify="right", no_wrap=True)
     columns = [_medians(samples) for samples in found.values()]
@@ -272,9 +273,10 @@ def _show(found: dict[Variant, list[Sample]], prices: dict[Variant, Quartiles]) 
     wholes = [median(it.process_us for it in samples) for samples in found.values()]
     table.add_row("the engine", *(f"{it:.1f}" for it in engines))
     table.add_row("the process", *(f"{it:.1f}" for it in wholes))
-    table.add_row("the engine / without rules", *(_price(prices.get(it)) for it in found))
-    Console().print(table)
-
-
-def _price(it: Quartiles | None) -> str:
-    return "" if it is None else f"{it.median:.3f}\n{it.lower:.3f} to {it.upper:.3f}"
+    console = Console()
+    console.print(table)
+    for it, price in prices.items():
+        console.print(
+            f"{it.in_flight} in flight, {it.rules}: the engine takes {price.median:.3f} of its time"
+            f" without rules, middle half of the rounds {price.lower:.3f} to {price.upper:.3f}"
+        )

@@ -22,6 +22,10 @@ Two processes of one build differ as well, by up to 9 % of their CPU time for as
 (another layout of their memory). So all servers start anew every `--rounds-a-start` rounds, each
 time in the opposite order. To learn a run's error, give `--beside` a checkout of the same revision.
 
+With ``--rules velocity`` or ``--rules conditions`` this build has a second server, which takes its
+turn in each round: its product has a policy with such rules, that of the first server one without.
+No rule applies to anybody, so that both decide alike.
+
 With ``--tls`` the echo and Freehold each have a second server, which takes its turn in each round
 and speaks TLS. The connection exists before the clock starts, so the price is that of encryption,
 not of handshakes.
@@ -62,15 +66,17 @@ from benchmarks.rpc_figures import (
     check_rows,
     level_of,
     moved_of,
+    ruled_of,
     tls_of,
 )
 from benchmarks.rpc_table import show
+from benchmarks.rules import NONE, RULES, with_rules
 from benchmarks.scrape import Scraper
 
 _ROOT = Path(__file__).resolve().parent.parent
 _HEADLINE_IN_FLIGHT = 64
 _PROBE_CALLS = 64
-_TLS, _TLS_ECHO = "tls", "tls echo"
+_TLS, _TLS_ECHO, _RULED = "tls", "tls echo", "ruled"
 
 
 @dataclass(frozen=True)
@@ -81,7 +87,7 @@ class Plan:
     Servers are started anew after `rounds_a_start` rounds. `beside` is the folder of the other
     build, if there is one. `method` is one of METHODS. With `tls` the echo and this build are also
     measured by TLS. With `metrics` this build's server serves metrics, and is scraped once a
-    second.
+    second. With `rules` this build is also measured under a policy with them.
     """
 
     in_flight: tuple[int, ...]
@@ -94,6 +100,7 @@ class Plan:
     method: str
     tls: bool = False
     metrics: bool = False
+    rules: str = NONE
 
     @property
     def people(self) -> int:
@@ -175,6 +182,13 @@ class Plan:
     is_flag=True,
     help="Scrape this build's server once a second. The server of --beside serves no metrics.",
 )
+@click.option(
+    "--rules",
+    default=NONE,
+    show_default=True,
+    type=click.Choice(RULES),
+    help="Measure this build under a policy with such rules too, in the same rounds.",
+)
 @click.option("--json", "json_file", type=click.Path(dir_okay=False, path_type=Path),
               help="Write the figures to this file.")  # fmt: skip
 def rpc(
@@ -190,6 +204,7 @@ def rpc(
     beside: Path | None,
     tls: bool,
     metrics: bool,
+    rules: str,
     json_file: Path | None,
 ) -> None:
     """Measure Authorize or Settle against a bare gRPC echo, in turn, with the same messages and
@@ -198,6 +213,7 @@ def rpc(
         _levels(in_flight), rounds, rounds_a_start, calls, warm_up, seed, _checkout(beside), method,
         tls,
         metrics,
+        rules,
     )  # fmt: skip
     console = Console(stderr=True)
     folder.mkdir(parents=True, exist_ok=True)
@@ -251,7 +267,7 @@ def _checkout(beside: Path | None) -> Path | None:
 
 def _as_json(level: Level) -> dict[str, Any]:
     content = asdict(level)
-    for optional in ("beside", "tls"):
+    for optional in ("beside", "tls", "ruled"):
         if content[optional] is None:
             del content[optional]
     return content
@@ -266,7 +282,7 @@ def _measure(
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
     )  # fmt: skip
     with Progress(*columns, console=console, transient=True) as progress:
-        sides = 2 + (plan.beside is not None) + 2 * plan.tls
+        sides = 2 + (plan.beside is not None) + 2 * plan.tls + (plan.rules != NONE)
         task = progress.add_task("preparing", total=1 + len(plan.in_flight) * plan.rounds * sides)
 
         def step(done: str) -> None:
@@ -282,6 +298,9 @@ def _measure(
             )
         if plan.tls:
             builds[_TLS] = prepared
+        if plan.rules != NONE:
+            builds |= {"here": with_rules(prepared, NONE, work)}
+            builds |= {_RULED: with_rules(prepared, plan.rules, work)}
         certificate = self_signed(work)
         step("prepared")
         return [_level(work, builds, answer, n, plan, certificate, step) for n in plan.in_flight]
@@ -325,7 +344,12 @@ def _level(
         by_tls = sums[_TLS]
         tls_echo = sums[_TLS_ECHO].reports
         tls = tls_of(echo, here.reports, tls_echo, by_tls.reports, by_tls.stopped)
-    return level_of(in_flight, echo, here.reports, here.stopped, dict(here.rows), beside, tls)
+    ruled = None
+    if plan.rules != NONE:
+        under = sums[_RULED]
+        ruled = ruled_of(plan.rules, here.reports, under.reports, under.stopped)
+    rows = dict(here.rows)
+    return level_of(in_flight, echo, here.reports, here.stopped, rows, beside, tls, ruled)
 
 
 def _start(

@@ -74,6 +74,26 @@ class Tls:
 
 
 @dataclass(frozen=True)
+class Ruled:
+    """The same build under a policy with rules at one level, compared with one without.
+
+    rules       the kind of rules, as of `benchmarks.rules.RULES`
+    time_ratio  seconds of wall time per call, with rules over without, of the same round
+    cpu_ratio   server CPU per call, with rules over without, of the same round
+    cpu_us      what the rules add to the server's CPU per call, microseconds, of the same round
+    freehold    the server with rules
+    batch_mean  commands per commit, as of `Level`
+    """
+
+    rules: str
+    time_ratio: Quartiles
+    cpu_ratio: Quartiles
+    cpu_us: Quartiles
+    freehold: Side
+    batch_mean: float
+
+
+@dataclass(frozen=True)
 class Level:
     """Both servers at one number of calls in flight.
 
@@ -88,6 +108,7 @@ class Level:
     moved         answers that moved money, as of `benchmarks.load.Report`
     beside        the other build, where there is one
     tls           this build by TLS, where it was measured
+    ruled         this build under rules, where it was measured
     """
 
     in_flight: int
@@ -103,6 +124,7 @@ class Level:
     moved: int
     beside: Beside | None = None
     tls: Tls | None = None
+    ruled: Ruled | None = None
 
 
 def check_rows(rows: dict[str, int], acknowledged: int, method: str) -> None:
@@ -131,6 +153,7 @@ def level_of(
     rows: dict[str, int],
     beside: Beside | None = None,
     tls: Tls | None = None,
+    ruled: Ruled | None = None,
 ) -> Level:
     """Sum up the rounds of one level; `stopped` has the last log line of each of its servers."""
     batches: Counter[str] = Counter()
@@ -150,6 +173,7 @@ def level_of(
         moved=moved_of(here),
         beside=beside,
         tls=tls,
+        ruled=ruled,
     )
 
 
@@ -167,13 +191,34 @@ def tls_of(
         cpu_ratio=quartiles(_ratios(tls, here, lambda r: r.server_cpu_us)),
         echo_time_ratio=quartiles(_ratios(echo, tls_echo, lambda r: r.calls_per_s)),
         echo_cpu_ratio=quartiles(_ratios(tls_echo, echo, lambda r: r.server_cpu_us)),
-        cpu_us=quartiles(
-            [a.server_cpu_us - b.server_cpu_us for a, b in zip(tls, here, strict=True)]
-        ),
+        cpu_us=_added_us(tls, here),
         freehold=_side(tls),
         echo=_side(tls_echo),
         batch_mean=_batch_mean(stopped),
     )
+
+
+def ruled_of(
+    rules: str,
+    here: Sequence[Report],
+    ruled: Sequence[Report],
+    stopped: Sequence[dict[str, Any]],
+) -> Ruled:
+    """Sum up the rounds with rules; `stopped` has the last log line of each of its servers."""
+    return Ruled(
+        rules=rules,
+        # Seconds per call are the inverse of calls per second.
+        time_ratio=quartiles(_ratios(here, ruled, lambda r: r.calls_per_s)),
+        cpu_ratio=quartiles(_ratios(ruled, here, lambda r: r.server_cpu_us)),
+        cpu_us=_added_us(ruled, here),
+        freehold=_side(ruled),
+        batch_mean=_batch_mean(stopped),
+    )
+
+
+def _added_us(more: Sequence[Report], less: Sequence[Report]) -> Quartiles:
+    """The CPU microseconds that one server takes above the other, a call of the same round."""
+    return quartiles([a.server_cpu_us - b.server_cpu_us for a, b in zip(more, less, strict=True)])
 
 
 def beside_of(

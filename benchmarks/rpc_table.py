@@ -10,7 +10,7 @@ from rich.table import Table
 
 from benchmarks.harness import Quartiles, Spread
 from benchmarks.load import SETTLE
-from benchmarks.rpc_figures import Beside, Level, Side, Tls
+from benchmarks.rpc_figures import Beside, Level, Ruled, Side, Tls
 
 _SATURATED = 0.95
 _BUSY = 0.25
@@ -82,6 +82,8 @@ def _table(content: dict[str, Any], levels: Sequence[Level]) -> Table:
         _rows_beside(row)
     if any(level.tls for level in levels):
         _rows_tls(row)
+    if any(level.ruled for level in levels):
+        _rows_ruled(row, next(level.ruled.rules for level in levels if level.ruled))
     row(f"{method}, mean batch", lambda m: f"{m.batch_mean:.1f}")
     row("echo, CPU shares", lambda m: _cpu_shares(m.echo))
     row(f"{method}, CPU shares", lambda m: _cpu_shares(m.freehold))
@@ -125,6 +127,20 @@ def _rows_tls(row: Callable[..., None]) -> None:
     row("echo, CPU/call, TLS / plaintext", tls(lambda t: f"{t.echo_cpu_ratio.median:.3f}"))
     row("TLS, calls/s", tls(lambda t: f"{t.freehold.calls_per_s.median:,.0f}"))
     row("TLS, mean batch", tls(lambda t: f"{t.batch_mean:.1f}"), last=True)
+
+
+def _rows_ruled(row: Callable[..., None], rules: str) -> None:
+    """The rows about rules of policies; every level has them, or none has."""
+
+    def ruled(of: Callable[[Ruled], str]) -> Callable[[Level], str]:
+        return lambda level: of(level.ruled) if level.ruled else ""
+
+    row(f"time/call, {rules} / no rules", ruled(lambda it: f"{it.time_ratio.median:.3f}"))
+    row("  middle half of rounds", ruled(lambda it: _middle(it.time_ratio)))
+    row(f"CPU/call, {rules} / no rules", ruled(lambda it: f"{it.cpu_ratio.median:.3f}"))
+    row("  middle half of rounds", ruled(lambda it: _middle(it.cpu_ratio)))
+    row(f"{rules} adds, CPU µs/call", ruled(lambda it: f"{it.cpu_us.median:.0f}"))
+    row(f"{rules}, mean batch", ruled(lambda it: f"{it.batch_mean:.1f}"), last=True)
 
 
 def _revision_beside(levels: Sequence[Level]) -> str:

@@ -8,7 +8,8 @@ does not count any more. The windows slide: a rental is in the window of the las
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from types import MappingProxyType
 from typing import NamedTuple, TypeGuard
 
@@ -112,7 +113,18 @@ class Verdict(NamedTuple):
     @property
     def read_values(self) -> str | None:
         """The values read, as canonical JSON; None if none were read."""
-        return canonical(self.values) if self.values else None
+        if not self.values:
+            return None
+        try:
+            return _text_of(tuple(self.values.items()))
+        except TypeError:  # the labels of an order are a table
+            return canonical(self.values)
+
+
+@lru_cache(maxsize=4096)
+def _text_of(values: tuple[tuple[str, object], ...]) -> str:
+    # A name has values of one kind, so no two texts have equal values.
+    return canonical(dict(values))
 
 
 def counts(rules: Rules | None) -> TypeGuard[Rules]:
@@ -149,6 +161,12 @@ def judge(
     new people apply, and no bound of rentals. `skipped` has the rules that do not count, by their
     reasons, each with the listing that skips it.
     """
+    if len(policies) == 1 and not skipped:
+        rules = policies[0]
+        if rules is not None and rules.new_user is None:
+            # The usual case: a few small numbers decide, which are mostly the same.
+            bounds = rules.velocity or () if grants else ()
+            return _by_numbers(bounds, tuple([_number(it, facts) for it in bounds]))
     found = _Finding(skipped)
     caps: list[Cap | None] = []
     for place, rules in enumerate(policies):
@@ -157,11 +175,20 @@ def judge(
             first = rules not in policies[:place]
             if grants and first:
                 for rule in rules.velocity or ():
-                    _judge_velocity(rule, facts, len(policies), found)
+                    _judge_velocity(rule, _number(rule, facts), len(policies), found)
             if rules.new_user is not None:
                 cap = _judge_new_user(rules.new_user, facts, len(policies) * grants, found)
         caps.append(cap)
     return found.verdict(tuple(caps))
+
+
+@lru_cache(maxsize=4096)
+def _by_numbers(bounds: tuple[Velocity, ...], numbers: tuple[int | None, ...]) -> Verdict:
+    """The verdict on one item for which only bounds count."""
+    found = _Finding(NOTHING_SKIPPED)
+    for rule, number in zip(bounds, numbers, strict=True):
+        _judge_velocity(rule, number, 1, found)
+    return found.verdict((None,))
 
 
 class Hit(NamedTuple):
@@ -177,6 +204,8 @@ def with_hits(
     """The verdict on so many items with further rules that apply, and the values that they read."""
     if verdict is None:
         verdict = Verdict(None, False, (None,) * items, (), {})
+    if not hits:
+        return verdict._replace(values={**verdict.values, **values})
     strict = [it.reason for it in hits if it.outcome is Outcome.DECLINE]
     reasons = dict.fromkeys([*strict, *verdict.reasons, *(it.reason for it in hits)])
     outcomes = {it.outcome for it in hits} | {verdict.least}
@@ -194,6 +223,8 @@ _BY_STRICTNESS = (Outcome.DECLINE, Outcome.FULL, Outcome.REDUCED)
 
 class _Finding:
     """The outcomes of rules, and the values read so far."""
+
+    __slots__ = ("_reasons", "_skipped", "values")
 
     def __init__(self, skipped: Mapping[str, str]) -> None:
         self.values: dict[str, object] = {}
@@ -216,6 +247,8 @@ class _Finding:
 
     def verdict(self, caps: tuple[Cap | None, ...]) -> Verdict:
         """All outcomes together: the strictest counts."""
+        if not self._reasons:
+            return Verdict(None, False, caps, (), self.values)
         order = (Outcome.DECLINE, Outcome.REVIEW, Outcome.FULL, Outcome.REDUCED)
         reasons = {reason: None for outcome in order for reason in self._reasons.get(outcome, ())}
         least = next((it for it in order if it is not Outcome.REVIEW and it in self._reasons), None)
@@ -241,16 +274,22 @@ def reason_of(rule: Velocity) -> Reason:
     return _REASONS[rule.of, rule.counted]
 
 
-def _judge_velocity(rule: Velocity, facts: Facts, items: int, found: _Finding) -> None:
+def _number(rule: Velocity, facts: Facts) -> int | None:
+    """The number that a bound counts; None if the order does not name the bearer."""
     rentals = facts.rentals.get(rule.of)
-    number = None if rentals is None else counted(rentals, rule.counted, rule.over, facts)
-    found.values[_name(f"{rule.of.lower()}.{rule.counted.lower()}", rule.over)] = number
+    return None if rentals is None else counted(rentals, rule.counted, rule.over, facts)
+
+
+def _judge_velocity(rule: Velocity, number: int | None, items: int, found: _Finding) -> None:
+    found.values[_NUMBERS[rule.of, rule.counted, rule.over]] = number
     if number is not None and number + items > rule.most:
         found.add(rule.then, reason_of(rule), rule.over)
 
 
-def counted(rentals: Iterable[Rental], span: Counted, over: Over, facts: Facts) -> int:
+def counted(rentals: Sequence[Rental], span: Counted, over: Over, facts: Facts) -> int:
     """The number of rentals that are open, or were asked for in the window that ends now."""
+    if not rentals:
+        return 0
     if over is Over.OPERATOR:
         rentals = [it for it in rentals if it.operator_id == facts.operator_id]
     if span is Counted.OPEN:
@@ -293,3 +332,12 @@ def _told(reason: Reason, over: Over) -> Reason:
 
 def _name(name: str, over: Over) -> str:
     return name if over is Over.OPERATOR else f"{name}.{Over.ALL_OPERATORS.lower()}"
+
+
+_NUMBERS = {
+    (of, span, over): _name(f"{of.lower()}.{span.lower()}", over)
+    for of in Of
+    for span in Counted
+    for over in Over
+}
+"""The names of the numbers of rentals among the values that a decision read."""

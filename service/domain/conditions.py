@@ -74,6 +74,12 @@ def reads(when: str) -> tuple[str, ...]:
     return tuple(sorted(_NAMES.intersection(_WORD.findall(when))))
 
 
+@lru_cache(maxsize=4096)
+def read_by(conditions: tuple[Condition, ...]) -> tuple[str, ...]:
+    """The variables that conditions may read together, in the order of their names."""
+    return tuple(sorted({name for it in conditions for name in reads(it.when)}))
+
+
 def fault_of_form(when: str, *, platform: bool) -> str | None:
     """The fault of an expression that the domain itself finds, or None.
 
@@ -92,4 +98,4 @@ def fault_of_form(when: str, *, platform: bool) -> str | None:
 
 def counts_rentals(conditions: tuple[Condition, ...] | None) -> bool:
     """True if a condition reads how many rentals a person has or had."""
-    return any(not COUNTING.isdisjoint(reads(it.when)) for it in conditions or ())
+    return conditions is not None and not COUNTING.isdisjoint(read_by(conditions))

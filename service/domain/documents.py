@@ -48,9 +48,12 @@ class Difference(NamedTuple):
     after: str
 
 
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
 def canonical(document: Table) -> str:
     """The canonical form of a document: JSON with sorted keys and without spaces."""
-    return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return _CANONICAL.encode(document)
 
 
 def digest_of(text: str) -> str:

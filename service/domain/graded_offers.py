@@ -54,6 +54,12 @@ def highest_cut_off(it: Wanted) -> int:
     return _rungs(it)[0].from_score
 
 
+def cut_offs(it: Wanted) -> tuple[int, ...]:
+    """The scores from which offers for an item change, the highest first. No other difference of
+    two scores changes an offer."""
+    return tuple([rung.from_score for rung in _rungs(it)])
+
+
 def _rungs(it: Wanted) -> tuple[_Rung, ...]:
     """The cut-offs of an item as a ladder, the highest first."""
     policy, rules = it.policy, it.policy.rules or NO_RULES

@@ -8,17 +8,16 @@ from datetime import UTC, datetime, tzinfo
 from typing import NamedTuple
 
 from service.domain.admission import Hit, Verdict, counted, with_hits
-from service.domain.conditions import reads
+from service.domain.conditions import read_by
 from service.domain.details import Order
 from service.domain.listings import CONDITION_PREFIX
 from service.domain.policy import Reason
 from service.domain.product import Product
-from service.domain.rules import Condition, Counted, Of, Over
+from service.domain.rules import Counted, Of, Over, SignalRule
 from service.domain.signals import Suspect
 from service.domain.time_zones import time_zone
 from service.engine.context import Assessment, Context
 from service.engine.counts import bearers_of, verdict_on
-from service.engine.ports import ConditionFailed
 from service.engine.rows import Rows
 from service.engine.signals import with_signals
 from service.engine.tables import USERS
@@ -46,9 +45,13 @@ def verdict_of(
     rules = [product.policy.rules for product in it.products]
     named = bearers_of(it.user_id, it.order)
     verdict = verdict_on(rules, it.operator_id, named, rows, context, skipped=skipped)
-    if any(one is not None and one.condition for one in rules):
+    conditioned, signals = False, list[SignalRule]()
+    for one in rules:
+        if one is not None:
+            conditioned = conditioned or one.condition is not None
+            signals += one.signal or ()
+    if conditioned:
         verdict = _with_conditions(verdict, it, skipped, rows, context)
-    signals = [rule for one in rules if one is not None for rule in one.signal or ()]
     if signals:
         user = rows[USERS].get(it.user_id)
         suspect = Suspect(it.user_id, it.asset_ids, named, user and user.create_us)
@@ -78,26 +81,26 @@ def _with_conditions(
         if rules is None or rules.condition is None or product.product_id in seen:
             continue
         seen.add(product.product_id)
-        names = sorted({name for it in rules.condition for name in reads(it.when)})
-        read = {name: _READERS[name](ordered, product, rows, context) for name in names}
+        read = {
+            name: _READERS[name](ordered, product, rows, context)
+            for name in read_by(rules.condition)
+        }
         prefix = f"{product.product_id}." if len(ordered.products) > 1 else ""
-        values |= {f"{prefix}{name}": value for name, value in read.items()}
+        values |= {f"{prefix}{name}": value for name, value in read.items()} if prefix else read
+        counting = []
         for it in rules.condition:
-            listing = skipped.get(f"{CONDITION_PREFIX}{it.name}")
-            if listing is not None:
+            listing = skipped.get(f"{CONDITION_PREFIX}{it.name}") if skipped else None
+            if listing is None:
+                counting.append(it)
+            else:
                 values[f"{prefix}skipped.{CONDITION_PREFIX}{it.name}"] = listing
-            elif (hit := _evaluated(it, read, context)) is not None:
-                hits[hit] = None
+        found = context.conditions.evaluated(tuple([it.when for it in counting]), read)
+        for it, true in zip(counting, found, strict=True):
+            if true is None:
+                hits[Hit(it.then, Reason.CONDITION_FAILED)] = None
+            elif true:
+                hits[Hit(it.then, f"{CONDITION_PREFIX}{it.name}")] = None
     return with_hits(verdict, len(ordered.products), list(hits), values)
-
-
-def _evaluated(it: Condition, read: Mapping[str, object], context: Context) -> Hit | None:
-    try:
-        if context.conditions.holds(it.when, read):
-            return Hit(it.then, f"{CONDITION_PREFIX}{it.name}")
-    except ConditionFailed:
-        return Hit(it.then, Reason.CONDITION_FAILED)
-    return None
 
 
 Reader = Callable[[Ordered, Product, Rows, Context], object]

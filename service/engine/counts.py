@@ -29,13 +29,19 @@ _ALL = ""
 """In place of an operator id: all operators."""
 
 
+# Read once (see `domain.authorization._SETTLED`).
+_USER, _DEVICE, _ACCOUNT = Of.USER, Of.DEVICE, Of.PAYMENT_ACCOUNT
+
+
 def bearers_of(user_id: str, order: Hashes | None) -> dict[Of, str]:
     """The bearers of an order, as far as it names them."""
-    found = {Of.USER: user_id}
+    found = {_USER: user_id}
     if order is not None:
-        found[Of.DEVICE] = order.device_hash
-        found[Of.PAYMENT_ACCOUNT] = order.payment_account_hash
-    return {of: bearer for of, bearer in found.items() if bearer}
+        if order.device_hash:
+            found[_DEVICE] = order.device_hash
+        if order.payment_account_hash:
+            found[_ACCOUNT] = order.payment_account_hash
+    return found
 
 
 class Counts:
@@ -58,7 +64,7 @@ class Counts:
         for of in admission.bearers(rules):
             if of in named:
                 self.bearers.add((of, named[of]))
-        self.want_past(rules, operator_id, named[Of.USER])
+        self.want_past(rules, operator_id, named[_USER])
 
     def want_past(self, rules: Rules, operator_id: str, user_id: str) -> None:
         """Adds the past of a person who may be new."""
@@ -70,7 +76,7 @@ class Counts:
     def read(self, rows: Rows, transaction: Transaction, context: Context) -> None:
         """Reads all that is wanted; the lines must be locked."""
         named = self.bearers | {(of, bearer) for _, of, bearer in self.traces.bearers}
-        others = [it for it in named if it[0] is not Of.USER]
+        others = [it for it in named if it[0] is not _USER]
         if others:
             transaction.lock_bearers(others)
         if self.bearers:
@@ -93,22 +99,21 @@ class Counts:
 
     def facts(self, operator_id: str, named: dict[Of, str], rows: Rows, now_us: int) -> Facts:
         """The facts of an order, with all that earlier calls of the batch changed."""
-        rentals = {
-            of: self._present((of, bearer), rows)
-            for of, bearer in named.items()
-            if (of, bearer) in self.bearers
-        }
-        user_id = named[Of.USER]
-        pasts = {
-            over: self._past((user_id, of), rows)
-            for over, of in ((Over.OPERATOR, operator_id), (Over.ALL_OPERATORS, _ALL))
-            if (user_id, of) in self.people
-        }
+        rentals = {it[0]: self._present(it, rows) for it in named.items() if it in self.bearers}
+        pasts: dict[Over, Past] = {}
+        if self.people:
+            user_id = named[_USER]
+            for over, of in ((Over.OPERATOR, operator_id), (Over.ALL_OPERATORS, _ALL)):
+                if (user_id, of) in self.people:
+                    pasts[over] = self._past((user_id, of), rows)
         return Facts(operator_id, now_us, rentals, pasts)
 
     def _present(self, bearer: Bearer, rows: Rows) -> list[Rental]:
+        known = self._rentals.get(bearer)
+        if not known:
+            return []
         found, changed = [], rows[AUTHORIZATIONS]
-        for name, stored in self._rentals[bearer].items():
+        for name, stored in known.items():
             row = changed.get(name)
             it = stored if row is None else admission.rental_of(row)
             if it is not None:

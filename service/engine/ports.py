@@ -75,25 +75,27 @@ class ReadAgain(Exception):
         self.authorizations = authorizations
 
 
-class ConditionFailed(Exception):
-    """A condition of a policy could not be evaluated; the text says why."""
-
-
 class Conditions(Protocol):
     """Evaluates conditions of policies; thread-safe."""
 
-    def holds(self, when: str, values: Mapping[str, object]) -> bool:
-        """Whether an expression is true for these values. Raises ConditionFailed, and nothing
-        else."""
+    def evaluated(
+        self, whens: tuple[str, ...], values: Mapping[str, object]
+    ) -> Sequence[bool | None]:
+        """Whether each expression is true for these values; None for one that cannot be evaluated.
+
+        Never raises.
+        """
         ...
 
 
 class NoConditions:
-    """In place of an evaluator: every condition fails."""
+    """In place of an evaluator: no condition can be evaluated."""
 
-    def holds(self, when: str, values: Mapping[str, object]) -> bool:
-        """Raises ConditionFailed."""
-        raise ConditionFailed("this server evaluates no conditions")
+    def evaluated(
+        self, whens: tuple[str, ...], _values: Mapping[str, object]
+    ) -> Sequence[bool | None]:
+        """None for each expression."""
+        return (None,) * len(whens)
 
 
 class Transaction(Protocol):

@@ -53,6 +53,8 @@ class SignalTraces:
 
     def add(self, it: Authorization, order: Hashes | None) -> None:
         """Adds an authorization of this batch, which may be granted."""
+        if not self.bearers:
+            return
         name = (it.user_id, it.authorization_id)
         device, account = (order.device_hash, order.payment_account_hash) if order else ("", "")
         self._devices[name] = device, account

@@ -26,7 +26,7 @@ from service.storage.documents import reached, table_of
 class Draft(NamedTuple):
     """A draft: its kind and name, the products that it would change, and how.
 
-    With `bills` it may change fees.
+    With `bills` it may change fees. `left_out` names its rules that are not replayed.
     """
 
     kind: str
@@ -34,6 +34,7 @@ class Draft(NamedTuple):
     products: frozenset[str]
     change: Callable[[Product], Product]
     bills: bool = False
+    left_out: tuple[str, ...] = ()
 
     def terms(self, history: History) -> Terms:
         """The products of a history under the draft."""
@@ -87,14 +88,15 @@ def product_draft(
         raise InvalidInput.of(kind, f"{kind}.unknown", text)
     new_tariff = read_tariff_document(table_of(tariff)).tariff
     new_policy = read_policy(table_of(policy), platform=True)
-    _require_own(new_policy.rules)
+    rules, left_out = _replayed(new_policy.rules)
+    new_policy = replace(new_policy, rules=rules)
     amounts = {name: getattr(it, name) for name in _AMOUNTS}
 
     def change(before: Product) -> Product:
         under = _under(new_policy, before.policy)
         return replace(before, **amounts, tariff=new_tariff, policy=under)
 
-    return Draft("product", it.id, frozenset({it.id}), change, bills=True)
+    return Draft("product", it.id, frozenset({it.id}), change, bills=True, left_out=left_out)
 
 
 _AMOUNTS = (
@@ -130,7 +132,8 @@ def policy_draft(
 ) -> Draft:
     """The draft of a policy; see `read_draft`."""
     policy = read_policy(document, platform=True)
-    _require_own(policy.rules)
+    rules, left_out = _replayed(policy.rules)
+    policy = replace(policy, rules=rules)
     name = policy.policy_id
     own = (name, f"{operator_id}/{name}")
     named = _named(operator_id, catalog, products, lambda it: it.policy.policy_id in own)
@@ -141,7 +144,7 @@ def policy_draft(
     def change(it: Product) -> Product:
         return replace(it, policy=_under(policy, it.policy))
 
-    return Draft("policy", name, named, change)
+    return Draft("policy", name, named, change, left_out=left_out)
 
 
 def _under(policy: Policy, before: Policy) -> Policy:
@@ -149,21 +152,34 @@ def _under(policy: Policy, before: Policy) -> Policy:
     return replace(policy, policy_id=before.policy_id, revision=before.revision)
 
 
-def _require_own(rules: Rules | None) -> None:
-    """Raises InvalidInput for conditions and budgets, and for rules that count rentals of other
-    operators."""
+class _Replayed(NamedTuple):
+    """The rules of a draft that a preview decides by, and the names of those that it leaves out."""
+
+    rules: Rules | None
+    left_out: tuple[str, ...]
+
+
+def _replayed(rules: Rules | None) -> _Replayed:
+    """The rules whose inputs a preview reads: the scores, the lines and the operator's rentals.
+
+    Conditions and signals read values that it does not read, a budget counts what people of other
+    days hold, and rules over all operators count rentals that are not this operator's to see.
+    """
     if rules is None:
-        return
-    for key in ("condition", "budget"):
-        if getattr(rules, key) is not None:
-            text = f"a preview does not replay a {key}: preview the policy without it"
-            raise InvalidInput.of(key, f"{key}.not_previewed", text)
-    counted = [it.over for it in rules.velocity or ()]
-    if rules.new_user is not None:
-        counted.append(rules.new_user.over)
-    if Over.ALL_OPERATORS in counted:
-        text = "a preview reads the rentals of one operator: preview the rule with OPERATOR"
-        raise InvalidInput.of("over", "over.all_operators", text)
+        return _Replayed(None, ())
+    own = tuple([it for it in rules.velocity or () if it.over is Over.OPERATOR]) or None
+    new = rules.new_user
+    if new is not None and new.over is not Over.OPERATOR:
+        new = None
+    named = {
+        "conditions": rules.condition,
+        "signals": rules.signal,
+        "budgets": rules.budget,
+        "rules over all operators": own != rules.velocity or new != rules.new_user,
+    }
+    kept = rules._replace(condition=None, signal=None, budget=None, velocity=own, new_user=new)
+    left_out = tuple([name for name, present in named.items() if present])
+    return _Replayed(None if kept == Rules() else kept, left_out)
 
 
 def _named(

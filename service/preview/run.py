@@ -166,6 +166,12 @@ def _report(history: History, terms: Terms, draft: Draft, found: Replayed, fees:
 def _notes(whole: Part, draft: Draft) -> tuple[str, ...]:
     """Sentences about the limits of the figures."""
     notes = []
+    if draft.left_out:
+        notes.append(
+            f"The draft has {', '.join(draft.left_out)}. They are not decided again: the figures"
+            " are those of its other rules. Where these give the same offer as the terms in force,"
+            " a decision stays as it was made."
+        )
     if not whole.exact:
         notes.append(
             "A range has the least and the most that is possible: where the draft asks people for"

@@ -1,6 +1,7 @@
 """The result of `replay` for many decisions, in a small part of its time.
 
-A verdict depends on few values: the product, the score, the accepted offers, and which offers the
+A verdict depends on few values: the product, the cut-offs that the score reaches, the accepted
+offers, and which offers the
 free part of the line covers. So each combination is judged once. Only persons for whom a changed
 use of the line may decide a later verdict are replayed one decision after the other.
 """
@@ -14,6 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from service.domain import admission
+from service.domain.graded_offers import cut_offs
 from service.domain.money import share_minor
 from service.domain.product import Product
 from service.domain.rules import Rules
@@ -167,6 +169,17 @@ def _covered(history: History, products: Sequence[Product], available: Numbers) 
     return covered
 
 
+def _reached(history: History, terms: Terms) -> Numbers:
+    """The number of cut-offs of each row's product, in force or under the draft, that its score
+    reaches; -1 without a score."""
+    reached = np.full(len(history), -1, dtype=np.int64)
+    for place, both in enumerate(zip(history.products, terms.products, strict=True)):
+        scores = sorted({score for it in both for score in cut_offs(it)})
+        own = (history.product == place) & (history.score != UNSCORED)
+        reached[own] = np.searchsorted(np.array(scores), history.score[own], side="right")
+    return reached
+
+
 def _ages(history: History, terms: Terms) -> Numbers:
     """The age of the features under the draft: 0 as in force, 1 too old now, 2 fresh enough now."""
     limits = np.array(
@@ -191,7 +204,7 @@ def _judge_once(
 ) -> None:
     """Judges each combination of values once, with the line as it was."""
     columns = (
-        *(history.product, history.score, history.facts, history.accept, found.before),
+        *(history.product, _reached(history, terms), history.facts, history.accept, found.before),
         *(*covered, _ages(history, terms)),
     )
     firsts, places = unique_rows([it[rows] for it in columns])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import sqlite3
+from contextlib import closing
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -339,6 +340,46 @@ def test_tls_is_measured_in_turn_with_plaintext(
         tls["server_cpu_us"]["median"] / here["server_cpu_us"]["median"]
     )
     assert "CPU/call, TLS / plaintext" in result.output
+
+
+def test_rules_are_measured_in_turn_with_none(
+    tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With --rules a second server answers the same messages under a policy with such rules, and
+    the table names the price. All of its decisions have read the rentals of their people."""
+    out, once_in = tmp_path / "rpc.json", tmp_path / "once"
+    once_in.mkdir()
+    once = prepared.prepare(once_in, model, 120, 1)
+    answer = tmp_path / "answer.bin"
+    answer.write_bytes(echo.canned_answer().SerializeToString())
+    read: dict[str, int] = {}
+
+    def count_rows(database: Path) -> dict[str, int]:
+        with closing(sqlite3.connect(database)) as connection:
+            values = "SELECT count(read_values) FROM decisions"
+            read[database.stem] = connection.execute(values).fetchone()[0]
+        return prepared.count_rows(database)
+
+    monkeypatch.setattr(rpc, "prepare", lambda *_: once)
+    monkeypatch.setattr(rpc, "_probe", lambda *_: answer)
+    monkeypatch.setattr(rpc, "count_rows", count_rows)
+    result = CliRunner().invoke(
+        main,
+        [
+            "rpc", "--rules", "velocity", "--model", str(model), "--folder", str(tmp_path),
+            "--json", str(out), "--in-flight", "8", "--rounds", "1", "--calls", "100",
+            "--warm-up", "20",
+        ],
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    (level,) = json.loads(out.read_text())["levels"]
+    here, ruled = level["freehold"], level["ruled"]["freehold"]
+    assert read == {"here": 0, "ruled": 120}
+    assert level["ruled"]["rules"] == "velocity"
+    assert level["ruled"]["cpu_ratio"]["median"] == pytest.approx(
+        ruled["server_cpu_us"]["median"] / here["server_cpu_us"]["median"]
+    )
+    assert "CPU/call, velocity / no rules" in result.output
 
 
 def test_a_server_by_tls_answers_no_plaintext(tmp_path: Path) -> None:

@@ -9,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.domain.admission import Past
-from service.domain.errors import InvalidInput
 from service.domain.policy import Offer
 from service.domain.policy_document import write_policy
 from service.domain.rules import Counted, CutOff, NewUser, Of, Outcome, Rules, Rung, Velocity
@@ -199,12 +198,36 @@ def test_a_draft_with_velocity_is_previewed_from_the_database(city: Desk) -> Non
     assert reasons == {"VELOCITY_USER_OPEN": Range(1, 1)}
 
 
-def test_conditions_are_refused_by_name(city: Desk) -> None:
-    """A draft with conditions is refused: a preview does not evaluate them."""
-    condition = [{"name": "far", "when": "amount_minor > 1", "then": "FULL"}]
-    with pytest.raises(InvalidInput) as refusal:
-        previewed(city, condition=condition)
-    assert refusal.value.violations[0].rule == "condition.not_previewed"
+_LEFT_OUT: dict[str, dict[str, Any]] = {
+    "conditions": {"condition": [{"name": "far", "when": "order_minor > 1", "then": "FULL"}]},
+    "signals": {"signal": [{"signal": "DEVICE_SHARED", "most": 1, "days": 7, "then": "DECLINE"}]},
+    "budgets": {
+        "budget": [{"currency": "CNY", "span": "OPEN", "most_minor": 100, "slice_minor": 10}]
+    },
+    "rules over all operators": {
+        "velocity": [
+            {"of": "USER", "counted": "OPEN", "most": 1, "then": "FULL", "over": "ALL_OPERATORS"}
+        ]
+    },
+}
+
+
+@pytest.mark.parametrize("name", _LEFT_OUT)
+def test_rules_that_are_not_replayed_are_named(city: Desk, name: str) -> None:
+    """A draft with such rules is previewed by its other rules, and the answer says so first. A
+    draft that has nothing else changes nothing."""
+    for number in range(2):
+        city.do(authorize("ann", asset_id=f"bike-{number}"))
+        city.clock.advance(city.clock.now_us() + MINUTE_US)
+    alone = previewed(city, **_LEFT_OUT[name])
+    assert alone.whole.offers == {"ZERO": {"ZERO": 2}}
+    assert alone.notes[0].startswith(f"The draft has {name}. They are not decided again")
+    own = {"of": "USER", "counted": "OPEN", "most": 1, "then": "DECLINE"}
+    given = _LEFT_OUT[name] | {"velocity": [*_LEFT_OUT[name].get("velocity", ()), own]}
+    with_own = previewed(city, **given)
+    assert with_own.whole.offers == {"ZERO": {"ZERO": 1, "DECLINED": 1}}
+    assert with_own.notes[0] == alone.notes[0]
+    assert not any("not decided again" in it for it in previewed(city, velocity=[own]).notes)
 
 
 @pytest.mark.parametrize("seed", range(3))
