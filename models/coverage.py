@@ -7,13 +7,14 @@ from typing import Any
 import lightgbm
 import numpy as np
 
-from models import fits, scorecard
+from models import learners, scorecard
 from models.domain import MISSING_FEATURE, Admitted
 from models.errors import TrainingError
+from models.samples import Sample, State, domain_of
 from models.spec import HouseRules
 
 
-def by_column(state: fits.State, sample: fits.Sample) -> list[dict[str, Any]]:
+def by_column(state: State, sample: Sample) -> list[dict[str, Any]]:
     """For each raw column, the hold-out rows that are refused or marked as extrapolated because of
     this column.
 
@@ -21,7 +22,7 @@ def by_column(state: fits.State, sample: fits.Sample) -> list[dict[str, Any]]:
     `outside` are rows with a value outside the domain. A row may count for several columns. Raises
     TrainingError when no good, or no bad, hold-out row can be scored.
     """
-    seen, raw = fits.domain_of(state, sample, None), state.raw[state.holdout]
+    seen, raw = domain_of(state, sample), state.raw[state.holdout]
     found: dict[str, dict[str, Any]] = {
         feature.name: {
             "column": feature.name,
@@ -43,7 +44,7 @@ def by_column(state: fits.State, sample: fits.Sample) -> list[dict[str, Any]]:
     return list(found.values())
 
 
-def _require_both(state: fits.State, admitted: Admitted, found: dict[str, dict[str, Any]]) -> None:
+def _require_both(state: State, admitted: Admitted, found: dict[str, dict[str, Any]]) -> None:
     """Raises TrainingError unless good and bad hold-out rows can be scored."""
     label = state.label[state.holdout]
     label = np.delete(label, sorted(admitted.refused))
@@ -86,20 +87,20 @@ def require(columns: list[dict[str, Any]], rows: int, rules: HouseRules) -> list
 
 
 def better_blank(
-    state: fits.State, sample: fits.Sample, model_text: str, scale: scorecard.Scale
+    state: State, sample: Sample, model_text: str, scale: scorecard.Scale
 ) -> list[dict[str, Any]]:
     """For each column that may be missing: the share of hold-out people with a value who would get
     a better score without the value."""
     booster = lightgbm.Booster(model_str=model_text)
-    seen = fits.domain_of(state, sample, booster)
+    seen = domain_of(state, sample, booster)
     shares = []
     for j in np.flatnonzero(seen.nullable).tolist():
         raw = state.raw[state.holdout]
         raw = raw[~np.isnan(raw[:, j])]
         without = raw.copy()
         without[:, j] = np.nan
-        before = fits.margins(booster, seen, raw)
-        after = fits.margins(booster, seen, without)
+        before = learners.margins(booster, seen, raw)
+        after = learners.margins(booster, seen, without)
         both = ~np.isnan(before) & ~np.isnan(after)
         pairs = zip(before[both].tolist(), after[both].tolist(), strict=True)
         n, rises = int(both.sum()), sum(scale.score(m) < scale.score(blank) for m, blank in pairs)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -158,9 +158,3 @@ def groups(
 def id_hash(salt: str, row_id: str) -> str:
     """Hexadecimal sha256 of an id with its salt; the salt has a fixed length, so no separator."""
     return hashlib.sha256((salt + row_id).encode("utf-8")).hexdigest()
-
-
-def id_hashes(salt: str, ids: Iterable[str]) -> list[str]:
-    """The `id_hash` of each id, sorted, so that their order does not reveal the order of the
-    file."""
-    return sorted(id_hash(salt, i) for i in ids)

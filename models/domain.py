@@ -16,8 +16,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from models import encoding
+from models.dataset import UNSEEN
+from models.encoding import Preparation
 from models.errors import DatasetError
-from models.features import Derive
 from models.spec import HouseRules
 from models.spec_columns import Feature
 
@@ -29,6 +31,7 @@ Bools = NDArray[np.bool_]
 MISSING_FEATURE = "MISSING_FEATURE"
 FEATURE_OUT_OF_RANGE = "FEATURE_OUT_OF_RANGE"
 UNSEEN_CODE = "UNSEEN_CODE"
+UNSEEN_CATEGORY = "UNSEEN_CATEGORY"
 
 _LARGEST = sys.float_info.max
 MOST_GAPS = 256
@@ -40,10 +43,11 @@ class Trained:
     """One raw column in the training rows of a fit.
 
     `low` and `high` bound its values; a number's special values are not bounded. They are infinite
-    if they are unknown, as in models of manifest schema 1 that have a derive function. `seen` are a
-    code's values, or a number's special values, ascending; None when they are unknown. `missing`
-    counts the rows without a value, and `missing_bad` the bad rows among them. `nullable` says
-    whether there are enough such rows to score a row without the value.
+    if they are unknown, as in models of manifest schema 1 that have a derive function. `seen` are
+    the values of a code or a text, or a number's special values, ascending; None when they are
+    unknown. `missing` counts the rows without a value, and `missing_bad` the bad rows among them.
+    `nullable` says whether there are enough such rows to score a row without the value. `rest` says
+    whether there are enough rows of rare texts to score an unseen text like them.
     """
 
     low: float
@@ -52,6 +56,7 @@ class Trained:
     missing: int
     missing_bad: int | None
     nullable: bool
+    rest: bool = False
 
 
 class Learned(NamedTuple):
@@ -82,12 +87,19 @@ class Admitted(NamedTuple):
 
 
 def learn(
-    features: Sequence[Feature], raw: Floats, label: Labels, rules: HouseRules, leaf: int
+    features: Sequence[Feature],
+    raw: Floats,
+    label: Labels,
+    rules: HouseRules,
+    leaf: int,
+    *,
+    special_is_amount: bool = False,
 ) -> Learned:
     """Columns of (n, k) training rows, and the rows that the fit uses.
 
-    A fit cannot learn from a blank that too few training rows have. Rows with such a blank are left
-    out of the training, and are refused later. `leaf` is the fit's smallest leaf. Raises
+    A fit cannot learn from a blank, or a special value, that too few training rows have. Rows with
+    such a value are left out of the training, and are refused later. `leaf` is the fit's smallest
+    leaf. With `special_is_amount`, a module's function reads special values as they are. Raises
     DatasetError for a column without any value, and when no good or no bad row is left.
     """
     missing = np.isnan(raw)
@@ -95,8 +107,14 @@ def learn(
     for j, feature in enumerate(features):
         if missing[:, j].all():
             raise DatasetError(f"{feature.name}: no training row has a value; leave the column out")
-    kept: Bools = np.ones(raw.shape[0], dtype=np.bool_)
+    special: Bools = np.zeros(raw.shape, dtype=np.bool_)
+    if not special_is_amount:
+        for j, feature in enumerate(features):
+            if values := encoding.special_values(feature):
+                special[:, j] = np.isin(raw[:, j], values)
+    usable: Bools = np.ones(raw.shape[1], dtype=np.bool_)
     while True:
+        kept = ~np.any(missing & ~nullable | special & ~usable, axis=1)
         lacking = missing[kept].sum(axis=0)
         lacking_bad = missing[kept & (label == 1)].sum(axis=0)
         enough: Bools = np.asarray(
@@ -104,11 +122,14 @@ def learn(
             & (lacking_bad >= rules.missing_bad)
             & (lacking - lacking_bad >= rules.missing_good)
         )
-        if not (nullable & ~enough).any():
+        # A special value has no amount, so it shares the direction of the blanks.
+        count = special[kept].sum(axis=0)
+        enough_special = (count == 0) | (count + lacking * nullable >= rules.missing_rows)
+        if not (nullable & ~enough).any() and not (usable & ~enough_special).any():
             break
         # Rows that go take their other columns' blanks with them: count again.
         nullable &= enough
-        kept = ~np.any(missing[:, ~nullable], axis=1)
+        usable &= enough_special
     if np.unique(label[kept]).shape[0] < 2:
         rare = [f"{f.name} ({n})" for f, n, has in zip(features, missing.sum(axis=0), nullable,
                 strict=True) if n and not has]  # fmt: skip
@@ -121,6 +142,7 @@ def learn(
         _trained(
             feature,
             raw[kept, j],
+            rules,
             missing=int(missing[:, j].sum()),
             missing_bad=int(missing[bad, j].sum()),
             nullable=bool(nullable[j]),
@@ -131,16 +153,25 @@ def learn(
 
 
 def _trained(
-    feature: Feature, values: Floats, *, missing: int, missing_bad: int, nullable: bool
+    feature: Feature,
+    values: Floats,
+    rules: HouseRules,
+    *,
+    missing: int,
+    missing_bad: int,
+    nullable: bool,
 ) -> Trained:
+    rest = feature.type == "text" and encoding.levels(values, rules).rare_rows >= rules.level_rows
     values = values[~np.isnan(values)]
-    is_code = feature.type == "code"
+    is_code = feature.type in ("code", "text")
     seen = np.unique(values if is_code else values[np.isin(values, feature.special)])
     if not is_code:
         values = values[~np.isin(values, feature.special)]
     # Without a value, no number lies between the bounds.
     low, high = (values.min(), values.max()) if values.shape[0] else (np.inf, -np.inf)
-    return Trained(float(low), float(high), tuple(seen.tolist()), missing, missing_bad, nullable)
+    return Trained(
+        float(low), float(high), tuple(seen.tolist()), missing, missing_bad, nullable, rest
+    )
 
 
 def to_json(trained: Trained) -> dict[str, Any]:
@@ -152,6 +183,7 @@ def to_json(trained: Trained) -> dict[str, Any]:
         "missing": trained.missing,
         "missing_bad": trained.missing_bad,
         "nullable": trained.nullable,
+        "rest": trained.rest,
     }
 
 
@@ -165,6 +197,7 @@ def from_json(column: Mapping[str, Any]) -> Trained:
         missing=column["missing"],
         missing_bad=column["missing_bad"],
         nullable=column["nullable"],
+        rest=column.get("rest", False),
     )
 
 
@@ -185,15 +218,14 @@ class Domain:
         self,
         features: Sequence[Feature],
         trained: Sequence[Trained],
-        derive: Derive,
-        derived_names: Sequence[str],
+        preparation: Preparation,
         blind: frozenset[int],
     ) -> None:
         """`blind` are the derived columns that the model reads without a direction for missing
         values."""
         self._names = [f.name for f in features]
-        self._derive = derive
-        self._derived_names = tuple(derived_names)
+        self._preparation = preparation
+        self._derived_names = tuple(c.name for c in preparation.columns)
         self._bounds = [_bounds(f, t) for f, t in zip(features, trained, strict=True)]
         # Finite bounds everywhere: a comparison with them refuses infinities, and NaN too.
         self._low = np.array([b.low for b in self._bounds])
@@ -227,7 +259,7 @@ class Domain:
         extrapolated: dict[int, tuple[str, ...]] = {}
         if not inside.all():
             raw = self._sift(raw, inside, refused, extrapolated)
-        derived = self._derive(raw)
+        derived = self._preparation(raw)
         if not np.isfinite(derived).all():
             derived = self._defined(raw, derived, refused)
         if extrapolated and refused:
@@ -292,6 +324,8 @@ class Domain:
             return None
         if feature.type != "number" and value != np.floor(value):
             return FEATURE_OUT_OF_RANGE
+        if feature.type == "text" and UNSEEN <= value < len(feature.levels):
+            return UNSEEN_CATEGORY
         if seen is not None and (feature.type == "code" or value in feature.special):
             declared = feature.minimum <= value <= feature.maximum and abs(value) <= _LARGEST
             return UNSEEN_CODE if declared else FEATURE_OUT_OF_RANGE
@@ -302,7 +336,7 @@ class Domain:
 
         LightGBM reads a NaN in a column without trained NaN as 0, as if the person had answered 0.
         """
-        nan, missing = np.isnan(derived), np.isnan(raw)
+        nan, missing = np.isnan(derived), self._preparation.unknown(raw)
         unknown: Bools = np.logical_and(nan, self._blind)
         complete = ~np.any(missing, axis=1, keepdims=True)
         undefined: Bools = np.logical_or(np.isinf(derived), nan & complete)
@@ -325,9 +359,9 @@ def _gaps(feature: Feature, trained: Trained) -> list[float] | None:
     """The values between a column's bounds that no training row had and that do not count as their
     neighbours. For a code these are all other codes; for a number they are its special values. None
     means too many."""
-    if trained.seen is None:
+    if trained.seen is None or trained.rest:
         return []
-    if feature.type != "code":
+    if feature.type not in ("code", "text"):
         return sorted({*feature.special} - {*trained.seen})
     if not trained.seen or trained.high - trained.low >= MOST_GAPS:
         return None
@@ -338,6 +372,11 @@ def _gaps(feature: Feature, trained: Trained) -> list[float] | None:
 def _bounds(feature: Feature, trained: Trained) -> _Bounds:
     """The declared bounds, if there are any. Otherwise the trained bounds, widened by one range on
     each side, but never below 0 if no training row was below 0."""
+    if feature.type == "text":
+        low, high = trained.low, trained.high
+        if trained.rest:
+            low, high = UNSEEN, float(len(feature.levels) - 1)
+        return _Bounds(low, low, high, high)
     if feature.type == "code":
         low, high = max(feature.minimum, trained.low), min(feature.maximum, trained.high)
         return _Bounds(*(min(max(v, -_LARGEST), _LARGEST) for v in (low, low, high, high)))

@@ -7,13 +7,12 @@ a PD), `pd` is (n,) float64 in (0, 1).
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse, stats
+from scipy import stats
 
 from models import calibrate
 from models.errors import TrainingError
@@ -22,9 +21,7 @@ Floats = NDArray[np.float64]
 Labels = NDArray[np.int8]
 
 ECE_BINS = 10
-BASELINE_BINS = 12
-BASELINE_C = 0.1
-_Z95 = 1.959963984540054
+Z95 = 1.959963984540054
 
 
 class Estimate(NamedTuple):
@@ -55,7 +52,7 @@ def auc_delong(label: Labels, risk: Floats) -> Estimate:
     beaten_by_bad = (ranks[bad] - stats.rankdata(risk[bad])) / n
     beaten_by_good = (ranks[~bad] - stats.rankdata(risk[~bad])) / m
     variance = float(beaten_by_bad.var(ddof=1)) / m + float(beaten_by_good.var(ddof=1)) / n
-    half = _Z95 * math.sqrt(variance)
+    half = Z95 * math.sqrt(variance)
     return Estimate(value, max(0.0, value - half), min(1.0, value + half), m + n)
 
 
@@ -71,6 +68,11 @@ def ks(label: Labels, risk: Floats) -> float:
 def brier(label: Labels, pd: Floats) -> float:
     """Mean squared error of the PD."""
     return float(np.mean((pd - label) ** 2))
+
+
+def log_loss(label: Labels, log_odds: Floats) -> float:
+    """Mean of -ln of the probability that was given to what happened."""
+    return float(np.mean(np.logaddexp(0.0, log_odds) - label * log_odds))
 
 
 def ece(label: Labels, pd: Floats) -> float:
@@ -128,10 +130,10 @@ def wilson(hits: int, n: int) -> Estimate:
     """A rate with Wilson's 95 % interval."""
     if n == 0:
         return Estimate(math.nan, 0.0, 1.0, 0)
-    z2 = _Z95 * _Z95
+    z2 = Z95 * Z95
     p = hits / n
     centre = (p + z2 / (2 * n)) / (1 + z2 / n)
-    half = _Z95 * math.sqrt(p * (1 - p) / n + z2 / (4 * n * n)) / (1 + z2 / n)
+    half = Z95 * math.sqrt(p * (1 - p) / n + z2 / (4 * n * n)) / (1 + z2 / n)
     return Estimate(p, max(0.0, centre - half), min(1.0, centre + half), n)
 
 
@@ -141,7 +143,7 @@ def rate_ratio(hits: int, n: int, reference_hits: int, reference_n: int) -> Esti
     if 0 in (hits, reference_hits):
         return None
     ratio = (hits / n) / (reference_hits / reference_n)
-    half = _Z95 * math.sqrt(1 / hits - 1 / n + 1 / reference_hits - 1 / reference_n)
+    half = Z95 * math.sqrt(1 / hits - 1 / n + 1 / reference_hits - 1 / reference_n)
     return Estimate(ratio, ratio * math.exp(-half), ratio * math.exp(half), n)
 
 
@@ -171,50 +173,6 @@ def paired_gain(gains: Sequence[float], test_to_train: float) -> Estimate:
     spread = math.sqrt((1.0 / count + test_to_train) * float(values.var(ddof=1)))
     half = float(stats.t.ppf(0.975, count - 1)) * spread
     return Estimate(mean, mean - half, mean + half, count)
-
-
-def binned_logistic(
-    train_x: Floats, train_y: Labels, test_x: Floats, weight: Floats | None = None
-) -> Floats:
-    """PDs of `test_x` from the scorecard's stand-in: logistic regression on quantile bins.
-
-    Twelve quantile bins a column, one-hot, L2 with C = 0.1, the edges from the training rows
-    only; a missing value has a bin of its own. `weight` is (n,) of the training rows.
-    """
-    from sklearn.exceptions import ConvergenceWarning
-    from sklearn.linear_model import LogisticRegression
-
-    edges = [_edges(column) for column in train_x.T]
-    model = LogisticRegression(C=BASELINE_C, solver="lbfgs", max_iter=1000, tol=1e-4)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", ConvergenceWarning)
-        try:
-            model.fit(_one_hot(train_x, edges), train_y, weight)
-        except ConvergenceWarning as error:
-            raise TrainingError("the binned logistic regression did not converge") from error
-    pd: Floats = model.predict_proba(_one_hot(test_x, edges))[:, 1]
-    return pd
-
-
-def _edges(column: Floats) -> Floats:
-    present = column[~np.isnan(column)]
-    if present.shape[0] == 0:
-        return np.empty(0)
-    inner = np.linspace(0.0, 1.0, BASELINE_BINS + 1)[1:-1]
-    return np.unique(np.quantile(present, inner))
-
-
-def _one_hot(x: Floats, edges: list[Floats]) -> sparse.csr_matrix:
-    n, k = x.shape
-    codes = np.empty((n, k), dtype=np.int32)
-    offset = 0
-    for j, cuts in enumerate(edges):
-        code = np.searchsorted(cuts, x[:, j], side="left")
-        code[np.isnan(x[:, j])] = cuts.shape[0] + 1
-        codes[:, j] = offset + code
-        offset += cuts.shape[0] + 2
-    starts = np.arange(0, n * k + 1, k, dtype=np.int32)
-    return sparse.csr_matrix((np.ones(n * k), codes.ravel(), starts), shape=(n, offset))
 
 
 def _bin_starts(n: int) -> NDArray[np.int64]:

@@ -2,211 +2,105 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-import lightgbm
 import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from models import dataset, domain, evaluate, features, spec, tables
-from models.errors import TrainingError
+from models import choice, dataset, learners, recipes, spec
+from models.choice import Plan
+from models.samples import State, domain_of, sample_of
+from models.spec_model import Recipe
 
 Floats = NDArray[np.float64]
 
+RIVALS = (recipes.SCORECARD, recipes.PLAIN)
+"""The recipes that the model is compared with on the same folds."""
+
 
 class Task(NamedTuple):
-    """One fit: its kind, and the seed and fold if the kind has them."""
+    """One fit: its kind, and the seed and fold if the kind has them.
 
-    kind: str  # served | inner | fold | baseline
+    `fold` is the whole procedure, the choice of the recipe included, on the rows outside a fold;
+    the name of a rival is that recipe on the same rows; `served` is the model on all rows but the
+    hold-out, and `inner` its recipe on a part of those, for the calibration.
+    """
+
+    kind: str
     seed: int
     fold: int
 
 
-@dataclass(frozen=True)
-class State:
-    """Every worker's input: the raw columns, the labels, the spec, the splits.
+class Work(NamedTuple):
+    """What a worker needs: the data, the candidates, and the time's limits."""
 
-    `group` and `weight` are those of the rows, or None.
-    """
-
-    raw: Floats
-    label: dataset.Labels
-    spec: spec.Spec
-    holdout: dataset.Indices
-    training: dataset.Indices
-    group: dataset.Indices | None = None
-    weight: Floats | None = None
-
-    def folds(self, seed: int) -> NDArray[np.int8]:
-        """The fold of each row for a seed of the validation."""
-        count = self.spec.validation.folds
-        return dataset.stratified_folds(self.label, count, seed, self.group)
-
-
-def state_of(data: dataset.Dataset) -> State:
-    """The input of the workers for a data set."""
-    holdout = dataset.holdout_indices(data)
-    training = dataset.training_indices(data, holdout)
-    return State(data.raw, data.label, data.spec, holdout, training, data.group, data.weight)
-
-
-def tasks(the_spec: spec.Spec) -> list[Task]:
-    """All tasks, the longest first, so that the processes finish together."""
-    count = the_spec.validation.folds
-    seeds = (*the_spec.validation.seeds, *the_spec.validation.extra_seeds)
-    tasks = [Task("served", 0, 0)]
-    tasks += [Task("inner", 0, k) for k in range(count)]
-    for kind in ("fold", "baseline"):
-        tasks += [Task(kind, seed, k) for seed in seeds for k in range(count)]
-    return tasks
+    state: State
+    plan: Plan
 
 
 class Outcome(NamedTuple):
-    """A fit's margins, or a baseline's PDs, of the rows that the fit did not see; for `served` also
-    the model's text. A margin is NaN if the fit cannot score the row."""
+    """A fit's margins of the rows that it did not see, NaN where it cannot score one; its recipe
+    with the figures of all candidates; for `served` also the model's text."""
 
     margin: Floats
+    recipe: Recipe
+    candidates: list[dict[str, Any]]
     text: str = ""
+    penalty: float | None = None
 
 
-def work(state: State, task: Task) -> Outcome:
+def validation(the_spec: spec.Spec, seeds: tuple[int, ...]) -> list[Task]:
+    """The fits of the validation, the longest first, so that the processes finish together."""
+    count = the_spec.validation.folds
+    return [
+        Task(kind, seed, k)
+        for kind in ("fold", *(rival.name for rival in RIVALS))
+        for seed in seeds
+        for k in range(count)
+    ]
+
+
+SERVED = Task("served", 0, 0)
+
+
+def calibration(the_spec: spec.Spec) -> list[Task]:
+    """The fits whose margins calibrate the served model."""
+    return [Task("inner", 0, k) for k in range(the_spec.validation.folds)]
+
+
+def work(it: Work, task: Task) -> Outcome:
     """One fit, in a worker process, judged on the rows that it did not see."""
     # One thread each: the processes run in parallel, and sums then have one order.
     with threadpool_limits(limits=1):
-        everyone = np.arange(state.label.shape[0])
+        rows, tested = split(it.state, task)
+        rivals = {rival.name: Plan((rival,), ()) for rival in RIVALS}
+        # A rival scores the same rows as the model: it knows as many blanks.
+        leaf = recipes.leaf_of(it.plan.candidates, rows.shape[0])
+        chosen = choice.choose(it.state, rows, rivals.get(task.kind, it.plan))
         if task.kind == "served":
-            rows, tested = state.training, state.holdout
-        elif task.kind == "inner":
-            fold = inner_folds(state)
-            rows = state.training[fold != task.fold]
-            tested = state.training[fold == task.fold]
-        else:
-            fold = state.folds(task.seed)
-            rows, tested = everyone[fold != task.fold], everyone[fold == task.fold]
-        sample = sample_of(state, rows)
-        label = state.label[sample.rows]
-        booster = None if task.kind == "baseline" else fit(state, sample)
-        seen = domain_of(state, sample, booster)
-        if booster is None:
-            admitted = seen.admit(state.raw[tested])
-            weight = weight_of(state, sample.rows)
-            pd = evaluate.binned_logistic(sample.x, label, admitted.derived, weight)
-            return Outcome(_in_place(admitted, pd))
-        text = booster.model_to_string() if task.kind == "served" else ""
-        return Outcome(margins(booster, seen, state.raw[tested]), text)
+            leaf = recipes.leaf(chosen.recipe, rows.shape[0])
+        sample = sample_of(it.state, rows, leaf)
+        learned = learners.fit(it.state, sample, chosen.recipe)
+        text = learned.booster.model_to_string() if task.kind == "served" else ""
+        seen = domain_of(it.state, sample, learned.booster if text else None)
+        margin = learners.margins(learned.booster, seen, it.state.raw[tested])
+        return Outcome(margin, chosen.recipe, chosen.candidates, text, learned.penalty)
 
 
-class Sample(NamedTuple):
-    """The rows that a fit uses, their derived columns, and their raw columns' domain."""
-
-    rows: dataset.Indices
-    x: Floats
-    trained: tuple[domain.Trained, ...]
-
-
-def sample_of(state: State, rows: dataset.Indices) -> Sample:
-    """The rows among these that the fit can score. The fit learns from no other rows.
-
-    A complete row without a derived value is left out too.
-    """
-    the_spec, raw = state.spec, state.raw[rows]
-    leaf = the_spec.recipe.min_child_samples
-    learned = domain.learn(the_spec.inputs, raw, state.label[rows], the_spec.house, leaf)
-    rows, raw = rows[learned.kept], raw[learned.kept]
-    derive = features.resolve(the_spec.derive_function)
-    x = features.apply(derive, raw, len(the_spec.derived))
-    undefined = np.isnan(x).any(axis=1) & ~np.isnan(raw).any(axis=1)
-    return Sample(rows[~undefined], x[~undefined], learned.trained)
-
-
-def domain_of(state: State, sample: Sample, booster: lightgbm.Booster | None) -> domain.Domain:
-    """The domain of a fit on a sample. Without a model, every missing value counts as one with a
-    trained direction."""
-    the_spec = state.spec
-    blind: frozenset[int] = frozenset()
-    if booster is not None and any(t.nullable for t in sample.trained):
-        blind = tables.blind_columns(tables.parse(booster.model_to_string()))
-    return domain.Domain(
-        the_spec.inputs,
-        sample.trained,
-        features.resolve(the_spec.derive_function),
-        [d.name for d in the_spec.derived],
-        blind,
-    )
+def split(state: State, task: Task) -> tuple[dataset.Indices, dataset.Indices]:
+    """The rows that a task learns from, and those that it is judged on."""
+    if task.kind == "served":
+        return state.training, state.holdout
+    if task.kind == "inner":
+        training = state.training
+        fold = inner_folds(state)
+        return training[fold != task.fold], training[fold == task.fold]
+    fold = state.folds(task.seed)
+    return np.flatnonzero(fold != task.fold), np.flatnonzero(fold == task.fold)
 
 
 def inner_folds(state: State) -> NDArray[np.int8]:
     """Folds inside the served model's training rows, for its calibrator alone."""
-    validation, rows = state.spec.validation, state.training
-    group = None if state.group is None else state.group[rows]
-    return dataset.stratified_folds(state.label[rows], validation.folds, validation.seeds[0], group)
-
-
-def parameters(the_spec: spec.Spec, rows: int) -> dict[str, Any]:
-    """LightGBM's parameters for a spec's recipe on this many training rows: one thread, and the
-    same trees every time."""
-    recipe = the_spec.recipe
-    return {
-        "objective": "binary",
-        "learning_rate": recipe.learning_rate,
-        "max_depth": recipe.depth,
-        "num_leaves": 2**recipe.depth,
-        "min_data_in_leaf": recipe.min_child_samples,
-        "bagging_fraction": recipe.subsample,
-        "bagging_freq": 1 if recipe.subsample < 1.0 else 0,
-        "feature_fraction": recipe.colsample,
-        "lambda_l2": recipe.lambda_l2,
-        "max_bin": recipe.max_bin,
-        # All rows: in a sample LightGBM may not see that a column has missing values.
-        "bin_construct_sample_cnt": rows,
-        "monotone_constraints": [d.monotone for d in the_spec.derived],
-        "seed": recipe.seed,
-        "deterministic": True,
-        "force_row_wise": True,
-        "num_threads": 1,
-        "verbosity": -1,
-    }
-
-
-def weight_of(state: State, rows: dataset.Indices) -> Floats | None:
-    """The weights of these rows, if rows have weights."""
-    return None if state.weight is None else state.weight[rows]
-
-
-def fit(state: State, sample: Sample) -> lightgbm.Booster:
-    """The boosted trees of a sample."""
-    x = sample.x
-    data = lightgbm.Dataset(
-        x,
-        label=state.label[sample.rows],
-        weight=weight_of(state, sample.rows),
-        feature_name=[d.name for d in state.spec.derived],
-        free_raw_data=True,
-    )
-    try:
-        booster = lightgbm.train(parameters(state.spec, x.shape[0]), data, state.spec.recipe.trees)
-    except lightgbm.basic.LightGBMError as error:
-        raise TrainingError(f"LightGBM: {error}") from error
-    return booster
-
-
-def margins(booster: lightgbm.Booster, seen: domain.Domain, raw: Floats) -> Floats:
-    """(n,) raw margins of (n, k_raw) raw values; NaN for rows that the model cannot score."""
-    admitted = seen.admit(raw)
-    return _in_place(admitted, margin_of(booster, admitted.derived))
-
-
-def _in_place(admitted: domain.Admitted, answers: Floats) -> Floats:
-    """The margins of the admitted rows, NaN for the refused ones, in the order of all rows."""
-    placed = np.full(answers.shape[0] + len(admitted.refused), np.nan)
-    placed[[i for i in range(placed.shape[0]) if i not in admitted.refused]] = answers
-    return placed
-
-
-def margin_of(booster: lightgbm.Booster, x: Floats) -> Floats:
-    """(n,) raw margins of (n, k) derived values."""
-    if x.shape[0] == 0:
-        return np.empty(0)
-    return np.asarray(booster.predict(x, raw_score=True, num_threads=1), dtype=np.float64)
+    validation = state.spec.validation
+    return state.folds_of(state.training, validation.folds, validation.seeds[0])

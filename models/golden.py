@@ -1,7 +1,8 @@
 """Golden rows: rows for which every load of a model must give the same margin and score.
 
 The rows have each kind of value that the model can score: ordinary values, a missing value in each
-column that may have one, each special value and code, and both ends of each column's domain.
+column that may have one, each special value, kept levels and a rare one, and both ends of each
+column's domain.
 """
 
 from __future__ import annotations
@@ -12,8 +13,9 @@ import lightgbm
 import numpy as np
 from numpy.typing import NDArray
 
-from models import fits, scorecard
+from models import encoding, learners, scorecard
 from models.domain import Domain
+from models.samples import Sample, State, domain_of
 
 Floats = NDArray[np.float64]
 
@@ -21,16 +23,16 @@ ORDINARY_ROWS = 32
 
 
 def rows(
-    model_text: str, state: fits.State, sample: fits.Sample, scale: scorecard.Scale
+    model_text: str, state: State, sample: Sample, scale: scorecard.Scale
 ) -> list[dict[str, Any]]:
     """Golden rows for the manifest: raw values, margin (hexadecimal text) and score.
 
     The margins come from the model's text as a server will parse it.
     """
     booster = lightgbm.Booster(model_str=model_text)
-    seen = fits.domain_of(state, sample, booster)
+    seen = domain_of(state, sample, booster)
     raw = _raw(state, sample, seen)
-    margins = fits.margins(booster, seen, raw)
+    margins = learners.margins(booster, seen, raw)
     return [
         {"raw": [v.hex() for v in row], "margin": margin.hex(), "score": scale.score(margin)}
         for row, margin in zip(raw.tolist(), margins.tolist(), strict=True)
@@ -39,7 +41,7 @@ def rows(
     ]
 
 
-def _raw(state: fits.State, sample: fits.Sample, seen: Domain) -> Floats:
+def _raw(state: State, sample: Sample, seen: Domain) -> Floats:
     """Rows with real values in each column, but no real person's row; then rows with one changed
     value each.
 
@@ -49,7 +51,7 @@ def _raw(state: fits.State, sample: fits.Sample, seen: Domain) -> Floats:
     training = state.raw[sample.rows]
     # For a column that may be missing, values only: its blank has a row of its own.
     present = [column[~np.isnan(column)] for column in training.T]
-    bits = np.random.PCG64(state.spec.recipe.seed)
+    bits = np.random.PCG64(state.spec.seed)
     drawn = bits.random_raw(ORDINARY_ROWS * training.shape[1]).reshape(ORDINARY_ROWS, -1)
     ordinary = np.column_stack(
         [
@@ -60,6 +62,10 @@ def _raw(state: fits.State, sample: fits.Sample, seen: Domain) -> Floats:
     changed: list[Floats] = []
     for j, (feature, trained) in enumerate(zip(state.spec.inputs, sample.trained, strict=True)):
         kinds = {*seen.ends(j), *({*feature.special} & {*(trained.seen or ())})}
+        if encoding.is_category(feature):
+            kept, _ = encoding.levels(training[:, j], state.spec.house)
+            kinds |= {*kept[: encoding.MOST_INDICATORS]}
+            kinds |= {*sorted({*(trained.seen or ())} - {*kept})[:1]}
         for value in [*sorted(kinds), *([np.nan] if seen.nullable[j] else [])]:
             row = ordinary[len(changed) % ORDINARY_ROWS].copy()
             row[j] = value

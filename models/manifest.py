@@ -1,5 +1,8 @@
 """A model directory: `model.txt`, `manifest.json`, `metrics.json`, and nothing executable.
 
+Beside them are the spec and the development sample (`models.development`), which a server does not
+read.
+
 The manifest describes the model and has a sha256 for everything that it depends on. The model id is
 the sha256 of the manifest's canonical JSON without `model_id` and `created_at`. So the same inputs
 give the same id at any time and with any number of processes.
@@ -12,15 +15,18 @@ import json
 import math
 import os
 import re
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from models import domain, features, scorecard, tables
+from models import domain, encoding, features, scorecard, tables
 from models.calibrate import Platt
 from models.dataset import id_hash
 from models.domain import Trained
+from models.encoding import Preparation
 from models.errors import (
     DeriveError,
     IncompatibleError,
@@ -31,9 +37,10 @@ from models.scorecard import Scale
 from models.spec import HouseRules
 from models.spec_columns import Derived, Feature
 
-SCHEMA = 2
-# Schema 1 had no `trained` and no `absent` in its raw columns: see `_trained_of_schema_1`.
-_READABLE = (1, SCHEMA)
+SCHEMA = 3
+# Schema 1 had no `trained` and no `absent` in its raw columns: see `_trained_of_schema_1`. Schema 2
+# had no `preparation`, no `kind`, and the columns' own names in the model's text.
+_READABLE = (1, 2, SCHEMA)
 MANIFEST, MODEL, METRICS = "manifest.json", "model.txt", "metrics.json"
 
 # The parts of each document that depend on the time of training.
@@ -55,6 +62,8 @@ class Golden:
 class Manifest:
     """A verified manifest and the model's text that it belongs to.
 
+    `fitted` is the preparation of the raw rows unless a derive function prepares them. `kind` is
+    `trees` or `scorecard`; `text_names` are the columns' names in the model's text.
     `document` is the whole JSON, for values without a field here (parameters, versions, reference
     histograms, fold hashes).
     """
@@ -69,6 +78,9 @@ class Manifest:
     trained: tuple[Trained, ...]
     derived: tuple[Derived, ...]
     derive_function: str | None
+    fitted: Preparation | None
+    kind: str
+    text_names: tuple[str, ...]
     platt: Platt
     scale: Scale
     scale_version: str
@@ -82,6 +94,13 @@ class Manifest:
     def raw_names(self) -> tuple[str, ...]:
         """Names of the raw columns in the order of a row's values."""
         return tuple(f.name for f in self.raw)
+
+    def preparation(self) -> Preparation:
+        """How raw rows become the model's columns; imports the derive function if there is one.
+
+        Raises DeriveError.
+        """
+        return self.fitted or encoding.of_function(self.derive_function, self.derived)
 
 
 def canonical(document: Mapping[str, Any]) -> bytes:
@@ -115,6 +134,7 @@ def raw_column(feature: Feature, trained: Trained) -> dict[str, Any]:
         "reason_group": feature.reason_group,
         "min": low,
         "max": high,
+        "levels": list(feature.levels),
         "trained": domain.to_json(trained),
     }
 
@@ -128,17 +148,62 @@ def derived_column(derived: Derived) -> dict[str, Any]:
     }
 
 
-def write(
-    directory: Path, document: Mapping[str, Any], model_text: str, metrics: Mapping[str, Any]
-) -> str:
-    """Write the three files and return the model id.
+@contextmanager
+def workshop(versions: Path) -> Iterator[Path]:
+    """A folder beside the versions of models, which vanishes with what is left in it."""
+    try:
+        versions.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".training-", dir=versions) as partial:
+            yield Path(partial) / "model"
+    except OSError as error:
+        raise ModelDirectoryError(f"{versions}: cannot be written ({error.strerror})") from error
 
+
+def publish(partial: Path, directory: Path) -> Path:
+    """Move a whole model to its own folder, unless that folder has it."""
+    if not (directory / MANIFEST).exists():
+        os.replace(partial, directory)
+    return directory
+
+
+def find(versions: Path, asked: str) -> Path:
+    """The folder of the model with this id, or with the only id that begins so.
+
+    Raises ModelDirectoryError.
+    """
+    found = sorted(p.parent for p in versions.glob(f"*/{MANIFEST}"))
+    found = [p for p in found if _SHA256.fullmatch(p.name) and p.name.startswith(asked)]
+    if len(found) != 1:
+        raise ModelDirectoryError(
+            f"{versions}: {len(found) or 'no'} models have an id that begins with {asked}"
+        )
+    return found[0]
+
+
+def write(
+    directory: Path,
+    document: Mapping[str, Any],
+    model_text: str,
+    metrics: Mapping[str, Any],
+    beside: Callable[[Path], None] = lambda _: None,
+) -> str:
+    """Write the three files and what goes `beside` them, and return the model id.
+
+    Raises ModelDirectoryError where the directory has another model: none is ever replaced.
     Each file is replaced as a whole and the manifest last: the hashes of a half-written directory
     do not match, and `read` refuses it.
     """
     full = {**document, "model_id": model_id(document)}
+    if (directory / MANIFEST).exists():
+        other = _json(directory / MANIFEST).get("model_id")
+        if other != full["model_id"]:
+            raise ModelDirectoryError(
+                f"{directory}: holds another model, {other}, which is never replaced; "
+                "name another folder"
+            )
     try:
         directory.mkdir(parents=True, exist_ok=True)
+        beside(directory)
         _replace(directory / MODEL, model_text.encode("utf-8"))
         pretty = json.dumps(metrics, indent=2, allow_nan=False)
         _replace(directory / METRICS, (pretty + "\n").encode("utf-8"))
@@ -218,6 +283,9 @@ def _manifest(document: Mapping[str, Any], model_text: str) -> Manifest:
     if any(not _SHA256.fullmatch(h) for h in hashes):
         raise ModelDirectoryError("training_ids: has a value that is not a sha256")
     label = document["label"]
+    derived = tuple(
+        Derived(c["name"], c["monotone"], c["reason_group"]) for c in document["derived"]
+    )
     return Manifest(
         model_id=document["model_id"],
         created_at=document["created_at"],
@@ -231,10 +299,14 @@ def _manifest(document: Mapping[str, Any], model_text: str) -> Manifest:
             if document["schema"] == 1
             else tuple(domain.from_json(c["trained"]) for c in document["raw"])
         ),
-        derived=tuple(
-            Derived(c["name"], c["monotone"], c["reason_group"]) for c in document["derived"]
-        ),
+        derived=derived,
         derive_function=document["derive"]["function"],
+        fitted=_fitted(document, derived),
+        kind=document.get("kind", "trees"),
+        text_names=tuple(
+            d.name if document.get("preparation") is None else f"c{j}"
+            for j, d in enumerate(derived)
+        ),
         platt=platt,
         scale=stored_scale,
         scale_version=scale["version"],
@@ -249,6 +321,16 @@ def _manifest(document: Mapping[str, Any], model_text: str) -> Manifest:
         model_text=model_text,
         document=document,
     )
+
+
+def _fitted(document: Mapping[str, Any], derived: tuple[Derived, ...]) -> Preparation | None:
+    fitted = document.get("preparation")
+    if fitted is None:
+        return None
+    prepared = encoding.from_json(fitted, [c["name"] for c in document["raw"]])
+    if prepared.columns != derived:
+        raise ModelDirectoryError(f"{MANIFEST}: preparation and derived have different columns")
+    return prepared
 
 
 def _raw_feature(column: Mapping[str, Any]) -> Feature:
@@ -267,6 +349,7 @@ def _raw_feature(column: Mapping[str, Any]) -> Feature:
         maximum=infinity if column["max"] is None else column["max"],
         groups=(),
         group_names=(),
+        levels=tuple(column.get("levels", ())),
     )
 
 

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models import calibrate, dataset, evaluate, fits, scorecard, spec
+from models import calibrate, dataset, drift, evaluate, fits, scorecard, spec
+from models.samples import State
 
 Floats = NDArray[np.float64]
 Results = dict[fits.Task, fits.Outcome]
@@ -23,22 +24,12 @@ APPROVAL_SCORE = 600
 SMALL_GROUP = 200
 
 
-def collect(
-    state: fits.State,
-    data: dataset.Dataset,
-    results: Results,
-    platt: calibrate.Platt,
-    scale: scorecard.Scale,
-    holdout_margin: Floats,
+def validation(
+    state: State, data: dataset.Dataset, results: Results, seeds: tuple[int, ...]
 ) -> dict[str, Any]:
-    """All of `metrics.json` except its times, from the results of every fit.
-
-    `platt` and `scale` are the served model's, `holdout_margin` its margins on the hold-out.
-    """
-    validation = state.spec.validation
-    holdout_label = data.label[state.holdout]
-    scored = ~np.isnan(holdout_margin)
-    score = _scores(scale, holdout_margin)
+    """The figures of the model, and of its rivals on the same folds, as far as they follow from the
+    fits of the validation. `seeds` are the headline's."""
+    rules = state.spec.validation
     metrics: dict[str, Any] = {
         "outcome": state.spec.label.outcome,
         "horizon": state.spec.label.horizon,
@@ -46,35 +37,60 @@ def collect(
         "rows": int(data.label.shape[0]),
         "bad": int(data.label.sum()),
         "dropped": data.dropped,
-        "columns": {"raw": len(state.spec.inputs), "derived": len(state.spec.derived)},
         "monotone_in": "derived columns, each by itself; not in the raw columns",
         "folds": {
-            "count": validation.folds,
-            "seeds": list(validation.seeds),
-            "extra_seeds": list(validation.extra_seeds),
+            "count": rules.folds,
+            "seeds": list(seeds),
+            "extra_seeds": list(rules.extra_seeds) if state.spec.recipe else [],
         },
     }
-    for suffix, seeds in (("", validation.seeds), (_suffix(validation), validation.extra_seeds)):
-        if not seeds:
+    extra = rules.extra_seeds if state.spec.recipe else ()
+    for suffix, each in (("", seeds), (_suffix(rules), extra)):
+        if not each:
             continue
-        metrics["model" + suffix] = _cross_validated(state, results, seeds)
-        metrics["baseline" + suffix] = _baseline(state, results, seeds)
-        metrics["gain" + suffix] = _gain(
-            metrics["model" + suffix], metrics["baseline" + suffix], validation.folds
-        )
-    metrics["holdout"] = {
-        **_holdout(holdout_label[scored], holdout_margin[scored], platt),
-        "unscorable": int((~scored).sum()),
-    }
-    metrics["score_bands"] = _bands(holdout_label[scored], score[scored])
-    metrics["fairness"] = {
-        "approved_from_score": APPROVAL_SCORE,
-        "small_group": SMALL_GROUP,
-        "gated": False,
-        **_fairness(state, data, state.holdout, score),
-        "all_rows": _fairness_all_rows(state, data, results),
-    }
+        model = metrics["model" + suffix] = _cross_validated(state, results, "fold", each)
+        for rival in fits.RIVALS:
+            figures = _cross_validated(state, results, rival.name, each)
+            metrics[rival.name + suffix] = figures
+            name = "gain" if rival.name == "scorecard" else f"gain_over_{rival.name}"
+            metrics[name + suffix] = _gain(model, figures, rules.folds)
     return metrics
+
+
+def served(
+    state: State,
+    data: dataset.Dataset,
+    results: Results,
+    platt: calibrate.Platt,
+    scale: scorecard.Scale,
+    validated_auc: float,
+) -> dict[str, Any]:
+    """The figures of the served model on the hold-out, with its calibration and scale.
+
+    `validated_auc` is the one that the validation promises.
+    """
+    holdout_label, margin = data.label[state.holdout], results[fits.SERVED].margin
+    scored = ~np.isnan(margin)
+    score = _scores(scale, margin)
+    group = None if state.group is None else state.group[state.holdout][scored]
+    return {
+        "drift": drift.find(
+            holdout_label[scored], platt.log_odds(margin[scored]), group, validated_auc
+        ),
+        "holdout": {
+            "what": "out of time" if state.spec.time else "fold 0 of the first seed",
+            **_holdout(holdout_label[scored], margin[scored], platt),
+            "unscorable": int((~scored).sum()),
+        },
+        "score_bands": _bands(holdout_label[scored], score[scored]),
+        "fairness": {
+            "approved_from_score": APPROVAL_SCORE,
+            "small_group": SMALL_GROUP,
+            "gated": False,
+            **_fairness(state, data, state.holdout, score),
+            "all_rows": _fairness_all_rows(state, data, results),
+        },
+    }
 
 
 def _suffix(validation: spec.Validation) -> str:
@@ -84,15 +100,18 @@ def _suffix(validation: spec.Validation) -> str:
     return f"_seeds_{min(validation.extra_seeds)}_{max(validation.extra_seeds)}"
 
 
-def _cross_validated(state: fits.State, results: Results, seeds: Sequence[int]) -> dict[str, Any]:
+def _cross_validated(
+    state: State, results: Results, kind: str, seeds: Sequence[int]
+) -> dict[str, Any]:
+    """The figures of one kind of fit over all folds of these seeds."""
     count, unscorable = state.spec.validation.folds, []
-    by_fold: dict[str, list[float]] = {"auc": [], "brier": [], "ks": []}
+    by_fold: dict[str, list[float]] = {"auc": [], "brier": [], "log_loss": [], "ks": []}
     by_seed: dict[str, list[float]] = {
         "ece": [], "ece_uncalibrated": [], "noise": [], "slope": [], "intercept": [], "large": []
     }  # fmt: skip
     for seed in seeds:
         fold = state.folds(seed)
-        margin = _out_of_fold(state, results, seed)
+        margin = _out_of_fold(state, results, kind, seed)
         scored = ~np.isnan(margin)
         unscorable.append(int((~scored).sum()))
         label, fold, margin = state.label[scored], fold[scored], margin[scored]
@@ -105,6 +124,7 @@ def _cross_validated(state: fits.State, results: Results, seeds: Sequence[int]) 
             here = fold == k
             by_fold["auc"].append(evaluate.auc(label[here], margin[here]))
             by_fold["brier"].append(evaluate.brier(label[here], pd[here]))
+            by_fold["log_loss"].append(evaluate.log_loss(label[here], log_odds[here]))
             by_fold["ks"].append(evaluate.ks(label[here], margin[here]))
         by_seed["ece"].append(evaluate.ece(label, pd))
         by_seed["ece_uncalibrated"].append(evaluate.ece(label, calibrate.sigmoid(margin)))
@@ -126,27 +146,6 @@ def _cross_validated(state: fits.State, results: Results, seeds: Sequence[int]) 
         "calibration_intercept": _worst(by_seed["intercept"], 0.0),
         "calibration_in_the_large": _worst(by_seed["large"], 0.0),
     }  # fmt: skip
-
-
-def _baseline(state: fits.State, results: Results, seeds: Sequence[int]) -> dict[str, Any]:
-    label, count = state.label, state.spec.validation.folds
-    by_fold: dict[str, list[float]] = {"auc": [], "brier": [], "ks": []}
-    for seed in seeds:
-        fold = state.folds(seed)
-        for k in range(count):
-            # Only rows with a margin: the model may accept fewer blanks than the baseline does.
-            scored = ~np.isnan(results[fits.Task("fold", seed, k)].margin)
-            pd = results[fits.Task("baseline", seed, k)].margin[scored]
-            y = label[fold == k][scored]
-            by_fold["auc"].append(evaluate.auc(y, pd))
-            by_fold["brier"].append(evaluate.brier(y, pd))
-            by_fold["ks"].append(evaluate.ks(y, pd))
-    return {
-        "what": f"logistic regression on {evaluate.BASELINE_BINS} quantile bins, one-hot, "
-        f"C = {evaluate.BASELINE_C}, same columns and folds",
-        "seeds": list(seeds),
-        **{name: _spread(values) for name, values in by_fold.items()},
-    }
 
 
 def _gain(model: dict[str, Any], baseline: dict[str, Any], folds: int) -> dict[str, Any]:
@@ -183,10 +182,14 @@ def _holdout(label: dataset.Labels, margin: Floats, platt: calibrate.Platt) -> d
 
 
 def _bands(label: dataset.Labels, score: NDArray[np.int64]) -> list[dict[str, Any]]:
-    bands = np.array([scorecard.band(int(s)) for s in score])
+    lowest_of = [lowest for _, lowest in scorecard.BANDS]
+    # Bands descend; a score below all is in the last one.
+    band = np.minimum(
+        np.array([score < lowest for lowest in lowest_of]).sum(axis=0), len(lowest_of) - 1
+    )
     rows = []
-    for name, lowest in scorecard.BANDS:
-        here = bands == name
+    for number, (name, lowest) in enumerate(scorecard.BANDS):
+        here = band == number
         n, bad = int(here.sum()), int(label[here].sum())
         rate = evaluate.wilson(bad, n)
         rows.append(
@@ -203,7 +206,7 @@ def _bands(label: dataset.Labels, score: NDArray[np.int64]) -> list[dict[str, An
 
 
 def _fairness(
-    state: fits.State,
+    state: State,
     data: dataset.Dataset,
     rows: dataset.Indices,
     score: NDArray[np.int64],
@@ -232,9 +235,7 @@ def _fairness(
     }
 
 
-def _fairness_all_rows(
-    state: fits.State, data: dataset.Dataset, results: Results
-) -> dict[str, Any]:
+def _fairness_all_rows(state: State, data: dataset.Dataset, results: Results) -> dict[str, Any]:
     """The fairness figures on every row, by the cross-validation models of the first seed.
 
     These are five times as many rows as in the hold-out, so the intervals are narrower. But the
@@ -243,7 +244,7 @@ def _fairness_all_rows(
     label, validation = state.label, state.spec.validation
     seed = validation.seeds[0]
     fold = state.folds(seed)
-    margin = _out_of_fold(state, results, seed)
+    margin = _out_of_fold(state, results, "fold", seed)
     score, scored = np.zeros(label.shape[0], dtype=np.int64), ~np.isnan(margin)
     for k in range(validation.folds):
         here, others = fold == k, (fold != k) & scored
@@ -252,19 +253,21 @@ def _fairness_all_rows(
     return {"seed": seed, **_fairness(state, data, np.arange(label.shape[0]), score)}
 
 
-def _out_of_fold(state: fits.State, results: Results, seed: int) -> Floats:
+def _out_of_fold(state: State, results: Results, kind: str, seed: int) -> Floats:
     """The margin of every row by the seed's model that did not see the row; NaN if the model cannot
     score it."""
+    count = state.spec.validation.folds
     fold = state.folds(seed)
     margin = np.empty(state.label.shape[0])
-    for k in range(state.spec.validation.folds):
-        margin[fold == k] = results[fits.Task("fold", seed, k)].margin
+    for k in range(count):
+        margin[fold == k] = results[fits.Task(kind, seed, k)].margin
     return margin
 
 
 def _scores(scale: scorecard.Scale, margin: Floats) -> NDArray[np.int64]:
     """The scores of margins. A row without a margin gets 0, which is never approved."""
-    return np.array([0 if m != m else scale.score(m) for m in margin.tolist()], dtype=np.int64)
+    value = np.clip(scale.a * margin + scale.b, scorecard.LOWEST, scorecard.HIGHEST)
+    return np.where(np.isnan(margin), 0.0, np.rint(value)).astype(np.int64)
 
 
 def _groups(counts: list[tuple[str, int, int, int, int]]) -> dict[str, Any]:

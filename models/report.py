@@ -25,8 +25,10 @@ def print_metrics(metrics: Metrics, console: Console | None = None) -> None:
     if "coverage" in metrics and (unscorable := _coverage(metrics)).row_count:
         console.print(unscorable)
     gain = metrics["gain"]
+    if "verdict" in metrics:
+        console.print(metrics["verdict"]["sentence"], style="bold", markup=False)
     console.print(
-        f"Gain over the binned logistic regression: {gain['auc_mean']:+.4f} AUC "
+        f"Gain over the scorecard: {gain['auc_mean']:+.4f} AUC "
         f"[{gain['interval'][0]:+.4f}, {gain['interval'][1]:+.4f}] ({gain['method']}, "
         f"{gain['folds']} folds)."
     )
@@ -48,7 +50,9 @@ def _headline(metrics: Metrics) -> Table:
     columns += [
         (f"CV, seeds {_seeds(metrics[key])}", key) for key in metrics if key.startswith("model_s")
     ]
-    columns.append(("logistic on bins", "baseline"))
+    # Models of earlier builds have one rival, under another name.
+    rivals = (("scorecard", "scorecard"), ("plain LightGBM", "plain"), ("logistic", "baseline"))
+    columns += [(title, key) for title, key in rivals if key in metrics]
     for title, _ in columns:
         table.add_column(title, justify="right")
     holdout = metrics["holdout"]

@@ -11,7 +11,7 @@ import lightgbm
 import numpy as np
 from numpy.typing import NDArray
 
-from models import explain, features, manifest, scorecard, tables
+from models import explain, manifest, scorecard, tables
 from models.calibrate import sigmoid_one
 from models.domain import Admitted, Domain, Refusal
 from models.errors import IncompatibleError, ModelDirectoryError, TamperedError
@@ -84,12 +84,12 @@ class ModelScorer:
         self.absent_names = frozenset(f.name for f in verified.raw if f.absent == "missing")
         self.levels = {}
         self._row_bytes = 8 * len(verified.raw)
-        self._derive = features.resolve(verified.derive_function)
+        self._preparation = verified.preparation()
         try:
             self._booster = lightgbm.Booster(model_str=verified.model_text)
         except lightgbm.basic.LightGBMError as error:
             raise ModelDirectoryError(f"model.txt: LightGBM cannot read it ({error})") from error
-        if self._booster.feature_name() != [d.name for d in verified.derived]:
+        if self._booster.feature_name() != list(verified.text_names):
             raise IncompatibleError("model.txt: its features differ from the manifest's")
         trees = tables.parse(verified.model_text)
         groups = [d.reason_group for d in verified.derived]
@@ -103,8 +103,7 @@ class ModelScorer:
         self._domain = Domain(
             verified.raw,
             verified.trained,
-            self._derive,
-            [d.name for d in verified.derived],
+            self._preparation,
             tables.blind_columns(trees),
         )
 
@@ -215,7 +214,7 @@ class ModelScorer:
         if any(len(g.raw) != len(self.raw_names) for g in golden):
             raise ModelDirectoryError("manifest.json: a golden row has the wrong length")
         raw = np.array([g.raw for g in golden], dtype=np.float64)
-        derived = features.apply(self._derive, raw, len(self.manifest.derived))
+        derived = self._preparation.checked(raw)
         promised = np.array([g.margin for g in golden]).tobytes()
         if self._oracle(derived).tobytes() != promised:
             raise TamperedError(

@@ -12,16 +12,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from models import spec_columns, spec_data
+from models import spec_columns, spec_data, spec_model
+from models.derivations import Derivation
 from models.errors import SpecError
 from models.spec_columns import Derived, Feature
 from models.spec_data import Data, Exclusion, Label, Time
+from models.spec_model import Recipe
 from models.toml_table import TomlTable
 
 KEYS: dict[str, tuple[str, ...]] = {
     "": (
         "data", "label", "id", "group", "weight", "time", "exclude", "feature", "derive",
-        "validation", "model", "house",
+        "derivation", "validation", "model", "house",
     ),
     "data": spec_data.DATA_KEYS,
     "label": spec_data.LABEL_KEYS,
@@ -35,12 +37,11 @@ KEYS: dict[str, tuple[str, ...]] = {
     "derive": spec_columns.DERIVE_KEYS,
     "derive.column": spec_columns.DERIVED_KEYS,
     "validation": ("folds", "seeds", "extra_seeds"),
-    "model": (
-        "trees", "learning_rate", "depth", "min_child_samples", "subsample", "colsample",
-        "lambda_l2", "max_bin", "seed",
-    ),
+    "derivation": spec_model.DERIVATION_KEYS,
+    "model": spec_model.MODEL_KEYS,
     "house": (
-        "missing_rows", "missing_bad", "missing_good", "warn_refused", "most_refused",
+        "missing_rows", "missing_bad", "missing_good", "level_rows", "level_share",
+        "special_rows", "warn_refused", "most_refused",
         "most_better_blank", "most_unknown_labels", "fewest_of_class",
     ),
 }  # fmt: skip
@@ -57,26 +58,13 @@ class Validation:
 
 
 @dataclass(frozen=True)
-class Recipe:
-    """Parameters of the boosted trees."""
-
-    trees: int
-    learning_rate: float
-    depth: int
-    min_child_samples: int
-    subsample: float
-    colsample: float
-    lambda_l2: float
-    max_bin: int
-    seed: int
-
-
-@dataclass(frozen=True)
 class HouseRules:
     """Limits for the use of a model.
 
     A value may be missing if at least `missing_rows` training rows (and as many as the smallest
-    leaf has) lack it, `missing_bad` of them bad and `missing_good` good. The others are shares of
+    leaf has) lack it, `missing_bad` of them bad and `missing_good` good. A level of a code or a
+    text is kept with at least `level_rows` rows and `level_share` of all; a special value has a
+    column of its own with at least `special_rows` rows. The others are shares of
     the hold-out: of rows refused for one column's value, a share above `warn_refused` is a warning
     and above `most_refused` an error; of people who score better without the value, a share above
     `most_better_blank` is a warning. A share of rows above `most_unknown_labels` with a label that
@@ -87,6 +75,9 @@ class HouseRules:
     missing_rows: int = 50
     missing_bad: int = 5
     missing_good: int = 5
+    level_rows: int = 30
+    level_share: float = 0.005
+    special_rows: int = 50
     warn_refused: float = 0.005
     most_refused: float = 0.05
     most_better_blank: float = 0.05
@@ -100,6 +91,7 @@ class Spec:
 
     `id_column` is None where the number of the row serves as its id. Rows with one value of
     `group_column` never lie on both sides of a fold; `weight_column` has each row's weight.
+    Without a pinned `recipe` the training chooses one.
     """
 
     path: Path
@@ -115,8 +107,10 @@ class Spec:
     derive_function: str | None
     derived: tuple[Derived, ...]
     validation: Validation
-    recipe: Recipe
+    recipe: Recipe | None
+    seed: int
     house: HouseRules
+    derivations: tuple[Derivation, ...] = ()
 
     @property
     def inputs(self) -> tuple[Feature, ...]:
@@ -158,6 +152,7 @@ def parse(tree: dict[str, Any], *, path: Path, sha256: str) -> Spec:
     data = spec_data.data(top, path.parent)
     features = spec_columns.features(top, data.notation)
     function, derived = spec_columns.derive(top, features)
+    model = TomlTable("model", top.get("model", {}), KEYS["model"], faults)
     spec = Spec(
         path=path,
         sha256=sha256,
@@ -172,8 +167,10 @@ def parse(tree: dict[str, Any], *, path: Path, sha256: str) -> Spec:
         derive_function=function,
         derived=derived,
         validation=_validation(top),
-        recipe=_recipe(top),
+        recipe=spec_model.pinned(model),
+        seed=spec_model.seed(model),
         house=_house(top),
+        derivations=_derivations(top, features, function),
     )
     if not faults:
         _check_columns(spec, top)
@@ -219,19 +216,15 @@ def _validation(top: TomlTable) -> Validation:
     return Validation(folds=table.integer("folds", 3, 20, 5), seeds=seeds, extra_seeds=extra)
 
 
-def _recipe(top: TomlTable) -> Recipe:
-    table = TomlTable("model", top.get("model", {}), KEYS["model"], top.faults)
-    return Recipe(
-        trees=table.integer("trees", 1, 10_000, 700),
-        learning_rate=table.number("learning_rate", 1e-4, 1.0, 0.04),
-        depth=table.integer("depth", 1, 10, 3),
-        min_child_samples=table.integer("min_child_samples", 1, 1_000_000, 100),
-        subsample=table.number("subsample", 0.05, 1.0, 0.8),
-        colsample=table.number("colsample", 0.01, 1.0, 0.5),
-        lambda_l2=table.number("lambda_l2", 0.0, 1e6, 10.0),
-        max_bin=table.integer("max_bin", 2, 65_535, 255),
-        seed=table.integer("seed", 0, 2**31 - 1, 0),
-    )
+def _derivations(
+    top: TomlTable, features: tuple[Feature, ...], function: str | None
+) -> tuple[Derivation, ...]:
+    tables = top.tables("derivation", KEYS["derivation"], required=False)
+    if tables and function is not None:
+        top.fault("derivation", "is not allowed beside a derive function; choose one")
+    types = {f.name: f.type for f in features if f.role == "input"}
+    groups = [spec_columns.reason_group(table) for table in tables]
+    return spec_model.derivations(tables, types, groups)
 
 
 def _house(top: TomlTable) -> HouseRules:
@@ -241,6 +234,9 @@ def _house(top: TomlTable) -> HouseRules:
         missing_rows=table.integer("missing_rows", 1, 1_000_000, usual.missing_rows),
         missing_bad=table.integer("missing_bad", 1, 1_000_000, usual.missing_bad),
         missing_good=table.integer("missing_good", 1, 1_000_000, usual.missing_good),
+        level_rows=table.integer("level_rows", 1, 1_000_000, usual.level_rows),
+        level_share=table.number("level_share", 0.0, 0.5, usual.level_share),
+        special_rows=table.integer("special_rows", 1, 1_000_000, usual.special_rows),
         warn_refused=table.number("warn_refused", 0.0, 1.0, usual.warn_refused),
         most_refused=table.number("most_refused", 0.0, 1.0, usual.most_refused),
         most_better_blank=table.number("most_better_blank", 0.0, 1.0, usual.most_better_blank),

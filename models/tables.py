@@ -31,9 +31,9 @@ _STEP = 4
 # 2 and 3 are the kind of missing value.
 _CATEGORICAL, _MISSING_LEFT, _KIND = 1, 2, 12
 _KIND_NONE, _KIND_NAN = 0, 8
-# LightGBM's kZeroThreshold, 1e-35 as a 32-bit float: it reads values from -_ZERO to _ZERO as 0, and
-# splits only at -_ZERO and _ZERO, never between.
-_ZERO = float.fromhex("0x1.a95a5cp-117")
+# LightGBM's kZeroThreshold, 1e-35 as a 32-bit float: it reads values from -ZERO to ZERO as 0, and
+# splits only at -ZERO and ZERO, never between.
+ZERO = float.fromhex("0x1.a95a5cp-117")
 
 
 @dataclass(frozen=True)
@@ -229,7 +229,7 @@ def _tree(keys: dict[str, str]) -> Tree:
 def _threshold(value: float) -> float:
     """The effective threshold: LightGBM takes a value this close to 0 for 0, and 0 is not above
     it."""
-    return math.nextafter(value, -math.inf) if value == -_ZERO else value
+    return math.nextafter(value, -math.inf) if value == -ZERO else value
 
 
 def _integers(text: str) -> tuple[int, ...]:

@@ -1,11 +1,13 @@
-"""From a spec to a model directory: fit, calibrate, judge, write.
+"""From a spec to a model directory: validate, choose, fit, calibrate, judge, write.
 
-The fits, for the shipped spec 36 boosted models and 30 logistic regressions:
+- For each seed and fold, the whole procedure runs on the rows outside the fold: the choice of a
+  recipe by a validation inside these rows, and the fit. So the figures are those of the procedure,
+  not of a recipe that has seen the fold. Beside it stand the scorecard and a plain LightGBM.
+- The verdict on these figures says which kind of model is served. It is fitted without the
+  hold-out.
+- Fits of its recipe inside its training rows give out-of-fold margins for its Platt calibrator.
 
-- the served model, without the hold-out, and five models inside its training rows whose
-  out-of-fold margins fit its Platt calibrator;
-- for each seed one model for each fold on all rows, for the figures of the model, and on the same
-  folds the binned logistic regression for comparison.
+A recipe that the spec pins is not chosen, and its figures are called pinned, not nested.
 """
 
 from __future__ import annotations
@@ -13,86 +15,295 @@ from __future__ import annotations
 import hashlib
 import platform
 import time
+from collections.abc import Sequence
 from contextlib import closing
+from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from models import (
+    budget,
     calibrate,
     checking,
+    choice,
     coverage,
-    dataset,
+    development,
+    drift,
     features,
     fits,
     golden,
     manifest,
     metrics,
     parallel,
+    recipes,
     reference,
     scorecard,
     spec,
     tables,
+    verdict,
 )
-from models.errors import SpecError
+from models.budget import Course
+from models.choice import Plan
+from models.development import Development
+from models.errors import TamperedError
+from models.fits import Outcome, Task, Work
+from models.samples import Sample, State, sample_of, state_of
 from models.scorer import reasons_from
+from models.spec_columns import Derived
+from models.verdict import Verdict
 
 Floats = NDArray[np.float64]
 
 
-def train(spec_path: Path, out: Path, *, progress: bool = True, jobs: int = 2) -> dict[str, Any]:
+class _Served(NamedTuple):
+    """The model that is served: its fit, the rows that it learned from, and its calibration."""
+
+    outcome: Outcome
+    sample: Sample
+    verdict: Verdict
+    platt: calibrate.Platt
+    scale: scorecard.Scale
+
+
+def train(
+    spec_path: Path,
+    out: Path,
+    *,
+    progress: bool = True,
+    jobs: int = 2,
+    budget_s: float = budget.USUAL_S,
+) -> dict[str, Any]:
     """Train the model of `spec_path`, write the directory `out`, return its metrics.
 
-    The same spec, data, derive function and library versions give the same model id for any
-    `jobs` (worker processes, 1 thread each). Raises ModelError; an interrupt leaves no process.
+    The same spec, data, derive function, budget and library versions give the same model id for any
+    `jobs` (worker processes, 1 thread each). `out` may not have another model. Raises
+    ModelError; an interrupt leaves no process.
     """
+    ready = checking.ready(spec.load(Path(spec_path)), Path(out))
+    development_sample = development.of(ready)
+    made = _made(development_sample, progress, jobs, budget_s)
+    written = manifest.write(
+        Path(out), made.document, made.text, made.figures,
+        lambda folder: development.write(development_sample, folder),
+    )  # fmt: skip
+    return {"model_id": written, **made.figures}
+
+
+def train_version(
+    spec_path: Path,
+    versions: Path,
+    *,
+    progress: bool = True,
+    jobs: int = 2,
+    budget_s: float = budget.USUAL_S,
+) -> tuple[Path, dict[str, Any]]:
+    """Train a model into the folder of its id below `versions`; the folder, and its metrics.
+
+    The folder appears only once the model is whole. A model that is there already stays as it is.
+    Raises ModelError.
+    """
+    with manifest.workshop(Path(versions)) as partial:
+        metrics_ = train(spec_path, partial, progress=progress, jobs=jobs, budget_s=budget_s)
+        return manifest.publish(partial, Path(versions) / metrics_["model_id"]), metrics_
+
+
+def rebuild(directory: Path, *, progress: bool = True, jobs: int = 2) -> str:
+    """Make the model of a directory again from the sample that it keeps; its id.
+
+    Raises TamperedError when another model comes out, or ModelError when none can.
+    """
+    kept = manifest.read(directory)
+    development_sample = development.read(directory)
+    development.require(development_sample, kept.document)
+    made = _made(development_sample, progress, jobs, kept.document["budget_s"])
+    found = manifest.model_id(made.document)
+    if found != kept.model_id:
+        differing = sorted(
+            key
+            for key, value in made.document.items()
+            if key != "created_at" and kept.document.get(key) != value
+        )
+        raise TamperedError(
+            f"the sample of model {kept.model_id} gives model {found}; these parts differ: "
+            f"{', '.join(differing)}"
+        )
+    return found
+
+
+class _Made(NamedTuple):
+    """A model before it is written."""
+
+    document: dict[str, Any]
+    text: str
+    figures: dict[str, Any]
+
+
+def _made(sample_: Development, progress: bool, jobs: int, budget_s: float) -> _Made:
     started = time.perf_counter()
-    data = checking.ready(spec.load(Path(spec_path)), Path(out))
-    the_spec = data.spec
-    for index, feature in enumerate(the_spec.features):
-        if feature.role == "input" and feature.type == "text":
-            raise SpecError(f"feature[{index}].type", "a model cannot use a text yet")
+    data = sample_.data
+    state = state_of(data)
+    the_spec = state.spec
     derive_sha256 = features.source_sha256(the_spec.derive_function)
-    state = fits.state_of(data)
-    sample = fits.sample_of(state, state.training)
+    course = _course(state, budget_s)
+    sample = sample_of(state, state.training, _leaf(course.plan, state))
     columns = coverage.by_column(state, sample)
     warnings = list(data.warnings)
     warnings += coverage.require(columns, state.holdout.shape[0], the_spec.house)
-    results = _run(state, jobs, progress)
-    holdout_margin, model_text = results[fits.Task("served", 0, 0)]
 
-    inner = fits.inner_folds(state)
-    margin = np.empty(state.training.shape[0])
-    for k in range(the_spec.validation.folds):
-        margin[inner == k] = results[fits.Task("inner", 0, k)].margin
-    scored = ~np.isnan(margin)
-    platt = calibrate.fit(margin[scored], data.label[state.training][scored])
-    scale = scorecard.scale(platt)
+    with _Runner(state, course, jobs, progress) as runner:
+        results = runner.run(course.plan, runner.validation)
+        figures = metrics.validation(state, data, results, course.seeds)
+        chosen = [results[Task("fold", s, k)].recipe.name for s, k in runner.folds]
+        ruling = verdict.judge(figures, the_spec.recipe, chosen)
+        candidates = tuple(c for c in course.plan.candidates if c.kind == ruling.kind)
+        results |= runner.run(Plan(candidates, course.plan.rounds), [fits.SERVED])
+        outcome = results[fits.SERVED]
+        results |= runner.run(Plan((outcome.recipe,), ()), fits.calibration(the_spec))
+    served = _calibrated(state, results, ruling)
 
-    better_blank = coverage.better_blank(state, sample, model_text, scale)
-    warnings += _warnings(the_spec, model_text, better_blank)
-    figures = metrics.collect(state, data, results, platt, scale, holdout_margin)
+    better_blank = coverage.better_blank(state, served.sample, outcome.text, served.scale)
+    warnings += _warnings(served, the_spec, better_blank)
+    promised = figures["scorecard" if ruling.kind == "scorecard" else "model"]["auc"]["mean"]
+    figures |= metrics.served(state, data, results, served.platt, served.scale, promised)
+    apart = "the rows out of time" if the_spec.time else "the hold-out"
+    # First of all: the figures of the validation may not hold today.
+    warnings = drift.warning(figures["drift"], apart) + warnings
+    figures["columns"] = {
+        "raw": len(the_spec.inputs), "derived": len(served.sample.preparation.columns)
+    }  # fmt: skip
+    figures["verdict"] = {"kind": ruling.kind, "sentence": ruling.sentence}
+    figures["choice"] = _choice(course, outcome, chosen)
     figures["coverage"] = {"columns": columns, "better_blank": better_blank}
     figures["warnings"] = warnings
-    used, label = sample.rows, data.label[sample.rows]
     created_at = datetime.now(UTC).isoformat(timespec="seconds")
     document = {
         "schema": manifest.SCHEMA,
         "created_at": created_at,
-        "model_sha256": hashlib.sha256(model_text.encode("utf-8")).hexdigest(),
         "metrics_sha256": manifest.metrics_sha256(figures),
         "spec_sha256": the_spec.sha256,
         "data_sha256": data.sha256,
+        "sample_sha256": development.content_sha256(sample_),
         "derive": {"function": the_spec.derive_function, "sha256": derive_sha256},
+        **_described(state, sample_, served),
+        "budget_s": budget_s,
+        "seeds": {
+            "headline": list(course.seeds),
+            "extra": figures["folds"]["extra_seeds"],
+            "model": the_spec.seed,
+        },
+        "versions": {
+            "python": platform.python_version(),
+            "lightgbm": version("lightgbm"),
+            "numpy": version("numpy"),
+            "scipy": version("scipy"),
+        },
+    }
+    figures["created_at"] = created_at
+    figures["seconds"] = round(time.perf_counter() - started, 1)
+    return _Made(document, outcome.text, figures)
+
+
+def _course(state: State, budget_s: float) -> Course:
+    """What the budget allows. Raises DatasetError where a class has too few rows for a choice."""
+    the_spec, rows = state.spec, state.training
+    validation = the_spec.validation
+    sample = sample_of(state, rows, 1)
+    size = (rows.shape[0], sample.x.shape[1], validation.folds)
+    if the_spec.recipe is not None:
+        return budget.pinned(the_spec.recipe, *size, validation.seeds)
+    choice.can_choose(state, rows)
+    return budget.course(*size, validation.seeds, budget_s)
+
+
+def _leaf(plan: Plan, state: State) -> int:
+    return recipes.leaf_of(plan.candidates, state.training.shape[0])
+
+
+class _Runner:
+    """Runs the fits of a training in worker processes, under one progress bar."""
+
+    def __init__(self, state: State, course: Course, jobs: int, progress: bool) -> None:
+        the_spec = state.spec
+        seeds = course.seeds
+        if the_spec.recipe is not None:
+            seeds = (*seeds, *the_spec.validation.extra_seeds)
+        self.validation = fits.validation(the_spec, seeds)
+        self.folds = [(t.seed, t.fold) for t in self.validation if t.kind == "fold"]
+        self._state, self._jobs = state, jobs
+        total = len(self.validation) + 1 + len(fits.calibration(the_spec))
+        self._bar = Progress(
+            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
+            TimeRemainingColumn(elapsed_when_finished=True), disable=not progress,
+        )  # fmt: skip
+        self._line = self._bar.add_task("Fitting", total=total)
+
+    def __enter__(self) -> _Runner:
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def run(self, plan: Plan, tasks: Sequence[Task]) -> metrics.Results:
+        """The outcomes of tasks under a plan."""
+        results: metrics.Results = {}
+        it = Work(self._state, plan)
+        with closing(parallel.run(fits.work, it, tasks, self._jobs)) as arriving:
+            for index, result in arriving:
+                results[tasks[index]] = result
+                self._bar.advance(self._line)
+        return results
+
+
+def _calibrated(state: State, results: metrics.Results, ruling: Verdict) -> _Served:
+    """The served model with the calibrator that the out-of-fold margins of its recipe give."""
+    outcome, training = results[fits.SERVED], state.training
+    inner = fits.inner_folds(state)
+    margin = np.empty(training.shape[0])
+    for k in range(state.spec.validation.folds):
+        margin[inner == k] = results[Task("inner", 0, k)].margin
+    scored = ~np.isnan(margin)
+    platt = calibrate.fit(margin[scored], state.label[training][scored])
+    sample = sample_of(state, training, recipes.leaf(outcome.recipe, training.shape[0]))
+    return _Served(outcome, sample, ruling, platt, scorecard.scale(platt))
+
+
+def _choice(course: Course, outcome: Outcome, chosen: Sequence[str]) -> dict[str, Any]:
+    """The recipes that were compared, how often the folds chose each, and the served one's
+    figures."""
+    return {
+        "nested": len(course.plan.candidates) > 1,
+        "candidates": [c.name for c in course.plan.candidates],
+        "rows": list(course.plan.rounds),
+        "chosen_in_folds": {name: list(chosen).count(name) for name in sorted({*chosen})},
+        "served": outcome.recipe.name,
+        "served_trees": outcome.recipe.trees,
+        "served_candidates": outcome.candidates,
+        "planned_seconds": round(course.seconds, 1),
+    }
+
+
+def _described(state: State, sample_: Development, served: _Served) -> dict[str, Any]:
+    """The parts of the manifest that follow from the served model."""
+    data = sample_.data
+    the_spec, outcome = state.spec, served.outcome
+    used, columns = served.sample.rows, served.sample.preparation.columns
+    label = data.label[used]
+    return {
+        "model_sha256": hashlib.sha256(outcome.text.encode("utf-8")).hexdigest(),
+        "kind": outcome.recipe.kind,
         "raw": [
-            manifest.raw_column(f, t) for f, t in zip(the_spec.inputs, sample.trained, strict=True)
+            manifest.raw_column(f, t)
+            for f, t in zip(the_spec.inputs, served.sample.trained, strict=True)
         ],
-        "derived": [manifest.derived_column(d) for d in the_spec.derived],
+        "derived": [manifest.derived_column(d) for d in columns],
+        "preparation": served.sample.preparation.document,
         "monotone_in": "derived columns, each by itself; not in the raw columns",
         "label": {
             "column": the_spec.label.column,
@@ -103,62 +314,59 @@ def train(spec_path: Path, out: Path, *, progress: bool = True, jobs: int = 2) -
             "rows": int(used.shape[0]),
             "bad": int(label.sum()),
         },
-        "platt": {"a": platt.a.hex(), "b": platt.b.hex()},
-        "scale": {"version": scorecard.VERSION, "a": scale.a.hex(), "b": scale.b.hex()},
-        "training_ids": _training_ids(the_spec, data, used),
-        "folds": _fold_hashes(state, inner),
+        "platt": {"a": served.platt.a.hex(), "b": served.platt.b.hex()},
+        "scale": {
+            "version": scorecard.VERSION, "a": served.scale.a.hex(), "b": served.scale.b.hex()
+        },
+        "training_ids": {
+            "salt": sample_.salt,
+            "what": "sha256 of salt + id, UTF-8, sorted",
+            # Sorted, so that their order does not reveal the order of the file.
+            "sha256": sorted(sample_.hashes[i] for i in used),
+        },
+        "folds": _fold_hashes(state),
         "reference": [
             reference.histogram(f, data.raw[used, j]) for j, f in enumerate(the_spec.inputs)
         ],
-        "golden": golden.rows(model_text, state, sample, scale),
+        "golden": golden.rows(outcome.text, state, served.sample, served.scale),
         "reasons": {
-            "from": reasons_from(tables.parse(model_text), _groups(the_spec)),
-            "columns_without_group": _without_group(the_spec),
+            "from": reasons_from(tables.parse(outcome.text), [c.reason_group for c in columns]),
+            "columns_without_group": _without_group(columns),
         },
-        "parameters": fits.parameters(the_spec, used.shape[0]),
-        "trees": the_spec.recipe.trees,
-        "seeds": {
-            "headline": list(the_spec.validation.seeds),
-            "extra": list(the_spec.validation.extra_seeds),
-            "model": the_spec.recipe.seed,
-        },
-        "versions": {
-            "python": platform.python_version(),
-            "lightgbm": version("lightgbm"),
-            "numpy": version("numpy"),
-            "scikit-learn": version("scikit-learn"),
-            "scipy": version("scipy"),
-        },
-    }
-    figures["created_at"] = created_at
-    figures["seconds"] = round(time.perf_counter() - started, 1)
-    written = manifest.write(Path(out), document, model_text, figures)
-    return {"model_id": written, **figures}
+        "recipe": {**asdict(outcome.recipe), "penalty": outcome.penalty},
+        "parameters": {}
+        if outcome.recipe.kind == "scorecard"
+        else recipes.parameters(outcome.recipe, columns, the_spec.seed, used.shape[0]),
+    }  # fmt: skip
 
 
-def _groups(the_spec: spec.Spec) -> list[str | None]:
-    return [d.reason_group for d in the_spec.derived]
-
-
-def _without_group(the_spec: spec.Spec) -> list[str]:
-    return [d.name for d in the_spec.derived if d.reason_group is None]
+def _without_group(columns: Sequence[Derived]) -> list[str]:
+    return [d.name for d in columns if d.reason_group is None]
 
 
 def _warnings(
-    the_spec: spec.Spec, model_text: str, better_blank: list[dict[str, Any]]
+    served: _Served, the_spec: spec.Spec, better_blank: list[dict[str, Any]]
 ) -> list[str]:
     """Warnings about columns that can never be a reason, and about blanks that raise the score."""
     warnings = []
-    unnamed = _without_group(the_spec)
+    columns = served.sample.preparation.columns
+    unnamed = _without_group(columns)
     if unnamed:
         warnings.append(
-            f"{len(unnamed)} of {len(the_spec.derived)} derived columns have no reason_group and "
+            f"{len(unnamed)} of {len(columns)} derived columns have no reason_group and "
             f"are never given as a reason: {', '.join(unnamed[:5])}"
         )
-    if reasons_from(tables.parse(model_text), _groups(the_spec)) == "treeshap":
+    groups = [c.reason_group for c in columns]
+    if reasons_from(tables.parse(served.outcome.text), groups) == "treeshap":
         warnings.append(
             f"a tree has more than {tables.NODES} splits: scores and reasons come from LightGBM, "
             "not from tables, and take longer"
+        )
+    recipe, rows = served.outcome.recipe, served.sample.rows.shape[0]
+    if recipe.kind == "trees" and recipes.leaf(recipe, rows) < recipe.min_child_samples:
+        warnings.append(
+            f"the smallest leaf has {recipes.leaf(recipe, rows)} rows and not "
+            f"{recipe.min_child_samples}: a leaf may be one in {recipes.LEAVES_IN_ROWS} of the rows"
         )
     warnings += [
         f"{row['column']}: {100 * row['share']:.1f} % of {row['n']} hold-out people would score "
@@ -169,38 +377,11 @@ def _warnings(
     return warnings
 
 
-def _run(state: fits.State, jobs: int, progress: bool) -> metrics.Results:
-    tasks = fits.tasks(state.spec)
-    results: metrics.Results = {}
-    columns = (
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
-    )  # fmt: skip
-    with Progress(*columns, disable=not progress) as bar:
-        line = bar.add_task("Fitting", total=len(tasks))
-        with closing(parallel.run(fits.work, state, tasks, jobs)) as arriving:
-            for index, result in arriving:
-                results[tasks[index]] = result
-                bar.advance(line)
-    return results
-
-
-def _training_ids(
-    the_spec: spec.Spec, data: dataset.Dataset, training: dataset.Indices
-) -> dict[str, Any]:
-    # The inputs decide the salt, so the model id follows from them too. The salt keeps hashes of
-    # two data sets apart; it does not hide an id that can be guessed.
-    salt = hashlib.sha256(f"training ids {data.sha256} {the_spec.sha256}".encode()).hexdigest()
-    return {
-        "salt": salt,
-        "what": "sha256 of salt + id, UTF-8, sorted",
-        "sha256": dataset.id_hashes(salt, (data.ids[i] for i in training)),
-    }
-
-
-def _fold_hashes(state: fits.State, inner: NDArray[np.int8]) -> dict[str, Any]:
+def _fold_hashes(state: State) -> dict[str, Any]:
     """For each seed, the sha256 of the fold numbers, with one byte for each row in the file's
     order."""
     validation = state.spec.validation
+    inner = fits.inner_folds(state)
     digests = {
         str(seed): hashlib.sha256(state.folds(seed).tobytes()).hexdigest()
         for seed in (*validation.seeds, *validation.extra_seeds)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-from importlib import import_module
-from pathlib import Path
 
 import click
 from sqlalchemy.exc import SQLAlchemyError
@@ -22,7 +20,7 @@ from service.cli.persons import audit, person
 from service.cli.preview import policy, preview_tariff, product
 from service.cli.rail_accounts import rail_account
 from service.cli.serve import health, serve
-from service.cli.specs import spec, training_extra
+from service.cli.specs import spec
 from service.cli.terms import (
     BOUNDS,
     OF_LIMITS,
@@ -33,6 +31,7 @@ from service.cli.terms import (
     bounds,
     limit,
 )
+from service.cli.training import rebuild, train
 from service.domain.errors import FreeholdError
 from service.engine.ports import OutcomeUnknown, StorageFailed
 from service.storage.database import telling
@@ -71,39 +70,8 @@ def migrate(database: str, shard: bool) -> None:
     click.echo("database is up to date")
 
 
-@cli.command()
-@click.option(
-    "--spec",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    required=True,
-    help="TOML file that describes the data and the model.",
-)
-@click.option(
-    "--out",
-    type=click.Path(file_okay=False, path_type=Path),
-    required=True,
-    help="Folder for the model and its figures.",
-)
-@click.option(
-    "--jobs",
-    type=click.IntRange(1),
-    default=os.cpu_count() or 1,
-    show_default=True,
-    help="Processes that train at the same time.",
-)
-def train(spec: Path, out: Path, jobs: int) -> None:
-    """Train and cross-validate the credit model."""
-    with training_extra():
-        # Training imports it only after minutes; a missing library is reported now.
-        import_module("sklearn.linear_model")
-        from models.report import print_metrics
-        from models.train import train as run
-
-    print_metrics(run(spec, out, jobs=jobs))
-
-
 COMMANDS = (
-    *(create_key_of_seals, rail_account, verify, backup, restore, serve, health, config),
+    *(train, create_key_of_seals, rail_account, verify, backup, restore, serve, health, config),
     *(operator, platform, keys, update_key, roll_key, revoke_key, bind_key, unbind_key),
     *(model, person, audit, product, tariff, policy, limit, bounds, listing, snooze, spec),
 )
@@ -116,6 +84,7 @@ for group, of_kind in (
     (bounds, BOUNDS),
 ):
     add_commands(group, of_kind)
+model.add_command(rebuild)
 for command in COMMANDS:
     cli.add_command(command)
 

@@ -73,11 +73,13 @@ def run(options: Options, console: Console) -> dict[str, Any]:
     began = time.perf_counter()
     out = options.out.resolve()
     out.mkdir(parents=True, exist_ok=True)
-    model_dir = options.model.resolve() if options.model is not None else out / "model"
     if options.model is None:
         console.print("[bold]1 Model[/] training on real card-default data")
-        train.train(options.spec, model_dir, progress=console.is_terminal, jobs=2)
+        model_dir, _ = train.train_version(
+            options.spec, out / "models", progress=console.is_terminal, jobs=2
+        )
     else:
+        model_dir = options.model.resolve()
         console.print(f"[bold]1 Model[/] reusing {options.model}")
     people = _people(options, model_dir)
     rentals = plan(people.label, options.rentals, options.seed)
@@ -185,7 +187,9 @@ def _assumptions(console: Console, sentences: list[str]) -> None:
 
 
 def _paths(console: Console, options: Options, model_dir: Path) -> None:
-    shown_model = options.model if options.model is not None else options.out / "model"
+    shown_model = options.out / "models" / model_dir.name
+    if options.model is not None:
+        shown_model = options.model
     for title, path in (
         ("server log", options.out / "server.log"),
         ("database", options.out / "freehold.db"),

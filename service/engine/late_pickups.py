@@ -139,7 +139,8 @@ def late_pickup(
         given = late_pickups.give_fee_back(reservation, captures, context.now_us)
         reservation = _apply(draft, given, line, rows, context)
     reservation = _keep_deposit(reservation, line, draft, rows, context)
-    left_minor = budget_left_minor(reservation.operator_id, [product], rows)
+    steps = draft.get(AUTHORIZATIONS, ())
+    left_minor = budget_left_minor(reservation.operator_id, [product], rows, steps)
     available_minor = free_minor(line, rows, context)
     found = late_pickups.pick_up(
         reservation,

@@ -9,8 +9,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from models import fits, golden, manifest, scorecard, spec, tables, train
+from models import golden, learners, manifest, recipes, scorecard, spec, tables, train
 from models.calibrate import Platt
+from models.samples import State, sample_of
 from models.scorer import ModelScorer
 from tests.shell import forked_workers
 
@@ -78,15 +79,26 @@ def trained(
     **recipe: Any,
 ) -> Trained:
     """Writes the table and its spec, trains, and loads; rows marked `late` are the hold-out."""
+    return _train(folder, it, tree(features, late=late is not None, **recipe), late)
+
+
+def trained_without_recipe(folder: Path, it: Table, features: list[dict[str, Any]]) -> Trained:
+    """The same with a spec that leaves the recipe to the training."""
+    document = tree(features)
+    del document["model"]
+    return _train(folder, it, document, None)
+
+
+def _train(
+    folder: Path, it: Table, document: dict[str, Any], late: NDArray[np.bool_] | None
+) -> Trained:
     lines = ["id,a,b,y" + ("" if late is None else ",t")]
     for i, (a, b, y) in enumerate(zip(it.a, it.b, it.y, strict=True)):
         cells = [str(i), *("" if np.isnan(v) else str(v) for v in (a, b)), str(y)]
         cells += [] if late is None else ["2026-02-01" if late[i] else "2026-01-31"]
         lines.append(",".join(cells))
     (folder / "table.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    (folder / "spec.toml").write_text(
-        _toml(tree(features, late=late is not None, **recipe)), encoding="utf-8"
-    )
+    (folder / "spec.toml").write_text(_toml(document), encoding="utf-8")
     with forked_workers():
         metrics = train.train(folder / "spec.toml", folder / "model", progress=False, jobs=1)
     return Trained(metrics, ModelScorer.load(folder / "model"))
@@ -97,13 +109,14 @@ def fitted(
 ) -> ModelScorer:
     """The scorer of one fit on all rows, without a file: as served, except for the calibration."""
     the_spec = spec_of(features, **recipe)
-    everyone = np.arange(label.shape[0])
-    state = fits.State(raw, label, the_spec, np.empty(0, dtype=np.int64), everyone)
-    sample = fits.sample_of(state, everyone)
-    text = fits.fit(state, sample).model_to_string()
+    assert the_spec.recipe is not None
+    rows = np.arange(label.shape[0])
+    state = State(raw, label, the_spec, np.empty(0, dtype=np.int64), rows)
+    sample = sample_of(state, rows, recipes.leaf(the_spec.recipe, rows.shape[0]))
+    text = learners.fit(state, sample, the_spec.recipe).booster.model_to_string()
     platt = Platt(1.0, 0.0)
     scale = scorecard.scale(platt)
-    rows = golden.rows(text, state, sample, scale)
+    kept = golden.rows(text, state, sample, scale)
     return ModelScorer(
         manifest.Manifest(
             model_id="fitted",
@@ -114,8 +127,11 @@ def fitted(
             base_rate=float(label.mean()),
             raw=the_spec.inputs,
             trained=sample.trained,
-            derived=the_spec.derived,
+            derived=sample.preparation.columns,
             derive_function=None,
+            fitted=sample.preparation,
+            kind=the_spec.recipe.kind,
+            text_names=learners.names(sample.preparation),
             platt=platt,
             scale=scale,
             scale_version=scorecard.VERSION,
@@ -127,7 +143,7 @@ def fitted(
                     float.fromhex(row["margin"]),
                     row["score"],
                 )
-                for row in rows
+                for row in kept
             ),
             model_text=text,
             document={},

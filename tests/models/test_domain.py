@@ -17,10 +17,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
-from models import domain, report, spec, tables
+from models import domain, encoding, report, spec, tables
 from models.errors import DatasetError, TrainingError
 from models.scorer import ModelScorer, Scored, Unscorable
 from models.spec import HouseRules
+from models.spec_columns import Derived
 from tests.models import small_tables
 from tests.models.small_tables import NULLABLE_B, A, B, Trained, fitted, row, table, trained
 
@@ -141,9 +142,11 @@ def test_m1_a_split_without_a_direction_for_blanks_forbids_them() -> None:
     allowed = [replace(t, nullable=True) for t in scorer.manifest.trained]
     rows = np.array([[NAN, 1.0], [0.1, NAN], [0.1, 1.0]])
 
+    plain = scorer.manifest.preparation()
+
     def refused(blind: frozenset[int]) -> dict[int, domain.Refusal]:
         features = scorer.manifest.raw
-        seen = domain.Domain(features, allowed, lambda raw: raw, ["a", "b"], blind)
+        seen = domain.Domain(features, allowed, plain, blind)
         return seen.admit(rows).refused
 
     lacks_a, lacks_b = (domain.Refusal("MISSING_FEATURE", name) for name in "ab")
@@ -413,13 +416,14 @@ def test_a_derived_column_without_a_value_refuses_the_row() -> None:
         with np.errstate(divide="ignore", invalid="ignore"):
             return np.column_stack((values[:, 0], (values[:, 1] - 1.0) / (values[:, 1] - 1.0)))
 
+    prepared = encoding.Preparation([Derived("plain", 0, None), Derived("ratio", 0, None)], ratio)
     rows = np.array([[10.0, 2.0], [NAN, 2.0], [NAN, 1.0], [10.0, 1.0]])
     undefined = domain.Refusal("FEATURE_OUT_OF_RANGE", "ratio")
     for blind, refused in (
         (frozenset({1}), {2: domain.Refusal("MISSING_FEATURE", "a"), 3: undefined}),
         (frozenset[int](), {3: undefined}),
     ):
-        within = domain.Domain(the_spec.inputs, seen, ratio, ["plain", "ratio"], blind)
+        within = domain.Domain(the_spec.inputs, seen, prepared, blind)
         admitted = within.admit(rows)
         assert admitted.refused == refused
         assert admitted.derived.shape == (4 - len(refused), 2)

@@ -98,17 +98,6 @@ def test_intervals_of_rates() -> None:
     assert evaluate.rate_difference(0, 0, 5, 10) is None
 
 
-def test_binned_logistic_learns_a_curve() -> None:
-    """With quantile bins the baseline finds a U that a straight line misses; NaN has its own
-    bin."""
-    generator = np.random.default_rng(4)
-    x = generator.normal(size=(4_000, 2))
-    label = (generator.random(4_000) < calibrate.sigmoid(2 * x[:, 0] ** 2 - 2)).astype(np.int8)
-    x[::50, 1] = np.nan
-    pd = evaluate.binned_logistic(x[:3_000], label[:3_000], x[3_000:])
-    assert evaluate.auc(label[3_000:], pd) > 0.8
-
-
 def test_figures_need_both_classes() -> None:
     """AUC of one class alone is an error, not a number."""
     with pytest.raises(TrainingError):

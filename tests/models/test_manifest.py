@@ -36,15 +36,20 @@ def edit(directory: Path, change: Callable[[dict[str, Any]], object], *, forge: 
     path.write_text(json.dumps(document))
 
 
-def test_directory_holds_text_only(small_directory: Path) -> None:
-    """A model directory is three text files; none can be executed or unpickled."""
+def test_directory_holds_text_and_a_table_only(small_directory: Path) -> None:
+    """A model directory is four text files and one Parquet table; none can be executed or
+    unpickled."""
     assert sorted(p.name for p in small_directory.iterdir()) == [
         "manifest.json",
         "metrics.json",
         "model.txt",
+        "sample.parquet",
+        "spec.toml",
     ]
     for path in small_directory.iterdir():
-        path.read_text(encoding="utf-8")
+        if path.name != "sample.parquet":
+            path.read_text(encoding="utf-8")
+    assert (small_directory / "sample.parquet").read_bytes()[:4] == b"PAR1"
 
 
 def test_manifest_describes_the_model(small_directory: Path) -> None:

@@ -1,0 +1,266 @@
+"""The scorecard: a logistic regression on bins, fitted to be served as a model of its own.
+
+Every column is cut into bins of about equal mass; a missing value has a bin of its own, and so do
+the rare levels of an ordered column. Weights of neighbouring bins are pulled together, so many bins
+make a curve and not a saw. A column that was declared monotone gets weights that are. The bins and
+the weights come from the fit's rows alone, the strength of the pull from a split inside them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import accumulate
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import optimize
+
+from models import step_trees
+from models.errors import TrainingError
+from models.spec_columns import Derived
+
+Floats = NDArray[np.float64]
+Labels = NDArray[np.int8]
+Codes = NDArray[np.uint8]
+
+MOST_BINS = 20
+FEWEST_ROWS = 20
+"""The rows that a bin has at least, except those of missing values and rare levels."""
+PENALTIES = (0.001, 0.005, 0.02, 0.1, 0.5)
+"""C of the penalty beside the sum of the rows' losses; the smallest binds most. The penalty is 1/2C
+of the sum of (w - the neighbour's w)² * bins / MOST_BINS, plus PULL times the sum of w²."""
+PULL = 0.05
+# The penalty is chosen on at most this many rows.
+_ROWS_TO_CHOOSE = 12_000
+_CHOICE_FOLDS = 4
+_STEPS = 400
+
+
+class Bins(NamedTuple):
+    """The bins of one column: `thresholds` cut the values; the last bin is of NaN."""
+
+    thresholds: Floats
+    missing: bool
+
+    @property
+    def size(self) -> int:
+        """The number of bins, that of NaN included."""
+        return int(self.thresholds.shape[0]) + 1 + self.missing
+
+
+class Fitted(NamedTuple):
+    """The text of a scorecard, and the penalty that was chosen for it."""
+
+    text: str
+    penalty: float
+
+
+def fit(
+    x: Floats,
+    label: Labels,
+    columns: Sequence[Derived],
+    rest: Sequence[float | None],
+    names: Sequence[str],
+    weight: Floats | None = None,
+) -> Fitted:
+    """The scorecard of (n, k) training rows of these columns; `rest` is the place of the rare
+    levels of each ordered column, and `names` are the columns' names in the text."""
+    bins = [bins_of(values, place) for values, place in zip(x.T, rest, strict=True)]
+    codes = _codes(x, bins)
+    signs = [column.monotone for column in columns]
+    y = label.astype(np.float64)
+    w = np.ones(y.shape[0]) if weight is None else weight / weight.mean()
+    penalty = _chosen(codes, y, w, bins, signs)
+    points = _fitted(codes, y, w, bins, signs, penalty, None)
+    return Fitted(_text(names, x, codes, bins, points), penalty)
+
+
+def bins_of(values: Floats, rest: float | None) -> Bins:
+    """The bins of a column's (n,) training values."""
+    present = values[~np.isnan(values)]
+    found, counts = np.unique(present, return_counts=True)
+    if found.shape[0] < 2:
+        return Bins(np.empty(0), present.shape[0] < values.shape[0])
+    total = np.cumsum(counts)
+    n = total[-1]
+    if found.shape[0] <= MOST_BINS:
+        ends = np.arange(found.shape[0] - 1)
+    else:
+        wanted = np.arange(1, MOST_BINS) * n / MOST_BINS
+        ends = np.unique(np.minimum(np.searchsorted(total, wanted), found.shape[0] - 2))
+    kept: list[int] = []
+    for end in ends.tolist():
+        below = total[end] - (total[kept[-1]] if kept else 0)
+        own = rest is not None and rest in (found[end], found[end + 1])
+        if own or (below >= FEWEST_ROWS and n - total[end] >= FEWEST_ROWS):
+            kept.append(end)
+    if rest is not None and rest in found:
+        at = int(np.searchsorted(found, rest))
+        kept = sorted({*kept, *(e for e in (at - 1, at) if 0 <= e < found.shape[0] - 1)})
+    cuts = [step_trees.threshold(_between(float(found[e]), float(found[e + 1]))) for e in kept]
+    return Bins(np.unique(cuts), present.shape[0] < values.shape[0])
+
+
+def _between(low: float, high: float) -> float:
+    """A threshold between two values; the lower one where there is no number between them."""
+    middle = low / 2.0 + high / 2.0
+    return middle if low <= middle < high else low
+
+
+def _codes(x: Floats, bins: Sequence[Bins]) -> Codes:
+    """(k, n): the bin of each value."""
+    codes = np.empty((x.shape[1], x.shape[0]), dtype=np.uint8)
+    for j, each in enumerate(bins):
+        code = np.searchsorted(each.thresholds, x[:, j], side="left")
+        code[np.isnan(x[:, j])] = each.size - 1
+        codes[j] = code
+    return codes
+
+
+def _chosen(
+    codes: Codes, y: Floats, w: Floats, bins: Sequence[Bins], signs: Sequence[int]
+) -> float:
+    """The penalty with the least loss on rows that the fit did not see; the strongest of those as
+    good within one standard error."""
+    rows = np.arange(y.shape[0])
+    bits = np.random.PCG64(0).random_raw(y.shape[0])
+    order = rows[np.argsort(bits, kind="stable")][:_ROWS_TO_CHOOSE]
+    # Good and bad rows are dealt apart, so that each part has both.
+    order = order[np.argsort(y[order], kind="stable")]
+    fold = np.arange(order.shape[0]) % _CHOICE_FOLDS
+    folds = range(_CHOICE_FOLDS if order.shape[0] < 4_000 else 1)
+    losses = np.zeros((len(PENALTIES), order.shape[0]))
+    for k in folds:
+        train, test = order[fold != k], order[fold == k]
+        if np.unique(y[train]).shape[0] < 2:
+            raise TrainingError("the scorecard needs good and bad rows in each part of its fit")
+        start = None
+        for p, penalty in enumerate(PENALTIES):
+            start = _fitted(codes[:, train], y[train], w[train], bins, signs, penalty, start, 1e-6)
+            margin = _margin(codes[:, test], bins, start)
+            losses[p, fold == k] = w[test] * (np.logaddexp(0.0, margin) - y[test] * margin)
+    mean = losses.sum(axis=1)
+    return PENALTIES[int(np.argmin(mean))]
+
+
+def _fitted(
+    codes: Codes,
+    y: Floats,
+    w: Floats,
+    bins: Sequence[Bins],
+    signs: Sequence[int],
+    penalty: float,
+    start: Floats | None,
+    tolerance: float = 1e-8,
+) -> Floats:
+    """The intercept and the weights of all bins of all columns, one after the other.
+
+    A monotone column is fitted by its increments, which are bounded: the first bin's weight is
+    free, and each further bin adds to it, or takes from it, but never both.
+    """
+    offsets = _offsets(bins)
+    rows = [
+        slice(a, b - each.missing) for a, b, each in zip(offsets, offsets[1:], bins, strict=False)
+    ]
+    bound = [
+        (j, rows[j]) for j, sign in enumerate(signs) if sign and rows[j].stop - rows[j].start > 1
+    ]
+
+    # A weight is pulled to its neighbour's, and a little to 0; that of NaN has no neighbour. With
+    # more bins a curve has smaller jumps, so each is pulled more.
+    linked, own = np.zeros(offsets[-1] - 1), np.full(offsets[-1], PULL)
+    own[0] = 0.0
+    for start_, each in zip(offsets, bins, strict=False):
+        cuts = each.thresholds.shape[0]
+        linked[start_ : start_ + cuts] = cuts / MOST_BINS
+        if each.missing:
+            own[start_ + each.size - 1] = 1.0
+
+    def points(theta: Floats) -> Floats:
+        out = theta.copy()
+        for j, place in bound:
+            steps = theta[place].copy()
+            steps[1:] *= signs[j]
+            out[place] = np.cumsum(steps)
+        return out
+
+    def loss(theta: Floats) -> tuple[float, Floats]:
+        at = points(theta)
+        margin = _margin(codes, bins, at)
+        p = 1.0 / (1.0 + np.exp(-np.clip(margin, -500.0, 500.0)))
+        value = float(np.dot(w, np.logaddexp(0.0, margin) - y * margin))
+        jumps = at[1:] - at[:-1]
+        pull = jumps * linked / penalty
+        value += float(np.dot(pull, jumps)) / 2.0 + float(np.dot(own * at, at)) / (2.0 * penalty)
+        residual = w * (p - y)
+        gradient = np.empty(at.shape[0])
+        gradient[0] = residual.sum()
+        for j, code in enumerate(codes):
+            a, b = offsets[j], offsets[j + 1]
+            gradient[a:b] = np.bincount(code, weights=residual, minlength=b - a)
+        gradient += own * at / penalty
+        gradient[1:] += pull
+        gradient[:-1] -= pull
+        for j, place in bound:
+            back = np.cumsum(gradient[place][::-1])[::-1].copy()
+            back[1:] *= signs[j]
+            gradient[place] = back
+        return value, gradient
+
+    limits: list[tuple[float | None, float | None]] = [(None, None)] * offsets[-1]
+    for _, place in bound:
+        limits[place.start + 1 : place.stop] = [(0.0, None)] * (place.stop - place.start - 1)
+    theta = np.zeros(offsets[-1])
+    if start is None:
+        mean = float(np.dot(w, y) / w.sum())
+        theta[0] = np.log(mean / (1.0 - mean))
+    else:
+        theta = start.copy()
+        for j, place in bound:
+            theta[place] = np.diff(start[place], prepend=0.0)
+            theta[place.start + 1 : place.stop] *= signs[j]
+            theta[place.start + 1 : place.stop] = np.maximum(
+                theta[place.start + 1 : place.stop], 0.0
+            )
+    found = optimize.minimize(
+        loss, theta, jac=True, method="L-BFGS-B", bounds=limits,
+        options={"maxiter": _STEPS, "ftol": tolerance, "gtol": 1e-6 * y.shape[0], "maxcor": 20},
+    )  # fmt: skip
+    if not np.isfinite(found.fun):
+        raise TrainingError("the scorecard's logistic regression did not converge")
+    return points(np.asarray(found.x, dtype=np.float64))
+
+
+def _offsets(bins: Sequence[Bins]) -> list[int]:
+    """The place of each column's first weight, and the number of all; the intercept is first."""
+    return list(accumulate((each.size for each in bins), initial=1))
+
+
+def _margin(codes: Codes, bins: Sequence[Bins], points: Floats) -> Floats:
+    margin = np.full(codes.shape[1], points[0])
+    start = 1
+    for code, each in zip(codes, bins, strict=True):
+        margin += points[start : start + each.size].take(code)
+        start += each.size
+    return margin
+
+
+def _text(
+    names: Sequence[str], x: Floats, codes: Codes, bins: Sequence[Bins], points: Floats
+) -> str:
+    steps = []
+    for j, (code, each, start) in enumerate(zip(codes, bins, _offsets(bins), strict=False)):
+        counts = np.bincount(code, minlength=each.size).tolist()
+        values = points[start : start + each.size].tolist()
+        missing, lacking = (values.pop(), counts.pop()) if each.missing else (None, 0)
+        if not values or (len(values) == 1 and missing is None):
+            continue
+        steps.append(
+            step_trees.Steps(
+                j, tuple(each.thresholds.tolist()), tuple(values), tuple(counts), missing, lacking
+            )
+        )
+    if not steps:
+        raise TrainingError("no column of the scorecard varies")
+    return step_trees.text(names, steps, float(points[0]), x)

@@ -1,0 +1,188 @@
+"""Chooses a recipe for a fit by a validation inside the fit's own rows.
+
+The candidates are compared by log-loss after calibration, because a decision needs a true PD and
+not only an order. A simpler recipe is taken where it is as good within one standard error. On large
+tables all candidates are tried on a part of the rows, and only the better ones on more.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models import calibrate, evaluate, learners, recipes
+from models.dataset import Indices
+from models.errors import DatasetError, TrainingError
+from models.learners import Judge
+from models.samples import State, domain_of, sample_of
+from models.spec_model import Recipe
+
+Floats = NDArray[np.float64]
+
+# The simpler recipe may lose this share of the log-loss and this much AUC, and no more.
+MOST_LOSS, MOST_AUC = 0.002, 0.002
+# After the first round on a part of the rows: the best so many stay.
+_STAY = 2
+_INNER_SEED = 90_210
+
+
+class Plan(NamedTuple):
+    """What the time allows: the candidates, and the rows of each round of the choice, ascending."""
+
+    candidates: tuple[Recipe, ...]
+    rounds: tuple[int, ...]
+
+
+class Chosen(NamedTuple):
+    """The recipe with its number of trees, and the figures of all candidates."""
+
+    recipe: Recipe
+    candidates: list[dict[str, Any]]
+
+
+class Tried(NamedTuple):
+    """A candidate's loss of each validated row, its AUC on them, and its rounds."""
+
+    recipe: Recipe
+    losses: Floats
+    auc: float
+    rounds: int
+
+    @property
+    def loss(self) -> float:
+        """The mean loss."""
+        return float(self.losses.mean())
+
+
+def choose(state: State, rows: Indices, plan: Plan) -> Chosen:
+    """The recipe for a fit on these rows of the table."""
+    if len(plan.candidates) == 1 and not plan.candidates[0].patience:
+        return Chosen(plan.candidates[0], [])
+    left = list(plan.candidates)
+    figures: dict[str, dict[str, Any]] = {}
+    tried: list[Tried] = []
+    part = rows
+    for number, most in enumerate(plan.rounds):
+        part = _part(state, rows, most)
+        tried = _try(state, part, left)
+        for each in tried:
+            figures[each.recipe.name] = {
+                "recipe": each.recipe.name,
+                "rows": int(part.shape[0]),
+                "log_loss": each.loss,
+                "auc": each.auc,
+                "trees": each.rounds,
+            }
+        if number + 1 < len(plan.rounds):
+            best = sorted(tried, key=lambda t: t.loss)[:_STAY]
+            left = [c for c in left if any(c.name == b.recipe.name for b in best)]
+    taken = simplest(tried)
+    if taken.recipe.kind == "scorecard":
+        return Chosen(taken.recipe, list(figures.values()))
+    # More rows carry more trees.
+    more = min(2.0, (rows.shape[0] / part.shape[0]) ** 0.3) if taken.recipe.patience else 1.0
+    trees = min(taken.recipe.trees, round(taken.rounds * more))
+    return Chosen(recipes.fixed(taken.recipe, trees), list(figures.values()))
+
+
+def _part(state: State, rows: Indices, most: int) -> Indices:
+    """At most this many of the rows, each class in its share."""
+    if rows.shape[0] <= most:
+        return rows
+    count = -(-rows.shape[0] // most)
+    fold = state.folds_of(rows, min(count, 120), _INNER_SEED + 1)
+    part: Indices = rows[fold == 0]
+    return part
+
+
+def _try(state: State, rows: Indices, candidates: Sequence[Recipe]) -> list[Tried]:
+    """Validates each candidate inside these rows, all on the same folds."""
+    count, used = folds(rows.shape[0])
+    fold = state.folds_of(rows, count, _INNER_SEED)
+    leaf = recipes.leaf_of(candidates, rows.shape[0])
+    margin = {c.name: np.full(rows.shape[0], math.nan) for c in candidates}
+    stops: dict[str, list[int]] = {c.name: [] for c in candidates}
+    runs: dict[str, list[tuple[Any, ...]]] = {c.name: [] for c in candidates}
+    for k in range(used):
+        sample = sample_of(state, rows[fold != k], leaf)
+        admitted = domain_of(state, sample).admit(state.raw[rows[fold == k]])
+        kept = np.flatnonzero(fold == k)
+        if admitted.refused:
+            kept = np.delete(kept, sorted(admitted.refused))
+        judge = Judge(admitted.derived, state.label[rows[kept]])
+        for candidate in candidates:
+            learned = learners.fit(state, sample, candidate, judge)
+            runs[candidate.name].append((learned, judge.x, kept))
+    for candidate in candidates:
+        rounds = _best_round(candidate, [learned.curve for learned, _, _ in runs[candidate.name]])
+        stops[candidate.name].append(rounds)
+        for learned, x, kept in runs[candidate.name]:
+            margin[candidate.name][kept] = learners.margin_of(learned.booster, x, rounds or -1)
+    found = []
+    scored = ~np.isnan(next(iter(margin.values())))
+    label = state.label[rows[scored]]
+    for candidate in candidates:
+        z = margin[candidate.name][scored]
+        found.append(
+            Tried(candidate, _losses(z, label), evaluate.auc(label, z), stops[candidate.name][0])
+        )
+    return found
+
+
+def folds(rows: int) -> tuple[int, int]:
+    """The folds of an inner validation, and how many of them are used."""
+    if rows <= 4_000:
+        return 5, 5
+    return (3, 3) if rows <= 30_000 else (4, 1)
+
+
+def _best_round(candidate: Recipe, curves: Sequence[Floats | None]) -> int:
+    """The number of trees with the least mean loss over the folds; 0 for a scorecard."""
+    if candidate.kind == "scorecard":
+        return 0
+    if not candidate.patience:
+        return candidate.trees
+    known = [curve for curve in curves if curve is not None]
+    shortest = min(curve.shape[0] for curve in known)
+    mean = np.mean([curve[:shortest] for curve in known], axis=0)
+    return int(np.argmin(mean)) + 1
+
+
+def _losses(margin: Floats, label: NDArray[np.int8]) -> Floats:
+    """The log-loss of each row after calibration; that of the mean rate for a useless margin."""
+    try:
+        log_odds = calibrate.fit(margin, label).log_odds(margin)
+    except TrainingError:
+        rate = float(label.mean())
+        log_odds = np.full(margin.shape[0], math.log(rate / (1.0 - rate)))
+    losses: Floats = np.logaddexp(0.0, log_odds) - label * log_odds
+    return losses
+
+
+def simplest(tried: Sequence[Tried]) -> Tried:
+    """The simplest candidate that is as good as the best one, within one standard error and the
+    limits of this module. The candidates come the simplest first."""
+    best = min(tried, key=lambda t: t.loss)
+    for each in tried:
+        worse = each.losses - best.losses
+        error = float(worse.std()) / math.sqrt(worse.shape[0])
+        allowed = min(error, MOST_LOSS * best.loss)
+        if float(worse.mean()) <= allowed and best.auc - each.auc <= MOST_AUC:
+            return each
+    return best
+
+
+def can_choose(state: State, rows: Indices) -> None:
+    """Raises DatasetError where a class has too few rows for an inner validation."""
+    bad = int(state.label[rows].sum())
+    count, _ = folds(rows.shape[0])
+    for value, name in ((bad, "bad"), (rows.shape[0] - bad, "good")):
+        if value < 2 * count:
+            raise DatasetError(
+                f"{value} {name} training rows are too few to choose a recipe: give more rows, or "
+                "pin a recipe in the spec's [model] table"
+            )

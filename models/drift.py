@@ -1,0 +1,113 @@
+"""Tests whether a model's probabilities hold on people who lie apart from its validation.
+
+Level: the shift of all log-odds that makes the mean PD true. Shape: the slope of the outcome on the
+predicted log-odds. Rank: the loss of AUC against the validation. Rows of one group are not
+independent, so all errors are clustered by group.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from models import calibrate, evaluate
+from models.errors import TrainingError
+
+Floats = NDArray[np.float64]
+Labels = NDArray[np.int8]
+
+FEWEST = 30
+"""The bad, and the good, rows that a test needs."""
+AMBER, RED = 0.10, 0.25
+SHAPE, RANK = 0.15, 0.02
+# A year has twelve looks.
+SIGNIFICANCE = 0.05 / 12
+
+
+def find(
+    label: Labels, log_odds: Floats, groups: NDArray[np.int64] | None, validated_auc: float
+) -> dict[str, Any]:
+    """The findings on (n,) labels with their predicted log-odds of bad.
+
+    `light` is `green`, `amber`, `red`, or `too few` where a class has fewer than 30 rows; `verdict`
+    says what to do.
+    """
+    bad = int(label.sum())
+    if min(bad, label.shape[0] - bad) < FEWEST:
+        return {"light": "too few", "n": label.shape[0], "bad": bad, "verdict": "too few rows"}
+    critical = float(stats.norm.ppf(1.0 - SIGNIFICANCE / 2.0))
+    rows = np.arange(label.shape[0])
+    number = np.unique(rows if groups is None else groups, return_inverse=True)[1]
+    level = evaluate.calibration_in_the_large(label, log_odds)
+    z = _level_z(label, log_odds, number)
+    try:
+        slope, error = _slope(label, log_odds, number)
+    except TrainingError:
+        slope, error = 0.0, math.inf
+    area = evaluate.auc_delong(label, log_odds)
+    lost = validated_auc - area.value
+    spread = (area.high - area.low) / (2.0 * evaluate.Z95)
+    moved = abs(level) >= AMBER and abs(z) > critical
+    bent = abs(slope - 1.0) >= SHAPE and abs(slope - 1.0) > critical * error
+    mixed = lost > RANK and lost > critical * spread
+    light = "green"
+    if moved or bent or mixed:
+        light = "red" if mixed or (moved and abs(level) >= RED) else "amber"
+    return {
+        "light": light,
+        "n": label.shape[0],
+        "bad": bad,
+        "mean_pd": float(calibrate.sigmoid(log_odds).mean()),
+        "bad_rate": float(label.mean()),
+        "level": {"shift": level, "z": z, "moved": moved},
+        "shape": {"slope": slope, "error": error, "moved": bent},
+        "rank": {"auc": area.value, "lost": lost, "error": spread, "moved": mixed},
+        "verdict": _verdict(moved, bent, mixed),
+    }
+
+
+def warning(found: Mapping[str, Any], apart: str) -> list[str]:
+    """A warning about people who are unlike the validation; `apart` names them."""
+    if found["light"] not in ("amber", "red"):
+        return []
+    return [
+        (
+            f"{apart}: the mean PD is {found['mean_pd']:.3f} and {found['bad_rate']:.3f} were bad "
+            f"(shift {found['level']['shift']:+.2f}, slope {found['shape']['slope']:.2f}, "
+            f"{found['rank']['lost']:+.3f} AUC lost); {found['verdict']}"
+        )
+    ]
+
+
+def _verdict(moved: bool, bent: bool, mixed: bool) -> str:
+    if mixed:
+        return "the order of people is worse than in the validation: train again on newer rows"
+    if bent:
+        return "good and bad people lie apart by another factor: fit the calibration again"
+    if moved:
+        return "the base rate has moved and the order holds: shift the calibration"
+    return "the probabilities hold"
+
+
+def _level_z(label: Labels, log_odds: Floats, number: NDArray[np.intp]) -> float:
+    """Sum of (y - p) over its error, with one independent sum for each group."""
+    sums = np.bincount(number, weights=label - calibrate.sigmoid(log_odds))
+    error = math.sqrt(float(np.dot(sums, sums)))
+    return float(sums.sum()) / error if error else 0.0
+
+
+def _slope(label: Labels, log_odds: Floats, number: NDArray[np.intp]) -> tuple[float, float]:
+    """The slope of the outcome on the log-odds, and its error, robust to groups."""
+    line = calibrate.fit(log_odds, label)
+    p = calibrate.sigmoid(line.log_odds(log_odds))
+    design = np.column_stack((np.ones(label.shape[0]), log_odds))
+    bread = np.linalg.inv((design * (p * (1.0 - p))[:, None]).T @ design)
+    scores = design * (label - p)[:, None]
+    sums = np.column_stack([np.bincount(number, weights=column) for column in scores.T])
+    covariance = bread @ (sums.T @ sums) @ bread
+    return line.a, math.sqrt(float(covariance[1, 1]))

@@ -1,0 +1,115 @@
+"""One fit of one recipe, and its margins."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import lightgbm
+import numpy as np
+from numpy.typing import NDArray
+
+from models import binned, recipes
+from models.dataset import Labels
+from models.domain import Admitted, Domain
+from models.encoding import Preparation
+from models.errors import TrainingError
+from models.samples import Sample, State
+from models.spec_model import Recipe
+
+Floats = NDArray[np.float64]
+
+
+class Judge(NamedTuple):
+    """Rows that a fit with early stopping watches: (n, k) columns and (n,) labels."""
+
+    x: Floats
+    label: Labels
+
+
+class Learned(NamedTuple):
+    """A fitted model, and the loss of the judge's rows after each round if there was a judge.
+
+    `penalty` is the one that a scorecard chose.
+    """
+
+    booster: lightgbm.Booster
+    curve: Floats | None = None
+    penalty: float | None = None
+
+
+def names(preparation: Preparation) -> tuple[str, ...]:
+    """The columns' names in a model's text.
+
+    Columns of a derive function keep their own. A text cannot have every character that a raw
+    column's name may have, so other columns are numbered.
+    """
+    columns = preparation.columns
+    if preparation.document is None:
+        return tuple(c.name for c in columns)
+    return tuple(f"c{j}" for j in range(len(columns)))
+
+
+def fit(state: State, sample: Sample, recipe: Recipe, judge: Judge | None = None) -> Learned:
+    """The model of a recipe on a sample."""
+    label, columns = state.label[sample.rows], sample.preparation.columns
+    if recipe.kind == "scorecard":
+        card = binned.fit(
+            sample.x,
+            label,
+            columns,
+            sample.preparation.rest,
+            names(sample.preparation),
+            state.weight_of(sample.rows),
+        )
+        return Learned(lightgbm.Booster(model_str=card.text), penalty=card.penalty)
+    parameters = recipes.parameters(recipe, columns, state.spec.seed, label.shape[0])
+    data = lightgbm.Dataset(
+        sample.x,
+        label=label,
+        weight=state.weight_of(sample.rows),
+        feature_name=list(names(sample.preparation)),
+        free_raw_data=True,
+    )
+    watched: dict[str, dict[str, list[float]]] = {}
+    judged = []
+    callbacks = []
+    if judge is not None:
+        judged = [lightgbm.Dataset(judge.x, label=judge.label, reference=data)]
+        callbacks = [lightgbm.record_evaluation(watched)]
+        if recipe.patience:
+            callbacks.append(lightgbm.early_stopping(recipe.patience, verbose=False))
+    try:
+        booster = lightgbm.train(
+            parameters, data, recipe.trees, valid_sets=judged, callbacks=callbacks
+        )
+    except lightgbm.basic.LightGBMError as error:
+        raise TrainingError(f"LightGBM: {error}") from error
+    if judge is None:
+        return Learned(booster)
+    (losses,) = watched.values()
+    return Learned(booster, np.array(losses["binary_logloss"]))
+
+
+def margins(booster: lightgbm.Booster, seen: Domain, raw: Floats, rounds: int = -1) -> Floats:
+    """(n,) raw margins of (n, k_raw) raw values; NaN for rows that the model cannot score."""
+    admitted = seen.admit(raw)
+    return in_place(admitted, margin_of(booster, admitted.derived, rounds))
+
+
+def in_place(admitted: Admitted, answers: Floats) -> Floats:
+    """The margins of the admitted rows, NaN for the refused ones, in the order of all rows."""
+    if not admitted.refused:
+        return answers
+    placed = np.full(answers.shape[0] + len(admitted.refused), np.nan)
+    scored = np.ones(placed.shape[0], dtype=np.bool_)
+    scored[list(admitted.refused)] = False
+    placed[scored] = answers
+    return placed
+
+
+def margin_of(booster: lightgbm.Booster, x: Floats, rounds: int = -1) -> Floats:
+    """(n,) raw margins of (n, k) derived values, after this many rounds, or all."""
+    if x.shape[0] == 0:
+        return np.empty(0)
+    margin = booster.predict(x, raw_score=True, num_threads=1, num_iteration=rounds)
+    return np.asarray(margin, dtype=np.float64)

@@ -1,0 +1,107 @@
+"""The rows that a fit may use, their columns, and the rows that it can answer for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import lightgbm
+import numpy as np
+from numpy.typing import NDArray
+
+from models import dataset, domain, encoding, tables
+from models.encoding import Preparation
+from models.spec import Spec
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class State:
+    """Every worker's input: the raw columns, the labels, the spec, the splits.
+
+    `group` and `weight` are those of the rows, or None.
+    """
+
+    raw: Floats
+    label: dataset.Labels
+    spec: Spec
+    holdout: dataset.Indices
+    training: dataset.Indices
+    group: dataset.Indices | None = None
+    weight: Floats | None = None
+
+    @property
+    def everyone(self) -> dataset.Indices:
+        """All rows."""
+        return np.arange(self.label.shape[0])
+
+    def folds(self, seed: int) -> NDArray[np.int8]:
+        """The fold of each row for a seed of the validation."""
+        return self.folds_of(self.everyone, self.spec.validation.folds, seed)
+
+    def folds_of(self, rows: dataset.Indices, count: int, seed: int) -> NDArray[np.int8]:
+        """The fold of each of these rows, from 0 to `count` - 1; a group lies in one of them."""
+        group = None if self.group is None else self.group[rows]
+        return dataset.stratified_folds(self.label[rows], count, seed, group)
+
+    def weight_of(self, rows: dataset.Indices) -> Floats | None:
+        """The weights of these rows, if rows have weights."""
+        return None if self.weight is None else self.weight[rows]
+
+
+def state_of(data: dataset.Dataset) -> State:
+    """The input of the workers for a data set."""
+    holdout = dataset.holdout_indices(data)
+    training = dataset.training_indices(data, holdout)
+    the_spec = replace(
+        data.spec,
+        features=tuple(replace(f, levels=data.levels.get(f.name, ())) for f in data.spec.features),
+    )
+    return State(data.raw, data.label, the_spec, holdout, training, data.group, data.weight)
+
+
+class Sample(NamedTuple):
+    """The rows that a fit uses, their columns, and their raw columns' domain."""
+
+    rows: dataset.Indices
+    x: Floats
+    trained: tuple[domain.Trained, ...]
+    preparation: Preparation
+
+
+def sample_of(state: State, rows: dataset.Indices, leaf: int) -> Sample:
+    """The rows among these that a fit with this smallest leaf can score. It learns from no others.
+
+    A complete row without a derived value is left out too.
+    """
+    the_spec, raw = state.spec, state.raw[rows]
+    learned = domain.learn(
+        the_spec.inputs, raw, state.label[rows], the_spec.house, leaf,
+        special_is_amount=the_spec.derive_function is not None,
+    )  # fmt: skip
+    if not learned.kept.all():
+        rows, raw = rows[learned.kept], raw[learned.kept]
+    preparation = encoding.fit(the_spec, raw, state.label[rows])
+    x = preparation.checked(raw)
+    undefined = np.isnan(x).any(axis=1)
+    if undefined.any():
+        undefined &= ~preparation.unknown(raw).any(axis=1)
+    if undefined.any():
+        rows, x = rows[~undefined], x[~undefined]
+    return Sample(rows, x, learned.trained, preparation)
+
+
+def domain_of(
+    state: State, sample: Sample, booster: lightgbm.Booster | None = None
+) -> domain.Domain:
+    """The domain of a fit on a sample.
+
+    With the model that will be served, its text tells which columns it reads without a direction
+    for missing values; without, these are the columns that never lacked a value.
+    """
+    lacking = np.isnan(sample.x).any(axis=0)
+    blind = frozenset(np.flatnonzero(~lacking).tolist())
+    if booster is not None and lacking.any():
+        blind = tables.blind_columns(tables.parse(booster.model_to_string()))
+    return domain.Domain(state.spec.inputs, sample.trained, sample.preparation, blind)

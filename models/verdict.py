@@ -1,0 +1,53 @@
+"""The verdict of a validation: which kind of model to serve, in a sentence with its interval."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from models.spec_model import PINNED, Recipe
+
+# Trees that gain less than this in AUC and in log-loss (a share) do not pay for what they cost a
+# reader.
+LEAST_AUC, LEAST_LOSS = 0.002, 0.0025
+MOST_LOSS = 0.005
+
+
+class Verdict(NamedTuple):
+    """`kind` is `trees` or `scorecard`; `sentence` says so with its interval."""
+
+    kind: str
+    sentence: str
+
+
+def judge(metrics: Mapping[str, Any], pinned: Recipe | None, chosen: Sequence[str]) -> Verdict:
+    """The verdict on figures with `gain` (over the scorecard, on the same folds), `model` and
+    `scorecard`; `chosen` are the recipes that the folds chose."""
+    gain = metrics["gain"]
+    value, (low, high) = gain["auc_mean"], gain["interval"]
+    loss = metrics["model"]["log_loss"]["mean"] / metrics["scorecard"]["log_loss"]["mean"] - 1.0
+    figures = (
+        f"{value:+.4f} AUC (95 % interval {low:+.4f} to {high:+.4f}) and "
+        f"{100.0 * loss:+.1f} % log-loss on {gain['folds']} folds"
+    )
+    better = loss <= MOST_LOSS and (low > 0.0 or value >= LEAST_AUC or loss <= -LEAST_LOSS)
+    sure = "" if low > 0.0 else "; chance alone may explain the difference in AUC"
+    if pinned is not None:
+        advice = "the trees are worth it" if better else "the scorecard is as good"
+        if pinned.kind == "scorecard":
+            return Verdict("scorecard", f"The scorecard is {PINNED}, not nested.")
+        return Verdict(
+            "trees",
+            f"The recipe is {PINNED}, not nested; {advice}: against the scorecard it has "
+            f"{figures}{sure}.",
+        )
+    if all(name == "scorecard" for name in chosen):
+        return Verdict(
+            "scorecard", "Use the scorecard: every fold chose it over the trees by validation."
+        )
+    if better:
+        return Verdict("trees", f"Use the trees: against the scorecard they have {figures}{sure}.")
+    return Verdict(
+        "scorecard",
+        f"Use the scorecard: it is as good, as the trees have only {figures} against it.",
+    )

@@ -1,0 +1,183 @@
+"""The choice of a recipe, the budget, and the verdict."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from models import budget, choice, recipes, spec, verdict
+from models.choice import Plan, Tried
+from models.errors import DatasetError
+from models.samples import State
+from models.spec_model import Recipe
+from tests.models import small_tables
+from tests.models.small_tables import A, B, Trained, table, trained_without_recipe
+
+Floats = NDArray[np.float64]
+
+
+def state_of(raw: Floats, label: NDArray[np.int8]) -> State:
+    tree = small_tables.tree([A, B])
+    del tree["model"]
+    the_spec = spec.parse(tree, path=Path("spec.toml"), sha256="")
+    assert the_spec.recipe is None
+    return State(raw, label, the_spec, np.empty(0, dtype=np.int64), np.arange(label.shape[0]))
+
+
+def drawn(rows: int, odds: Callable[[Floats, Floats], Floats]) -> State:
+    generator = np.random.default_rng(5)
+    a, b = np.round(generator.normal(size=(2, rows)), 2)
+    label = (generator.random(rows) < 1 / (1 + np.exp(-odds(a, b)))).astype(np.int8)
+    return state_of(np.column_stack((a, b)), label)
+
+
+def chosen(state: State) -> choice.Chosen:
+    return choice.choose(state, state.everyone, Plan(recipes.LADDER[:2], (100_000,)))
+
+
+def test_straight_risks_get_the_scorecard_and_crossed_ones_get_trees() -> None:
+    """Where the columns act alone the scorecard is chosen; where the risk is in their product, a
+    scorecard cannot see it, and trees are."""
+    assert chosen(drawn(2_000, lambda a, b: a + b - 1)).recipe == recipes.SCORECARD
+    crossed = chosen(drawn(2_000, lambda a, b: 3 * a * b))
+    assert crossed.recipe.kind == "trees"
+    by_name = {c["recipe"]: c for c in crossed.candidates}
+    assert by_name[crossed.recipe.name]["auc"] > by_name["scorecard"]["auc"] + 0.1
+
+
+def test_labels_outside_the_rows_do_not_change_a_choice() -> None:
+    """A choice on some rows is the same whatever the labels of the others are."""
+    state = drawn(1_500, lambda a, b: 2 * a * b)
+    label = state.label.copy()
+    label[1_000:] = 1 - label[1_000:]
+    plan, rows = Plan(recipes.LADDER[:2], (100_000,)), np.arange(1_000)
+    other = state_of(state.raw, label)
+    assert choice.choose(state, rows, plan) == choice.choose(other, rows, plan)
+
+
+def test_a_large_table_is_first_tried_on_a_part() -> None:
+    """With two rounds, all candidates are tried on the part, and the best two on more rows."""
+    state = drawn(3_000, lambda a, b: 2 * a * b)
+    plan = Plan(recipes.LADDER, (1_000, 3_000))
+    rows = [c["rows"] for c in choice.choose(state, state.everyone, plan).candidates]
+    assert sorted(rows) == [1_000, 1_000, 1_000, 3_000, 3_000]
+
+
+def tried(recipe: Recipe, losses: list[float], auc: float) -> Tried:
+    return Tried(recipe, np.array(losses), auc, 1)
+
+
+def plus(losses: Floats, more: list[float]) -> list[float]:
+    return [float(v) for v in losses + np.array(more)]
+
+
+def test_the_simplest_recipe_within_one_standard_error_is_taken() -> None:
+    """A simpler recipe is taken if it loses at most one standard error, 0.2 % of the log-loss and
+    0.002 AUC against the best."""
+    best = tried(recipes.DEEP, [0.4, 0.6] * 200, 0.80)
+    noise = [0.0007, -0.0005] * 200
+    as_good = tried(recipes.SCORECARD, plus(best.losses, noise), 0.799)
+    assert choice.simplest([as_good, best]) is best  # 0.0001 is above one standard error, 0.00003
+    wider = [0.07, -0.0698] * 200
+    as_good = tried(recipes.SCORECARD, plus(best.losses, wider), 0.799)
+    assert choice.simplest([as_good, best]) is as_good
+    assert choice.simplest([as_good._replace(auc=0.797), best]) is best
+    much = plus(best.losses, [0.5, -0.497] * 200)
+    assert choice.simplest([as_good._replace(losses=np.array(much)), best]) is best
+
+
+def test_too_few_rows_of_a_class_are_an_error_before_the_first_fit() -> None:
+    """A class with too few rows for an inner validation is named, with a way out."""
+    state = drawn(300, lambda a, b: a + b - 9)
+    with pytest.raises(DatasetError, match=r"\d bad training rows are too few .* pin a recipe"):
+        choice.can_choose(state, state.everyone)
+
+
+@pytest.mark.parametrize("rows", [1_000, 30_000, 1_000_000])
+def test_a_smaller_budget_never_makes_a_larger_plan(rows: int) -> None:
+    """The planned time falls with the budget, and stays within it as long as the smallest plan
+    does; the plan depends on nothing else."""
+    before = float("inf")
+    for seconds in (1e9, 10_000.0, 1_200.0, 60.0, 1.0):
+        course = budget.course(rows, 30, 5, (0, 1, 2), seconds)
+        assert course == budget.course(rows, 30, 5, (0, 1, 2), seconds)
+        assert course.seconds <= before
+        before = course.seconds
+        if len(course.plan.candidates) > 2:
+            assert course.seconds <= seconds
+    assert len(course.seeds) == 1
+    full = budget.course(rows, 30, 5, (0, 1, 2), 1e9)
+    assert full.seeds == (0, 1, 2)
+    assert full.plan.candidates == recipes.LADDER
+
+
+def figures(gain: float, low: float, loss: float) -> dict[str, Any]:
+    return {
+        "gain": {"auc_mean": gain, "interval": [low, 2 * gain - low], "folds": 15},
+        "model": {"log_loss": {"mean": 0.5 * (1 + loss)}},
+        "scorecard": {"log_loss": {"mean": 0.5}},
+    }
+
+
+@pytest.mark.parametrize(
+    ("gain", "low", "loss", "kind"),
+    [
+        (0.010, 0.007, -0.010, "trees"),
+        (0.001, 0.0005, -0.001, "trees"),
+        (0.005, -0.002, -0.003, "trees"),
+        (0.001, -0.002, -0.001, "scorecard"),
+        (-0.004, -0.006, 0.001, "scorecard"),
+        (0.005, 0.001, 0.006, "scorecard"),
+    ],
+)
+def test_the_verdict_names_the_model_with_its_interval(
+    gain: float, low: float, loss: float, kind: str
+) -> None:
+    """Trees are served if they are surely better, or by more than a reader pays for, and their
+    probabilities are not worse; the sentence has the gain and its interval."""
+    ruling = verdict.judge(figures(gain, low, loss), None, ["deep", "scorecard"])
+    assert ruling.kind == kind
+    assert ruling.sentence.startswith(f"Use the {kind}: ")
+    assert f"{gain:+.4f} AUC (95 % interval {low:+.4f} to {2 * gain - low:+.4f})" in ruling.sentence
+    assert ("chance alone" in ruling.sentence) == (kind == "trees" and low <= 0)
+
+
+def test_a_pinned_recipe_is_called_pinned() -> None:
+    """A pinned recipe is served as the spec says, whatever the verdict would be."""
+    pinned = recipes.SHALLOW
+    for gain in (0.01, -0.01):
+        ruling = verdict.judge(figures(gain, gain - 0.001, 0.0), pinned, ["pinned"])
+        assert ruling.kind == "trees"
+        assert "pinned, not nested" in ruling.sentence
+    assert "the scorecard is as good" in ruling.sentence
+
+
+@pytest.fixture(scope="module")
+def crossed(tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    """A table whose risk is in a product, trained without a recipe in its spec."""
+    it = table(900)
+    risk = 1 / (1 + np.exp(1 - 3 * it.a * (it.b - 1)))
+    y = (np.random.default_rng(1).random(900) < risk).astype(np.int8)
+    return trained_without_recipe(tmp_path_factory.mktemp("crossed"), it._replace(y=y), [A, B])
+
+
+def test_the_served_model_is_the_verdicts(crossed: Trained) -> None:
+    """Without a pinned recipe each fold chooses its own, the verdict names the kind to serve, and
+    the manifest has that kind and the chosen recipe."""
+    made = crossed.metrics
+    assert made["choice"]["nested"] is True
+    assert sum(made["choice"]["chosen_in_folds"].values()) == 3
+    assert made["verdict"]["kind"] == "trees" == crossed.scorer.manifest.kind
+    recipe = crossed.scorer.manifest.document["recipe"]
+    assert recipe["name"] == made["choice"]["served"]
+    assert recipe["trees"] == made["choice"]["served_trees"]
+    assert re.match(r"Use the trees: .* on 3 folds", made["verdict"]["sentence"])
+    assert made["gain"]["auc_mean"] > 0.1
+    assert {"model", "scorecard", "plain", "gain", "gain_over_plain"} <= made.keys()
+    assert made["scorecard"]["log_loss"]["mean"] > made["model"]["log_loss"]["mean"]

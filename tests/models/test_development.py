@@ -1,0 +1,148 @@
+"""Versions of models, and the sample from which each can be made again."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import polars
+import pytest
+from click.testing import CliRunner
+
+from models import dataset, development, manifest, reading, spec, train
+from models.errors import ModelDirectoryError, TamperedError
+from service.cli.command import cli
+from tests.models.small_tables import NULLABLE_B, A, table, trained
+from tests.shell import forked_workers
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a small model with blanks."""
+    folder = tmp_path_factory.mktemp("made")
+    it = table()
+    it.b[np.arange(600) % 5 == 0] = np.nan
+    trained(folder, it, [A, NULLABLE_B], kind="scorecard")
+    return folder
+
+
+def test_the_kept_sample_is_the_data_set(made: Path) -> None:
+    """The sample gives back every part of the data set, to the bit; of the ids it has hashes."""
+    data = reading.load(spec.load(made / "spec.toml"))
+    kept = development.read(made / "model")
+    assert kept.spec_bytes == (made / "spec.toml").read_bytes()
+    for name in ("row", "raw", "label"):
+        assert getattr(kept.data, name).tobytes() == getattr(data, name).tobytes()
+    assert (kept.data.time, kept.data.group, kept.data.weight) == (None, None, None)
+    assert kept.data.excluded == data.excluded
+    assert kept.data.spec == replace(data.spec, path=kept.data.spec.path, data=kept.data.spec.data)
+    assert kept.hashes == tuple(dataset.id_hash(kept.salt, i) for i in data.ids)
+    assert kept.data.ids == ()
+
+
+def test_a_sample_keeps_levels_groups_weights_and_protected_columns(tmp_path: Path) -> None:
+    """Texts with their levels, times, groups, weights and protected columns are kept too."""
+    rows = ["id,c,a,sex,g,w,t,y"]
+    rows += [
+        f"{i},{'xyz'[i % 3]},{i % 7},{'mf'[i % 2]},{i // 2},{1 + i % 2},2026-0{1 + i // 150}-01,"
+        f"{int(i % 4 == 0)}"
+        for i in range(300)
+    ]
+    (tmp_path / "t.csv").write_text("\n".join(rows) + "\n")
+    (tmp_path / "spec.toml").write_text(
+        """
+data.path = "t.csv"
+data.format = "csv"
+id.column = "id"
+group.column = "g"
+weight.column = "w"
+time = {column = "t", oot_from = "2026-02-01"}
+validation = {folds = 3, seeds = [0]}
+[label]
+column = "y"
+bad = ["1"]
+good = ["0"]
+horizon = "a month"
+outcome = "missed"
+population = "made up"
+[[feature]]
+name = "c"
+type = "text"
+role = "input"
+[[feature]]
+name = "a"
+type = "number"
+role = "input"
+[[feature]]
+name = "sex"
+type = "text"
+role = "protected"
+"""
+    )
+    it = development.of(reading.load(spec.load(tmp_path / "spec.toml")))
+    development.write(it, tmp_path)
+    kept = development.read(tmp_path)
+    assert development.content_sha256(kept) == development.content_sha256(it)
+    for name in ("time", "group", "weight", "raw"):
+        assert getattr(kept.data, name).tobytes() == getattr(it.data, name).tobytes()
+    assert kept.data.levels == it.data.levels
+    assert kept.data.protected["sex"].tobytes() == it.data.protected["sex"].tobytes()
+
+
+def test_no_model_is_replaced(made: Path) -> None:
+    """A folder that has another model is not written to, even where that is known only at the
+    end."""
+    folder = made / "model"
+    before = {p.name: p.read_bytes() for p in folder.iterdir()}
+    kept = manifest.read(folder)
+    other = {**kept.document, "budget_s": 1.0}
+    with pytest.raises(ModelDirectoryError, match=f"holds another model, {kept.model_id}"):
+        manifest.write(folder, other, kept.model_text, {})
+    assert {p.name: p.read_bytes() for p in folder.iterdir()} == before
+
+
+def test_versions_lie_side_by_side_and_are_made_again(made: Path, tmp_path: Path) -> None:
+    """Training into a folder of versions gives each model a folder by its id and leaves the others;
+    the same training gives the same one; its sample gives the same id."""
+    versions = tmp_path / "models"
+    with forked_workers():
+        for _ in range(2):
+            folder, metrics = train.train_version(
+                made / "spec.toml", versions, progress=False, jobs=1
+            )
+            assert [p.name for p in versions.iterdir()] == [metrics["model_id"]] == [folder.name]
+        assert manifest.read(folder).model_id == folder.name
+        asked = CliRunner().invoke(
+            cli, ["model", "rebuild", folder.name[:12], "--models", str(versions), "--jobs", "1"]
+        )
+    assert asked.exit_code == 0, asked.output
+    assert f"model {folder.name}: the sample gives the same model" in asked.output
+    with pytest.raises(ModelDirectoryError, match="no models have an id"):
+        manifest.find(versions, "f" * 64)
+
+
+def test_a_changed_or_erased_sample_is_said(made: Path, tmp_path: Path) -> None:
+    """A sample with another value, or without one of its rows, is refused before any fit; so is a
+    model without a sample."""
+    folder = Path(shutil.copytree(made / "model", tmp_path / "model"))
+    about = polars.read_parquet_metadata(folder / "sample.parquet")
+    kept = {"freehold": about["freehold"]}
+    frame = polars.read_parquet(folder / "sample.parquet")
+    for changed in (frame[1:], frame.with_columns(polars.col("input a") + 1.0)):
+        changed.write_parquet(folder / "sample.parquet", metadata=kept)
+        with pytest.raises(TamperedError, match="differs from the manifest"):
+            train.rebuild(folder, progress=False)
+    (folder / "sample.parquet").unlink()
+    with pytest.raises(ModelDirectoryError, match="earlier build has none"):
+        train.rebuild(folder, progress=False)
+
+
+def test_a_training_names_one_folder() -> None:
+    """Without a folder, or with two, the command says which options there are."""
+    runner = CliRunner()
+    for words in ([], ["--out", "a", "--models", "b"]):
+        asked = runner.invoke(cli, ["train", "--spec", "models/data/taiwan.toml", *words])
+        assert asked.exit_code == 2
+        assert "--out for this model, or --models for all versions" in asked.output

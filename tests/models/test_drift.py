@@ -1,0 +1,72 @@
+"""The test of people who lie apart from the validation."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from models import calibrate, drift, evaluate
+
+Floats = NDArray[np.float64]
+
+
+def drawn(rows: int, shift: float, slope: float, seed: int = 0) -> tuple[NDArray[np.int8], Floats]:
+    """Labels whose true log-odds are shift + slope * the predicted ones."""
+    generator = np.random.default_rng(seed)
+    log_odds = generator.normal(-1.3, 1.0, rows)
+    true = calibrate.sigmoid(shift + slope * log_odds)
+    return (generator.random(rows) < true).astype(np.int8), log_odds
+
+
+@pytest.mark.parametrize(
+    ("shift", "slope", "light", "words"),
+    [
+        (0.0, 1.0, "green", "hold"),
+        (0.15, 1.0, "amber", "base rate"),
+        (-0.5, 1.0, "red", "base rate"),
+        (-0.4, 0.7, "amber", "calibration again"),
+        (0.0, 0.4, "red", "order"),
+    ],
+)
+def test_a_drift_is_found_and_named(shift: float, slope: float, light: str, words: str) -> None:
+    """A moved level asks for a shift, another slope for a calibration, and a worse order for a new
+    training; without any of them the light is green."""
+    label, log_odds = drawn(40_000, shift, slope)
+    validated = evaluate.auc(label, log_odds) if slope > 0.5 else 0.75
+    found = drift.find(label, log_odds, None, validated)
+    assert found["light"] == light
+    assert words in found["verdict"]
+    assert found["level"]["shift"] == pytest.approx(shift + (slope - 1) * -1.3, abs=0.25)
+    assert found["shape"]["slope"] == pytest.approx(slope, abs=0.05)
+    warnings = drift.warning(found, "the rows out of time")
+    assert bool(warnings) == (light != "green")
+    assert all(w.startswith("the rows out of time: the mean PD is ") for w in warnings)
+
+
+def test_a_perfect_model_is_rarely_accused() -> None:
+    """Of 300 hold-outs of a perfect model, about one in 240 for each of the tests is accused."""
+    accused = 0
+    for seed in range(300):
+        label, log_odds = drawn(3_000, 0.0, 1.0, seed)
+        accused += drift.find(label, log_odds, None, 0.72)["light"] != "green"
+    assert accused <= 6
+
+
+def test_rows_of_one_group_count_as_one_witness() -> None:
+    """Each row five times is no more evidence than once, if a group says so."""
+    label, log_odds = drawn(400, 0.3, 1.0)
+    group = np.repeat(np.arange(400), 5)
+    once = drift.find(label, log_odds, None, 0.7)
+    often = drift.find(label.repeat(5), log_odds.repeat(5), group, 0.7)
+    assert often["level"]["z"] == pytest.approx(once["level"]["z"])
+    assert often["shape"]["error"] == pytest.approx(once["shape"]["error"])
+    alone = drift.find(label.repeat(5), log_odds.repeat(5), None, 0.7)
+    assert alone["level"]["z"] == pytest.approx(once["level"]["z"] * 5**0.5)
+
+
+def test_few_rows_say_nothing() -> None:
+    """With fewer than 30 bad or good rows there is no test, and no warning."""
+    label = (np.arange(200) < 29).astype(np.int8)
+    found = drift.find(label, np.linspace(1, -1, 200), None, 0.9)
+    assert (found["light"], drift.warning(found, "x")) == ("too few", [])
