@@ -85,12 +85,15 @@ class _Rental:
     def _lapsed(self, now_us: int) -> bool:
         return self.lapses and self.ends_us is not None and self.ends_us <= now_us
 
-    def take(self, transition: str) -> None:
-        """Takes a step."""
+    def take(self, transition: str, state: str) -> None:
+        """Takes a step; `state` is the present one."""
+        # The time of a reservation may have a price.
+        charged = transition == Transition.EXPIRED and state == State.SETTLED
         self.granted = self.granted or transition in GRANTS
-        self.undone = self.undone or transition in UNDONE
+        self.undone = self.undone or (transition in UNDONE and not charged)
         self.started = self.started or transition in STARTS
-        self.ended = self.ended or transition in ENDS
+        self.ended = self.ended or transition in ENDS or charged
+        self.lapses = self.lapses and not charged
 
 
 def wrong_read_values(connection: Connection, people: People) -> BookFault | None:
@@ -144,7 +147,7 @@ def _recounted(events: list[_Told]) -> Iterator[tuple[str, list[tuple[str, Any, 
                 rental.lapses = end.transition == Transition.EXPIRED
             else:
                 rental.lapses = it.state == State.AUTHORIZED
-        rental.take(it.transition)
+        rental.take(it.transition, it.state)
 
 
 def _values(text: object) -> dict[str, Any]:

@@ -55,6 +55,7 @@ class QuoteReads:
             convert.optional_us(message, "start_time"),
             convert.optional_us(message, "end_time"),
             tuple([_pause(it, place) for place, it in enumerate(message.pauses)]),
+            convert.optional_us(message, "reserve_time"),
         )
         if message.WhichOneof("subject") == "name":
             name = convert.split_name(message.name)
