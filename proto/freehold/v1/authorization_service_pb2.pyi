@@ -377,6 +377,9 @@ class Fee(_message.Message):
             ITEM_COMPLETED_UNITS: _ClassVar[Fee.Line.Item]
             ITEM_ONE_TIME: _ClassVar[Fee.Line.Item]
             ITEM_CAP_REDUCTION: _ClassVar[Fee.Line.Item]
+            ITEM_RESERVATION: _ClassVar[Fee.Line.Item]
+            ITEM_RESERVATION_CAP_REDUCTION: _ClassVar[Fee.Line.Item]
+            ITEM_CANCELLATION_FEE: _ClassVar[Fee.Line.Item]
         ITEM_UNSPECIFIED: Fee.Line.Item
         ITEM_FULL_DAYS: Fee.Line.Item
         ITEM_START_FEE: Fee.Line.Item
@@ -392,6 +395,9 @@ class Fee(_message.Message):
         ITEM_COMPLETED_UNITS: Fee.Line.Item
         ITEM_ONE_TIME: Fee.Line.Item
         ITEM_CAP_REDUCTION: Fee.Line.Item
+        ITEM_RESERVATION: Fee.Line.Item
+        ITEM_RESERVATION_CAP_REDUCTION: Fee.Line.Item
+        ITEM_CANCELLATION_FEE: Fee.Line.Item
         ITEM_FIELD_NUMBER: _ClassVar[int]
         QUANTITY_FIELD_NUMBER: _ClassVar[int]
         UNIT_FIELD_NUMBER: _ClassVar[int]
@@ -766,7 +772,7 @@ class QuoteAuthorizationResponse(_message.Message):
     def __init__(self, state: _Optional[_Union[_authorization_pb2.Authorization.State, str]] = ..., offer: _Optional[_Union[_types_pb2.Offer, str]] = ..., reasons: _Optional[_Iterable[str]] = ..., score_band: _Optional[_Union[_types_pb2.ScoreBand, str]] = ..., items: _Optional[_Iterable[_Union[QuoteAuthorizationResponse.Item, _Mapping]]] = ..., cuts: _Optional[_Iterable[_Union[Cut, _Mapping]]] = ..., quote_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class QuoteFeeRequest(_message.Message):
-    __slots__ = ("product_id", "name", "start_time", "end_time", "pauses")
+    __slots__ = ("product_id", "name", "start_time", "end_time", "pauses", "reserve_time")
     class Pause(_message.Message):
         __slots__ = ("start_time", "end_time")
         START_TIME_FIELD_NUMBER: _ClassVar[int]
@@ -779,12 +785,14 @@ class QuoteFeeRequest(_message.Message):
     START_TIME_FIELD_NUMBER: _ClassVar[int]
     END_TIME_FIELD_NUMBER: _ClassVar[int]
     PAUSES_FIELD_NUMBER: _ClassVar[int]
+    RESERVE_TIME_FIELD_NUMBER: _ClassVar[int]
     product_id: str
     name: str
     start_time: _timestamp_pb2.Timestamp
     end_time: _timestamp_pb2.Timestamp
     pauses: _containers.RepeatedCompositeFieldContainer[QuoteFeeRequest.Pause]
-    def __init__(self, product_id: _Optional[str] = ..., name: _Optional[str] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., pauses: _Optional[_Iterable[_Union[QuoteFeeRequest.Pause, _Mapping]]] = ...) -> None: ...
+    reserve_time: _timestamp_pb2.Timestamp
+    def __init__(self, product_id: _Optional[str] = ..., name: _Optional[str] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., pauses: _Optional[_Iterable[_Union[QuoteFeeRequest.Pause, _Mapping]]] = ..., reserve_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class QuoteFeeResponse(_message.Message):
     __slots__ = ("bill", "product_id", "price_hash", "product_revision", "captured", "quote_time")
