@@ -5,7 +5,7 @@ because it does not know this rule. On SQLite the migration reads all authorizat
 calls wait for it, about a second for a million rows. On PostgreSQL the index is built before the
 migration, while the servers go on.
 
-Revision: 0039, after 0038.
+Revision: 0040, after 0039.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0039"
-down_revision = "0038"
+revision = "0040"
+down_revision = "0039"
 branch_labels = None
 depends_on = None
 
