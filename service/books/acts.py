@@ -34,14 +34,17 @@ UNRECORDED: Values = {
 """The columns of a key that no act made."""
 
 
-def check_acts(connection: Connection) -> None:
+def check_acts(connection: Connection) -> TermsRecord:
     """Raises Found unless each owner's acts are numbered from 1 to the newest, without a gap, and
-    the rows of keys, persons, proposals, operators and accounts fit the acts."""
+    the rows of keys, persons, proposals, operators and accounts fit the acts.
+
+    Returns the documents of terms as the acts tell of them, which are compared later.
+    """
     _check_numbers(connection)
     acts = _Acts(connection)
     for row in rows_of(connection, _events(connection)):
         acts.add(AuditEvent(*row))
-    acts.compare(connection)
+    return acts.compare(connection)
 
 
 def _check_numbers(connection: Connection) -> None:
@@ -238,8 +241,8 @@ class _Acts:
         used = row and (account_name(row["owner"], row["account"]), row["create_us"])
         _require(it, used == (details["account"], it.record_us))
 
-    def compare(self, connection: Connection) -> None:
-        """Compares the rows with what the acts said. Raises Found."""
+    def compare(self, connection: Connection) -> TermsRecord:
+        """Compares the rows with what the acts said, except documents of terms. Raises Found."""
         self._listings.compare(_rows(connection, t.listings), _rows(connection, t.listing_kinds))
         self._models.compare(_rows(connection, t.models))
         keys, left = self._leaving
@@ -260,7 +263,6 @@ class _Acts:
             name = "/".join(("proposals", *proposal))
             _compare(name, row, self._told_proposals.pop(proposal, None))
             self._check_uses(name, row, self._approvals.pop(proposal, []))
-        self._terms.compare(connection)
         for name, gone in (
             ("persons", self._told_persons),
             ("proposals", self._told_proposals),
@@ -268,6 +270,7 @@ class _Acts:
         ):
             for key in gone:
                 raise Found("AUDIT", "/".join((name, *key)), "an act names the row, and it is gone")
+        return self._terms
 
     def _check_uses(self, name: str, row: Values, uses: list[AuditEvent]) -> None:
         """The first call under an approval is by the proposer, and its time is stored."""

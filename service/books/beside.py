@@ -22,7 +22,7 @@ from service.books.case_expectations import CASE_OPENINGS
 from service.books.columns import Cursor, kept
 from service.books.lapses import TOLD_BY
 from service.books.payloads import ReadPayload
-from service.books.receipts import docks
+from service.books.receipts import bills, docks
 from service.domain.transitions import Transition
 from service.domain.verification import BookFault
 from service.storage import schema as t
@@ -110,7 +110,7 @@ def _missing(_connection: Connection, people: People) -> Select[Any]:
         and_(o.transition == Transition.INCREMENTED, has(STEP_DECISION), not_(decided)),
         and_(charges, has(CONSENT), not_(consented)),
     )
-    bare = and_(docks(), not_(has(RECEIPT)))
+    bare = and_(bills(), not_(has(RECEIPT)))
     names = (o.user_id, o.authorization_id, o.authorization_version)
     return select(o.sequence, *names, o.payload, *missing, and_(bare, by_time), bare).where(
         or_(*missing, bare), *people(o.user_id)
@@ -176,7 +176,7 @@ def _bare(_connection: Connection, people: People) -> Select[Any]:
     """Selects the settlements without a receipt in their event, each with an answer that may have
     the receipt."""
     o, r = t.outbox.c, t.requests.c
-    bare = and_(docks(), not_(HasBytes(o.payload, TAGS[RECEIPT])), *people(o.user_id))
+    bare = and_(bills(), not_(HasBytes(o.payload, TAGS[RECEIPT])), *people(o.user_id))
     same = and_(r.user_id == o.user_id, r.authorization_id == o.authorization_id)
     names = (o.user_id, o.authorization_id, o.authorization_version)
     return (

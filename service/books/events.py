@@ -45,7 +45,7 @@ _BEGINS = of_transitions({T.ACTIVE, T.STARTED})
 _CALLS = ~of_transitions(e.NO_CALLS)
 _TRANSFERRED = of_transitions(e.TRANSFERRED)
 _BY_TIME, _PAID_OUT = TRANSITIONS[T.PAID_OUT_BY_TIME], TRANSITIONS[T.PAID_OUT]
-_LOST, _EXTENDED = (TRANSITIONS[it] for it in (T.LOST, T.EXTENDED))
+_LOST, _EXTENDED, _AUTHORIZED = (TRANSITIONS[it] for it in (T.LOST, T.EXTENDED, T.AUTHORIZED))
 _SETTLES = of_transitions({T.SETTLED, T.HANDED_OVER, T.CANCELLED})
 _STANDING_SET = of_transitions({T.STANDING_SET})
 _LIMIT_FIXED = of_transitions({T.LIMIT_SET, T.WRITTEN_OFF})
@@ -161,6 +161,9 @@ class Story:
         # The event of a late pick-up has the instant of its call; its row has that of the start.
         late = it["start"] == STARTS[Start.LATE_PICKUP]
         tell("start_us", it["start_us"].same(start) | late)
+        held = self._instant(transition == _AUTHORIZED, self._event_us)
+        reserve = it["reserve_us"]
+        tell("reserve_us", ~reserve.there | late | reserve.same(held))
         extended = np.zeros(it.count, dtype=bool)
         extended[self._at[transition == _EXTENDED]] = True
         tell("due_us", extended | _due_fits(it))

@@ -169,12 +169,14 @@ _OWN_EFFECTS: Final[dict[T, Effects]] = {
         (A.AVAILABLE, A.HELD): _moves(held_credit_minor=-1, granted_credit_minor=-1),
     },
     T.REVERSED: _RELEASED,
-    T.EXPIRED: _RELEASED,
+    # The time of a reservation may have a price.
+    T.EXPIRED: _CAPTURED | _RELEASED,
     T.ASSET_TAKEN: _RELEASED,
     T.LATE_PICKED_UP: {
         (A.HELD, A.AVAILABLE): _moves(held_credit_minor=1, granted_credit_minor=1),
         (A.REFUND_PAYABLE, A.DEPOSIT): _moves(held_cash_minor=1, received_minor=1, carried_over=1),
     },
+    T.DEPOSIT_CARRIED_OVER: _GIVEN_BACK,
     T.CAPTURED: _CAPTURED,
     T.SETTLED: _CAPTURED | _RELEASED,
     T.HANDED_OVER: _CAPTURED | _RELEASED,
@@ -323,7 +325,7 @@ RAILS_OWN: Final = {
 
 
 CAPTURING: Final = frozenset(
-    {T.CAPTURED, T.SETTLED, T.HANDED_OVER, T.CLAIM_ACCEPTED, T.LOST, T.CANCELLED}
+    {T.CAPTURED, T.SETTLED, T.HANDED_OVER, T.CLAIM_ACCEPTED, T.LOST, T.CANCELLED, T.EXPIRED}
 )
 """The transitions that capture; each capture has a row, unless an earlier build wrote it."""
 
@@ -333,6 +335,8 @@ CORRECTING: Final[dict[T, tuple[tuple[bool, int], ...]]] = {
     # Open and disputed parts of a capture are given back together.
     T.FOUND: ((True, 0), (True, -1)),
     T.RETURN_PRESUMED: ((True, 0), (True, -1)),
+    # A late pick-up bills the time that its reservation had billed.
+    T.DEPOSIT_CARRIED_OVER: ((True, 0), (True, -1)),
     T.PAUSED: ((True, 0), (True, -1)),
     T.CASE_DECIDED: ((True, 0), (True, -1)),
     T.CASE_DECIDED_BY_TIME: ((True, 0), (True, -1)),
@@ -414,7 +418,8 @@ STATES_AFTER: Final[dict[T, frozenset[State]]] = {
     T.DEBT_BOOKED: frozenset({State.SETTLED}),
     T.REVERSED: frozenset({State.REVERSED}),
     T.ASSET_TAKEN: frozenset({State.REVERSED}),
-    # A damage charge of which something was captured lapses as far as it is not.
+    # A reservation whose time has a price is charged. A damage charge of which something was
+    # captured lapses as far as it is not.
     T.EXPIRED: frozenset({State.EXPIRED, State.SETTLED}),
 }
 """The states after a transition; a transition not listed here keeps the state."""

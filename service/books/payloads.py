@@ -108,7 +108,7 @@ def _query(_connection: Connection, people: People, *, newest: bool) -> Select[A
     )
     read, is_newest = wrong != "", o.authorization_version == a.version
     if newest:
-        read = or_(read, and_(filled, or_(is_newest, receipts.docks())))
+        read = or_(read, and_(filled, or_(is_newest, receipts.bills())))
     rows = t.outbox.outerjoin(t.authorizations, own).outerjoin(t.products, receipts.terms())
     return (
         select(o.sequence, wrong, is_newest, o.payload, *stored, *_PRICED, *receipts.COLUMNS)

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, and_, func, select
+from sqlalchemy import Connection, and_, func, or_, select
 from sqlalchemy.sql.elements import ColumnElement
 
-from service.books.walked_fees import walked_minor
+from service.books.walked_fees import walked_minor, walked_reservation_minor
 from service.domain.attestations import AttestationKind
-from service.domain.authorization import Start
+from service.domain.authorization import Start, State
 from service.domain.errors import InvalidInput
 from service.domain.policy import Reason
 from service.domain.receipt import Lines, Receipt, ReceiptItem
+from service.domain.reservation_fee import after_reservation, reservation_lines
 from service.domain.segment_tariff import SegmentTariff
 from service.domain.tariff import MINUTE_US, AnyTariff, Fee, FeeItem, FeeLine, fee, interval_minutes
 from service.domain.transitions import Transition
@@ -25,6 +26,8 @@ DOCKINGS = (
     *(Transition.LOST, Transition.SETTLED),
 )
 """The steps whose events have a receipt; a second telling, like `expectations`."""
+ENDS = (Transition.CANCELLED, Transition.EXPIRED)
+"""The steps that have one if they bill a reservation whose time has a price."""
 
 
 class Beside(NamedTuple):
@@ -61,10 +64,13 @@ class Charged(NamedTuple):
     start: str
     paused_us: int
     corrections: int
+    reserve_us: int | None
+    state: str
 
 
 class Terms(NamedTuple):
-    """The stored terms of a rental: `TARIFF_COLUMNS`, and the time of a free cancellation."""
+    """The stored terms of a rental: `TARIFF_COLUMNS`, the time of a free cancellation, and the fee
+    of a later one."""
 
     start_fee_minor: int | None
     free_minutes: int
@@ -74,6 +80,7 @@ class Terms(NamedTuple):
     buy_out_minor: int
     tariff: str | None
     free_us: int | None
+    cancelling_minor: int
 
 
 _OF_THE_EVENT = Charged._fields.index("parent_id")
@@ -88,6 +95,7 @@ COLUMNS: tuple[ColumnElement[Any], ...] = (
         t.policies.c.revision == t.products.c.policy_revision,
     )
     .scalar_subquery(),
+    t.products.c.cancellation_fee_minor,
 )
 """The columns of `Charged`, then those of `Terms`."""
 
@@ -107,6 +115,14 @@ def _once(item: ReceiptItem, amount_minor: int) -> Line:
 def docks() -> ColumnElement[bool]:
     """The condition that an event may have a receipt."""
     return t.outbox.c.transition.in_(DOCKINGS)
+
+
+def bills() -> ColumnElement[bool]:
+    """The condition that an event has a receipt, unless an earlier build wrote it."""
+    a, o = t.authorizations.c, t.outbox.c
+    own = and_(a.user_id == o.user_id, a.authorization_id == o.authorization_id)
+    priced = select(a.user_id).where(own, a.reserve_us.is_not(None), a.state == State.SETTLED)
+    return or_(docks(), and_(o.transition.in_(ENDS), priced.correlate(t.outbox).exists()))
 
 
 def terms() -> ColumnElement[bool]:
@@ -165,7 +181,9 @@ def wrong_receipt(connection: Connection, receipt: Receipt | None, stored: Seque
         return ""
     it = Charged(*stored[: len(Charged._fields)])
     terms = Terms(*stored[len(Charged._fields) :])
-    if it.transition not in DOCKINGS or it.parent_id or it.start_us is None:
+    settles = it.transition in DOCKINGS and it.start_us is not None
+    ends = it.transition in ENDS and it.reserve_us is not None and it.state == State.SETTLED
+    if it.parent_id or not (settles or ends):
         return "the step has a receipt, and settles no rental"
     if terms.start_fee_minor is None:
         return ""
@@ -176,29 +194,52 @@ def wrong_receipt(connection: Connection, receipt: Receipt | None, stored: Seque
     beside = _beside(connection, it)
     if tariff.quotas:
         beside = beside._replace(quota_us=_quota_us(connection, it))
-    for name, said, expected in _told(receipt, it, it.start_us, tariff, terms.free_us, beside):
+    bill = _ended(it, tariff, terms, beside) if ends else _billed(it, tariff, terms.free_us, beside)
+    for name, said, expected in _told(receipt, it, tariff, bill, beside.debt_minor):
         if said != expected:
             return f"the receipt's {name} is {said}, expected {expected}"
     return ""
 
 
-def _told(
-    receipt: Receipt,
-    it: Charged,
-    start_us: int,
-    tariff: AnyTariff,
-    free_us: int | None,
-    beside: Beside,
-) -> list[tuple[str, object, object]]:
-    """Each value of the receipt with its name and the expected value."""
+class _Bill(NamedTuple):
+    """What is billed between two instants: the lines, their sum, and the sums of the tariff's lines
+    and of the walk from unit to unit, both before waivers."""
+
+    start_us: int
+    end_us: int
+    lines: list[Line]
+    asked_minor: int
+    walked: tuple[int, int]
+
+
+def _ended(it: Charged, tariff: AnyTariff, terms: Terms, beside: Beside) -> _Bill:
+    """The bill of a reservation that ended before its pick-up, or of a rental that was cancelled in
+    time."""
+    begin_us = it.event_us if it.reserve_us is None else it.reserve_us
+    end_us = it.event_us if it.start_us is None else max(begin_us, it.start_us)
+    plain, flat_minor = _plain(reservation_lines(tariff, end_us - begin_us)), 0
+    late = terms.free_us is not None and it.event_us > begin_us + terms.free_us
+    if it.transition == Transition.CANCELLED and it.start_us is None and late:
+        flat_minor = terms.cancelling_minor
+    if flat_minor:
+        plain.append(_once(ReceiptItem.CANCELLATION_FEE, flat_minor))
+    sum_minor = sum(one[3] for one in plain)
+    waived_minor = min(beside.waived_minor, sum_minor)
+    if waived_minor:
+        plain.append(_once(ReceiptItem.WAIVED, -waived_minor))
+    walked_minor = walked_reservation_minor(tariff, end_us - begin_us) + flat_minor
+    return _Bill(begin_us, end_us, plain, sum_minor - waived_minor, (sum_minor, walked_minor))
+
+
+def _billed(it: Charged, tariff: AnyTariff, free_us: int | None, beside: Beside) -> _Bill:
+    """The bill of a rental and its reservation, or the price of a lost item."""
+    start_us = it.event_us if it.start_us is None else it.start_us
     end_us, lost = it.event_us, it.transition == Transition.LOST
     # A lost item that appeared was seen after the loss. So a time before the loss is that of a
     # claimed return, or of a granted complaint.
     if it.claim_us is not None and it.claim_us < end_us:
         end_us, lost = max(it.claim_us, start_us), False
-    charged_minor = it.captured_minor - it.other_captured_minor
-    held_minor = it.credit_minor + it.cash_minor
-    debt_minor = beside.debt_minor
+    reserved_us = 0 if it.reserve_us is None else max(0, start_us - it.reserve_us)
     lines, asked_minor, walked = list[Line](), tariff.buy_out_minor, (0, 0)
     if not lost:
         cut = [(begin, min(end, end_us)) for begin, end in beside.stood]
@@ -211,20 +252,38 @@ def _told(
             waived_minor=beside.waived_minor,
             pauses=tuple(sorted(beside.stood)) if tariff.by_clock else (),
             quota_us=beside.quota_us,
+            reserved_us=reserved_us,
         )
         cancelled = free_us is not None and end_us - start_us - paused_us <= free_us
         if free_us is not None and cancelled:
             times = ((FeeItem.FREE_MINUTES, free_us), (FeeItem.PAUSED_MINUTES, paused_us))
             free = [FeeLine(item, us // MINUTE_US, 0, 0) for item, us in times]
             usage = Fee(tuple(line for line in free if line.quantity), 0)
+            usage = after_reservation(
+                reservation_lines(tariff, reserved_us), usage, beside.waived_minor
+            )
         lines, asked_minor = _plain(usage.lines), usage.total_minor
-        if isinstance(tariff, SegmentTariff) and not cancelled:
+        if isinstance(tariff, SegmentTariff):
             unwaived = [it for it in usage.lines if it.item is not FeeItem.WAIVED]
             summed_minor = sum(it.amount_minor for it in unwaived)
             stood, quota_us = sorted(beside.stood), beside.quota_us
-            walked = summed_minor, walked_minor(tariff, start_us, end_us, stood, quota_us)
+            used_minor = 0
+            if not cancelled:
+                used_minor = walked_minor(tariff, start_us, end_us, stood, quota_us)
+            used_minor += walked_reservation_minor(tariff, reserved_us)
+            walked = summed_minor, min(tariff.buy_out_minor, used_minor)
     elif asked_minor:
         lines = [_once(ReceiptItem.LOST_ITEM, asked_minor)]
+    return _Bill(start_us, end_us, lines, asked_minor, walked)
+
+
+def _told(
+    receipt: Receipt, it: Charged, tariff: AnyTariff, bill: _Bill, debt_minor: int
+) -> list[tuple[str, object, object]]:
+    """Each value of the receipt with its name and the expected value."""
+    start_us, end_us, lines, asked_minor, walked = bill
+    charged_minor = it.captured_minor - it.other_captured_minor
+    held_minor = it.credit_minor + it.cash_minor
     missing_minor = asked_minor - charged_minor - debt_minor
     used_up = it.captured_minor == held_minor and not debt_minor
     beyond_minor = missing_minor if missing_minor > 0 and used_up else 0

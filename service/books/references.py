@@ -17,6 +17,8 @@ from service.storage.schema.columns import HasBytes, HasText
 
 Row = Sequence[Any]
 ADD_EVIDENCE, RESOLVE_CASE = "AddEvidence", "ResolveCase"
+RESERVATION_KEY = '"reservation":'
+"""Stands in the stored tariffs that have a price of a reservation."""
 PROPOSE_MERGE, APPROVE_MERGE = "ProposeMerge", "ApproveMerge"
 """Methods that leave a merge: a proposal may replace another, and none is withdrawn."""
 
@@ -76,7 +78,11 @@ def _references() -> list[Reference]:
     cited = and_(
         a.user_id == late.user_id,
         a.authorization_id == late.authorization_id,
-        a.state.in_(sorted(str(state) for state in (State.EXPIRED, State.REVERSED))),
+        or_(
+            a.state.in_(sorted(str(state) for state in (State.EXPIRED, State.REVERSED))),
+            # It was billed at its end, and then all of that was given back.
+            and_(a.reserve_us.is_not(None), a.conceded_minor == a.captured_minor),
+        ),
         a.start_us.is_(None),
         a.start == Start.ON_PICKUP,
         a.close_us > late.start_us,
@@ -90,6 +96,7 @@ def _references() -> list[Reference]:
         n.start_us == late.start_us,
         n.create_us == late.record_us,
         n.create_us >= a.close_us,
+        n.reserve_us.is_not_distinct_from(a.reserve_us),
         *(n[key] == a[key] for key in (*terms, *rests)),
     )
     pickups = t.late_pickups.outerjoin(t.authorizations, cited).outerjoin(rental, begun)
@@ -162,6 +169,30 @@ def _references() -> list[Reference]:
             t.authorizations,
             _alone(t.authorizations, t.products, of_terms),
             "the rented product is missing",
+        ),
+        Reference(
+            "RESERVATION",
+            t.authorizations,
+            _alone(
+                t.authorizations,
+                t.products,
+                and_(of_terms, p.tariff.contains(RESERVATION_KEY)),
+                a.reserve_us.is_not(None),
+            ),
+            "the tariff has no price for the time of its reservation",
+        ),
+        Reference(
+            "RESERVATION",
+            t.authorizations,
+            select(*t.authorizations.primary_key)
+            .select_from(t.authorizations.join(t.products, of_terms))
+            .where(
+                a.reserve_us.is_(None),
+                p.tariff.contains(RESERVATION_KEY),
+                or_(a.state == State.AUTHORIZED, a.start_us.is_not(None)),
+                a.start == Start.ON_PICKUP,
+            ),
+            "the beginning of its reservation is missing",
         ),
         Reference(
             "REFERENCE",

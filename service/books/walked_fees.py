@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 
 from service.domain.fee_lines import MINUTE_US
 from service.domain.segment_tariff import FreeMinutes, Rounding, Segment, SegmentTariff
+from service.domain.tariff import AnyTariff
 from service.domain.time_zones import time_zone
 
 Stood = Sequence[tuple[int, int]]
@@ -110,3 +111,21 @@ def _capped_minor(tariff: SegmentTariff, charges: list[tuple[int, int]]) -> int:
             for window, sum_minor in sums.items()
         ]
     return sum(amount_minor for _, amount_minor in charges)
+
+
+def walked_reservation_minor(tariff: AnyTariff, reserved_us: int) -> int:
+    """The fee of a reservation of `reserved_us` microseconds, in minor units."""
+    if not isinstance(tariff, SegmentTariff) or tariff.reservation is None:
+        return 0
+    it, sum_minor = tariff.reservation, 0
+    most_minor = tariff.buy_out_minor if it.most_minor is None else it.most_minor
+    most_minor = min(most_minor, tariff.buy_out_minor)
+    begin_us = it.free_minutes * MINUTE_US
+    while begin_us < reserved_us and sum_minor < most_minor:
+        end_us = begin_us + it.interval_minutes * MINUTE_US
+        if tariff.rounding is Rounding.COMPLETED and end_us > reserved_us:
+            break
+        sum_minor, begin_us = sum_minor + it.price_minor, end_us
+        if not it.interval_minutes:
+            break
+    return min(sum_minor, most_minor)

@@ -21,6 +21,7 @@ from service.cli.preview import policy, preview_tariff, product
 from service.cli.rail_accounts import rail_account
 from service.cli.serve import health, serve
 from service.cli.specs import spec
+from service.cli.stand_ins import stand_ins
 from service.cli.terms import (
     BOUNDS,
     OF_LIMITS,
@@ -74,6 +75,7 @@ COMMANDS = (
     *(train, create_key_of_seals, rail_account, verify, backup, restore, serve, health, config),
     *(operator, platform, keys, update_key, roll_key, revoke_key, bind_key, unbind_key),
     *(model, person, audit, product, tariff, policy, limit, bounds, listing, snooze, spec),
+    stand_ins,
 )
 tariff.add_command(preview_tariff)
 for group, of_kind in (

@@ -143,7 +143,7 @@ class Authorization(NamedTuple):
     out. None means that only PayOutRefund pays it out, as for authorizations of earlier builds.
     Since `refund_since_us` some of it may go out. `refund_tries` counts the payouts that failed or
     came back since the last PayOutRefund. `paused_us` is the length of all pauses (`pauses.py`). A
-    running pause counts up to the policy's bound.
+    running pause counts up to the policy's bound. A reservation is billed from `reserve_us` on.
     """
 
     user_id: str
@@ -218,6 +218,7 @@ class Authorization(NamedTuple):
     unheld_disputed_minor: int = 0
     unheld_until_us: int | None = None
     paused_us: int = 0
+    reserve_us: int | None = None
 
     @property
     def name(self) -> str:

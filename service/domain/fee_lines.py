@@ -13,6 +13,9 @@ DAY_US = 24 * 60 * MINUTE_US
 class FeeItem(StrEnum):
     """The kind of a fee's line, in the order of the lines."""
 
+    RESERVATION = "RESERVATION"
+    RESERVATION_CAP_REDUCTION = "RESERVATION_CAP_REDUCTION"
+    CANCELLATION_FEE = "CANCELLATION_FEE"
     FULL_DAYS = "FULL_DAYS"
     START_FEE = "START_FEE"
     FREE_MINUTES = "FREE_MINUTES"
@@ -40,13 +43,16 @@ class FeeLine(NamedTuple):
     Arithmetic 1 writes FULL_DAYS, full 24 hours at the day cap; INTERVALS, the started intervals of
     the day under way; DAY_CAP_REDUCTION, the excess of that day over the day cap.
 
-    Arithmetic 2 writes the units of a segment at one price: STARTED_UNITS, COMPLETED_UNITS, or
-    FIRST_UNIT, which is due from the first use on; ONE_TIME for a segment that is charged once; and
-    CAP_REDUCTION, the excess of all windows of one length over their cap. `minutes` is the length
-    of a unit; in FIRST_UNIT the minutes of the first use; in ONE_TIME the minutes before the
-    charge; in CAP_REDUCTION the length of the window. `from_minute` is the minute at which the
-    segment begins. `times` names the hours of the price, as in `Mon-Fri 07:00-09:00`; it is empty
-    for the usual price.
+    Arithmetic 2 writes RESERVATION, the units of the time before the pick-up, and
+    RESERVATION_CAP_REDUCTION, their excess over the cap of a reservation. CANCELLATION_FEE is the
+    product's flat fee for a late cancellation. Of a segment it writes the units at one price:
+    STARTED_UNITS, COMPLETED_UNITS, or FIRST_UNIT, which is due from the first use on; ONE_TIME for
+    a segment that is charged once; and CAP_REDUCTION, the excess of all windows of one length over
+    their cap. `minutes` is the length of a unit, or 0 for a reservation that is charged once; in
+    FIRST_UNIT the minutes of the first use; in ONE_TIME the minutes before the charge; in
+    CAP_REDUCTION the length of the window. `from_minute` is the minute at which the units of the
+    segment or the reservation begin. `times` names the hours of the price, as in
+    `Mon-Fri 07:00-09:00`; it is empty for the usual price.
     """
 
     item: FeeItem

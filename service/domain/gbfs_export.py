@@ -3,7 +3,8 @@
 GBFS charges an interval from its minute on, and Freehold from the first microsecond after it; a
 minute is the unit of time in GBFS. The buy-out is the price of an item that does not come back, and
 no part of a trip's fare, so a plan names it in its description only. What a plan cannot say is
-refused: prices of hours, quotas, several caps, and a cap in version 3.0.
+refused: prices of hours, quotas, several caps, a reservation with free minutes, a cap or units that
+are not started minutes; in version 3.0 also a cap, and any price of a reservation.
 
 Source: General Bikeshare Feed Specification, `gbfs.md`, section `system_pricing_plans.json`.
 """
@@ -18,7 +19,13 @@ from typing import Any, NamedTuple
 
 from service.domain.currencies import decimal_of
 from service.domain.errors import InvalidInput, Violation
-from service.domain.segment_tariff import FreeMinutes, Rounding, Segment, SegmentTariff
+from service.domain.segment_tariff import (
+    FreeMinutes,
+    Reservation,
+    Rounding,
+    Segment,
+    SegmentTariff,
+)
 from service.domain.tariff_document import TariffDocument
 from service.domain.tariff_words import words_of
 
@@ -27,7 +34,7 @@ NOT_EXPRESSIBLE = "GBFS_NOT_EXPRESSIBLE"
 
 
 class GbfsVersion(StrEnum):
-    """A version of GBFS; caps exist since the second draft of 3.1."""
+    """A version of GBFS; caps and prices of reservations exist since drafts of 3.1."""
 
     V3_0 = "3.0"
     V3_1 = "3.1-RC3"
@@ -72,6 +79,10 @@ def plan_of(document: TariffDocument, version: GbfsVersion) -> dict[str, Any]:
     for cap in tariff.caps:
         most = decimal_of(cap.most_minor, currency)
         plan["fare_capping"] = {"duration": cap.window_minutes, "price": most}
+    if tariff.reservation is not None:
+        by_minute = tariff.reservation.interval_minutes
+        key = "reservation_price_per_min" if by_minute else "reservation_price_flat_rate"
+        plan[key] = decimal_of(tariff.reservation.price_minor, currency)
     return plan
 
 
@@ -95,6 +106,24 @@ def _faults(tariff: SegmentTariff, version: GbfsVersion) -> Iterator[Violation]:
     if tariff.caps and version is GbfsVersion.V3_0:
         text = f"GBFS {version} has no caps: export version {GbfsVersion.V3_1}"
         yield _fault("cap[0]", text)
+    if tariff.reservation is not None:
+        yield from _reservation_faults(tariff.reservation, tariff.rounding, version)
+
+
+def _reservation_faults(
+    it: Reservation, rounding: Rounding, version: GbfsVersion
+) -> Iterator[Violation]:
+    if version is GbfsVersion.V3_0:
+        text = f"GBFS {version} has no price of a reservation: export version {GbfsVersion.V3_1}"
+        yield _fault("reservation", text)
+    if it.free_minutes:
+        yield _fault("reservation.free_minutes", "a reservation in GBFS costs from its beginning")
+    if it.interval_minutes > 1 or (it.interval_minutes and rounding is Rounding.COMPLETED):
+        text = "GBFS charges a reservation by the started minute, or once"
+        yield _fault("reservation.interval_minutes", text)
+    if it.most_minor is not None:
+        text = "GBFS bounds a reservation by its time: set the longest reservation of the policy"
+        yield _fault("reservation.most_minor", text)
 
 
 def _fault(key: str, text: str) -> Violation:

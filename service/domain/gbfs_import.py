@@ -1,9 +1,10 @@
 """A pricing plan of GBFS (`system_pricing_plans`, versions 3.0 and 3.1-RC3) as a tariff.
 
 A plan's intervals are charged as they start, so the tariff is STARTED. A plan has no buy-out, so it
-is given beside the plan. Refused, with the reason: prices by distance, taxes that are added,
-discounts, amounts that are no whole minor units, and fees for a reservation. Noted: a surge, and
-texts that a tariff does not keep.
+is given beside the plan. The price of a reservation becomes that of the tariff; the policy bounds
+its time. Refused, with the reason: prices by distance, taxes that are added, discounts, amounts
+that are no whole minor units, and two prices of a reservation. Noted: a surge, and texts that a
+tariff does not keep.
 
 Source: General Bikeshare Feed Specification, `gbfs.md`, section `system_pricing_plans.json`.
 """
@@ -111,10 +112,7 @@ class _Reader:
         if plan.get("per_km_pricing"):
             text = "cannot be expressed: Freehold bills time, and knows no distance"
             self._fault("per_km_pricing", "not_expressible", text)
-        for key in ("reservation_price_per_min", "reservation_price_flat_rate"):
-            if plan.get(key):
-                text = "cannot be expressed in a tariff: leave it out, and set the product's own"
-                self._fault(key, "not_expressible", text)
+        self._reservation(table)
         segments = self._list("per_min_pricing")
         if segments:
             table["segment"] = [self._segment(place, it) for place, it in enumerate(segments)]
@@ -122,6 +120,19 @@ class _Reader:
             table["cap"] = [self._cap(plan["fare_capping"])]
         self._note()
         return table
+
+    def _reservation(self, table: dict[str, Any]) -> None:
+        """Adds the price of a reservation, which GBFS gives by the minute or once."""
+        kinds = (("reservation_price_per_min", 1), ("reservation_price_flat_rate", 0))
+        for key, interval_minutes in kinds:
+            price_minor = self._minor(key, self.plan[key]) if key in self.plan else 0
+            if not price_minor:
+                continue
+            if "reservation" in table:
+                text = "must not be combined with reservation_price_per_min"
+                self._fault(key, "two_prices", text)
+            price = {"interval_minutes": interval_minutes, "price_minor": price_minor}
+            table["reservation"] = price
 
     def _note(self) -> None:
         if self.plan.get("surge_pricing"):

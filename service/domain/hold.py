@@ -99,6 +99,8 @@ def _hold(
             "custody": Custody.IN_STATION,
             "expire_us": now_us + it.pickup_window_us,
         }
+        if product.tariff.reservation is not None:
+            changes["reserve_us"] = now_us
     postings: tuple[Posting, ...] = (Posting(_HELD, _AVAILABLE, it.credit_minor),)
     if paid_minor:
         postings += (

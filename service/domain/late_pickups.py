@@ -1,7 +1,9 @@
 """Late pick-ups: an item was picked up within its reservation, and this is told after the
 reservation has ended.
 
-The reservation stays EXPIRED, or REVERSED if it was cancelled after the pick-up. The late pick-up
+The reservation stays EXPIRED, or REVERSED if it was cancelled after the pick-up. If its time was
+billed at its end, it stays SETTLED, and the fee is given back, because the rental bills the time
+until the pick-up with its own fee. The late pick-up
 is an authorization of its own that cites it: it has the same terms, it rests on the same decision,
 and it is ACTIVE from its beginning. The item is out already, so neither the person's standing nor a
 full line can refuse it; the hold is what the line still has.
@@ -16,11 +18,13 @@ have been docked earlier.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from service.domain import complaints, debts, hold, settlement
 from service.domain.acts import Act, require
 from service.domain.authorization import Authorization, Custody, Start, State, Step, step
+from service.domain.captures import Capture
 from service.domain.errors import InvalidInput, InvariantBroken
 from service.domain.ledger import Account, Posting
 from service.domain.meter import Meter
@@ -54,14 +58,24 @@ class LatePickup(NamedTuple):
     deposit_minor: int
 
 
-ENDED = frozenset({State.EXPIRED, State.REVERSED})
-"""The states of a reservation that ended before a pick-up was told."""
+def has_ended(reservation: Authorization) -> bool:
+    """Whether a reservation ended before a pick-up was told, perhaps for the price of its time."""
+    if reservation.state is State.SETTLED:
+        return reservation.reserve_us is not None and reservation.start_us is None
+    return reservation.state in (State.EXPIRED, State.REVERSED)
+
+
+def give_fee_back(reservation: Authorization, captures: Sequence[Capture], now_us: int) -> Step:
+    """Gives back the fee of a reservation that was billed at its end; `captures` are its own."""
+    # Another process, whose clock is ahead, may have ended the reservation.
+    at_us = max(now_us, reservation.close_us or now_us)
+    return settlement.docked(reservation, captures, 0, Transition.DEPOSIT_CARRIED_OVER, at_us)
 
 
 def is_cited(reservation: Authorization, start_us: int) -> bool:
     """Whether an item picked up at `start_us` was picked up before the reservation ended."""
     close_us = reservation.close_us
-    if reservation.state not in ENDED or close_us is None:
+    if not has_ended(reservation) or close_us is None:
         return False
     return start_us < close_us
 
@@ -123,6 +137,7 @@ def pick_up(
         held_cash_minor=deposit_minor,
         received_minor=deposit_minor,
         refund_after_us=reservation.refund_after_us,
+        reserve_us=reservation.reserve_us,
     )
     begun = step(
         rental,

@@ -7,15 +7,20 @@ from service.domain.tariff import MINUTE_US, AnyTariff, Fee, fee
 
 
 def fee_between(
-    tariff: AnyTariff, start_us: int, end_us: int, meter: Meter, free_us: int | None = None
+    tariff: AnyTariff,
+    start_us: int,
+    end_us: int,
+    meter: Meter,
+    free_us: int | None = None,
+    reserved_us: int = 0,
 ) -> Fee:
-    """The fee of a usage with this meter; see `tariff.fee` for `free_us`.
+    """The fee of a usage with this meter; see `tariff.fee` for `free_us` and `reserved_us`.
 
     Of the meter's quota it takes the fewest full minutes with the same fee as with all of them; if
     the quota does not lower the fee, it takes none.
     """
     if meter is RUNNING and free_us is None:
-        return fee(tariff, start_us, end_us)
+        return fee(tariff, start_us, end_us, reserved_us=reserved_us)
     paused_us, waived_minor = meter.paused_us(end_us), meter.pending_minor
     pauses = meter.times if tariff.by_clock else ()
 
@@ -29,6 +34,7 @@ def fee_between(
             free_us=free_us,
             pauses=pauses,
             quota_us=minutes * MINUTE_US,
+            reserved_us=reserved_us,
         )
 
     used_minutes = max(1, -((start_us + paused_us - end_us) // MINUTE_US))

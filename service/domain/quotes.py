@@ -78,18 +78,28 @@ def require_length(start_us: int, end_us: int) -> None:
 
 
 def quote_usage(
-    product: Product, start_us: int, end_us: int, pauses: tuple[Pause, ...]
+    product: Product,
+    start_us: int,
+    end_us: int,
+    pauses: tuple[Pause, ...],
+    reserve_us: int | None = None,
 ) -> QuotedFee:
     """The fee of a usage with these pauses, by the product's tariff.
 
-    Raises InvalidInput if the usage is too long, or if the pauses are not in order, not within the
-    usage, or beyond the policy's bounds.
+    Since `reserve_us` the item was reserved; None means that it was not.
+
+    Raises InvalidInput if the usage or the reservation is too long, or if the pauses are not in
+    order, not within the usage, or beyond the policy's bounds.
     """
     require_length(start_us, end_us)
+    waited_us = 0 if reserve_us is None else start_us - reserve_us
+    if not 0 <= waited_us <= LONGEST_US:
+        text = "must not lie after the start, and at most 366 days before it"
+        raise InvalidInput.of("reserve_time", "reserve_time.range", text)
     _require_order(start_us, end_us, pauses)
     _require_bounds(product.policy, pauses)
     free_us = product.policy.free_cancellation_us
-    fee = fee_between(product.tariff, start_us, end_us, Meter(pauses), free_us)
+    fee = fee_between(product.tariff, start_us, end_us, Meter(pauses), free_us, waited_us)
     return QuotedFee(product, start_us, end_us, fee)
 
 

@@ -1,7 +1,8 @@
 """The receipt of a rental: the arithmetic of the charge, for the user.
 
 A receipt belongs to the step that docked the item: a settlement, a claimed return that nobody
-contested, or a loss. The receipt can be made again at any time. It depends only on the
+contested, or a loss. A reservation that was billed at its end has one too. The receipt can be made
+again at any time. It depends only on the
 authorization, its meter, its debt, its terms and the time of that step.
 
 The lines are those of the tariff, with pauses and waivers, or the buy-out price of a lost item.
@@ -15,17 +16,21 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import NamedTuple
 
-from service.domain.authorization import Authorization
+from service.domain.authorization import Authorization, State
+from service.domain.cancellations import ended_fee, flat_fee_minor
 from service.domain.meter import RUNNING, Meter
 from service.domain.settlement import DOCKINGS, metered_fee
 from service.domain.tariff import MINUTE_US, AnyTariff, FeeItem, FeeLine, interval_minutes
 from service.domain.transitions import Transition
-from service.domain.usage_ends import is_stopped, started_us, usage_end_us
+from service.domain.usage_ends import is_stopped, reserved_us, started_us, usage_end_us
 
 
 class ReceiptItem(StrEnum):
     """The kind of a receipt's line, in the order of the lines; the first are those of a fee."""
 
+    RESERVATION = FeeItem.RESERVATION
+    RESERVATION_CAP_REDUCTION = FeeItem.RESERVATION_CAP_REDUCTION
+    CANCELLATION_FEE = FeeItem.CANCELLATION_FEE
     FULL_DAYS = FeeItem.FULL_DAYS
     START_FEE = FeeItem.START_FEE
     FREE_MINUTES = FeeItem.FREE_MINUTES
@@ -74,6 +79,9 @@ A FeeItem equals the ReceiptItem of the same name.
 class Receipt(NamedTuple):
     """The receipt of a rental from `start_us` to `end_us`, in microseconds since the epoch, UTC.
 
+    For a reservation that was billed at its end these are the beginning and the end of the
+    reservation.
+
     `interval_minutes` is the length of the tariff's intervals, or 0 if the lines tell it.
     `total_minor` is the fee captured, to which the lines add up. `other_minor` was captured for
     damage or as a penalty. `released_minor` is the part of the hold that was set free. Of that
@@ -109,34 +117,61 @@ def receipt_of(
     meter: Meter = RUNNING,
     debt_minor: int = 0,
     free_us: int | None = None,
+    cancelling_minor: int = 0,
 ) -> Receipt | None:
     """The receipt of a step at `event_us`, from the authorization after it.
 
     `debt_minor` is the part above the hold that the step leaves as a debt. `free_us` is the
-    policy's time of a free cancellation. It is None for a step that docks no item, and for a damage
-    charge. Every later version of the authorization, with the meter of the same moment, gives the
-    same receipt.
+    policy's time of a free cancellation, and `cancelling_minor` the product's fee for a later one.
+    It is None for a step that bills nothing by the tariff, and for a damage charge. Every later
+    version of the authorization, with the meter of the same moment, gives the same receipt.
     """
-    if transition not in DOCKINGS or it.parent_id:
+    if not has_receipt(it, transition):
         return None
+    if transition in RESERVATION_ENDS:
+        until_us = event_us if it.start_us is None else it.start_us
+        reserve_us, flat_minor = until_us - reserved_us(it, until_us), 0
+        if transition is Transition.CANCELLED:
+            flat_minor = flat_fee_minor(it, cancelling_minor, free_us, event_us)
+        ended = ended_fee(it, tariff, until_us, flat_minor, meter.pending_minor)
+        times_us = (reserve_us, until_us)
+        return _receipt(it, tariff, times_us, ended.lines, ended.total_minor, 0)
     if transition is _LOST and not is_stopped(it, event_us):
         # A waiver is of the fee, and the price of a lost item is none.
         price_minor = tariff.buy_out_minor
-        return _receipt(it, tariff, event_us, _lost_lines(price_minor), price_minor, debt_minor)
+        times_us = (started_us(it), event_us)
+        return _receipt(it, tariff, times_us, _lost_lines(price_minor), price_minor, debt_minor)
     end_us = usage_end_us(it, event_us)
     usage = metered_fee(it, tariff, end_us, meter, free_us)
-    return _receipt(it, tariff, end_us, usage.lines, usage.total_minor, debt_minor)
+    times_us = (started_us(it), end_us)
+    return _receipt(it, tariff, times_us, usage.lines, usage.total_minor, debt_minor)
+
+
+RESERVATION_ENDS = frozenset({Transition.CANCELLED, Transition.EXPIRED})
+"""The steps that end a reservation."""
+
+
+def has_receipt(it: Authorization, transition: Transition) -> bool:
+    """Whether a step has a receipt, by the authorization after it."""
+    if it.parent_id:
+        return False
+    if transition in DOCKINGS:
+        return True
+    # A reservation without a price by time never had one.
+    priced = it.reserve_us is not None and it.state is State.SETTLED
+    return priced and transition in RESERVATION_ENDS
 
 
 def _receipt(
     it: Authorization,
     tariff: AnyTariff,
-    end_us: int,
+    times_us: tuple[int, int],
     lines: Lines,
     asked_minor: int,
     debt_minor: int,
 ) -> Receipt:
-    """The receipt of a rental that ended at `end_us`; the lines add up to `asked_minor`."""
+    """The receipt of a rental or a reservation between two instants; the lines add up to
+    `asked_minor`."""
     total_minor = it.fee_captured_minor
     difference_minor = total_minor + debt_minor - asked_minor
     released_minor = it.credit_minor + it.cash_minor - it.captured_minor
@@ -150,8 +185,7 @@ def _receipt(
     if debt_minor:
         lines += (ReceiptLine(ReceiptItem.OWED, 1, -debt_minor, -debt_minor),)
     return Receipt(
-        started_us(it),
-        end_us,
+        *times_us,
         tariff.free_minutes,
         interval_minutes(tariff),
         lines,

@@ -44,11 +44,27 @@ def text_of(
                 f"{quantity} 个计费单位每单位 {minutes} 分钟",
                 f"{quantity} unit{many} of {_minutes(minutes)}",
             )
+        case ReceiptItem.RESERVATION:
+            return _reservation(quantity, minutes, from_minute)
         case ReceiptItem.CAP_REDUCTION:
             zh, en = _window(minutes)
             return Text(f"每 {zh}封顶减免", f"Reduction to the cap of each {en}")
     text = _segment_text(item, quantity, minutes)
     return _TEXTS[ReceiptItem(item)] if text is None else _placed(item, text, from_minute, times)
+
+
+def _reservation(quantity: int, minutes: int, from_minute: int) -> Text:
+    """The words of the time before the pick-up; the free minutes come before its units."""
+    if not minutes:
+        after = Text(f"（超过 {from_minute} 分钟）", f" of more than {_minutes(from_minute)}")
+        zh, en = after if from_minute else Text("", "")
+        return Text(f"预约费{zh}", f"Reservation{en}")
+    many = "" if quantity == 1 else "s"
+    zh, en = f"预约 {quantity} 个计费单位（每单位 {minutes} 分钟）", f"{quantity} unit{many}"
+    en = f"Reservation, {en} of {_minutes(minutes)}"
+    if from_minute:
+        return Text(f"{zh}，自第 {from_minute} 分钟起", f"{en}, from minute {from_minute} on")
+    return Text(zh, en)
 
 
 def _segment_text(item: FeeItem | ReceiptItem, quantity: int, minutes: int) -> Text | None:
@@ -116,6 +132,10 @@ _DAYS = {
     "SUN": Text("周日", "Sun"),
 }
 _TEXTS = {
+    ReceiptItem.RESERVATION_CAP_REDUCTION: Text(
+        "预约费封顶减免", "Reduction to the cap of a reservation"
+    ),
+    ReceiptItem.CANCELLATION_FEE: Text("取消预约费", "Cancellation fee"),
     ReceiptItem.START_FEE: Text("起步费", "Starting fee"),
     ReceiptItem.DAY_CAP_REDUCTION: Text("单日封顶减免", "Reduction to the day cap"),
     ReceiptItem.BUY_OUT_REDUCTION: Text("总封顶减免", "Reduction to the buy-out cap"),

@@ -364,9 +364,20 @@ def _reaches(
     return full.used_us if costs(full) else full.used_us + 1
 
 
-def fee_of(tariff: SegmentTariff, use: Use, paused_us: int, waived_minor: int) -> Fee:
-    """The fee of a use; at most `waived_minor` is taken off, and a pause is told."""
+def fee_of(
+    tariff: SegmentTariff,
+    use: Use,
+    paused_us: int,
+    waived_minor: int,
+    reserved: tuple[FeeLine, ...] = (),
+) -> Fee:
+    """The fee of a use after the lines of a reservation; at most `waived_minor` is taken off, and a
+    pause is told."""
     lines = lines_of(tariff, use)
+    if reserved:
+        lines = (*reserved, *(it for it in lines if it.item is not FeeItem.BUY_OUT_REDUCTION))
+        bought_out = reduction(FeeItem.BUY_OUT_REDUCTION, lines, tariff.buy_out_minor)
+        lines = shown((*lines, bought_out))
     sum_minor = total(lines)
     if not (paused_us or waived_minor):
         return Fee(lines, sum_minor)

@@ -29,6 +29,11 @@ most the buy-out cap.
 tariff's time zone. After a pause that is the moment by the clock, or the moment if there had been
 no pause: the price that is lower.
 
+**Reservation.** The time before the pick-up has a price of its own: units of `interval_minutes`, by
+the tariff's rounding, after its free minutes, up to its cap. An interval of 0 makes one unit in
+all. The buy-out cap bounds the reservation and the rental together, but a reservation does not
+bring a loss nearer.
+
 **Loss.** An item counts as lost when the fee reaches the buy-out cap, but not after more than a
 year of use, or 92 days with prices of hours. From then on only a report makes it lost.
 
@@ -105,6 +110,18 @@ class Quota(NamedTuple):
     per: QuotaPeriod
 
 
+class Reservation(NamedTuple):
+    """The price of the time from the hold until the pick-up, in minutes and minor units.
+
+    `most_minor` is the most that a reservation costs; None means the tariff's buy-out cap.
+    """
+
+    free_minutes: int
+    interval_minutes: int
+    price_minor: int
+    most_minor: int | None = None
+
+
 class SegmentTariff(NamedTuple):
     """A tariff of arithmetic 2; see the module for the meaning of each field.
 
@@ -122,6 +139,7 @@ class SegmentTariff(NamedTuple):
     caps: tuple[Cap, ...] = ()
     time_zone: str = ""
     quotas: tuple[Quota, ...] = ()
+    reservation: Reservation | None = None
 
     @property
     def by_clock(self) -> bool:

@@ -16,7 +16,7 @@ from service.domain.money import share_minor
 from service.domain.product import Product
 from service.domain.tariff import AnyTariff, Fee, day_most_minor
 from service.domain.transitions import Transition
-from service.domain.usage_ends import earlier_us, is_stopped, started_us, usage_end_us
+from service.domain.usage_ends import earlier_us, is_stopped, reserved_us, started_us, usage_end_us
 
 DOCKINGS = frozenset(
     {
@@ -46,8 +46,11 @@ def metered_fee(
     meter: Meter,
     free_us: int | None = None,
 ) -> Fee:
-    """The fee of the rental, whose usage ended at `end_us`; see `tariff.fee` for `free_us`."""
-    return fee_between(tariff, started_us(authorization), end_us, meter, free_us)
+    """The fee of the rental and its reservation, if the usage ended at `end_us`; see `tariff.fee`
+    for `free_us`."""
+    start_us = started_us(authorization)
+    waited_us = reserved_us(authorization, start_us)
+    return fee_between(tariff, start_us, end_us, meter, free_us, waited_us)
 
 
 def unwaived_minor(

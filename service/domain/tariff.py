@@ -35,6 +35,7 @@ from service.domain.fee_lines import (
     total,
 )
 from service.domain.hour_prices import Stop
+from service.domain.reservation_fee import after_reservation, reservation_lines
 from service.domain.segment_fee import Use, fee_of, reaches
 from service.domain.segment_tariff import SegmentTariff
 
@@ -60,6 +61,11 @@ class Tariff(NamedTuple):
         return ()
 
     @property
+    def reservation(self) -> None:
+        """A tariff of arithmetic 1 has no price for a reservation."""
+        return None
+
+    @property
     def by_clock(self) -> bool:
         """False: no fee depends on the time of day at which the rental begins."""
         return False
@@ -80,14 +86,16 @@ def fee(
     free_us: int | None = None,
     pauses: Pauses = (),
     quota_us: int = 0,
+    reserved_us: int = 0,
 ) -> Fee:
     """The fee of a rental from `start_us` to `end_us`, both in microseconds since the epoch.
 
     For `paused_us` of that time the meter stood. At most `waived_minor` is taken off the fee. A
     rental of at most `free_us` counts as cancelled in time and costs nothing; None means no such
     rule. A tariff with prices of hours also needs the `pauses` themselves, in the order of time: a
-    pause moves the units after it to other hours. `quota_us` of the use is free by a quota, which
-    only a tariff of arithmetic 2 has.
+    pause moves the units after it to other hours. `quota_us` of the use is free by a quota, and
+    `reserved_us` before the start the item was reserved; only a tariff of arithmetic 2 has prices
+    for these. A rental that counts as cancelled in time costs what its reservation does.
 
     Raises InvalidInput if the end lies before the start. Raises InvariantBroken if the tariff has a
     negative number or intervals without length, or if the pauses or the quota do not fit it.
@@ -95,13 +103,15 @@ def fee(
     if end_us < start_us:
         raise InvalidInput.of("end_time", "end_time.before_start", "must not lie before the start")
     used_us = end_us - start_us - paused_us
+    reserved = reservation_lines(tariff, reserved_us) if reserved_us else ()
     if free_us is not None and used_us <= free_us:
-        return cancelled_in_time(free_us, paused_us)
+        return after_reservation(reserved, cancelled_in_time(free_us, paused_us), waived_minor)
     if isinstance(tariff, SegmentTariff):
         stops = _stops(start_us, end_us, pauses) if tariff.by_clock else ()
         if tariff.by_clock and paused_us != (stops[-1].paused_us if stops else 0):
             raise InvariantBroken("a tariff with prices of hours needs all pauses of the rental")
-        return fee_of(tariff, Use(start_us, used_us, stops, quota_us), paused_us, waived_minor)
+        use = Use(start_us, used_us, stops, quota_us)
+        return fee_of(tariff, use, paused_us, waived_minor, reserved)
     _require_sound(tariff)
     if quota_us:
         raise InvariantBroken("a tariff of arithmetic 1 has no quota of free minutes")

@@ -30,6 +30,12 @@ most_minor = 3_000
 name = "commuters"
 minutes = 30
 per = "DAY"                     # or WEEK
+
+[reservation]                   # the price of the time before the pick-up; may be left out
+free_minutes = 10               # may be left out
+interval_minutes = 1            # 0: charged once
+price_minor = 20
+most_minor = 500                # may be left out: at most the buy-out cap
 """
 
 from __future__ import annotations
@@ -48,6 +54,7 @@ from service.domain.segment_tariff import (
     HourPrice,
     Quota,
     QuotaPeriod,
+    Reservation,
     Rounding,
     Segment,
     SegmentTariff,
@@ -162,6 +169,7 @@ def _arithmetic(it: Fields) -> SegmentTariff:
         _caps(it),
         it.text("time_zone", ZONE, ""),
         _quotas(it),
+        _reservation(it),
     )
     if tariff.time_zone and tariff.time_zone not in time_zones():
         it.fault("time_zone", "unknown_zone", "must be a zone of the IANA data base")
@@ -266,6 +274,20 @@ def _quotas(it: Fields) -> tuple[Quota, ...]:
     return tuple(sorted(found))
 
 
+def _reservation(it: Fields) -> Reservation | None:
+    if not it.has("reservation"):
+        return None
+    one = Fields(it.take("reservation"), it.faults, "reservation")
+    found = Reservation(
+        one.whole("free_minutes", 0, MOST_MINUTES, 0),
+        one.whole("interval_minutes", 0, MOST_MINUTES),
+        one.whole("price_minor", 1, MOST_PRICE_MINOR),
+        one.maybe_whole("most_minor", 1, MOST_MINOR),
+    )
+    one.end()
+    return found
+
+
 def _require_single_units(it: Fields, tariff: SegmentTariff) -> None:
     """Notes a fault if an instant would charge two units of one segment.
 
@@ -307,6 +329,11 @@ def _written(it: SegmentTariff) -> dict[str, Any]:
         "time_zone": it.time_zone,
         "quota": [{**one._asdict(), "per": str(one.per)} for one in it.quotas],
     }
+    if it.reservation is not None:
+        reservation = it.reservation._asdict()
+        if it.reservation.most_minor is None:
+            del reservation["most_minor"]
+        document["reservation"] = reservation
     return {key: value for key, value in document.items() if value not in ([], "")}
 
 

@@ -10,6 +10,7 @@ from service.domain.segment_tariff import (
     FreeMinutes,
     HourPrice,
     QuotaPeriod,
+    Reservation,
     Rounding,
     Segment,
     SegmentTariff,
@@ -32,6 +33,8 @@ def words_of(document: TariffDocument) -> Words:
 
 
 def _parts(tariff: SegmentTariff, currency: str) -> Iterator[Words]:
+    if tariff.reservation is not None:
+        yield from _reservation(tariff.reservation, tariff.rounding, currency)
     if tariff.start_fee_minor:
         price = _money(tariff.start_fee_minor, currency)
         yield Words(f"起步费 {price.zh}", f"{price.en} to start")
@@ -59,6 +62,19 @@ def _parts(tariff: SegmentTariff, currency: str) -> Iterator[Words]:
         f"总封顶 {price.zh}，届时未归还视为买断",
         f"at most {price.en} in all, and an item that is still out then counts as bought",
     )
+
+
+def _reservation(it: Reservation, rounding: Rounding, currency: str) -> Iterator[Words]:
+    price = _priced(Segment(0, None, it.interval_minutes, it.price_minor), rounding, currency)
+    free = Words("", "")
+    if it.free_minutes:
+        free = Words(
+            f"前 {it.free_minutes} 分钟免费，之后", f" after {_many(it.free_minutes, 'minute')}"
+        )
+    yield Words(f"预约：{free.zh}{price.zh}", f"a reservation costs{free.en} {price.en}")
+    if it.most_minor is not None:
+        most = _money(it.most_minor, currency)
+        yield Words(f"预约费封顶 {most.zh}", f"at most {most.en} for a reservation")
 
 
 def _free(tariff: SegmentTariff) -> Words:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from service.domain import collection, debts, hold, settlement
+from service.domain import cancellations, collection, debts, settlement
 from service.domain.authorization import (
     Authorization,
     Custody,
@@ -63,7 +63,7 @@ def advance(
         return collection.refund_by_time(authorization, wake_us)
     match authorization.state:
         case State.OFFERED | State.REVIEW | State.AUTHORIZED:
-            return hold.expire(authorization)
+            return cancellations.lapse(authorization, product)
         case State.ACTIVE if authorization.parent_id:
             return settlement.lapse_charge(authorization)
         case State.ACTIVE:

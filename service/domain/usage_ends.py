@@ -17,6 +17,13 @@ def started_us(authorization: Authorization) -> int:
     return authorization.start_us
 
 
+def reserved_us(authorization: Authorization, until_us: int) -> int:
+    """The time until `until_us` for which the item was reserved, in microseconds; 0 if the tariff
+    has no price for it."""
+    reserve_us = authorization.reserve_us
+    return 0 if reserve_us is None else max(0, until_us - reserve_us)
+
+
 def is_stopped(authorization: Authorization, at_us: int) -> bool:
     """Whether the fee stopped before `at_us`, by a claimed return or a granted complaint."""
     return authorization.claim_us is not None and authorization.claim_us < at_us

@@ -7,7 +7,7 @@ every call and every timer counts that holds or releases an amount on credit.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from service.domain.admission import Verdict
@@ -75,6 +75,13 @@ class Budgets:
     ) -> None:
         """Counts what a command holds or releases, in the order of its steps; `known` has the
         authorizations before it."""
+        for key, minor in self._changed(steps, known).items():
+            self._changes[key] += minor
+
+    def _changed(
+        self, steps: Iterable[Authorization], known: Mapping[tuple[str, str], Authorization]
+    ) -> dict[BudgetKey, int]:
+        changes = defaultdict[BudgetKey, int](int)
         held: dict[tuple[str, str], int] = {}
         for it in steps:
             name = (it.user_id, it.authorization_id)
@@ -83,17 +90,29 @@ class Budgets:
             held[name], minor = it.held_credit_minor, it.held_credit_minor - minor
             product = _product_of(it, self._context) if minor else None
             for of in () if product is None else self._counting(it.operator_id, product):
-                self._changes[of.key] += minor if of.span is Span.OPEN else max(0, minor)
+                changes[of.key] += minor if of.span is Span.OPEN else max(0, minor)
+        return changes
 
-    def left_minor(self, operator_id: str, products: Iterable[Product]) -> int | None:
+    def left_minor(
+        self,
+        operator_id: str,
+        products: Iterable[Product],
+        steps: Sequence[Authorization],
+        known: Mapping[tuple[str, str], Authorization],
+    ) -> int | None:
         """The amount that may still be held for these products together; None without a budget.
 
-        Each budget of a product must suffice for the products together.
+        Each budget of a product must suffice for the products together. `steps` are earlier ones of
+        the same command, and `known` has the authorizations before it.
         """
         keys = {it for product in products for it in self._counting(operator_id, product)}
         if not keys:
             return None
-        return min(self._standings[it.key].left_minor(self._changes[it.key]) for it in keys)
+        more = self._changed(steps, known) if steps else {}
+        return min(
+            self._standings[key].left_minor(self._changes[key] + more.get(key, 0))
+            for key in {it.key for it in keys}
+        )
 
     def settle(self, rows: Rows, transaction: Transaction) -> None:
         """Adds the changed leases and accounts to the rows of the batch.
@@ -146,11 +165,19 @@ def _product_of(it: Authorization, context: Context) -> Product | None:
     return context.catalog.revisions.get((it.operator_id, it.product_id, it.product_revision))
 
 
-def budget_left_minor(operator_id: str, products: Iterable[Product], rows: Rows) -> int | None:
-    """The amount that budgets leave for these products together; None without a budget."""
+def budget_left_minor(
+    operator_id: str,
+    products: Iterable[Product],
+    rows: Rows,
+    steps: Sequence[Authorization] = (),
+) -> int | None:
+    """The amount that budgets leave for these products together; None without a budget.
+
+    `steps` are earlier ones of the same command, which may have released an amount.
+    """
     if rows.budgets is None:
         return None
-    return rows.budgets.left_minor(operator_id, products)
+    return rows.budgets.left_minor(operator_id, products, steps, rows[AUTHORIZATIONS])
 
 
 def within_budget(

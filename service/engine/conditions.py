@@ -111,20 +111,24 @@ def _score(it: Ordered, _product: Product, _rows: Rows, _context: Context) -> in
     return it.assessment.scored.score if it.assessment.scored else 0
 
 
-def _hour(it: Ordered, _product: Product, _rows: Rows, context: Context) -> int:
-    return _local(it, context).hour
+def _hour(it: Ordered, product: Product, _rows: Rows, context: Context) -> int:
+    return _local(it, product, context).hour
 
 
-def _weekday(it: Ordered, _product: Product, _rows: Rows, context: Context) -> int:
-    return _local(it, context).isoweekday()
+def _weekday(it: Ordered, product: Product, _rows: Rows, context: Context) -> int:
+    return _local(it, product, context).isoweekday()
 
 
-def _local(it: Ordered, context: Context) -> datetime:
-    """The instant in the order's time zone; in UTC if the order names none, or an unknown one."""
+def _local(it: Ordered, product: Product, context: Context) -> datetime:
+    """The instant in the order's time zone, or else in that of the product's tariff.
+
+    It is in UTC if neither names one, or if the order names an unknown one.
+    """
     zone: tzinfo = UTC
-    if it.order.time_zone:
+    name = it.order.time_zone or getattr(product.tariff, "time_zone", "")
+    if name:
         try:
-            zone = time_zone(it.order.time_zone)
+            zone = time_zone(name)
         except KeyError:
             zone = UTC
     return datetime.fromtimestamp(context.now_us // 1_000_000, zone)

@@ -26,6 +26,7 @@ from service.engine.budgets import budget_left_minor
 from service.engine.calls import LateStart, Work
 from service.engine.cases import add_evidence, cases_of, with_open_case
 from service.engine.context import Context, Decided
+from service.engine.correcting import captures_of
 from service.engine.exposure import free_minor
 from service.engine.occurrence import occurred_us
 from service.engine.payouts import cancel_payouts
@@ -35,6 +36,7 @@ from service.engine.records.late_pickups import LatePickupRecord
 from service.engine.rows import Draft, Keys, Rows, Wish
 from service.engine.tables import (
     AUTHORIZATIONS,
+    CAPTURES,
     CASES,
     LATE_PICKUPS,
     LINES,
@@ -67,6 +69,7 @@ def read_late_pickups(rows: Rows, keys: Keys, transaction: Transaction, now_us: 
         Wish(LATE_PICKUPS, LATE_PICKUPS.key, late),
         Wish(CASES, _BY_AUTHORIZATION, late),
         Wish(TRANSFERS, _BY_AUTHORIZATION, late),
+        Wish(CAPTURES, _BY_AUTHORIZATION, {it for it in late if rows[AUTHORIZATIONS][it].captures}),
     ]
     transaction.read(rows, wishes)
     begun = {(it.user_id, it.started_id) for it in rows[LATE_PICKUPS].values()}
@@ -93,7 +96,7 @@ def _may_have_ended(it: Authorization, keys: Keys, now_us: int) -> bool:
 
     Another call may reverse it, or take its item away.
     """
-    if it.state in late_pickups.ENDED or timers.has_lapsed(it, now_us):
+    if late_pickups.has_ended(it) or timers.has_lapsed(it, now_us):
         return True
     return it.state is State.AUTHORIZED and (it.user_id in keys.reversing or len(keys.late) > 1)
 
@@ -131,8 +134,13 @@ def late_pickup(
     _require_no_question(reservation, rows, draft)
     asset_id = hold.item_of(reservation, asset_id)
     _take_item(reservation, asset_id, line, draft, rows, context)
+    if reservation.captured_minor > reservation.conceded_minor:
+        captures = captures_of(reservation, rows, draft)
+        given = late_pickups.give_fee_back(reservation, captures, context.now_us)
+        reservation = _apply(draft, given, line, rows, context)
     reservation = _keep_deposit(reservation, line, draft, rows, context)
-    left_minor = budget_left_minor(reservation.operator_id, [product], rows)
+    steps = draft.get(AUTHORIZATIONS, ())
+    left_minor = budget_left_minor(reservation.operator_id, [product], rows, steps)
     available_minor = free_minor(line, rows, context)
     found = late_pickups.pick_up(
         reservation,
@@ -203,7 +211,7 @@ def case_of_late_pickup(
     reservation = rows[AUTHORIZATIONS].get((it.user_id, it.authorization_id))
     if not isinstance(refusal, AssetInUse) or it.occurred_us is None or reservation is None:
         return draft
-    if reservation.state not in late_pickups.ENDED:
+    if not late_pickups.has_ended(reservation):
         return draft
     by = Side.PLATFORM if work.caller == PLATFORM else Side.OPERATOR
     case = cases.open_case(

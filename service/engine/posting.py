@@ -22,8 +22,7 @@ from service.domain.ledger import Entry, Line, Standing, post
 from service.domain.money import Money
 from service.domain.policy import Reason
 from service.domain.product import Product
-from service.domain.receipt import receipt_of
-from service.domain.settlement import DOCKINGS
+from service.domain.receipt import has_receipt, receipt_of
 from service.engine.attesting import meter
 from service.engine.beside import tell
 from service.engine.calls import AuthorizationCommand, Corrected, Work
@@ -241,12 +240,13 @@ def _follow_fee(
 
 
 def _payload(draft: Draft, step: Step, posted: list[Entry], rows: Rows, context: Context) -> bytes:
-    """The authorization as callers see it. If the step docks its item, the receipt is there too.
+    """The authorization as callers see it. If the step bills by the tariff, the receipt is there
+    too.
 
     If such a step posted nothing, there is no entry of it, so a row records the step.
     """
     it = step.authorization
-    if step.transition not in DOCKINGS or it.parent_id:
+    if not has_receipt(it, step.transition):
         return context.told(it)
     product = product_of(it, context)
     late = it.start is _LATE_PICKUP
@@ -259,6 +259,7 @@ def _payload(draft: Draft, step: Step, posted: list[Entry], rows: Rows, context:
         meter(it, rows, draft, closes=True),
         debt_minor,
         product.policy.free_cancellation_us,
+        product.cancellation_fee_minor,
     )
     if rows.pools and receipt is not None:
         use_minutes(draft, it, receipt, rows)

@@ -41,11 +41,15 @@ from service.engine.terms import Terms
 
 
 class Usage(NamedTuple):
-    """The usage that a caller asks about, in microseconds since the epoch; None means now."""
+    """The usage that a caller asks about, in microseconds since the epoch; None means now.
+
+    Since `reserve_us` the item was reserved; None means that it was not.
+    """
 
     start_us: int | None
     end_us: int | None
     pauses: tuple[Pause, ...]
+    reserve_us: int | None = None
 
 
 class QuotedAuthorization(NamedTuple):
@@ -127,7 +131,8 @@ class Quotes:
     def rental(self, caller: str, name: Pair, usage: Usage) -> QuotedFee:
         """The fee of a rental until an instant, by the tariff under which it began.
 
-        Only a rental that has not started takes a start and pauses. Raises NotFound, IllegalState,
+        Only a rental that has not started takes a start and pauses; none takes the beginning of its
+        reservation. Raises NotFound, IllegalState,
         ProductMisconfigured, or InvalidInput.
         """
         rows = self._read(name)
@@ -137,14 +142,18 @@ class Quotes:
         require_rental(it)
         require_startable(it)
         (product,) = map(_sound, [it], self._prices.products([it]))
-        if it.start_us is None:
-            return self._quoted(product, usage)
-        own = (("start_time", usage.start_us is not None), ("pauses", bool(usage.pauses)))
+        own = (
+            ("start_time", it.start_us is not None and usage.start_us is not None),
+            ("pauses", it.start_us is not None and bool(usage.pauses)),
+            ("reserve_time", usage.reserve_us is not None),
+        )
         for field, given in own:
             if given:
                 raise InvalidInput.of(
                     field, f"{field}.started", "must be absent, because the rental has its own"
                 )
+        if it.start_us is None:
+            return self._quoted(product, usage._replace(reserve_us=it.reserve_us))
         return self._metered(it, product, usage.end_us, meter(it, rows, Draft(list)))
 
     def _read(self, name: Pair) -> Rows:
@@ -163,7 +172,7 @@ class Quotes:
         now_us = self._clock.now_us()
         start_us = now_us if usage.start_us is None else usage.start_us
         end_us = now_us if usage.end_us is None else usage.end_us
-        return quote_usage(product, start_us, end_us, usage.pauses)
+        return quote_usage(product, start_us, end_us, usage.pauses, usage.reserve_us)
 
     def _metered(
         self, it: Authorization, product: Product, end_us: int | None, meter: Meter

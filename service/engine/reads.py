@@ -113,7 +113,8 @@ class Docked(NamedTuple):
     """A settled rental with the tariff under which it began, and the step that settled it.
 
     `debt_minor` is the part of the fee above the hold that became a debt in this step. `free_us` is
-    the time in which the policy allows a free cancellation.
+    the time in which the policy allows a free cancellation, and `cancelling_minor` the product's
+    fee for a later one.
     """
 
     told: Told
@@ -123,6 +124,7 @@ class Docked(NamedTuple):
     meter: Meter
     debt_minor: int
     free_us: int | None = None
+    cancelling_minor: int = 0
 
 
 class AuthorizationReader(Protocol):

@@ -146,7 +146,7 @@ AUTHORIZATIONS: Table[Pair, Authorization] = Table(
         *("debiting_minor", "write_off_by", "write_off_minor", "rung", "overpaid_minor"),
         *("overpaid_written_off_minor", "other_captured_minor", "corrections"),
         *("uncollected_minor", "refund_since_us", "refund_tries", "unheld_minor"),
-        *("unheld_dropped_minor", "unheld_disputed_minor", "unheld_until_us"),
+        *("unheld_dropped_minor", "unheld_disputed_minor", "unheld_until_us", "reserve_us"),
     ],
     usual={
         **dict.fromkeys(["parent_id", "group_id"], ""),

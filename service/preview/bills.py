@@ -22,7 +22,8 @@ def fee_of(usage: Usage, product: Product) -> Range:
     if usage.lost and usage.reported:
         return _bounded(usage, Range(tariff.buy_out_minor, tariff.buy_out_minor))
     free_us = product.policy.free_cancellation_us
-    minor = fee_between(tariff, usage.start_us, end_us, usage.meter, free_us).total_minor
+    times = (usage.start_us, end_us, usage.meter, free_us, usage.reserved_us)
+    minor = fee_between(tariff, *times).total_minor
     if not usage.lost:
         return _bounded(usage, Range(minor, minor))
     # The price of a lost item is not reduced by pauses or waivers.

@@ -31,7 +31,8 @@ class Usage(NamedTuple):
     `revision` is the product's revision under which it began. With `lost` the item was not back at
     `end_us` and the price of a lost item was charged; with `reported` the operator said so before
     the fee reached it. `hold_minor` bounds the fee; None means that it does not. `charged_minor`
-    was captured for the fee. `meter` has its pauses and waivers.
+    was captured for the fee. `meter` has its pauses and waivers. `reserved_us` is the length of its
+    reservation, which is known only if the tariff had a price for it.
     """
 
     product_id: str
@@ -43,6 +44,7 @@ class Usage(NamedTuple):
     hold_minor: int | None
     charged_minor: int
     meter: Meter
+    reserved_us: int = 0
 
 
 def read_usages(
@@ -57,14 +59,14 @@ def read_usages(
     query = select(
         *(_A.user_id, _A.authorization_id, _A.product_id, _A.product_revision, _A.start_us),
         *(_A.claim_us, _A.lost_us, _A.start, _A.credit_minor + _A.cash_minor),
-        _A.captured_minor - _A.other_captured_minor,
+        *(_A.captured_minor - _A.other_captured_minor, _A.reserve_us),
     ).where(_settled(window, products))
     for row in connection.execute(query.order_by(_A.authorization_id)):
         user_id, authorization_id, product_id, revision, start_us, claim_us, *rest = row
         end = ends.get((user_id, authorization_id))
         if end is None or (window.operator_id, product_id, revision) not in catalog.revisions:
             continue
-        lost_us, start, hold_minor, charged_minor = rest
+        lost_us, start, hold_minor, charged_minor, reserve_us = rest
         lost, end_us = end
         # A claimed return, or a granted complaint, stopped the fee earlier.
         if claim_us is not None and claim_us < end_us:
@@ -79,6 +81,7 @@ def read_usages(
             None if start == str(Start.LATE_PICKUP) else hold_minor,
             charged_minor,
             meters.get((user_id, authorization_id), RUNNING),
+            0 if reserve_us is None else max(0, start_us - reserve_us),
         )
 
 

@@ -213,6 +213,7 @@ def write_receipt(docked: Docked, price_hash: str) -> bytes:
         docked.meter,
         docked.debt_minor,
         docked.free_us,
+        docked.cancelling_minor,
     )
     if receipt is None:
         raise InvariantBroken("a settled rental has no receipt")

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Select, Table, and_, func, select
 from service.domain.attestations import meter_of, told_before
 from service.domain.authorization import Authorization, Start
 from service.domain.policy import Reason
-from service.domain.settlement import DOCKINGS
+from service.domain.receipt import has_receipt
 from service.domain.transitions import Transition
 from service.engine.reads import Docked, Told
 from service.engine.tables import (
@@ -88,7 +88,7 @@ def docked(connection: Connection, told: Told) -> Docked | None:
     o = t.policies.c
     policy = (o.policy_id == p.policy_id, o.revision == p.policy_revision)
     terms = (
-        select(o.free_cancellation_us, *TARIFF_COLUMNS)
+        select(o.free_cancellation_us, p.cancellation_fee_minor, *TARIFF_COLUMNS)
         .select_from(t.products.outerjoin(t.policies, and_(*policy)))
         .where(p.operator_id == key[0], p.product_id == key[1], p.revision == key[2])
     )
@@ -103,16 +103,20 @@ def docked(connection: Connection, told: Told) -> Docked | None:
     debt_minor = _fee_above_hold_minor(connection, it)
     transition = Transition(step[0])
     tariff, free_us = tariff_in_row(row), row.free_cancellation_us
-    return Docked(told, tariff, transition, step[1], meter, debt_minor, free_us)
+    values = (transition, step[1], meter, debt_minor, free_us, row.cancellation_fee_minor)
+    return Docked(told, tariff, *values)
 
 
 def _docking(connection: Connection, it: Authorization) -> tuple[str, int] | None:
-    """The transition and the instant of the step that settled a rental. They are read from the
-    step's entries, or from its row if it has no entries."""
+    """The transition and the instant of the step that billed a rental or a reservation.
+
+    They are read from the step's entries, or from its row if it has no entries.
+    """
     e, u = t.entries.c, t.unposted_dockings.c
     own = (e.user_id == it.user_id, e.currency == it.currency)
+    settling = sorted(one for one in Transition if has_receipt(it, one))
     posted = select(e.transition, e.event_us).where(
-        *own, e.authorization_id == it.authorization_id, e.transition.in_(sorted(DOCKINGS))
+        *own, e.authorization_id == it.authorization_id, e.transition.in_(settling)
     )
     unposted = select(u.transition, u.event_us).where(
         u.user_id == it.user_id, u.authorization_id == it.authorization_id

@@ -33,10 +33,9 @@ from service.storage.administration import Administration, administer, changing,
 from service.storage.adoption import ADOPTED, FROM_ROWS, Adoption
 from service.storage.compatibility import (
     EXPOSURE_BUILD,
-    QUOTAS_BUILD,
     RETIRED_BUILD,
     RULES_BUILD,
-    TARIFFS_BUILD,
+    build_of_tariff,
     shut_out_older,
 )
 from service.storage.compiling import (
@@ -332,9 +331,7 @@ class _TermsDesk:
                 return compile_users_of(self._connection, it)
             case DocumentKind.TARIFF:
                 if isinstance(parsed.value, TariffDocument):
-                    quotas = bool(parsed.value.tariff.quotas)
-                    build = QUOTAS_BUILD if quotas else TARIFFS_BUILD
-                    shut_out_older(self._connection, build)
+                    shut_out_older(self._connection, build_of_tariff(parsed.value.tariff))
                 return compile_users_of(self._connection, it)
             case DocumentKind.PRODUCT:
                 parts = parts_of(self._connection, it)

@@ -22,6 +22,7 @@ from service.domain.errors import Violation
 from service.domain.jurisdictions import BrokenRule, violations
 from service.domain.line_items import unknown_items
 from service.domain.product_document import ProductDocument, read_product
+from service.domain.reservation_fee import reservation_minor
 from service.domain.rules import Rules
 from service.domain.tariff import AnyTariff
 from service.domain.terms_readers import Parsed
@@ -95,6 +96,7 @@ def _of_product(connection: Connection, it: ProductDocument, owner: str) -> Iter
         text = f"is {it.currency}, but the tariff {it.tariff} is in {currency}"
         yield Violation("currency", "currency.of_tariff", text)
     if tariff is not None:
+        yield from _unheld(it, tariff_of_document(tariff))
         for broken in _broken(connection, owner, it, tariff_of_document(tariff)):
             yield broken.violation() if isinstance(broken, BrokenRule) else broken
     yield from unknown_items(it.line_items or (), it.category, line_items())
@@ -121,6 +123,14 @@ def _broken(
             yield from violations(tariff, product.category, found)
 
 
+def _unheld(product: ProductDocument, tariff: AnyTariff) -> Iterator[Violation]:
+    """The fault of a deposit that does not cover the most that a reservation costs."""
+    most_minor = reservation_minor(tariff, None)
+    if most_minor > product.deposit_minor:
+        text = f"must be at least {most_minor}, the most that a reservation costs by the tariff"
+        yield Violation("deposit_minor", "deposit_minor.below_reservation", text)
+
+
 def _missing(kind: str, name: str) -> Violation:
     text = f"names the {kind} {name}, and no such {kind} is active: activate it first"
     return Violation(kind, f"{kind}.unknown", text)
@@ -143,6 +153,9 @@ def _of_tariff(connection: Connection, it: Parsed, owner: str) -> Iterator[Viola
             text = f"is {currency}, but the product {product.name} is in {of_product}"
             yield Violation("currency", "currency.of_product", text)
         document = read_product(table_of(product))
+        for fault in _unheld(document, it.value.tariff):
+            text = f"is too high for the product {product.name}, whose deposit is lower"
+            yield Violation("reservation", fault.rule, text)
         for broken in _broken(connection, product.owner, document, it.value.tariff):
             if isinstance(broken, BrokenRule):
                 fault = broken.violation()

@@ -13,6 +13,7 @@ import shutil
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import NamedTuple
 
 import pytest
@@ -56,8 +57,9 @@ def book(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(autouse=True)
 def _as_far_as_the_replay(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leaves out the checks that the replay does not have."""
+    no_terms = SimpleNamespace(compare=lambda _: None)
+    monkeypatch.setattr(verify, "check_acts", lambda *_: no_terms)
     for module, check in (
-        (verify, "check_acts"),
         (verify, "check_budgets"),
         (share, "wrong_quota"),
         (share, "wrong_read_values"),

@@ -38,7 +38,7 @@ def posts_nothing() -> set[Transition]:
         *(Transition.SOLD, Transition.DEBIT_REQUESTED, Transition.DEBIT_AWAITED),
         *(Transition.DEBIT_CANCELLED, Transition.DEBIT_FAILED, Transition.REMINDED),
         *(Transition.DUE_1_DAY, Transition.DUE_31_DAYS, Transition.DUE_61_DAYS),
-        *(Transition.DUE_91_DAYS, Transition.APPEARED, Transition.DEPOSIT_CARRIED_OVER),
+        *(Transition.DUE_91_DAYS, Transition.APPEARED),
         *(Transition.CASE_OPENED, Transition.EVIDENCE_ADDED),
         Transition.RESUMED,
     }

@@ -157,7 +157,7 @@ FACTS: dict[str, dict[str, str]] = {
     "storage/bindings.py": {"MOST_CERTIFICATES": FORMAT},
     "storage/compatibility.py": dict.fromkeys(
         ("KEYS_BUILD", "RULES_BUILD", "LISTINGS_BUILD", "TARIFFS_BUILD", "QUOTAS_BUILD",
-         "RETIRED_BUILD", "EXPOSURE_BUILD"),
+         "RETIRED_BUILD", "RESERVATIONS_BUILD", "EXPOSURE_BUILD"),
         FORMAT,
     ),
     "storage/dump.py": {"MAX_SAID": TEXT},

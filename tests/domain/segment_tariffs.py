@@ -13,6 +13,7 @@ from service.domain.segment_tariff import (
     HourPrice,
     Quota,
     QuotaPeriod,
+    Reservation,
     Rounding,
     Segment,
     SegmentTariff,
@@ -98,6 +99,15 @@ def _caps(draw: Any) -> tuple[Cap, ...]:
     return tuple(found)
 
 
+RESERVATIONS = st.builds(
+    Reservation,
+    st.one_of(st.just(0), MINUTES),
+    st.one_of(st.just(0), MINUTES),
+    st.integers(1, 500),
+    st.one_of(st.none(), st.integers(1, 3_000)),
+)
+
+
 @st.composite
 def _tariffs(draw: Any) -> SegmentTariff:
     segments = draw(st.lists(_segments(), max_size=3))
@@ -112,6 +122,7 @@ def _tariffs(draw: Any) -> SegmentTariff:
         draw(_caps()),
         draw(st.sampled_from(("Asia/Shanghai", "Europe/Berlin", "Australia/Lord_Howe"))),
         draw(st.sampled_from(((), (Quota("commuters", 30, QuotaPeriod.DAY),)))),
+        draw(st.one_of(st.none(), RESERVATIONS)),
     )
     without_first_use = tariff._replace(first_use_minutes=0)
     for found in (tariff, without_first_use, without_first_use._replace(free_minutes=0)):

@@ -48,12 +48,18 @@ class Bill(NamedTuple):
     sum_minor: int
     lines: list[list[Any]]
     lost_us: int | None
+    reserved_us: int
 
     def fee(self) -> Fee:
         """The fee of the code under test."""
         until = [min(until_us, self.end_us) - from_us for from_us, until_us in self.pauses]
         return fee(
-            self.tariff, self.start_us, self.end_us, paused_us=sum(until), pauses=self.pauses
+            self.tariff,
+            self.start_us,
+            self.end_us,
+            paused_us=sum(until),
+            pauses=self.pauses,
+            reserved_us=self.reserved_us,
         )
 
 
@@ -67,13 +73,15 @@ def bill_of(entry: dict[str, Any]) -> Bill:
     )
     lost_us = start_us + duration_us(entry["lost"]) if "lost" in entry else None
     tariff, lines = TARIFFS[entry["tariff"]], entry["lines"]
-    return Bill(tariff, start_us, end_us, pauses, entry["sum_minor"], lines, lost_us)
+    reserved_us = duration_us(entry.get("reserved", "0:00:00"))
+    return Bill(tariff, start_us, end_us, pauses, entry["sum_minor"], lines, lost_us, reserved_us)
 
 
 def name_of(entry: dict[str, Any]) -> str:
     """The name of a bill's test."""
     when = entry.get("lasts") or f"{entry['start']} to {entry['end']}"
-    return f"{entry['tariff']} {when}{' paused' if 'pauses' in entry else ''}"
+    before = f" after {entry['reserved']}" if "reserved" in entry else ""
+    return f"{entry['tariff']} {when}{' paused' if 'pauses' in entry else ''}{before}"
 
 
 BILLS = [pytest.param(bill_of(it), id=name_of(it)) for it in DOCUMENT["bill"]]
@@ -94,11 +102,12 @@ def test_a_bill_has_its_sum_and_its_lines(it: Bill) -> None:
 
 @pytest.mark.parametrize("it", BILLS)
 def test_the_instant_of_a_bill_is_exact(it: Bill) -> None:
-    """A bill's sum is reached at its end or earlier, and more than it only later."""
-    reached_us = reaches_us(it.tariff, it.start_us, it.sum_minor, pauses=it.pauses)
+    """The sum of a bill's usage is reached at its end or earlier, and more than it only later."""
+    used_minor = it._replace(reserved_us=0).fee().total_minor
+    reached_us = reaches_us(it.tariff, it.start_us, used_minor, pauses=it.pauses)
     assert reached_us is not None
     assert reached_us <= it.end_us
-    more_us = reaches_us(it.tariff, it.start_us, it.sum_minor + 1, pauses=it.pauses)
+    more_us = reaches_us(it.tariff, it.start_us, used_minor + 1, pauses=it.pauses)
     assert more_us is None or more_us > it.end_us
 
 

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from service.domain.errors import InvalidInput
 from service.domain.gbfs_export import GbfsVersion, feed_of, json_of, plan_of
 from service.domain.gbfs_import import plans_of_text, tariff_of_plan
+from service.domain.segment_tariff import Reservation
 from service.domain.tariff import MINUTE_US, fee
 from service.domain.tariff_document import TariffDocument, read_tariff, write_tariff
 
@@ -239,9 +240,11 @@ def test_a_plan_without_a_rate_is_a_start_fee() -> None:
     [
         ({"per_km_pricing": [{"start": 0, "rate": 1, "interval": 1}]},
          [("per_km_pricing", "not_expressible")]),
-        ({"reservation_price_per_min": Decimal("0.15")},
-         [("reservation_price_per_min", "not_expressible")]),
-        ({"reservation_price_flat_rate": 1}, [("reservation_price_flat_rate", "not_expressible")]),
+        ({"reservation_price_per_min": Decimal("0.155")},
+         [("reservation_price_per_min", "minor_units")]),
+        ({"reservation_price_flat_rate": -1}, [("reservation_price_flat_rate", "negative")]),
+        ({"reservation_price_per_min": 1, "reservation_price_flat_rate": 1},
+         [("reservation_price_flat_rate", "two_prices")]),
         ({"is_taxable": True}, [("is_taxable", "taxable")]),
         ({"price": Decimal("0.155")}, [("price", "minor_units")]),
         ({"price": -1}, [("price", "negative")]),
@@ -264,9 +267,43 @@ def test_a_plan_without_a_rate_is_a_start_fee() -> None:
 def test_a_plan_that_is_no_tariff_is_refused(
     changes: dict[str, Any], faults: list[tuple[str, str]]
 ) -> None:
-    """Prices by distance, of reservations and with taxes on top, discounts, and amounts that are no
-    whole minor units are refused by their keys."""
+    """Prices by distance and with taxes on top, discounts, two prices of a reservation, and amounts
+    that are no whole minor units are refused by their keys."""
     assert refused_keys(changes) == faults
+
+
+@pytest.mark.parametrize(("changes", "reservation"), [
+    ({"reservation_price_per_min": Decimal("0.15")}, Reservation(0, 1, 15)),
+    ({"reservation_price_flat_rate": Decimal("1.50")}, Reservation(0, 0, 150)),
+    ({"reservation_price_per_min": 0}, None),
+])  # fmt: skip
+def test_the_price_of_a_reservation_goes_both_ways(
+    changes: dict[str, Any], reservation: Reservation | None
+) -> None:
+    """A price of a reservation, by the minute or once, is imported, and exported as it was; 0 is
+    none."""
+    it = tariff_of_plan({**PLAN, **changes}, 120_000).document
+    assert it.tariff.reservation == reservation
+    plan = plan_of(it, GbfsVersion.V3_1)
+    keys = ("reservation_price_per_min", "reservation_price_flat_rate")
+    assert {key: plan[key] for key in keys if key in plan} == (changes if reservation else {})
+
+
+def test_a_reservation_that_gbfs_cannot_say_is_refused_by_its_keys() -> None:
+    """Free minutes, a cap and units of a reservation other than the started minute are refused, and
+    in version 3.0 any price of a reservation."""
+    table = {"free_minutes": 1, "interval_minutes": 2, "price_minor": 1, "most_minor": 9}
+    with pytest.raises(InvalidInput) as refused:
+        plan_of(document({"segment": [HALF_HOURS], "reservation": table}), GbfsVersion.V3_0)
+    assert [one.field for one in refused.value.violations] == [
+        "reservation", "reservation.free_minutes", "reservation.interval_minutes",
+        "reservation.most_minor",
+    ]  # fmt: skip
+    completed = {"rounding": "COMPLETED", "segment": [QUARTERS]}
+    by_minute = {"interval_minutes": 1, "price_minor": 1}
+    with pytest.raises(InvalidInput) as refused:
+        plan_of(document({**completed, "reservation": by_minute}), GbfsVersion.V3_1)
+    assert [one.field for one in refused.value.violations] == ["reservation.interval_minutes"]
 
 
 def test_a_segment_that_ends_before_it_begins_is_refused() -> None:

@@ -16,6 +16,7 @@ from service.domain.segment_tariff import (
     HourPrice,
     Quota,
     QuotaPeriod,
+    Reservation,
     Rounding,
     Segment,
     SegmentTariff,
@@ -72,6 +73,11 @@ most_minor = 2_000
 name = "commuters"
 minutes = 30
 per = "WEEK"
+[reservation]
+free_minutes = 10
+interval_minutes = 1
+price_minor = 20
+most_minor = 500
 """
 TARIFF = SegmentTariff(
     Rounding.COMPLETED,
@@ -93,6 +99,7 @@ TARIFF = SegmentTariff(
     (Cap(720, 2_000), Cap(1_440, 3_000)),
     "Asia/Shanghai",
     (Quota("commuters", 30, QuotaPeriod.WEEK),),
+    Reservation(10, 1, 20, 500),
 )
 
 
@@ -201,6 +208,21 @@ def _priced(*prices: dict[str, Any], **more: Any) -> dict[str, Any]:
             {"quota": [{"name": "a", "minutes": 5, "per": "DAY"}]},
             "time_zone",
             "time_zone.missing",
+        ),
+        (
+            {"reservation": {"price_minor": 1}},
+            "reservation.interval_minutes",
+            "reservation.interval_minutes.missing",
+        ),
+        (
+            {"reservation": {"interval_minutes": 1, "price_minor": 0}},
+            "reservation.price_minor",
+            "reservation.price_minor.range",
+        ),
+        (
+            {"reservation": {"interval_minutes": 1, "price_minor": 1, "per": "DAY"}},
+            "reservation.per",
+            "reservation.per.unknown",
         ),
         (
             {"time_zone": "UTC", "quota": [{"name": "a", "minutes": 1_441, "per": "DAY"}]},

@@ -54,6 +54,19 @@ HALF_HOURS = {"interval_minutes": 30, "price_minor": 150}
             " from 1 to 48 hours: CNY 2.00 for each started hour; after 48 hours: CNY 9.00 once; "),
         ),
         (
+            {"segment": [HALF_HOURS], "reservation": {
+                "free_minutes": 10, "interval_minutes": 1, "price_minor": 20, "most_minor": 500}},
+            ("预约：前 10 分钟免费，之后每分钟 0.20 元，不足 1 分钟按 1 分钟计；"
+             "预约费封顶 5.00 元；每 30 分钟 1.50 元，不足 30 分钟按 30 分钟计；"),
+            ("A reservation costs after 10 minutes CNY 0.20 for each started minute;"
+             " at most CNY 5.00 for a reservation; CNY 1.50 for each started 30 minutes; "),
+        ),
+        (
+            {"segment": [], "reservation": {"interval_minutes": 0, "price_minor": 150}},
+            "预约：一次性收取 1.50 元；",
+            "A reservation costs CNY 1.50 once; ",
+        ),
+        (
             {"time_zone": "Asia/Shanghai", "segment": [{**HALF_HOURS, "price": [
                 {"days": ["SAT", "SUN"], "from": "22:00", "to": "06:00", "price_minor": 100}]}],
              "quota": [{"name": "q", "minutes": 30, "per": "DAY"}]},

@@ -16,12 +16,12 @@ from tests.engine.plain_terms import (
     Pauses,
     Refused,
     Row,
-    fee,
     lost_at,
     minor,
     moves,
     no_damage,
     required,
+    whole_fee,
 )
 
 
@@ -186,7 +186,7 @@ def _unwaived(books: Any, it: Row, run_us: int, pauses: Pauses) -> int:
     """The fee for a time on the meter, less all waived amounts."""
     pending = waived(books, it, "pending")
     minutes = minutes_of(books, it, run_us, pauses, pending)
-    whole = fee(it["terms"], run_us, it["start_us"], pauses, minutes * MINUTE_US)
+    whole = whole_fee(it, run_us, pauses, minutes * MINUTE_US)
     due = max(0, whole - pending)
     return max(0, due - waived(books, it, "given"))
 

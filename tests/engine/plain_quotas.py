@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
-from tests.engine.plain_terms import MINUTE_US, Row, fee
+from tests.engine.plain_terms import MINUTE_US, Row, whole_fee
 
 if TYPE_CHECKING:
     from tests.engine.plain_books import Books
@@ -65,7 +65,7 @@ def minutes_of(of: Books, it: Row, us: int, pauses: Any, waived: int) -> int:
     most = min(sum(left(of, it)), used)
 
     def due(minutes: int) -> int:
-        whole = fee(it["terms"], us, it["start_us"], pauses, minutes * MINUTE_US)
+        whole = whole_fee(it, us, pauses, minutes * MINUTE_US)
         return max(0, whole - waived)
 
     best = due(most)

@@ -144,6 +144,21 @@ def price_at(document: Document, segment: Document, moment_us: int) -> int:
     return int(segment["price_minor"])
 
 
+def plain_reservation(document: Document, reserved_us: int) -> int:
+    """The price of a reservation, unit by unit."""
+    it = document.get("reservation")
+    if it is None:
+        return 0
+    at_us, cost = it.get("free_minutes", 0) * MINUTE_US, 0
+    while at_us < reserved_us:
+        at_us += it["interval_minutes"] * MINUTE_US
+        if document["rounding"] == "STARTED" or at_us <= reserved_us:
+            cost += it["price_minor"]
+        if not it["interval_minutes"]:
+            break
+    return min(cost, int(it.get("most_minor", cost)), int(document["buy_out_minor"]))
+
+
 def by_clock(document: Document) -> bool:
     """Whether the fee depends on the time of day."""
     return any(it.get("price") for it in document["segment"])
@@ -178,8 +193,12 @@ SCOOTER: Document = {
     ],
     "cap": [{"window_minutes": 1_440, "most_minor": 2_900}],
     "time_zone": "Europe/Berlin",
+    "reservation": {
+        "free_minutes": 3, "interval_minutes": 2, "price_minor": 30, "most_minor": 250,
+    },
 }  # fmt: skip
-"""A scooter that is dear on the mornings of weekdays, and cheap on the nights of weekends."""
+"""A scooter that is dear on the mornings of weekdays, and cheap on the nights of weekends; after 3
+minutes its reservation costs 0.30 for each started 2 minutes."""
 
 
 def stored(document: Document) -> str:

@@ -13,7 +13,14 @@ from math import nan
 from struct import iter_unpack
 from typing import Any
 
-from tests.engine.plain_tariffs import CHARGER, SCOOTER, by_clock, insertion, plain_fee_of_use
+from tests.engine.plain_tariffs import (
+    CHARGER,
+    SCOOTER,
+    by_clock,
+    insertion,
+    plain_fee_of_use,
+    plain_reservation,
+)
 
 Row = dict[str, Any]
 
@@ -162,6 +169,21 @@ def fee(product: Row, us: int, start_us: int = 0, pauses: Pauses = (), quota_us:
     return total
 
 
+def waited(it: Row, until_us: int) -> int:
+    """The price of a reservation that lasted until an instant."""
+    if it["reserve_us"] is None:
+        return 0
+    document = it["terms"]["document"]
+    return plain_reservation(document, max(0, until_us - it["reserve_us"]))
+
+
+def whole_fee(it: Row, us: int, pauses: Pauses = (), quota_us: int = 0) -> int:
+    """The fee of a rental and its reservation, after `us` microseconds on the meter."""
+    used = fee(it["terms"], us, it["start_us"], pauses, quota_us)
+    most = int(it["terms"]["buy_out"])
+    return min(most, used + waited(it, it["start_us"]))
+
+
 def moves(product: Row) -> bool:
     """Whether the fee depends on the time of day."""
     return "document" in product and by_clock(product["document"])
@@ -273,7 +295,9 @@ ABOUT = {
 
 def gone(it: Row) -> bool:
     """Whether it ended before anybody told of a pick-up."""
-    return it["state"] in ("EXPIRED", "REVERSED") and it["start_us"] is None
+    if it["state"] == "SETTLED" and it["reserve_us"] is None:
+        return False
+    return it["state"] in ("EXPIRED", "REVERSED", "SETTLED") and it["start_us"] is None
 
 
 def takeable(it: Row) -> int:
@@ -434,5 +458,5 @@ EMPTY: Row = {
     "unheld": 0, "unheld_dropped": 0, "unheld_disputed": 0, "unheld_until_us": None,
     "reserved": False,
     "open_cases": (),
-    "paused_us": 0,
+    "paused_us": 0, "reserve_us": None,
 }  # fmt: skip

@@ -63,7 +63,6 @@ from tests.engine.plain_terms import (
     debt_due,
     due,
     features_of,
-    fee,
     gone,
     grantable,
     left,
@@ -81,7 +80,9 @@ from tests.engine.plain_terms import (
     spread,
     started,
     unrecovered,
+    waited,
     wake,
+    whole_fee,
     within,
 )
 from tests.engine.plain_velocity import judged, judged_members, text_of
@@ -651,6 +652,9 @@ class Reference(Documents):
         elif it["start"] == "IMMEDIATE":
             new = started(it, now_us, now_us)
         self.change(it, reserved=it["start"] == "ON_PICKUP")
+        priced = "reservation" in it["terms"].get("document", {})
+        if priced and it["start"] == "ON_PICKUP":
+            new["reserve_us"] = now_us
         self.step(
             it,
             "authorization.active" if it["start"] == "IMMEDIATE" else "authorization.authorized",
@@ -922,8 +926,11 @@ class Reference(Documents):
         if it["asset_id"] not in ("", asset):
             raise Refused("INVALID_INPUT")
         self._take_away(it, asset, bool(command.asset_id), now_us)
-        self._cancel_payouts(it, lambda: payable_out(it) >= it["cash"], now_us)
         at_us = max(now_us, it["close_us"])
+        if it["captured"] > it["conceded"]:
+            nobody = c.ReportFound(it["user_id"], "")
+            self.lower_to(it, "authorization.deposit_carried_over", 0, at_us, nobody)
+        self._cancel_payouts(it, lambda: payable_out(it) >= it["cash"], now_us)
         left = plain_budgets.left(self, it["operator_id"], [it["terms"]], now_us)
         hold = min(it["credit"], self.line(it["user_id"])["available"])
         hold = hold if left is None else min(hold, left)
@@ -940,6 +947,7 @@ class Reference(Documents):
             *("user_id", "operator_id", "product_id", "accept_offers", "offer", "reasons"),
             *("band", "model_id", "fee_bp", "pickup_window_us", "rental_period_us"),
             "refund_after_us",
+            "reserve_us",
             *OF_TERMS,
         )
         key = (caller, self.request_id, 0)
@@ -1079,21 +1087,29 @@ class Reference(Documents):
         no_damage(it)
         required(it, *LAPSING, "ACTIVE")
         product = it["terms"]
-        if product["free_us"] is None or it["state"] in ("OFFERED", "REVIEW"):
+        if it["state"] in ("OFFERED", "REVIEW"):
             return False
-        if it["state"] == "ACTIVE":
-            if now_us - it["start_us"] - it["paused_us"] > product["free_us"]:
+        free_us, cost = product["free_us"], waited(it, it["start_us"] or now_us)
+        if it["state"] == "ACTIVE" and free_us is not None:
+            if now_us - it["start_us"] - it["paused_us"] > free_us:
                 raise Refused("FREE_CANCELLATION_OVER")
+        elif free_us is not None:
+            begun_us = it["reserve_us"] or it["expire_us"] - it["pickup_window_us"]
+            cost += product["cancelling"] if now_us - begun_us > free_us else 0
+        cost = max(0, cost - waived(self, it, "pending"))
+        held = it["held_credit"] + it["held_cash"]
+        if it["captured"] or not cost or (it["reserve_us"] is not None and not held):
             return False
-        begun_us = it["expire_us"] - it["pickup_window_us"]
-        if now_us - begun_us <= product["free_us"] or not product["cancelling"]:
-            return False
-        amount = min(product["cancelling"], it["held_credit"] + it["held_cash"])
-        postings, new = self._capture(it, amount, wanted=product["cancelling"])
-        new |= {"state": "SETTLED"}
-        self._close(it, "authorization.cancelled", now_us, now_us, *postings, **new)
-        self._captured(it, amount, now_us)
+        self._end_reservation(it, "cancelled", cost, now_us)
         return True
+
+    def _end_reservation(self, it: Row, name: str, cost: int, at_us: int) -> None:
+        """The time of a reservation is billed out of its hold, and the rest is released."""
+        amount = min(cost, it["held_credit"] + it["held_cash"])
+        postings, new = self._capture(it, amount, wanted=cost)
+        new |= {"state": "SETTLED"}
+        self._close(it, f"authorization.{name}", at_us, at_us, *postings, **new)
+        self._captured(it, amount, at_us)
 
     def _reverse(self, caller: str, it: Row, command: Any, now_us: int) -> None:
         if getattr(command, "by_user", False) and self._cancel(it, now_us):
@@ -1238,7 +1254,7 @@ class Reference(Documents):
         us = until_us - it["start_us"] - stood(self, it, until_us)
         pauses, pending = times(self, it), waived(self, it, "pending")
         minutes = minutes_of(self, it, us, pauses, pending)
-        whole = fee(it["terms"], us, it["start_us"], pauses, minutes * MINUTE_US)
+        whole = whole_fee(it, us, pauses, minutes * MINUTE_US)
         return max(0, whole - pending)
 
     def _use_minutes(self, it: Row, minutes: int, asked: int) -> None:
@@ -1260,7 +1276,7 @@ class Reference(Documents):
         us = until_us - it["start_us"] - stood(self, it, until_us)
         pauses = times(self, it)
         minutes = minutes_of(self, it, us, pauses, waived(self, it, "pending"))
-        return minutes, fee(it["terms"], us, it["start_us"], pauses, minutes * MINUTE_US)
+        return minutes, whole_fee(it, us, pauses, minutes * MINUTE_US)
 
     def usage_back(self, it: Row, until_us: int) -> int:
         """The fee until an instant, less all that was waived after it was captured."""
@@ -2355,6 +2371,8 @@ class Reference(Documents):
         state = it["state"]
         if refund_time(it) == at_us:
             self._refund_by_time(it, at_us, now_us)
+        elif state == "AUTHORIZED" and waited(it, at_us) and it["held_credit"] + it["held_cash"]:
+            self._end_reservation(it, "expired", waited(it, at_us), at_us)
         elif state in LAPSING:
             self._close(it, "authorization.expired", at_us, at_us, state="EXPIRED")
         elif it["parent_id"] and state == "ACTIVE":

@@ -17,6 +17,7 @@ from service.domain.policy import Offer
 from service.domain.rules import Budget, Condition, Outcome, Rules, Span
 from service.domain.rules_document import json_of_rules
 from service.engine import operations as c
+from service.engine.calls import LateStart
 from service.storage import schema as t
 from service.storage.database import open_database
 from service.storage.store import SqlStore
@@ -341,3 +342,19 @@ def test_the_budget_of_the_policy_in_force_counts(rich: Desk) -> None:
             connection.execute(insert(t.products).values(again))
     rich.engine.terms.follow()
     assert is_refused(asked(rich, 2))
+
+
+def test_a_late_pick_up_holds_what_it_takes_from_another_reservation(rich: Desk) -> None:
+    """A late pick-up takes the item from a reservation that has it by now. The amount that this
+    releases is room for the late rental."""
+    under(rich, 1, 0)
+    reserved = rental(rich, pick_up("p0", asset_id="b7"))
+    assert reserved.expire_us is not None
+    acts.woken(rich, reserved, reserved.expire_us)
+    other = rental(rich, pick_up("p1", asset_id="b7"))
+    assert other.held_credit_minor == BIKE_MINOR
+    late = c.StartRental(*acts.name(reserved), "b7", reserved.expire_us - 1)
+    answer = rich.do(late)
+    assert isinstance(answer, LateStart)
+    assert answer.authorization.held_credit_minor == BIKE_MINOR
+    assert held_minor(rich) == told_minor(rich) == BIKE_MINOR

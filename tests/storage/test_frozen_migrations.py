@@ -48,6 +48,7 @@ RELEASED = {
     "0036_rates_of_keys.py": "b48ffc6ddb8894f3ff0c87bb3ee3198f",
     "0037_budgets.py": "9b927ac23021e3c5dde650f90afd8610",
     "0038_models_and_texts.py": "14a750815804a7886b40e6bf56f3afcf",
+    "0039_reservations.py": "40f1c4e0d2ce3b9f0bbe645bde3a2e8c",
 }
 """Half of the SHA-256 of each migration's file: a new migration adds a line, and no line ever
 changes."""

@@ -19,7 +19,7 @@ from service.engine.records.administration import Approval, Asked, By
 from service.engine.records.documents import DocumentName
 from service.storage import schema as t
 from service.storage.administration import list_audit
-from service.storage.compatibility import RETIRED_BUILD, TARIFFS_BUILD
+from service.storage.compatibility import RESERVATIONS_BUILD, RETIRED_BUILD, TARIFFS_BUILD
 from service.storage.database import writing
 from service.storage.proof import verify_database
 from service.storage.store import SqlStore
@@ -512,3 +512,25 @@ def test_a_condition_is_checked_with_line_and_column(store: SqlStore) -> None:
     with pytest.raises(InvalidInput):
         apply(store, K.POLICY, {**POLICY, "condition": [scored]})
     apply(store, K.POLICY, {**POLICY, "condition": [{**wrong, "when": "hour > 3"}]})
+
+
+def test_a_deposit_covers_the_reservation(store: SqlStore) -> None:
+    """A product and a tariff do not come into force together if a reservation may cost more than
+    the deposit, whichever of them comes last. Builds that do not bill reservations do not start
+    any more."""
+    kept = {"interval_minutes": 1, "price_minor": 20}
+    apply(store, K.TARIFF, {**POWER_BANK, "reservation": {**kept, "most_minor": 9_900}})
+    bank = {**BIKE, "id": "power-bank", "tariff": "bank-2026", "policy": "small-item"}
+    low = {**bank, "deposit_minor": 9_899}
+    with pytest.raises(InvalidInput) as refused:
+        apply(store, K.PRODUCT, low)
+    assert rules(refused) == {("deposit_minor", "deposit_minor.below_reservation")}
+    apply(store, K.PRODUCT, {**bank, "deposit_minor": 9_900})
+    dearer = {**POWER_BANK, "buy_out_minor": 9_901, "reservation": kept}
+    with pytest.raises(InvalidInput) as refused:
+        apply(store, K.TARIFF, dearer)
+    assert rules(refused) == {("reservation", "deposit_minor.below_reservation")}
+    apply(store, K.TARIFF, {**POWER_BANK, "reservation": kept})
+    with store.engine.connect() as connection:
+        oldest = connection.scalar(select(func.max(t.compatibility.c.oldest_build)))
+    assert oldest == RESERVATIONS_BUILD

@@ -377,6 +377,9 @@ class Fee(_message.Message):
             ITEM_COMPLETED_UNITS: _ClassVar[Fee.Line.Item]
             ITEM_ONE_TIME: _ClassVar[Fee.Line.Item]
             ITEM_CAP_REDUCTION: _ClassVar[Fee.Line.Item]
+            ITEM_RESERVATION: _ClassVar[Fee.Line.Item]
+            ITEM_RESERVATION_CAP_REDUCTION: _ClassVar[Fee.Line.Item]
+            ITEM_CANCELLATION_FEE: _ClassVar[Fee.Line.Item]
         ITEM_UNSPECIFIED: Fee.Line.Item
         ITEM_FULL_DAYS: Fee.Line.Item
         ITEM_START_FEE: Fee.Line.Item
@@ -392,6 +395,9 @@ class Fee(_message.Message):
         ITEM_COMPLETED_UNITS: Fee.Line.Item
         ITEM_ONE_TIME: Fee.Line.Item
         ITEM_CAP_REDUCTION: Fee.Line.Item
+        ITEM_RESERVATION: Fee.Line.Item
+        ITEM_RESERVATION_CAP_REDUCTION: Fee.Line.Item
+        ITEM_CANCELLATION_FEE: Fee.Line.Item
         ITEM_FIELD_NUMBER: _ClassVar[int]
         QUANTITY_FIELD_NUMBER: _ClassVar[int]
         UNIT_FIELD_NUMBER: _ClassVar[int]
@@ -709,7 +715,7 @@ class RecordPaidElsewhereResponse(_message.Message):
     def __init__(self, authorization: _Optional[_Union[_authorization_pb2.Authorization, _Mapping]] = ...) -> None: ...
 
 class QuoteAuthorizationRequest(_message.Message):
-    __slots__ = ("user_id", "items", "start", "accept_offers", "pickup_window", "rental_period", "order")
+    __slots__ = ("user_id", "items", "start", "accept_offers", "pickup_window", "rental_period", "order", "identity_hash")
     USER_ID_FIELD_NUMBER: _ClassVar[int]
     ITEMS_FIELD_NUMBER: _ClassVar[int]
     START_FIELD_NUMBER: _ClassVar[int]
@@ -717,6 +723,7 @@ class QuoteAuthorizationRequest(_message.Message):
     PICKUP_WINDOW_FIELD_NUMBER: _ClassVar[int]
     RENTAL_PERIOD_FIELD_NUMBER: _ClassVar[int]
     ORDER_FIELD_NUMBER: _ClassVar[int]
+    IDENTITY_HASH_FIELD_NUMBER: _ClassVar[int]
     user_id: str
     items: _containers.RepeatedCompositeFieldContainer[AuthorizeGroupRequest.Item]
     start: AuthorizeRequest.Start
@@ -724,7 +731,8 @@ class QuoteAuthorizationRequest(_message.Message):
     pickup_window: _duration_pb2.Duration
     rental_period: _duration_pb2.Duration
     order: _details_pb2.Order
-    def __init__(self, user_id: _Optional[str] = ..., items: _Optional[_Iterable[_Union[AuthorizeGroupRequest.Item, _Mapping]]] = ..., start: _Optional[_Union[AuthorizeRequest.Start, str]] = ..., accept_offers: _Optional[_Iterable[_Union[_types_pb2.Offer, str]]] = ..., pickup_window: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., rental_period: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., order: _Optional[_Union[_details_pb2.Order, _Mapping]] = ...) -> None: ...
+    identity_hash: str
+    def __init__(self, user_id: _Optional[str] = ..., items: _Optional[_Iterable[_Union[AuthorizeGroupRequest.Item, _Mapping]]] = ..., start: _Optional[_Union[AuthorizeRequest.Start, str]] = ..., accept_offers: _Optional[_Iterable[_Union[_types_pb2.Offer, str]]] = ..., pickup_window: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., rental_period: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., order: _Optional[_Union[_details_pb2.Order, _Mapping]] = ..., identity_hash: _Optional[str] = ...) -> None: ...
 
 class QuoteAuthorizationResponse(_message.Message):
     __slots__ = ("state", "offer", "reasons", "score_band", "items", "cuts", "quote_time")
@@ -764,7 +772,7 @@ class QuoteAuthorizationResponse(_message.Message):
     def __init__(self, state: _Optional[_Union[_authorization_pb2.Authorization.State, str]] = ..., offer: _Optional[_Union[_types_pb2.Offer, str]] = ..., reasons: _Optional[_Iterable[str]] = ..., score_band: _Optional[_Union[_types_pb2.ScoreBand, str]] = ..., items: _Optional[_Iterable[_Union[QuoteAuthorizationResponse.Item, _Mapping]]] = ..., cuts: _Optional[_Iterable[_Union[Cut, _Mapping]]] = ..., quote_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class QuoteFeeRequest(_message.Message):
-    __slots__ = ("product_id", "name", "start_time", "end_time", "pauses")
+    __slots__ = ("product_id", "name", "start_time", "end_time", "pauses", "reserve_time")
     class Pause(_message.Message):
         __slots__ = ("start_time", "end_time")
         START_TIME_FIELD_NUMBER: _ClassVar[int]
@@ -777,12 +785,14 @@ class QuoteFeeRequest(_message.Message):
     START_TIME_FIELD_NUMBER: _ClassVar[int]
     END_TIME_FIELD_NUMBER: _ClassVar[int]
     PAUSES_FIELD_NUMBER: _ClassVar[int]
+    RESERVE_TIME_FIELD_NUMBER: _ClassVar[int]
     product_id: str
     name: str
     start_time: _timestamp_pb2.Timestamp
     end_time: _timestamp_pb2.Timestamp
     pauses: _containers.RepeatedCompositeFieldContainer[QuoteFeeRequest.Pause]
-    def __init__(self, product_id: _Optional[str] = ..., name: _Optional[str] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., pauses: _Optional[_Iterable[_Union[QuoteFeeRequest.Pause, _Mapping]]] = ...) -> None: ...
+    reserve_time: _timestamp_pb2.Timestamp
+    def __init__(self, product_id: _Optional[str] = ..., name: _Optional[str] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., pauses: _Optional[_Iterable[_Union[QuoteFeeRequest.Pause, _Mapping]]] = ..., reserve_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class QuoteFeeResponse(_message.Message):
     __slots__ = ("bill", "product_id", "price_hash", "product_revision", "captured", "quote_time")

@@ -409,6 +409,14 @@ class AuthorizationServiceServicer:
         the reason FREE_CANCELLATION_OVER. Settle the rental by its usage. Within
         the free time such a settlement costs nothing either. If the policy has no
         free time, users cancel for nothing at any time.
+
+        If the tariff has a price of a reservation, each cancellation by the user
+        also costs the time from the hold until the cancellation or the pick-up,
+        after the tariff's own free minutes. The free time above then counts from
+        the hold, whatever the extensions. A reservation that ends by time costs its
+        time too. Both become SETTLED and have a receipt; without anything held they
+        cost nothing. If the item was picked up before that end, StartRental gives
+        the fee back, and the rental bills the time until the pick-up.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -37,6 +37,9 @@ class Receipt(_message.Message):
             ITEM_COMPLETED_UNITS: _ClassVar[Receipt.Line.Item]
             ITEM_ONE_TIME: _ClassVar[Receipt.Line.Item]
             ITEM_CAP_REDUCTION: _ClassVar[Receipt.Line.Item]
+            ITEM_RESERVATION: _ClassVar[Receipt.Line.Item]
+            ITEM_RESERVATION_CAP_REDUCTION: _ClassVar[Receipt.Line.Item]
+            ITEM_CANCELLATION_FEE: _ClassVar[Receipt.Line.Item]
         ITEM_UNSPECIFIED: Receipt.Line.Item
         ITEM_FULL_DAYS: Receipt.Line.Item
         ITEM_START_FEE: Receipt.Line.Item
@@ -57,6 +60,9 @@ class Receipt(_message.Message):
         ITEM_COMPLETED_UNITS: Receipt.Line.Item
         ITEM_ONE_TIME: Receipt.Line.Item
         ITEM_CAP_REDUCTION: Receipt.Line.Item
+        ITEM_RESERVATION: Receipt.Line.Item
+        ITEM_RESERVATION_CAP_REDUCTION: Receipt.Line.Item
+        ITEM_CANCELLATION_FEE: Receipt.Line.Item
         ITEM_FIELD_NUMBER: _ClassVar[int]
         QUANTITY_FIELD_NUMBER: _ClassVar[int]
         UNIT_FIELD_NUMBER: _ClassVar[int]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from service.domain import acts, hold
 from service.domain.details import ItemPlace
 from service.domain.errors import IllegalState
-from service.domain.late_pickups import ENDED
+from service.domain.late_pickups import has_ended
 from service.domain.ledger import Standing
 from service.engine.calls import AuthorizationCommand, Work
 from service.engine.context import Context, Decided
@@ -54,7 +54,7 @@ def decide(work: Work, it: StartRental, rows: Rows, context: Context) -> Decided
     reservation has ended since the pick-up, a new rental begins that cites it.
     """
     current, line, draft = opened(work.caller, it, rows, context)
-    if it.occurred_us is not None and current.state in ENDED:
+    if it.occurred_us is not None and has_ended(current):
         late = late_pickup(work, (it.asset_id, it.occurred_us), current, line, draft, rows, context)
         if late is not None:
             _add_place(late, it, rows, context)
