@@ -104,7 +104,12 @@ class SqliteLimits:
     busy_ms: int = bounded(5_000, 0, 600_000)
     """The longest wait for another connection's lock."""
     cache_kib: int = bounded(65_536, 1_024, 16 * MIB)
-    """The memory for pages of the file."""
+    """The memory for pages of the file, of the connection that writes batches."""
+    read_cache_kib: int = bounded(8_192, 1_024, 16 * MIB)
+    """The same of any other connection.
+
+    A read of all lines would fill more with pages that nobody reads again.
+    """
     cached_statements: int = bounded(1_024, 0, 100_000)
     """Enough to keep every size of every statement of a batch prepared."""
     checkpoint_pages: int = bounded(16_384, 1, 16 * MIB)
