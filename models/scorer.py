@@ -82,7 +82,11 @@ class ModelScorer:
         self._platt = verified.platt
         self._bands = [scorecard.band(s) for s in range(scorecard.LOWEST, scorecard.HIGHEST + 1)]
         self.absent_names = frozenset(f.name for f in verified.raw if f.absent == "missing")
-        self.levels = {}
+        self.levels = {
+            f.name: {text: number for number, text in enumerate(f.levels)}
+            for f in verified.raw
+            if f.type == "text"
+        }
         self._row_bytes = 8 * len(verified.raw)
         self._preparation = verified.preparation()
         try:
