@@ -36,7 +36,7 @@ from benchmarks.prepared import people
 from benchmarks.processes import Server, free_port
 from models import reading, spec
 from service.domain.access import PLATFORM, new_key
-from service.domain.rules import Counted, Of, Outcome, Rules, Velocity
+from service.domain.rules import Budget, Counted, Of, Outcome, Rules, Span, Velocity
 from service.domain.rules_document import json_of_rules
 from service.domain.segment_tariff import (
     FreeMinutes,
@@ -62,6 +62,9 @@ SCOOTER, FREE_MINUTES = "scooter", 2
 BOUNDED = "bounded"
 """A product whose policy allows `MOST` rentals of a person, a device and an account in a day."""
 MOST = 2
+BUDGETS, BUDGET_RENTALS, BUDGET_SLICE = 50, 5, 2
+"""Products, each under a policy of its own whose budget is for so many of its deposits, with a
+slice of so many; each round of a wave has one."""
 CONNECTIONS = 50
 FEE_BP = 300
 """Freehold's commission on a capture, in basis points."""
@@ -193,19 +196,28 @@ def _add_scooter(engine: Engine) -> None:
         connection.execute(insert(t.products), {**bike, **small, **tariff_columns(tariff)})
 
 
+def budgeted(place: int) -> str:
+    """The product with a budget for the round at a place of its wave."""
+    return f"budget-{place}"
+
+
 def _add_bounded(engine: Engine) -> None:
-    """Adds the product `BOUNDED` of the operator `city`: an umbrella under a policy with bounds."""
-    rules = Rules(velocity=tuple(Velocity(it, Counted.DAY, MOST, Outcome.DECLINE) for it in Of))
+    """Adds products of the operator `city`: umbrellas under policies with bounds or budgets."""
+    bounds = Rules(velocity=tuple(Velocity(it, Counted.DAY, MOST, Outcome.DECLINE) for it in Of))
     policy_id, product_id = t.policies.c.policy_id, t.products.c.product_id
     umbrella = (product_id == "umbrella") & (t.products.c.operator_id == CITY)
     with writing(engine) as connection:
         policy = connection.execute(select(t.policies).where(policy_id == "small-item")).one()
         product = connection.execute(select(t.products).where(umbrella)).one()
-        named = {"policy_id": BOUNDED}
-        more = {**named, "rules": json_of_rules(rules)}
-        connection.execute(insert(t.policies), {**policy._asdict(), **more})
-        more = {**named, "product_id": BOUNDED}
-        connection.execute(insert(t.products), {**product._asdict(), **more})
+        minor = product.deposit_minor
+        budget = Budget("CNY", Span.OPEN, BUDGET_RENTALS * minor, BUDGET_SLICE * minor)
+        rules = {BOUNDED: bounds}
+        rules |= {budgeted(place): Rules(budget=(budget,)) for place in range(BUDGETS)}
+        for name, its in rules.items():
+            stored = {"policy_id": name, "rules": json_of_rules(its)}
+            connection.execute(insert(t.policies), {**policy._asdict(), **stored})
+            named = {"policy_id": name, "product_id": name}
+            connection.execute(insert(t.products), {**product._asdict(), **named})
 
 
 @contextmanager

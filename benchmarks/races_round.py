@@ -100,6 +100,8 @@ class Round:
     def __init__(self, wave: Wave, tally: Tally, name: str, number: int, place: int) -> None:
         arena = wave.clients.arena
         self.number = number
+        self.place = place
+        """Its place in its wave, from 0."""
         self.lane = wave.lane_of(place)
         """Its place in its heat, from 0."""
         self.chance = random.Random(f"{name}/{number}")
@@ -110,7 +112,6 @@ class Round:
         self._clients = wave.clients
         self._tally = tally
         self._name = f"{next(arena.numbers)}.{name}"
-        self._place = place
         self._ids = 0
         self._turn = 0
         self._users: list[str] = []
@@ -242,7 +243,7 @@ class Round:
 
         Microseconds; so no two heats of a wave are about the same instant.
         """
-        return wait_us + (self._wave.heat_of(self._place) + 1) * SECOND_US
+        return wait_us + (self._wave.heat_of(self.place) + 1) * SECOND_US
 
     def instant_us(self, wait_us: int) -> int:
         """The instant that is `after_us` after the wave's start."""
@@ -254,7 +255,7 @@ class Round:
         other."""
         number = self._turn
         self._turn += 1
-        async with self._wave.turn(self._place, number):
+        async with self._wave.turn(self.place, number):
             yield
 
     async def advance(self, at_us: int) -> None:
@@ -277,7 +278,7 @@ class Round:
     ) -> list[Answer]:
         """As `race`, within a turn that has begun."""
         answers = await self._wave.contend(
-            self._place, self._turn, calls, at_us=at_us, time=time,
+            self.place, self._turn, calls, at_us=at_us, time=time,
             late_s=self._tally.time_late_s,
         )  # fmt: skip
         self._at_us = at_us

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from benchmarks.races_arena import PAYEES
+from benchmarks.races_budgets import budget
 from benchmarks.races_cases import case
 from benchmarks.races_complaints import complaint
 from benchmarks.races_debts import debt
@@ -43,6 +44,7 @@ RACES: dict[str, Race] = {
     "suspension": Race(suspension, ("held", "declined")),
     "item": Race(item, ("bike", "umbrella", "pick-up", "confirm")),
     "velocity": Race(velocity, ("authorize", "confirm")),
+    "budget": Race(budget, ("one", "other")),
     "one-id": Race(one_id, ("one authorize", "one settle")),
     "two-bodies": Race(two_bodies, ("one", "other")),
     "tombstone": Race(tombstone, ("authorize", "reverse")),

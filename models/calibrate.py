@@ -37,8 +37,8 @@ class Platt(NamedTuple):
         return sigmoid(self.log_odds(margin))
 
 
-def fit(margin: Floats, label: NDArray[np.int8]) -> Platt:
-    """Maximum-likelihood (a, b) for (n,) margins and labels (1 = bad).
+def fit(margin: Floats, label: NDArray[np.int8], weight: Floats | None = None) -> Platt:
+    """Maximum-likelihood (a, b) for (n,) margins and labels (1 = bad), each row with its weight.
 
     The margins must come from fits that did not see the labels, else the slope is too steep. Raises
     TrainingError when the margins do not vary, separate the classes, or rank them in reverse (a <=
@@ -49,12 +49,15 @@ def fit(margin: Floats, label: NDArray[np.int8]) -> Platt:
     centre, spread = float(margin.mean()), float(margin.std())
     z = (margin - centre) / spread  # standardised, so that the Newton step is well conditioned
     y = label.astype(np.float64)
+    # Weights of 1 multiply to the same bits as none.
+    share = np.ones(y.shape[0]) if weight is None else weight / weight.mean()
     slope, intercept = 1.0, 0.0
-    loss = _loss(z, y, slope, intercept)
+    loss = _loss(z, y, share, slope, intercept)
     for _ in range(_MAX_STEPS):
         p = sigmoid(slope * z + intercept)
-        w = p * (1.0 - p)
-        g1, g0 = float(np.dot(p - y, z)), float(np.sum(p - y))
+        w = p * (1.0 - p) * share
+        gap = (p - y) * share
+        g1, g0 = float(np.dot(gap, z)), float(np.sum(gap))
         h11, h10, h00 = float(np.dot(w * z, z)), float(np.dot(w, z)), float(np.sum(w))
         det = h11 * h00 - h10 * h10
         if not det > 0.0 or abs(slope) > 1e3:
@@ -63,7 +66,7 @@ def fit(margin: Floats, label: NDArray[np.int8]) -> Platt:
             )
         d1, d0 = (h00 * g1 - h10 * g0) / det, (h11 * g0 - h10 * g1) / det
         step = 1.0
-        while (tried := _loss(z, y, slope - step * d1, intercept - step * d0)) > loss:
+        while (tried := _loss(z, y, share, slope - step * d1, intercept - step * d0)) > loss:
             step *= 0.5
             if step < 1e-10:
                 break
@@ -94,6 +97,6 @@ def sigmoid_one(x: float) -> float:
     return e / (1.0 + e)
 
 
-def _loss(z: Floats, y: Floats, slope: float, intercept: float) -> float:
+def _loss(z: Floats, y: Floats, share: Floats, slope: float, intercept: float) -> float:
     x = slope * z + intercept
-    return float(np.sum(np.logaddexp(0.0, x) - y * x))
+    return float(np.sum((np.logaddexp(0.0, x) - y * x) * share))

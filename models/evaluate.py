@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,14 +33,34 @@ class Estimate(NamedTuple):
     n: int
 
 
-def auc(label: Labels, risk: Floats) -> float:
-    """Area under the ROC curve; ties count one half."""
+def auc(label: Labels, risk: Floats, weight: Floats | None = None) -> float:
+    """Area under the ROC curve; ties count one half, and each row its weight."""
     bad = label == 1
     m, n = int(bad.sum()), int((~bad).sum())
     if m == 0 or n == 0:
         raise TrainingError("AUC needs both good and bad rows")
+    if weight is not None:
+        return WeightedAuc(label, risk).of(weight)
     ranks = stats.rankdata(risk)
     return float((ranks[bad].sum() - m * (m + 1) / 2.0) / (m * n))
+
+
+class WeightedAuc:
+    """The AUC of the same rows with any weights; the rows are sorted once."""
+
+    def __init__(self, label: Labels, risk: Floats) -> None:
+        self._place = np.unique(risk, return_inverse=True)[1]
+        self._places = int(self._place.max()) + 1
+        self._bad: Floats = (label == 1).astype(np.float64)
+
+    def of(self, weight: Floats) -> float:
+        """The AUC with these (n,) weights; NaN without a good or a bad row."""
+        bad = np.bincount(self._place, weight * self._bad, self._places)
+        good = np.bincount(self._place, weight * (1.0 - self._bad), self._places)
+        both = bad.sum() * good.sum()
+        if not both > 0.0:
+            return math.nan
+        return float((bad * (np.cumsum(good) - good / 2.0)).sum() / both)
 
 
 def auc_delong(label: Labels, risk: Floats) -> Estimate:
@@ -56,70 +76,90 @@ def auc_delong(label: Labels, risk: Floats) -> Estimate:
     return Estimate(value, max(0.0, value - half), min(1.0, value + half), m + n)
 
 
-def ks(label: Labels, risk: Floats) -> float:
+def ks(label: Labels, risk: Floats, weight: Floats | None = None) -> float:
     """Largest gap between the cumulated shares of bad and of good."""
     order = np.argsort(risk, kind="stable")
     ranked, y = risk[order], label[order].astype(np.float64)
-    bad, good = np.cumsum(y), np.cumsum(1.0 - y)
+    share = 1.0 if weight is None else weight[order]
+    bad, good = np.cumsum(y * share), np.cumsum((1.0 - y) * share)
     last_of_tie = np.append(ranked[1:] != ranked[:-1], True)
     return float(np.abs(bad / bad[-1] - good / good[-1])[last_of_tie].max())
 
 
-def brier(label: Labels, pd: Floats) -> float:
+def brier(label: Labels, pd: Floats, weight: Floats | None = None) -> float:
     """Mean squared error of the PD."""
-    return float(np.mean((pd - label) ** 2))
+    return _mean((pd - label) ** 2, weight)
 
 
-def log_loss(label: Labels, log_odds: Floats) -> float:
+def log_loss(label: Labels, log_odds: Floats, weight: Floats | None = None) -> float:
     """Mean of -ln of the probability that was given to what happened."""
-    return float(np.mean(np.logaddexp(0.0, log_odds) - label * log_odds))
+    return _mean(np.logaddexp(0.0, log_odds) - label * log_odds, weight)
 
 
-def ece(label: Labels, pd: Floats) -> float:
+def ece(label: Labels, pd: Floats, weight: Floats | None = None) -> float:
     """Expected calibration error over ten bins of equal mass, by stable sort of the PD."""
     order = np.argsort(pd, kind="stable")
-    return _ece_sorted(label[order].astype(np.float64), pd[order], _bin_starts(pd.shape[0]))
+    share = None if weight is None else weight[order]
+    starts = _bin_starts(pd.shape[0], share)
+    return _ece_sorted(label[order].astype(np.float64), pd[order], starts, share)
 
 
-def ece_noise_floor(pd: Floats, draws: int = 200, seed: int = 0) -> float:
+def ece_noise_floor(
+    pd: Floats, weight: Floats | None = None, draws: int = 200, seed: int = 0
+) -> float:
     """Mean ECE of a perfect model: labels drawn from the PDs themselves, `draws` times."""
-    ranked = np.sort(pd, kind="stable")
-    starts = _bin_starts(ranked.shape[0])
+    order = np.argsort(pd, kind="stable")
+    ranked, share = pd[order], None if weight is None else weight[order]
+    starts = _bin_starts(ranked.shape[0], share)
     generator = np.random.Generator(np.random.PCG64(seed))
     drawn = [
-        _ece_sorted((generator.random(ranked.shape[0]) < ranked).astype(np.float64), ranked, starts)
+        _ece_sorted(
+            (generator.random(ranked.shape[0]) < ranked).astype(np.float64), ranked, starts, share
+        )
         for _ in range(draws)
     ]
     return float(np.mean(drawn))
 
 
-def reliability(label: Labels, pd: Floats) -> list[dict[str, float]]:
+def reliability(label: Labels, pd: Floats, weight: Floats | None = None) -> list[dict[str, float]]:
     """The ten bins behind `ece`: rows, mean PD and bad rate of each."""
     order = np.argsort(pd, kind="stable")
-    return [
-        {"n": part.shape[0], "pd": float(pd[part].mean()), "bad_rate": float(label[part].mean())}
-        for part in np.array_split(order, ECE_BINS)
-    ]
+    starts = _bin_starts(pd.shape[0], None if weight is None else weight[order])
+    bins = []
+    for part in np.split(order, starts[1:]):
+        share = None if weight is None else weight[part]
+        bins.append(
+            {
+                "n": part.shape[0],
+                "pd": _mean(pd[part], share),
+                "bad_rate": _mean(label[part], share),
+            }
+        )
+    return bins
 
 
-def calibration_line(label: Labels, log_odds: Floats) -> tuple[float, float]:
+def calibration_line(
+    label: Labels, log_odds: Floats, weight: Floats | None = None
+) -> tuple[float, float]:
     """Slope and intercept of the label's logistic regression on the predicted log-odds.
 
     A calibrated model has 1 and 0. (Cox, "Two further applications of a model for binary
     regression", 1958.)
     """
-    line = calibrate.fit(log_odds, label)
+    line = calibrate.fit(log_odds, label, weight)
     return line.a, line.b
 
 
-def calibration_in_the_large(label: Labels, log_odds: Floats) -> float:
+def calibration_in_the_large(
+    label: Labels, log_odds: Floats, weight: Floats | None = None
+) -> float:
     """The shift of all log-odds (nats) that makes the mean PD equal to the bad rate; 0 when
     calibrated."""
-    bad_rate = float(label.mean())
+    bad_rate = _mean(label, weight)
     shift = 0.0
     for _ in range(50):
         p = calibrate.sigmoid(log_odds + shift)
-        step = (bad_rate - float(p.mean())) / float((p * (1.0 - p)).mean())
+        step = (bad_rate - _mean(p, weight)) / _mean(p * (1.0 - p), weight)
         shift += step
         if abs(step) < 1e-12:
             break
@@ -175,13 +215,32 @@ def paired_gain(gains: Sequence[float], test_to_train: float) -> Estimate:
     return Estimate(mean, mean - half, mean + half, count)
 
 
-def _bin_starts(n: int) -> NDArray[np.int64]:
+def _mean(values: NDArray[Any], weight: Floats | None) -> float:
+    return float(np.mean(values) if weight is None else np.average(values, weights=weight))
+
+
+def _bin_starts(n: int, weight: Floats | None) -> NDArray[np.int64]:
+    """Where each of ten bins of equal rows, or of equal weight, starts."""
     if n < ECE_BINS:
         raise TrainingError(f"ECE needs {ECE_BINS} rows or more, got {n}")
-    sizes = [part.shape[0] for part in np.array_split(np.arange(n), ECE_BINS)]
-    return np.cumsum([0, *sizes[:-1]])
+    if weight is None:
+        sizes = [part.shape[0] for part in np.array_split(np.arange(n), ECE_BINS)]
+        return np.cumsum([0, *sizes[:-1]])
+    below = np.cumsum(weight) - weight / 2.0
+    wanted = np.arange(1, ECE_BINS) / ECE_BINS * weight.sum()
+    inner = np.searchsorted(below, wanted)
+    # Each bin has a row, however heavy its neighbours' rows are.
+    inner = np.maximum(inner, np.arange(1, ECE_BINS))
+    inner = np.maximum.accumulate(inner - np.arange(1, ECE_BINS)) + np.arange(1, ECE_BINS)
+    inner = np.minimum(inner, n - ECE_BINS + np.arange(1, ECE_BINS))
+    return np.concatenate(([0], inner)).astype(np.int64)
 
 
-def _ece_sorted(label: Floats, pd: Floats, starts: NDArray[np.int64]) -> float:
+def _ece_sorted(
+    label: Floats, pd: Floats, starts: NDArray[np.int64], weight: Floats | None
+) -> float:
     # |sum of gaps in the bin| / n is the bin's weight times its |mean gap|.
-    return float(np.abs(np.add.reduceat(pd - label, starts)).sum() / pd.shape[0])
+    if weight is None:
+        return float(np.abs(np.add.reduceat(pd - label, starts)).sum() / pd.shape[0])
+    gaps = np.abs(np.add.reduceat((pd - label) * weight, starts))
+    return float(gaps.sum() / weight.sum())

@@ -8,14 +8,15 @@ out-of-fold margins of the other folds of the same seed. A row that a fit cannot
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from models import calibrate, dataset, drift, evaluate, fits, scorecard, spec
+from models import bootstrap, calibrate, dataset, drift, evaluate, fits, scorecard, spec
 from models.samples import State
 
+_N = TypeVar("_N", np.float64, np.int64)
 Floats = NDArray[np.float64]
 Results = dict[fits.Task, fits.Outcome]
 
@@ -37,6 +38,9 @@ def validation(
         "rows": int(data.label.shape[0]),
         "bad": int(data.label.sum()),
         "dropped": data.dropped,
+        "excluded": [{"reason": reason, "rows": count} for reason, count in data.excluded],
+        "grouped": state.group is not None,
+        "weighted": state.weight is not None,
         "monotone_in": "derived columns, each by itself; not in the raw columns",
         "folds": {
             "count": rules.folds,
@@ -54,6 +58,9 @@ def validation(
             metrics[rival.name + suffix] = figures
             name = "gain" if rival.name == "scorecard" else f"gain_over_{rival.name}"
             metrics[name + suffix] = _gain(model, figures, rules.folds)
+            if state.group is not None or state.weight is not None:
+                mean = metrics[name + suffix]["auc_mean"]
+                metrics[name + suffix] |= _drawn_gain(state, results, rival.name, each[0], mean)
     return metrics
 
 
@@ -69,20 +76,21 @@ def served(
 
     `validated_auc` is the one that the validation promises.
     """
-    holdout_label, margin = data.label[state.holdout], results[fits.SERVED].margin
+    margin = results[fits.SERVED].margin
     scored = ~np.isnan(margin)
     score = _scores(scale, margin)
-    group = None if state.group is None else state.group[state.holdout][scored]
+    rows = state.holdout[scored]
+    group = None if state.group is None else state.group[rows]
     return {
         "drift": drift.find(
-            holdout_label[scored], platt.log_odds(margin[scored]), group, validated_auc
+            state.label[rows], platt.log_odds(margin[scored]), group, validated_auc
         ),
         "holdout": {
             "what": "out of time" if state.spec.time else "fold 0 of the first seed",
-            **_holdout(holdout_label[scored], margin[scored], platt),
+            **_holdout(state, rows, margin[scored], platt),
             "unscorable": int((~scored).sum()),
         },
-        "score_bands": _bands(holdout_label[scored], score[scored]),
+        "score_bands": _bands(state, rows, score[scored]),
         "fairness": {
             "approved_from_score": APPROVAL_SCORE,
             "small_group": SMALL_GROUP,
@@ -115,24 +123,25 @@ def _cross_validated(
         scored = ~np.isnan(margin)
         unscorable.append(int((~scored).sum()))
         label, fold, margin = state.label[scored], fold[scored], margin[scored]
+        weight = state.weight_of(np.flatnonzero(scored))
         log_odds = np.empty(label.shape[0])
         for k in range(count):
-            platt = calibrate.fit(margin[fold != k], label[fold != k])
+            platt = calibrate.fit(margin[fold != k], label[fold != k], _at(weight, fold != k))
             log_odds[fold == k] = platt.log_odds(margin[fold == k])
         pd = calibrate.sigmoid(log_odds)
         for k in range(count):
-            here = fold == k
-            by_fold["auc"].append(evaluate.auc(label[here], margin[here]))
-            by_fold["brier"].append(evaluate.brier(label[here], pd[here]))
-            by_fold["log_loss"].append(evaluate.log_loss(label[here], log_odds[here]))
-            by_fold["ks"].append(evaluate.ks(label[here], margin[here]))
-        by_seed["ece"].append(evaluate.ece(label, pd))
-        by_seed["ece_uncalibrated"].append(evaluate.ece(label, calibrate.sigmoid(margin)))
-        by_seed["noise"].append(evaluate.ece_noise_floor(pd))
-        slope, intercept = evaluate.calibration_line(label, log_odds)
+            here, share = fold == k, _at(weight, fold == k)
+            by_fold["auc"].append(evaluate.auc(label[here], margin[here], share))
+            by_fold["brier"].append(evaluate.brier(label[here], pd[here], share))
+            by_fold["log_loss"].append(evaluate.log_loss(label[here], log_odds[here], share))
+            by_fold["ks"].append(evaluate.ks(label[here], margin[here], share))
+        by_seed["ece"].append(evaluate.ece(label, pd, weight))
+        by_seed["ece_uncalibrated"].append(evaluate.ece(label, calibrate.sigmoid(margin), weight))
+        by_seed["noise"].append(evaluate.ece_noise_floor(pd, weight))
+        slope, intercept = evaluate.calibration_line(label, log_odds, weight)
         by_seed["slope"].append(slope)
         by_seed["intercept"].append(intercept)
-        by_seed["large"].append(evaluate.calibration_in_the_large(label, log_odds))
+        by_seed["large"].append(evaluate.calibration_in_the_large(label, log_odds, weight))
     return {
         "seeds": list(seeds),
         "unscorable": {"by_seed": unscorable},
@@ -148,6 +157,10 @@ def _cross_validated(
     }  # fmt: skip
 
 
+def _at(values: NDArray[_N] | None, rows: NDArray[np.bool_]) -> NDArray[_N] | None:
+    return None if values is None else values[rows]
+
+
 def _gain(model: dict[str, Any], baseline: dict[str, Any], folds: int) -> dict[str, Any]:
     pairs = zip(model["auc"]["by_fold"], baseline["auc"]["by_fold"], strict=True)
     gain = evaluate.paired_gain([m - b for m, b in pairs], 1.0 / (folds - 1))
@@ -159,29 +172,74 @@ def _gain(model: dict[str, Any], baseline: dict[str, Any], folds: int) -> dict[s
     }
 
 
-def _holdout(label: dataset.Labels, margin: Floats, platt: calibrate.Platt) -> dict[str, Any]:
+def _drawn_gain(
+    state: State, results: Results, rival: str, seed: int, mean: float
+) -> dict[str, Any]:
+    """The gain's interval by samples of groups on the folds of one seed, about the mean of all
+    seeds."""
+    margins = [_out_of_fold(state, results, kind, seed) for kind in ("fold", rival)]
+    fold = state.folds(seed)
+    scored: NDArray[np.bool_] = np.asarray(~np.isnan(margins).any(axis=0))
+    rows = np.flatnonzero(scored)
+    groups = bootstrap.Groups(rows.shape[0], _at(state.group, scored), _at(state.weight, scored))
+    parts = [np.flatnonzero(fold[scored] == k) for k in range(state.spec.validation.folds)]
+    label = state.label[scored]
+    areas = [
+        [evaluate.WeightedAuc(label[part], margin[scored][part]) for margin in margins]
+        for part in parts
+    ]
+
+    def gain(weight: Floats) -> float:
+        return float(
+            np.mean([one.of(weight[p]) - two.of(weight[p])
+                     for p, (one, two) in zip(parts, areas, strict=True)])
+        )  # fmt: skip
+
+    low, high = groups.interval(gain)
+    shift = mean - gain(groups.weight)
+    return {"interval": [low + shift, high + shift], "method": bootstrap.METHOD}
+
+
+def _holdout(
+    state: State, rows: dataset.Indices, margin: Floats, platt: calibrate.Platt
+) -> dict[str, Any]:
+    label, weight = state.label[rows], state.weight_of(rows)
     log_odds = platt.log_odds(margin)
     pd = calibrate.sigmoid(log_odds)
-    area = evaluate.auc_delong(label, margin)
-    slope, intercept = evaluate.calibration_line(label, log_odds)
+    area, method = evaluate.auc_delong(label, margin), "DeLong"
+    groups = _groups_of(state, rows)
+    if groups is not None:
+        areas = evaluate.WeightedAuc(label, margin)
+        area = evaluate.Estimate(areas.of(groups.weight), *groups.interval(areas.of), area.n)
+        method = bootstrap.METHOD
+    slope, intercept = evaluate.calibration_line(label, log_odds, weight)
     return {
         "n": area.n,
         "bad": int(label.sum()),
         "auc": {
-            "value": area.value, "n": area.n, "interval": [area.low, area.high], "method": "DeLong"
+            "value": area.value, "n": area.n, "interval": [area.low, area.high], "method": method
         },
-        "brier": evaluate.brier(label, pd),
-        "ks": evaluate.ks(label, margin),
-        "ece": evaluate.ece(label, pd),
-        "ece_noise_floor": evaluate.ece_noise_floor(pd),
+        "brier": evaluate.brier(label, pd, weight),
+        "ks": evaluate.ks(label, margin, weight),
+        "ece": evaluate.ece(label, pd, weight),
+        "ece_noise_floor": evaluate.ece_noise_floor(pd, weight),
         "calibration_slope": slope,
         "calibration_intercept": intercept,
-        "calibration_in_the_large": evaluate.calibration_in_the_large(label, log_odds),
-        "reliability": evaluate.reliability(label, pd),
+        "calibration_in_the_large": evaluate.calibration_in_the_large(label, log_odds, weight),
+        "reliability": evaluate.reliability(label, pd, weight),
     }  # fmt: skip
 
 
-def _bands(label: dataset.Labels, score: NDArray[np.int64]) -> list[dict[str, Any]]:
+def _groups_of(state: State, rows: dataset.Indices) -> bootstrap.Groups | None:
+    """The groups of these rows, where intervals need them: with groups, or with weights."""
+    if state.group is None and state.weight is None:
+        return None
+    group = None if state.group is None else state.group[rows]
+    return bootstrap.Groups(rows.shape[0], group, state.weight_of(rows))
+
+
+def _bands(state: State, at: dataset.Indices, score: NDArray[np.int64]) -> list[dict[str, Any]]:
+    label, groups = state.label[at], _groups_of(state, at)
     lowest_of = [lowest for _, lowest in scorecard.BANDS]
     # Bands descend; a score below all is in the last one.
     band = np.minimum(
@@ -190,14 +248,17 @@ def _bands(label: dataset.Labels, score: NDArray[np.int64]) -> list[dict[str, An
     rows = []
     for number, (name, lowest) in enumerate(scorecard.BANDS):
         here = band == number
-        n, bad = int(here.sum()), int(label[here].sum())
-        rate = evaluate.wilson(bad, n)
+        n, share = int(here.sum()), float(here.mean())
+        rate = evaluate.wilson(int(label[here].sum()), n)
+        if groups is not None:
+            share = groups.rate(here, np.ones_like(here)).value
+            rate = groups.rate(here & (label == 1), here)
         rows.append(
             {
                 "band": name,
                 "from_score": lowest,
                 "n": n,
-                "share": n / score.shape[0],
+                "share": share,
                 "bad_rate": rate.value if n else None,
                 "interval": [rate.low, rate.high],
             }
@@ -212,25 +273,20 @@ def _fairness(
     score: NDArray[np.int64],
 ) -> dict[str, Any]:
     """Approval by group of each protected column, on `rows` with these scores."""
-    approved, label = score >= APPROVAL_SCORE, data.label[rows]
+    approved, good = score >= APPROVAL_SCORE, data.label[rows] == 0
+    drawn = _groups_of(state, rows)
     attributes = []
     for feature in state.spec.protected:
         values, levels = data.protected[feature.name][rows], data.levels.get(feature.name, ())
         code, names = dataset.groups(feature, values, levels)
         if not names:
             continue
-        counts = []
-        for g, name in enumerate(names):
-            here = code == g
-            good = here & (label == 0)
-            counts.append(
-                (name, int(approved[here].sum()), int(here.sum()),
-                 int(approved[good].sum()), int(good.sum()))
-            )  # fmt: skip
-        attributes.append({"attribute": feature.name, **_groups(counts)})
+        of_group = [_Approvals(name, approved, good, code == g) for g, name in enumerate(names)]
+        attributes.append({"attribute": feature.name, **_compared(of_group, drawn)})
+    everyone = np.ones_like(approved)
     return {
         "n": int(rows.shape[0]),
-        "approval": _rate(int(approved.sum()), approved.shape[0]),
+        "approval": _rate(_Approvals("", approved, good, everyone).all_rows(), drawn),
         "attributes": attributes,
     }
 
@@ -248,7 +304,9 @@ def _fairness_all_rows(state: State, data: dataset.Dataset, results: Results) ->
     score, scored = np.zeros(label.shape[0], dtype=np.int64), ~np.isnan(margin)
     for k in range(validation.folds):
         here, others = fold == k, (fold != k) & scored
-        scale = scorecard.scale(calibrate.fit(margin[others], label[others]))
+        scale = scorecard.scale(
+            calibrate.fit(margin[others], label[others], _at(state.weight, others))
+        )
         score[here] = _scores(scale, margin[here])
     return {"seed": seed, **_fairness(state, data, np.arange(label.shape[0]), score)}
 
@@ -270,36 +328,80 @@ def _scores(scale: scorecard.Scale, margin: Floats) -> NDArray[np.int64]:
     return np.where(np.isnan(margin), 0.0, np.rint(value)).astype(np.int64)
 
 
-def _groups(counts: list[tuple[str, int, int, int, int]]) -> dict[str, Any]:
+class _Share(NamedTuple):
+    """The rows that count for a rate, and those among them that it is about."""
+
+    hits: NDArray[np.bool_]
+    among: NDArray[np.bool_]
+
+
+class _Approvals(NamedTuple):
+    """Approvals of the rows of one protected group."""
+
+    name: str
+    approved: NDArray[np.bool_]
+    good: NDArray[np.bool_]
+    here: NDArray[np.bool_]
+
+    def all_rows(self) -> _Share:
+        return _Share(self.approved & self.here, self.here)
+
+    def good_rows(self) -> _Share:
+        return _Share(self.approved & self.here & self.good, self.here & self.good)
+
+
+def _compared(groups: list[_Approvals], drawn: bootstrap.Groups | None) -> dict[str, Any]:
     """Each group, compared with the group that is approved most often among the large enough
     groups."""
-    large = [c for c in counts if c[2] >= SMALL_GROUP] or [c for c in counts if c[2] > 0]
-    best = max(large, key=lambda c: c[1] / c[2])
-    groups = []
-    for name, hits, n, good_hits, good_n in counts:
-        ratio = evaluate.rate_ratio(hits, n, best[1], best[2])
-        gap = evaluate.rate_difference(best[3], best[4], good_hits, good_n)
-        groups.append(
+    sizes = [int(group.here.sum()) for group in groups]
+    large = [g for g, n in zip(groups, sizes, strict=True) if n >= SMALL_GROUP]
+    large = large or [g for g, n in zip(groups, sizes, strict=True) if n > 0]
+    best = max(large, key=lambda g: _rate_of(g.all_rows(), drawn).value)
+    found = []
+    for group, n in zip(groups, sizes, strict=True):
+        found.append(
             {
-                "group": name,
+                "group": group.name,
                 "n": n,
                 "small": n < SMALL_GROUP,
-                "approval": _rate(hits, n),
-                "ratio": None
-                if ratio is None
-                else {"value": ratio.value, "interval": [ratio.low, ratio.high]},
-                "approval_of_good": _rate(good_hits, good_n),
-                "gap_of_good": None
-                if gap is None
-                else {"value": gap.value, "interval": [gap.low, gap.high]},
+                "approval": _rate(group.all_rows(), drawn),
+                "ratio": _interval(_ratio(group.all_rows(), best.all_rows(), drawn)),
+                "approval_of_good": _rate(group.good_rows(), drawn),
+                "gap_of_good": _interval(_gap(best.good_rows(), group.good_rows(), drawn)),
             }
         )
-    return {"compared_with": best[0], "groups": groups}
+    return {"compared_with": best.name, "groups": found}
 
 
-def _rate(hits: int, n: int) -> dict[str, Any]:
-    rate = evaluate.wilson(hits, n)
-    return {"value": rate.value if n else None, "n": n, "interval": [rate.low, rate.high]}
+def _rate_of(share: _Share, drawn: bootstrap.Groups | None) -> evaluate.Estimate:
+    if drawn is not None:
+        return drawn.rate(*share)
+    return evaluate.wilson(int(share.hits.sum()), int(share.among.sum()))
+
+
+def _ratio(
+    share: _Share, other: _Share, drawn: bootstrap.Groups | None
+) -> evaluate.Estimate | None:
+    if drawn is not None:
+        return drawn.compared(*share, *other, np.divide)
+    counts = [int(each.sum()) for each in (*share, *other)]
+    return evaluate.rate_ratio(*counts)
+
+
+def _gap(share: _Share, other: _Share, drawn: bootstrap.Groups | None) -> evaluate.Estimate | None:
+    if drawn is not None:
+        return drawn.compared(*share, *other, np.subtract)
+    counts = [int(each.sum()) for each in (*share, *other)]
+    return evaluate.rate_difference(*counts)
+
+
+def _interval(found: evaluate.Estimate | None) -> dict[str, Any] | None:
+    return None if found is None else {"value": found.value, "interval": [found.low, found.high]}
+
+
+def _rate(share: _Share, drawn: bootstrap.Groups | None) -> dict[str, Any]:
+    rate = _rate_of(share, drawn)
+    return {"value": rate.value if rate.n else None, "n": rate.n, "interval": [rate.low, rate.high]}
 
 
 def _spread(values: list[float]) -> dict[str, Any]:

@@ -418,7 +418,7 @@ def _without_values(data: Dataset, findings: Findings) -> set[str]:
             continue
         else:
             continue
-        if data.spec.derive_function is not None:
+        if data.spec.derive_function is not None or _is_used(data.spec, feature.name):
             findings.warnings.append(f"{feature.name}: {problem}")
             continue
         findings.warnings.append(f"{feature.name}: {problem}; the column is left out")
@@ -427,6 +427,11 @@ def _without_values(data: Dataset, findings: Findings) -> set[str]:
         findings.errors.append("feature: no input column has two different values")
         return set()
     return left_out
+
+
+def _is_used(spec: Spec, name: str) -> bool:
+    """Whether a declared derivation reads this column."""
+    return any(name in derivation.of for derivation in spec.derivations)
 
 
 def _narrowed(data: Dataset, left_out: set[str]) -> Dataset:

@@ -269,7 +269,9 @@ def _calibrated(state: State, results: metrics.Results, ruling: Verdict) -> _Ser
     for k in range(state.spec.validation.folds):
         margin[inner == k] = results[Task("inner", 0, k)].margin
     scored = ~np.isnan(margin)
-    platt = calibrate.fit(margin[scored], state.label[training][scored])
+    platt = calibrate.fit(
+        margin[scored], state.label[training][scored], state.weight_of(training[scored])
+    )
     sample = sample_of(state, training, recipes.leaf(outcome.recipe, training.shape[0]))
     return _Served(outcome, sample, ruling, platt, scorecard.scale(platt))
 

@@ -12,6 +12,8 @@ from service.rpc.terms_service import TermsActs
 from service.storage import (
     approvals,
     bindings,
+    breakers,
+    budgets,
     keys,
     listings,
     persons,
@@ -43,12 +45,15 @@ def acts_of(engine: Engine) -> Acts:
     )
 
 
-def listings_of(engine: Engine) -> Desk:
-    """The acts on listings."""
+def admission_of(engine: Engine) -> Desk:
+    """The acts on listings and breakers, and the lists of both and of budgets."""
     return Desk(
         partial(listings.add_listings, engine),
         partial(listings.end_listings, engine),
         partial(listings.list_listings, engine),
+        partial(budgets.list_budgets, engine),
+        partial(breakers.list_breakers, engine),
+        partial(breakers.reset_breaker, engine),
     )
 
 

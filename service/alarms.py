@@ -12,6 +12,7 @@ import structlog
 
 from service.certificates import Identity, TlsAlarms
 from service.clock import ClockNews
+from service.domain.breakers import OpenedBreaker
 from service.engine.calls import Work
 from service.engine.catalog import TermsFault
 from service.engine.clock_gaps import ClockGap
@@ -89,6 +90,27 @@ def log_terms(fault: TermsFault, *, mended: bool) -> None:
     with suppress(Exception):
         write, event = (log.info, "terms_right_again") if mended else (log.error, "terms_wrong")
         write(event, kind=str(fault.kind), of=[str(part) for part in fault.key], why=fault.why)
+
+
+def log_breaker(it: OpenedBreaker) -> None:
+    """Logs a breaker that opened, or closed by its own rule."""
+    # Operators and policies are no personal data.
+    with suppress(Exception):
+        write, event = log.warning, "breaker_open"
+        if it.close_us is not None:
+            write, event = log.info, "breaker_closed"
+        write(
+            event,
+            operator_id=it.operator_id,
+            number=it.number,
+            policy=it.policy_id,
+            currency=it.currency,
+            loss_minor=it.loss_minor,
+            most_minor=it.most_minor,
+            rentals=it.rentals,
+            why="the losses of the window were beyond the policy's bound: new rentals need the"
+            " whole deposit in cash until the breaker closes",
+        )
 
 
 def warn_of_gap(gap: ClockGap, seen: int) -> None:

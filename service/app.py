@@ -10,7 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from threading import Event
 from typing import Any
 
-from service.administering import acts_of, listings_of, terms_acts_of
+from service.administering import acts_of, admission_of, terms_acts_of
 from service.alarms import (
     FaultCount,
     log_fault,
@@ -100,6 +100,7 @@ from service.storage.requests import find_requests
 from service.storage.seals import SqlSealStore
 from service.storage.start_check import check_tables
 from service.storage.store import SqlStore
+from service.watching import breaker_work
 
 INTERRUPTS_S = 0.05
 """The time between two interrupts of statements that do not end."""
@@ -220,7 +221,7 @@ class App:
         self._terms = terms_service.TermsDocuments(
             terms_acts_of(store.engine), administrators, now_us
         )
-        self._admission = Admission(listings_of(store.engine), administrators, parts.clock.now_us)
+        self._admission = Admission(admission_of(store.engine), administrators, parts.clock.now_us)
         lists = Lists(
             store.engine,
             horizon,
@@ -351,6 +352,7 @@ class App:
         uses = KeyUses(self._keys, lambda uses: self.committer.between(store.note_uses, uses))
         works: dict[str, tuple[Work, float, float | None]] = {
             # These workers depend only on their own pauses, so they run in a sandbox as well.
+            "breakers": breaker_work(engine.terms, store.engine, self.parts.clock, pool, limits),
             "catalog": (CatalogReloader(engine.terms, pool).work, limits.catalog_interval_s, None),
             "debts": (DebtWatch(engine.debts, pool).work, limits.debts_interval_s, None),
             "key uses": (uses.work, limits.keys.use_interval_s, None),

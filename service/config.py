@@ -104,7 +104,12 @@ class SqliteLimits:
     busy_ms: int = bounded(5_000, 0, 600_000)
     """The longest wait for another connection's lock."""
     cache_kib: int = bounded(65_536, 1_024, 16 * MIB)
-    """The memory for pages of the file."""
+    """The memory for pages of the file, of the connection that writes batches."""
+    read_cache_kib: int = bounded(8_192, 1_024, 16 * MIB)
+    """The same of any other connection.
+
+    A read of all lines would fill more with pages that nobody reads again.
+    """
     cached_statements: int = bounded(1_024, 0, 100_000)
     """Enough to keep every size of every statement of a batch prepared."""
     checkpoint_pages: int = bounded(16_384, 1, 16 * MIB)
@@ -317,6 +322,9 @@ class Limits:
     """The most rows of a balance that one transaction merges; 1,000 take about 5 ms."""
     debts_interval_s: float = bounded(5.0, 0.001, 3600)
     """The approximate delay until an operator's debt stops, or allows, its new rentals."""
+    breakers_interval_s: float = bounded(10.0, 0.001, 3600)
+    """The approximate delay until losses open a breaker; each look reads the rentals with losses of
+    operators whose policies have breakers."""
     owed_back_interval_s: float = bounded(600.0, 0.001, 86_400)
     """The time between two log lines on what is owed back; each reads every line."""
     refund_late_s: float = bounded(3 * 86_400.0, 0, 365 * 86_400)

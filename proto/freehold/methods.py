@@ -133,6 +133,24 @@ class Methods:
         admission_service_pb2.ListListingsResponse,
     )
 
+    list_budgets = Method(
+        "AdmissionService",
+        admission_service_pb2.ListBudgetsRequest,
+        admission_service_pb2.ListBudgetsResponse,
+    )
+
+    list_breakers = Method(
+        "AdmissionService",
+        admission_service_pb2.ListBreakersRequest,
+        admission_service_pb2.ListBreakersResponse,
+    )
+
+    reset_breaker = Method(
+        "AdmissionService",
+        admission_service_pb2.ResetBreakerRequest,
+        admission_service_pb2.ResetBreakerResponse,
+    )
+
     authorize = Method(
         "AuthorizationService",
         authorization_service_pb2.AuthorizeRequest,

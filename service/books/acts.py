@@ -15,6 +15,7 @@ from typing import Any
 from sqlalchemy import Column, Connection, Select, func, select
 
 from service.books import told_acts as told
+from service.books.breakers import ToldBreakers
 from service.books.columns import kept, rows_of
 from service.books.faults import Found
 from service.books.listings import ToldListings
@@ -34,14 +35,17 @@ UNRECORDED: Values = {
 """The columns of a key that no act made."""
 
 
-def check_acts(connection: Connection) -> None:
+def check_acts(connection: Connection) -> TermsRecord:
     """Raises Found unless each owner's acts are numbered from 1 to the newest, without a gap, and
-    the rows of keys, persons, proposals, operators and accounts fit the acts."""
+    the rows of keys, persons, proposals, operators and accounts fit the acts.
+
+    Returns the documents of terms as the acts tell of them, which are compared later.
+    """
     _check_numbers(connection)
     acts = _Acts(connection)
     for row in rows_of(connection, _events(connection)):
         acts.add(AuditEvent(*row))
-    acts.compare(connection)
+    return acts.compare(connection)
 
 
 def _check_numbers(connection: Connection) -> None:
@@ -67,6 +71,7 @@ class _Acts:
             account_name(it["caller"], it["name"]): it for it in _rows(connection, t.rail_accounts)
         }
         self._listings = ToldListings()
+        self._breakers = ToldBreakers()
         self._models = ToldModels()
         self._told_keys: dict[str, Values] = {}
         self._told_persons: dict[tuple[str, str], Values] = {}
@@ -102,6 +107,8 @@ class _Acts:
             case "listings":
                 if not self._listings.fits(it, name, details):
                     raise _wrong(it, "the act does not fit the acts before")
+            case "breakers":
+                _require(it, self._breakers.fits(it, name, details["reason"]))
             case "models":
                 _require(it, self._models.fits(it, name, details))
             case _:
@@ -238,9 +245,10 @@ class _Acts:
         used = row and (account_name(row["owner"], row["account"]), row["create_us"])
         _require(it, used == (details["account"], it.record_us))
 
-    def compare(self, connection: Connection) -> None:
-        """Compares the rows with what the acts said. Raises Found."""
+    def compare(self, connection: Connection) -> TermsRecord:
+        """Compares the rows with what the acts said, except documents of terms. Raises Found."""
         self._listings.compare(_rows(connection, t.listings), _rows(connection, t.listing_kinds))
+        self._breakers.compare(_rows(connection, t.breakers))
         self._models.compare(_rows(connection, t.models))
         keys, left = self._leaving
         if keys:
@@ -260,7 +268,6 @@ class _Acts:
             name = "/".join(("proposals", *proposal))
             _compare(name, row, self._told_proposals.pop(proposal, None))
             self._check_uses(name, row, self._approvals.pop(proposal, []))
-        self._terms.compare(connection)
         for name, gone in (
             ("persons", self._told_persons),
             ("proposals", self._told_proposals),
@@ -268,6 +275,7 @@ class _Acts:
         ):
             for key in gone:
                 raise Found("AUDIT", "/".join((name, *key)), "an act names the row, and it is gone")
+        return self._terms
 
     def _check_uses(self, name: str, row: Values, uses: list[AuditEvent]) -> None:
         """The first call under an approval is by the proposer, and its time is stored."""

@@ -1,8 +1,9 @@
 """Checks the counts of a person's rentals that decisions have read: recounts them from the events.
 
 The rules of a policy count rentals as they were when the decision was made. The events of a person
-tell every step in order, so each rental's state at that moment follows from them. Counts of a
-device and of a payment account are over several people, and are not checked.
+tell every step in order, so each rental's state at that moment follows from them. Rentals of people
+who were merged into the person count from the merge on. Counts of a device and of a payment account
+are over several people, and are not checked.
 """
 
 from __future__ import annotations
@@ -14,10 +15,10 @@ from itertools import groupby
 from operator import attrgetter
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Select, and_, case, select
+from sqlalchemy import Connection, Select, and_, case, func, or_, select
 from sqlalchemy.sql.elements import ColumnElement
 
-from service.books.columns import Cursor, first_of, kept
+from service.books.columns import Cursor, first_of, kept, rows_of
 from service.domain.authorization import Start, State
 from service.domain.settlement import DOCKINGS
 from service.domain.transitions import Transition
@@ -26,6 +27,8 @@ from service.storage import schema as t
 
 RULE = "READ_VALUES"
 ALL_OPERATORS = ".all_operators"
+BREAKER = "breaker."
+"""The beginning of the name of a breaker's number, before the policy."""
 HOUR_US = 3_600_000_000
 WINDOWS_US = {"user.hour": HOUR_US, "user.day": 24 * HOUR_US}
 GRANTS = frozenset({Transition.AUTHORIZED, Transition.ACTIVE, Transition.LATE_PICKED_UP})
@@ -43,8 +46,10 @@ People = Callable[[ColumnElement[str]], list[ColumnElement[bool]]]
 
 
 class _Told(NamedTuple):
-    """One event of a person, with its authorization, and the values that its decision read."""
+    """One event of a person, or of a person merged into this one, with its authorization, and the
+    values that its decision read. `root` is the survivor."""
 
+    root: Any
     user_id: Any
     sequence: Any
     authorization_id: Any
@@ -63,6 +68,7 @@ class _Rental:
     """A rental as the events so far tell it; times are microseconds since the epoch, UTC."""
 
     def __init__(self, first: _Told) -> None:
+        self.user_id = first.user_id
         self.operator_id, self.create_us = first.operator_id, first.create_us
         self.ends_us: int | None = first.waits_until_us
         self.granted = self.started = self.ended = self.undone = False
@@ -97,14 +103,32 @@ def wrong_read_values(connection: Connection, people: People) -> BookFault | Non
     if first_of(connection, _with_rules(connection)) is None:
         return None
     settled = _most_settled(connection)
+    opened = set(rows_of(connection, _opened(connection)))
     told = _told(connection, people)
-    for _, events in groupby(told, key=attrgetter("user_id")):
-        for decision_id, found in _recounted(list(events)):
+    for _, each in groupby(told, key=attrgetter("root")):
+        events = list(each)
+        for it in events:
+            fault = _wrong_breaker(it, opened)
+            if fault is not None:
+                return fault
+        for decision_id, found in _recounted(events):
             for name, value, expected in found:
-                enough = name.startswith("user.settled") and value in settled and value < expected
-                if value != expected and not enough:
-                    detail = f"{name} was {expected}, {value} were read"
-                    return BookFault(RULE, f"decisions/{decision_id}", detail)
+                capped = name.startswith("user.settled") and value in settled
+                if value in expected or (capped and value < max(expected)):
+                    continue
+                detail = f"{name} was {expected[0]}, {value} were read"
+                return BookFault(RULE, f"decisions/{decision_id}", detail)
+    return None
+
+
+def _wrong_breaker(it: _Told, opened: set[tuple[Any, ...]]) -> BookFault | None:
+    """The fault of a decision that names a breaker which never opened."""
+    values = {} if it.read_values is None else _values(it.read_values)
+    for name, number in values.items():
+        policy_id = name.removeprefix(BREAKER)
+        if policy_id != name and number and (it.operator_id, policy_id, number) not in opened:
+            detail = f"the breaker {number} of {policy_id} never opened"
+            return BookFault(RULE, f"decisions/{it.decision_id}", detail)
     return None
 
 
@@ -114,11 +138,15 @@ def _told(connection: Connection, people: People) -> Iterator[_Told]:
             yield from map(_Told._make, rows)
 
 
-def _recounted(events: list[_Told]) -> Iterator[tuple[str, list[tuple[str, Any, Any]]]]:
-    """Each decision of a person with the values read and their recounts."""
+def _recounted(events: list[_Told]) -> Iterator[tuple[str, list[tuple[str, Any, list[Any]]]]]:
+    """Each decision of a person with the values read and their recounts: of the whole person, and
+    of the rentals under the decision's own user id.
+
+    A decision before the merge counted the latter. So did one whose server had not seen the merge.
+    """
     rentals: dict[str, _Rental] = {}
     ends: dict[str, _Told] = {it.authorization_id: it for it in events if it.transition in BY_TIME}
-    requests: dict[tuple[str, str], Callable[[str], Any]] = {}
+    requests: dict[tuple[str, str], Callable[[str], list[Any]]] = {}
     for it in events:
         if it.read_values is not None:
             order = (it.operator_id, it.request_id)
@@ -150,8 +178,18 @@ def _values(text: object) -> dict[str, Any]:
     return found if isinstance(found, dict) else {"user.unreadable": text}
 
 
-def _counter(rentals: list[_Rental], at: _Told) -> Callable[[str], Any]:
-    """A function that recounts a value, by its name, before a decision."""
+def _counter(rentals: list[_Rental], at: _Told) -> Callable[[str], list[Any]]:
+    """A function that recounts a value, by its name, before a decision: of all the rentals, and of
+    those under the decision's own user id."""
+    whole = _counter_of(rentals, at)
+    own = [it for it in rentals if it.user_id == at.user_id]
+    if len(own) == len(rentals):
+        return lambda name: [whole(name)]
+    alone = _counter_of(own, at)
+    return lambda name: [whole(name), alone(name)]
+
+
+def _counter_of(rentals: list[_Rental], at: _Told) -> Callable[[str], Any]:
     now_us: int = at.create_us
     states = [(it.operator_id, it.create_us, it.counts(now_us), it.is_open(now_us),
                it.started and it.ended)
@@ -180,6 +218,12 @@ def _with_rules(_connection: Connection) -> Select[Any]:
     return select(p.policy_id).where(p.rules.is_not(None)).limit(1)
 
 
+@kept
+def _opened(_connection: Connection) -> Select[Any]:
+    b = t.breakers.c
+    return select(b.operator_id, b.policy_id, b.number).order_by(b.operator_id, b.number)
+
+
 def _most_settled(connection: Connection) -> set[int]:
     """The numbers of settled rentals up to which policies count."""
     found: set[int] = set()
@@ -193,7 +237,7 @@ def _most_settled(connection: Connection) -> set[int]:
 @kept
 def _events(_connection: Connection, people: People) -> Select[Any]:
     """Selects the events of people with decisions that read values, in their order."""
-    o, a, d = t.outbox.c, t.authorizations.c, t.decisions.c
+    o, a, d, x = t.outbox.c, t.authorizations.c, t.decisions.c, t.aliases.c
     own = and_(a.user_id == o.user_id, a.authorization_id == o.authorization_id)
     decided = and_(
         d.user_id == a.user_id,
@@ -203,11 +247,16 @@ def _events(_connection: Connection, people: People) -> Select[Any]:
         a.start != Start.LATE_PICKUP,
     )
     counted = select(d.user_id).where(d.read_values.is_not(None), *people(d.user_id))
+    merged = select(x.user_id).where(x.approve_us.is_not(None), x.survivor.in_(counted))
+    survivor = select(x.survivor).where(
+        x.user_id == o.user_id, x.approve_us.is_not(None), x.survivor.in_(counted)
+    )
+    root = func.coalesce(survivor.scalar_subquery(), o.user_id).label("root")
     # No timer may have ended it yet.
     waits = case((a.state == State.RETURN_CLAIMED, a.claim_until_us), else_=a.expire_us)
     return (
         select(
-            *(o.user_id, o.sequence, o.authorization_id, o.transition, o.event_us),
+            *(root, o.user_id, o.sequence, o.authorization_id, o.transition, o.event_us),
             *(
                 a.operator_id,
                 a.request_id,
@@ -219,6 +268,6 @@ def _events(_connection: Connection, people: People) -> Select[Any]:
             ),
         )
         .select_from(t.outbox.join(t.authorizations, own).outerjoin(t.decisions, decided))
-        .where(a.parent_id == "", o.user_id.in_(counted), *people(o.user_id))
-        .order_by(o.user_id, o.sequence)
+        .where(a.parent_id == "", or_(o.user_id.in_(counted), o.user_id.in_(merged)))
+        .order_by(root, o.sequence)
     )

@@ -17,6 +17,7 @@ from service.books.columns import kept, rows_of
 from service.books.faults import Found
 from service.domain.access import PLATFORM
 from service.domain.documents import DocumentState
+from service.domain.verification import TERMS
 from service.engine.records.administration import AuditEvent
 from service.engine.records.documents import TermsDocument
 from service.storage import schema as t
@@ -128,14 +129,14 @@ _STEP_COLUMNS = tuple(column for step in STEPS.values() for column in step[:3])
 
 def _document(it: TermsDocument, name: str) -> Values:
     if sha256(it.document.encode()).hexdigest() != it.digest:
-        raise Found("TERMS", name, "the digest is not that of the document")
+        raise Found(TERMS, name, "the digest is not that of the document")
     try:
         document = json.loads(it.document)
     except (ValueError, RecursionError):
         document = None
     named = {"product": "id", "limits": ""}.get(it.kind, "name")
     if not isinstance(document, dict) or (named and document.get(named) != it.name):
-        raise Found("TERMS", name, "the document is not a table of this name")
+        raise Found(TERMS, name, "the document is not a table of this name")
     return document
 
 
@@ -149,13 +150,13 @@ def _compare_policies(
         _, document = documents.pop(key, ("", None))
         if document is None:
             if "/" in key[0]:
-                raise Found("TERMS", f"policies/{key[0]}/{key[1]}", "it has no document")
+                raise Found(TERMS, f"policies/{key[0]}/{key[1]}", "it has no document")
             continue
         _compare(f"policies/{key[0]}/{key[1]}", values, _policy_columns(values, document))
     for (policy_id, revision), (state, _) in documents.items():
         if state == DocumentState.ACTIVE:
             text = "the document is in force, and its row is gone"
-            raise Found("TERMS", f"policies/{policy_id}/{revision}", text)
+            raise Found(TERMS, f"policies/{policy_id}/{revision}", text)
 
 
 def _policy_columns(row: Values, document: Values) -> Values:
@@ -202,7 +203,7 @@ def _compare_products(connection: Connection) -> None:
     ((whole,),) = rows_of(connection, _whole_count(connection))
     if links != whole:
         text = "a row names a product or a document that is gone"
-        raise Found("TERMS", "compiled_products", text)
+        raise Found(TERMS, "compiled_products", text)
     names = list(t.products.columns.keys())
     columns = list(t.compiled_products.columns.keys())
     for row in rows_of(connection, _compiled(connection)):
@@ -220,7 +221,7 @@ def _compare_products(connection: Connection) -> None:
         }
         named = own["policy"], own["tariff"]
         if (policy, link["tariff_name"]) != named:
-            raise Found("TERMS", name, "its document names another tariff or policy")
+            raise Found(TERMS, name, "its document names another tariff or policy")
         _compare(name, values, expected)
 
 
@@ -238,7 +239,7 @@ def _compare_ends(connection: Connection, ended: set[tuple[str, str, int]]) -> N
     rows = set(rows_of(connection, _ends(connection)))
     for operator_id, product_id, _ in sorted(rows ^ ended):
         text = "retire_us is not the time of an act that retired the product"
-        raise Found("TERMS", f"products/{operator_id}/{product_id}", text)
+        raise Found(TERMS, f"products/{operator_id}/{product_id}", text)
 
 
 def _listed(names: Any) -> str | None:
@@ -248,7 +249,7 @@ def _listed(names: Any) -> str | None:
 def _compare(name: str, row: Values, expected: Values) -> None:
     for column, value in expected.items():
         if row[column] != value:
-            raise Found("TERMS", name, f"{column} differs from its document")
+            raise Found(TERMS, name, f"{column} differs from its document")
 
 
 # -- queries -------------------------------------------------------------------------------------

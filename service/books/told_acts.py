@@ -32,6 +32,7 @@ COLLECTIONS = {
     "terms.retired": TERMS,
     "listings.added": "listings",
     "listings.ended": "listings",
+    "breaker.reset": "breakers",
     "models.registered": "models",
     "models.retired": "models",
 }
@@ -71,6 +72,7 @@ _FORMS: Mapping[str, Mapping[str, Any]] = {
     "terms.retired": {"reason": str},
     "listings.added": {"last": int, "reason": str, "digest": str},
     "listings.ended": {"numbers": list, "reason": str},
+    "breaker.reset": {"reason": str},
     "models.registered": {"outcome": str, "kinds": str},
     "models.retired": {"reason": str},
 }

@@ -16,6 +16,7 @@ from sqlalchemy import Connection, Engine, Select, select
 from service.books import charge_backs
 from service.books.acts import check_acts
 from service.books.aliases import check_aliases
+from service.books.breakers import check_breakers
 from service.books.budgets import check_budgets
 from service.books.columns import kept, rows_of
 from service.books.faults import Found
@@ -105,8 +106,8 @@ def verify_books(
 def _first(connection: Connection, parts: Sequence[Part], start: Start | None) -> BookFault | None:
     """The first fault of all parts.
 
-    The parts are people, balances, aliases, administrative acts, references, answers, payloads and
-    cases, in this order.
+    The parts are people, balances, aliases, administrative acts, references, answers, payloads,
+    cases and terms, in this order. So if the terms have a fault, the books have none.
     """
     for part in parts:
         if part.fault is not None:
@@ -115,13 +116,17 @@ def _first(connection: Connection, parts: Sequence[Part], start: Start | None) -
         _check_payables(connection, parts)
         check_aliases(connection)
         check_budgets(connection)
-    check_acts(connection)
+        check_breakers(connection)
+    terms = check_acts(connection)
     charge_backs.check(connection)
     broken = [it for part in parts for it in part.references]
     if broken:
         return min(broken, key=lambda it: it[0])[1]
     kept = [*(it.answer for it in parts), *(it.payload for it in parts)]
-    return next((it for it in kept if it is not None), None)
+    wrong = next((it for it in kept if it is not None), None)
+    if wrong is None:
+        terms.compare(connection)
+    return wrong
 
 
 def _check_payables(connection: Connection, parts: Sequence[Part]) -> None:

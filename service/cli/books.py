@@ -146,7 +146,8 @@ def _report_books(found: Verification, *, signed: bool) -> None:
 def backup(database: str, to: Path, quick: bool, postgres_bin: Path | None) -> None:
     """Back up a database in use.
 
-    If the books are wrong, the exit code is 1 and no file is written."""
+    If the books are wrong, the exit code is 1 and no file is written. Terms that differ from their
+    documents, or name a missing row, are a warning, and the exit code is 0."""
     from service.storage.backup import back_up
 
     opened(database).dispose()

@@ -10,6 +10,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from models.errors import ModelError
 from service.cli.bindings import bind_key, unbind_key
 from service.cli.books import backup, create_key_of_seals, restore, verify
+from service.cli.breakers import breaker, budget
 from service.cli.configuration import config
 from service.cli.gbfs import tariff
 from service.cli.keys import keys, operator, platform, revoke_key, roll_key, update_key
@@ -21,6 +22,7 @@ from service.cli.preview import policy, preview_tariff, product
 from service.cli.rail_accounts import rail_account
 from service.cli.serve import health, serve
 from service.cli.specs import spec
+from service.cli.stand_ins import stand_ins
 from service.cli.terms import (
     BOUNDS,
     OF_LIMITS,
@@ -74,6 +76,7 @@ COMMANDS = (
     *(train, create_key_of_seals, rail_account, verify, backup, restore, serve, health, config),
     *(operator, platform, keys, update_key, roll_key, revoke_key, bind_key, unbind_key),
     *(model, person, audit, product, tariff, policy, limit, bounds, listing, snooze, spec),
+    *(stand_ins, breaker, budget),
 )
 tariff.add_command(preview_tariff)
 for group, of_kind in (

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,15 +10,8 @@ from typing import Any
 import click
 
 from service.cli.parts import database_option, json_option, limits_given, now_us, opened
+from service.cli.terms import read_table
 from service.domain.errors import InvalidInput
-
-
-def read_document(file: Path) -> dict[str, Any]:
-    """The table in a TOML file; raises ClickException if the file is not TOML."""
-    try:
-        return tomllib.loads(file.read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise click.ClickException(f"{file} is not readable TOML: {error}") from error
 
 
 def preview_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -53,8 +45,8 @@ def policy() -> None:
 def preview_policy(file: Path, **given: Any) -> None:
     """Show what a policy would have done to an operator's last days.
 
-    FILE is a draft of the policy in TOML. Stored decisions are decided again under it, one after
-    the other; nothing is changed."""
+    FILE is a draft of the policy in TOML or JSON. Stored decisions are decided again under it,
+    one after the other; nothing is changed."""
     _preview("policy", file, **given)
 
 
@@ -68,8 +60,8 @@ def product() -> None:
 def preview_product(file: Path, **given: Any) -> None:
     """Show what a product would have done to an operator's last days.
 
-    FILE is a draft of the product in TOML; it names a tariff and a policy in force. Nothing is
-    changed."""
+    FILE is a draft of the product in TOML or JSON; it names a tariff and a policy in force.
+    Nothing is changed."""
     _preview("product", file, **given)
 
 
@@ -78,8 +70,8 @@ def preview_product(file: Path, **given: Any) -> None:
 def preview_tariff(file: Path, **given: Any) -> None:
     """Show what a tariff would have charged for an operator's last days.
 
-    FILE is a draft of the tariff in TOML. The fees of settled rentals are computed again by it;
-    nothing is changed."""
+    FILE is a draft of the tariff in TOML or JSON. The fees of settled rentals are computed again
+    by it; nothing is changed."""
     _preview("tariff", file, **given)
 
 
@@ -100,7 +92,7 @@ def _preview(
     from service.preview.run import Asked, preview
     from service.preview.text import shown
 
-    document = read_document(file)
+    document = read_table(file)
     most = limits_given().previews.most_decisions
     asked = Asked(operator_id, kind, document, frozenset(products), days, now_us(), most)
     try:

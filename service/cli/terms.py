@@ -92,11 +92,20 @@ def _revision_option(text: str) -> Callable[[Command], Command]:
     return click.option("--revision", type=click.IntRange(1, 10**9), help=f"The revision; {text}.")
 
 
-_reason_option = click.option("--reason", default="", help="Why, for the record.")
+def _read_options(command: Command) -> Command:
+    """The last options of each command that reads documents."""
+    return database_option(json_option(command))
+
+
+def _act_options(command: Command) -> Command:
+    """The last options of each command that changes documents."""
+    reason = click.option("--reason", default="", help="Why, for the record.")
+    return reason(_read_options(request_option(command)))
+
+
+_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 _beyond_option = click.option("--beyond-bounds", is_flag=True, help="Ignore the platform's bounds.")
-_file_argument = click.argument(
-    "file", type=click.Path(exists=True, dir_okay=False, path_type=Path)
-)
+_file_argument = click.argument("file", type=_FILE)
 
 
 # -- commands --------------------------------------------------------------------------------------
@@ -109,10 +118,7 @@ def _apply(of: OfKind) -> click.Command:
     @click.option("--activate", is_flag=True, help="Put it into force at once.")
     @click.option("--dry-run", is_flag=True, help="Say what would happen, and change nothing.")
     @_beyond_option
-    @_reason_option
-    @database_option
-    @json_option
-    @request_option
+    @_act_options
     def apply(
         file: Path,
         owner: str,
@@ -154,8 +160,7 @@ def _list(of: OfKind) -> click.Command:
     @click.command("list")
     @_owner_option(of)
     @click.option("--all", "everything", is_flag=True, help="Also list retired revisions.")
-    @database_option
-    @json_option
+    @_read_options
     def list_all(owner: str, everything: bool, database: str, as_json: bool) -> None:
         """List the documents with their states."""
         from service.storage.terms_reads import page_of_terms
@@ -182,8 +187,7 @@ def _show(of: OfKind) -> click.Command:
     @_name_argument(of)
     @_owner_option(of)
     @_revision_option("the default is the one in force, or else the newest one")
-    @database_option
-    @json_option
+    @_read_options
     def show(name: str, owner: str, revision: int | None, database: str, as_json: bool) -> None:
         """Print a document as TOML, with its steps as comments."""
         from service.engine.records.documents import DocumentName
@@ -205,11 +209,11 @@ def _show(of: OfKind) -> click.Command:
 
 def _diff(of: OfKind) -> click.Command:
     @click.command("diff")
-    @click.argument("name", required=not of.name, default=of.name or None)
+    @_name_argument(of)
     @_owner_option(of)
     @click.option(
         "--file",
-        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+        type=_FILE,
         help="File with the document after; the default is the newest revision.",
     )
     @click.option(
@@ -219,8 +223,7 @@ def _diff(of: OfKind) -> click.Command:
         help="The revision before; the default is the one in force.",
     )
     @click.option("--to", "to_revision", type=click.IntRange(1, 10**9), help="The revision after.")
-    @database_option
-    @json_option
+    @_read_options
     def diff(
         name: str,
         owner: str,
@@ -259,10 +262,7 @@ def _activate(of: OfKind) -> click.Command:
     @_owner_option(of)
     @_revision_option("the default is the newest one")
     @_beyond_option
-    @_reason_option
-    @database_option
-    @json_option
-    @request_option
+    @_act_options
     def activate(
         name: str,
         owner: str,
@@ -298,10 +298,7 @@ def _retire(of: OfKind) -> click.Command:
     @_name_argument(of)
     @_owner_option(of)
     @_revision_option("the default is the one in force")
-    @_reason_option
-    @database_option
-    @json_option
-    @request_option
+    @_act_options
     def retire(
         name: str,
         owner: str,

@@ -12,7 +12,7 @@ lost if a server is killed: another server folds its lease into the account.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import NamedTuple
 
 from service.domain.product import Product
@@ -141,13 +141,15 @@ class Standing(NamedTuple):
         granted_minor = 0 if self.account is None else self.account.granted_minor
         return self.budget.most_minor - granted_minor
 
-    def left_minor(self, change_minor: int) -> int:
+    def left_minor(self, change_minor: int, now_us: int) -> int:
         """The amount that this server may still hold, after `change_minor` of this transaction.
 
         After the budget was lowered, what is released makes no room above it.
         """
         unused_minor = 0 if self.own is None else self.own.unused_minor
-        return max(0, unused_minor + self.free_minor - change_minor)
+        # What idle or dead servers have not used is free again.
+        whole, _ = folded_first(self, now_us)
+        return max(0, unused_minor + whole.free_minor - change_minor)
 
 
 class Settled(NamedTuple):
@@ -230,3 +232,41 @@ def _shared(
             )
         )
     return account, tuple(changed)
+
+
+class BudgetNow(NamedTuple):
+    """A budget at one moment, in minor units.
+
+    `leased_minor` is granted to servers and not used. `left_minor` is neither used nor leased;
+    below zero after the budget was lowered. `next_slice_minor` is the most that a server leases
+    next.
+    """
+
+    policy_id: str
+    currency: str
+    span: Span
+    most_minor: int
+    used_minor: int
+    leased_minor: int
+    left_minor: int
+    next_slice_minor: int
+
+
+def budget_now(
+    key: BudgetKey, budget: Budget, account: Account | None, leases: Collection[Lease]
+) -> BudgetNow:
+    """A budget by its account, which is None before its first use, and its leases."""
+    folded_minor = 0 if account is None else account.folded_minor
+    unused_minor = sum(lease.unused_minor for lease in leases)
+    left_minor = budget.most_minor - (0 if account is None else account.granted_minor)
+    share_minor = budget.slice_minor // max(1, len(leases)) // 2
+    return BudgetNow(
+        key.policy_id,
+        budget.currency,
+        budget.span,
+        budget.most_minor,
+        folded_minor + sum(lease.net_minor for lease in leases),
+        unused_minor,
+        left_minor,
+        max(0, min(share_minor, left_minor)),
+    )

@@ -43,7 +43,9 @@ VARIABLES = (
     Variable("currency", Kind.STRING, "the currency, such as CNY"),
     Variable("product", Kind.STRING, "the id of the product"),
     Variable("category", Kind.STRING, "the category of the product"),
-    Variable("hour", Kind.INT, "the hour of the day from 0 to 23, in the order's time zone or UTC"),
+    Variable(
+        "hour", Kind.INT, "the hour from 0 to 23, in the order's, the tariff's, or no time zone"
+    ),
     Variable("weekday", Kind.INT, "the day of the week from 1 (Monday) to 7, as `hour`"),
     Variable("open_rentals", Kind.INT, "the person's open rentals with the operator"),
     Variable("starts_hour", Kind.INT, "the person's rentals with the operator in 60 minutes"),

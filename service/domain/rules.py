@@ -175,6 +175,30 @@ class Budget(NamedTuple):
     slice_minor: int
 
 
+class Closes(StrEnum):
+    """The way in which an open breaker closes."""
+
+    BY_PERSON = "BY_PERSON"
+    """A person closes it. From then on only later losses count."""
+    WHEN_UNDER = "WHEN_UNDER"
+    """It closes by itself once the losses of the window are within the bound; a person may close
+    it earlier."""
+
+
+class Breaker(NamedTuple):
+    """Above `most_minor` losses of one currency in the last `window_us` microseconds, everybody is
+    asked for the whole deposit in cash. Each operator under the policy has a breaker of its own.
+
+    It does not open before `least_rentals` rentals have a loss.
+    """
+
+    currency: str
+    window_us: int
+    most_minor: int
+    least_rentals: int = 1
+    closes: Closes = Closes.BY_PERSON
+
+
 class Rules(NamedTuple):
     """The rules of a policy.
 
@@ -190,3 +214,4 @@ class Rules(NamedTuple):
     condition: tuple[Condition, ...] | None = None
     signal: tuple[SignalRule, ...] | None = None
     budget: tuple[Budget, ...] | None = None
+    breaker: tuple[Breaker, ...] | None = None

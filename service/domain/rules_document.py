@@ -7,6 +7,7 @@ from collections.abc import Callable
 from itertools import pairwise
 from typing import Any, NamedTuple
 
+from service.domain.breaker_document import read_breakers, write_breakers
 from service.domain.budget_document import read_budgets
 from service.domain.condition_document import read_conditions
 from service.domain.document_fields import (
@@ -214,5 +215,6 @@ SECTIONS = (
     Section("condition", read_conditions, _write_tables),
     Section("signal", read_signals, write_signals),
     Section("budget", read_budgets, _write_tables),
+    Section("breaker", read_breakers, write_breakers),
 )
 """The sections of all rules, in the order of the members of `Rules`."""

@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 from service.domain.receipt import Receipt
 
+TERMS = "TERMS"
+"""The rule of a fault in the rows of terms, which the books do not need."""
 DAMAGED = "DAMAGED"
 """The rule of a fault in the database's own pages or indexes."""
 
@@ -30,7 +32,7 @@ class Verification(NamedTuple):
 
     `signatures` of the `seals` were checked: all, or none without a key. `unchecked` describes each
     check that was left out; it is empty after a full verification. `notes` are about the database
-    itself, such as checks that it does not offer.
+    itself, such as checks that it does not offer; of a backup, also about its terms.
     """
 
     lines: int

@@ -12,7 +12,7 @@ from service.engine.calls import Work
 from service.engine.context import Context
 from service.engine.counts import Counts, bearers_of
 from service.engine.listings import Asked, read_listings
-from service.engine.operations import Authorize
+from service.engine.operations import ApproveMerge, Authorize
 from service.engine.ports import Transaction
 from service.engine.rows import Keys, Rows, Wish
 from service.engine.tables import AUTHORIZATIONS, DETAILS
@@ -93,14 +93,17 @@ def read_counts(
 
     The lines, and all other rows of the batch, are read and locked by now.
     """
-    counts = rows.counts = Counts()
+    commands = [work.command for work in batch]
+    counts = rows.counts = Counts(
+        [(it.user_id, it.survivor) for it in commands if isinstance(it, ApproveMerge)]
+    )
     orders = [
         (work.caller, work.command)
         for work in batch
         if isinstance(work.command, Authorize) and not work.command.parent_id
     ]
     for operator_id, order in orders:
-        _want(counts, operator_id, order, context)
+        _want(counts, operator_id, order, rows, context)
     if counts.traces.bearers:
         for operator_id, order in orders:
             counts.traces.want_person(operator_id, bearers_of(order.user_id, order.order))
@@ -113,18 +116,18 @@ def read_counts(
             told = rows[DETAILS].get((it.user_id, it.authorization_id))
             named, rules = bearers_of(it.user_id, told), _rules_of(it, context)
             if admission.counts(rules):
-                counts.want(rules, it.operator_id, named)
+                counts.want(rules, it.operator_id, named, rows)
             counts.traces.want_person(it.operator_id, named)
             counts.add(it, told)
     for name in keys.raised:
         row = rows[AUTHORIZATIONS].get(name)
         rules = None if row is None else _rules_of(row, context)
         if row is not None and rules is not None:
-            counts.want_past(rules, row.operator_id, row.user_id)
+            counts.want_past(rules, row.operator_id, row.user_id, rows)
     counts.read(rows, transaction, context)
 
 
-def _want(counts: Counts, operator_id: str, order: Authorize, context: Context) -> None:
+def _want(counts: Counts, operator_id: str, order: Authorize, rows: Rows, context: Context) -> None:
     """Adds what the rules of an order's products read."""
     for item in order.items:
         product = context.catalog.products.get((operator_id, item.product_id))
@@ -133,7 +136,7 @@ def _want(counts: Counts, operator_id: str, order: Authorize, context: Context) 
             continue
         named = bearers_of(order.user_id, order.order)
         if admission.counts(rules):
-            counts.want(rules, operator_id, named)
+            counts.want(rules, operator_id, named, rows)
         if rules.signal:
             counts.traces.want(rules.signal, operator_id, named)
 

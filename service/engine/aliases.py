@@ -54,6 +54,12 @@ def merged_into(user_id: str, rows: Rows) -> list[str]:
     ]
 
 
+def whole_person(user_id: str, rows: Rows) -> list[str]:
+    """The survivor of a person, and all people merged into it; mostly the person alone."""
+    root = survivor_of(user_id, rows)
+    return [root, *merged_into(root, rows)]
+
+
 def running_off_minor(user_id: str, currency: str, rows: Rows) -> int:
     """The amount that is still in use on the lines of people merged into a person."""
     lines = (rows[LINES].get((it, currency)) for it in merged_into(user_id, rows))

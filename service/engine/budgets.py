@@ -109,8 +109,9 @@ class Budgets:
         if not keys:
             return None
         more = self._changed(steps, known) if steps else {}
+        now_us = self._now_us
         return min(
-            self._standings[key].left_minor(self._changes[key] + more.get(key, 0))
+            self._standings[key].left_minor(self._changes[key] + more.get(key, 0), now_us)
             for key in {it.key for it in keys}
         )
 

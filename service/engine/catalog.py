@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, NamedTuple
 
+from service.domain.breakers import BreakerKey
 from service.domain.credit import LimitStep
 from service.domain.exposure import TotalExposure
 from service.domain.product import Operator, Product
@@ -38,8 +39,8 @@ class TermsFault(NamedTuple):
 
 
 class TermsNames(NamedTuple):
-    """The names of terms: operators, products, policies, and whether all limits, and all kinds of
-    listings.
+    """The names of terms: operators, products, policies, and whether all limits, all kinds of
+    listings, and all open breakers.
 
     Products are named by operator and product id, with all their revisions; policies by id and
     revision.
@@ -50,6 +51,7 @@ class TermsNames(NamedTuple):
     policies: frozenset[tuple[str, int]] = frozenset()
     limits: bool = False
     listed: bool = False
+    breakers: bool = False
 
     def include(self, fault: TermsFault) -> bool:
         """True if the fault is in terms with these names."""
@@ -75,6 +77,7 @@ class Catalog:
     It changes with the limits. `change` is the number of the last change of the terms in this
     catalog. `listed` has the kinds of listings that each operator and the platform ever had, as
     pairs of owner and kind. `retired` has each product that its operator no longer rents out.
+    `breakers` has the number of each open breaker.
     """
 
     operators: dict[str, Operator]
@@ -87,6 +90,7 @@ class Catalog:
     change: int = field(default=0, compare=False)
     listed: frozenset[tuple[str, str]] = frozenset()
     retired: frozenset[tuple[str, str]] = frozenset()
+    breakers: Mapping[BreakerKey, int] = field(default_factory=dict)
 
     def with_part(self, names: TermsNames, part: Catalog) -> Catalog:
         """These terms, in which `part` replaces all terms of these names."""
@@ -116,6 +120,7 @@ class Catalog:
             part.change,
             part.listed if names.listed else self.listed,
             (self.retired - names.products) | part.retired,
+            part.breakers if names.breakers else self.breakers,
         )
 
     def or_last_good(self, last: Catalog) -> Catalog:

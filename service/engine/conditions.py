@@ -16,6 +16,7 @@ from service.domain.product import Product
 from service.domain.rules import Counted, Of, Over, SignalRule
 from service.domain.signals import Suspect
 from service.domain.time_zones import time_zone
+from service.engine.breakers import with_breakers
 from service.engine.context import Assessment, Context
 from service.engine.counts import bearers_of, verdict_on
 from service.engine.rows import Rows
@@ -45,13 +46,16 @@ def verdict_of(
     rules = [product.policy.rules for product in it.products]
     named = bearers_of(it.user_id, it.order)
     verdict = verdict_on(rules, it.operator_id, named, rows, context, skipped=skipped)
-    conditioned, signals = False, list[SignalRule]()
+    conditioned, broken, signals = False, False, list[SignalRule]()
     for one in rules:
         if one is not None:
             conditioned = conditioned or one.condition is not None
+            broken = broken or one.breaker is not None
             signals += one.signal or ()
     if conditioned:
         verdict = _with_conditions(verdict, it, skipped, rows, context)
+    if broken:
+        verdict = with_breakers(verdict, it.operator_id, it.products, context)
     if signals:
         user = rows[USERS].get(it.user_id)
         suspect = Suspect(it.user_id, it.asset_ids, named, user and user.create_us)
@@ -111,20 +115,24 @@ def _score(it: Ordered, _product: Product, _rows: Rows, _context: Context) -> in
     return it.assessment.scored.score if it.assessment.scored else 0
 
 
-def _hour(it: Ordered, _product: Product, _rows: Rows, context: Context) -> int:
-    return _local(it, context).hour
+def _hour(it: Ordered, product: Product, _rows: Rows, context: Context) -> int:
+    return _local(it, product, context).hour
 
 
-def _weekday(it: Ordered, _product: Product, _rows: Rows, context: Context) -> int:
-    return _local(it, context).isoweekday()
+def _weekday(it: Ordered, product: Product, _rows: Rows, context: Context) -> int:
+    return _local(it, product, context).isoweekday()
 
 
-def _local(it: Ordered, context: Context) -> datetime:
-    """The instant in the order's time zone; in UTC if the order names none, or an unknown one."""
+def _local(it: Ordered, product: Product, context: Context) -> datetime:
+    """The instant in the order's time zone, or else in that of the product's tariff.
+
+    It is in UTC if neither names one, or if the order names an unknown one.
+    """
     zone: tzinfo = UTC
-    if it.order.time_zone:
+    name = it.order.time_zone or getattr(product.tariff, "time_zone", "")
+    if name:
         try:
-            zone = time_zone(it.order.time_zone)
+            zone = time_zone(name)
         except KeyError:
             zone = UTC
     return datetime.fromtimestamp(context.now_us // 1_000_000, zone)

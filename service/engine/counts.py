@@ -17,13 +17,14 @@ from service.domain.errors import InvariantBroken
 from service.domain.policy import Reason
 from service.domain.rules import Of, Outcome, Over, Rules
 from service.domain.tariff import DAY_US
+from service.engine.aliases import whole_person
 from service.engine.context import Context
 from service.engine.groups import product_of_member
 from service.engine.listings import Asked, Hashes, listed_in
 from service.engine.ports import Bearer, Transaction
 from service.engine.rows import Rows
 from service.engine.signals import SignalTraces
-from service.engine.tables import AUTHORIZATIONS, DETAILS, Pair
+from service.engine.tables import ALIASES, AUTHORIZATIONS, DETAILS, Pair
 
 _ALL = ""
 """In place of an operator id: all operators."""
@@ -51,7 +52,9 @@ class Counts:
     batch, or not granted yet: its present row decides whether it counts.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, merging: Sequence[Pair] = ()) -> None:
+        """`merging` are the pairs of people whom the batch may merge."""
+        self.merging = merging
         self.bearers: set[Bearer] = set()
         self.people: set[Pair] = set()
         self.most_settled = 0
@@ -59,19 +62,27 @@ class Counts:
         self._rentals: dict[Bearer, dict[Pair, Rental | None]] = defaultdict(dict)
         self._pasts: dict[Pair, Past] = {}
 
-    def want(self, rules: Rules, operator_id: str, named: dict[Of, str]) -> None:
+    def want(self, rules: Rules, operator_id: str, named: dict[Of, str], rows: Rows) -> None:
         """Adds what the rules read of an order with these bearers."""
         for of in admission.bearers(rules):
-            if of in named:
+            if of is _USER:
+                self.bearers.update((of, it) for it in self._people(named[of], rows))
+            elif of in named:
                 self.bearers.add((of, named[of]))
-        self.want_past(rules, operator_id, named[_USER])
+        self.want_past(rules, operator_id, named[_USER], rows)
 
-    def want_past(self, rules: Rules, operator_id: str, user_id: str) -> None:
+    def want_past(self, rules: Rules, operator_id: str, user_id: str, rows: Rows) -> None:
         """Adds the past of a person who may be new."""
         new = rules.new_user
         if new is not None:
-            self.people.add((user_id, _ALL if new.over is Over.ALL_OPERATORS else operator_id))
+            over = _ALL if new.over is Over.ALL_OPERATORS else operator_id
+            self.people.update((it, over) for it in self._people(user_id, rows))
             self.most_settled = max(self.most_settled, new.until_settled or 0)
+
+    def _people(self, user_id: str, rows: Rows) -> set[str]:
+        """The whole person, with those whose merge an earlier call of the batch may approve."""
+        found = {user_id, *whole_person(user_id, rows)}
+        return found.union(*(pair for pair in self.merging if not found.isdisjoint(pair)))
 
     def read(self, rows: Rows, transaction: Transaction, context: Context) -> None:
         """Reads all that is wanted; the lines must be locked."""
@@ -99,14 +110,31 @@ class Counts:
 
     def facts(self, operator_id: str, named: dict[Of, str], rows: Rows, now_us: int) -> Facts:
         """The facts of an order, with all that earlier calls of the batch changed."""
+        user_id, others = named[_USER], self._others(named[_USER], rows)
         rentals = {it[0]: self._present(it, rows) for it in named.items() if it in self.bearers}
+        if others and _USER in rentals:
+            rentals[_USER] += [it for one in others for it in self._present((_USER, one), rows)]
         pasts: dict[Over, Past] = {}
         if self.people:
-            user_id = named[_USER]
             for over, of in ((Over.OPERATOR, operator_id), (Over.ALL_OPERATORS, _ALL)):
                 if (user_id, of) in self.people:
-                    pasts[over] = self._past((user_id, of), rows)
+                    pasts[over] = self._past_of([user_id, *others], of, rows)
         return Facts(operator_id, now_us, rentals, pasts)
+
+    @staticmethod
+    def _others(user_id: str, rows: Rows) -> list[str]:
+        """The other ids of a person; mostly none."""
+        if not rows[ALIASES]:
+            return []
+        return [it for it in whole_person(user_id, rows) if it != user_id]
+
+    def _past_of(self, people: Sequence[str], operator_id: str, rows: Rows) -> Past:
+        """The past of a person and of all who were merged into the person."""
+        pasts = [self._past((it, operator_id), rows) for it in people]
+        if len(pasts) == 1:
+            return pasts[0]
+        began = [it.first_us for it in pasts if it.first_us is not None]
+        return Past(sum(it.settled for it in pasts), min(began, default=None))
 
     def _present(self, bearer: Bearer, rows: Rows) -> list[Rental]:
         known = self._rentals.get(bearer)

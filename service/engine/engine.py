@@ -55,7 +55,7 @@ from service.engine.references import read_references
 from service.engine.refusals import advise_on_payment, keep_refusal, keep_what_time_brought
 from service.engine.rows import Keys, Rows, Wish
 from service.engine.scoring import Assessor
-from service.engine.survivors import to_survivors
+from service.engine.survivors import read_whole, to_survivors
 from service.engine.tables import (
     AUTHORIZATIONS,
     DEBTS,
@@ -192,7 +192,7 @@ class Engine:
                 batch = to_survivors(batch, context.assessed.survivors)
             try:
                 with self._store.begin() as transaction:
-                    rows, keys = self._read(batch, also, transaction)
+                    rows, keys = self._read(batch, also, transaction, context)
                     if keys.late:
                         read_late_pickups(rows, keys, transaction, context.now_us)
                     if self._read_what_others_added(rows, keys, context.catalog):
@@ -243,7 +243,7 @@ class Engine:
             scale_version=self._assessor.scale_version,
             schema_id=self._assessor.schema_id,
             build=self._build,
-            assessed=self._assessor.assess(batch, terms.explain_below),
+            assessed=self._assessor.assess(batch, terms.explain_below, self._scoring_failed),
             encode=self._encode,
             encode_beside=self._encode_beside,
             debts=self.debts.beyond,
@@ -252,6 +252,9 @@ class Engine:
             budgets=terms.budgets,
             server_id=self._server_id,
         )
+
+    def _scoring_failed(self, error: Exception) -> None:
+        self._fault(error, None)
 
     def _terms_for(self, batch: Sequence[Work]) -> TermsInUse:
         """The terms in use, with any product that a call names and this server has not loaded."""
@@ -286,7 +289,11 @@ class Engine:
         return learned
 
     def _read(
-        self, batch: Sequence[Work], also: Iterable[AuthorizationKey], transaction: Transaction
+        self,
+        batch: Sequence[Work],
+        also: Iterable[AuthorizationKey],
+        transaction: Transaction,
+        context: Context,
     ) -> tuple[Rows, Keys]:
         """Reads all rows that the batch may touch, and the authorizations in `also`.
 
@@ -301,9 +308,7 @@ class Engine:
         for key in also:
             keys.users.add(key[0])
             keys.authorizations.add(key)
-        if self.terms.used.catalog.total is not None:
-            # The lines of merged people count for the survivor's total.
-            keys.named |= keys.users
+        keys.named |= read_whole(batch, keys.users, context)
         if keys.named:
             read_aliases(rows, keys, transaction)
         # The lines come first: on PostgreSQL this waits for transactions that change them, so that

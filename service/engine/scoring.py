@@ -1,10 +1,16 @@
-"""Scoring: scores all people of a batch together, before its transaction begins."""
+"""Scoring: scores all people of a batch together, before its transaction begins.
+
+The model runs in this process and takes microseconds, so no deadline passes while it runs. It may
+fail on a row, though. Then each person is scored alone, and a person whose row fails gets a
+stand-in: no score, with the reason STAND_IN_DECISION, so that the full deposit is asked for.
+`stand_ins.py` scores the same features later.
+"""
 
 from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import copy
 from typing import Any, NamedTuple
 
@@ -50,11 +56,17 @@ class Assessor:
         other._store = store
         return other
 
-    def assess(self, batch: Sequence[Work], explain_below: int) -> Assessed:
+    def assess(
+        self,
+        batch: Sequence[Work],
+        explain_below: int,
+        note_failure: Callable[[Exception], object],
+    ) -> Assessed:
         """Assesses people who ask for a hold, by their stored features, and each PutUser, by the
         features sent.
 
-        Scores below `explain_below` come with the model's reasons.
+        Scores below `explain_below` come with the model's reasons. `note_failure` is called with
+        the error if the model fails.
         """
         asking = {work.command.user_id for work in batch if BY_COMMAND[type(work.command)].scored}
         people = self._store.features(asking) if asking else {}
@@ -68,20 +80,34 @@ class Assessor:
         sent = [work.command for work in batch if isinstance(work.command, PutUser)]
         persons = [self._stored(it) for it in people.values()]
         persons += [self._sent(it) for it in sent]
-        assessments = self._assessments(persons, explain_below)
+        assessments = self._assessments(persons, explain_below, note_failure)
         return Assessed(
             asking=dict(zip(people, assessments, strict=False)),
             put=dict(zip(sent, assessments[len(people) :], strict=True)),
             survivors=survivors,
+            surviving=frozenset([name for name, it in people.items() if it.alias_of == name]),
         )
 
-    def _assessments(self, persons: Sequence[_Person], explain_below: int) -> list[Assessment]:
+    def assess_again(self, people: Sequence[UserFeatures]) -> list[Assessment]:
+        """Assesses people by given features, without reasons. Raises the model's error."""
+
+        def give_up(error: Exception) -> None:
+            raise error
+
+        return self._assessments([self._stored(it) for it in people], 0, give_up)
+
+    def _assessments(
+        self,
+        persons: Sequence[_Person],
+        explain_below: int,
+        note_failure: Callable[[Exception], object],
+    ) -> list[Assessment]:
         """For each person a score with its reasons, or the reason for its absence."""
         rows = [it.row for it in persons if isinstance(it.row, bytes)]
         results: Iterator[Any] = iter(())
         if rows:
             with self._turn:
-                results = iter(self._scorer.score_with_reasons(rows, explain_below))
+                results = iter(self._scores(rows, explain_below, note_failure))
         made = []
         for consent, version, as_of_us, row in persons:
             if not isinstance(row, bytes):
@@ -94,6 +120,27 @@ class Assessor:
             else:
                 made.append(Assessment(consent, version, as_of_us, result, why))
         return made
+
+    def _scores(
+        self,
+        rows: Sequence[bytes],
+        explain_below: int,
+        note_failure: Callable[[Exception], object],
+    ) -> Sequence[Any]:
+        """The scores of rows: together, or each alone if the model fails on all of them."""
+        try:
+            return self._scorer.score_with_reasons(rows, explain_below)
+        except Exception as error:
+            note_failure(error)
+            if len(rows) == 1:
+                return [_STAND_IN]
+        found: list[Any] = []
+        for row in rows:
+            try:
+                found += self._scorer.score_with_reasons([row], explain_below)
+            except Exception:
+                found.append(_STAND_IN)
+        return found
 
     def _stored(self, it: UserFeatures) -> _Person:
         """A person's stored values in the served model's order, or the reason against scoring."""
@@ -157,5 +204,13 @@ class _Person(NamedTuple):
     row: bytes | _Refusal
 
 
+class _StandIn(NamedTuple):
+    """The result of a row on which the model failed."""
+
+    reason: str = Reason.STAND_IN_DECISION
+    feature: str = ""
+
+
+_STAND_IN = (_StandIn(), ())
 _NO_CONSENT = _Refusal(Reason.NO_CONSENT)
 _NO_FEATURES = _Refusal(Reason.NO_FEATURES)

@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import Any, Generic, TypeVar
 
 from service.domain.authorization import FIXED, Authorization
+from service.domain.breakers import OpenedBreaker
 from service.domain.budgets import Account, Lease
 from service.domain.cases import Case, Evidence
 from service.domain.charge_backs import ChargeBack
@@ -267,6 +268,9 @@ REFUSED_INCREMENTS: Table[tuple[str, str, int], RefusedIncrementRecord] = Table(
     ["user_id", "authorization_id", "number"],
 )
 LISTINGS: Table[tuple[str, int], Listing] = Table("listings", Listing, ["owner", "number"])
+BREAKERS: Table[tuple[str, int], OpenedBreaker] = Table(
+    "breakers", OpenedBreaker, ["operator_id", "number"]
+)
 BUDGET_ACCOUNTS: Table[tuple[str, str, str, str], Account] = Table(
     "budget_accounts",
     Account,
@@ -328,6 +332,7 @@ TABLES: tuple[Table[Any, Any], ...] = (
     QUOTAS,
     QUOTA_USES,
     LISTINGS,
+    BREAKERS,
     BUDGET_ACCOUNTS,
     BUDGET_LEASES,
     OUTBOX,

@@ -146,6 +146,14 @@ class ServerCollector(Collector):
         for labels, count in sorted(made.items()):
             decisions.add_metric(labels, count)
         yield decisions
+        by_rules = CounterMetricFamily(
+            "freehold_rule_decisions",
+            "Decisions that a budget or a breaker made stricter, or with a condition that failed.",
+            labels=["reason"],
+        )
+        for reason, count in sorted(app.decisions.by_rules.items()):
+            by_rules.add_metric([reason], count)
+        yield by_rules
 
     def _clock(self) -> Iterator[Metric]:
         clock, gaps = self._app.parts.clock, self._app.clock_gaps
@@ -211,6 +219,11 @@ class ServerCollector(Collector):
             "freehold_terms_wrong",
             "Rows of terms that make no sense.",
             len(app.terms.used.catalog.faults),
+        )
+        yield _gauge(
+            "freehold_breakers_open",
+            "Open breakers: policies of operators under which nobody rents without a deposit.",
+            len(app.terms.used.catalog.breakers),
         )
         yield _gauge(
             "freehold_operators_beyond_debt_limit",

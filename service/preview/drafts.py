@@ -163,7 +163,8 @@ def _replayed(rules: Rules | None) -> _Replayed:
     """The rules whose inputs a preview reads: the scores, the lines and the operator's rentals.
 
     Conditions and signals read values that it does not read, a budget counts what people of other
-    days hold, and rules over all operators count rentals that are not this operator's to see.
+    days hold, a breaker opens by all losses, and rules over all operators count rentals that are
+    not this operator's to see.
     """
     if rules is None:
         return _Replayed(None, ())
@@ -175,9 +176,12 @@ def _replayed(rules: Rules | None) -> _Replayed:
         "conditions": rules.condition,
         "signals": rules.signal,
         "budgets": rules.budget,
+        "breakers": rules.breaker,
         "rules over all operators": own != rules.velocity or new != rules.new_user,
     }
-    kept = rules._replace(condition=None, signal=None, budget=None, velocity=own, new_user=new)
+    kept = rules._replace(
+        condition=None, signal=None, budget=None, breaker=None, velocity=own, new_user=new
+    )
     left_out = tuple([name for name, present in named.items() if present])
     return _Replayed(None if kept == Rules() else kept, left_out)
 

@@ -23,6 +23,7 @@ from service.engine.records.administration import (
     Person,
     Proposal,
 )
+from service.rpc.admission_service import GUARDED_RESETS
 from service.rpc.convert import instant_us, optional_us, timestamp
 from service.rpc.owners import owner_of
 from service.rpc.pages import size_of
@@ -98,7 +99,8 @@ class Administration:
         """Takes the methods of all services, which may be proposed."""
         every = {it.name: it for methods in services.values() for it in methods}
         self._methods = {
-            name: every[name] for name in (GUARDED | POWER | GUARDED_TERMS) & every.keys()
+            name: every[name]
+            for name in (GUARDED | POWER | GUARDED_TERMS | GUARDED_RESETS) & every.keys()
         }
 
     def methods(self, max_bytes: int) -> list[Method[Any]]:

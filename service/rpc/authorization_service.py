@@ -42,7 +42,7 @@ from service.engine.readers import Readers
 from service.engine.reads import AuthorizationReader, ListReader, Told
 from service.engine.records.details import DetailsRecord
 from service.rpc import answers, convert
-from service.rpc.details import encode_details, item_place_of, order_of
+from service.rpc.details import encode_details, group_order, item_place_of, order_of
 from service.rpc.line_items import check_line_items
 from service.rpc.mutations import (
     Mutation,
@@ -87,21 +87,6 @@ def _parent_id(message: pb.AuthorizeRequest) -> str:
     if user_id != message.user_id:
         raise InvalidInput.of("parent", "parent.user", "must name a rental of the same user")
     return authorization_id
-
-
-def _authorize_group(call: Call[pb.AuthorizeGroupRequest]) -> Authorize:
-    message = call.message
-    return Authorize(
-        user_id=message.user_id,
-        items=tuple([Item(it.product_id, it.asset_id, it.price_hash) for it in message.items]),
-        start=convert.START_OF[message.start],
-        accept_offers=tuple([convert.OFFER_OF[it] for it in message.accept_offers]),
-        pickup_window_us=convert.optional_us(message, "pickup_window"),
-        rental_period_us=convert.optional_us(message, "rental_period"),
-        grouped=True,
-        order=order_of(message),
-        identity_hash=message.identity_hash,
-    )
 
 
 def _amount_if_any(call: Call[pb.WaiveFeeRequest]) -> Money | None:
@@ -252,7 +237,7 @@ MUTATIONS = (
         pb.AuthorizeGroupRequest,
         pb.AuthorizeGroupResponse,
         WRITE,
-        _authorize_group,
+        lambda call: group_order(call.message),
         answers.write_group,
     ),
     Mutation(

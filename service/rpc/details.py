@@ -10,7 +10,9 @@ from freehold.v1 import details_pb2
 
 from service.domain.details import ItemPlace, Order
 from service.domain.errors import InvalidInput
+from service.engine.operations import Authorize, Item
 from service.engine.records.details import DetailsRecord
+from service.rpc import convert
 
 
 def order_of(message: Any) -> Order | None:
@@ -29,6 +31,24 @@ def order_of(message: Any) -> Order | None:
         it.payment_account_hash,
         it.rail_account,
         it.time_zone,
+    )
+
+
+def group_order(message: Any) -> Authorize:
+    """The command of an AuthorizeGroup, or of the QuoteAuthorization that asks for its answer.
+
+    Raises InvalidInput.
+    """
+    return Authorize(
+        user_id=message.user_id,
+        items=tuple([Item(it.product_id, it.asset_id, it.price_hash) for it in message.items]),
+        start=convert.START_OF[message.start],
+        accept_offers=tuple([convert.OFFER_OF[it] for it in message.accept_offers]),
+        pickup_window_us=convert.optional_us(message, "pickup_window"),
+        rental_period_us=convert.optional_us(message, "rental_period"),
+        grouped=True,
+        order=order_of(message),
+        identity_hash=message.identity_hash,
     )
 
 

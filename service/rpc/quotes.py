@@ -15,12 +15,11 @@ from service.domain.meter import Pause
 from service.domain.quotes import QuotedFee, cost_of
 from service.domain.receipt import Receipt
 from service.domain.tariff import interval_minutes
-from service.engine.operations import Authorize, Item
 from service.engine.quotes import QuotedAuthorization, Quotes, Usage
 from service.engine.rates import Weight
 from service.engine.readers import Readers
 from service.rpc import convert
-from service.rpc.details import order_of
+from service.rpc.details import group_order
 from service.rpc.pipeline import Call, Method
 from service.rpc.receipts import encode_receipt
 
@@ -46,7 +45,7 @@ class QuoteReads:
     async def authorization(self, call: Call[calls.QuoteAuthorizationRequest]) -> bytes:
         """Answers QuoteAuthorization."""
         caller = str(call.principal.operator_id)
-        read = partial(self._quotes.authorization, caller, _command(call.message))
+        read = partial(self._quotes.authorization, caller, group_order(call.message))
         return _encoded(await self._readers.run(call, read))
 
     async def fee(self, call: Call[calls.QuoteFeeRequest]) -> bytes:
@@ -64,19 +63,6 @@ class QuoteReads:
         else:
             read = partial(self._quotes.usage, caller, message.product_id, usage)
         return _bill(await self._readers.run(call, read), self._quotes.now_us())
-
-
-def _command(message: calls.QuoteAuthorizationRequest) -> Authorize:
-    return Authorize(
-        user_id=message.user_id,
-        items=tuple([Item(it.product_id, it.asset_id, it.price_hash) for it in message.items]),
-        start=convert.START_OF[message.start],
-        accept_offers=tuple([convert.OFFER_OF[it] for it in message.accept_offers]),
-        pickup_window_us=convert.optional_us(message, "pickup_window"),
-        rental_period_us=convert.optional_us(message, "rental_period"),
-        grouped=True,
-        order=order_of(message),
-    )
 
 
 def _pause(message: calls.QuoteFeeRequest.Pause, place: int) -> Pause:

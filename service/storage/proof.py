@@ -9,7 +9,7 @@ from sqlalchemy import Engine
 from service.books.processes import Elsewhere
 from service.books.verify import verify_books
 from service.domain.errors import FreeholdError
-from service.domain.verification import DAMAGED, Verification
+from service.domain.verification import DAMAGED, TERMS, Verification
 from service.engine.ports import StorageFailed
 from service.storage.integrity import check_integrity
 from service.storage.migrate import USABLE, schema_of
@@ -48,6 +48,8 @@ def require_current(engine: Engine) -> None:
 def prove(engine: Engine, elsewhere: Elsewhere | None = None) -> Verification:
     """Verifies the books; raises BackupRefused for a wrong schema and for wrong books.
 
+    Rows of terms that differ from their documents are a note: the books do not need them.
+
     With `elsewhere`, large books are shared among processes.
     """
     require_current(engine)
@@ -56,6 +58,9 @@ def prove(engine: Engine, elsewhere: Elsewhere | None = None) -> Verification:
     except StorageFailed as error:
         raise BackupRefused("NOT_READABLE", "the database refused the read") from error
     fault = books.fault
+    if fault is not None and fault.rule == TERMS:
+        note = f"{fault.rule} at {fault.row}: {fault.detail}; the books are right"
+        return books._replace(fault=None, notes=(*books.notes, note))
     if fault is not None:
         raise BackupRefused("BOOKS_WRONG", f"{fault.rule} at {fault.row}: {fault.detail}")
     return books

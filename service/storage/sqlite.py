@@ -54,6 +54,7 @@ class SqliteDatabase:
         self._opened: list[sqlite3.Connection] = []
         self._turns = itertools.count(1)
         self._limits = limits
+        self.cache_kib = limits.cache_kib
 
     def connect(self, dialect: Any, options: Any) -> sqlite3.Connection:
         """A new connection; raises the driver's error, or FileGone."""
@@ -140,6 +141,7 @@ class SqliteSession:
         # SQLite keeps the keys passed to a statement in a temporary table. Here they are few, so
         # memory is enough; other connections sort whole tables.
         self.driver.execute("PRAGMA temp_store=MEMORY")
+        self.driver.execute(f"PRAGMA cache_size=-{self._database.cache_kib}")
         self.rollback = self.driver.rollback
         self.gone = False
 
@@ -225,7 +227,7 @@ def _configure(connection: Any, limits: SqliteLimits) -> None:
     cursor.execute("PRAGMA journal_mode=WAL")
     cursor.execute("PRAGMA synchronous=FULL")
     cursor.execute("PRAGMA foreign_keys=ON")
-    cursor.execute(f"PRAGMA cache_size=-{limits.cache_kib}")
+    cursor.execute(f"PRAGMA cache_size=-{limits.read_cache_kib}")
     cursor.execute("PRAGMA wal_autocheckpoint=0")
     # The first read makes the log and the shared memory if they do not exist yet.
     cursor.execute("PRAGMA schema_version")

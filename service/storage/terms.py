@@ -29,6 +29,7 @@ from service.domain.tariff import AnyTariff
 from service.domain.tariff_document import tariff_columns
 from service.engine.catalog import TOTAL, Catalog, TermsFault, TermsKind, TermsNames
 from service.storage import schema as t
+from service.storage.breakers import open_breakers
 from service.storage.database import backend_of
 from service.storage.tariffs import tariff_in_row
 
@@ -119,7 +120,8 @@ def read_catalog(connection: Connection) -> Catalog:
     """All sound terms; the rows that make no sense are their faults."""
     rows = _TermsRows(*(_rows(connection, table) for table in TABLES))
     change = _last_change(connection)
-    return replace(_catalog(rows, rows.owners), change=change, listed=_listed(connection))
+    listed, breakers = _listed(connection), open_breakers(connection)
+    return replace(_catalog(rows, rows.owners), change=change, listed=listed, breakers=breakers)
 
 
 def _listed(connection: Connection) -> frozenset[tuple[str, str]]:
@@ -138,7 +140,8 @@ def read_changed(connection: Connection, after: int) -> tuple[TermsNames | None,
         return None, read_catalog(connection)
     names, part = read_part(connection, names)
     listed = _listed(connection) if names.listed else frozenset()
-    return names, replace(part, change=last, listed=listed)
+    breakers = open_breakers(connection) if names.breakers else {}
+    return names, replace(part, change=last, listed=listed, breakers=breakers)
 
 
 def read_part(connection: Connection, names: TermsNames) -> tuple[TermsNames, Catalog]:
@@ -189,7 +192,8 @@ def _changed_names(connection: Connection, after: int) -> TermsNames | None:
         changes = connection.execute(query).all()
     if len(changes) == MOST_CHANGES:
         return None
-    operators, products, policies, limits, listed = set(), set(), set(), False, False
+    operators, products, policies = set(), set(), set()
+    limits = listed = breakers = False
     for _, kind, name, part in changes:
         if not isinstance(name, str) or not isinstance(part, str) or "\ufffd" in name + part:
             return None
@@ -204,10 +208,12 @@ def _changed_names(connection: Connection, after: int) -> TermsNames | None:
                 limits = True
             case t.listing_kinds.name:
                 listed = True
+            case t.breakers.name:
+                breakers = True
             case _:
                 return None
     return TermsNames(
-        frozenset(operators), frozenset(products), frozenset(policies), limits, listed
+        frozenset(operators), frozenset(products), frozenset(policies), limits, listed, breakers
     )
 
 

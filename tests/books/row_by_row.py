@@ -23,7 +23,6 @@ from sqlalchemy import (
     Engine,
     Select,
     Table,
-    and_,
     case,
     func,
     select,
@@ -1069,10 +1068,13 @@ class _People:
         about = (r.user_id, r.authorization_id)
         # A repeated result of a rail changes nothing, whether or not it was stored; nor does a
         # repeated late pick-up.
-        calls = and_(r.authorization_id != "", r.method != REPORT_TRANSFER)
         starts = func.sum(case((r.method == START_RENTAL, 1), else_=0))
-        once = func.count() - case((starts > 1, starts - 1), else_=0)
-        requests = select(*about, once).where(calls)
+        others = func.sum(
+            case((r.method == REPORT_TRANSFER, 0), (r.method == START_RENTAL, 0), else_=1)
+        )
+        once = others + case((starts > 0, 1), else_=0)
+        # Reports are read too, since each row must be readable.
+        requests = select(*about, once).where(r.authorization_id != "")
         self.requests = _stream(connection, requests.group_by(*about).order_by(*about))
         self.captures, self.corrections, self.attestations = (
             _stream(connection, _ordered(table, "user_id", "authorization_id", "number"))

@@ -11,8 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from service.books.verify import verify_books
+from service.storage.terms_acts import adopt
 from tests.cli.test_commands import invoke, refused, shell
-from tests.fakes import Desk
+from tests.fakes import OPERATOR, START_US, Desk
 from tests.storage.test_backup import PEOPLE, Writer, content, names, people_who_rented, plant
 from tests.terms import BAD_POLICY, forget_documents_in
 from tests.terms import plant as plant_terms
@@ -61,6 +63,30 @@ def test_a8_a_wrong_row_of_terms_is_a_warning(busy: Desk, file: Path, tmp_path: 
     assert (done.returncode, done.stderr) == (0, f"Warning: {row}\n")
     again = shell("restore", "--from", to, "--database", f"sqlite:///{tmp_path / 'r.db'}")
     assert (again.returncode, again.stderr) == (0, "")
+
+
+def test_terms_that_differ_from_their_documents_are_a_warning(
+    busy: Desk, file: Path, tmp_path: Path
+) -> None:
+    """If a product's row differs from its document, `backup` and `restore` exit with 0 and a
+    warning, and a verification names the row. A fault in the books still comes first."""
+    adopt(busy.store.engine, OPERATOR, START_US)
+    plant_terms(
+        busy.store.engine, "UPDATE products SET deposit_minor = 1 WHERE product_id = 'umbrella'"
+    )
+    database, to = f"sqlite:///{file}", str(tmp_path / "b.db")
+    done = shell("backup", "--database", database, "--to", to)
+    warning = "Warning: TERMS at products/city/umbrella/1: deposit_minor differs from its document"
+    assert (done.returncode, done.stderr) == (0, f"{warning}; the books are right\n")
+    assert "books verified" in done.stdout
+    again = shell("restore", "--from", to, "--database", f"sqlite:///{tmp_path / 'r.db'}")
+    assert (again.returncode, again.stderr) == (0, done.stderr)
+    fault = verify_books(busy.store.engine).fault
+    assert fault is not None
+    assert (fault.rule, fault.row) == ("TERMS", "products/city/umbrella/1")
+    plant(file)
+    wrong = shell("backup", "--database", database, "--to", str(tmp_path / "w.db"))
+    assert "BALANCE_STORED at lines/person-0/CNY" in refused(wrong)
 
 
 def test_wrong_books_end_with_1_and_no_file(busy: Desk, file: Path, tmp_path: Path) -> None:

@@ -73,6 +73,10 @@ FACTS: dict[str, dict[str, str]] = {
     "certificates.py": {"RSA_BITS": METHOD},
     "clock.py": {"SECOND_US": UNIT, "DAY_US": UNIT, "SLEW_DIVISOR": METHOD, "LOOKS": METHOD},
     "domain/access.py": {"KEY_BYTES": FORMAT, "KEY_ID_LENGTH": FORMAT},
+    "domain/breaker_document.py": {
+        "MOST_BREAKERS": CONTRACT, "MOST_DAYS": CONTRACT, "MOST_RENTALS": CONTRACT,
+    },
+    "storage/breakers.py": {"UNNUMBERED": FORMAT},
     "domain/budgets.py": {"DAY_US": UNIT, "IDLE_US": CONTRACT},
     "domain/budget_document.py": {"MOST_BUDGETS": CONTRACT, "SLICES": CONTRACT},
     "domain/captures.py": {"WITHOUT_ROW": FORMAT},

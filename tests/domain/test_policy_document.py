@@ -14,7 +14,9 @@ from service.domain.errors import InvalidInput
 from service.domain.policy import Policy
 from service.domain.policy_document import nearest_cut_offs, read_policy, write_policy
 from service.domain.rules import (
+    Breaker,
     Budget,
+    Closes,
     Condition,
     Counted,
     CutOff,
@@ -216,6 +218,14 @@ BUDGETS = st.builds(
     st.integers(0, 1_000),
     st.integers(0, 1_000_000),
 )
+BREAKERS = st.builds(
+    lambda currency, days, *more: Breaker(currency, days * DAY_US, *more),
+    st.sampled_from(["CNY", "EUR"]),
+    st.integers(1, 366),
+    st.integers(0, 1_000_000),
+    st.integers(1, 3),
+    st.sampled_from(Closes),
+)
 RULES = st.builds(
     Rules,
     st.none()
@@ -230,6 +240,7 @@ RULES = st.builds(
     st.none()
     | st.lists(SIGNALS, min_size=1, max_size=4, unique_by=lambda it: it.signal).map(tuple),
     st.none() | st.lists(BUDGETS, min_size=1, max_size=4, unique_by=lambda it: it[:2]).map(tuple),
+    st.none() | st.lists(BREAKERS, min_size=1, max_size=2, unique_by=lambda it: it[0]).map(tuple),
 )
 
 
@@ -298,3 +309,38 @@ def test_budgets_are_checked() -> None:
     }
     found = read_policy({**LEAST, "budget": rows[1:]}, platform=False).rules
     assert found == Rules(budget=(Budget("CNY", Span.OPEN, 100, 5),))
+
+
+def test_breakers_are_checked() -> None:
+    """A breaker needs a window of whole days and a bound; two of one currency, unknown ways to
+    close and other keys are refused. By default a person closes it, and one rental suffices."""
+    rows: list[dict[str, object]] = [
+        {"currency": "CNY", "days": 0, "most_minor": -1, "least_rentals": 0, "closes": "NEVER"},
+        {"currency": "CNY", "days": 367, "most_minor": 10**12 + 1, "least_rentals": 10_001},
+        {"currency": "yuan", "hours": 1},
+    ]
+    assert faults({**LEAST, "breaker": rows}) == {
+        "breaker[0].days": "breaker.days.range",
+        "breaker[0].most_minor": "breaker.most_minor.range",
+        "breaker[0].least_rentals": "breaker.least_rentals.range",
+        "breaker[0].closes": "breaker.closes.choice",
+        "breaker[1].days": "breaker.days.range",
+        "breaker[1].most_minor": "breaker.most_minor.range",
+        "breaker[1].least_rentals": "breaker.least_rentals.range",
+        "breaker[1].currency": "breaker.currency.twice",
+        "breaker[2].currency": "breaker.currency.form",
+        "breaker[2].days": "breaker.days.missing",
+        "breaker[2].most_minor": "breaker.most_minor.missing",
+        "breaker[2].hours": "breaker.hours.unknown",
+    }
+    few = {"currency": "CNY", "days": 30, "most_minor": 100}
+    every = {**few, "currency": "EUR", "least_rentals": 5, "closes": "WHEN_UNDER"}
+    read = read_policy({**LEAST, "breaker": [few, every]}, platform=False)
+    day_us = 86_400_000_000
+    assert read.rules == Rules(
+        breaker=(
+            Breaker("CNY", 30 * day_us, 100, 1, Closes.BY_PERSON),
+            Breaker("EUR", 30 * day_us, 100, 5, Closes.WHEN_UNDER),
+        )
+    )
+    assert write_policy(read)["breaker"] == [few, every]

@@ -268,6 +268,18 @@ def _budget(chance: Random, it: Row, _platform: bool) -> None:
     ]  # fmt: skip
 
 
+def _breaker(chance: Random, it: Row, _platform: bool) -> None:
+    row: Row = {
+        "currency": "CNY", "days": chance.choice((1, 3, 9)),
+        "most_minor": chance.choice((0, 5_000, 20_000)),
+    }  # fmt: skip
+    if chance.random() < 0.5:
+        row["least_rentals"] = 2
+    if chance.random() < 0.5:
+        row["closes"] = "WHEN_UNDER"
+    it["breaker"] = [row]
+
+
 def _or_nothing(name: str, make: Callable[[Random, Row, bool], None]) -> Any:
     """Makes a section, or removes it."""
 
@@ -285,6 +297,7 @@ SECTIONS = {
     for name, make in (
         ("cut_off", _cut_off), ("velocity", _velocity), ("new_user", _new_user),
         ("condition", _condition), ("signal", _signal), ("budget", _budget),
+        ("breaker", _breaker),
     )
 }  # fmt: skip
 

@@ -19,6 +19,7 @@ from service.domain.errors import DeadlineTooNear, FreeholdError
 from service.domain.ledger import Line
 from service.domain.suspense import SuspenseItem
 from service.engine import operations as c
+from service.engine.breakers import LossWatch
 from service.engine.calls import (
     Acknowledged,
     Answer,
@@ -52,9 +53,11 @@ from service.rpc.beside import encode_beside
 from service.rpc.convert import encode_authorization
 from service.rpc.stored import read_payload
 from service.storage import schema as t
+from service.storage.admin import by_shell
+from service.storage.breakers import BreakerStore, reset_breaker
 from service.storage.database import open_database
 from service.storage.schema.record_tables import CONVERTERS
-from tests.engine import plain_questions
+from tests.engine import plain_breakers, plain_questions
 from tests.engine.chance import Call, Chance
 from tests.engine.faults import DEATHS, Died, Fault, FaultyStore
 from tests.engine.model_terms import TermsSteps
@@ -65,6 +68,7 @@ from tests.engine.plain_details import COLUMNS
 from tests.engine.plain_receipts import receipt_of, told_receipt
 from tests.engine.plain_terms import (
     CURRENCY,
+    DAY_US,
     DEBT_LIMIT,
     OUT,
     TERMS,
@@ -113,6 +117,11 @@ _FIELDS = [_short(name) for name in Authorization._fields]
 _UNSEEN = frozenset({"authorization_id", "decision_id", "group_id"})
 """Columns that only the engine knows."""
 _VALUES = "SELECT operator_id, request_id, read_values FROM decisions WHERE read_values IS NOT NULL"
+OPEN_FOR_US = 2 * DAY_US
+"""The time after which a person closes a breaker."""
+_BREAKERS = (
+    "SELECT operator_id, number, policy_id, loss_minor, rentals, open_us, close_us FROM breakers"
+)
 _LINE = {
     "limit": "limit_minor", "available": "available_minor", "held": "held_minor",
     "drawn": "drawn_minor", "receivable": "receivable_minor", "disputed": "disputed_minor",
@@ -331,7 +340,7 @@ class Model:
             self._compare_answers(sent, trouble if sent is done[-1] else "none", now_us)
         if trouble in _DEATHS:
             # The new process has looked at the balances, with what the dead one wrote.
-            self._look_at_debts()
+            self._look_at_losses()
         self._require_no_defect()
         self._check()
 
@@ -357,7 +366,7 @@ class Model:
         """Another process on the same database."""
         if self._rival is None:
             self._rival = self._open()
-            self._look_at_debts()
+            self._look_at_losses()
         return self._rival[1]
 
     def _rise_again(self) -> None:
@@ -365,11 +374,30 @@ class Model:
         self.store.bury()
         self.store, self.engine = self._open()
 
-    def _look_at_debts(self) -> None:
-        """All processes add up the operators' balances at the same time."""
-        for engine in (self.engine, *([self._rival[1]] if self._rival else [])):
+    def _look_at_losses(self) -> None:
+        """All processes add up the operators' balances at the same time; one adds the losses up,
+        and all follow."""
+        now_us, engines = self.clock.now_us(), [self.engine]
+        if self._rival is not None:
+            engines.append(self._rival[1])
+        self._look_at_breakers(now_us)
+        breakers = BreakerStore(self._database)
+        LossWatch(self.engine.terms, breakers, lambda _: None).look(now_us)
+        for engine in engines:
             engine.debts.look()
-        self.reference.look_at_debts()
+            engine.terms.follow()
+        self.reference.look_at_losses(now_us)
+
+    def _look_at_breakers(self, now_us: int) -> None:
+        """A person closes the breakers that are open for days."""
+        for (operator_id, number), row in self.reference.breaker_rows.items():
+            if row[-1] is None and row[-2] < now_us - OPEN_FOR_US:
+                asked = by_shell("reset_breaker", [number], "", "root")
+                reset_breaker(
+                    self._database, asked, operator_id, number, "looked", now_us, lambda _: b""
+                )
+                plain_breakers.reset(self.reference, operator_id, number, now_us)
+        self.engine.terms.follow()
 
     def _folds(self) -> list[Work]:
         """The compactor's work."""
@@ -426,7 +454,7 @@ class Model:
             self._compare_answers(sent, "none", now_us)
         self._sweep_cases(now_us)
         self._send([], self.engine, self._folds())
-        self._look_at_debts()
+        self._look_at_losses()
         self._require_no_defect()
         self._check()
 
@@ -711,6 +739,8 @@ class Model:
             for row in self.read("SELECT * FROM payments")
         }  # fmt: skip
         require(found, self.reference.payments, "payments")
+        opened = {(row[0], row[1]): list(row[2:]) for row in self.read(_BREAKERS)}
+        require(opened, self.reference.breaker_rows, "breakers")
         query = (
             f"SELECT {', '.join(plain_questions.STATE)}, user_id, authorization_id, reference,"
             " operator_id, currency, asked_minor"

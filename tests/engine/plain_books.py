@@ -91,6 +91,16 @@ class Books:
         """The amount that each operator is owed."""
         self.beyond: set[str] = set()
         """The operators that owed more than their bound when somebody last looked."""
+        self.given_up: dict[tuple[RentalKey, int], tuple[str, int, int]] = {}
+        """Write-offs and dropped debts, by rental and version: the transition, the instant and the
+        amount."""
+        self.breakers: dict[Key, int] = {}
+        """The numbers of open breakers, by operator and policy; 0 for a closed one."""
+        self.breakers_reset: dict[Key, int] = {}
+        """When a person last closed a breaker, by operator and policy."""
+        self.breaker_rows: dict[tuple[str, int], list[Any]] = {}
+        """By operator and number: the policy, the losses, their number, and when the breaker opened
+        and closed."""
         self.known: dict[str, Row] = {}
         """The people as scoring sees them: as of the start of the batch."""
         self.decisions: list[RentalKey] = []

@@ -106,7 +106,8 @@ def with_conditions(
 
 def _values(of: Reference, it: Ordered, product: Row, names: set[str]) -> Row:
     order = it.order
-    zone = ZoneInfo(order.time_zone) if order.time_zone else UTC
+    name = order.time_zone or product.get("document", {}).get("time_zone", "")
+    zone = ZoneInfo(name) if name else UTC
     local = datetime.fromtimestamp(it.now_us // 1_000_000, zone)
 
     def number(span: str) -> Any:

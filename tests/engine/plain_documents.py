@@ -26,7 +26,7 @@ from tests.engine.plain_terms import (
 )
 
 UNITS = {"minutes": MINUTE_US, "hours": HOUR_US, "days": DAY_US, "us": 1}
-SECTIONS = ("cut_off", "ladder", "velocity", "new_user", "condition", "signal", "budget")
+SECTIONS = ("cut_off", "ladder", "velocity", "new_user", "condition", "signal", "budget", "breaker")
 KINDS = ("bounds", "limits", "policy", "tariff", "product")
 
 POLICY: Row = {

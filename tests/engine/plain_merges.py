@@ -39,6 +39,11 @@ class Merges(Books):
         """The people who were merged into a person."""
         return [name for name in self.aliases if user_id == self.survivor(name) != name]
 
+    def ids_of(self, user_id: str) -> list[str]:
+        """All ids of a person."""
+        root = self.survivor(user_id)
+        return [root, *self.merged(root)]
+
     def for_the_survivor(self, command: Any) -> Any:
         """The command as it is carried out: for a merged person, mostly the survivor's."""
         match command:

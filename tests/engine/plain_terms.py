@@ -57,6 +57,12 @@ RULES: dict[str, Row] = {
                 "within_minutes": 30,
             },
         ],
+        "breaker": [
+            {
+                "currency": "CNY", "days": 3, "most_minor": 9_900, "least_rentals": 2,
+                "closes": "WHEN_UNDER",
+            },
+        ],
     },
 }  # fmt: skip
 """The rules of policies at the beginning. Over all operators a person without a settled rental gets

@@ -121,7 +121,7 @@ def _judge_new(
     """Judges a person who may be new; returns the most that is on credit, or None."""
     over = rule.get("over", "OPERATOR")
     theirs = [it for it in of.rentals.values()
-              if it["user_id"] == user_id and not it["parent_id"]
+              if it["user_id"] in of.ids_of(user_id) and not it["parent_id"]
               and (over != "OPERATOR" or it["operator_id"] == caller)]  # fmt: skip
     new = False
     if "until_settled" in rule:
@@ -165,7 +165,7 @@ def count(
     for it in of.rentals.values():
         if it["parent_id"] or (over == "OPERATOR" and it["operator_id"] != caller):
             continue
-        if bearer == "USER" and it["user_id"] != user_id:
+        if bearer == "USER" and it["user_id"] not in of.ids_of(user_id):
             continue
         if bearer != "USER" and of.details.get(it["key"], {}).get(COLUMNS[bearer]) != name:
             continue

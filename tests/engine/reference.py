@@ -12,11 +12,19 @@ from typing import Any
 from service.domain.details import Order
 from service.engine import calls
 from service.engine import operations as c
-from tests.engine import plain_budgets, plain_questions, plain_stops, plain_tries, plain_velocity
+from tests.engine import (
+    plain_breakers,
+    plain_budgets,
+    plain_questions,
+    plain_stops,
+    plain_tries,
+    plain_velocity,
+)
 from tests.engine import reference_charge_backs as bank
 from tests.engine.plain_accounts import counted_once, second_use
 from tests.engine.plain_attestations import handed_over, pause, resume, stood, times, waive, waived
 from tests.engine.plain_books import Key, Posting, RentalKey
+from tests.engine.plain_breakers import with_breakers
 from tests.engine.plain_conditions import EXPRESSIONS, HIDDEN, Ordered, with_conditions
 from tests.engine.plain_details import handed, price, told
 from tests.engine.plain_documents import Documents
@@ -142,8 +150,9 @@ class Reference(Documents):
         self.known = {user_id: dict(row) for user_id, row in self.people.items()}
         self.look_at_merges()
 
-    def look_at_debts(self) -> None:
-        """Finds the operators that owe more than their bound."""
+    def look_at_losses(self, now_us: int) -> None:
+        """Finds the operators that owe more than their bound, and opens and closes breakers."""
+        plain_breakers.look(self, now_us)
         self.beyond = {name for name, owed in self.owed.items() if -owed > DEBT_LIMIT[name]}
 
     def run(self, caller: str, request_id: str, command: c.Command, now_us: int) -> Any:
@@ -539,6 +548,7 @@ class Reference(Documents):
                     list(terms), score, now_us,
                 )  # fmt: skip
                 rules = with_conditions(self, rules, ordered, skipped)
+                rules = with_breakers(self, rules, caller, terms)
                 suspect = Suspect(caller, asked.user_id, assets, details, now_us)
                 rules = with_signals(self, rules, list(terms), suspect, skipped)
             its = rules or nothing(len(products))
@@ -831,6 +841,8 @@ class Reference(Documents):
         score, why = scored(person, now_us, [terms], self.explain_below)
         operator = it["operator_id"]
         rules = judged(self, operator, it["user_id"], [terms], None, now_us, grants=False)
+        if not it["parent_id"]:
+            rules = with_breakers(self, rules, operator, [terms])
         its = rules or nothing(1)
         if (cap := its.caps[0]) is not None:
             its = its._replace(caps=[(max(0, cap[0] - it["credit"]), cap[1])])
@@ -1559,6 +1571,10 @@ class Reference(Documents):
     def step(self, it: Row, transition: str, event_us: int, *postings: Posting, **new: Any) -> None:
         """One step of a rental, which may end its claim and its dispute."""
         super().step(it, transition, event_us, *postings, **new)
+        given_up = plain_breakers.GIVEN_UP.get(transition)
+        if given_up is not None:
+            amount = sum(it[2] for it in postings if it[:2] == given_up)
+            self.put(self.given_up, (it["key"], it["version"]), (transition, event_us, amount))
         for name in it["open_cases"]:
             kind = self.cases[name]["kind"]
             claimed = kind == "CLAIM" and it["state"] == "RETURN_CLAIMED"

@@ -24,6 +24,7 @@ from service.storage.store import SqlStore
 from tests.engine import acts
 from tests.engine.calls import ALL, authorize, confirm, pick_up, rental, reverse, settle
 from tests.engine.test_catalog_reloader import OtherIds
+from tests.engine.test_quotes import ask, everything, quotes_of
 from tests.engine.test_velocity import read_values
 from tests.fakes import OPERATOR, OTHER_OPERATOR, Desk
 
@@ -248,6 +249,23 @@ def test_the_lease_of_a_dead_server_is_folded(rich: Desk, other: Desk) -> None:
     assert held_minor(rich) == told_minor(rich) == 4 * BIKE_MINOR
 
 
+def test_the_lease_of_a_dead_server_is_folded_if_nothing_else_is_free(
+    rich: Desk, other: Desk
+) -> None:
+    """If all that is left of a budget is in the lease of a server that died, a living server gets
+    it after ten minutes, although it has a lease that is used up."""
+    under(rich, 6, 4)
+    other.engine.terms.follow()
+    asked(other, 0)
+    assert [is_refused(asked(rich, place)) for place in range(1, 6)] == [
+        False, False, False, True, True,
+    ]  # fmt: skip
+    for desk in (rich, other):
+        desk.clock.advance(desk.clock.now_us() + IDLE_US + 1)
+    assert [is_refused(asked(rich, place)) for place in range(6, 9)] == [False, False, True]
+    assert held_minor(rich) == told_minor(rich) == 6 * BIKE_MINOR
+
+
 def test_servers_at_the_same_time_never_exceed_the_budget(rich: Desk, other: Desk) -> None:
     """Two servers that authorize and settle at the same time hold at most the budget at any time,
     and their leases tell exactly what is held."""
@@ -277,6 +295,22 @@ def test_servers_at_the_same_time_never_exceed_the_budget(rich: Desk, other: Des
             it.result()
     assert max(most) <= 3 * BIKE_MINOR
     assert held_minor(rich) == told_minor(rich) == 0
+
+
+def test_a_quote_asks_the_budget_and_uses_nothing_up(rich: Desk) -> None:
+    """A quote tells that a budget is exhausted, from a transaction that may not write on
+    PostgreSQL; however many quotes are asked, the account and the leases stay as they are."""
+    under(rich, 1)
+    quotes, order = quotes_of(rich), ask("p0", "bike")
+    for _ in range(3):
+        (it,) = quotes.authorization(OPERATOR, order).authorizations
+        assert it.offer is Offer.ZERO
+    assert told_minor(rich) == 0
+    asked(rich, 1)
+    before = everything(rich)
+    (it,) = quotes.authorization(OPERATOR, order).authorizations
+    assert is_refused(it)
+    assert everything(rich) == before
 
 
 def _active(desk: Desk, people: set[str]) -> list[Authorization]:

@@ -14,10 +14,12 @@ from service.domain.listings import ListingKind
 from service.domain.policy import Offer
 from service.domain.rules import Condition, Counted, Of, Outcome, Rules, Velocity
 from service.domain.rules_document import json_of_rules
+from service.domain.time_zones import time_zone
 from service.engine.context import NO_CONDITIONS
 from service.storage import schema as t
 from tests.engine import acts, listing
 from tests.engine.calls import authorize, confirm, pick_up, rental
+from tests.engine.test_quotas import TARIFF, offer
 from tests.engine.test_velocity import read_values, rental_in
 from tests.fakes import Desk
 
@@ -88,6 +90,18 @@ def test_conditions_read_the_order(desk: Desk) -> None:
     assert (found["station"], found["labels"]) == ("pier", {"trip": "work"})
     elsewhere = order._replace(time_zone="", place=ItemPlace("x"))
     assert rental_in(desk.do(pick_up()._replace(order=elsewhere))).state is not State.DECLINED
+
+
+def test_an_order_without_a_time_zone_has_that_of_the_tariff(desk: Desk) -> None:
+    """The hour of a condition is that of the tariff's time zone if the order names none."""
+    desk.clock.advance(desk.clock.now_us() + 1)
+    offer(desk, TARIFF._replace(time_zone="Asia/Kolkata", quotas=()))
+    now = datetime.fromtimestamp(desk.clock.now_us() // 1_000_000, time_zone("Asia/Kolkata"))
+    assert now.hour != datetime.fromtimestamp(now.timestamp(), UTC).hour
+    under(desk, (f"hour == {now.hour}", Outcome.DECLINE))
+    assert rental(desk, authorize("ann", "scooter")).reasons == ("CONDITION/a",)
+    elsewhere = authorize("ann", "scooter")._replace(order=Order(time_zone="Europe/Lisbon"))
+    assert rental_in(desk.do(elsewhere)).state is not State.DECLINED
 
 
 def test_conditions_count_rentals_of_the_batch(desk: Desk) -> None:

@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
+from service.domain.access import PLATFORM
 from service.domain.authorization import Authorization, State
 from service.domain.details import Order
 from service.domain.policy import Offer, Reason
-from service.domain.rules import Counted, Of, Outcome, Over, Rules, Velocity
+from service.domain.rules import Counted, NewUser, Of, Outcome, Over, Rules, Velocity
 from service.domain.rules_document import json_of_rules
 from service.engine import operations as c
 from service.engine.calls import Priced
@@ -309,3 +310,55 @@ def test_a_late_pick_up_counts_within_its_batch(desk: Desk) -> None:
     works = [desk.work(acts.picked_up(waiting, picked_up_us)), desk.work(authorize())]
     desk.apply(*works)
     assert rental_in(desk.answers[works[1].request_id]).state is State.DECLINED
+
+
+def merge(desk: Desk, user_id: str, survivor: str) -> None:
+    """Merges a person into another, with two keys."""
+    desk.do(c.ProposeMerge(user_id, survivor, "same id card", "key-1"), caller=PLATFORM)
+    desk.do(c.ApproveMerge(user_id, survivor, "key-2"), caller=PLATFORM)
+
+
+@pytest.mark.parametrize("asked_as", ["ann", "dan"])
+@pytest.mark.parametrize("counted", list(Counted))
+def test_rentals_of_a_merged_person_count(desk: Desk, counted: Counted, asked_as: str) -> None:
+    """After a merge the rentals under both ids count together, whichever id the call names, and
+    also for an offer from before the merge."""
+    under(desk, at_most(2, counted))
+    desk.put_users(ann=700, dan=550)
+    rental(desk, authorize("ann"))
+    waiting = rental(desk, authorize("dan"))
+    assert waiting.state is State.OFFERED
+    desk.put_user("dan", 700)
+    rental(desk, authorize("dan"))
+    merge(desk, "ann", "dan")
+    third = rental(desk, authorize(asked_as))
+    assert (third.user_id, third.state) == ("dan", State.DECLINED)
+    assert third.reasons == (f"VELOCITY_USER_{counted}",)
+    assert read_values(desk, third) == {f"user.{counted.lower()}": 2}
+    late = rental(desk, confirm(waiting))
+    assert (late.state, late.reasons[0]) == (State.DECLINED, f"VELOCITY_USER_{counted}")
+
+
+def test_a_merge_counts_for_a_later_call_of_its_batch(desk: Desk) -> None:
+    """An order behind the approval of a merge in one batch counts the rentals of both ids."""
+    under(desk, at_most(1))
+    desk.put_users(ann=700, dan=700)
+    rental(desk, authorize("ann"))
+    desk.do(c.ProposeMerge("ann", "dan", "same id card", "key-1"), caller=PLATFORM)
+    approval = desk.work(c.ApproveMerge("ann", "dan", "key-2"), caller=PLATFORM)
+    order = desk.work(authorize("dan"))
+    desk.apply(approval, order)
+    assert rental_in(desk.answers[order.request_id]).state is State.DECLINED
+
+
+def test_settled_rentals_of_a_merged_person_make_nobody_new(desk: Desk) -> None:
+    """A survivor is as long known as the person merged into it."""
+    rules = Rules(new_user=NewUser(until_settled=2, mildest_offer=Outcome.FULL))
+    acts.change_terms(desk, t.policies, "bike", rules=json_of_rules(rules))
+    desk.put_users(ann=700, dan=700)
+    for _ in range(2):
+        rental(desk, settle(rental(desk, authorize("ann", "umbrella")), 0))
+    assert rental(desk, authorize("dan")).offer is Offer.FULL
+    merge(desk, "ann", "dan")
+    it = rental(desk, authorize("dan"))
+    assert (it.offer, read_values(desk, it)) == (Offer.ZERO, {"user.settled": 2})

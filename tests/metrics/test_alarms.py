@@ -38,6 +38,8 @@ FAULTS = "freehold_faults_total"
 FULL = 'freehold_refusals_total{reason="QUEUE_FULL"}'
 DEBTOR = 'freehold_refusals_total{reason="OPERATOR_OWES"}'
 UNKNOWN = 'freehold_refusals_total{reason="KEY_UNKNOWN"}'
+EXHAUSTED = 'freehold_rule_decisions_total{reason="BUDGET_EXHAUSTED"}'
+FAILED = 'freehold_rule_decisions_total{reason="CONDITION_FAILED"}'
 FAR = 'freehold_times_adjusted_total{kind="far_ahead"}'
 NEAR = 'freehold_times_adjusted_total{kind="ahead"}'
 REQUESTED = 'freehold_transfers_oldest_seconds{state="REQUESTED"}'
@@ -66,6 +68,12 @@ CASES = [
          "a debt that stays"),
     Case("FreeholdOperatorOwes", {"freehold_operators_beyond_debt_limit": "1x5 0x15"}, 15, False,
          "a debt that was paid"),
+    Case("FreeholdBreakerOpen", {"freehold_breakers_open": "0 1x9"}, 4, True, "an open breaker"),
+    Case("FreeholdBreakerOpen", {"freehold_breakers_open": "1 0x9"}, 4, False, "a closed breaker"),
+    Case("FreeholdBudgetExhausted", {EXHAUSTED: "0+1x30"}, 25, True, "a budget that is used up"),
+    Case("FreeholdBudgetExhausted", {EXHAUSTED: "0 5x30"}, 25, False, "a budget with room again"),
+    Case("FreeholdConditionFailed", {FAILED: "0 1x30"}, 5, True, "a condition that fails"),
+    Case("FreeholdConditionFailed", {FAILED: "7x30"}, 25, False, "failures of long ago"),
     Case("FreeholdRefundsLate", {'freehold_refunds_late{currency="CNY"}': "2x30"}, 20, True,
          "late refunds"),
     Case("FreeholdRefundsLate", {'freehold_refunds_late{currency="CNY"}': "0x30"}, 20, False,

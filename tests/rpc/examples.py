@@ -227,6 +227,19 @@ READS: dict[str, dict[str, Any]] = {
         "days": 30,
         "picture_width": 960,
     },
+    "ListBudgets": {"operator_id": "nowhere", "page_size": 10, "page_token": "1"},
+    "ListBreakers": {
+        "operator_id": "nowhere",
+        "open_only": True,
+        "page_size": 10,
+        "page_token": "1",
+    },
+    "ResetBreaker": {
+        "request_id": "example-ResetBreaker",
+        "operator_id": "nowhere",
+        "number": 1,
+        "reason": "reason",
+    },
     "ListListings": {
         "operator_id": "nowhere",
         "kind": LISTING_KIND_USER,
@@ -263,6 +276,7 @@ REQUIRED_OF_READS: dict[str, set[str]] = {
     "RemovePerson": {"request_id", "person_id"},
     "AddListings": {"request_id", "effect", "subjects", "reason"},
     "EndListings": {"request_id", "numbers", "reason"},
+    "ResetBreaker": {"request_id", "number", "reason"},
     "ApplyTerms": {"request_id", "kind", "document"},
     "ValidateTerms": {"request_id", "kind", "name", "revision"},
     "ActivateTerms": {"request_id", "kind", "name", "revision"},
@@ -297,8 +311,9 @@ SCOPES_OF_READS: dict[str, str] = {
     **dict.fromkeys(("AddListings", "EndListings"), "listings.write"),
     "ListListings": "listings.read",
     **dict.fromkeys(("ApplyTerms", "ValidateTerms"), "terms.write"),
-    **dict.fromkeys(("ActivateTerms", "RetireTerms"), "terms.activate"),
+    **dict.fromkeys(("ActivateTerms", "RetireTerms", "ResetBreaker"), "terms.activate"),
     **dict.fromkeys(("ListTerms", "GetTerms", "DiffTerms", "PreviewTerms"), "terms.read"),
+    **dict.fromkeys(("ListBudgets", "ListBreakers"), "terms.read"),
     **dict.fromkeys(("ProposeAct", "ApproveAct", "WithdrawAct"), "proposals.write"),
     "ListProposals": "proposals.write",
 }

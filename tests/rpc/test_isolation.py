@@ -33,8 +33,11 @@ from sqlalchemy import Engine
 
 from service.clock import SandboxClock
 from service.domain.access import hash_key, key_id_of, new_key, possible_scopes
+from service.domain.breakers import OpenedBreaker
+from service.domain.tariff import DAY_US
 from service.engine.records.administration import NewKey
 from service.storage import admin
+from service.storage.breakers import BreakerStore
 from tests.fakes import OPERATOR, OTHER_OPERATOR, START_US, serving
 from tests.operations.every import CALLS
 from tests.rpc import ready
@@ -164,8 +167,14 @@ class Neighbour:
         return it
 
     def administer(self) -> None:
-        """A key and a person of the neighbour."""
+        """A key and a person of the neighbour, and an open breaker."""
         engine = self._desk.served.store.engine
+        now_us = self._desk.served.clock.now_us()
+        bounds = (1, DAY_US, 0, 1)  # revision, window, most_minor, least_rentals
+        breaker = OpenedBreaker(
+            OTHER_OPERATOR, 0, "bike", "CNY", *bounds, 1, 1, now_us - DAY_US, now_us
+        )
+        assert BreakerStore(engine).written(breaker) is not None
         self.foreign |= {
             "person": add_staff(engine, OTHER_OPERATOR),
             "key": add_till(engine, OTHER_OPERATOR),
@@ -343,6 +352,12 @@ def of_the_office(place: World) -> dict[str, Callable[[], list[dict[str, Any]]]]
             {"numbers": [1_000], "reason": "never"},
         ],
         "ListListings": lambda: [{"page_size": 1}, {}],
+        "ListBudgets": lambda: [{"page_size": 1}, {}, {"operator_id": OTHER_OPERATOR}],
+        "ListBreakers": lambda: [{"page_size": 1}, {}, {"operator_id": OTHER_OPERATOR}],
+        "ResetBreaker": lambda: [
+            {"number": 1, "reason": "theirs"},
+            {"number": 1, "reason": "theirs", "operator_id": OTHER_OPERATOR},
+        ],
         "ApplyTerms": lambda: [
             {"kind": TERMS_KIND_TARIFF, "document": tariff(), "activate": True},
             {"kind": TERMS_KIND_TARIFF, "document": tariff(), "validate_only": True},

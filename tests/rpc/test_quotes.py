@@ -16,7 +16,16 @@ from service.engine.records.administration import NewKey
 from service.storage import admin
 from tests.fakes import OPERATOR, START_US
 from tests.rpc import ready
-from tests.rpc.support import BIKE_MINOR, UMBRELLA_MINOR, Caller, Desks, Refused, advance, yuan
+from tests.rpc.support import (
+    BIKE_MINOR,
+    UMBRELLA_MINOR,
+    Caller,
+    Desks,
+    Refused,
+    advance,
+    user_with,
+    yuan,
+)
 
 HOUR_S = 3_600
 
@@ -58,6 +67,17 @@ def test_a_quote_is_the_answer_of_authorize(desk: Desks) -> None:
         assert (item.product_id, item.product_revision) == ("bike", 1)
         assert answer.price_hash == item.price_hash
         assert quoted.quote_time == it.create_time == now_of(desk)
+
+
+def test_a_quote_tells_that_the_identity_is_another(desk: Desks) -> None:
+    """A quote with another identity than the one on record is DECLINED with IDENTITY_MISMATCH, as
+    Authorize is; with the same one it is an offer."""
+    user = user_with("with-identity", 700)
+    user.identity_hash = "a" * 64
+    desk.platform.put(user)
+    for identity, reasons in (("b" * 64, ["IDENTITY_MISMATCH"]), ("a" * 64, []), ("", [])):
+        quoted = quote(desk, user.user_id, "bike", identity_hash=identity)
+        assert quoted.reasons == reasons
 
 
 def test_a_quote_tells_the_bounds_of_the_cost(desk: Desks) -> None:

@@ -19,11 +19,16 @@ from tests.storage.administered import DAY_TARIFF
 TARIFF = pb.TERMS_KIND_TARIFF
 
 
-def caller_of(desk: Desks, scopes: frozenset[Scope]) -> Caller:
-    """An operator's caller with these scopes."""
+def caller_of(
+    desk: Desks,
+    scopes: frozenset[Scope],
+    person_id: str = "",
+    owner: str | None = OPERATOR,
+) -> Caller:
+    """A caller of an operator, or of the platform (None), with these scopes."""
     key = new_key()
-    wanted = NewKey(OPERATOR, scopes=frozenset(map(str, scopes)))
-    admin.add_key(desk.served.store.engine, key, OPERATOR, START_US, wanted=wanted)
+    wanted = NewKey(owner, person_id, scopes=frozenset(map(str, scopes)))
+    admin.add_key(desk.served.store.engine, key, owner, START_US, wanted=wanted)
     return Caller(desk.served.address, key)
 
 

@@ -26,12 +26,13 @@ from service.domain.details import ItemPlace, Order, price_hash
 from service.domain.hash_chain import link_of, seal_digest
 from service.domain.ledger import Standing
 from service.domain.policy import Offer
-from service.domain.rules import Budget, Counted, Of, Rules, Span, Velocity
+from service.domain.rules import Breaker, Budget, Counted, Of, Rules, Span, Velocity
 from service.domain.rules import Outcome as Then
 from service.domain.rules_document import json_of_rules
 from service.domain.suspense import Direction
 from service.domain.verification import Verification, Witness
 from service.engine import operations as c
+from service.engine.breakers import LossWatch
 from service.engine.calls import CaseTold, Priced
 from service.engine.cases import add_evidence
 from service.engine.group_commit import CommitLimits, Committer
@@ -47,6 +48,8 @@ from service.rpc.stored import read_payload
 from service.signing import PublicKeys, SealKey
 from service.storage import rows
 from service.storage import schema as t
+from service.storage.admin import by_shell
+from service.storage.breakers import BreakerStore, reset_breaker
 from service.storage.database import open_database, writing
 from service.storage.seals import SqlSealStore
 from service.storage.store import SqlStore
@@ -103,6 +106,7 @@ def live(desk: Desk) -> None:
     _free_minutes(desk)
     _budgeted(desk)
     administer(desk.store.engine, desk.clock.now_us())
+    _broken(desk)
     rental(desk, authorize("dan", accept=(Offer.ZERO,)))  # is declined
     desk.do(c.PayOutOperator("city", acts.money(700), "treasury-1"), caller=PLATFORM)
     desk.do(c.RecordOperatorPayment("city", acts.money(90), "treasury-2"), caller=PLATFORM)
@@ -134,7 +138,8 @@ def _budgeted(desk: Desk) -> None:
         product = connection.execute(select(t.products)).mappings().first()
         assert policy is not None
         assert product is not None
-        rules = json_of_rules(Rules(velocity=often, budget=budgets))
+        breakers = (Breaker("CNY", acts.DAY_US, 300),)
+        rules = json_of_rules(Rules(velocity=often, budget=budgets, breaker=breakers))
         connection.execute(insert(t.policies), {**policy, "policy_id": "bounded", "rules": rules})
         changes = {"operator_id": "city", "product_id": "cart", "policy_id": "bounded"}
         connection.execute(insert(t.products), {**product, **changes})
@@ -143,6 +148,25 @@ def _budgeted(desk: Desk) -> None:
     rental(desk, reverse(rental(desk, authorize("tom", "cart"))))
     for _ in range(2):
         rental(desk, authorize("tom", "cart"))
+
+
+def _broken(desk: Desk) -> None:
+    """Uma's carts under the same policy, which has a breaker: a written-off fee opens it, a person
+    closes it, and another fee opens it again. Uma is then asked for the whole deposit."""
+    desk.put_user("uma", 700)
+    watch = LossWatch(desk.engine.terms, BreakerStore(desk.store.engine), lambda _: None)
+    for minor in (400, 301):
+        desk.clock.advance(desk.clock.now_us() + 1)
+        it = rental(desk, settle(rental(desk, authorize("uma", "cart")), minor))
+        desk.do(acts.propose(it), caller=PLATFORM)
+        desk.do(acts.approve(it), caller=PLATFORM)
+        watch.look(desk.clock.now_us())
+        if minor == 400:
+            asked = by_shell("reset_breaker", [minor], "", "root")
+            now_us = desk.clock.now_us()
+            reset_breaker(desk.store.engine, asked, "city", 1, "looked", now_us, lambda _: b"")
+            assert desk.engine.terms.follow()
+    assert rental(desk, authorize("uma", "cart")).reasons[0] == "BREAKER_OPEN"
 
 
 def _missing(desk: Desk) -> None:

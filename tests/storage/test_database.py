@@ -11,8 +11,15 @@ import pytest
 from sqlalchemy import Engine, func, select, text
 from sqlalchemy.exc import OperationalError
 
+from service.config import SqliteLimits
 from service.storage import schema as t
-from service.storage.database import open_database, reading, reading_all, writing
+from service.storage.database import (
+    open_database,
+    reading,
+    reading_all,
+    session_of,
+    writing,
+)
 
 INSERT = "INSERT INTO limit_steps VALUES ('EUR', 1, 1)"
 ROWS = select(func.count()).where(t.limit_steps.c.currency == "EUR")
@@ -47,6 +54,16 @@ def test_every_connection_is_durable(database: Engine, pragma: str, value: objec
             assert connection.exec_driver_sql(f"PRAGMA {pragma}").scalar() == value
     with database.connect() as again:
         assert again.exec_driver_sql(f"PRAGMA {pragma}").scalar() == value
+
+
+def test_only_the_writer_of_batches_keeps_many_pages(database: Engine) -> None:
+    """The connection that writes batches has the large cache, and every other one the small one."""
+    sizes = []
+    with database.connect() as writer, database.connect() as reader:
+        session_of(writer)
+        for connection in (writer, reader):
+            sizes.append(connection.exec_driver_sql("PRAGMA cache_size").scalar())
+    assert sizes == [-SqliteLimits().cache_kib, -SqliteLimits().read_cache_kib]
 
 
 def test_a_writer_takes_the_lock_at_once(database: Engine, file: Path) -> None:

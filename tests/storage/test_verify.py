@@ -196,6 +196,9 @@ class Where(dict[str, object]):
         self["counted"] = ask(
             "SELECT decision_id FROM decisions WHERE read_values LIKE '%user.open\":1%'"
         )[0][0]
+        self["stopped"] = ask(
+            "SELECT decision_id FROM decisions WHERE read_values LIKE '%breaker.bounded\":2%'"
+        )[0][0]
         self["day"] = ask("SELECT period FROM budget_accounts WHERE period<>''")[0][0]
         (quota,) = ask("SELECT user_id, operator_id, name, per, period_us FROM quotas")
         self["quota"] = "/".join(map(str, quota))
@@ -210,7 +213,7 @@ def test_correct_books_pass(books: Path, seals: list[SealRecord]) -> None:
     """Correct books have no fault, and the verification reports how much it checked."""
     found = verified(books)
     assert found.fault is None
-    assert (found.lines, found.authorizations) == (23, 55)
+    assert (found.lines, found.authorizations) == (23, 58)
     assert found.entries > 100
     assert found.seals == found.signatures == len(seals) > 2
     assert found.last_seal == witness(seals[-1])
@@ -1094,6 +1097,48 @@ PLANTED: dict[str, tuple[tuple[str, ...], str, str]] = {
     "a lease of a budget": (
         ("UPDATE budget_leases SET net_minor=net_minor-1 WHERE period=''",),
         "BUDGET", "budget_accounts/city/bounded/CNY",
+    ),
+    **{
+        f"{what} of a breaker": (
+            (f"UPDATE breakers SET {change} WHERE number={number}",),
+            rule, f"breakers/city/{number}",
+        )
+        for what, number, change, rule in (
+            ("the losses", 1, "loss_minor=loss_minor+1", "BREAKER"),
+            ("the rentals", 2, "rentals=rentals+1", "BREAKER"),
+            ("the bound", 2, "most_minor=most_minor-1", "BREAKER"),
+            ("the window", 1, "window_us=window_us+1", "BREAKER"),
+            ("the least number", 1, "least_rentals=2, rentals=2", "BREAKER"),
+            ("the policy", 1, "policy_id='bike'", "BREAKER"),
+            ("the revision", 1, "policy_revision=9", "BREAKER"),
+            ("the currency", 1, "currency='EUR'", "BREAKER"),
+            ("the begin", 1, "since_us=since_us+1", "BREAKER"),
+            ("the begin after a closing", 2, "since_us=since_us-1", "BREAKER"),
+            ("the opening", 2, "open_us=open_us-10, since_us=open_us-10", "BREAKER"),
+            ("the person", 1, "closed_by='shell/eve'", "AUDIT"),
+            ("the reason", 1, "close_reason='x'", "AUDIT"),
+            ("the closing without an act", 2, "close_us=open_us, closed_by='shell/root'", "AUDIT"),
+        )
+    },
+    "the closing of a breaker": (
+        ("UPDATE breakers SET close_us=close_us+1 WHERE number=1",),
+        "BREAKER", "breakers/city/2",
+    ),
+    "the number of a breaker": (
+        ("UPDATE breakers SET number=3 WHERE number=2",), "BREAKER", "breakers/city/3",
+    ),
+    "a removed breaker": (
+        ("DELETE FROM breakers WHERE number=2",), "READ_VALUES", "decisions/{stopped}",
+    ),
+    "all breakers": (
+        ("DELETE FROM breakers",), "AUDIT", "breakers/city/1",
+    ),
+    "the number of a breaker that a decision has read": (
+        (
+            """UPDATE decisions SET read_values=replace(read_values, 'bounded":2', 'bounded":3')
+            WHERE decision_id='{stopped}'""",
+        ),
+        "READ_VALUES", "decisions/{stopped}",
     ),
     "a grant of a budget": (
         ("UPDATE budget_accounts SET granted_minor=granted_minor+1 WHERE period<>''",),

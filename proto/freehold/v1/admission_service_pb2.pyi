@@ -24,6 +24,12 @@ class ListingKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     LISTING_KIND_DEVICE: _ClassVar[ListingKind]
     LISTING_KIND_PAYMENT_ACCOUNT: _ClassVar[ListingKind]
     LISTING_KIND_EVERYBODY: _ClassVar[ListingKind]
+
+class BudgetSpan(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    BUDGET_SPAN_UNSPECIFIED: _ClassVar[BudgetSpan]
+    BUDGET_SPAN_OPEN: _ClassVar[BudgetSpan]
+    BUDGET_SPAN_DAY: _ClassVar[BudgetSpan]
 LISTING_EFFECT_UNSPECIFIED: ListingEffect
 LISTING_EFFECT_DENY: ListingEffect
 LISTING_EFFECT_ALLOW: ListingEffect
@@ -32,6 +38,9 @@ LISTING_KIND_USER: ListingKind
 LISTING_KIND_DEVICE: ListingKind
 LISTING_KIND_PAYMENT_ACCOUNT: ListingKind
 LISTING_KIND_EVERYBODY: ListingKind
+BUDGET_SPAN_UNSPECIFIED: BudgetSpan
+BUDGET_SPAN_OPEN: BudgetSpan
+BUDGET_SPAN_DAY: BudgetSpan
 
 class ListedSubject(_message.Message):
     __slots__ = ("kind", "subject")
@@ -140,3 +149,113 @@ class ListListingsResponse(_message.Message):
     listings: _containers.RepeatedCompositeFieldContainer[Listing]
     next_page_token: str
     def __init__(self, listings: _Optional[_Iterable[_Union[Listing, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+
+class Budget(_message.Message):
+    __slots__ = ("policy_id", "currency", "span", "most_minor", "used_minor", "leased_minor", "left_minor", "next_slice_minor")
+    POLICY_ID_FIELD_NUMBER: _ClassVar[int]
+    CURRENCY_FIELD_NUMBER: _ClassVar[int]
+    SPAN_FIELD_NUMBER: _ClassVar[int]
+    MOST_MINOR_FIELD_NUMBER: _ClassVar[int]
+    USED_MINOR_FIELD_NUMBER: _ClassVar[int]
+    LEASED_MINOR_FIELD_NUMBER: _ClassVar[int]
+    LEFT_MINOR_FIELD_NUMBER: _ClassVar[int]
+    NEXT_SLICE_MINOR_FIELD_NUMBER: _ClassVar[int]
+    policy_id: str
+    currency: str
+    span: BudgetSpan
+    most_minor: int
+    used_minor: int
+    leased_minor: int
+    left_minor: int
+    next_slice_minor: int
+    def __init__(self, policy_id: _Optional[str] = ..., currency: _Optional[str] = ..., span: _Optional[_Union[BudgetSpan, str]] = ..., most_minor: _Optional[int] = ..., used_minor: _Optional[int] = ..., leased_minor: _Optional[int] = ..., left_minor: _Optional[int] = ..., next_slice_minor: _Optional[int] = ...) -> None: ...
+
+class ListBudgetsRequest(_message.Message):
+    __slots__ = ("operator_id", "page_size", "page_token")
+    OPERATOR_ID_FIELD_NUMBER: _ClassVar[int]
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    operator_id: str
+    page_size: int
+    page_token: str
+    def __init__(self, operator_id: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+
+class ListBudgetsResponse(_message.Message):
+    __slots__ = ("budgets", "next_page_token")
+    BUDGETS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    budgets: _containers.RepeatedCompositeFieldContainer[Budget]
+    next_page_token: str
+    def __init__(self, budgets: _Optional[_Iterable[_Union[Budget, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+
+class Breaker(_message.Message):
+    __slots__ = ("number", "operator_id", "policy_id", "currency", "policy_revision", "window_days", "most_minor", "least_rentals", "loss_minor", "rentals", "since_time", "open_time", "close_time", "closed_by", "close_reason")
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    OPERATOR_ID_FIELD_NUMBER: _ClassVar[int]
+    POLICY_ID_FIELD_NUMBER: _ClassVar[int]
+    CURRENCY_FIELD_NUMBER: _ClassVar[int]
+    POLICY_REVISION_FIELD_NUMBER: _ClassVar[int]
+    WINDOW_DAYS_FIELD_NUMBER: _ClassVar[int]
+    MOST_MINOR_FIELD_NUMBER: _ClassVar[int]
+    LEAST_RENTALS_FIELD_NUMBER: _ClassVar[int]
+    LOSS_MINOR_FIELD_NUMBER: _ClassVar[int]
+    RENTALS_FIELD_NUMBER: _ClassVar[int]
+    SINCE_TIME_FIELD_NUMBER: _ClassVar[int]
+    OPEN_TIME_FIELD_NUMBER: _ClassVar[int]
+    CLOSE_TIME_FIELD_NUMBER: _ClassVar[int]
+    CLOSED_BY_FIELD_NUMBER: _ClassVar[int]
+    CLOSE_REASON_FIELD_NUMBER: _ClassVar[int]
+    number: int
+    operator_id: str
+    policy_id: str
+    currency: str
+    policy_revision: int
+    window_days: int
+    most_minor: int
+    least_rentals: int
+    loss_minor: int
+    rentals: int
+    since_time: _timestamp_pb2.Timestamp
+    open_time: _timestamp_pb2.Timestamp
+    close_time: _timestamp_pb2.Timestamp
+    closed_by: str
+    close_reason: str
+    def __init__(self, number: _Optional[int] = ..., operator_id: _Optional[str] = ..., policy_id: _Optional[str] = ..., currency: _Optional[str] = ..., policy_revision: _Optional[int] = ..., window_days: _Optional[int] = ..., most_minor: _Optional[int] = ..., least_rentals: _Optional[int] = ..., loss_minor: _Optional[int] = ..., rentals: _Optional[int] = ..., since_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., open_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., close_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., closed_by: _Optional[str] = ..., close_reason: _Optional[str] = ...) -> None: ...
+
+class ListBreakersRequest(_message.Message):
+    __slots__ = ("operator_id", "open_only", "page_size", "page_token")
+    OPERATOR_ID_FIELD_NUMBER: _ClassVar[int]
+    OPEN_ONLY_FIELD_NUMBER: _ClassVar[int]
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    operator_id: str
+    open_only: bool
+    page_size: int
+    page_token: str
+    def __init__(self, operator_id: _Optional[str] = ..., open_only: _Optional[bool] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+
+class ListBreakersResponse(_message.Message):
+    __slots__ = ("breakers", "next_page_token")
+    BREAKERS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    breakers: _containers.RepeatedCompositeFieldContainer[Breaker]
+    next_page_token: str
+    def __init__(self, breakers: _Optional[_Iterable[_Union[Breaker, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+
+class ResetBreakerRequest(_message.Message):
+    __slots__ = ("request_id", "operator_id", "number", "reason")
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    OPERATOR_ID_FIELD_NUMBER: _ClassVar[int]
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    request_id: str
+    operator_id: str
+    number: int
+    reason: str
+    def __init__(self, request_id: _Optional[str] = ..., operator_id: _Optional[str] = ..., number: _Optional[int] = ..., reason: _Optional[str] = ...) -> None: ...
+
+class ResetBreakerResponse(_message.Message):
+    __slots__ = ("breaker",)
+    BREAKER_FIELD_NUMBER: _ClassVar[int]
+    breaker: Breaker
+    def __init__(self, breaker: _Optional[_Union[Breaker, _Mapping]] = ...) -> None: ...

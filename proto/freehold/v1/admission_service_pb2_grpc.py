@@ -58,6 +58,21 @@ class AdmissionServiceStub:
                 request_serializer=freehold_dot_v1_dot_admission__service__pb2.ListListingsRequest.SerializeToString,
                 response_deserializer=freehold_dot_v1_dot_admission__service__pb2.ListListingsResponse.FromString,
                 _registered_method=True)
+        self.ListBudgets = channel.unary_unary(
+                '/freehold.v1.AdmissionService/ListBudgets',
+                request_serializer=freehold_dot_v1_dot_admission__service__pb2.ListBudgetsRequest.SerializeToString,
+                response_deserializer=freehold_dot_v1_dot_admission__service__pb2.ListBudgetsResponse.FromString,
+                _registered_method=True)
+        self.ListBreakers = channel.unary_unary(
+                '/freehold.v1.AdmissionService/ListBreakers',
+                request_serializer=freehold_dot_v1_dot_admission__service__pb2.ListBreakersRequest.SerializeToString,
+                response_deserializer=freehold_dot_v1_dot_admission__service__pb2.ListBreakersResponse.FromString,
+                _registered_method=True)
+        self.ResetBreaker = channel.unary_unary(
+                '/freehold.v1.AdmissionService/ResetBreaker',
+                request_serializer=freehold_dot_v1_dot_admission__service__pb2.ResetBreakerRequest.SerializeToString,
+                response_deserializer=freehold_dot_v1_dot_admission__service__pb2.ResetBreakerResponse.FromString,
+                _registered_method=True)
 
 
 class AdmissionServiceServicer:
@@ -93,6 +108,31 @@ class AdmissionServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListBudgets(self, request, context):
+        """Lists an operator's budgets of exposure with what is used and left now. An
+        operator sees those of its own policies, the platform sees all.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListBreakers(self, request, context):
+        """Lists the openings of an operator's breakers, in their order, those that were
+        closed included.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ResetBreaker(self, request, context):
+        """Closes a breaker: people rent without a deposit again, and only later losses
+        count. A person's key needs the approval of a second person. An operator
+        closes breakers of its own policies, the platform closes all.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AdmissionServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -110,6 +150,21 @@ def add_AdmissionServiceServicer_to_server(servicer, server):
                     servicer.ListListings,
                     request_deserializer=freehold_dot_v1_dot_admission__service__pb2.ListListingsRequest.FromString,
                     response_serializer=freehold_dot_v1_dot_admission__service__pb2.ListListingsResponse.SerializeToString,
+            ),
+            'ListBudgets': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListBudgets,
+                    request_deserializer=freehold_dot_v1_dot_admission__service__pb2.ListBudgetsRequest.FromString,
+                    response_serializer=freehold_dot_v1_dot_admission__service__pb2.ListBudgetsResponse.SerializeToString,
+            ),
+            'ListBreakers': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListBreakers,
+                    request_deserializer=freehold_dot_v1_dot_admission__service__pb2.ListBreakersRequest.FromString,
+                    response_serializer=freehold_dot_v1_dot_admission__service__pb2.ListBreakersResponse.SerializeToString,
+            ),
+            'ResetBreaker': grpc.unary_unary_rpc_method_handler(
+                    servicer.ResetBreaker,
+                    request_deserializer=freehold_dot_v1_dot_admission__service__pb2.ResetBreakerRequest.FromString,
+                    response_serializer=freehold_dot_v1_dot_admission__service__pb2.ResetBreakerResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -202,6 +257,87 @@ class AdmissionService:
             '/freehold.v1.AdmissionService/ListListings',
             freehold_dot_v1_dot_admission__service__pb2.ListListingsRequest.SerializeToString,
             freehold_dot_v1_dot_admission__service__pb2.ListListingsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListBudgets(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/freehold.v1.AdmissionService/ListBudgets',
+            freehold_dot_v1_dot_admission__service__pb2.ListBudgetsRequest.SerializeToString,
+            freehold_dot_v1_dot_admission__service__pb2.ListBudgetsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListBreakers(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/freehold.v1.AdmissionService/ListBreakers',
+            freehold_dot_v1_dot_admission__service__pb2.ListBreakersRequest.SerializeToString,
+            freehold_dot_v1_dot_admission__service__pb2.ListBreakersResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ResetBreaker(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/freehold.v1.AdmissionService/ResetBreaker',
+            freehold_dot_v1_dot_admission__service__pb2.ResetBreakerRequest.SerializeToString,
+            freehold_dot_v1_dot_admission__service__pb2.ResetBreakerResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -715,7 +715,7 @@ class RecordPaidElsewhereResponse(_message.Message):
     def __init__(self, authorization: _Optional[_Union[_authorization_pb2.Authorization, _Mapping]] = ...) -> None: ...
 
 class QuoteAuthorizationRequest(_message.Message):
-    __slots__ = ("user_id", "items", "start", "accept_offers", "pickup_window", "rental_period", "order")
+    __slots__ = ("user_id", "items", "start", "accept_offers", "pickup_window", "rental_period", "order", "identity_hash")
     USER_ID_FIELD_NUMBER: _ClassVar[int]
     ITEMS_FIELD_NUMBER: _ClassVar[int]
     START_FIELD_NUMBER: _ClassVar[int]
@@ -723,6 +723,7 @@ class QuoteAuthorizationRequest(_message.Message):
     PICKUP_WINDOW_FIELD_NUMBER: _ClassVar[int]
     RENTAL_PERIOD_FIELD_NUMBER: _ClassVar[int]
     ORDER_FIELD_NUMBER: _ClassVar[int]
+    IDENTITY_HASH_FIELD_NUMBER: _ClassVar[int]
     user_id: str
     items: _containers.RepeatedCompositeFieldContainer[AuthorizeGroupRequest.Item]
     start: AuthorizeRequest.Start
@@ -730,7 +731,8 @@ class QuoteAuthorizationRequest(_message.Message):
     pickup_window: _duration_pb2.Duration
     rental_period: _duration_pb2.Duration
     order: _details_pb2.Order
-    def __init__(self, user_id: _Optional[str] = ..., items: _Optional[_Iterable[_Union[AuthorizeGroupRequest.Item, _Mapping]]] = ..., start: _Optional[_Union[AuthorizeRequest.Start, str]] = ..., accept_offers: _Optional[_Iterable[_Union[_types_pb2.Offer, str]]] = ..., pickup_window: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., rental_period: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., order: _Optional[_Union[_details_pb2.Order, _Mapping]] = ...) -> None: ...
+    identity_hash: str
+    def __init__(self, user_id: _Optional[str] = ..., items: _Optional[_Iterable[_Union[AuthorizeGroupRequest.Item, _Mapping]]] = ..., start: _Optional[_Union[AuthorizeRequest.Start, str]] = ..., accept_offers: _Optional[_Iterable[_Union[_types_pb2.Offer, str]]] = ..., pickup_window: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., rental_period: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., order: _Optional[_Union[_details_pb2.Order, _Mapping]] = ..., identity_hash: _Optional[str] = ...) -> None: ...
 
 class QuoteAuthorizationResponse(_message.Message):
     __slots__ = ("state", "offer", "reasons", "score_band", "items", "cuts", "quote_time")

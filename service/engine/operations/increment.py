@@ -14,6 +14,7 @@ from service.domain.money import Money
 from service.domain.policy import Choice, Part, Reason, Split, choose
 from service.domain.rules import Rules
 from service.engine.beside import tell
+from service.engine.breakers import with_breakers
 from service.engine.budgets import budget_left_minor, values_of, within_budget
 from service.engine.calls import AuthorizationCommand, Work
 from service.engine.consents import add_consent, no_damage
@@ -100,6 +101,8 @@ def decide(work: Work, it: Increment, rows: Rows, context: Context) -> Decided:
         choice = choose(score, assessment.why, (), free, asked)
     else:
         verdict = _verdict(current, product.policy.rules, rows, context)
+        if product.policy.rules.breaker and not current.parent_id:
+            verdict = with_breakers(verdict, current.operator_id, [product], context)
 
         def choose_within(minor: int) -> Choice:
             return choose_graded(score, assessment.why, (), minor, asked, verdict)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from service.domain.access import PLATFORM
-from service.domain.errors import IllegalState, InvalidInput, Violation
+from service.domain.errors import IllegalState, InvalidInput, Unavailable, Violation
 from service.domain.ledger import Line
+from service.domain.policy import Reason
 from service.domain.transitions import Transition
 from service.engine.aliases import survivor_of
 from service.engine.calls import Work
@@ -50,11 +51,15 @@ def decide(work: Work, it: PutUser, rows: Rows, context: Context) -> Decided:
     except those that somebody fixed.
 
     A later `as_of_us` than now counts as now. Raises InvalidInput for wrong input. Raises
-    IllegalState for features that are older than the stored ones.
+    IllegalState for features that are older than the stored ones, and Unavailable if the model
+    fails on the features: a stand-in decides one rental, and never a limit.
     """
     now_us = context.now_us
     if it.violations:
         raise InvalidInput(list(it.violations))
+    if Reason.STAND_IN_DECISION in context.assessed.put[it].why:
+        text = "the model failed on these features; nothing was stored: retry later"
+        raise Unavailable("SCORER_FAILED", text)
     user_id = survivor_of(it.user_id, rows)
     old_user = rows[USERS].get(user_id)
     if old_user is not None and it.as_of_us < old_user.as_of_us:

@@ -20,6 +20,7 @@ from service.storage.schema.administration import (
 )
 from service.storage.schema.attestations import attestations
 from service.storage.schema.authorizations import authorizations, decisions, open_items
+from service.storage.schema.breakers import breakers
 from service.storage.schema.budgets import budget_accounts, budget_leases
 from service.storage.schema.captures import captures, corrections
 from service.storage.schema.cases import case_evidence, cases
@@ -64,6 +65,7 @@ __all__ = [
     "audit_heads",
     "authorization_details",
     "authorizations",
+    "breakers",
     "budget_accounts",
     "budget_leases",
     "captures",

@@ -21,6 +21,11 @@ from service.storage.schema.columns import (
 )
 from service.storage.schema.record_tables import of_records
 
+LOSING = (
+    "custody = 'MISSING' OR custody = 'SOLD' OR written_off_minor > 0 OR unheld_dropped_minor > 0"
+)
+"""The condition of the rentals that may have a loss."""
+
 authorizations = of_records(
     AUTHORIZATIONS,
     *not_negative("credit_minor", "cash_minor", "held_credit_minor", "held_cash_minor"),
@@ -94,6 +99,7 @@ authorizations = of_records(
     ),
     partial_index("ix_authorizations_open", among("state", HOLDING), "user_id", "authorization_id"),
     partial_index("ix_authorizations_wake_us", "wake_us IS NOT NULL", "wake_us"),
+    partial_index("ix_authorizations_losing", LOSING, "operator_id", "authorization_id"),
     partial_index("ix_authorizations_review", "state = 'REVIEW'", "authorization_id"),
     numbered_index(
         "ix_authorizations_review_arrival",
