@@ -37,7 +37,7 @@ table { border-collapse: collapse; font-size: .9rem; margin: .5rem 0;
 th, td { padding: .25rem .6rem; text-align: right; border-bottom: 1px solid #e4e7ec;
   white-space: nowrap; }
 th:first-child, td:first-child { text-align: left; white-space: normal; min-width: 8rem;
-  overflow-wrap: anywhere; }
+  max-width: 24rem; overflow-wrap: break-word; }
 .bar { display: block; height: .7rem; background: #1d3557; min-width: 1px; }
 td.chart { width: 12rem; min-width: 6rem; }
 th { vertical-align: bottom; }
@@ -50,6 +50,7 @@ svg { max-width: 100%; height: auto; }
   th, td { padding: .25rem .35rem; }
   th { white-space: normal; }
   th:first-child, td:first-child { min-width: 4.5rem; }
+  td.chart { min-width: 3rem; }
 }
 .id { font-family: ui-monospace, monospace; font-size: .85rem; overflow-wrap: anywhere; }
 """
