@@ -993,7 +993,7 @@ class Reference(Documents):
         open."""
         key = self.names[command.user_id, command.authorization_id]
         it, cases = self.rentals[key], self.late_questions.get(key, [])
-        if it["state"] not in ("EXPIRED", "REVERSED") or command.occurred_us is None:
+        if not gone(it) or command.occurred_us is None:
             return
         if not any(map(plain_questions.is_open, cases)):
             holder = self.items[it["operator_id"], command.asset_id or it["asset_id"]]
