@@ -1,7 +1,7 @@
 """A model directory: `model.txt`, `manifest.json`, `metrics.json`, and nothing executable.
 
-Beside them are the spec and the development sample (`models.development`), which a server does not
-read.
+Beside them are the spec, the development sample (`models.development`) and the report
+(`models.page`), which a server does not read.
 
 The manifest describes the model and has a sha256 for everything that it depends on. The model id is
 the sha256 of the manifest's canonical JSON without `model_id` and `created_at`. So the same inputs

@@ -286,10 +286,10 @@ def _importance(metrics: Metrics) -> str:
         "the same values."
     )
     largest = columns[0]["mean_shap"] if columns else 1.0
-    rows = [[c["column"], c["reason_group"] or "none", f"{c['mean_shap']:.3f}"] for c in shown]
+    rows = [[c["column"], f"{c['mean_shap']:.3f}", c["reason_group"] or "none"] for c in shown]
     parts = [
         _table(
-            ["Column of the model", "Reason", "Log-odds"],
+            ["Column of the model", "Log-odds", "Reason"],
             rows,
             [c["mean_shap"] / largest for c in shown],
         )
