@@ -13,7 +13,18 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from models import bootstrap, calibrate, dataset, drift, evaluate, fits, scorecard, spec
+from models import (
+    bootstrap,
+    calibrate,
+    curves,
+    dataset,
+    drift,
+    evaluate,
+    fairness_gate,
+    fits,
+    scorecard,
+    spec,
+)
 from models.samples import State
 
 _N = TypeVar("_N", np.float64, np.int64)
@@ -81,6 +92,7 @@ def served(
     score = scores(scale, margin)
     rows = state.holdout[scored]
     group = None if state.group is None else state.group[rows]
+    all_rows = _fairness_all_rows(state, data, results)
     return {
         "drift": drift.find(
             state.label[rows], platt.log_odds(margin[scored]), group, validated_auc
@@ -89,14 +101,17 @@ def served(
             "what": "out of time" if state.spec.time else "fold 0 of the first seed",
             **_holdout(state, rows, margin[scored], platt),
             "unscorable": int((~scored).sum()),
+            "curve": curves.rising(
+                state.label[rows], margin[scored], score[scored], state.weight_of(rows)
+            ),
         },
         "score_bands": _bands(state, rows, score[scored]),
         "fairness": {
             "approved_from_score": APPROVAL_SCORE,
             "small_group": SMALL_GROUP,
-            "gated": False,
+            "gate": fairness_gate.judge(all_rows["attributes"]),
             **_fairness(state, data, state.holdout, score),
-            "all_rows": _fairness_all_rows(state, data, results),
+            "all_rows": all_rows,
         },
     }
 
@@ -208,6 +223,7 @@ def _holdout(
     pd = calibrate.sigmoid(log_odds)
     area, method = evaluate.auc_delong(label, margin), "DeLong"
     groups = _groups_of(state, rows)
+    noise, noise_95 = evaluate.ece_noise(pd, weight)
     if groups is not None:
         areas = evaluate.WeightedAuc(label, margin)
         area = evaluate.Estimate(areas.of(groups.weight), *groups.interval(areas.of), area.n)
@@ -222,11 +238,12 @@ def _holdout(
         "brier": evaluate.brier(label, pd, weight),
         "ks": evaluate.ks(label, margin, weight),
         "ece": evaluate.ece(label, pd, weight),
-        "ece_noise_floor": evaluate.ece_noise_floor(pd, weight),
+        "ece_noise_floor": noise,
+        "ece_noise_95": noise_95,
         "calibration_slope": slope,
         "calibration_intercept": intercept,
         "calibration_in_the_large": evaluate.calibration_in_the_large(label, log_odds, weight),
-        "reliability": evaluate.reliability(label, pd, weight),
+        "reliability": curves.reliability(label, pd, weight, groups),
     }  # fmt: skip
 
 
@@ -356,12 +373,9 @@ class _Approvals(NamedTuple):
 
 
 def _compared(groups: list[_Approvals], drawn: bootstrap.Groups | None) -> dict[str, Any]:
-    """Each group, compared with the group that is approved most often among the large enough
-    groups."""
+    """Each group, compared with the largest group."""
     sizes = [int(group.here.sum()) for group in groups]
-    large = [g for g, n in zip(groups, sizes, strict=True) if n >= SMALL_GROUP]
-    large = large or [g for g, n in zip(groups, sizes, strict=True) if n > 0]
-    best = max(large, key=lambda g: _rate_of(g.all_rows(), drawn).value)
+    largest = groups[int(np.argmax(sizes))]
     found = []
     for group, n in zip(groups, sizes, strict=True):
         found.append(
@@ -370,12 +384,12 @@ def _compared(groups: list[_Approvals], drawn: bootstrap.Groups | None) -> dict[
                 "n": n,
                 "small": n < SMALL_GROUP,
                 "approval": _rate(group.all_rows(), drawn),
-                "ratio": _interval(_ratio(group.all_rows(), best.all_rows(), drawn)),
+                "ratio": _interval(_ratio(group.all_rows(), largest.all_rows(), drawn)),
                 "approval_of_good": _rate(group.good_rows(), drawn),
-                "gap_of_good": _interval(_gap(best.good_rows(), group.good_rows(), drawn)),
+                "gap_of_good": _interval(_gap(largest.good_rows(), group.good_rows(), drawn)),
             }
         )
-    return {"compared_with": best.name, "groups": found}
+    return {"compared_with": largest.name, "groups": found}
 
 
 def _rate_of(share: _Share, drawn: bootstrap.Groups | None) -> evaluate.Estimate:

@@ -22,6 +22,9 @@ def print_metrics(metrics: Metrics, console: Console | None = None) -> None:
     for table in _fairness(metrics):
         console.print(table)
     # Models of earlier builds have none.
+    if (gate := metrics["fairness"].get("gate")) is not None:
+        console.print(f"Fairness, out of fold on all rows: {gate['verdict']}.")
+    # Models of earlier builds have none.
     if "coverage" in metrics and (unscorable := _coverage(metrics)).row_count:
         console.print(unscorable)
     gain = metrics["gain"]
@@ -119,7 +122,7 @@ def _fairness(metrics: Metrics) -> list[Table]:
     for attribute in fairness["attributes"]:
         table = Table(
             title=f"{attribute['attribute']} (not trained on): approved from "
-            f"{fairness['approved_from_score']}, hold-out; shown, not gated",
+            f"{fairness['approved_from_score']}, hold-out",
             caption=f"Ratio and gap to {attribute['compared_with']}. "
             f"* fewer than {small} people: no conclusion.",
         )

@@ -36,12 +36,15 @@ from models import (
     coverage,
     development,
     drift,
+    fairness_gate,
     features,
     fits,
     golden,
+    importance,
     instability,
     manifest,
     metrics,
+    page,
     parallel,
     recipes,
     reference,
@@ -91,10 +94,13 @@ def train(
         ready = checking.ready(spec.load(Path(spec_path)), Path(out))
         development_sample = development.of(ready)
         made = _made(development_sample, progress, jobs, budget_s)
-    written = manifest.write(
-        Path(out), made.document, made.text, made.figures,
-        lambda folder: development.write(development_sample, folder),
-    )  # fmt: skip
+    report = page.of(made.figures, manifest.model_id(made.document))
+
+    def beside(folder: Path) -> None:
+        development.write(development_sample, folder)
+        (folder / page.NAME).write_text(report, encoding="utf-8")
+
+    written = manifest.write(Path(out), made.document, made.text, made.figures, beside)
     return {"model_id": written, **made.figures}
 
 
@@ -179,7 +185,9 @@ def _made(sample_: Development, progress: bool, jobs: int, budget_s: float) -> _
     figures["instability"] = instability.find(state, results, served.scale, again)
     apart = "the rows out of time" if the_spec.time else "the hold-out"
     # First of all: the figures of the validation may not hold today.
-    warnings = drift.warning(figures["drift"], apart) + warnings
+    first = drift.warning(figures["drift"], apart)
+    warnings = first + fairness_gate.warning(figures["fairness"]["gate"]) + warnings
+    figures["importance"] = importance.of(state, served.sample, outcome.text, state.holdout)
     figures["columns"] = {
         "raw": len(the_spec.inputs), "derived": len(served.sample.preparation.columns)
     }  # fmt: skip

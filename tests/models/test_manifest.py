@@ -39,12 +39,12 @@ def edit(directory: Path, change: Callable[[dict[str, Any]], object], *, forge: 
 
 
 def test_directory_holds_text_and_a_table_only(small_directory: Path) -> None:
-    """A model directory is four text files and one Parquet table; none can be executed or
-    unpickled."""
+    """A model directory is text files and one Parquet table; none can be executed or unpickled."""
     assert sorted(p.name for p in small_directory.iterdir()) == [
         "manifest.json",
         "metrics.json",
         "model.txt",
+        "report.html",
         "sample.parquet",
         "spec.toml",
     ]
