@@ -89,7 +89,7 @@ def served(
     """
     margin = results[fits.SERVED].margin
     scored = ~np.isnan(margin)
-    score = _scores(scale, margin)
+    score = scores(scale, margin)
     rows = state.holdout[scored]
     group = None if state.group is None else state.group[rows]
     all_rows = _fairness_all_rows(state, data, results)
@@ -255,13 +255,18 @@ def _groups_of(state: State, rows: dataset.Indices) -> bootstrap.Groups | None:
     return bootstrap.Groups(rows.shape[0], group, state.weight_of(rows))
 
 
+def band_numbers(score: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The place of each score's band in `scorecard.BANDS`."""
+    lowest = np.array([low for _, low in scorecard.BANDS])
+    # Bands descend; a score below all is in the last one.
+    below: NDArray[np.int64] = (score[..., np.newaxis] < lowest).sum(axis=-1)
+    place: NDArray[np.int64] = np.minimum(below, lowest.shape[0] - 1)
+    return place
+
+
 def _bands(state: State, at: dataset.Indices, score: NDArray[np.int64]) -> list[dict[str, Any]]:
     label, groups = state.label[at], _groups_of(state, at)
-    lowest_of = [lowest for _, lowest in scorecard.BANDS]
-    # Bands descend; a score below all is in the last one.
-    band = np.minimum(
-        np.array([score < lowest for lowest in lowest_of]).sum(axis=0), len(lowest_of) - 1
-    )
+    band = band_numbers(score)
     rows = []
     for number, (name, lowest) in enumerate(scorecard.BANDS):
         here = band == number
@@ -324,7 +329,7 @@ def _fairness_all_rows(state: State, data: dataset.Dataset, results: Results) ->
         scale = scorecard.scale(
             calibrate.fit(margin[others], label[others], _at(state.weight, others))
         )
-        score[here] = _scores(scale, margin[here])
+        score[here] = scores(scale, margin[here])
     return {"seed": seed, **_fairness(state, data, np.arange(label.shape[0]), score)}
 
 
@@ -339,7 +344,7 @@ def _out_of_fold(state: State, results: Results, kind: str, seed: int) -> Floats
     return margin
 
 
-def _scores(scale: scorecard.Scale, margin: Floats) -> NDArray[np.int64]:
+def scores(scale: scorecard.Scale, margin: Floats) -> NDArray[np.int64]:
     """The scores of margins. A row without a margin gets 0, which is never approved."""
     value = np.clip(scale.a * margin + scale.b, scorecard.LOWEST, scorecard.HIGHEST)
     return np.where(np.isnan(margin), 0.0, np.rint(value)).astype(np.int64)

@@ -35,6 +35,8 @@ def print_metrics(metrics: Metrics, console: Console | None = None) -> None:
         f"[{gain['interval'][0]:+.4f}, {gain['interval'][1]:+.4f}] ({gain['method']}, "
         f"{gain['folds']} folds)."
     )
+    if "instability" in metrics:
+        console.print(instability(metrics["instability"]))
     console.print(
         f"Outcome: {metrics['outcome']} ({metrics['horizon']}; {metrics['population']}). "
         f"{metrics['bad']:,} bad of {metrics['rows']:,}. The score ranks; unless the outcome is "
@@ -44,6 +46,16 @@ def print_metrics(metrics: Metrics, console: Console | None = None) -> None:
     if "model_id" in metrics:
         console.print(f"Model {metrics['model_id']}", soft_wrap=True)
     console.print(f"{metrics['seconds']} s")
+
+
+def instability(figures: Metrics) -> str:
+    """The sentence about the people whose band depends on the seed."""
+    if figures["skipped"] is not None:
+        return f"Instability: not measured, because {figures['skipped']}."
+    return (
+        f"Instability: {_percent(figures['share'])} of {figures['n']:,} hold-out people change "
+        f"their band in at least one of {figures['refits']} refits with other seeds."
+    )
 
 
 def _headline(metrics: Metrics) -> Table:

@@ -104,7 +104,7 @@ def _train(
         cells += [] if late is None else ["2026-02-01" if late[i] else "2026-01-31"]
         lines.append(",".join(cells))
     (folder / "table.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    (folder / "spec.toml").write_text(_toml(document), encoding="utf-8")
+    (folder / "spec.toml").write_text(toml(document), encoding="utf-8")
     with forked_workers():
         metrics = train.train(
             folder / "spec.toml", folder / "model", progress=False, jobs=1,
@@ -170,7 +170,8 @@ def row(*values: float) -> bytes:
     return np.array(values, dtype="<f8").tobytes()
 
 
-def _toml(document: dict[str, Any]) -> str:
+def toml(document: dict[str, Any]) -> str:
+    """Tables, and lists of tables, as the text of a TOML file."""
     lines: list[str] = []
     for name, section in document.items():
         for each in section if isinstance(section, list) else [section]:

@@ -66,6 +66,17 @@ def test_labels_outside_the_rows_do_not_change_a_choice() -> None:
     assert choice.choose(state, rows, plan) == choice.choose(other, rows, plan)
 
 
+def test_a_group_lies_in_one_fold() -> None:
+    """Rows of one group are never on both sides of a fold, neither of the validation nor of the
+    choice inside it."""
+    state = drawn(600, lambda a, b: a + b)
+    state = replace(state, group=np.arange(600) // 5)
+    assert np.array_equal(state.folds(0), np.repeat(state.folds(0)[::5], 5))
+    rows = np.flatnonzero(state.folds(0) != 0)
+    fold = state.folds_of(rows, 5, 1)
+    assert np.array_equal(fold, np.repeat(fold[::5], 5))
+
+
 def test_a_large_table_is_first_tried_on_a_part() -> None:
     """With two rounds, all candidates are tried on the part, and the best two on more rows."""
     state = drawn(3_000, lambda a, b: 2 * a * b)

@@ -50,6 +50,10 @@ def test_metrics_have_every_figure(small_directory: Path) -> None:
         "SEX", "EDUCATION", "MARRIAGE", "AGE",
     ]  # fmt: skip
     assert metrics["fairness"]["gate"]["verdict"] in ("blocked", "two signatures", "fine")
+    instability = metrics["instability"]
+    assert (instability["refits"], instability["n"], instability["skipped"]) == (5, scored, None)
+    assert max(instability["by_refit"]) <= instability["share"] <= sum(instability["by_refit"])
+    assert 0.0 < instability["share"] < 0.9
     assert metrics["seconds"] > 0
 
 
@@ -60,7 +64,15 @@ def test_report_prints_every_table(small_directory: Path) -> None:
     report.print_metrics(metrics, console)
     assert isinstance(console.file, io.StringIO)
     text = console.file.getvalue()
-    for expected in ("AUC", "Brier", "ECE, worst seed", "Bad rate", "AGE", "prices nothing"):
+    for expected in (
+        "AUC",
+        "Brier",
+        "ECE, worst seed",
+        "Bad rate",
+        "AGE",
+        "prices nothing",
+        "5 refits",
+    ):
         assert expected in text
 
 
