@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import Any
 
-from models import charts, fairness_gate
+from models import charts, fairness_gate, report
 
 NAME = "report.html"
 
@@ -167,6 +167,7 @@ def _verdict(metrics: Metrics) -> str:
         f"({escape(gain['method'])}). After ± stands the standard deviation over folds. Brackets "
         "are 95 % intervals.</p>\n",
         _table(["", *(title for title, _ in columns), "Served, hold-out"], rows),
+        f"<p>{escape(report.instability(metrics['instability']))}</p>\n",
         "<p>The score ranks people. Unless the outcome is rental_loss, it prices nothing.</p>\n",
     )
 

@@ -80,6 +80,7 @@ def test_a_report_has_every_section_with_its_rows(metrics: dict[str, Any]) -> No
         assert f"n = {scored:,}," in text[name]
     assert f"n = {metrics['rows'] + metrics['dropped']:,}" in text["rows"]
     assert metrics["verdict"]["sentence"] in text["verdict"]
+    assert "of 5 refits with other seeds" in text["verdict"]
     assert f"{metrics['holdout']['ece_noise_95']:.4f}" in text["calibration"]
 
 
