@@ -27,12 +27,18 @@ _SMALLEST_PART = 5_000
 _FIRST_PART, _SECOND_PART = 20_000, 100_000
 
 
+REFITS = 5
+"""The fits with other seeds that show how stable the served model is."""
+
+
 class Course(NamedTuple):
-    """The plan of each fit's choice, and the seeds of the headline."""
+    """The plan of each fit's choice, the seeds of the headline, and the refits with other seeds:
+    `REFITS`, or 0 where the budget has no time for them."""
 
     plan: Plan
     seeds: tuple[int, ...]
     seconds: float
+    refits: int
 
 
 def course(
@@ -40,7 +46,8 @@ def course(
 ) -> Course:
     """The largest plan within the budget; the smallest one where none is.
 
-    First fewer seeds are used, then fewer rows for the choice, then fewer candidates.
+    First fewer seeds are used, then fewer rows for the choice, then fewer candidates. The refits
+    get what is left.
     """
     options = [
         (candidates, limit, count)
@@ -53,7 +60,10 @@ def course(
         seconds = _seconds(plan, rows, columns, fold_count, count)
         if seconds <= budget_s:
             break
-    return Course(plan, seeds[:count], seconds)
+    again = REFITS * _longest(plan, rows, columns)
+    if seconds + again <= budget_s:
+        return Course(plan, seeds[:count], seconds + again, REFITS)
+    return Course(plan, seeds[:count], seconds, 0)
 
 
 def pinned(
@@ -61,7 +71,8 @@ def pinned(
 ) -> Course:
     """The course of a pinned recipe: nothing is chosen."""
     plan = Plan((recipe,), ())
-    return Course(plan, seeds, _seconds(plan, rows, columns, fold_count, len(seeds)))
+    seconds = _seconds(plan, rows, columns, fold_count, len(seeds))
+    return Course(plan, seeds, seconds + REFITS * _longest(plan, rows, columns), REFITS)
 
 
 def _rounds(rows: int, limit: int) -> tuple[int, ...]:
@@ -70,9 +81,14 @@ def _rounds(rows: int, limit: int) -> tuple[int, ...]:
     return tuple(sorted({min(rows, limit), _FIRST_PART if limit > _FIRST_PART else limit}))
 
 
+def _longest(plan: Plan, rows: int, columns: int) -> float:
+    """Seconds of the longest of the candidates' fits on all rows."""
+    return max(_fit(c, rows, columns, c.trees) for c in plan.candidates)
+
+
 def _seconds(plan: Plan, rows: int, columns: int, fold_count: int, seeds: int) -> float:
-    """Seconds of one processor for a whole training."""
-    each = max(_fit(c, rows, columns, c.trees) for c in plan.candidates)
+    """Seconds of one processor for a whole training without refits."""
+    each = _longest(plan, rows, columns)
     choosing = 0.0
     left = list(plan.candidates)
     for most in plan.rounds:

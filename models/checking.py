@@ -233,7 +233,8 @@ def report(path: Path, out: Path | None) -> Findings:
     """All that is wrong with the spec at `path` and with its file; no error is raised."""
     findings = Findings()
     try:
-        check(load(path), out, findings)
+        with features.beside(path):
+            check(load(path), out, findings)
     except SpecError as error:
         findings.errors += str(error).split("\n")
     except DatasetError as error:

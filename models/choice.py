@@ -23,8 +23,13 @@ from models.spec_model import Recipe
 
 Floats = NDArray[np.float64]
 
-# The simpler recipe may lose this share of the log-loss and this much AUC, and no more.
-MOST_LOSS, MOST_AUC = 0.002, 0.002
+# The simpler recipe may lose this share of the log-loss and this much AUC, and no more. On a small
+# table the best recipe is the best by chance more often, so there the simpler one may lose more.
+MOST_LOSS, MOST_AUC = 0.005, 0.005
+MOST_LOSS_LARGE, MOST_AUC_LARGE = 0.002, 0.002
+LARGE_TABLE = 20_000
+"""The rows from which a table is large."""
+
 # After the first round on a part of the rows: the best so many stay.
 _STAY = 2
 _INNER_SEED = 90_210
@@ -80,7 +85,7 @@ def choose(state: State, rows: Indices, plan: Plan) -> Chosen:
         if number + 1 < len(plan.rounds):
             best = sorted(tried, key=lambda t: t.loss)[:_STAY]
             left = [c for c in left if any(c.name == b.recipe.name for b in best)]
-    taken = simplest(tried)
+    taken = simplest(tried, state.label.shape[0])
     if taken.recipe.kind == "scorecard":
         return Chosen(taken.recipe, list(figures.values()))
     # More rows carry more trees.
@@ -163,15 +168,21 @@ def _losses(margin: Floats, label: NDArray[np.int8]) -> Floats:
     return losses
 
 
-def simplest(tried: Sequence[Tried]) -> Tried:
-    """The simplest candidate that is as good as the best one, within one standard error and the
-    limits of this module. The candidates come the simplest first."""
+def simplest(tried: Sequence[Tried], rows: int) -> Tried:
+    """The simplest candidate that is as good as the best one, within one standard error of the
+    log-loss and the limits of this module for a table of this many rows.
+
+    The candidates come the simplest first.
+    """
+    large = rows >= LARGE_TABLE
+    most_loss, most_auc = (MOST_LOSS_LARGE, MOST_AUC_LARGE) if large else (MOST_LOSS, MOST_AUC)
     best = min(tried, key=lambda t: t.loss)
+    highest = max(t.auc for t in tried)
     for each in tried:
         worse = each.losses - best.losses
         error = float(worse.std()) / math.sqrt(worse.shape[0])
-        allowed = min(error, MOST_LOSS * best.loss)
-        if float(worse.mean()) <= allowed and best.auc - each.auc <= MOST_AUC:
+        allowed = min(error, most_loss * best.loss)
+        if float(worse.mean()) <= allowed and highest - each.auc <= most_auc:
             return each
     return best
 

@@ -104,10 +104,16 @@ def ece(label: Labels, pd: Floats, weight: Floats | None = None) -> float:
     return _ece_sorted(label[order].astype(np.float64), pd[order], starts, share)
 
 
-def ece_noise_floor(
+def ece_noise_floor(pd: Floats, weight: Floats | None = None) -> float:
+    """Mean ECE of a perfect model."""
+    return ece_noise(pd, weight)[0]
+
+
+def ece_noise(
     pd: Floats, weight: Floats | None = None, draws: int = 200, seed: int = 0
-) -> float:
-    """Mean ECE of a perfect model: labels drawn from the PDs themselves, `draws` times."""
+) -> tuple[float, float]:
+    """Mean and 95 % point of the ECE of a perfect model: labels drawn from the PDs themselves,
+    `draws` times."""
     order = np.argsort(pd, kind="stable")
     ranked, share = pd[order], None if weight is None else weight[order]
     starts = _bin_starts(ranked.shape[0], share)
@@ -118,15 +124,20 @@ def ece_noise_floor(
         )
         for _ in range(draws)
     ]
-    return float(np.mean(drawn))
+    return float(np.mean(drawn)), float(np.percentile(drawn, 95.0))
+
+
+def equal_parts(pd: Floats, weight: Floats | None = None) -> list[NDArray[np.intp]]:
+    """The rows of each of the ten bins behind `ece`, from the lowest PD to the highest."""
+    order = np.argsort(pd, kind="stable")
+    starts = _bin_starts(pd.shape[0], None if weight is None else weight[order])
+    return np.split(order, starts[1:])
 
 
 def reliability(label: Labels, pd: Floats, weight: Floats | None = None) -> list[dict[str, float]]:
     """The ten bins behind `ece`: rows, mean PD and bad rate of each."""
-    order = np.argsort(pd, kind="stable")
-    starts = _bin_starts(pd.shape[0], None if weight is None else weight[order])
     bins = []
-    for part in np.split(order, starts[1:]):
+    for part in equal_parts(pd, weight):
         share = None if weight is None else weight[part]
         bins.append(
             {

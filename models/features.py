@@ -3,6 +3,9 @@
 A derive function takes (n, k_raw) float64 and returns (n, k_derived) float64, and must give a
 single row the same bits as the row inside any batch. The source of its module is hashed into the
 model's manifest: a model's figures hold only for that text of the function.
+
+A training also finds the module beside its spec. A server never looks there: it serves the model
+only if the same module is on its own Python path, so a model folder brings no code into a server.
 """
 
 from __future__ import annotations
@@ -10,7 +13,9 @@ from __future__ import annotations
 import hashlib
 import importlib
 import importlib.util
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +27,30 @@ Floats = NDArray[np.float64]
 Derive = Callable[[Floats], Floats]
 
 IDENTITY_SHA256 = hashlib.sha256(b"").hexdigest()
+
+
+@contextmanager
+def beside(spec_path: Path) -> Iterator[None]:
+    """Modules in the folder of a spec are found meanwhile, after all others.
+
+    They are forgotten at the end, because the folder of another spec may have a module of the same
+    name.
+    """
+    folder = spec_path.resolve().parent
+    if any(Path(place).resolve() == folder for place in sys.path):
+        yield
+        return
+    known = {*sys.modules}
+    importlib.invalidate_caches()
+    sys.path.append(str(folder))
+    try:
+        yield
+    finally:
+        sys.path.remove(str(folder))
+        for name in {*sys.modules} - known:
+            source = getattr(sys.modules[name], "__file__", None)
+            if source is not None and Path(source).is_relative_to(folder):
+                del sys.modules[name]
 
 
 def source_sha256(function: str | None) -> str:
@@ -38,7 +67,12 @@ def source_sha256(function: str | None) -> str:
         found = importlib.util.find_spec(module)
     except (ImportError, ValueError) as error:
         raise DeriveError(f"{module}: cannot be found ({error})") from error
-    if found is None or found.origin is None or not found.has_location:
+    if found is None:
+        raise DeriveError(
+            f"{module}: cannot be found; a training looks for it beside the spec and on the Python "
+            "path, a server on the Python path alone"
+        )
+    if found.origin is None or not found.has_location:
         raise DeriveError(f"{module}: has no source file")
     try:
         source = Path(found.origin).read_bytes()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -24,7 +25,8 @@ class Task(NamedTuple):
 
     `fold` is the whole procedure, the choice of the recipe included, on the rows outside a fold;
     the name of a rival is that recipe on the same rows; `served` is the model on all rows but the
-    hold-out, and `inner` its recipe on a part of those, for the calibration.
+    hold-out, and `inner` its recipe on a part of those, for the calibration. `refit` is the served
+    recipe on the same rows with another seed of LightGBM: the `seed`-th after the spec's.
     """
 
     kind: str
@@ -69,8 +71,16 @@ def calibration(the_spec: spec.Spec) -> list[Task]:
     return [Task("inner", 0, k) for k in range(the_spec.validation.folds)]
 
 
+def refits(count: int) -> list[Task]:
+    """The fits that show how much the served model depends on its seed."""
+    return [Task("refit", number, 0) for number in range(1, count + 1)]
+
+
 def work(it: Work, task: Task) -> Outcome:
     """One fit, in a worker process, judged on the rows that it did not see."""
+    if task.kind == "refit":
+        seeded = replace(it.state.spec, seed=it.state.spec.seed + task.seed)
+        it = it._replace(state=replace(it.state, spec=seeded))
     # One thread each: the processes run in parallel, and sums then have one order.
     with threadpool_limits(limits=1):
         rows, tested = split(it.state, task)
@@ -78,19 +88,20 @@ def work(it: Work, task: Task) -> Outcome:
         # A rival scores the same rows as the model: it knows as many blanks.
         leaf = recipes.leaf_of(it.plan.candidates, rows.shape[0])
         chosen = choice.choose(it.state, rows, rivals.get(task.kind, it.plan))
-        if task.kind == "served":
+        whole = task.kind in ("served", "refit")
+        if whole:
             leaf = recipes.leaf(chosen.recipe, rows.shape[0])
         sample = sample_of(it.state, rows, leaf)
         learned = learners.fit(it.state, sample, chosen.recipe)
         text = learned.booster.model_to_string() if task.kind == "served" else ""
-        seen = domain_of(it.state, sample, learned.booster if text else None)
+        seen = domain_of(it.state, sample, learned.booster if whole else None)
         margin = learners.margins(learned.booster, seen, it.state.raw[tested])
         return Outcome(margin, chosen.recipe, chosen.candidates, text, learned.penalty)
 
 
 def split(state: State, task: Task) -> tuple[dataset.Indices, dataset.Indices]:
     """The rows that a task learns from, and those that it is judged on."""
-    if task.kind == "served":
+    if task.kind in ("served", "refit"):
         return state.training, state.holdout
     if task.kind == "inner":
         training = state.training

@@ -1,7 +1,7 @@
 """A model directory: `model.txt`, `manifest.json`, `metrics.json`, and nothing executable.
 
-Beside them are the spec and the development sample (`models.development`), which a server does not
-read.
+Beside them are the spec, the development sample (`models.development`) and the report
+(`models.page`), which a server does not read.
 
 The manifest describes the model and has a sha256 for everything that it depends on. The model id is
 the sha256 of the manifest's canonical JSON without `model_id` and `created_at`. So the same inputs
@@ -47,6 +47,8 @@ MANIFEST, MODEL, METRICS = "manifest.json", "model.txt", "metrics.json"
 _UNHASHED = ("model_id", "created_at")
 _METRICS_UNHASHED = ("seconds", "created_at")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+# A raw column has these keys if its spec has them, and its reason's texts below `reason`.
+_DICTIONARY = ("description", "unit", "source", "lawful_basis", "maximum_age_days")
 
 
 @dataclass(frozen=True)
@@ -136,7 +138,16 @@ def raw_column(feature: Feature, trained: Trained) -> dict[str, Any]:
         "max": high,
         "levels": list(feature.levels),
         "trained": domain.to_json(trained),
+        **_dictionary(feature),
     }
+
+
+def _dictionary(feature: Feature) -> dict[str, Any]:
+    """The entry of a column in the dictionary of features: the keys that its spec has."""
+    entry: dict[str, Any] = {key: getattr(feature, key) for key in _DICTIONARY}
+    texts = {"zh": feature.reason_zh, "en": feature.reason_en}
+    entry["reason"] = {key: text for key, text in texts.items() if text is not None} or None
+    return {key: value for key, value in entry.items() if value is not None}
 
 
 def derived_column(derived: Derived) -> dict[str, Any]:
@@ -350,6 +361,13 @@ def _raw_feature(column: Mapping[str, Any]) -> Feature:
         groups=(),
         group_names=(),
         levels=tuple(column.get("levels", ())),
+        description=column.get("description"),
+        unit=column.get("unit"),
+        source=column.get("source"),
+        lawful_basis=column.get("lawful_basis"),
+        maximum_age_days=column.get("maximum_age_days"),
+        reason_zh=column.get("reason", {}).get("zh"),
+        reason_en=column.get("reason", {}).get("en"),
     )
 
 

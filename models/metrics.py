@@ -13,7 +13,18 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from models import bootstrap, calibrate, dataset, drift, evaluate, fits, scorecard, spec
+from models import (
+    bootstrap,
+    calibrate,
+    curves,
+    dataset,
+    drift,
+    evaluate,
+    fairness_gate,
+    fits,
+    scorecard,
+    spec,
+)
 from models.samples import State
 
 _N = TypeVar("_N", np.float64, np.int64)
@@ -78,9 +89,10 @@ def served(
     """
     margin = results[fits.SERVED].margin
     scored = ~np.isnan(margin)
-    score = _scores(scale, margin)
+    score = scores(scale, margin)
     rows = state.holdout[scored]
     group = None if state.group is None else state.group[rows]
+    all_rows = _fairness_all_rows(state, data, results)
     return {
         "drift": drift.find(
             state.label[rows], platt.log_odds(margin[scored]), group, validated_auc
@@ -89,14 +101,17 @@ def served(
             "what": "out of time" if state.spec.time else "fold 0 of the first seed",
             **_holdout(state, rows, margin[scored], platt),
             "unscorable": int((~scored).sum()),
+            "curve": curves.rising(
+                state.label[rows], margin[scored], score[scored], state.weight_of(rows)
+            ),
         },
         "score_bands": _bands(state, rows, score[scored]),
         "fairness": {
             "approved_from_score": APPROVAL_SCORE,
             "small_group": SMALL_GROUP,
-            "gated": False,
+            "gate": fairness_gate.judge(all_rows["attributes"]),
             **_fairness(state, data, state.holdout, score),
-            "all_rows": _fairness_all_rows(state, data, results),
+            "all_rows": all_rows,
         },
     }
 
@@ -208,6 +223,7 @@ def _holdout(
     pd = calibrate.sigmoid(log_odds)
     area, method = evaluate.auc_delong(label, margin), "DeLong"
     groups = _groups_of(state, rows)
+    noise, noise_95 = evaluate.ece_noise(pd, weight)
     if groups is not None:
         areas = evaluate.WeightedAuc(label, margin)
         area = evaluate.Estimate(areas.of(groups.weight), *groups.interval(areas.of), area.n)
@@ -222,11 +238,12 @@ def _holdout(
         "brier": evaluate.brier(label, pd, weight),
         "ks": evaluate.ks(label, margin, weight),
         "ece": evaluate.ece(label, pd, weight),
-        "ece_noise_floor": evaluate.ece_noise_floor(pd, weight),
+        "ece_noise_floor": noise,
+        "ece_noise_95": noise_95,
         "calibration_slope": slope,
         "calibration_intercept": intercept,
         "calibration_in_the_large": evaluate.calibration_in_the_large(label, log_odds, weight),
-        "reliability": evaluate.reliability(label, pd, weight),
+        "reliability": curves.reliability(label, pd, weight, groups),
     }  # fmt: skip
 
 
@@ -238,13 +255,18 @@ def _groups_of(state: State, rows: dataset.Indices) -> bootstrap.Groups | None:
     return bootstrap.Groups(rows.shape[0], group, state.weight_of(rows))
 
 
+def band_numbers(score: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The place of each score's band in `scorecard.BANDS`."""
+    lowest = np.array([low for _, low in scorecard.BANDS])
+    # Bands descend; a score below all is in the last one.
+    below: NDArray[np.int64] = (score[..., np.newaxis] < lowest).sum(axis=-1)
+    place: NDArray[np.int64] = np.minimum(below, lowest.shape[0] - 1)
+    return place
+
+
 def _bands(state: State, at: dataset.Indices, score: NDArray[np.int64]) -> list[dict[str, Any]]:
     label, groups = state.label[at], _groups_of(state, at)
-    lowest_of = [lowest for _, lowest in scorecard.BANDS]
-    # Bands descend; a score below all is in the last one.
-    band = np.minimum(
-        np.array([score < lowest for lowest in lowest_of]).sum(axis=0), len(lowest_of) - 1
-    )
+    band = band_numbers(score)
     rows = []
     for number, (name, lowest) in enumerate(scorecard.BANDS):
         here = band == number
@@ -307,7 +329,7 @@ def _fairness_all_rows(state: State, data: dataset.Dataset, results: Results) ->
         scale = scorecard.scale(
             calibrate.fit(margin[others], label[others], _at(state.weight, others))
         )
-        score[here] = _scores(scale, margin[here])
+        score[here] = scores(scale, margin[here])
     return {"seed": seed, **_fairness(state, data, np.arange(label.shape[0]), score)}
 
 
@@ -322,7 +344,7 @@ def _out_of_fold(state: State, results: Results, kind: str, seed: int) -> Floats
     return margin
 
 
-def _scores(scale: scorecard.Scale, margin: Floats) -> NDArray[np.int64]:
+def scores(scale: scorecard.Scale, margin: Floats) -> NDArray[np.int64]:
     """The scores of margins. A row without a margin gets 0, which is never approved."""
     value = np.clip(scale.a * margin + scale.b, scorecard.LOWEST, scorecard.HIGHEST)
     return np.where(np.isnan(margin), 0.0, np.rint(value)).astype(np.int64)
@@ -351,12 +373,9 @@ class _Approvals(NamedTuple):
 
 
 def _compared(groups: list[_Approvals], drawn: bootstrap.Groups | None) -> dict[str, Any]:
-    """Each group, compared with the group that is approved most often among the large enough
-    groups."""
+    """Each group, compared with the largest group."""
     sizes = [int(group.here.sum()) for group in groups]
-    large = [g for g, n in zip(groups, sizes, strict=True) if n >= SMALL_GROUP]
-    large = large or [g for g, n in zip(groups, sizes, strict=True) if n > 0]
-    best = max(large, key=lambda g: _rate_of(g.all_rows(), drawn).value)
+    largest = groups[int(np.argmax(sizes))]
     found = []
     for group, n in zip(groups, sizes, strict=True):
         found.append(
@@ -365,12 +384,12 @@ def _compared(groups: list[_Approvals], drawn: bootstrap.Groups | None) -> dict[
                 "n": n,
                 "small": n < SMALL_GROUP,
                 "approval": _rate(group.all_rows(), drawn),
-                "ratio": _interval(_ratio(group.all_rows(), best.all_rows(), drawn)),
+                "ratio": _interval(_ratio(group.all_rows(), largest.all_rows(), drawn)),
                 "approval_of_good": _rate(group.good_rows(), drawn),
-                "gap_of_good": _interval(_gap(best.good_rows(), group.good_rows(), drawn)),
+                "gap_of_good": _interval(_gap(largest.good_rows(), group.good_rows(), drawn)),
             }
         )
-    return {"compared_with": best.name, "groups": found}
+    return {"compared_with": largest.name, "groups": found}
 
 
 def _rate_of(share: _Share, drawn: bootstrap.Groups | None) -> evaluate.Estimate:

@@ -22,6 +22,9 @@ def print_metrics(metrics: Metrics, console: Console | None = None) -> None:
     for table in _fairness(metrics):
         console.print(table)
     # Models of earlier builds have none.
+    if (gate := metrics["fairness"].get("gate")) is not None:
+        console.print(f"Fairness, out of fold on all rows: {gate['verdict']}.")
+    # Models of earlier builds have none.
     if "coverage" in metrics and (unscorable := _coverage(metrics)).row_count:
         console.print(unscorable)
     gain = metrics["gain"]
@@ -32,6 +35,8 @@ def print_metrics(metrics: Metrics, console: Console | None = None) -> None:
         f"[{gain['interval'][0]:+.4f}, {gain['interval'][1]:+.4f}] ({gain['method']}, "
         f"{gain['folds']} folds)."
     )
+    if "instability" in metrics:
+        console.print(instability(metrics["instability"]))
     console.print(
         f"Outcome: {metrics['outcome']} ({metrics['horizon']}; {metrics['population']}). "
         f"{metrics['bad']:,} bad of {metrics['rows']:,}. The score ranks; unless the outcome is "
@@ -41,6 +46,16 @@ def print_metrics(metrics: Metrics, console: Console | None = None) -> None:
     if "model_id" in metrics:
         console.print(f"Model {metrics['model_id']}", soft_wrap=True)
     console.print(f"{metrics['seconds']} s")
+
+
+def instability(figures: Metrics) -> str:
+    """The sentence about the people whose band depends on the seed."""
+    if figures["skipped"] is not None:
+        return f"Instability: not measured, because {figures['skipped']}."
+    return (
+        f"Instability: {_percent(figures['share'])} of {figures['n']:,} hold-out people change "
+        f"their band in at least one of {figures['refits']} refits with other seeds."
+    )
 
 
 def _headline(metrics: Metrics) -> Table:
@@ -107,7 +122,7 @@ def _fairness(metrics: Metrics) -> list[Table]:
     for attribute in fairness["attributes"]:
         table = Table(
             title=f"{attribute['attribute']} (not trained on): approved from "
-            f"{fairness['approved_from_score']}, hold-out; shown, not gated",
+            f"{fairness['approved_from_score']}, hold-out",
             caption=f"Ratio and gap to {attribute['compared_with']}. "
             f"* fewer than {small} people: no conclusion.",
         )

@@ -6,6 +6,7 @@
 - The verdict on these figures says which kind of model is served. It is fitted without the
   hold-out.
 - Fits of its recipe inside its training rows give out-of-fold margins for its Platt calibrator.
+- Fits of its recipe with other seeds show how many people's bands depend on the seed alone.
 
 A recipe that the spec pins is not chosen, and its figures are called pinned, not nested.
 """
@@ -35,11 +36,15 @@ from models import (
     coverage,
     development,
     drift,
+    fairness_gate,
     features,
     fits,
     golden,
+    importance,
+    instability,
     manifest,
     metrics,
+    page,
     parallel,
     recipes,
     reference,
@@ -85,13 +90,17 @@ def train(
     `jobs` (worker processes, 1 thread each). `out` may not have another model. Raises
     ModelError; an interrupt leaves no process.
     """
-    ready = checking.ready(spec.load(Path(spec_path)), Path(out))
-    development_sample = development.of(ready)
-    made = _made(development_sample, progress, jobs, budget_s)
-    written = manifest.write(
-        Path(out), made.document, made.text, made.figures,
-        lambda folder: development.write(development_sample, folder),
-    )  # fmt: skip
+    with features.beside(Path(spec_path)):
+        ready = checking.ready(spec.load(Path(spec_path)), Path(out))
+        development_sample = development.of(ready)
+        made = _made(development_sample, progress, jobs, budget_s)
+    report = page.of(made.figures, manifest.model_id(made.document))
+
+    def beside(folder: Path) -> None:
+        development.write(development_sample, folder)
+        (folder / page.NAME).write_text(report, encoding="utf-8")
+
+    written = manifest.write(Path(out), made.document, made.text, made.figures, beside)
     return {"model_id": written, **made.figures}
 
 
@@ -164,16 +173,21 @@ def _made(sample_: Development, progress: bool, jobs: int, budget_s: float) -> _
         candidates = tuple(c for c in course.plan.candidates if c.kind == ruling.kind)
         results |= runner.run(Plan(candidates, course.plan.rounds), [fits.SERVED])
         outcome = results[fits.SERVED]
-        results |= runner.run(Plan((outcome.recipe,), ()), fits.calibration(the_spec))
+        again = instability.tasks(outcome.recipe, course.refits)
+        runner.skip(course.refits - len(again))
+        results |= runner.run(Plan((outcome.recipe,), ()), [*fits.calibration(the_spec), *again])
     served = _calibrated(state, results, ruling)
 
     better_blank = coverage.better_blank(state, served.sample, outcome.text, served.scale)
     warnings += _warnings(served, the_spec, better_blank)
     promised = figures["scorecard" if ruling.kind == "scorecard" else "model"]["auc"]["mean"]
     figures |= metrics.served(state, data, results, served.platt, served.scale, promised)
+    figures["instability"] = instability.find(state, results, served.scale, again)
     apart = "the rows out of time" if the_spec.time else "the hold-out"
     # First of all: the figures of the validation may not hold today.
-    warnings = drift.warning(figures["drift"], apart) + warnings
+    first = drift.warning(figures["drift"], apart)
+    warnings = first + fairness_gate.warning(figures["fairness"]["gate"]) + warnings
+    figures["importance"] = importance.of(state, served.sample, outcome.text, state.holdout)
     figures["columns"] = {
         "raw": len(the_spec.inputs), "derived": len(served.sample.preparation.columns)
     }  # fmt: skip
@@ -236,12 +250,12 @@ class _Runner:
         self.validation = fits.validation(the_spec, seeds)
         self.folds = [(t.seed, t.fold) for t in self.validation if t.kind == "fold"]
         self._state, self._jobs = state, jobs
-        total = len(self.validation) + 1 + len(fits.calibration(the_spec))
+        self._total = len(self.validation) + 1 + len(fits.calibration(the_spec)) + course.refits
         self._bar = Progress(
             TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
             TimeRemainingColumn(elapsed_when_finished=True), disable=not progress,
         )  # fmt: skip
-        self._line = self._bar.add_task("Fitting", total=total)
+        self._line = self._bar.add_task("Fitting", total=self._total)
 
     def __enter__(self) -> _Runner:
         self._bar.start()
@@ -249,6 +263,11 @@ class _Runner:
 
     def __exit__(self, *_: object) -> None:
         self._bar.stop()
+
+    def skip(self, fits_: int) -> None:
+        """So many planned fits are not needed."""
+        self._total -= fits_
+        self._bar.update(self._line, total=self._total)
 
     def run(self, plan: Plan, tasks: Sequence[Task]) -> metrics.Results:
         """The outcomes of tasks under a plan."""

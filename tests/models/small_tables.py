@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from models import golden, learners, manifest, recipes, scorecard, spec, tables, train
+from models import budget, golden, learners, manifest, recipes, scorecard, spec, tables, train
 from models.calibrate import Platt
 from models.samples import State, sample_of
 from models.scorer import ModelScorer
@@ -82,15 +82,21 @@ def trained(
     return _train(folder, it, tree(features, late=late is not None, **recipe), late)
 
 
-def trained_without_recipe(folder: Path, it: Table, features: list[dict[str, Any]]) -> Trained:
-    """The same with a spec that leaves the recipe to the training."""
+def trained_without_recipe(
+    folder: Path, it: Table, features: list[dict[str, Any]], budget_s: float
+) -> Trained:
+    """The same with a spec that leaves the recipe to the training, which has so many seconds."""
     document = tree(features)
     del document["model"]
-    return _train(folder, it, document, None)
+    return _train(folder, it, document, None, budget_s)
 
 
 def _train(
-    folder: Path, it: Table, document: dict[str, Any], late: NDArray[np.bool_] | None
+    folder: Path,
+    it: Table,
+    document: dict[str, Any],
+    late: NDArray[np.bool_] | None,
+    budget_s: float = budget.USUAL_S,
 ) -> Trained:
     lines = ["id,a,b,y" + ("" if late is None else ",t")]
     for i, (a, b, y) in enumerate(zip(it.a, it.b, it.y, strict=True)):
@@ -98,9 +104,12 @@ def _train(
         cells += [] if late is None else ["2026-02-01" if late[i] else "2026-01-31"]
         lines.append(",".join(cells))
     (folder / "table.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    (folder / "spec.toml").write_text(_toml(document), encoding="utf-8")
+    (folder / "spec.toml").write_text(toml(document), encoding="utf-8")
     with forked_workers():
-        metrics = train.train(folder / "spec.toml", folder / "model", progress=False, jobs=1)
+        metrics = train.train(
+            folder / "spec.toml", folder / "model", progress=False, jobs=1,
+            budget_s=budget_s,
+        )  # fmt: skip
     return Trained(metrics, ModelScorer.load(folder / "model"))
 
 
@@ -161,7 +170,8 @@ def row(*values: float) -> bytes:
     return np.array(values, dtype="<f8").tobytes()
 
 
-def _toml(document: dict[str, Any]) -> str:
+def toml(document: dict[str, Any]) -> str:
+    """Tables, and lists of tables, as the text of a TOML file."""
     lines: list[str] = []
     for name, section in document.items():
         for each in section if isinstance(section, list) else [section]:

@@ -12,11 +12,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from models import checking, dataset, reading, spec
+from models import checking, dataset, reading, spec, train
 from models.dataset import Dataset
 from models.drafting import Question, draft
 from models.errors import DatasetError
+from models.scorer import ModelScorer
 from tests.models.small_tables import Table, table
+from tests.shell import forked_workers
 
 A = {"name": "a", "type": "number", "role": "input"}
 B = {"name": "b", "type": "number", "role": "input"}
@@ -329,6 +331,26 @@ def test_20_a_table_of_codes_without_an_id(tmp_path: Path) -> None:
     data = reading.load(spec.load(tmp_path / "draft.toml"))
     assert data.levels["column_1"] == ("A10", "A11", "A12")
     assert data.ids[:2] == ("1", "2")
+
+
+def test_20_the_verdict_names_the_model_to_use(tmp_path: Path) -> None:
+    """Case 20: 1,000 rows of categories without an id are trained, and the verdict says which of
+    trees and scorecard to use, which is the model that is served."""
+    it = table(1_000)
+    rows = [f"A1{b:.0f} {y + 1}" for b, y in zip(it.b, it.y, strict=True)]
+    (tmp_path / "table.csv").write_text("\n".join(rows))
+    question = Question("2", ("2",), (), "default", "a credit", "made up")
+    text = draft(tmp_path / "table.csv", tmp_path / "spec.toml", question).text
+    (tmp_path / "spec.toml").write_text(text + "\n[validation]\nfolds = 3\nseeds = [0]\n")
+    with forked_workers():
+        made = train.train(
+            tmp_path / "spec.toml", tmp_path / "model", progress=False, jobs=1, budget_s=1.0
+        )
+    manifest = ModelScorer.load(tmp_path / "model").manifest
+    assert manifest.raw[0].levels == ("A10", "A11", "A12")
+    assert made["choice"]["nested"] is True
+    assert made["verdict"]["kind"] == manifest.kind
+    assert made["verdict"]["sentence"].startswith(f"Use the {manifest.kind}: ")
 
 
 @pytest.mark.parametrize("kind", ["gz", "xz"])

@@ -70,7 +70,8 @@ def test_m1_case_1_one_blank_of_600_cannot_be_scored(tmp_path: Path) -> None:
     assert verdict(it.scorer, 0.1, NAN) == Unscorable("MISSING_FEATURE", "b")
     assert isinstance(verdict(it.scorer, 0.1, 0.0), Scored)
     assert it.metrics["model"]["unscorable"]["by_seed"] == [1]
-    assert it.metrics["warnings"][0].startswith("b: 1 training rows lack a value, too few")
+    beginning = "b: 1 training rows lack a value, too few"
+    assert any(warning.startswith(beginning) for warning in it.metrics["warnings"])
 
 
 @pytest.mark.parametrize("blanks", [120, 60, 50])

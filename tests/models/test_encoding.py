@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,11 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from models import derivations, encoding, spec
+from models.dataset import UNSEEN
 from models.derivations import Derivation
 from models.encoding import Preparation
 from models.errors import DeriveError, SpecError
+from models.samples import State, domain_of, sample_of
 from models.scorer import Scored, Unscorable
 from models.spec import HouseRules, Spec
 from models.spec_columns import Derived
@@ -99,6 +102,38 @@ def test_the_order_of_levels_follows_the_rows_of_the_fit_alone() -> None:
     ]
     assert inside[0] == inside[1]
     assert whole[0] != whole[1]
+
+
+def test_a_fit_sees_the_labels_of_its_own_rows_alone() -> None:
+    """A fit on some rows of a table has the same columns whatever the labels of the others are, so
+    no order of levels has seen the fold that judges it."""
+    generator = np.random.default_rng(0)
+    raw = generator.integers(0, 12, (2_000, 1)).astype(np.float64)
+    label = (generator.random(2_000) < 0.3).astype(np.int8)
+    turned = np.where(np.arange(2_000) < 1_000, label, 1 - label).astype(np.int8)
+    the_spec, rows = parsed([{"name": "c", "type": "code"}]), np.arange(1_000)
+    found = [
+        sample_of(State(raw, y, the_spec, np.empty(0, dtype=np.int64), rows), rows, 20)
+        for y in (label, turned)
+    ]
+    assert found[0].preparation.document == found[1].preparation.document
+    assert np.array_equal(found[0].x, found[1].x)
+
+
+@pytest.mark.parametrize("rare", [29, 30])
+def test_an_unseen_text_is_scored_like_30_rare_rows(rare: int) -> None:
+    """A text that the fit has not seen is scored like the rare ones if these are 30 rows or more;
+    else it cannot be scored."""
+    values = np.repeat([0.0, 1.0, 2.0, 3.0], [285, 300 - rare, rare - 15, 15])[:, None]
+    the_spec = parsed([{"name": "job", "type": "text"}])
+    levels = ("actor", "baker", "clerk", "diver")
+    (job,) = the_spec.features
+    the_spec = replace(the_spec, features=(replace(job, levels=levels),))
+    rows = np.arange(values.shape[0])
+    state = State(values, labels(rows.shape[0]), the_spec, np.empty(0, dtype=np.int64), rows)
+    seen = domain_of(state, sample_of(state, rows, 20))
+    refused = seen.admit(np.array([[0.0], [UNSEEN], [3.0]])).refused
+    assert refused == ({} if rare == 30 else {1: ("UNSEEN_CATEGORY", "job")})
 
 
 def test_a_special_value_is_no_amount() -> None:

@@ -1,13 +1,22 @@
 from __future__ import annotations
 
+import hashlib
+import json
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models import dataset, features, spec
+from models import checking, dataset, features, spec, train
 from models.data import taiwan
-from models.errors import DeriveError
+from models.errors import DeriveError, IncompatibleError, TamperedError
+from models.scorer import ModelScorer, Scored
+from tests.models import small_tables
+from tests.models.small_tables import A, B, row, table, tree
+from tests.shell import forked_workers
 
 STATUS = st.integers(-2, 9).map(float)
 BILL = st.one_of(st.integers(-400_000, 2_000_000).map(float), st.floats(-1e7, 1e7))
@@ -95,3 +104,72 @@ def test_wrong_shape_is_a_derive_error() -> None:
     """A derive function with another number of columns than the spec is refused."""
     with pytest.raises(DeriveError, match="2 columns"):
         features.apply(features.resolve(None), np.ones((4, 3)), 2)
+
+
+DERIVE = """import numpy as np
+
+def derive(raw):
+    a, b = raw.T
+    return np.column_stack((a {sign} b, b))
+"""
+
+
+def with_module(folder: Path, sign: str) -> Path:
+    """A folder with a table, a module, and a spec that names the module's function."""
+    folder.mkdir()
+    rows = [f"{i},{a},{b},{y}" for i, (a, b, y) in enumerate(zip(*table(), strict=True))]
+    (folder / "table.csv").write_text("\n".join(["id,a,b,y", *rows]) + "\n")
+    (folder / "ratios_of_a_bank.py").write_text(DERIVE.format(sign=sign))
+    document = tree([A, B])
+    columns = [{"name": name, "reason_group": name.upper()} for name in ("both", "b")]
+    written = small_tables.toml(document) + (
+        '[derive]\nfunction = "ratios_of_a_bank:derive"\n'
+        + small_tables.toml({"derive.column": columns})
+    )
+    (folder / "spec.toml").write_text(written)
+    return folder / "spec.toml"
+
+
+def test_case_17_a_module_beside_the_spec(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Case 17: a derive module beside the spec is found by the check and the training, and hashed
+    into the manifest; the model is served only where the same module is on the server's own path.
+    """
+    path = with_module(tmp_path / "bank", "+")
+    before = list(sys.path)
+    assert checking.report(path, None).errors == []
+    with forked_workers():
+        train.train(path, tmp_path / "model", progress=False, jobs=1)
+    assert sys.path == before
+    assert "ratios_of_a_bank" not in sys.modules
+    source = path.with_name("ratios_of_a_bank.py").read_bytes()
+    document = json.loads((tmp_path / "model" / "manifest.json").read_text())
+    assert document["derive"] == {
+        "function": "ratios_of_a_bank:derive", "sha256": hashlib.sha256(source).hexdigest()
+    }  # fmt: skip
+    with pytest.raises(IncompatibleError, match="a server on the Python path alone"):
+        ModelScorer.load(tmp_path / "model")
+    # Another folder has another module of this name.
+    other = with_module(tmp_path / "other", "-")
+    with monkeypatch.context() as there:
+        there.syspath_prepend(other.parent)
+        with pytest.raises(TamperedError, match="its source has changed"):
+            ModelScorer.load(tmp_path / "model")
+    monkeypatch.syspath_prepend(path.parent)
+    answer = ModelScorer.load(tmp_path / "model").score([row(0.1, 1.0)])[0]
+    del sys.modules["ratios_of_a_bank"]
+    assert isinstance(answer, Scored)
+
+
+def test_specs_with_modules_of_one_name(tmp_path: Path) -> None:
+    """Two specs, each with a module of the same name beside it, get each their own function."""
+    raw = np.array([[3.0, 1.0]])
+    for name, sign, both in (("one", "+", 4.0), ("two", "-", 2.0)):
+        with features.beside(with_module(tmp_path / name, sign)):
+            assert features.resolve("ratios_of_a_bank:derive")(raw)[0, 0] == both
+            source = (tmp_path / name / "ratios_of_a_bank.py").read_bytes()
+            assert (
+                features.source_sha256("ratios_of_a_bank:derive")
+                == hashlib.sha256(source).hexdigest()
+            )
+    with pytest.raises(DeriveError, match="cannot be found"):
+        features.source_sha256("ratios_of_a_bank:derive")

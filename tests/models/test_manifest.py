@@ -18,6 +18,8 @@ from models.errors import (
     TamperedError,
 )
 from models.scorer import ModelScorer
+from tests.models import small_tables
+from tests.models.small_tables import A, B
 
 
 @pytest.fixture
@@ -37,12 +39,12 @@ def edit(directory: Path, change: Callable[[dict[str, Any]], object], *, forge: 
 
 
 def test_directory_holds_text_and_a_table_only(small_directory: Path) -> None:
-    """A model directory is four text files and one Parquet table; none can be executed or
-    unpickled."""
+    """A model directory is text files and one Parquet table; none can be executed or unpickled."""
     assert sorted(p.name for p in small_directory.iterdir()) == [
         "manifest.json",
         "metrics.json",
         "model.txt",
+        "report.html",
         "sample.parquet",
         "spec.toml",
     ]
@@ -64,6 +66,38 @@ def test_manifest_describes_the_model(small_directory: Path) -> None:
     assert read.document["reasons"] == {"from": "tables", "columns_without_group": []}
     for key in ("reference", "folds", "parameters", "seeds", "versions", "spec_sha256"):
         assert read.document[key]
+
+
+DICTIONARY: dict[str, Any] = {
+    "description": "income after tax",
+    "unit": "CNY a month",
+    "source": "application form",
+    "lawful_basis": "contract",
+    "maximum_age_days": 90,
+    "reason": {"zh": "收入较低", "en": "low income"},
+}
+
+
+def test_the_dictionary_of_features_goes_with_the_model(directory: Path) -> None:
+    """A raw column of the manifest has each key of the dictionary that its spec has, and no other;
+    the manifest reads them again."""
+    one, part, none = small_tables.spec_of(
+        [{**A, **DICTIONARY}, {**B, "unit": "CNY", "reason": {"en": "low"}}, {**B, "name": "c"}]
+    ).inputs
+    trained = manifest.read(directory).trained[0]
+    columns = [manifest.raw_column(feature, trained) for feature in (one, part, none)]
+    found = [{k: v for k, v in column.items() if k in DICTIONARY} for column in columns]
+    assert found == [DICTIONARY, {"unit": "CNY", "reason": {"en": "low"}}, {}]
+
+    def describe(document: dict[str, Any]) -> None:
+        for column, entry in zip(document["raw"], found, strict=False):
+            column.update(entry)
+
+    edit(directory, describe, forge=True)
+    for feature, wanted in zip(manifest.read(directory).raw, (one, part, none), strict=False):
+        for key in ("description", "unit", "source", "lawful_basis", "maximum_age_days"):
+            assert getattr(feature, key) == getattr(wanted, key)
+        assert (feature.reason_zh, feature.reason_en) == (wanted.reason_zh, wanted.reason_en)
 
 
 def test_the_id_does_not_depend_on_time(directory: Path) -> None:

@@ -1,0 +1,67 @@
+"""The gate on the approval of protected groups.
+
+A group is compared with the largest group of its attribute. A clear and large difference blocks the
+model; a smaller one needs the signatures of two people.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+BLOCKED, TWO_SIGNATURES, FINE = "blocked", "two signatures", "fine"
+
+# The ratio of the rates of approval, and its upper 95 % bound.
+BLOCKING_RATIO, BLOCKING_RATIO_HIGH, LEAST_RATIO = 0.75, 0.80, 0.80
+# The gap among good payers, and its lower 95 % bound.
+BLOCKING_GAP, BLOCKING_GAP_LOW, MOST_GAP = 0.15, 0.10, 0.05
+
+
+def judge(attributes: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The verdict on the attributes of `fairness.all_rows`, and the groups that it rests on.
+
+    Small groups are not judged.
+    """
+    groups = []
+    for attribute in attributes:
+        of_name = {group["group"]: group for group in attribute["groups"]}
+        largest = of_name[attribute["compared_with"]]
+        for name, group in of_name.items():
+            verdict = FINE if group["small"] else _of(group, largest)
+            if verdict != FINE:
+                found = {"attribute": attribute["attribute"], "group": name, "verdict": verdict}
+                groups.append(found)
+    verdicts = {group["verdict"] for group in groups}
+    worst = next((v for v in (BLOCKED, TWO_SIGNATURES) if v in verdicts), FINE)
+    return {"verdict": worst, "groups": groups}
+
+
+def warning(gate: Mapping[str, Any]) -> list[str]:
+    """A warning that names the groups of a verdict that is not fine."""
+    if gate["verdict"] == FINE:
+        return []
+    names = "; ".join(f"{g['attribute']} {g['group']} ({g['verdict']})" for g in gate["groups"])
+    return [f"fairness: {gate['verdict']}; groups that are approved too seldom: {names}"]
+
+
+def _of(group: Mapping[str, Any], largest: Mapping[str, Any]) -> str:
+    ratio, gap = group["ratio"] or _ratio_of_none(group, largest), group["gap_of_good"]
+    blocked = warned = False
+    if ratio is not None:
+        high = ratio["interval"][1]
+        blocked = ratio["value"] < BLOCKING_RATIO and high < BLOCKING_RATIO_HIGH
+        warned = ratio["value"] < LEAST_RATIO
+    if gap is not None:
+        low = gap["interval"][0]
+        blocked = blocked or (gap["value"] > BLOCKING_GAP and low > BLOCKING_GAP_LOW)
+        warned = warned or gap["value"] > MOST_GAP
+    return BLOCKED if blocked else TWO_SIGNATURES if warned else FINE
+
+
+def _ratio_of_none(group: Mapping[str, Any], largest: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The ratio of a group of which nobody is approved, whose interval has no formula: its upper
+    bound is the one of the group's rate."""
+    approval, others = group["approval"], largest["approval"]["value"]
+    if approval["value"] != 0.0 or not others:
+        return None
+    return {"value": 0.0, "interval": [0.0, approval["interval"][1] / others]}

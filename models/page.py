@@ -1,0 +1,380 @@
+"""`report.html` in a model's folder: what a risk officer reads before anybody serves the model.
+
+The page follows from `metrics.json` and the model's id alone: the same figures give the same bytes.
+It loads nothing from elsewhere and runs no script. It is no part of the model, so a folder without
+it, or with another one, is as good.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from html import escape
+from typing import Any
+
+from models import charts, fairness_gate, report
+
+NAME = "report.html"
+
+Metrics = Mapping[str, Any]
+
+_MOST_COLUMNS = 25
+
+_STYLE = """
+:root { color-scheme: light; }
+body { font: 16px/1.5 system-ui, sans-serif; color: #1b1f24; background: #fff;
+  max-width: 72rem; margin: 0 auto; padding: 0 1rem 3rem; }
+h1 { font-size: 1.6rem; line-height: 1.2; overflow-wrap: anywhere; }
+h2 { font-size: 1.2rem; margin: 2.2rem 0 .2rem; border-top: 1px solid #d5d9e0; padding-top: 1rem; }
+h3 { font-size: 1rem; margin: 1.2rem 0 .2rem; overflow-wrap: anywhere; }
+p, li { max-width: 44rem; overflow-wrap: anywhere; }
+.about, figcaption, caption { color: #545d69; font-size: .9rem; text-align: left; }
+.warning { border-left: 4px solid #b3402a; background: #fbeeea; padding: .4rem .8rem; }
+.verdict { border-left: 4px solid #1d3557; background: #eef2f7; padding: .4rem .8rem; }
+.blocked { color: #b3402a; font-weight: 600; }
+.scroll { overflow-x: auto; }
+table { border-collapse: collapse; font-size: .9rem; margin: .5rem 0;
+  font-variant-numeric: tabular-nums; }
+th, td { padding: .25rem .6rem; text-align: right; border-bottom: 1px solid #e4e7ec;
+  white-space: nowrap; }
+th:first-child, td:first-child { text-align: left; white-space: normal; min-width: 8rem;
+  max-width: 24rem; overflow-wrap: break-word; }
+.bar { display: block; height: .7rem; background: #1d3557; min-width: 1px; }
+td.chart { width: 12rem; min-width: 6rem; }
+th { vertical-align: bottom; }
+figure { margin: .8rem 0; max-width: 24rem; }
+svg { max-width: 100%; height: auto; }
+.pair { display: flex; flex-wrap: wrap; gap: 0 3rem; align-items: flex-start; }
+@media (max-width: 40rem) {
+  h1 { font-size: 1.25rem; }
+  table { font-size: .8rem; }
+  th, td { padding: .25rem .35rem; }
+  th { white-space: normal; }
+  th:first-child, td:first-child { min-width: 4.5rem; }
+  td.chart { min-width: 3rem; }
+}
+.id { font-family: ui-monospace, monospace; font-size: .85rem; overflow-wrap: anywhere; }
+"""
+
+
+def of(metrics: Metrics, model_id: str) -> str:
+    """The page for the content of `metrics.json`."""
+    sections = (
+        _warnings(metrics),
+        _verdict(metrics),
+        _rows(metrics),
+        _roc(metrics),
+        _ks(metrics),
+        _calibration(metrics),
+        _gains(metrics),
+        _bands(metrics),
+        _importance(metrics),
+        _fairness(metrics),
+    )
+    outcome = escape(metrics["outcome"])
+    return (
+        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>Model report: {outcome}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n"
+        f"<h1>Model report: {outcome}</h1>\n"
+        f"<p>Horizon: {escape(metrics['horizon'])}. Population: {escape(metrics['population'])}. "
+        f"Trained at {escape(metrics['created_at'])}.</p>\n"
+        f'<p class="id">Model {escape(model_id)}</p>\n' + "".join(sections) + "</body>\n</html>\n"
+    )
+
+
+def _section(name: str, title: str, about: str, *parts: str) -> str:
+    note = f'<p class="about">{escape(about)}</p>\n' if about else ""
+    return f'<section id="{name}">\n<h2>{title}</h2>\n{note}{"".join(parts)}</section>\n'
+
+
+def _table(
+    titles: Sequence[str], rows: Iterable[Sequence[str]], widths: Sequence[float] | None = None
+) -> str:
+    """A table of texts, which are escaped here. With `widths`, from 0 to 1, each row has a bar."""
+    titles = [*titles, ""] if widths is not None else titles
+    head = "".join(f'<th scope="col">{escape(title)}</th>' for title in titles)
+    body = []
+    for number, row in enumerate(rows):
+        cells = "".join(f"<td>{escape(cell)}</td>" for cell in row)
+        if widths is not None:
+            share = 100.0 * widths[number]
+            cells += f'<td class="chart"><span class="bar" style="width:{share:.1f}%"></span></td>'
+        body.append(f"<tr>{cells}</tr>\n")
+    return (
+        '<div class="scroll"><table>\n'
+        f"<thead><tr>{head}</tr></thead>\n<tbody>\n{''.join(body)}</tbody>\n</table></div>\n"
+    )
+
+
+def _figure(svg: str, caption: str) -> str:
+    return f"<figure>{svg}<figcaption>{escape(caption)}</figcaption></figure>\n"
+
+
+def _pair(*parts: str) -> str:
+    """Parts that stand side by side where there is room."""
+    return f'<div class="pair">{"".join(parts)}</div>\n'
+
+
+def _holdout(metrics: Metrics) -> str:
+    """The people of the hold-out, for the line below each title."""
+    found = metrics["holdout"]
+    kind = (
+        "out of time"
+        if found["what"] == "out of time"
+        else "not out of time: drawn from the same period as the training"
+    )
+    return f"Hold-out ({kind}): n = {found['n']:,}, {found['bad']:,} of them bad."
+
+
+def _warnings(metrics: Metrics) -> str:
+    found = metrics["warnings"]
+    about = f"n = {metrics['rows']:,} rows of the study. {_holdout(metrics)}"
+    if not found:
+        return _section("warnings", "Warnings", about, "<p>None.</p>\n")
+    items = "".join(f'<p class="warning">{escape(text)}.</p>\n' for text in found)
+    return _section("warnings", "Warnings", about, items)
+
+
+def _verdict(metrics: Metrics) -> str:
+    folds, gain = metrics["folds"], metrics["gain"]
+    seeds = ", ".join(str(seed) for seed in folds["seeds"])
+    about = (
+        f"Cross-validated, not out of time: n = {metrics['rows']:,} rows in {folds['count']} "
+        f"folds, seeds {seeds}. {_holdout(metrics)}"
+    )
+    low, high = gain["interval"]
+    columns = [
+        ("Model, folds", metrics["model"]),
+        ("Scorecard, folds", metrics["scorecard"]),
+        ("Plain LightGBM, folds", metrics["plain"]),
+    ]
+    served = metrics["holdout"]
+    area = served["auc"]
+    rows = [
+        ["AUC", *(_mean(figures, "auc") for _, figures in columns),
+         f"{area['value']:.4f} [{area['interval'][0]:.4f}, {area['interval'][1]:.4f}]"],
+        ["KS", *(_mean(figures, "ks") for _, figures in columns), f"{served['ks']:.4f}"],
+        ["Brier", *(_mean(figures, "brier") for _, figures in columns), f"{served['brier']:.4f}"],
+        ["ECE, worst seed", *(f"{figures['ece']['worst']:.4f}" for _, figures in columns),
+         f"{served['ece']:.4f}"],
+    ]  # fmt: skip
+    return _section(
+        "verdict",
+        "Verdict",
+        about,
+        f'<p class="verdict">{escape(metrics["verdict"]["sentence"])}</p>\n',
+        f"<p>Gain over the scorecard: {gain['auc_mean']:+.4f} AUC [{low:+.4f}, {high:+.4f}] "
+        f"({escape(gain['method'])}). After ± stands the standard deviation over folds. Brackets "
+        "are 95 % intervals.</p>\n",
+        _table(["", *(title for title, _ in columns), "Served, hold-out"], rows),
+        f"<p>{escape(report.instability(metrics['instability']))}</p>\n",
+        "<p>The score ranks people. Unless the outcome is rental_loss, it prices nothing.</p>\n",
+    )
+
+
+def _mean(figures: Metrics, name: str) -> str:
+    return f"{figures[name]['mean']:.4f} ± {figures[name]['sd']:.4f}"
+
+
+def _rows(metrics: Metrics) -> str:
+    total = metrics["rows"] + metrics["dropped"]
+    left, steps = total, [("rows of the file", total, total)]
+    for exclusion in metrics["excluded"]:
+        left -= exclusion["rows"]
+        steps.append((f"less: {exclusion['reason']}", exclusion["rows"], left))
+    rows = [[name, f"{count:,}", f"{rest:,}"] for name, count, rest in steps]
+    bad = metrics["bad"]
+    return _section(
+        "rows",
+        "Rows that were left out",
+        f"The whole file: n = {total:,}.",
+        _table(["Step", "Rows", "Left"], rows, [rest / total for _, _, rest in steps]),
+        f"<p>{metrics['rows']:,} rows are in the study; {bad:,} of them are bad "
+        f"({_percent(bad / metrics['rows'])}).</p>\n",
+    )
+
+
+def _roc(metrics: Metrics) -> str:
+    found = metrics["holdout"]
+    area = found["auc"]
+    low, high = area["interval"]
+    caption = (
+        f"AUC {area['value']:.4f} [{low:.4f}, {high:.4f}] (95 %, {area['method']}). "
+        "The grey line is chance."
+    )
+    return _section("roc", "ROC", _holdout(metrics), _figure(charts.roc(found["curve"]), caption))
+
+
+def _ks(metrics: Metrics) -> str:
+    found = metrics["holdout"]
+    at = charts.widest_gap(found["curve"])
+    caption = (
+        f"KS {found['ks']:.4f}, at score {at['score']}: up to there lie {_percent(at['bad'])} of "
+        f"the bad people (red) and {_percent(at['good'])} of the good people (green)."
+    )
+    return _section("ks", "KS", _holdout(metrics), _figure(charts.ks(found["curve"]), caption))
+
+
+def _calibration(metrics: Metrics) -> str:
+    found = metrics["holdout"]
+    bins = found["reliability"]
+    caption = (
+        f"ECE {found['ece']:.4f}. Of a perfect model it would be {found['ece_noise_floor']:.4f} on "
+        f"average, and below {found['ece_noise_95']:.4f} in 95 of 100 samples of this size. On "
+        "the grey line PD and bad rate agree."
+    )
+    rows = [
+        [str(i), f"{b['n']:,}", _percent(b["pd"]), _percent(b["bad_rate"]), _interval(b)]
+        for i, b in enumerate(bins, start=1)
+    ]
+    drift = metrics["drift"]
+    return _section(
+        "calibration",
+        "Calibration",
+        _holdout(metrics),
+        _pair(
+            _figure(charts.calibration(bins), caption),
+            _table(["Bin, by PD", "People", "Mean PD", "Bad rate", "95 % interval"], rows),
+        ),
+        f"<p>Test against the validation (n = {drift['n']:,}): {escape(drift['light'])}; "
+        f"{escape(drift['verdict'])}.</p>\n",
+    )
+
+
+def _gains(metrics: Metrics) -> str:
+    curve = metrics["holdout"]["curve"]
+    rows = []
+    for share in (0.05, 0.1, 0.2, 0.3, 0.5):
+        # The first point that has this share of people.
+        at = next(p for p in curve if p["people"] >= share - 1e-12)
+        lift = f"{at['bad'] / at['people']:.2f}"
+        rows.append([_percent(at["people"]), _percent(at["bad"]), lift, str(at["score"])])
+    return _section(
+        "gains",
+        "Gains",
+        _holdout(metrics),
+        _pair(
+            _figure(
+                charts.gains(curve),
+                "So many of all bad people are among the riskiest people. The grey line is chance.",
+            ),
+            _table(["Riskiest people", "Bad people among them", "Lift", "Score up to"], rows),
+        ),
+    )
+
+
+def _bands(metrics: Metrics) -> str:
+    bands = metrics["score_bands"]
+    rows = [
+        [b["band"], str(b["from_score"]), f"{b['n']:,}", _percent(b["share"]),
+         _percent(b["bad_rate"]), _interval(b)]
+        for b in bands
+    ]  # fmt: skip
+    titles = ["Band", "From score", "People", "Share", "Bad rate", "95 % interval"]
+    return _section(
+        "bands", "Score bands", _holdout(metrics), _table(titles, rows, [b["share"] for b in bands])
+    )
+
+
+def _importance(metrics: Metrics) -> str:
+    found = metrics["importance"]
+    columns = found["columns"]
+    shown = columns[:_MOST_COLUMNS]
+    apart = "out of time" if metrics["holdout"]["what"] == "out of time" else "not out of time"
+    about = (
+        f"Hold-out ({apart}): n = {found['n']:,} of its people, spread evenly. Mean absolute "
+        "TreeSHAP value in log-odds: how far the column moves a person's risk. Reasons come from "
+        "the same values."
+    )
+    largest = columns[0]["mean_shap"] if columns else 1.0
+    rows = [[c["column"], f"{c['mean_shap']:.3f}", c["reason_group"] or "none"] for c in shown]
+    parts = [
+        _table(
+            ["Column of the model", "Log-odds", "Reason"],
+            rows,
+            [c["mean_shap"] / largest for c in shown],
+        )
+    ]
+    if len(columns) > len(shown):
+        rest = len(columns) - len(shown)
+        parts.append(f"<p>{rest:,} more columns count less; metrics.json has them.</p>\n")
+    return _section("importance", "Importance of columns", about, *parts)
+
+
+_GATE = {
+    fairness_gate.BLOCKED: "Blocked: a group is approved far too seldom. Do not serve this model.",
+    fairness_gate.TWO_SIGNATURES: "Two signatures: have two people approve this difference.",
+    fairness_gate.FINE: "Fine: no group is approved too seldom.",
+}
+
+
+def _fairness(metrics: Metrics) -> str:
+    fairness = metrics["fairness"]
+    gate, whole = fairness["gate"], fairness["all_rows"]
+    about = (
+        f"Gate: every row by the model that has not seen it, seed {whole['seed']}, not out of "
+        f"time: n = {whole['n']:,}. Approved from score {fairness['approved_from_score']}. Each "
+        f"group is compared with the largest. Groups under {fairness['small_group']} (*) are not "
+        f"judged. Beside it: {_holdout(metrics)}"
+    )
+    if not whole["attributes"]:
+        text = "<p>Not judged: the spec names no protected attribute.</p>\n"
+        return _section("fairness", "Fairness", about, text)
+    mark = ' class="blocked"' if gate["verdict"] != fairness_gate.FINE else ""
+    verdict_of = {(g["attribute"], g["group"]): g["verdict"] for g in gate["groups"]}
+    parts = [f"<p{mark}>{escape(_GATE[gate['verdict']])}</p>\n"]
+    for title, figures, verdicts in (
+        ("all rows, out of fold", whole, verdict_of),
+        (_apart(metrics), fairness, None),
+    ):
+        for attribute in figures["attributes"]:
+            parts.append(_attribute(attribute, title, verdicts))
+    return _section("fairness", "Fairness", about, *parts)
+
+
+def _apart(metrics: Metrics) -> str:
+    late = metrics["holdout"]["what"] == "out of time"
+    return "hold-out, out of time" if late else "hold-out, not out of time"
+
+
+def _attribute(
+    attribute: Metrics, title: str, verdicts: Mapping[tuple[str, str], str] | None
+) -> str:
+    """The table of one protected attribute; with `verdicts` it has the gate's column."""
+    titles = ["Group", "People", "Approved", "Ratio", "Good payers approved", "Gap"]
+    rows = []
+    for group in attribute["groups"]:
+        approval, good = group["approval"], group["approval_of_good"]
+        row = [
+            group["group"] + ("*" if group["small"] else ""),
+            f"{group['n']:,}",
+            f"{_percent(approval['value'])} {_interval(approval)}",
+            _with_interval(group["ratio"]),
+            f"{_percent(good['value'])} {_interval(good)}",
+            _with_interval(group["gap_of_good"]),
+        ]
+        if verdicts is not None:
+            usual = "not judged" if group["small"] else fairness_gate.FINE
+            row.append(verdicts.get((attribute["attribute"], group["group"]), usual))
+        rows.append(row)
+    n = sum(group["n"] for group in attribute["groups"])
+    name, largest = escape(attribute["attribute"]), escape(attribute["compared_with"])
+    return f"<h3>{name}: {escape(title)}, n = {n:,}; compared with {largest}</h3>\n" + _table(
+        titles if verdicts is None else [*titles, "Gate"], rows
+    )
+
+
+def _percent(value: float | None) -> str:
+    return "n/a" if value is None else f"{100.0 * value:.1f} %"
+
+
+def _interval(figures: Metrics) -> str:
+    low, high = figures["interval"]
+    return f"[{100.0 * low:.1f}, {100.0 * high:.1f}]"
+
+
+def _with_interval(figure: Metrics | None) -> str:
+    if figure is None:
+        return "n/a"
+    low, high = figure["interval"]
+    return f"{figure['value']:.2f} [{low:.2f}, {high:.2f}]"
