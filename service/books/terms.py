@@ -2,7 +2,8 @@
 policies and products are what their documents say.
 
 A document that no act drafted follows from rows of an earlier build or from the default terms. It
-is right if the rows agree with it.
+is right if the rows agree with it. If no act retired it either, it was retired by the document that
+followed from the rows after it, or it was retired from its beginning.
 """
 
 from __future__ import annotations
@@ -91,11 +92,17 @@ class TermsRecord:
         """Compares the documents with the acts, and the rows with the documents. Raises Found."""
         policies: dict[tuple[str, int], tuple[str, Values]] = {}
         ended: set[tuple[str, str, int]] = set()
+        adopted: list[TermsDocument] = []
         for row in rows_of(connection, _documents(connection)):
             it = TermsDocument(*row)
             name = "/".join(("terms", it.owner, it.kind, it.name, str(it.revision)))
             document = _document(it, name)
-            self._compare_steps(it, name, self._told.pop(it.full_name, None))
+            told = self._told.pop(it.full_name, _Told(False, {}))
+            self._compare_steps(it, name, told)
+            if not told.drafted:
+                # The end that an act told is compared with the act.
+                by_act = "retire_us" in told.values
+                adopted.append(it._replace(retire_us=None) if by_act else it)
             end_us = self._ended.get(it.full_name)
             if end_us is not None and it.activate_us is not None:
                 ended.add((it.owner, it.name, end_us))
@@ -105,13 +112,12 @@ class TermsRecord:
         for key in self._told:
             name = "/".join(("terms", key[1], key[0], key[2], str(key[3])))
             raise Found("AUDIT", name, "an act names the document, and it is gone")
+        _compare_replaced(adopted)
         _compare_policies(connection, policies)
         _compare_products(connection)
         _compare_ends(connection, ended)
 
-    def _compare_steps(self, it: TermsDocument, name: str, told: _Told | None) -> None:
-        if told is None:
-            told = _Told(False, {})
+    def _compare_steps(self, it: TermsDocument, name: str, told: _Told) -> None:
         expected = (
             {**dict.fromkeys(_STEP_COLUMNS), "state": DocumentState.DRAFT} if told.drafted else {}
         )
@@ -125,6 +131,24 @@ class TermsRecord:
 
 
 _STEP_COLUMNS = tuple(column for step in STEPS.values() for column in step[:3])
+
+
+def _compare_replaced(adopted: list[TermsDocument]) -> None:
+    """A document that no act retired has the time, the actor and the reason of the document that
+    replaced it, or of its own beginning; no act drafted these documents."""
+    for it in adopted:
+        if it.retire_us is None:
+            continue
+        earlier = [getattr(it, column) or 0 for column in BEFORE["retire_us"]]
+        ends = (
+            (max(other.create_us, *earlier), other.created_by, other.create_reason)
+            for other in adopted
+            if (other.kind, other.owner, other.name) == (it.kind, it.owner, it.name)
+            and other.revision >= it.revision
+        )
+        if (it.retire_us, it.retired_by, it.retire_reason) not in ends:
+            name = "/".join(("terms", it.owner, it.kind, it.name, str(it.revision)))
+            raise Found(TERMS, name, "neither an act nor another document retired it")
 
 
 def _document(it: TermsDocument, name: str) -> Values:

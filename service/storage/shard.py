@@ -74,6 +74,7 @@ EVERYWHERE = (
     "seals",
     "rail_accounts",
     "aliases",
+    "breakers",
     "listings",
     "listing_kinds",
 )

@@ -68,6 +68,7 @@ from tests.engine.calls import (
     stored,
 )
 from tests.engine.test_damage_bound import damage
+from tests.engine.test_reservations import TARIFF as RESERVABLE
 from tests.fakes import BACKSTAGE, OTHER_OPERATOR, Desk, horizon_of
 from tests.storage.administered import administer
 
@@ -104,6 +105,7 @@ def live(desk: Desk) -> None:
         connection.execute(insert(t.exposure_rates).values(rate))
     _paused_late(desk)
     _free_minutes(desk)
+    _reserved(desk)
     _budgeted(desk)
     administer(desk.store.engine, desk.clock.now_us())
     _broken(desk)
@@ -125,6 +127,21 @@ def _free_minutes(desk: Desk) -> None:
             amount = acts.money(settled.captured_minor)
             rental(desk, acts.lower(settled, amount.amount_minor))
         scooters.after(desk, 1)
+
+
+def _reserved(desk: Desk) -> None:
+    """Sam's scooters with a price for their reservation. The first reservation expires, and is
+    billed; then its pick-up is told late, and its fee is given back. The second one is still
+    reserved."""
+    desk.put_user("sam", 700)
+    scooters.offer(desk, RESERVABLE)
+    begun_us = desk.clock.now_us()
+    it = rental(desk, pick_up("sam", "scooter", asset_id="s-1"))
+    it = acts.woken(desk, it, begun_us + 40 * acts.MINUTE_US)
+    assert it.captured_minor == 300
+    it = rental(desk, acts.picked_up(it, begun_us + 12 * acts.MINUTE_US))
+    rental(desk, acts.settle_usage(it))
+    rental(desk, pick_up("sam", "scooter", asset_id="s-2"))
 
 
 def _budgeted(desk: Desk) -> None:

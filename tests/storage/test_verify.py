@@ -16,6 +16,7 @@ from sqlalchemy import select, true
 from service import books as rules_of_books
 from service.books import columns, expectations, groups
 from service.books.verify import verify_books
+from service.domain import verification
 from service.domain.access import PLATFORM
 from service.domain.charge_backs import ChargeBack
 from service.domain.ledger import Account
@@ -108,6 +109,10 @@ class Where(dict[str, object]):
         paused = ask(f"{of} user_id='joe' ORDER BY authorization_id")
         self["posted"], self["handed"], self["paused"] = (it[0] for it in paused)
         (self["umas"],) = ask(f"{of} user_id='uma'")[0]
+        self["kept"] = ask(
+            f"{of} user_id='ben' AND captured_minor > captured_credit_minor ORDER BY 1"
+        )[0][0]
+        self["reserved"] = ask(f"{of} user_id='sam' AND state='AUTHORIZED'")[0][0]
         self["seventh"] = ask(f"{of} custody='UNKNOWN' AND state='SETTLED'")[0][0]
         self["gils"] = ask(f"{of} user_id='gil'")[0][0]
         asked = "SELECT case_id FROM cases WHERE reference='payments/platform"
@@ -541,10 +546,24 @@ PLANTED: dict[str, tuple[tuple[str, ...], str, str]] = {
         (f"{A} fee_bp=fee_bp+100 {ONE}",), "FEE_IS_THE_SHARE", FIRST,
     ),
     "more authorized than held": (
-        (f"{A} credit_minor=credit_minor+1 {OPEN}",), "STATE_AND_AMOUNTS", STAYS,
+        (f"{A} credit_minor=credit_minor+1 {OPEN}",), "AUTHORIZATION_AMOUNT", STAYS,
     ),
     "less authorized than captured": (
-        (f"{A} credit_minor=1 {ONE}",), "STATE_AND_AMOUNTS", FIRST,
+        (f"{A} credit_minor=1 {ONE}",), "AUTHORIZATION_AMOUNT", FIRST,
+    ),
+    "a deposit above the held one": (
+        (f"{A} cash_minor=cash_minor+1 {OPEN}",), "STATE_AND_AMOUNTS", STAYS,
+    ),
+    "a deposit below its captured part": (
+        (f"{A} cash_minor=1 WHERE authorization_id='{{kept}}'",),
+        "STATE_AND_AMOUNTS", "users/ben/authorizations/{kept}",
+    ),
+    "a reservation without its beginning": (
+        (f"{A} reserve_us=NULL WHERE authorization_id='{{reserved}}'",),
+        "RESERVATION", "users/sam/authorizations/{reserved}",
+    ),
+    "a reservation that has no price": (
+        (f"{A} reserve_us=create_us {ONE}",), "RESERVATION", FIRST,
     ),
     "an offer that was not accepted": (
         (f"{A} accept_offers='REDUCED,FULL' {ONE}",), "OFFER_ACCEPTED", FIRST,
@@ -1223,6 +1242,18 @@ PLANTED: dict[str, tuple[tuple[str, ...], str, str]] = {
                 "a renamed policy",
                 "policies SET revision=9 WHERE policy_id='depot/careful' AND revision=2",
                 *("TERMS", "policies/depot/careful/9"),
+            ),
+            *(
+                (
+                    f"another {column} without an act",
+                    f"terms_documents SET {change} WHERE kind='limits' AND revision=1",
+                    *("TERMS", "terms/platform/limits/limits/1"),
+                )
+                for column, change in (
+                    ("end", "retire_us=retire_us+1"),
+                    ("actor of an end", "retired_by='shell/eve'"),
+                    ("reason of an end", "retire_reason='x'"),
+                )
             ),
             (
                 "a renamed draft",
@@ -1991,5 +2022,7 @@ def test_every_rule_has_a_planted_fault() -> None:
     for file in Path(str(rules_of_books.__file__)).parent.glob("*.py"):
         source = file.read_text(encoding="utf-8")
         rules.update(re.findall(r'"([A-Z][A-Z_]{3,})"', source))
+        names = re.findall(r"\bFound\(([A-Z_]+),", source)
+        rules.update(getattr(verification, name) for name in names)
     planted = {rule for table in (PLANTED, FORGED, SEALS) for _, rule, _ in table.values()}
     assert rules == planted | {"SEAL_WITNESS", "ANSWER", "WITNESS_MISSING"}
