@@ -146,7 +146,8 @@ def _compare_replaced(adopted: list[TermsDocument]) -> None:
             if (other.kind, other.owner, other.name) == (it.kind, it.owner, it.name)
             and other.revision >= it.revision
         )
-        if (it.retire_us, it.retired_by, it.retire_reason) not in ends:
+        end = it.retire_us, it.retired_by, it.retire_reason
+        if all(end != other for other in ends):
             name = "/".join(("terms", it.owner, it.kind, it.name, str(it.revision)))
             raise Found(TERMS, name, "neither an act nor another document retired it")
 

@@ -563,7 +563,7 @@ PLANTED: dict[str, tuple[tuple[str, ...], str, str]] = {
         "RESERVATION", "users/sam/authorizations/{reserved}",
     ),
     "a reservation that has no price": (
-        (f"{A} reserve_us=create_us {ONE}",), "RESERVATION", FIRST,
+        (f"{A} reserve_us=create_us {ONE}",), "EVENTS_TELL", FIRST,
     ),
     "an offer that was not accepted": (
         (f"{A} accept_offers='REDUCED,FULL' {ONE}",), "OFFER_ACCEPTED", FIRST,
