@@ -94,12 +94,18 @@ def _taking(action: Callable[[], Any]) -> tuple[float, Any]:
 
 def _stalled_by(action: Callable[[], Any]) -> tuple[float, Any]:
     """The longest pause of this thread in milliseconds while another one ran an action, and the
-    action's result."""
-    longest = 0.0
+    action's result.
+
+    The pauses before the first look at the action and before the last one count too: on a busy
+    machine an action may be over before this thread runs again.
+    """
+    longest, done = 0.0, False
     with ThreadPoolExecutor(1) as pool:
-        running = pool.submit(action)
+        pool.submit(int).result()  # the thread is there, so its start is no pause
         last = time.perf_counter()
-        while not running.done():
+        running = pool.submit(action)
+        while not done:
+            done = running.done()
             now = time.perf_counter()
             longest, last = max(longest, now - last), now
         return longest * 1_000, running.result()

@@ -44,7 +44,7 @@ VARIABLES = (
     Variable("product", Kind.STRING, "the id of the product"),
     Variable("category", Kind.STRING, "the category of the product"),
     Variable(
-        "hour", Kind.INT, "the hour from 0 to 23, in the order's, the tariff's, or no time zone"
+        "hour", Kind.INT, "the hour from 0 to 23, in the order's time zone, the tariff's, or UTC"
     ),
     Variable("weekday", Kind.INT, "the day of the week from 1 (Monday) to 7, as `hour`"),
     Variable("open_rentals", Kind.INT, "the person's open rentals with the operator"),

@@ -10,7 +10,7 @@ import pytest
 
 from service.domain.access import PLATFORM
 from service.domain.authorization import Authorization, State
-from service.domain.errors import DeadlineTooNear, InternalFault
+from service.domain.errors import DeadlineTooNear, InternalFault, Unavailable
 from service.domain.policy import Offer
 from service.engine.calls import Answer, Payloads
 from service.engine.engine import BatchSplit, EngineStatistics, Result
@@ -154,12 +154,15 @@ def test_a_split_batch_is_logged_with_its_reason(desk: Desk) -> None:
 
 
 def test_features_of_a_wrong_size_do_not_fail_the_others(desk: Desk) -> None:
-    """Features that the model cannot read fail only their own command."""
+    """Features that the model cannot read fail only their own command, with SCORER_FAILED. The
+    error is logged once."""
     results = desk.apply(
         desk.work(PutUser("zoe", b"short", START_US, True), caller=PLATFORM),
         desk.work(authorize()),
     )
-    assert [type(result) for result in results] == [InternalFault, bytes]
+    assert [type(result) for result in results] == [Unavailable, bytes]
+    assert reason(results[0]) == "SCORER_FAILED"
+    assert len(desk.faults) == 1
     assert desk.store.line("zoe", "CNY") is None
 
 
@@ -282,7 +285,8 @@ class FragileScorer(FakeScorer):
 
 
 def test_features_that_break_the_model_do_not_fail_the_others(store: SqlStore) -> None:
-    """Features on which the model raises an error fail only their own command."""
+    """Features on which the model raises an error fail only their own command, with SCORER_FAILED
+    and without the error's text. The error is logged once."""
     desk = Desk(store, scorer=FragileScorer())
     desk.put_user("ann", 700)
     results = desk.apply(
@@ -290,7 +294,10 @@ def test_features_that_break_the_model_do_not_fail_the_others(store: SqlStore) -
         desk.work(PutUser("zoe", pack([13.0, 0.0]), START_US, True), caller=PLATFORM),
         desk.work(authorize("new")),
     )
-    assert [type(result) for result in results] == [bytes, InternalFault, bytes]
+    assert [type(result) for result in results] == [bytes, Unavailable, bytes]
+    assert reason(results[1]) == "SCORER_FAILED"
+    assert "broke" not in str(results[1])
+    assert [str(error) for error in desk.faults] == ["the model broke"]
     assert desk.store.line("zoe", "CNY") is None
 
 

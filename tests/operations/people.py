@@ -58,7 +58,10 @@ CALLS = (
         method="SetCreditLimit",
         scope="limits.write",
         required=frozenset({"user_id"}),
-        parts=({"user_id": "somebody", "limit": yuan(100)},),
+        parts=(
+            {"user_id": "somebody", "limit": yuan(100)},
+            {"user_id": "somebody", "currency_code": "CNY"},
+        ),
         fill=_limits,
         unraced="locks the line as `suspension` does",
     ),

@@ -59,6 +59,7 @@ READS: dict[str, dict[str, Any]] = {
         "pickup_window": Duration(seconds=60),
         "rental_period": Duration(seconds=60),
         "order": {"order_reference": "order-1"},
+        "identity_hash": "0" * 64,
     },
     "QuoteFee": {
         "name": NOWHERE,
@@ -251,7 +252,12 @@ READS: dict[str, dict[str, Any]] = {
 }
 """A read's fields."""
 OTHER_FORMS: dict[str, dict[str, Any]] = {
-    "QuoteFee": {"product_id": "bike", "start_time": NOW, "end_time": LATER},
+    "QuoteFee": {
+        "product_id": "bike",
+        "reserve_time": NOW,
+        "start_time": NOW,
+        "end_time": LATER,
+    },
 }
 """A read's fields in the second form of its message."""
 REQUIRED_OF_READS: dict[str, set[str]] = {
@@ -259,6 +265,8 @@ REQUIRED_OF_READS: dict[str, set[str]] = {
     "GetReceipt": {"name"},
     "QuoteAuthorization": {"user_id", "items"},
     "QuoteFee": {"subject"},
+    "ListBudgets": {"operator_id"},
+    "ListBreakers": {"operator_id"},
     "GetCreditProfile": {"user_id"},
     "GetOperatorBalance": {"operator_id"},
     "GetLineAt": {"user_id", "currency_code"},

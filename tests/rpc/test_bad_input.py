@@ -174,7 +174,9 @@ def bad_values(leaf: Leaf) -> tuple[Any, ...]:
         case "expected_version" | "number" | "capture":
             return (*bad, 0)
         case "currency_code":
-            return (*bad, "", "cny", "CNYY")
+            # SetCreditLimit without a currency is about the platform's.
+            needed = () if leaf.method == "SetCreditLimit" and leaf.form else ("",)
+            return (*bad, *needed, "cny", "CNYY")
         case "request":
             return (b"x" * 32_769, b"")
         case "operator_id" if leaf.method in ADMIN_RPCS:

@@ -69,8 +69,9 @@ def fill(message: Any, chance: random.Random) -> None:
         if chance.random() < 0.3:
             continue
         if field.message_type is not None and field.message_type.GetOptions().map_entry:
+            of = field.message_type.fields_by_name["value"]
             for _ in range(chance.randrange(4)):
-                getattr(message, field.name)[chance.choice(STRINGS)] = chance.choice(DOUBLES)
+                getattr(message, field.name)[chance.choice(STRINGS)] = value(of, chance)
         elif field.is_repeated and field.message_type is not None:
             for _ in range(chance.randrange(4)):
                 fill(getattr(message, field.name).add(), chance)

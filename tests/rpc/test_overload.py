@@ -18,6 +18,7 @@ import structlog
 from freehold.v1 import authorization_pb2 as pb
 from freehold.v1.authorization_service_pb2 import AuthorizeRequest, AuthorizeResponse
 from freehold.v1.credit_service_pb2 import PutUsersRequest
+from freehold.v1.types_pb2 import OFFER_FULL, OFFER_ZERO
 
 from service.config import Limits
 from service.engine.group_commit import CommitLimits
@@ -294,24 +295,51 @@ def check_fault(refusal: Refused, logged: Sequence[MutableMapping[str, Any]]) ->
     assert [it for it in logged if it.get("fault_id") == fault_id]
 
 
-def test_a_defect_in_the_model_gives_only_an_id(tmp_path: Path) -> None:
-    """When the model fails, the call gets INTERNAL with a fault id that is in the log; the next
-    call works."""
+def test_a_defect_in_the_model_is_told_only_in_the_log(tmp_path: Path) -> None:
+    """When the model fails, Authorize asks for the full deposit with only the reason
+    STAND_IN_DECISION, and PutUsers is UNAVAILABLE with only the reason SCORER_FAILED. Nothing of
+    the error goes to callers: the log has it, once for each call, under a fault id. The next calls
+    work."""
     scorer = BrokenScorer()
     with (
         structlog.testing.capture_logs() as logged,
         serving_parts(tmp_path, scorer=scorer) as served,
         desks(served) as desk,
     ):
-        request = rental(desk.operator, desk.platform.person())
+
+        def faults() -> list[MutableMapping[str, Any]]:
+            return [it for it in logged if it["event"] == "fault"]
+
+        user_id = desk.platform.person()
+        request = rental(desk.operator, user_id)
         scorer.broken = True
-        first = desk.operator.refused("Authorize", request)
-        again = desk.operator.refused("Authorize", request)
-        check_fault(first, logged)
-        check_fault(again, logged)
-        assert first.message != again.message
+        answer = desk.operator.send("Authorize", request)
+        assert [str(it["exc_info"]) for it in faults()] == [SECRET]
+        made = AuthorizeResponse.FromString(answer).authorization
+        assert (made.state, made.offer) == (pb.Authorization.STATE_OFFERED, OFFER_FULL)
+        assert list(made.reasons) == ["STAND_IN_DECISION"]
+        assert not [word for word in TELLTALES if word.encode() in answer]
+        assert not [it for it in faults() if it["fault_id"].encode() in answer]
+
+        body = PutUsersRequest(request_id="put", users=[user_with(user_id, 700)])
+        refusal = desk.platform.refused("PutUsers", body)
+        assert (refusal.code, refusal.reason) == (grpc.StatusCode.UNAVAILABLE, "SCORER_FAILED")
+        assert refusal.retry_s is not None
+        assert not refusal.info.metadata
+        told = repr(refusal.trailers) + refusal.message
+        assert not [word for word in TELLTALES if word in told]
+        assert [str(it["exc_info"]) for it in faults()] == [SECRET] * 2
+        ids = {it["fault_id"] for it in faults()}
+        assert len(ids) == 2
+        assert all(re.fullmatch(r"[0-9a-f]{16}", it) for it in ids)
+
         scorer.broken = False
-        desk.operator.send("Authorize", request)
+        assert desk.platform.profile(user_id).score == 620
+        desk.platform.send("PutUsers", body)
+        assert desk.platform.profile(user_id).score == 700
+        assert desk.operator.send("Authorize", request) == answer
+        later = desk.operator.send("Authorize", rental(desk.operator, user_id))
+        assert AuthorizeResponse.FromString(later).authorization.offer == OFFER_ZERO
         assert desk.platform.verify().verified
 
 

@@ -107,7 +107,7 @@ def live(desk: Desk) -> None:
     _free_minutes(desk)
     _reserved(desk)
     _budgeted(desk)
-    administer(desk.store.engine, desk.clock.now_us())
+    administer(desk.store, desk.clock.now_us())
     _broken(desk)
     rental(desk, authorize("dan", accept=(Offer.ZERO,)))  # is declined
     desk.do(c.PayOutOperator("city", acts.money(700), "treasury-1"), caller=PLATFORM)

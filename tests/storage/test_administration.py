@@ -318,7 +318,7 @@ def test_a_removed_act_is_found(store: SqlStore, number: int) -> None:
 def test_a_changed_key_is_found(store: SqlStore, name: str, changes: dict[str, Any]) -> None:
     """The verifier finds a key whose owner, scopes, person, expiry, certificates, rate or end is
     not what the acts made of it."""
-    administer(store.engine, START_US)
+    administer(store, START_US)
     assert verify_books(store.engine).fault is None
     with writing(store.engine) as connection:
         mine = t.api_keys.c.key_hash.startswith(id_of(name))
@@ -336,7 +336,7 @@ def test_a_removed_row_of_an_act_is_found(
     store: SqlStore, table: Table, column: str, value: str | None
 ) -> None:
     """The verifier finds that a key, a person or a proposal was removed that an act made."""
-    administer(store.engine, START_US)
+    administer(store, START_US)
     triggers = table is t.proposals
     if triggers:
         let_rows_be_removed(store.engine, [table])
@@ -352,7 +352,7 @@ def test_a_removed_row_of_an_act_is_found(
 @pytest.mark.parametrize("withdraw_us", [None, START_US + 5])
 def test_a_changed_withdrawal_is_found(store: SqlStore, withdraw_us: int | None) -> None:
     """The verifier finds a withdrawal that was taken back, or has another time."""
-    administer(store.engine, START_US)
+    administer(store, START_US)
     withdrawn = t.proposals.c.withdraw_us.is_not(None)
     with writing(store.engine) as connection:
         changed = t.proposals.update().where(withdrawn).values(withdraw_us=withdraw_us)
