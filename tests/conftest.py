@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from tests.fakes import Desk
     from tests.postgres import Cluster
 
+# A fork only starts another program here. With its own handlers, gRPC would run its threads in the
+# child, which may then fail before it becomes that program.
+os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "0"
 # "ci" tries the same examples in every run and leaves a failing one as it is, since shrinking may
 # take minutes; "long" looks for new ones, and shrinks them, for as long as it takes.
 settings.register_profile(
