@@ -78,6 +78,7 @@ def run(options: Options, console: Console) -> dict[str, Any]:
         model_dir, _ = train.train_version(
             options.spec, out / "models", progress=console.is_terminal, jobs=2
         )
+        name_latest(out / "model", model_dir)
     else:
         model_dir = options.model.resolve()
         console.print(f"[bold]1 Model[/] reusing {options.model}")
@@ -186,10 +187,19 @@ def _assumptions(console: Console, sentences: list[str]) -> None:
     console.print()
 
 
+def name_latest(link: Path, model_dir: Path) -> None:
+    """Makes a link to the folder of the model that was trained last, for the README's commands.
+
+    The demo of an earlier build wrote its model into a folder of this name, which stays.
+    """
+    if link.is_dir() and not link.is_symlink():
+        return
+    link.unlink(missing_ok=True)
+    link.symlink_to(model_dir.relative_to(link.parent), target_is_directory=True)
+
+
 def _paths(console: Console, options: Options, model_dir: Path) -> None:
-    shown_model = options.out / "models" / model_dir.name
-    if options.model is not None:
-        shown_model = options.model
+    shown_model = options.model or options.out / "models" / model_dir.name
     for title, path in (
         ("server log", options.out / "server.log"),
         ("database", options.out / "freehold.db"),
