@@ -178,7 +178,7 @@ def _medians(samples: list[Sample]) -> dict[str, float]:
 
 
 def _prices(found: dict[Variant, list[Sample]]) -> dict[Variant, Quartiles]:
-    """What the engine takes with rules over without, of the same round and the same load."""
+    """The engine's time with rules over that without, of the same round and the same load."""
     prices = {}
     for variant, samples in found.items():
         plain = found.get(Variant(variant.in_flight, NONE))

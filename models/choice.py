@@ -36,7 +36,7 @@ _INNER_SEED = 90_210
 
 
 class Plan(NamedTuple):
-    """What the time allows: the candidates, and the rows of each round of the choice, ascending."""
+    """The plan that the time allows: the candidates, and the ascending rows of each round."""
 
     candidates: tuple[Recipe, ...]
     rounds: tuple[int, ...]

@@ -231,7 +231,7 @@ def _mean(values: NDArray[Any], weight: Floats | None) -> float:
 
 
 def _bin_starts(n: int, weight: Floats | None) -> NDArray[np.int64]:
-    """Where each of ten bins of equal rows, or of equal weight, starts."""
+    """The start of each of ten bins of equal rows, or of equal weight."""
     if n < ECE_BINS:
         raise TrainingError(f"ECE needs {ECE_BINS} rows or more, got {n}")
     if weight is None:

@@ -35,7 +35,7 @@ class Task(NamedTuple):
 
 
 class Work(NamedTuple):
-    """What a worker needs: the data, the candidates, and the time's limits."""
+    """The input of a worker: the data, the candidates, and the time's limits."""
 
     state: State
     plan: Plan

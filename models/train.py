@@ -224,7 +224,7 @@ def _made(sample_: Development, progress: bool, jobs: int, budget_s: float) -> _
 
 
 def _course(state: State, budget_s: float) -> Course:
-    """What the budget allows. Raises DatasetError where a class has too few rows for a choice."""
+    """The plan for the budget. Raises DatasetError where a class has too few rows for a choice."""
     the_spec, rows = state.spec, state.training
     validation = the_spec.validation
     sample = sample_of(state, rows, 1)

@@ -115,7 +115,7 @@ class Attribution:
         """The number of each entry's effect."""
 
     def flow(self, name: str) -> Array:
-        """What moved for each authorization, for a name in PLACES."""
+        """The moved amount of each authorization, for a name in PLACES."""
         return self.amounts[:, e.PLACES[name]]
 
     def changes(self, name: str) -> Counter[tuple[int, int, int]]:

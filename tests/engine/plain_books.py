@@ -80,7 +80,7 @@ class Books:
         self.quota_uses: dict[Any, Row] = {}
         """Minutes of quotas that rentals used: by rental, person, operator, quota and period."""
         self.held_on: dict[tuple[str, str, int], int] = {}
-        """What was held on credit under a budget of a day, by operator, policy and day."""
+        """The sums held on credit under a budget of a day, by operator, policy and day."""
         self.now_us = 0
         """The present instant."""
         self.captures: dict[tuple[RentalKey, int], Row] = {}
