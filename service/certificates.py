@@ -32,6 +32,8 @@ from service.domain.errors import FreeholdError
 CURVES = (SECP256R1, SECP384R1)
 RSA_BITS = 2048
 """Shorter keys count as broken."""
+WAIT_S = 1.0
+"""The longest wait for another thread's look at the files."""
 
 
 class TlsUnusable(FreeholdError):
@@ -206,10 +208,11 @@ class Certificates:
         """Compares the files with the content in use, and uses new content that is right.
 
         Wrong or half-written files leave the content in use. They are reported once, when the next
-        look finds them unchanged: files that are just being written are no fault. Returns at once
-        if another thread is looking.
+        look finds them unchanged: files that are just being written are no fault. Another thread's
+        look may have read older files, so this one waits for its end; it gives up after `WAIT_S`,
+        because a file system that hangs must not stop the handshakes.
         """
-        if not self._looking.acquire(blocking=False):
+        if not self._looking.acquire(timeout=WAIT_S):
             return
         try:
             self._compare()

@@ -6,15 +6,16 @@ import ssl
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
+from threading import Event, Timer
 
 import grpc
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from service.certificates import TlsUnusable, fingerprint_of, utc_now
+from service.certificates import Certificates, TlsUnusable, fingerprint_of, utc_now
 from service.config import Limits, TlsLimits
 from tests.fakes import serving
 from tests.rpc.support import Refused, outcome, until
@@ -103,6 +104,32 @@ def test_files_that_are_put_back(tmp_path: Path) -> None:
         used.look()
     assert (len(desk.alarms.unusable), desk.alarms.again) == (2, 2)
     assert used.used.fingerprint == desk.pair.fingerprint
+
+
+def test_a_look_waits_for_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A look that begins while another thread's look has read older files sees the newer ones."""
+    monkeypatch.setattr("service.certificates.WAIT_S", 30.0)
+    desk = Desk(tmp_path)
+    reading, goes_on = Event(), Event()
+    goes_on.set()
+
+    def now() -> datetime:
+        reading.set()
+        assert goes_on.wait(30)
+        return utc_now()
+
+    used = Certificates(desk.files, desk.alarms.functions(), now)
+    desk.renew()
+    reading.clear()
+    goes_on.clear()
+    with ThreadPoolExecutor(1) as pool:
+        older = pool.submit(used.look)
+        assert reading.wait(30)
+        newest = desk.renew()
+        Timer(0.05, goes_on.set).start()
+        used.look()
+        older.result(30)
+    assert used.used.fingerprint == newest.fingerprint
 
 
 def test_a_new_client_ca(tmp_path: Path) -> None:
