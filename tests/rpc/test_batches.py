@@ -30,6 +30,8 @@ from service.config import Limits
 from service.engine.group_commit import CommitLimits
 from service.engine.rates import RateLimits
 from tests.rpc.support import (
+    BATCHED,
+    RPCS,
     START_S,
     Caller,
     Desks,
@@ -39,6 +41,7 @@ from tests.rpc.support import (
     until,
     yuan,
 )
+from tests.rpc.test_bad_input import bad_values, leaves_of
 
 Outcome = AuthorizeOutcome | SettleOutcome
 
@@ -123,6 +126,7 @@ def test_violations_have_the_paths_of_the_item(desk: Desks) -> None:
     name = desk.operator.authorize(desk.platform.person()).name
     item = SettleAuthorizationRequest(request_id=desk.operator.fresh(), name=name)
     item.usage.end_time.seconds, item.occurred_at.seconds = START_S, START_S + 1
+    (one,) = settled(desk.operator, item)
     refusal = desk.operator.refused("SettleAuthorization", item)
     assert refusal.fields == {"usage.end_time"}
     assert Status.FromString(one.error.SerializeToString()) == refusal.status
@@ -310,3 +314,22 @@ def test_items_are_counted_as_calls(desk: Desks) -> None:
     assert calls.of("Authorize").codes - before[0] == {"OK": 1, "INVALID_ARGUMENT": 1}
     assert calls.of("BatchAuthorize").codes - before[1] == {"OK": 1}
     assert calls.refusals["INVALID_INPUT"] == wrong + 1
+
+
+@pytest.mark.parametrize("method", BATCHED)
+def test_every_bad_field_of_an_item_is_named(desk: Desks, method: str) -> None:
+    """A bad value in any field of an item is refused for this item with the status that the single
+    call would have, and the right item beside it is not."""
+    single = BATCHED[method]
+    for leaf in leaves_of(single):
+        bad = leaf.request
+        for value in bad_values(leaf)[-1:]:
+            leaf.put(bad, value)
+            batch: Any = RPCS[method].request(items=[bad, leaf.request])
+            answer: Any = RPCS[method].response.FromString(desk.operator.send(method, batch))
+            refusal = desk.operator.refused(single, bad)
+            first, second = answer.outcomes
+            assert refusal.fields == {leaf.path}
+            assert Status.FromString(first.error.SerializeToString()) == refusal.status
+            right = desk.operator.refused(single, leaf.request)
+            assert Status.FromString(second.error.SerializeToString()) == right.status
