@@ -142,7 +142,7 @@ def batch(
 def measure(work: Path, model: Path, plan: Plan) -> tuple[Side, list[Batched]]:
     """The echo's figures, and those of each method, each on fresh copies of one database."""
     prepared = prepare(work, model, plan.rounds * plan.each, plan.seed)
-    answers = {method: probe(work, prepared, plan.seed, method) for method in METHODS}
+    answer = probe(work, prepared, plan.seed, AUTHORIZE)
     server_core, _ = two_cores()
     databases = {method: copy(prepared, work / f"{method}.db") for method in METHODS}
     with ExitStack() as running:
@@ -153,9 +153,7 @@ def measure(work: Path, model: Path, plan: Plan) -> tuple[Side, list[Batched]]:
             for method, database in databases.items()
         }
         log = work / "echo.log"
-        servers[_ECHO] = running.enter_context(
-            echo_of(answers[AUTHORIZE], AUTHORIZE, log, server_core, ())
-        )
+        servers[_ECHO] = running.enter_context(echo_of(answer, AUTHORIZE, log, server_core, ()))
         reports: dict[str, list[Report]] = {name: [] for name in servers}
         for number, order in in_turn((_ECHO, *METHODS), plan.rounds):
             for name in order:
