@@ -24,7 +24,8 @@ QUESTION = Question("outcome", ("charged off",), ("paid",), "loan_default", "a y
 class Kind(NamedTuple):
     """A table: its rows, its share of bad rows, and how much of the log-odds the columns give.
 
-    `alone` is the spread of the log-odds from single columns, `together` that from pairs. `noise` is the number of columns without any meaning.
+    `alone` is the spread of the log-odds from single columns, `together` that from pairs of them.
+    `noise` is the number of columns without any meaning.
     """
 
     name: str

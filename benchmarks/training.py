@@ -1,10 +1,9 @@
 """``python -m benchmarks training``: the cost of a training beside the cost of its fits.
 
 Each made-up raw table (see `benchmarks.raw_tables`) is drafted, then trained by the default recipe
-in a process of its own, on one thread. The ratio is the CPU time of everything but LightGBM's fits
-over that of the fits: reading, encoding, bins, scoring, figures, calibration, drift, the report. The
-aim is at most 0.3. The fits of scorecards are counted apart and shown; `ratio` takes them as
-fits, and `ratio_to_lightgbm` as all the rest.
+in a process of its own, on one thread. The ratio is the CPU time of everything but the fits over
+that of the fits: reading, encoding, scoring, figures, drift, and the report. The aim is at most
+0.3. `ratio` takes scorecards as fits; `ratio_to_lightgbm` counts them to the rest.
 
 `--rows 1000000 --columns 25` trains one table of that size instead.
 """
