@@ -37,10 +37,10 @@ class Kind(NamedTuple):
 
 
 SERIES = (
-    Kind("small-weak", 1_000, 0.30, 0.5, 0.2, 8),
+    Kind("small-weak", 1_000, 0.30, 0.8, 0.3, 8),
     Kind("small-rare", 1_000, 0.08, 1.2, 0.3, 2),
     Kind("small-straight", 1_500, 0.30, 1.2, 0.0, 4),
-    Kind("small-crossed", 2_000, 0.40, 0.5, 1.5, 4),
+    Kind("small-crossed", 2_000, 0.40, 0.8, 1.5, 4),
     Kind("half-bad", 3_000, 0.52, 0.8, 0.5, 4),
     Kind("middle-crossed", 5_000, 0.20, 0.6, 1.5, 6),
     Kind("middle-rare", 8_000, 0.05, 1.0, 0.5, 6),
