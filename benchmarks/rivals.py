@@ -45,7 +45,7 @@ from benchmarks.rivals_postgres import (
 )
 from benchmarks.rivals_service import fill as fill_service
 from benchmarks.rivals_tigerbeetle import TigerBeetle
-from models import reading, spec
+from models import manifest, reading, spec
 
 _ROOT = Path(__file__).resolve().parent.parent
 _SPEC = _ROOT / "models" / "data" / "taiwan.toml"
@@ -210,7 +210,7 @@ def _add_sqlite(
         reading.load(described), described.raw_names, plan.rounds * plan.each, plan.seed
     )
     file = work / "one.db"
-    fill_service(file, prepared.key, people, model)
+    fill_service(file, prepared.key, people, manifest.read(model).raw_names)
     port = free_port()
     arguments = [
         *("benchmarks.rivals_service", "--listen", f"127.0.0.1:{port}"),

@@ -55,10 +55,10 @@ SELECT move(:debited, :credited, 100);
 _SPEED = re.compile(r"^tps = ([0-9.]+)", re.MULTILINE)
 
 
-def prepare_pgbench(cluster: Cluster) -> str:
+def prepare_pgbench(cluster: Cluster, scale: int = SCALE) -> str:
     """A new database with pgbench's own tables; returns its name."""
     name = cluster.empty()
-    _pgbench(cluster, name, "--initialize", "--quiet", f"--scale={SCALE}")
+    _pgbench(cluster, name, "--initialize", "--quiet", f"--scale={scale}")
     return name
 
 
@@ -76,12 +76,12 @@ def prepare_ledger(cluster: Cluster, work: Path) -> tuple[str, Path]:
 
 def speed_of_pgbench(cluster: Cluster, database: str, seconds: int) -> float:
     """Transactions a second of ``pgbench -N``, which updates one account and adds one row."""
-    return _speed(cluster, database, seconds, "--skip-some-updates")
+    return _speed(cluster, database, seconds, "-N")
 
 
 def speed_of_ledger(cluster: Cluster, database: str, script: Path, seconds: int) -> float:
     """Transfers a second of the double-entry function, each in a transaction."""
-    return _speed(cluster, database, seconds, f"--file={script}")
+    return _speed(cluster, database, seconds, f"--file={script}", "--protocol=prepared")
 
 
 def check_ledger(cluster: Cluster, database: str) -> None:
@@ -103,7 +103,7 @@ def _speed(cluster: Cluster, database: str, seconds: int, *how: str) -> float:
         cluster,
         database,
         *("--no-vacuum", f"--client={CLIENTS}", "--jobs=2", f"--time={seconds}"),
-        *("--protocol=prepared", *how),
+        *how,
     )
     found = _SPEED.search(said)
     if found is None:

@@ -16,10 +16,10 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import click
 import grpc
@@ -153,9 +153,9 @@ def open_file(path: Path) -> Engine:
     return engine
 
 
-def fill(path: Path, key: str, people: Iterable[User], model: Path) -> None:
-    """Makes a database with an operator's key and these people."""
-    names = manifest.read(model).raw_names
+def fill(path: Path, key: str, people: Iterable[User], names: Sequence[str]) -> None:
+    """Makes a database with an operator's key and these people; `names` are the model's raw
+    columns, in the order of a row."""
     engine = open_file(path)
     schema.create_all(engine)
     raw = {
@@ -179,6 +179,15 @@ class Refused(Exception):
         self.code = code
 
 
+class Scores(Protocol):
+    """A model that scores one row at a time."""
+
+    model_id: str
+
+    def score(self, raw: bytes) -> tuple[float, int]:
+        """The margin and the score of a row."""
+
+
 class Model:
     """The served model, scored by LightGBM's own `predict`, one row at a time."""
 
@@ -200,7 +209,7 @@ class Model:
 class Service(AuthorizationServiceServicer):
     """Authorize, one transaction a call."""
 
-    def __init__(self, engine: Engine, model: Model) -> None:
+    def __init__(self, engine: Engine, model: Scores) -> None:
         self._engine = engine
         self._model = model
         # SQLite has one writer. Waiting here is cheaper than SQLite's own waiting, which sleeps.
