@@ -11,16 +11,21 @@ import numpy as np
 from sqlalchemy import Connection, Engine
 
 from service.domain.errors import InvalidInput, NotFound
+from service.domain.listings import ListingKind
+from service.domain.rules import Span
 from service.engine.catalog import Catalog
 from service.preview.bills import fees_of
+from service.preview.budgets import budgets_of
 from service.preview.drafts import Draft, read_draft
 from service.preview.exposure import Timeline
 from service.preview.history import DAY_US, History
+from service.preview.losses import breakers_of
 from service.preview.own_view import own_view
 from service.preview.presence import counts
 from service.preview.read import Window, read_history
 from service.preview.replay import Replayed, Terms
 from service.preview.report import Fees, Part, Preview
+from service.preview.rulebook import longest_us, read_names
 from service.preview.shortcut import replay_fast
 from service.preview.sums import columns_of, part_of
 from service.preview.usages import Usage, read_usages
@@ -81,16 +86,14 @@ def _preview(connection: Connection, asked: Asked) -> Preview:
     if asked.operator_id not in catalog.operators:
         raise NotFound("operator", asked.operator_id)
     draft = read_draft(
-        *(connection, asked.kind, asked.document, asked.operator_id, catalog, asked.products)
+        *(connection, asked.kind, asked.document, asked.operator_id, catalog, asked.products),
+        platform=not asked.least_people,
     )
     until_us = asked.until_us
     if asked.least_people:
         until_us -= until_us % DAY_US
     from_us = until_us - asked.days * DAY_US
-    ages = _needs_ages(asked.operator_id, draft, catalog)
-    own = [it for key, it in catalog.revisions.items() if key[0] == asked.operator_id]
-    counting = counts(own) or counts(map(draft.change, own))
-    window = Window(asked.operator_id, from_us, until_us, asked.most, ages, counting)
+    window = window_of(asked, from_us, until_us, draft, catalog)
     history = read_history(connection, window, catalog)
     if asked.least_people:
         _require_people(history, draft, asked.least_people)
@@ -105,6 +108,29 @@ def _preview(connection: Connection, asked: Asked) -> Preview:
         # The figures of a few people stand only in the sums.
         return found._replace(products=())
     return found
+
+
+def window_of(asked: Asked, from_us: int, until_us: int, draft: Draft, catalog: Catalog) -> Window:
+    """The window of a preview, with all that its rules read."""
+    own = [it for key, it in catalog.revisions.items() if key[0] == asked.operator_id]
+    both = [*own, *(draft.change(it) for it in own if it.product_id in draft.products)]
+    signals_us = longest_us(both)
+    of_day = any(it.span is Span.DAY for one in both for it in budgets_of(one))
+    counting = counts(both)
+    bearers = {ListingKind.DEVICE, ListingKind.PAYMENT_ACCOUNT}
+    listed = any(kind in bearers for _, kind in catalog.listed)
+    losses = any(map(breakers_of, both))
+    return Window(
+        asked.operator_id,
+        from_us,
+        until_us,
+        asked.most,
+        ages=_needs_ages(asked.operator_id, draft, catalog),
+        counts=counting,
+        beside=bool(signals_us or read_names(both) or listed or losses),
+        losses=losses,
+        lead_us=max(signals_us, DAY_US if counting or of_day else 0),
+    )
 
 
 def _require_people(history: History, draft: Draft, least: int) -> None:
@@ -159,11 +185,11 @@ def _report(history: History, terms: Terms, draft: Draft, found: Replayed, fees:
         history.until_us,
         whole,
         tuple(parts),
-        _notes(whole, draft),
+        _notes(whole, draft, found),
     )
 
 
-def _notes(whole: Part, draft: Draft) -> tuple[str, ...]:
+def _notes(whole: Part, draft: Draft, found: Replayed) -> tuple[str, ...]:
     """Sentences about the limits of the figures."""
     notes = []
     if draft.left_out:
@@ -171,6 +197,11 @@ def _notes(whole: Part, draft: Draft) -> tuple[str, ...]:
             f"The draft has {', '.join(draft.left_out)}. They are not decided again: the figures"
             " are those of its other rules. Where these give the same offer as the terms in force,"
             " a decision stays as it was made."
+        )
+    for name, rows in sorted(found.conditions.unknown.items()):
+        notes.append(
+            f"Not known for {len(rows)} decisions: a condition reads {name}, which was not kept."
+            " There the condition counts as true at one end and as false at the other."
         )
     if not whole.exact:
         notes.append(
