@@ -22,6 +22,7 @@ from service.preview.history import DAY_US, History
 from service.preview.losses import breakers_of
 from service.preview.own_view import own_view
 from service.preview.presence import counts
+from service.preview.quotas import have_quotas, meters_under
 from service.preview.read import Window, read_history
 from service.preview.replay import Replayed, Terms
 from service.preview.report import Fees, Part, Preview
@@ -101,7 +102,13 @@ def _preview(connection: Connection, asked: Asked) -> Preview:
     terms = draft.terms(history)
     usages: list[Usage] = []
     if draft.bills:
-        usages = list(read_usages(connection, window, catalog, draft.products))
+        own = [it for key, it in catalog.revisions.items() if key[0] == asked.operator_id]
+        both = [*own, *(draft.change(it) for it in own if it.product_id in draft.products)]
+        quotas = have_quotas(both)
+        products = {it.product_id for it in own if quotas and have_quotas([it])} | draft.products
+        usages = list(
+            read_usages(connection, window, catalog, products, billed=draft.products, quotas=quotas)
+        )
     fees = _fees(usages, catalog, draft, asked.operator_id)
     found = _report(history, terms, draft, replay_fast(history, terms), fees)
     if any(it.users < asked.least_people for it in found.products):
@@ -149,11 +156,18 @@ Bills = Mapping[str, tuple[Fees, ...]]
 
 def _fees(usages: list[Usage], catalog: Catalog, draft: Draft, operator_id: str) -> Bills:
     in_force = {key[1:]: it for key, it in catalog.revisions.items() if key[0] == operator_id}
-    drafts = {name: draft.change(in_force[name]) for name in {it[:2] for it in usages}}
-    parts: dict[str, list[Usage]] = {"": usages} if usages else {}
-    for it in usages:
+    drafts = {
+        name: draft.change(it) if it.product_id in draft.products else it
+        for name, it in in_force.items()
+    }
+    # People use the same minutes for all products whose tariffs have a quota of one name.
+    quotas = have_quotas((*in_force.values(), *drafts.values()))
+    meters = meters_under(usages, drafts) if quotas else {}
+    billed = [it for it in usages if it.billed]
+    parts: dict[str, list[Usage]] = {"": billed} if billed else {}
+    for it in billed:
         parts.setdefault(it.product_id, []).append(it)
-    return {name: fees_of(them, in_force, drafts) for name, them in parts.items()}
+    return {name: fees_of(them, in_force, drafts, meters) for name, them in parts.items()}
 
 
 def _needs_ages(operator_id: str, draft: Draft, catalog: Catalog) -> bool:
@@ -210,8 +224,8 @@ def _notes(whole: Part, draft: Draft, found: Replayed) -> tuple[str, ...]:
         )
     if draft.bills:
         notes.append(
-            "Fees are of rentals that are settled, for the same usage under both tariffs, without"
-            " free minutes of quotas. What people would have done at other prices is not known."
+            "Fees are of rentals that are settled, for the same usage under both tariffs. What"
+            " people would have done at other prices is not known."
         )
     if whole.repeated < whole.decisions:
         notes.append(
