@@ -168,8 +168,8 @@ def ridden(desk: Desk, *minutes: int, charged: int | None = None) -> None:
 
 
 def test_free_minutes_of_a_draft_are_used_in_the_order_of_the_returns(city: Desk) -> None:
-    """Of two rides of 50 minutes, 5 of them free, the first uses 45 of the day's 60 minutes, and the
-    second 15: its other 30 are one half hour. On the next day there are 60 minutes again."""
+    """Of two rides of 50 minutes, 5 of them free, the first uses 45 of the day's 60 minutes, and
+    the second 15: its other 30 are one half hour. On the next day there are 60 minutes again."""
     ridden(city, 50, 50)
     assert fees(city, **QUOTA).after_minor == Range(150, 150)
     advance(city, 24 * HOUR_US)
