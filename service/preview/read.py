@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
@@ -49,6 +50,7 @@ class Window(NamedTuple):
     `most` bounds their number. `ages` says that the ages of features are needed, `counts` that
     rules count rentals, `beside` that rules read more of an order, and `losses` that there are
     breakers. Rentals that ended up to `lead_us` microseconds before the window are read too.
+    `totals` says that decisions may have read a total exposure.
     """
 
     operator_id: str
@@ -60,6 +62,7 @@ class Window(NamedTuple):
     beside: bool = False
     losses: bool = False
     lead_us: int = 0
+    totals: bool = False
 
     @property
     def names(self) -> bool:
@@ -73,6 +76,8 @@ _NUMBERS: tuple[str, ...] = (
     *("captured", "captured_fee", "captured_credit", "unpaid", "written_off"),
 )
 _BEARERS = ("devices", "accounts")
+FREE = "total.free_minor"
+"""The name under which a decision keeps the free part of a line under a total exposure."""
 _Kind = tuple[str, str, str, int]
 """The values of a decision of which there are few combinations: the product's id, the accepted
 offers, the reasons, and a number of `_Mark`s with the product's revision."""
@@ -210,6 +215,8 @@ def _query(window: Window) -> Select[Any]:
     lead_us = max(LEAD_US, window.lead_us)
     begin = or_(_A.create_us >= counted_us, _A.close_us.is_(None), _A.close_us >= window.from_us)
     columns = [*_numbers(), *_kind(window), _A.group_id, _A.user_id]
+    if window.totals:
+        columns.append(case((_D.read_values.contains(f'"{FREE}"'), _D.read_values)))
     if window.ages:
         columns.append(func.coalesce(t.feature_snapshots.c.as_of_us, NEVER))
     if window.names:
@@ -336,6 +343,11 @@ def _take(
     for name, column in zip(_NUMBERS, values, strict=False):
         columns[name].append(np.array(column, dtype=np.int64))
     product, accept, reasons, marks, groups, users, *more = values[len(_NUMBERS) :]
+    if window.totals:
+        place = _NUMBERS.index("available")
+        both = zip(values[place], more.pop(0), strict=True)
+        free = [minor if it is None else json.loads(it)[FREE] for minor, it in both]
+        columns["available"][-1] = np.array(free, dtype=np.int64)
     ages = more.pop(0) if window.ages else values[0]
     devices, accounts = more[:2] if window.names else ((), ())
     kinds = zip(product, accept, reasons, marks, strict=True)

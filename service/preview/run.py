@@ -137,6 +137,7 @@ def window_of(asked: Asked, from_us: int, until_us: int, draft: Draft, catalog: 
         beside=bool(signals_us or read_names(both) or listed or losses),
         losses=losses,
         lead_us=max(signals_us, DAY_US if counting or of_day else 0),
+        totals=len(catalog.limit_steps) > 1,
     )
 
 
@@ -234,6 +235,7 @@ def _notes(whole: Part, draft: Draft, found: Replayed) -> tuple[str, ...]:
         )
     notes.append(
         "Money is of rentals that happened. Holds count as first decided, without later increments"
-        " and decreases. Decisions of other operators stay as they were."
+        " and decreases. Decisions of other operators, and the use of lines in other currencies,"
+        " stay as they were."
     )
     return tuple(notes)
