@@ -56,7 +56,6 @@ PRELOADED = [
     "service.storage.shard",
     "service.previewing",
     "service.verifying",
-    "sklearn.linear_model",
     "tests.shell",
     "uvloop",
     # The last one: it keeps all that the others have imported from the collector.

@@ -326,7 +326,7 @@ class Scorer(Protocol):
         ...
 
 
-Deliver = Callable[[bytes, str], Awaitable[None]]
+Deliver = Callable[[bytes, str], Awaitable[object]]
 """A function that receives a call-back, body and signature; if it raises, the rail tries again."""
 
 
