@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, and_, literal, or_, select
+from sqlalchemy import Connection, and_, func, literal, or_, select
 
 from service.domain.attestations import AttestationKind, Attested, Versioned, meter_of, told_before
 from service.domain.authorization import Start, State
@@ -32,7 +32,8 @@ class Usage(NamedTuple):
     `end_us` and the price of a lost item was charged; with `reported` the operator said so before
     the fee reached it. `hold_minor` bounds the fee; None means that it does not. `charged_minor`
     was captured for the fee. `meter` has its pauses and waivers. `reserved_us` is the length of its
-    reservation, which is known only if the tariff had a price for it.
+    reservation, which is known only if the tariff had a price for it. `station` is that of the
+    pick-up, or empty.
     """
 
     product_id: str
@@ -45,6 +46,7 @@ class Usage(NamedTuple):
     charged_minor: int
     meter: Meter
     reserved_us: int = 0
+    station: str = ""
 
 
 def read_usages(
@@ -56,17 +58,22 @@ def read_usages(
     """
     ends = _ends(connection, window, products)
     meters = _meters(connection, window, products)
+    d = t.authorization_details.c
+    own = and_(d.user_id == _A.user_id, d.authorization_id == _A.authorization_id)
     query = select(
         *(_A.user_id, _A.authorization_id, _A.product_id, _A.product_revision, _A.start_us),
         *(_A.claim_us, _A.lost_us, _A.start, _A.credit_minor + _A.cash_minor),
         *(_A.captured_minor - _A.other_captured_minor, _A.reserve_us),
-    ).where(_settled(window, products))
+        func.coalesce(d.start_station, ""),
+    )
+    query = query.select_from(t.authorizations.outerjoin(t.authorization_details, own))
+    query = query.where(_settled(window, products))
     for row in connection.execute(query.order_by(_A.authorization_id)):
         user_id, authorization_id, product_id, revision, start_us, claim_us, *rest = row
         end = ends.get((user_id, authorization_id))
         if end is None or (window.operator_id, product_id, revision) not in catalog.revisions:
             continue
-        lost_us, start, hold_minor, charged_minor, reserve_us = rest
+        lost_us, start, hold_minor, charged_minor, reserve_us, station = rest
         lost, end_us = end
         # A claimed return, or a granted complaint, stopped the fee earlier.
         if claim_us is not None and claim_us < end_us:
@@ -82,6 +89,7 @@ def read_usages(
             charged_minor,
             meters.get((user_id, authorization_id), RUNNING),
             0 if reserve_us is None else max(0, start_us - reserve_us),
+            station,
         )
 
 
