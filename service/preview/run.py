@@ -180,8 +180,8 @@ def _notes(whole: Part, draft: Draft) -> tuple[str, ...]:
     if draft.bills:
         notes.append(
             "Fees are of rentals that are settled, for the same usage under both tariffs, without"
-            " free minutes of quotas. If the draft has prices of places, those of the pick-up's station"
-            " count. What people would have done at other prices is not known."
+            " free minutes of quotas. Of prices of places, those of the pick-up's station count."
+            " What people would have done at other prices is not known."
         )
     if whole.repeated < whole.decisions:
         notes.append(

@@ -16,9 +16,7 @@ from service.domain.tariff import Fee, fee, reaches_us
 from service.domain.tariff_document import read_tariff
 
 DOCUMENT = tomllib.loads(Path(__file__).with_name("bills.toml").read_text("utf-8"))
-TARIFFS = {
-    name: read_tariff({"name": name, **table}).tariff for name, table in DOCUMENT["tariff"].items()
-}
+TARIFFS = {name: read_tariff({"name": name, **table}) for name, table in DOCUMENT["tariff"].items()}
 START = "2026-03-02T08:00:00+08:00"
 """The start of a bill for which the clock does not matter: a Monday morning in Shanghai."""
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -63,6 +61,12 @@ class Bill(NamedTuple):
         )
 
 
+def tariff_at(name: str, station: str) -> SegmentTariff:
+    """The prices of a tariff at a station."""
+    it = TARIFFS[name]
+    return next((one.tariff for one in it.places if station in one.stations), it.tariff)
+
+
 def bill_of(entry: dict[str, Any]) -> Bill:
     """The bill of an entry of the file."""
     start_us = instant_us(entry.get("start", START))
@@ -72,7 +76,7 @@ def bill_of(entry: dict[str, Any]) -> Bill:
         for one, other in entry.get("pauses", ())
     )
     lost_us = start_us + duration_us(entry["lost"]) if "lost" in entry else None
-    tariff, lines = TARIFFS[entry["tariff"]], entry["lines"]
+    tariff, lines = tariff_at(entry["tariff"], entry.get("station", "")), entry["lines"]
     reserved_us = duration_us(entry.get("reserved", "0:00:00"))
     return Bill(tariff, start_us, end_us, pauses, entry["sum_minor"], lines, lost_us, reserved_us)
 
@@ -81,7 +85,8 @@ def name_of(entry: dict[str, Any]) -> str:
     """The name of a bill's test."""
     when = entry.get("lasts") or f"{entry['start']} to {entry['end']}"
     before = f" after {entry['reserved']}" if "reserved" in entry else ""
-    return f"{entry['tariff']} {when}{' paused' if 'pauses' in entry else ''}{before}"
+    where = f" at {entry['station']}" if "station" in entry else ""
+    return f"{entry['tariff']} {when}{' paused' if 'pauses' in entry else ''}{before}{where}"
 
 
 BILLS = [pytest.param(bill_of(it), id=name_of(it)) for it in DOCUMENT["bill"]]
@@ -94,7 +99,8 @@ def test_a_bill_has_its_sum_and_its_lines(it: Bill) -> None:
     assert found.total_minor == it.sum_minor
     shown = []
     for line in found.lines:
-        text = text_of(line.item, line.quantity, line.minutes, line.from_minute, line.times)
+        where = line.minutes, line.from_minute, line.times, line.place
+        text = text_of(line.item, line.quantity, *where)
         shown.append([text.zh, text.en, line.amount_minor])
     assert shown == it.lines
     assert sum(line[2] for line in it.lines) == it.sum_minor

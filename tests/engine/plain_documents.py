@@ -371,9 +371,11 @@ class Documents(Listings):
                 policy_id,
                 of_policy["revision"],
             )
-            its.append(Terms({**it, "of_stations": stations_of_one}))
-            stations |= dict.fromkeys(stations_of_one, its[-1])
-        its[-1] = Terms({**its[-1], "stations": stations})
+            whole = Terms({**it, "of_stations": stations_of_one, "stations": {}})
+            its.append(whole)
+            for station in stations_of_one:
+                stations[station] = whole
+        whole["stations"] = stations
 
     def _named(self, kind: str, owner: str, name: str) -> list[tuple[str, str]]:
         """The products in force that mean a tariff or a policy in force."""

@@ -15,6 +15,7 @@ from service.engine import operations as c
 from tests.engine import (
     plain_breakers,
     plain_budgets,
+    plain_places,
     plain_questions,
     plain_stops,
     plain_tries,
