@@ -70,7 +70,7 @@ FACTS: dict[str, dict[str, str]] = {
     "cli/listings.py": {"TOGETHER": SHELL},
     "storage/listings.py": {"TOGETHER": STATEMENT},
     "cli/sources.py": {"MOST_SHOWN": TEXT},
-    "certificates.py": {"RSA_BITS": METHOD},
+    "certificates.py": {"RSA_BITS": METHOD, "WAIT_S": METHOD},
     "clock.py": {"SECOND_US": UNIT, "DAY_US": UNIT, "SLEW_DIVISOR": METHOD, "LOOKS": METHOD},
     "domain/access.py": {"KEY_BYTES": FORMAT, "KEY_ID_LENGTH": FORMAT},
     "domain/breaker_document.py": {
