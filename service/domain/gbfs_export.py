@@ -108,9 +108,9 @@ def plans_of(document: TariffDocument, version: GbfsVersion) -> list[dict[str, A
                 for fault in error.violations
                 if fault.field not in told
             ]
-    if faults:
-        raise InvalidInput(faults, NOT_EXPRESSIBLE)
-    return plans
+    if not faults:
+        return plans
+    raise InvalidInput(faults, NOT_EXPRESSIBLE)
 
 
 def _of_place(usual: TariffDocument, place: Place) -> TariffDocument:
