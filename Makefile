@@ -14,10 +14,10 @@ LOCKED := $(PIP) --require-hashes --requirement service/deploy
 demo: .venv/.installed
 	.venv/bin/python -m service.demo
 
-# Every test, in one process for each core, at most 4; each starts a PostgreSQL of its own. `pytest`
-# alone runs one process.
+# Every test, in one process more than there are cores, at most 5; each starts a PostgreSQL of its
+# own. `pytest` alone runs one process.
 test: .venv/.installed-dev
-	.venv/bin/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal
+	.venv/bin/python -m pytest --numprocesses auto --maxprocesses 5 --dist worksteal
 
 # The coverage of domain, engine and books, branches included. It fails if one is below 95 %.
 coverage: .venv/.installed-dev
