@@ -14,8 +14,10 @@ from benchmarks.races import races
 from benchmarks.restarts import restarts
 from benchmarks.rpc import rpc
 from benchmarks.soak import soak
+from benchmarks.tables import tables
 from benchmarks.terms import terms
 from benchmarks.trace import trace
+from benchmarks.training import training
 from benchmarks.verify import verify
 
 
@@ -35,7 +37,9 @@ main.add_command(races)
 main.add_command(restarts)
 main.add_command(trace)
 main.add_command(soak)
+main.add_command(tables)
 main.add_command(terms)
+main.add_command(training)
 main.add_command(verify)
 
 if __name__ == "__main__":

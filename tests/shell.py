@@ -52,7 +52,6 @@ PRELOADED = [
     "service.rpc.stored",
     "service.storage.backup",
     "service.storage.shard",
-    "sklearn.linear_model",
     "tests.shell",
     "uvloop",
     # The last one: it keeps all that the others have imported from the collector.
