@@ -131,7 +131,7 @@ def test_the_order_of_lists_does_not_matter() -> None:
     assert write_tariff(read_tariff(turned)) == write_tariff(read_tariff(document))
 
 
-PLACES = [
+PLACES: list[dict[str, Any]] = [
     {"name": "centre", "stations": ["c-1"], "segment": [{"interval_minutes": 5, "price_minor": 1}]},
     {"name": "airport", "stations": ["t-2", "t-1"], "start_fee_minor": 500},
 ]
