@@ -10,6 +10,9 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from service.domain.hold import lost_after_us
+from service.domain.meter import Meter
+from service.domain.metered import fee_between
 from service.domain.receipt_texts import text_of
 from service.domain.segment_tariff import SegmentTariff
 from service.domain.tariff import Fee, fee, reaches_us
@@ -47,9 +50,13 @@ class Bill(NamedTuple):
     lines: list[list[Any]]
     lost_us: int | None
     reserved_us: int
+    quota_minutes: int
 
     def fee(self) -> Fee:
         """The fee of the code under test."""
+        if self.quota_minutes:
+            meter = Meter(quota_minutes=self.quota_minutes)
+            return fee_between(self.tariff, self.start_us, self.end_us, meter)
         until = [min(until_us, self.end_us) - from_us for from_us, until_us in self.pauses]
         return fee(
             self.tariff,
@@ -78,7 +85,8 @@ def bill_of(entry: dict[str, Any]) -> Bill:
     lost_us = start_us + duration_us(entry["lost"]) if "lost" in entry else None
     tariff, lines = tariff_at(entry["tariff"], entry.get("station", "")), entry["lines"]
     reserved_us = duration_us(entry.get("reserved", "0:00:00"))
-    return Bill(tariff, start_us, end_us, pauses, entry["sum_minor"], lines, lost_us, reserved_us)
+    beside = lost_us, reserved_us, entry.get("quota_minutes", 0)
+    return Bill(tariff, start_us, end_us, pauses, entry["sum_minor"], lines, *beside)
 
 
 def name_of(entry: dict[str, Any]) -> str:
@@ -86,6 +94,7 @@ def name_of(entry: dict[str, Any]) -> str:
     when = entry.get("lasts") or f"{entry['start']} to {entry['end']}"
     before = f" after {entry['reserved']}" if "reserved" in entry else ""
     where = f" at {entry['station']}" if "station" in entry else ""
+    where += f" with {entry['quota_minutes']}" if "quota_minutes" in entry else ""
     return f"{entry['tariff']} {when}{' paused' if 'pauses' in entry else ''}{before}{where}"
 
 
@@ -106,7 +115,10 @@ def test_a_bill_has_its_sum_and_its_lines(it: Bill) -> None:
     assert sum(line[2] for line in it.lines) == it.sum_minor
 
 
-@pytest.mark.parametrize("it", BILLS)
+@pytest.mark.parametrize(
+    "it",
+    [it for it, entry in zip(BILLS, DOCUMENT["bill"], strict=True) if "quota_minutes" not in entry],
+)
 def test_the_instant_of_a_bill_is_exact(it: Bill) -> None:
     """The sum of a bill's usage is reached at its end or earlier, and more than it only later."""
     used_minor = it._replace(reserved_us=0).fee().total_minor
@@ -123,7 +135,7 @@ def test_an_item_counts_as_lost_at_the_exact_instant() -> None:
     assert len(lost) >= 3
     for it in lost:
         assert it.end_us == it.lost_us
-        assert reaches_us(it.tariff, it.start_us, it.tariff.buy_out_minor) == it.lost_us
+        assert lost_after_us(it.tariff, it.start_us) == it.lost_us - it.start_us
         earlier = it._replace(end_us=it.end_us - 1).fee()
         assert earlier.total_minor < it.tariff.buy_out_minor == it.sum_minor
 
