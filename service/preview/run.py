@@ -227,8 +227,8 @@ def _notes(whole: Part, draft: Draft, found: Replayed) -> tuple[str, ...]:
         )
     if draft.bills:
         notes.append(
-            "Fees are of rentals that are settled, for the same usage under both tariffs. Of prices of"
-            " places, those of the pick-up's station count. What people would have done at other"
+            "Fees are of rentals that are settled, for the same usage under both tariffs. Of prices"
+            " of places, those of the pick-up's station count. What people would have done at other"
             " prices is not known."
         )
     if whole.repeated < whole.decisions:
