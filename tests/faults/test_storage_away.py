@@ -23,7 +23,7 @@ from tests.faults.support import Server, people, prepare, server
 from tests.postgres import Cluster
 from tests.rpc.support import Caller, Refused
 
-WAIT_S = 30.0
+WAIT_S = 90.0
 AS_OF_S = 1_704_067_200
 SANDBOX = ("--sandbox", "2024-01-01T00:10:00Z")
 SERVICES = ("", "freehold.v1.AuthorizationService", "freehold.v1.LedgerService")
