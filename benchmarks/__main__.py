@@ -14,6 +14,7 @@ from benchmarks.preview import previews
 from benchmarks.races import races
 from benchmarks.restarts import restarts
 from benchmarks.rpc import rpc
+from benchmarks.scoring import scoring
 from benchmarks.soak import soak
 from benchmarks.tables import tables
 from benchmarks.terms import terms
@@ -38,6 +39,7 @@ main.add_command(previews, "preview")
 main.add_command(races)
 main.add_command(restarts)
 main.add_command(trace)
+main.add_command(scoring)
 main.add_command(soak)
 main.add_command(tables)
 main.add_command(terms)
