@@ -173,11 +173,11 @@ class ModelScorer:
         return [(row, reasons.get(i, ())) for i, row in enumerate(scored)]
 
     def _scored(self, margins: Floats) -> list[Scored]:
-        score_of, bands, (a, b) = self._scale.score, self._bands, self._platt
+        scale, platt, bands = self._scale, self._platt, self._bands
         scored = []
         for margin in margins.tolist():
-            score = score_of(margin)
-            pd = sigmoid_one(a * margin + b)
+            score = scale.score(margin)
+            pd = sigmoid_one(platt.a * margin + platt.b)
             scored.append(Scored(margin, pd, score, bands[score - scorecard.LOWEST]))
         return scored
 
