@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from benchmarks.attacks.command import attacks
+from benchmarks.batch import batch
 from benchmarks.budget import budget
 from benchmarks.crash import crash
 from benchmarks.overload import overload
@@ -28,6 +29,7 @@ def main() -> None:
 
 main.add_command(rpc)
 main.add_command(attacks)
+main.add_command(batch)
 main.add_command(budget)
 main.add_command(crash)
 main.add_command(overload)

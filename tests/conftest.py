@@ -279,6 +279,19 @@ def forked_servers() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
+def forked_jobs() -> Iterator[None]:
+    """Lets verifications and previews of a server in a thread be forked with everything
+    imported."""
+    from service.engine import process_job
+    from tests import shell
+
+    shell.begin()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(process_job, "Popen", shell.Forked)
+        yield
+
+
+@pytest.fixture(scope="module")
 def without_training() -> Iterator[None]:
     """Makes children run as if the `train` extra were not installed, so that they start sooner."""
     with pytest.MonkeyPatch.context() as patch:

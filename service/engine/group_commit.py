@@ -21,7 +21,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from queue import SimpleQueue
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, NamedTuple, ParamSpec, TypeVar
 
 from service.bounds import bounded
 from service.domain.errors import UNKNOWN, Exhausted, FreeholdError, Unavailable
@@ -194,7 +194,40 @@ def _fail(future: asyncio.Future[Any], error: Exception) -> None:
         future.set_exception(error)
 
 
-Waiting = tuple[Work, asyncio.Future[bytes], float]
+class _Together:
+    """Works that were submitted together: one future for the results of all."""
+
+    __slots__ = ("_left", "_results", "future")
+
+    def __init__(self, future: asyncio.Future[list[Result]], works: int) -> None:
+        self.future = future
+        self._results: list[Any] = [None] * works
+        self._left = works
+
+    def tell(self, place: int, result: Result) -> None:
+        self._results[place] = result
+        self._left -= 1
+        if not self._left:
+            _succeed(self.future, self._results)
+
+
+class _Part(NamedTuple):
+    """One of several works, which is told its result like a future."""
+
+    together: _Together
+    place: int
+
+    def done(self) -> bool:
+        return self.together.future.done()
+
+    def set_result(self, answer: bytes) -> None:
+        self.together.tell(self.place, answer)
+
+    def set_exception(self, refusal: FreeholdError) -> None:
+        self.together.tell(self.place, refusal)
+
+
+Waiting = tuple[Work, asyncio.Future[bytes] | _Part, float]
 """A command in the queue, the future of its answer, and the instant of its arrival."""
 
 
@@ -246,12 +279,34 @@ class Committer:
         shutting down. Awaiting the answer raises the domain's refusals, and Unavailable if the
         outcome is unknown.
         """
+        future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        self._put(work, future)
+        return future
+
+    def submit_all(self, works: Sequence[Work]) -> asyncio.Future[list[Result]]:
+        """The results of works, in their order, once the last one is known; call it on the event
+        loop's thread.
+
+        Each work waits for its turn like a single one. Those that `submit` would refuse have their
+        refusals in place of an answer.
+        """
+        future: asyncio.Future[list[Result]] = asyncio.get_running_loop().create_future()
+        together = _Together(future, len(works))
+        if not works:
+            future.set_result([])
+        for place, work in enumerate(works):
+            try:
+                self._put(work, _Part(together, place))
+            except FreeholdError as refusal:
+                together.tell(place, refusal)
+        return future
+
+    def _put(self, work: Work, future: asyncio.Future[bytes] | _Part) -> None:
         if self._closing:
             raise Unavailable("SHUTTING_DOWN", "the server is shutting down")
         queue = self._queue
         if work.deadline is not None and len(queue) > self._limits.max_batch:
             self._require_time(work.caller, work.deadline)
-        future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         try:
             queue.put(work.caller, (work, future, time.perf_counter()))
         except Full as full:
@@ -261,7 +316,6 @@ class Committer:
         self._arrived.set()
         if len(queue) >= self._enough:
             self._filled.set()
-        return future
 
     def between(
         self, chore: Callable[Given, Done], *args: Given.args, **words: Given.kwargs

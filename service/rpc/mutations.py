@@ -73,12 +73,28 @@ def _first_answer(retries: Retries, method: str) -> Callable[[Call[Any]], Awaita
 
 
 def _handler(committer: Committer, mutation: Mutation) -> Callable[[Call[Any]], Awaitable[bytes]]:
+    work_of = works_of(mutation)
+
+    def handle(call: Call[Any]) -> Awaitable[bytes]:
+        return committer.submit(work_of(call))
+
+    async def handle_renaming(call: Call[Any]) -> bytes:
+        try:
+            return await handle(call)
+        except InvalidInput as error:
+            raise renamed(error, mutation.paths(call.message)) from error
+
+    return handle if mutation.paths is _as_they_are else handle_renaming
+
+
+def works_of(mutation: Mutation) -> Callable[[Call[Any]], Work]:
+    """A function that turns a call of the method into work; it raises InvalidInput."""
     name, command = mutation.name, mutation.command
     encode = partial(mutation.write, mutation.response)
 
-    def handle(call: Call[Any]) -> Awaitable[bytes]:
+    def work_of(call: Call[Any]) -> Work:
         message = call.message
-        work = Work(
+        return Work(
             call.principal.operator_id or PLATFORM,
             message.request_id,
             name,
@@ -88,18 +104,12 @@ def _handler(committer: Committer, mutation: Mutation) -> Callable[[Call[Any]], 
             partial(differing_field, message),
             call.deadline,
         )
-        return committer.submit(work)
 
-    async def handle_renaming(call: Call[Any]) -> bytes:
-        try:
-            return await handle(call)
-        except InvalidInput as error:
-            raise _renamed(error, mutation.paths(call.message)) from error
-
-    return handle if mutation.paths is _as_they_are else handle_renaming
+    return work_of
 
 
-def _renamed(error: InvalidInput, paths: Mapping[str, str]) -> InvalidInput:
+def renamed(error: InvalidInput, paths: Mapping[str, str]) -> InvalidInput:
+    """The refusal, with the paths of the request in place of the engine's field names."""
     violations = [it._replace(field=paths.get(it.field, it.field)) for it in error.violations]
     return InvalidInput(violations, reason=error.reason)
 

@@ -26,8 +26,7 @@ from service.rpc.stored import read_payload
 from service.storage import schema as t
 from service.storage.database import open_database
 from tests.books import row_by_row
-from tests.fakes import new_database
-from tests.storage.book import KEYS, at, attack, copy_of, live, relink, seal
+from tests.storage.book import KEYS, at, attack, copy_of, relink, seal
 
 TABLES = (
     t.lines, t.entries, t.authorizations, t.outbox, t.payments, t.transfers, t.requests,
@@ -43,15 +42,13 @@ CHANGES = 12
 
 
 @pytest.fixture(scope="module")
-def book(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def book(lived: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A sealed book with every transition."""
-    file = tmp_path_factory.mktemp("book") / "book.db"
-    new_database(f"sqlite:///{file}").close()
+    file = Path(shutil.copy(lived, tmp_path_factory.mktemp("book")))
     with at(file) as desk:
-        live(desk)
         seal(desk, max_heads=2)
         assert not desk.faults
-    return copy_of(file, "whole.db")
+    return copy_of(file, "sealed.db")
 
 
 @pytest.fixture(autouse=True)

@@ -272,7 +272,7 @@ COUNTS = frozenset({
     "keepalives", "refusals_a_second", "max_held", "most_waiting", "most_in_a_line",
     "max_connections", "max_watches", "max_reflections",
     "max_queue_a_caller", "max_share", "max_strangers", "max_unread", "max_keys",
-    "units_a_second", "read", "list", "quote", "write", "bulk", "verify",
+    "units_a_second", "read", "list", "quote", "write", "batch", "bulk", "verify",
     "calls_logged_a_second",
     "max_waiting_each", "page_window", "niceness", "most_decisions",
     "least_people", "overload_batches",

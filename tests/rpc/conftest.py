@@ -11,6 +11,11 @@ from tests.fakes import serving
 from tests.rpc.support import Desks, desks
 
 
+@pytest.fixture(scope="module", autouse=True)
+def jobs(forked_jobs: None) -> None:
+    """The processes of the servers' jobs; test_verifications.py has real ones."""
+
+
 @pytest.fixture(scope="module")
 def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desks]:
     with serving(tmp_path_factory.mktemp("server")) as served, desks(served) as callers:

@@ -91,6 +91,11 @@ class Authorize(NamedTuple):
     identity_hash: str = ""
     """A hash of the identity that the operator checked; empty if it checked none."""
 
+    @property
+    def reserves(self) -> bool:
+        """True if the item is picked up later."""
+        return self.start is _ON_PICKUP
+
 
 def wanted(caller: str, it: Authorize, keys: Keys) -> None:
     """Needs the user's line, the items, and the rental that a damage charge cites."""
@@ -382,11 +387,7 @@ def _choice(
     else:
         verdict = None
         if not command.parent_id:
-            order, reserves = command.order or NO_ORDER, command.start is _ON_PICKUP
-            assets = [item.asset_id for item in command.items]
-            ordered = Ordered(
-                work.caller, command.user_id, order, reserves, products, assessment, assets
-            )
+            ordered = Ordered(work.caller, command, products, assessment)
             verdict = verdict_of(ordered, skipped, rows, context)
 
         def choose_within(minor: int) -> Choice:
