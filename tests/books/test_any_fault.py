@@ -1,8 +1,9 @@
 """After any change of any row, the verifier finds the same fault as a row-by-row replay.
 
 The replay knows no record of acts with its documents of terms, no budgets, no breakers, no quotas,
-and no values that decisions have read. The verifier leaves these out here, so that any other
-difference is seen; tests/storage/test_verify.py and test_terms.py plant faults in them.
+no lines that decisions saw, and no values that they have read. The verifier leaves these out here,
+so that any other difference is seen; tests/storage/test_verify.py and test_terms.py plant faults in
+them.
 """
 
 from __future__ import annotations
@@ -61,6 +62,7 @@ def _as_far_as_the_replay(monkeypatch: pytest.MonkeyPatch) -> None:
         (verify, "check_breakers"),
         (share, "wrong_quota"),
         (share, "wrong_read_values"),
+        (share, "wrong_line"),
     ):
         assert callable(getattr(module, check))
         monkeypatch.setattr(module, check, lambda *_: None)

@@ -64,6 +64,7 @@ FACTS: dict[str, dict[str, str]] = {
     "books/groups.py": {
         "PORTION_BYTES": METHOD, "GROUPS": METHOD, "_LINK_BYTES": FORMAT,
     },
+    "books/decisions.py": {"TOGETHER": METHOD},
     "books/read_values.py": {"HOUR_US": UNIT, "TOGETHER": METHOD},
     "books/share.py": {"ANSWERS": METHOD},
     "books/texts.py": {"LONGEST": METHOD},
@@ -128,6 +129,7 @@ FACTS: dict[str, dict[str, str]] = {
     "ending.py": {"NOT_ENDED": EXIT_CODE, "KILLED": EXIT_CODE},
     "engine/process_job.py": {"COLLECT_S": METHOD, "LONGEST_ANSWER_BYTES": METHOD},
     "ids.py": {"_EPOCH_US": FORMAT, "_STEP_BITS": FORMAT, "_CHANCE_BITS": FORMAT},
+    "preview/conditions.py": {"MOST_COMBINATIONS": METHOD},
     "preview/crowds.py": {"UNBOUNDED": METHOD, "UNBOUNDED_US": METHOD},
     "preview/exposure.py": {"POINTS": PICTURE},
     "preview/history.py": {
@@ -136,6 +138,7 @@ FACTS: dict[str, dict[str, str]] = {
         **dict.fromkeys(("HELD", "STARTED", "LOST", "LATE", "MAYBE_HELD", "AT_ONCE"), FORMAT),
         **dict.fromkeys(("EXACT", "SETTLED", "LISTED"), FORMAT),
     },
+    "preview/losses.py": {"LOOK_US": METHOD},
     "preview/own_view.py": {"MOST_MINOR": METHOD},
     "preview/picture.py": {"LETTER": PICTURE},
     "preview/read.py": {
@@ -146,7 +149,8 @@ FACTS: dict[str, dict[str, str]] = {
     },
     "preview/replay.py": {"BEST_SCORE": METHOD},
     "preview/run.py": {"MOST_DAYS": CONTRACT},
-    "preview/shortcut.py": {"MOST_MINOR": METHOD},
+    "preview/shortcut.py": {"MOST_MINOR": METHOD, "QUARTER_US": METHOD},
+    "preview/usages.py": {"LEAD_US": METHOD},
     "rails/callbacks.py": {"SECRET_BYTES": FORMAT, "_LONGEST_DETAIL": CONTRACT},
     "rpc/admin_service.py": {"SECOND_US": UNIT},
     "rpc/line_items.py": {"MOST_BILL_BYTES": CONTRACT},
