@@ -25,7 +25,7 @@ from service.alarms import (
 )
 from service.clock import Clock, SandboxClock, SystemClock
 from service.conditions import CelConditions
-from service.config import CURRENCY, Limits
+from service.config import AIO, CURRENCY, Limits
 from service.ending import TimeLeft
 from service.engine.clock_gaps import ClockGaps
 from service.engine.engine import Engine, FaultLog
@@ -83,8 +83,8 @@ from service.rpc.rail_service import Rails
 from service.rpc.retries import Retries
 from service.rpc.sandbox_service import SandboxServicer
 from service.rpc.second_person import SecondPerson
-from service.rpc.server import GrpcServer
 from service.rpc.tls import ServerTls
+from service.rpc.transports import listener
 from service.signing import SealKey
 from service.storage import approvals
 from service.storage.charge_backs import ChargeBackLists
@@ -137,6 +137,8 @@ class Parts:
     """True if the figures over the whole database are read from time to time."""
     key_clock: Clock | None = None
     """The clock by which keys expire; None: the server's, and in a sandbox the machine's."""
+    transport: str = AIO
+    """One of `config.TRANSPORTS`."""
 
 
 class App:
@@ -248,7 +250,7 @@ class App:
         )
         quotes = Quotes(engine, QuoteStore(store), parts.clock)
         services = self._services(assessor, lists, quotes)
-        self._server = GrpcServer(self.pipeline, services, limits, self.committer.gate)
+        self._server = listener(parts.transport, self.pipeline, services, limits, self.committer)
         self._probing: asyncio.Task[None] | None = None
         self._searching: asyncio.Task[None] | None = None
         self._stopping = Event()

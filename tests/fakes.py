@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import math
+import os
 import sqlite3
 import tempfile
 import threading
@@ -343,6 +344,7 @@ def serving(
             tls=tls,
             watched=watched,
             key_clock=key_clock,
+            transport=os.environ.get('T', 'aio'),
         )
         app = App(parts)
         return app, await app.start("127.0.0.1:0")

@@ -73,6 +73,7 @@ def serve(options: dict[str, Any], config_file: Path | None, trust_clock: bool) 
             trust_clock,
             tls,
             watched=settings.metrics is not None,
+            transport=settings.transport,
         )
         try:
             uvloop.run(run(parts, settings.listen, settings.metrics, log_stream))

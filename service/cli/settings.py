@@ -24,7 +24,7 @@ from service.cli.addresses import (
     why_not_metrics,
     why_not_plaintext,
 )
-from service.config import Limits
+from service.config import AIO, TRANSPORTS, Limits
 
 Group = TypeVar("Group")
 Names = tuple[str, ...]
@@ -82,6 +82,12 @@ def _instant(text: str) -> datetime:
     return instant if instant.tzinfo else instant.replace(tzinfo=UTC)
 
 
+def _transport(text: str) -> str:
+    if text not in TRANSPORTS:
+        raise ValueError(TRANSPORT.asked)
+    return text
+
+
 def _switch(value: bool | str) -> bool:
     if isinstance(value, bool):
         return value
@@ -117,6 +123,7 @@ PEM_FILE = Kind((str,), Path, "FILE", "give a PEM file")
 INSTANT = Kind(
     (str,), _instant, "INSTANT", "give an instant in ISO 8601, such as 2026-01-31T08:00:00Z"
 )
+TRANSPORT = Kind((str,), _transport, "NAME", f"give {' or '.join(TRANSPORTS)}")
 SWITCH = Kind((bool,), _switch, "", "give true or false")
 
 
@@ -175,6 +182,9 @@ class Settings:
     )
     plaintext_on_network: bool = setting(
         "Serve without TLS on an address that other machines reach.", SWITCH, False
+    )
+    transport: str = setting(
+        "Library that speaks gRPC: aio, or native, which is faster and has no TLS.", TRANSPORT, AIO
     )
     seal_key: Path | None = setting(
         "File that `freehold create-seal-key` wrote. Without it the books are not sealed.",

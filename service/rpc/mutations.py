@@ -19,7 +19,7 @@ from service.engine.rates import Weight
 from service.rpc import convert
 from service.rpc.answers import Writer, write_authorized
 from service.rpc.meaning import differing_field
-from service.rpc.pipeline import Call, Method
+from service.rpc.pipeline import Call, Method, as_it_is
 from service.rpc.retries import Retries
 
 Reader = Callable[[Call[Any]], Any]
@@ -54,31 +54,49 @@ def methods_of(
     committer: Committer, retries: Retries, mutations: Sequence[Mutation], max_bytes: int
 ) -> list[Method[Any]]:
     """The methods of a table; they send their commands to the committer."""
-    return [
-        Method(
-            it.name,
-            it.request,
-            it.scope,
-            _handler(committer, it),
-            max_bytes,
-            Weight.WRITE,
-            _first_answer(retries, it.name),
-        )
-        for it in mutations
-    ]
+    return [_method(committer, retries, it, max_bytes) for it in mutations]
+
+
+def _method(
+    committer: Committer, retries: Retries, mutation: Mutation, max_bytes: int
+) -> Method[Any]:
+    work = _work_of(mutation)
+    renames = mutation.paths is not _as_they_are
+    named = partial(_renamed, mutation.paths) if renames else as_it_is
+
+    def handle(call: Call[Any]) -> Awaitable[bytes]:
+        return committer.submit(work(call))
+
+    async def handle_renaming(call: Call[Any]) -> bytes:
+        try:
+            return await handle(call)
+        except InvalidInput as error:
+            raise named(call, error) from error
+
+    return Method(
+        mutation.name,
+        mutation.request,
+        mutation.scope,
+        handle_renaming if renames else handle,
+        max_bytes,
+        Weight.WRITE,
+        _first_answer(retries, mutation.name),
+        work,
+        named,
+    )
 
 
 def _first_answer(retries: Retries, method: str) -> Callable[[Call[Any]], Awaitable[bytes | None]]:
     return lambda call: retries.first_answer(method, call.principal.operator_id or PLATFORM, call)
 
 
-def _handler(committer: Committer, mutation: Mutation) -> Callable[[Call[Any]], Awaitable[bytes]]:
+def _work_of(mutation: Mutation) -> Callable[[Call[Any]], Work]:
     name, command = mutation.name, mutation.command
     encode = partial(mutation.write, mutation.response)
 
-    def handle(call: Call[Any]) -> Awaitable[bytes]:
+    def work(call: Call[Any]) -> Work:
         message = call.message
-        work = Work(
+        return Work(
             call.principal.operator_id or PLATFORM,
             message.request_id,
             name,
@@ -88,18 +106,14 @@ def _handler(committer: Committer, mutation: Mutation) -> Callable[[Call[Any]], 
             partial(differing_field, message),
             call.deadline,
         )
-        return committer.submit(work)
 
-    async def handle_renaming(call: Call[Any]) -> bytes:
-        try:
-            return await handle(call)
-        except InvalidInput as error:
-            raise _renamed(error, mutation.paths(call.message)) from error
-
-    return handle if mutation.paths is _as_they_are else handle_renaming
+    return work
 
 
-def _renamed(error: InvalidInput, paths: Mapping[str, str]) -> InvalidInput:
+def _renamed(
+    paths_of: Callable[[Any], Mapping[str, str]], call: Call[Any], error: InvalidInput
+) -> InvalidInput:
+    paths = paths_of(call.message)
     violations = [it._replace(field=paths.get(it.field, it.field)) for it in error.violations]
     return InvalidInput(violations, reason=error.reason)
 

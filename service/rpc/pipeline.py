@@ -40,6 +40,7 @@ from service.domain.errors import (
     Unavailable,
     Violation,
 )
+from service.engine.calls import Work
 from service.engine.hold_back import HoldBack
 from service.engine.ports import OutcomeUnknown, StorageFailed
 from service.engine.rates import Rates, Weight, retry_ms
@@ -72,6 +73,11 @@ class Call(Generic[M]):
     metadata: Metadata = ()
 
 
+def as_it_is(_call: Call[Any], refusal: InvalidInput) -> InvalidInput:
+    """The refusal of a method whose fields have the engine's names."""
+    return refusal
+
+
 @dataclass(frozen=True, slots=True)
 class Method(Generic[M]):
     """A method of a service: its request, the scope that it needs, and its handler."""
@@ -84,11 +90,21 @@ class Method(Generic[M]):
     weight: Weight = Weight.READ
     first_answer: Callable[[Call[M]], Awaitable[bytes | None]] | None = None
     """A function that returns the stored answer of a retry; called if the input is refused."""
+    work: Callable[[Call[M]], Work] | None = None
+    """A function that makes the command of a mutation, for transports that need no coroutine;
+    `handle` sends the same one."""
+    named: Callable[[Call[M], InvalidInput], InvalidInput] = as_it_is
+    """A function that gives a refusal of the engine the paths of this request."""
 
 
 Done = Callable[[str, str, str | None, Message | None, float], None]
 """A function that receives an ended call's code, the reason of its refusal, its caller, its message
 and the instant of its start."""
+
+
+Admission = Callable[[Principal, int, float | None], float | None]
+"""A function of the caller, the size of the message in bytes and the seconds left; its result is
+the deadline, an instant of `time.monotonic`."""
 
 
 class SecondPerson(Protocol):
@@ -117,27 +133,31 @@ class Pipeline:
         self.calls = CallCounts()
         self._notice_overload = notice_overload
         self._call_log = CallLog(limits.calls_logged_a_second)
-        self._keys = keys
+        self.keys = keys
         self._second = second
         self._limits = limits
         self._rates = Rates(limits.rates)
         self._hold_back = HoldBack(limits.refusals)
-        self._in_hand = InHand(limits)
+        self.in_hand = InHand(limits)
         self._strangers = 0
         """The calls whose key is not known to be good, and which are not refused yet."""
         self._arriving = Arriving(limits)
         self._messages = FirstMessages(limits)
-        self._closing = False
+        self.closing = False
+
+    async def hold_back(self) -> None:
+        """Delays one of many refusals for a moment."""
+        await self._hold_back.wait()
 
     @property
     def under_way(self) -> int:
         """The number of calls in progress whose caller is known."""
-        return self._in_hand.calls
+        return self.in_hand.calls
 
     def close(self) -> None:
         """Refuses every new call as UNAVAILABLE from now on, and every call whose message is
         awaited."""
-        self._closing = True
+        self.closing = True
         self._messages.close()
 
     async def idle(self, within_s: float, look_s: float) -> None:
@@ -151,12 +171,12 @@ class Pipeline:
         """True if the transport may read the call's message; then it must call `answer` with it, in
         the same task. Otherwise it must call `receive`.
         """
-        familiar = self._keys.familiar(metadata)
+        familiar = self.keys.familiar(metadata)
         if familiar is None:
             return False
         return self._arriving.admit(familiar.operator_id)
 
-    def _done(self, method: str) -> Done:
+    def counted(self, method: str) -> Done:
         """A function that counts and logs an ended call of the method."""
         calls, counts, call_log = self.calls, self.calls.of(method), self._call_log
 
@@ -172,13 +192,43 @@ class Pipeline:
 
         return done
 
+    def admission(self, method: Method[Any]) -> Admission:
+        """The checks of a call of the method that need neither its message nor a wait: scope, size,
+        deadline, rate, and a place in hand, which the call must give back.
+
+        They raise the refusal; an Exhausted should be held back for a moment.
+        """
+        limits, rates, in_hand = self._limits, self._rates, self.in_hand
+        units, usual = limits.rates.units(method.weight), limits.rates.units_a_second > 0
+
+        def admit(principal: Principal, size: int, left_s: float | None) -> float | None:
+            if method.scope not in principal.scopes:
+                raise PermissionDenied(method.scope)
+            if size > method.max_bytes:
+                raise _too_large(size, method.max_bytes)
+            if left_s is not None and left_s < limits.min_time_left_s:
+                raise DeadlineTooNear
+            now_s = time.monotonic()
+            own = principal.units_a_second
+            if own is not None or usual:
+                wait_s = rates.wait_s(principal.key_id, units, now_s, own)
+                if wait_s:
+                    raise _rate_limited(wait_s)
+            try:
+                in_hand.take(principal.operator_id, size)
+            except Exhausted:
+                self._notice_overload()
+                raise
+            return None if left_s is None else now_s + left_s
+
+        return admit
+
     def answer(self, method: Method[Any]) -> Callable[[bytes, Exchange], Awaitable[bytes]]:
         """The method as a function of a message and its call. It returns the answer, or refuses
         the call."""
-        limits, rates, keys, second = self._limits, self._rates, self._keys, self._second
-        came, in_hand = self._arriving.came, self._in_hand
-        units, usual = limits.rates.units(method.weight), limits.rates.units_a_second > 0
-        done = self._done(method.name)
+        keys, second = self.keys, self._second
+        came, in_hand = self._arriving.came, self.in_hand
+        admit, done = self.admission(method), self.counted(method.name)
 
         async def call(body: bytes, exchange: Exchange) -> bytes:
             began_s = time.perf_counter()
@@ -186,8 +236,8 @@ class Pipeline:
             message = None
             try:
                 came()
-                if self._closing:
-                    raise _shutting_down()
+                if self.closing:
+                    raise shutting_down()
                 metadata = exchange.invocation_metadata() or ()
                 principal = keys.known(metadata)
                 if principal is None:
@@ -195,26 +245,10 @@ class Pipeline:
                 caller = principal.operator_id
                 if principal.certificates:
                     await self._require_certificate(principal, exchange)
-                if method.scope not in principal.scopes:
-                    raise PermissionDenied(method.scope)
-                if len(body) > method.max_bytes:
-                    raise _too_large(len(body), method.max_bytes)
-                left_s = exchange.time_remaining()
-                if left_s is not None and left_s < limits.min_time_left_s:
-                    raise DeadlineTooNear
-                now_s = time.monotonic()
-                deadline = None if left_s is None else now_s + left_s
-                own = principal.units_a_second
-                if own is not None or usual:
-                    wait_s = rates.wait_s(principal.key_id, units, now_s, own)
-                    if wait_s:
-                        await self._hold_back.wait()
-                        raise _rate_limited(wait_s)
                 try:
-                    in_hand.take(caller, len(body))
+                    deadline = admit(principal, len(body), exchange.time_remaining())
                 except Exhausted:
-                    self._notice_overload()
-                    await self._hold_back.wait()
+                    await self.hold_back()
                     raise
                 try:
                     message = parse(method.kind, body)
@@ -223,7 +257,7 @@ class Pipeline:
                         await second.require(method.name, sent)
                     answer = await method.handle(sent)
                 except (InvalidInput, ActRefused) as error:
-                    first = await _first_answer(method, body, principal, error)
+                    first = await first_answer(method, body, principal, error)
                     if first is None:
                         raise
                     answer = first
@@ -237,7 +271,7 @@ class Pipeline:
                 done("CANCELLED", "", caller, message, began_s)
                 raise
             except Exception as error:
-                refusal = self._refusal_of(method.name, message, error)
+                refusal = self.refusal_of(method.name, message, error)
             done(code_of(refusal).name, refusal.reason, caller, message, began_s)
             return await refuse(exchange, refusal)
 
@@ -245,18 +279,18 @@ class Pipeline:
 
     def receive(self, method: Method[Any]) -> Callable[[Unread], Awaitable[bytes]]:
         """The method as a function of a call that was not admitted and whose message is unread."""
-        answer, done = self.answer(method), self._done(method.name)
+        answer, done = self.answer(method), self.counted(method.name)
 
         async def call(exchange: Unread) -> bytes:
             began_s = time.perf_counter()
             try:
-                if self._closing:
-                    raise _shutting_down()
+                if self.closing:
+                    raise shutting_down()
                 metadata = exchange.invocation_metadata() or ()
-                principal = self._keys.familiar(metadata)
+                principal = self.keys.familiar(metadata)
                 if principal is not None and principal.certificates:
                     # The old result may have certificates of an earlier binding.
-                    principal = self._keys.known(metadata)
+                    principal = self.keys.known(metadata)
                 if principal is None:
                     principal = await self._introduced(metadata)
                 if principal.certificates:
@@ -267,7 +301,7 @@ class Pipeline:
                 done("CANCELLED", "", "", None, began_s)
                 raise
             except Exception as error:
-                refusal = self._refusal_of(method.name, None, error)
+                refusal = self.refusal_of(method.name, None, error)
             else:
                 return await answer(body, exchange)
             done(code_of(refusal).name, refusal.reason, "", None, began_s)
@@ -275,7 +309,7 @@ class Pipeline:
 
         return call
 
-    def _refusal_of(self, method: str, message: Message | None, error: Exception) -> FreeholdError:
+    def refusal_of(self, method: str, message: Message | None, error: Exception) -> FreeholdError:
         """The error that the caller is told; a fault is counted and logged."""
         if isinstance(error, StorageFailed):
             self._fault(method, message, error)
@@ -309,7 +343,7 @@ class Pipeline:
             )
         self._strangers += 1
         try:
-            return await self._keys.principal(metadata)
+            return await self.keys.principal(metadata)
         finally:
             self._strangers -= 1
 
@@ -325,15 +359,15 @@ class Pipeline:
     async def _body(self, exchange: Unread, caller: str | None) -> bytes:
         """The call's message; raises InvalidInput if it does not come, or not in time."""
         try:
-            self._in_hand.take(caller, 0)
+            self.in_hand.take(caller, 0)
         except Exhausted:
             await self._hold_back.wait()
             raise
         try:
             return await self._messages.receive(exchange.read(), caller)
         except Late as error:
-            if self._closing:
-                raise _shutting_down() from error
+            if self.closing:
+                raise shutting_down() from error
             if isinstance(error, GivenUp):
                 text = "too many messages are arriving, and this one did not come with its call"
                 raise Exhausted("TOO_MANY_BYTES", text, 100) from error
@@ -343,10 +377,10 @@ class Pipeline:
                 f"must come within {self._limits.body_s} s after the call's headers",
             ) from error
         finally:
-            self._in_hand.give_back(caller, 0)
+            self.in_hand.give_back(caller, 0)
 
 
-async def _first_answer(
+async def first_answer(
     method: Method[Any], body: bytes, principal: Principal, refusal: FreeholdError
 ) -> bytes | None:
     """The stored answer of a refused call that was accepted before, or None: under earlier input
@@ -360,19 +394,19 @@ async def _first_answer(
 
 def _told(answer: Replayed, exchange: Exchange) -> bytes:
     """The answer's plain bytes, after the trailing metadata was given the first answer's time."""
-    exchange.set_trailing_metadata((_since(answer.since_us),))
+    exchange.set_trailing_metadata((since(answer.since_us),))
     # gRPC accepts no subclass of bytes.
     return bytes(answer)
 
 
-def _since(since_us: int) -> tuple[str, str]:
+def since(since_us: int) -> tuple[str, str]:
     """The trailing metadata of an answer or a refusal that was first given at this time."""
-    since = Timestamp()
-    since.FromMicroseconds(since_us)
-    return REPLAYED_KEY, since.ToJsonString()
+    first = Timestamp()
+    first.FromMicroseconds(since_us)
+    return REPLAYED_KEY, first.ToJsonString()
 
 
-def _shutting_down() -> Unavailable:
+def shutting_down() -> Unavailable:
     return Unavailable("SHUTTING_DOWN", "the server is shutting down")
 
 
@@ -393,10 +427,13 @@ def _id_of(message: Message | None) -> str:
     return str(getattr(message, "request_id", ""))
 
 
+def trailers_of(error: FreeholdError) -> Metadata:
+    """The trailing metadata of a refusal: its details, and the time of a stored one."""
+    details = (DETAILS_KEY, details_of(error))
+    return (details,) if error.since_us is None else (details, since(error.since_us))
+
+
 async def refuse(exchange: Exchange, error: FreeholdError) -> NoReturn:
     """Ends the call with the error's code, text and details."""
-    trailing: list[tuple[str, str | bytes]] = [(DETAILS_KEY, details_of(error))]
-    if error.since_us is not None:
-        trailing.append(_since(error.since_us))
-    await exchange.abort(code_of(error), text_of(error), trailing_metadata=tuple(trailing))
+    await exchange.abort(code_of(error), text_of(error), trailing_metadata=trailers_of(error))
     raise error  # abort does not return; this says so to the reader and the type checker

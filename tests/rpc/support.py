@@ -503,7 +503,7 @@ def serving_parts(
     thread.start()
 
     async def make() -> tuple[App, int]:
-        parts = Parts(store, scorer or FakeScorer(), clock, CountingIds(), limits or Limits())
+        parts = Parts(store, scorer or FakeScorer(), clock, CountingIds(), limits or Limits(), transport=__import__('os').environ.get('T', 'aio'))
         app = App(parts)
         return app, await app.start("127.0.0.1:0")
 
