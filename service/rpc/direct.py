@@ -60,8 +60,9 @@ class Desk:
 class DirectCall:
     """One call under way; it is the committer's ticket."""
 
-    __slots__ = ("_began_s", "_body", "_call", "_desk", "_direct", "_principal", "_reply", "_waiting",
-                 "over")  # fmt: skip
+    __slots__ = (
+        "_began_s", "_body", "_call", "_desk", "_direct", "_principal", "_reply", "_waiting", "over",
+    )  # fmt: skip
 
     def __init__(
         self, direct: Direct, desk: Desk, reply: Reply, principal: Principal, body: bytes
