@@ -61,7 +61,8 @@ class DirectCall:
     """One call under way; it is the committer's ticket."""
 
     __slots__ = (
-        "_began_s", "_body", "_call", "_desk", "_direct", "_principal", "_reply", "_waiting", "over",
+        "_began_s", "_body", "_call", "_desk", "_direct", "_principal", "_reply", "_waiting",
+        "over",
     )  # fmt: skip
 
     def __init__(

@@ -1,9 +1,10 @@
 """A transport in Rust, `pygrpc-native`: it brings mutations in batches, and lends its port to the
 grpc.aio server for everything else.
 
-Its front owns the port. A thread receives what has come, and hands it to the event loop in one
-call. Mutations are begun there (`direct.py`); the writer's thread answers them. The front passes
-every other method on to grpc.aio, which listens on a socket file in a folder of its own.
+Its front has no bounds, so `bounded_port.py` has the port, and passes on what is within the limits.
+A thread receives what the front has read, and hands it to the event loop in one call. Mutations are
+begun there (`direct.py`); the writer's thread answers them. The front passes every other method on
+to grpc.aio. Front and grpc.aio listen on socket files in a folder of their own.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import time
 from collections import deque
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -24,6 +26,7 @@ from pygrpc_native import EVENT_CANCEL, NativeGrpcFront
 from service.config import Limits
 from service.domain.errors import Exhausted
 from service.engine.group_commit import Committer
+from service.rpc.bounded_port import BoundedPort
 from service.rpc.direct import Direct, DirectCall
 from service.rpc.pipeline import Method, Pipeline, trailers_of
 from service.rpc.server import GrpcServer, bound
@@ -128,32 +131,27 @@ class NativeServer:
         self._full = code_of(full).value[0], text_of(full), list(trailers_of(full))
         self._folder = tempfile.TemporaryDirectory(prefix="freehold-")
         self._front: NativeGrpcFront | None = None
+        self._port: BoundedPort | None = None
         self._thread: threading.Thread | None = None
 
     async def start(self, address: str, credentials: object = None) -> int:
         """Binds and serves, in plaintext; returns the port. Raises CannotListen."""
         if credentials is not None:
             raise ValueError("the native transport has no TLS")
-        behind = Path(self._folder.name) / "grpc.sock"
-        await self._behind.start(f"{UNIX}{behind}")
-        limits = self._limits
-
-        def bind() -> int:
-            self._front = NativeGrpcFront(
-                address,
-                [(path, False) for path in self._paths],
-                call_details=True,
-                keepalive_time_ms=int(limits.keepalive_s * 1000),
-                keepalive_timeout_ms=int(limits.keepalive_timeout_s * 1000),
-                max_concurrent_streams=limits.max_concurrent_streams,
-            )
-            return self._front.bound_port or 1  # a socket file has no port
-
-        port = bound(address, bind)
-        front = self._front
-        assert front is not None  # noqa: S101 - bind has set it
-        front.set_fallback(str(behind))
+        folder, limits = Path(self._folder.name), self._limits
+        await self._behind.start(f"{UNIX}{folder / 'grpc.sock'}")
+        front = self._front = NativeGrpcFront(
+            f"{UNIX}{folder / 'front.sock'}",
+            [(path, False) for path in self._paths],
+            call_details=True,
+            keepalive_time_ms=int(limits.keepalive_s * 1000),
+            keepalive_timeout_ms=int(limits.keepalive_timeout_s * 1000),
+            max_concurrent_streams=limits.max_concurrent_streams,
+        )
+        front.set_fallback(str(folder / "grpc.sock"))
         front.start()
+        self._port = BoundedPort(limits, str(folder / "front.sock"))
+        port = await bound(address, partial(self._port.start, address))
         loop = asyncio.get_running_loop()
         self._thread = threading.Thread(
             target=self._receive, args=(front, loop), name="receiver", daemon=True
@@ -170,6 +168,10 @@ class NativeServer:
         await self._behind.stop(grace_s, notice_s)
         if self._front is not None:
             self._front.close()
+        if self._port is not None:
+            # The front's last frames come by the loop.
+            await asyncio.sleep(self._limits.last_answers_s)
+            self._port.close()
         for call in list(self._calls.values()):
             call.cancel()
         self._folder.cleanup()

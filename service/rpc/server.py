@@ -69,14 +69,14 @@ def why_not(address: str, option: str = "--listen") -> str:
     return f"cannot listen on {address}: {why}; give another {option}"
 
 
-def bound(address: str, bind: Callable[[], int]) -> int:
+async def bound(address: str, bind: Callable[[], Awaitable[int]]) -> int:
     """The port that a transport's `bind` takes; raises CannotListen."""
     if address.startswith(UNIX) and in_use(address):
         why = REFUSALS[errno.EADDRINUSE]
         raise CannotListen(f"cannot listen on {address}: {why}; give another --listen")
     try:
         with owner_only(address):
-            port = bind()
+            port = await bind()
     except (OSError, RuntimeError) as error:
         raise CannotListen(why_not(address)) from error
     if port == 0:
@@ -159,12 +159,12 @@ class GrpcServer:
         """
         self._health.set((LIVENESS,), health_pb2.HealthCheckResponse.SERVING)
 
-        def bind() -> int:
+        async def bind() -> int:
             if credentials is None:
                 return int(self._server.add_insecure_port(address))
             return int(self._server.add_secure_port(address, credentials))
 
-        port = bound(address, bind)
+        port = await bound(address, bind)
         pause_by(self._gate)
         await self._server.start()
         self._place = address.removeprefix(UNIX) if address.startswith(UNIX) else port
