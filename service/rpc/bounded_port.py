@@ -21,9 +21,13 @@ class _Side(asyncio.Protocol):
 
     transport: asyncio.Transport | None = None
     other: _Side
+    early = b""
+    """The bytes to send before the socket is there; uvloop gives a few in spite of a pause."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)
+        self.transport.write(self.early)
+        self.early = b""
 
     def pause_writing(self) -> None:
         if self.other.transport is not None:
@@ -35,7 +39,9 @@ class _Side(asyncio.Protocol):
 
     def write(self, data: bytes) -> None:
         """Sends bytes."""
-        if data and self.transport is not None and not self.transport.is_closing():
+        if self.transport is None:
+            self.early += data
+        elif data and not self.transport.is_closing():
             self.transport.write(data)
 
     def close(self) -> None:
