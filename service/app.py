@@ -470,15 +470,14 @@ def _transfers(
 ) -> Transfers | None:
     if parts.rail is None:
         return None
-    limits = parts.limits
     return Transfers(
         parts.store,
         parts.rail,
         committer,
         parts.clock,
         pool,
-        portion=limits.dispatch_portion,
-        resend_us=int(limits.resend_s * 1_000_000),
+        portion=parts.limits.dispatch_portion,
+        resend_us=int(parts.limits.resend_s * 1_000_000),
         log_fault=faults,
     )
 
@@ -488,15 +487,14 @@ def _sealer(
 ) -> Sealer | None:
     if parts.seal_key is None:
         return None
-    limits = parts.limits
     return Sealer(
         SqlSealStore(parts.store.engine, horizon),
         committer,
         parts.clock,
         parts.seal_key,
         pool,
-        max_heads=limits.seal_heads,
-        pause_s=limits.seal_pause_s,
+        max_heads=parts.limits.seal_heads,
+        pause_s=parts.limits.seal_pause_s,
         log_seal=log_seal,
         log_fault=faults,
     )

@@ -24,7 +24,7 @@ from service.cli.addresses import (
     why_not_metrics,
     why_not_plaintext,
 )
-from service.config import AIO, TRANSPORTS, Limits
+from service.config import AIO, NATIVE, TRANSPORTS, Limits
 
 Group = TypeVar("Group")
 Names = tuple[str, ...]
@@ -221,6 +221,8 @@ def conflicts(settings: Settings) -> Iterator[tuple[str, str]]:
         yield "tls_certificate", "it is of no use alone: give tls_key too"
     if settings.tls_client_ca is not None and certificate is None and key is None:
         yield "tls_client_ca", "it is of no use alone: give tls_certificate and tls_key too"
+    if settings.transport == NATIVE and (certificate is not None or key is not None):
+        yield "transport", "native has no TLS: give aio, or let a proxy speak TLS in front of it"
     if certificate is None and key is None and not settings.plaintext_on_network:
         why = why_not_plaintext(settings.listen)
         if why is not None:

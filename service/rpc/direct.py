@@ -18,7 +18,8 @@ from grpc import StatusCode
 
 from service.domain.access import Principal
 from service.domain.errors import ActRefused, Exhausted, InvalidInput
-from service.engine.group_commit import Committer, Result
+from service.engine.engine import Result
+from service.engine.group_commit import Committer
 from service.engine.records.requests import Replayed
 from service.rpc.pipeline import (
     Admission,

@@ -16,6 +16,7 @@ import time
 from collections import deque
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
@@ -34,6 +35,7 @@ from service.rpc.status import code_of, text_of
 from service.rpc.transport import Metadata
 from service.rpc.unix_socket import UNIX
 
+MOST_IDLE_S = 86_400.0
 MOST_EVENTS = 256
 """The most calls and cancellations that are handed over at once."""
 
@@ -110,7 +112,9 @@ class NativeServer:
         limits: Limits,
         committer: Committer,
     ) -> None:
-        self._behind = GrpcServer(pipeline, services, limits, committer.gate)
+        # The front brings all callers' calls on one connection, which must not end.
+        shared = replace(limits, max_concurrent_streams=limits.max_calls, idle_s=MOST_IDLE_S)
+        self._behind = GrpcServer(pipeline, services, shared, committer.gate)
         self._limits = limits
         self._gate = committer.gate
         self._direct = Direct(pipeline, committer)
@@ -124,8 +128,8 @@ class NativeServer:
         self._desks = [self._direct.desk(it) for _, it in found]
         self._receives = [pipeline.receive(it) for _, it in found]
         self._calls: Calls = {}
-        self._unread: deque[Event] = deque()
-        """The calls that came while the gate was closed."""
+        self._unread: deque[tuple[Event, float]] = deque()
+        """The calls that came while the gate was closed, and the instants at which they came."""
         self._reading: asyncio.Task[None] | None = None
         full = Exhausted("QUEUE_FULL", "too many calls are waiting", retry_after_ms=100)
         self._full = code_of(full).value[0], text_of(full), list(trailers_of(full))
@@ -182,33 +186,34 @@ class NativeServer:
         """Hands over what comes until the front is closed; runs in a thread of its own."""
         while (events := front.recv_batch_details(MOST_EVENTS)) is not None:
             with suppress(RuntimeError):  # the loop was closed
-                loop.call_soon_threadsafe(self._take, front, events)
+                loop.call_soon_threadsafe(self._take, front, events, time.monotonic())
 
-    def _take(self, front: NativeGrpcFront, events: list[Event]) -> None:
+    def _take(self, front: NativeGrpcFront, events: list[Event], came_s: float) -> None:
+        """Begins calls that came at an instant of `time.monotonic`."""
         if self._gate.closed or self._unread:
-            self._keep(front, events)
+            self._keep(front, events, came_s)
             return
         for event in events:
-            self._begin(front, event)
+            self._begin(front, event, came_s)
 
-    def _keep(self, front: NativeGrpcFront, events: list[Event]) -> None:
+    def _keep(self, front: NativeGrpcFront, events: list[Event], came_s: float) -> None:
         """Keeps calls until the gate opens, and refuses what is too much."""
         most = self._limits.max_pending * 3 // 2
         for event in events:
             if event[0] != EVENT_CANCEL and len(self._unread) >= most:
                 front.fail(event[1], *self._full)
             else:
-                self._unread.append(event)
+                self._unread.append((event, came_s))
         if self._reading is None:
             self._reading = asyncio.get_running_loop().create_task(self._read_later(front))
 
     async def _read_later(self, front: NativeGrpcFront) -> None:
         while self._unread:
             await self._gate.wait()
-            self._begin(front, self._unread.popleft())
+            self._begin(front, *self._unread.popleft())
         self._reading = None
 
-    def _begin(self, front: NativeGrpcFront, event: Event) -> None:
+    def _begin(self, front: NativeGrpcFront, event: Event, came_s: float) -> None:
         kind, call_id, method_id, body, _, details = event
         if kind == EVENT_CANCEL:
             gone = self._calls.pop(call_id, None)
@@ -217,6 +222,8 @@ class NativeServer:
             return
         assert body is not None  # noqa: S101 - a call has a message
         metadata, _, left_s = details
+        if left_s is not None:
+            left_s -= time.monotonic() - came_s
         reply = _Reply(front, call_id, self._calls)
         begun = self._direct.begin(self._desks[method_id], reply, body, metadata, left_s)
         if begun is not None:

@@ -13,6 +13,10 @@ from service.rpc.pipeline import Method, Pipeline
 from service.rpc.server import GrpcServer
 
 
+class TransportMissing(Exception):
+    """The package of a transport is not installed; the text says what to do."""
+
+
 class Listener(Protocol):
     """A server on one address; see `GrpcServer`."""
 
@@ -33,10 +37,14 @@ def listener(
     limits: Limits,
     committer: Committer,
 ) -> Listener:
-    """The server of a transport. Raises ImportError without the package of the native one."""
+    """The server of a transport. Raises TransportMissing."""
     if transport == NATIVE:
-        # Here, because the package is an extra.
-        from service.rpc.native import NativeServer
-
+        try:
+            from service.rpc.native import NativeServer
+        except ImportError as error:
+            if error.name != "pygrpc_native":
+                raise
+            text = "the native transport is not installed: pip install 'freehold[native]'"
+            raise TransportMissing(text) from error
         return NativeServer(pipeline, services, limits, committer)
     return GrpcServer(pipeline, services, limits, committer.gate)
