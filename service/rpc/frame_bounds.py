@@ -82,10 +82,10 @@ class Occupancy:
         """Resets streams until the rest is within the bounds.
 
         Of the memory, the stream with the most unfinished bytes of the connection with the most
-        bytes goes; of the places, the oldest stream that is late.
+        bytes goes; of the places, the oldest stream that is late. A message that is alone stays.
         """
         limits = self.limits
-        while self.bytes > limits.max_arriving_bytes:
+        while self.bytes > limits.max_in_hand_bytes and self.streams > 1:
             fullest = max(self.links, key=lambda it: it.bytes)
             largest = max(fullest.streams.values(), key=lambda it: (not it.finished, it.bytes))
             fullest.refuse(largest.number, ENHANCE_YOUR_CALM)

@@ -17,14 +17,18 @@ AIO_ONLY = "AIO_ONLY"
 """The name of a file's set of tests that hold for grpc.aio alone; `test_frame_bounds.py` and
 `test_native.py` have what holds for the native transport in their place."""
 
+ONLY = "ONLY"
+"""The name of a file's own choice of transports."""
+
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Runs the tests that reach a server on each transport."""
     own = any(name in vars(metafunc.module) for name in SERVERS)
     if own or "desk" in metafunc.fixturenames:
         metafunc.fixturenames.append("transport")
-        only = metafunc.function.__name__ in vars(metafunc.module).get(AIO_ONLY, ())
-        transports = (AIO,) if only else TRANSPORTS
+        names = vars(metafunc.module)
+        only = metafunc.function.__name__ in names.get(AIO_ONLY, ())
+        transports = (AIO,) if only else names.get(ONLY, TRANSPORTS)
         metafunc.parametrize("transport", transports, indirect=True, scope="module")
 
 

@@ -112,7 +112,7 @@ def open_to(**limits: float) -> tuple[Occupancy, Clock]:
     """An occupancy with other limits, and its clock."""
     clock = Clock()
     given: dict[str, object] = {
-        "max_bulk_message_bytes": 1024, "max_message_bytes": 1024, "max_arriving_bytes": 2**20,
+        "max_bulk_message_bytes": 1024, "max_message_bytes": 1024, "max_in_hand_bytes": 2**20,
     }  # fmt: skip
     return Occupancy(Limits(**given | limits), clock), clock  # type: ignore[arg-type]
 
@@ -203,8 +203,12 @@ def test_what_comes_after_a_reset_is_dropped() -> None:
 
 def test_all_unfinished_messages_together_have_a_bound() -> None:
     """If messages take more than the memory, the largest unfinished one of the connection with the
-    most goes; other connections keep theirs."""
-    occupancy, _ = open_to(max_bulk_message_bytes=2**20, max_arriving_bytes=2**20)
+    most goes; other connections keep theirs. A message that is alone may take all of it."""
+    alone, _ = open_to(max_in_hand_bytes=1024)
+    only = End(alone).greet()
+    only.link.sent(begun(1) + body(1, 2_000))
+    assert resets(only.to_client) == []
+    occupancy, _ = open_to(max_bulk_message_bytes=2**20, max_in_hand_bytes=2**20)
     modest, greedy = End(occupancy).greet(), End(occupancy).greet()
     modest.link.sent(begun(1) + body(1, 10_000, end=False))
     for number in range(1, 300, 2):
