@@ -94,6 +94,18 @@ FACTS: dict[str, dict[str, str]] = {
         "MOST_WITHIN_MINUTES": CONTRACT,
     },
     "domain/bounds_document.py": {"MOST_BOUNDS": TERMS},
+    "rpc/bounded_port.py": {"LOOKS": METHOD},
+    "rpc/frame_bounds.py": {
+        **dict.fromkeys(
+            ("PREFACE", "HEAD", "HEAD_BYTES", "PREFIX_BYTES", "DATA", "HEADERS", "RESET", "PING",
+             "GOAWAY", "WINDOW", "CONTINUATION", "END_STREAM", "ACK", "END_HEADERS", "PADDED",
+             "NO_ERROR", "FRAME_SIZE_ERROR", "REFUSED_STREAM", "ENHANCE_YOUR_CALM",
+             "MOST_FRAME_BYTES", "EXPANSION"),
+            FORMAT,
+        ),
+        **dict.fromkeys(("MOST_HEADER_BYTES", "MOST_DROPPED", "PING_STRIKES"), METHOD),
+    },
+    "rpc/native.py": dict.fromkeys(("MOST_EVENTS", "MOST_IDLE_S"), METHOD),
     "rpc/terms_service.py": {"MOST_PRODUCTS": CONTRACT},
     "storage/compiling.py": {"TOGETHER": STATEMENT},
     "storage/terms_checks.py": {"MOST_NAMED": TEXT},
