@@ -14,10 +14,10 @@ LOCKED := $(PIP) --require-hashes --requirement service/deploy
 demo: .venv/.installed
 	.venv/bin/python -m service.demo
 
-# Every test, in one process for each core, at most 4; each starts a PostgreSQL of its own. `pytest`
-# alone runs one process.
+# Every test, in one process more than there are cores, at most 5; each starts a PostgreSQL of its
+# own. `pytest` alone runs one process.
 test: .venv/.installed-dev
-	.venv/bin/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal
+	.venv/bin/python -m pytest --numprocesses auto --maxprocesses 5 --dist worksteal
 
 # The coverage of domain, engine and books, branches included. It fails if one is below 95 %.
 coverage: .venv/.installed-dev
@@ -49,7 +49,9 @@ LOCK := .venv/tools/bin/uv pip compile --quiet --universal --python-version 3.11
   --generate-hashes --no-header --no-annotate
 lock: .venv/.installed-tools
 	$(LOCK) requirements.txt --output-file service/deploy/requirements.lock
-	$(LOCK) requirements-dev.txt --constraint requirements.txt \
+	$(LOCK) requirements-train.txt --constraint requirements.txt \
+	  --output-file service/deploy/requirements-train.lock
+	$(LOCK) requirements-dev.txt --constraint requirements.txt --constraint requirements-train.txt \
 	  --output-file service/deploy/requirements-dev.lock
 	$(LOCK) service/deploy/tools.txt --output-file service/deploy/tools.lock
 
@@ -62,12 +64,13 @@ bom: .venv/.installed-tools
 	.venv/tools/bin/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible \
 	  --spec-version 1.6 --output-file dist/freehold-bom.json .venv/shipped
 
-.venv/.installed: service/deploy/requirements.lock pyproject.toml
+.venv/.installed: service/deploy/requirements.lock service/deploy/requirements-train.lock pyproject.toml
 	@echo "Setting up .venv (about a minute the first time) ..."
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	  || { echo "Python 3.11 or newer is needed: run make PYTHON=/path/to/python3.11"; exit 1; }
 	@$(PYTHON) -m venv .venv
 	@$(LOCKED)/requirements.lock
+	@$(LOCKED)/requirements-train.lock
 	@$(PIP) --no-deps --no-build-isolation --editable .
 	@touch $@
 

@@ -120,7 +120,7 @@ def time_steps(meter: Meter) -> None:
 
 
 def _time_mutations(meter: Meter) -> None:
-    made = mutations._work_of
+    made = mutations.works_of
 
     def work_of(mutation: mutations.Mutation) -> Any:
         timed = replace(
@@ -130,7 +130,7 @@ def _time_mutations(meter: Meter) -> None:
         )
         return made(timed)
 
-    mutations._work_of = work_of
+    mutations.works_of = work_of
 
 
 def _time_statements(meter: Meter) -> None:

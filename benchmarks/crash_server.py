@@ -4,9 +4,9 @@ The arguments after BUILD go to the `freehold` command. BUILD is `real`, or the 
 that the benchmark must find; the shipped code has no switch for a defect: only this process changes
 a class.
 
-real                  `freehold` as started without the `train` extra: scikit-learn is hidden from
-                      LightGBM, which imports it when it can. The server does not need it, and with
-                      it a start takes twice as long.
+real                  `freehold` as it is installed to serve: scikit-learn, which only the tests
+                      need, is hidden from LightGBM, which imports it when it can. With it a start
+                      takes twice as long.
 answer-before-commit  Every batch is answered first and committed 20 ms later, as a write-behind
                       store does. Batches still follow one another, so that only the moment of the
                       commit differs from the real build.

@@ -19,7 +19,7 @@ import sys
 import time
 import uuid
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from itertools import cycle, islice
 from pathlib import Path
@@ -30,6 +30,10 @@ from freehold.v1.authorization_pb2 import Authorization
 from freehold.v1.authorization_service_pb2 import (
     AuthorizeRequest,
     AuthorizeResponse,
+    BatchAuthorizeRequest,
+    BatchAuthorizeResponse,
+    BatchSettleRequest,
+    BatchSettleResponse,
     GetAuthorizationRequest,
     GetAuthorizationResponse,
     SettleAuthorizationRequest,
@@ -42,9 +46,16 @@ from benchmarks.processes import busy_seconds, cpu_seconds, spawn
 AUTHORIZE, SETTLE = METHODS = ("Authorize", "Settle")
 GET = "Get"
 
-_AUTHORIZE = "/freehold.v1.AuthorizationService/Authorize"
-_SETTLE = "/freehold.v1.AuthorizationService/SettleAuthorization"
-_GET = "/freehold.v1.AuthorizationService/GetAuthorization"
+_SERVICE = "/freehold.v1.AuthorizationService/"
+_BATCHES: dict[str, tuple[str, Any, Any]] = {
+    AUTHORIZE: ("BatchAuthorize", BatchAuthorizeRequest, BatchAuthorizeResponse),
+    SETTLE: ("BatchSettle", BatchSettleRequest, BatchSettleResponse),
+}
+_SINGLE: dict[str, tuple[str, Any]] = {
+    AUTHORIZE: ("Authorize", AuthorizeResponse),
+    SETTLE: ("SettleAuthorization", SettleAuthorizationResponse),
+    GET: ("GetAuthorization", GetAuthorizationResponse),
+}
 _READS = 4_000
 _DEADLINE_S = 10.0
 _SHOWN_ERRORS = 5
@@ -68,6 +79,8 @@ class Job:
                 the rentals are authorized first too, and then read again and again
     limit_s     seconds after which no further call is sent; None for no limit
     trusted     PEM file with the certificate of a server that speaks TLS; None for plaintext
+    items       requests in one message, as items of a batch; 1 sends single calls. Then `in_flight`
+                counts messages
     """
 
     port: int
@@ -81,11 +94,13 @@ class Job:
     method: str = AUTHORIZE
     limit_s: float | None = None
     trusted: str | None = None
+    items: int = 1
 
 
 @dataclass(frozen=True)
 class Report:
-    """The figures of one run; all but `acknowledged` are of the calls after the warm-up.
+    """The figures of one run; all but `acknowledged` are of the calls after the warm-up. The items
+    of a batch are its calls, but latencies are those of its messages.
 
     acknowledged      calls answered with OK, warm-up included
     errors            calls not answered with OK, warm-up included
@@ -168,30 +183,26 @@ async def run(job: Job) -> Report:
     answers: list[_Answer] = []
     errors: list[str] = []
     async with _channel(job) as channel:
-        call = channel.unary_unary(_AUTHORIZE, response_deserializer=AuthorizeResponse.FromString)
-        if job.method == SETTLE:
-            await _drive(call, job, iter(requests), answers, errors)
-            requests = settlements(job, [a.authorization.name for a in answers if _active(a)])
-            warm_up = max(1, len(requests) * job.warm_up // len(job.users))
-            answers.clear()
-            call = channel.unary_unary(
-                _SETTLE, response_deserializer=SettleAuthorizationResponse.FromString
+        if job.method != AUTHORIZE:
+            await _drive(
+                channel, job, AUTHORIZE, batches(job, AUTHORIZE, requests), answers, errors
             )
-        elif job.method == GET:
-            await _drive(call, job, iter(requests), answers, errors)
-            requests = reads([a.authorization.name for a in answers])
+            if job.method == SETTLE:
+                requests = settlements(job, [a.authorization.name for a in answers if _active(a)])
+                warm_up = max(1, len(requests) * job.warm_up // len(job.users))
+            else:
+                requests = reads([a.authorization.name for a in answers])
             answers.clear()
-            call = channel.unary_unary(
-                _GET, response_deserializer=GetAuthorizationResponse.FromString
-            )
-        await _drive(call, job, iter(requests[:warm_up]), answers, errors)
+        warming = batches(job, job.method, requests[:warm_up])
+        timed = batches(job, job.method, requests[warm_up:])
+        await _drive(channel, job, job.method, warming, answers, errors)
         warm = len(answers)
         gc.collect()
         gc.freeze()  # garbage collections of the generator would show as the server's latency
         gc.disable()
         server, load, busy = cpu_seconds(job.server_pid), time.process_time(), busy_seconds()
         started = time.perf_counter()
-        latencies = await _drive(call, job, iter(requests[warm_up:]), answers, errors)
+        latencies = await _drive(channel, job, job.method, timed, answers, errors)
         wall = time.perf_counter() - started
         server = cpu_seconds(job.server_pid) - server
         load = time.process_time() - load
@@ -231,32 +242,57 @@ def _channel(job: Job) -> grpc.aio.Channel:
     return grpc.aio.secure_channel(address, credentials, options=options)
 
 
+def batches(job: Job, method: str, requests: Sequence[bytes]) -> Sequence[bytes]:
+    """The messages with these requests: each by itself, or so many in a batch."""
+    if job.items == 1:
+        return requests
+    _, request, _ = _BATCHES[method]
+    batches = []
+    for start in range(0, len(requests), job.items):
+        batch = request()
+        for body in requests[start : start + job.items]:
+            batch.items.add().MergeFromString(body)
+        batches.append(batch.SerializeToString())
+    return batches
+
+
 async def _drive(
-    call: Any,
+    channel: grpc.aio.Channel,
     job: Job,
-    requests: Iterator[bytes],
+    method: str,
+    messages: Sequence[bytes],
     answers: list[_Answer],
     errors: list[str],
 ) -> list[float]:
-    """Send all requests, `in_flight` at a time; return the latencies in seconds of the OK
-    answers."""
+    """Send all messages, `in_flight` at a time; return the latencies in seconds of those that
+    were answered."""
+    name, response = _SINGLE[method]
+    if job.items > 1:
+        name, _, response = _BATCHES[method]
+    call = channel.unary_unary(_SERVICE + name, response_deserializer=response.FromString)
+    left = iter(messages)
     metadata = (("authorization", f"Bearer {job.key}"),)
     latencies: list[float] = []
     clock = time.perf_counter
     end = clock() + (math.inf if job.limit_s is None else job.limit_s)
 
     async def caller() -> None:
-        for request in requests:
+        for message in left:
             sent = clock()
             if sent >= end:
                 return
             try:
-                answer = await call(request, metadata=metadata, timeout=_DEADLINE_S)
+                answer = await call(message, metadata=metadata, timeout=_DEADLINE_S)
             except grpc.aio.AioRpcError as error:
                 errors.append(f"{error.code().name}: {error.details()}")
             else:
                 latencies.append(clock() - sent)
-                answers.append(answer)
+                if job.items == 1:
+                    answers.append(answer)
+                    continue
+                # Only their places are noted while the clock runs.
+                answers.extend(it.response for it in answer.outcomes if it.HasField("response"))
+                errors.extend(it.error.message for it in answer.outcomes if it.HasField("error"))
 
     await asyncio.gather(*(caller() for _ in range(job.in_flight)))
     return latencies

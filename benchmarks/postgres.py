@@ -66,19 +66,21 @@ def _for_all(folder: Path) -> bool:
     return all(path.stat().st_mode & 0o001 for path in (folder, *folder.parents))
 
 
-def _in_memory() -> bool:
-    """Whether files can be made in memory, and there is room for those of several servers."""
+def in_memory() -> bool:
+    """Whether files and programs can be kept in memory, and there is room for those of several
+    servers."""
     try:
-        free_bytes = shutil.disk_usage(MEMORY).free
+        about = os.statvfs(MEMORY)
     except OSError:
         return False
-    return free_bytes >= ROOM_BYTES and os.access(MEMORY, os.W_OK | os.X_OK)
+    roomy = about.f_bavail * about.f_frsize >= ROOM_BYTES
+    return roomy and not about.f_flag & os.ST_NOEXEC and os.access(MEMORY, os.W_OK | os.X_OK)
 
 
 def _new_folder(*, safe: bool) -> Path:
     """A folder of PostgreSQL's user, with a name short enough for a socket."""
     places = [Path(tempfile.gettempdir()), Path("/tmp"), Path("/var/tmp")]
-    if not safe and _in_memory():
+    if not safe and in_memory():
         places.insert(0, MEMORY)
     if not _as_nobody():
         return Path(tempfile.mkdtemp(prefix="freehold-", dir=places[0]))
@@ -133,8 +135,12 @@ class Cluster:
         )
         self._bin = _programs(self.folder, programs or pinned_programs())
         self.data = self.folder / "data"
-        self._create((SETTINGS if safe else SETTINGS | UNSAFE) | (settings or {}))
-        self.start()
+        try:
+            self._create((SETTINGS if safe else SETTINGS | UNSAFE) | (settings or {}))
+            self.start()
+        except BaseException:
+            self.close()
+            raise
 
     def _create(self, settings: dict[str, str]) -> None:
         made = subprocess.run(

@@ -315,7 +315,7 @@ def _measure(
             progress.update(task, description=done, advance=1)
 
         prepared = prepare(work, given or own, plan.people, plan.seed)
-        answer = _probe(work, prepared, plan.seed, plan.method)
+        answer = probe(work, prepared, plan.seed, plan.method)
         builds = {"here": prepared}
         if plan.beside is not None:
             theirs = given or plan.beside / ".freehold" / "model"
@@ -409,7 +409,7 @@ def _start(
         servers[name] = (
             serve(databases[name], builds[name], log, server_core, *options)
             if name in builds
-            else _echo(answer, plan.method, log, server_core, options)
+            else echo_of(answer, plan.method, log, server_core, options)
         )
     with ExitStack() as running:
         for server in servers.values():
@@ -446,7 +446,8 @@ def _start(
         database.unlink()
 
 
-def _echo(answer: Path, method: str, log: Path, core: int, options: Sequence[str]) -> Server:
+def echo_of(answer: Path, method: str, log: Path, core: int, options: Sequence[str]) -> Server:
+    """A bare echo of a recorded answer to the method."""
     port, recorded = free_port(), "--settled" if method == SETTLE else "--answer"
     arguments = [
         "benchmarks.echo", "--listen", f"127.0.0.1:{port}", recorded, str(answer), *options,
@@ -454,7 +455,7 @@ def _echo(answer: Path, method: str, log: Path, core: int, options: Sequence[str
     return Server(arguments, core=core, port=port, log=log)
 
 
-def _probe(work: Path, prepared: Prepared, seed: int, method: str) -> Path:
+def probe(work: Path, prepared: Prepared, seed: int, method: str) -> Path:
     """A few calls on a copy: they fail early, and record a real answer for the echo."""
     server_core, load_core = two_cores()
     database = copy(prepared, work / "probe.db")

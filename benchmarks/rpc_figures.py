@@ -179,8 +179,8 @@ def level_of(
         ratio=_paired(here, echo, lambda r: r.calls_per_s),
         p99_ratio=_paired(here, echo, lambda r: r.latency_ms_p99),
         cpu_ratio=_paired(echo, here, lambda r: r.server_cpu_us),
-        echo=_side(echo),
-        freehold=_side(here),
+        echo=side_of(echo),
+        freehold=side_of(here),
         batch_mean=_batch_mean(stopped),
         batches={size: batches[size] for size in sorted(batches, key=int)},
         acknowledged=acknowledged_of(here),
@@ -196,7 +196,7 @@ def level_of(
 def echoes_of(echo: Sequence[Report], others: Mapping[str, Sequence[Report]]) -> dict[str, Echo]:
     """Sum up the rounds of echoes of other kinds."""
     return {
-        name: Echo(_paired(it, echo, lambda r: r.calls_per_s), _side(it))
+        name: Echo(_paired(it, echo, lambda r: r.calls_per_s), side_of(it))
         for name, it in others.items()
     }
 
@@ -216,8 +216,8 @@ def tls_of(
         echo_time_ratio=quartiles(_ratios(echo, tls_echo, lambda r: r.calls_per_s)),
         echo_cpu_ratio=quartiles(_ratios(tls_echo, echo, lambda r: r.server_cpu_us)),
         cpu_us=_added_us(tls, here),
-        freehold=_side(tls),
-        echo=_side(tls_echo),
+        freehold=side_of(tls),
+        echo=side_of(tls_echo),
         batch_mean=_batch_mean(stopped),
     )
 
@@ -235,7 +235,7 @@ def ruled_of(
         time_ratio=quartiles(_ratios(here, ruled, lambda r: r.calls_per_s)),
         cpu_ratio=quartiles(_ratios(ruled, here, lambda r: r.server_cpu_us)),
         cpu_us=_added_us(ruled, here),
-        freehold=_side(ruled),
+        freehold=side_of(ruled),
         batch_mean=_batch_mean(stopped),
     )
 
@@ -260,7 +260,7 @@ def beside_of(
         time_ratio=quartiles(_ratios(beside, here, lambda r: r.calls_per_s)),
         cpu_ratio=quartiles(_ratios(here, beside, lambda r: r.server_cpu_us)),
         ratio=_paired(beside, echo, lambda r: r.calls_per_s),
-        freehold=_side(beside),
+        freehold=side_of(beside),
         batch_mean=_batch_mean(stopped),
     )
 
@@ -291,7 +291,7 @@ def moved_of(reports: Sequence[Report]) -> int:
     return sum(report.moved for report in reports)
 
 
-def _side(reports: Sequence[Report]) -> Side:
+def side_of(reports: Sequence[Report]) -> Side:
     def over(of: Callable[[Report], float]) -> Spread:
         return spread([of(report) for report in reports])
 

@@ -8,13 +8,14 @@ the weights come from the fit's rows alone, the strength of the pull from a spli
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from itertools import accumulate
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import optimize
+from scipy import optimize, sparse
 
 from models import step_trees
 from models.errors import TrainingError
@@ -35,6 +36,9 @@ PULL = 0.05
 _ROWS_TO_CHOOSE = 12_000
 _CHOICE_FOLDS = 4
 _STEPS = 400
+# Up to so many cells, one product of a sparse matrix takes less time than a step for each column.
+# Both add the same numbers in the same order.
+_MOST_SPARSE_CELLS = 2_000_000
 
 
 class Bins(NamedTuple):
@@ -72,7 +76,7 @@ def fit(
     y = label.astype(np.float64)
     w = np.ones(y.shape[0]) if weight is None else weight / weight.mean()
     penalty = _chosen(codes, y, w, bins, signs)
-    points = _fitted(codes, y, w, bins, signs, penalty, None)
+    points = _fitted(_Cells(codes, bins), y, w, bins, signs, penalty, None)
     return Fitted(_text(names, x, codes, bins, points), penalty)
 
 
@@ -121,8 +125,7 @@ def _codes(x: Floats, bins: Sequence[Bins]) -> Codes:
 def _chosen(
     codes: Codes, y: Floats, w: Floats, bins: Sequence[Bins], signs: Sequence[int]
 ) -> float:
-    """The penalty with the least loss on rows that the fit did not see; the strongest of those as
-    good within one standard error."""
+    """The penalty with the least loss on rows that the fit did not see, from the strongest on."""
     rows = np.arange(y.shape[0])
     bits = np.random.PCG64(0).random_raw(y.shape[0])
     order = rows[np.argsort(bits, kind="stable")][:_ROWS_TO_CHOOSE]
@@ -130,22 +133,69 @@ def _chosen(
     order = order[np.argsort(y[order], kind="stable")]
     fold = np.arange(order.shape[0]) % _CHOICE_FOLDS
     folds = range(_CHOICE_FOLDS if order.shape[0] < 4_000 else 1)
-    losses = np.zeros((len(PENALTIES), order.shape[0]))
-    for k in folds:
-        train, test = order[fold != k], order[fold == k]
-        if np.unique(y[train]).shape[0] < 2:
-            raise TrainingError("the scorecard needs good and bad rows in each part of its fit")
-        start = None
-        for p, penalty in enumerate(PENALTIES):
-            start = _fitted(codes[:, train], y[train], w[train], bins, signs, penalty, start, 1e-6)
-            margin = _margin(codes[:, test], bins, start)
-            losses[p, fold == k] = w[test] * (np.logaddexp(0.0, margin) - y[test] * margin)
-    mean = losses.sum(axis=1)
-    return PENALTIES[int(np.argmin(mean))]
+    parts = [(order[fold != k], order[fold == k]) for k in folds]
+    if any(np.unique(y[train]).shape[0] < 2 for train, _ in parts):
+        raise TrainingError("the scorecard needs good and bad rows in each part of its fit")
+    learned = [_Cells(codes[:, train], bins) for train, _ in parts]
+    judged = [_Cells(codes[:, test], bins) for _, test in parts]
+    starts: list[Floats | None] = [None] * len(parts)
+    least, best = math.inf, PENALTIES[0]
+    for penalty in PENALTIES:
+        loss = 0.0
+        for k, (train, test) in enumerate(parts):
+            at = _fitted(learned[k], y[train], w[train], bins, signs, penalty, starts[k], 1e-6)
+            margin = judged[k].margin(at)
+            loss += float(np.dot(w[test], np.logaddexp(0.0, margin) - y[test] * margin))
+            starts[k] = at
+        # Beyond the best penalty, weaker ones only follow more chance, and take longer.
+        if loss >= least:
+            break
+        least, best = loss, penalty
+    return best
+
+
+class _Cells:
+    """The bins of (n,) rows: their margins for any weights, and sums of the rows for each bin."""
+
+    def __init__(self, codes: Codes, bins: Sequence[Bins]) -> None:
+        self._codes = codes
+        self._offsets = _offsets(bins)
+        self._ones: sparse.csr_array | None = None
+        columns, rows = codes.shape
+        if columns * rows <= _MOST_SPARSE_CELLS:
+            places = np.empty((rows, columns + 1), dtype=np.int32)
+            places[:, 0] = 0
+            places[:, 1:] = codes.T
+            places[:, 1:] += np.array(self._offsets[:-1], dtype=np.int32)
+            ends = np.arange(rows + 1, dtype=np.int32) * (columns + 1)
+            ones = np.ones(places.size)
+            shape = (rows, self._offsets[-1])
+            self._ones = sparse.csr_array((ones, places.ravel(), ends), shape=shape)
+            self._turned = self._ones.T
+
+    def margin(self, points: Floats) -> Floats:
+        """(n,) the intercept and the weights of each row's bins."""
+        if self._ones is not None:
+            return np.asarray(self._ones @ points)
+        margin = np.full(self._codes.shape[1], points[0])
+        for code, a, b in zip(self._codes, self._offsets, self._offsets[1:], strict=False):
+            margin += points[a:b].take(code)
+        return margin
+
+    def sums(self, values: Floats) -> Floats:
+        """The sum of (n,) values over all rows, then over the rows of each bin."""
+        if self._ones is not None:
+            sums = np.asarray(self._turned @ values)
+        else:
+            sums = np.empty(self._offsets[-1])
+            for code, a, b in zip(self._codes, self._offsets, self._offsets[1:], strict=False):
+                sums[a:b] = np.bincount(code, weights=values, minlength=b - a)
+        sums[0] = values.sum()
+        return sums
 
 
 def _fitted(
-    codes: Codes,
+    cells: _Cells,
     y: Floats,
     w: Floats,
     bins: Sequence[Bins],
@@ -187,18 +237,14 @@ def _fitted(
 
     def loss(theta: Floats) -> tuple[float, Floats]:
         at = points(theta)
-        margin = _margin(codes, bins, at)
+        margin = cells.margin(at)
         p = 1.0 / (1.0 + np.exp(-np.clip(margin, -500.0, 500.0)))
         value = float(np.dot(w, np.logaddexp(0.0, margin) - y * margin))
         jumps = at[1:] - at[:-1]
         pull = jumps * linked / penalty
         value += float(np.dot(pull, jumps)) / 2.0 + float(np.dot(own * at, at)) / (2.0 * penalty)
         residual = w * (p - y)
-        gradient = np.empty(at.shape[0])
-        gradient[0] = residual.sum()
-        for j, code in enumerate(codes):
-            a, b = offsets[j], offsets[j + 1]
-            gradient[a:b] = np.bincount(code, weights=residual, minlength=b - a)
+        gradient = cells.sums(residual)
         gradient += own * at / penalty
         gradient[1:] += pull
         gradient[:-1] -= pull
@@ -235,15 +281,6 @@ def _fitted(
 def _offsets(bins: Sequence[Bins]) -> list[int]:
     """The place of each column's first weight, and the number of all; the intercept is first."""
     return list(accumulate((each.size for each in bins), initial=1))
-
-
-def _margin(codes: Codes, bins: Sequence[Bins], points: Floats) -> Floats:
-    margin = np.full(codes.shape[1], points[0])
-    start = 1
-    for code, each in zip(codes, bins, strict=True):
-        margin += points[start : start + each.size].take(code)
-        start += each.size
-    return margin
 
 
 def _text(

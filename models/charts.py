@@ -6,6 +6,7 @@ No chart has a text of a user.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 # So wide that a chart with its axis fits a telephone.
@@ -98,6 +99,14 @@ def _line(
     )
 
 
+def without_checks() -> AbstractContextManager[None]:
+    """Lets Altair draw without checks against its schema, which take longer than the charts."""
+    from altair.utils import schemapi
+
+    found: AbstractContextManager[None] = schemapi.debug_mode(False)
+    return found
+
+
 def _svg(layers: Sequence[Any], x: str, y: str) -> str:
     import altair
     import vl_convert
@@ -113,7 +122,7 @@ def _svg(layers: Sequence[Any], x: str, y: str) -> str:
         .configure_view(stroke=None)
         .configure_axis(labelFontSize=11, titleFontSize=11, titleFontWeight="normal")
     )
-    text: str = vl_convert.vegalite_to_svg(chart.to_dict())
+    text: str = vl_convert.vegalite_to_svg(chart.to_dict(validate=False))
     # Inside HTML an SVG needs no name space; so the page names no address at all.
     for address in ("http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"):
         for attribute in (f' xmlns="{address}"', f' xmlns:xlink="{address}"'):

@@ -58,6 +58,11 @@ svg { max-width: 100%; height: auto; }
 
 def of(metrics: Metrics, model_id: str) -> str:
     """The page for the content of `metrics.json`."""
+    with charts.without_checks():
+        return _page(metrics, model_id)
+
+
+def _page(metrics: Metrics, model_id: str) -> str:
     sections = (
         _warnings(metrics),
         _verdict(metrics),

@@ -27,6 +27,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from models import (
     budget,
@@ -154,6 +155,13 @@ class _Made(NamedTuple):
 
 
 def _made(sample_: Development, progress: bool, jobs: int, budget_s: float) -> _Made:
+    # One thread, as in the fits: sums then have one order on any machine, and threads that wait for
+    # one another cost more than they gain.
+    with threadpool_limits(limits=1):
+        return _judged(sample_, progress, jobs, budget_s)
+
+
+def _judged(sample_: Development, progress: bool, jobs: int, budget_s: float) -> _Made:
     started = time.perf_counter()
     data = sample_.data
     state = state_of(data)

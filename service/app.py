@@ -68,6 +68,7 @@ from service.rpc import (
 from service.rpc.admin_service import Administration
 from service.rpc.admission_service import Admission
 from service.rpc.authorization_service import AuthorizationReads
+from service.rpc.batches import Batches
 from service.rpc.beside import encode_beside
 from service.rpc.case_service import CaseReads
 from service.rpc.charge_backs import ChargeBackReads
@@ -274,11 +275,13 @@ class App:
         treasury = CollectionReads(partial(payables_of, store.engine), self._readers)
         books = LedgerServicer(self._verifications.verify, History(store.engine), self._readers)
         changing = partial(methods_of, self.committer, retries)
+        batches = Batches(self.committer, retries, self.pipeline, parts.limits)
         services = {
             authorization_service.SERVICE: [
                 *rentals.methods(small),
                 *QuoteReads(quotes, self._readers).methods(small),
                 *changing(authorization_service.MUTATIONS, small),
+                *batches.methods(authorization_service.BATCHES),
             ],
             credit_service.SERVICE: [
                 *people.methods(small, parts.limits.max_bulk_message_bytes),
@@ -391,11 +394,8 @@ class App:
     async def _hear_rail(self) -> bool:
         """Lets the rail send its due call-backs; returns False, because no work is left."""
         if self.parts.rail is not None:
-            await self.parts.rail.tell(self._deliver)
+            await self.parts.rail.tell(self._rails.report)
         return False
-
-    async def _deliver(self, body: bytes, signature: str) -> None:
-        await self._rails.report(body, signature)
 
     async def _catch_up(self) -> int:
         """Does the due background work now; returns the number of authorizations woken and of

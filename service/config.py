@@ -214,9 +214,10 @@ class Limits:
     conflict_pauses: ConflictPauses = PAUSES
     """The pauses between the attempts to decide a batch."""
     max_message_bytes: int = bounded(128 * KIB, KIB, 64 * MIB)
-    """Enough for every message that the contract's rules allow, PutUsers aside."""
+    """Enough for every message that the contract's rules allow, PutUsers and batches aside; each
+    item of a batch has at most so many bytes."""
     max_bulk_message_bytes: int = bounded(4 * MIB, KIB, 256 * MIB)
-    """The largest message of PutUsers."""
+    """The largest message of PutUsers, BatchAuthorize or BatchSettle, and the largest answer."""
     max_concurrent_streams: int = bounded(1024, 1, 1_000_000)
     """The calls in progress on one connection."""
     max_connections: int = bounded(4096, 1, 1_000_000)

@@ -21,6 +21,7 @@ from hypothesis import HealthCheck, Phase, settings
 from sqlalchemy import Connection, event
 from sqlalchemy.engine import Engine, make_url
 
+from benchmarks.postgres import MEMORY, in_memory
 from service.storage.database import open_database
 from service.storage.store import SqlStore
 
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
 # A fork only starts another program here. With its own handlers, gRPC would run its threads in the
 # child, which may then fail before it becomes that program.
 os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "0"
+# A commit waits 2 ms for a disk, and no test needs its files after a loss of power.
+if in_memory():
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
 # "ci" tries the same examples in every run and leaves a failing one as it is, since shrinking may
 # take minutes; "long" looks for new ones, and shrinks them, for as long as it takes.
 settings.register_profile(
@@ -182,6 +186,13 @@ class SharedTexts(dict[tuple[Any, ...], Any]):
         super().__setitem__(key[1:], value)
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """One process more than there are cores, since tests also wait: for processes that start, for
+    timers, for the disk."""
+    return len(os.sched_getaffinity(0)) + 1
+
+
 def pytest_configure() -> None:
     """Makes all engines of a kind of database share their compiled statements."""
     shared: dict[type, SharedTexts] = {}
@@ -239,9 +250,11 @@ def new_file(template: Path, tmp_path_factory: pytest.TempPathFactory) -> NewFil
 
 
 @pytest.fixture
-def file(new_file: NewFile) -> Path:
-    """The file of a fresh database."""
-    return new_file()
+def file(new_file: NewFile) -> Iterator[Path]:
+    """The file of a fresh database, which is removed with its folder after the test."""
+    made = new_file()
+    yield made
+    shutil.rmtree(made.parent)
 
 
 @pytest.fixture(scope="session")
@@ -262,6 +275,19 @@ def forked_servers() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(processes, "start", Forked)
+        yield
+
+
+@pytest.fixture(scope="module")
+def forked_jobs() -> Iterator[None]:
+    """Lets verifications and previews of a server in a thread be forked with everything
+    imported."""
+    from service.engine import process_job
+    from tests import shell
+
+    shell.begin()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(process_job, "Popen", shell.Forked)
         yield
 
 

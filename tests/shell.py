@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -29,6 +30,7 @@ from service.cli import main
 
 TIMEOUT_S = 120.0
 END_S = 10.0
+POLL_S = 0.001
 STREAMS = (
     ("stdin", os.O_RDONLY),
     ("stdout", os.O_WRONLY | os.O_CREAT),
@@ -52,7 +54,8 @@ PRELOADED = [
     "service.rpc.stored",
     "service.storage.backup",
     "service.storage.shard",
-    "sklearn.linear_model",
+    "service.previewing",
+    "service.verifying",
     "tests.shell",
     "uvloop",
     # The last one: it keeps all that the others have imported from the collector.
@@ -98,11 +101,12 @@ class Forked:
         self,
         words: Sequence[str],
         *,
-        env: Mapping[str, str],
-        cwd: Path,
+        env: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
         stdin: int | IO[Any] | None = None,
         stdout: int | IO[Any] | None = None,
         stderr: int | IO[Any] | None = None,
+        start_new_session: bool = False,
     ) -> None:
         if words[:2] != [sys.executable, "-m"]:
             raise ValueError(f"no module of this Python's: {words}")
@@ -114,12 +118,19 @@ class Forked:
             self.args = words
             # A child inherits the cores of the thread that starts it, which forks do not know.
             cores = os.sched_getaffinity(0)
+            own = dict(os.environ if env is None else env)
             self._process = FORKS.Process(
-                target=_become, args=(words[2:], dict(env), cwd, files, cores), daemon=True
+                target=_become,
+                args=(words[2:], own, cwd or Path.cwd(), files, cores, start_new_session),
+                daemon=True,
             )
             self._process.start()
         assert self._process.pid is not None
         self.pid: int = self._process.pid
+        if start_new_session:
+            with suppress(ProcessLookupError):
+                while os.getpgid(self.pid) != self.pid:
+                    time.sleep(POLL_S)
 
     @property
     def returncode(self) -> int | None:
@@ -230,8 +241,11 @@ def _become(
     cwd: Path,
     files: tuple[int, ...],
     cores: set[int],
+    start_new_session: bool,
 ) -> None:
     """The forked process: its own streams and environment, then the module."""
+    if start_new_session:
+        os.setsid()
     os.sched_setaffinity(0, cores)
     for number, file in enumerate(files):
         os.dup2(file, number)
@@ -255,6 +269,18 @@ def forked_workers() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(parallel, "CONTEXT", FORKS)
         yield
+
+
+def begin() -> None:
+    """Waits until the process that forks has imported everything."""
+    first = FORKS.Process(target=_nothing)
+    first.start()
+    first.join()
+    first.close()
+
+
+def _nothing() -> None:
+    """The first forked process."""
 
 
 def stop() -> None:

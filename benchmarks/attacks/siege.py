@@ -158,14 +158,14 @@ def besiege(attack: Attack, server: Server, scene: Scene, good: Good, log: Path)
     with Memory(server.pid) as memory, Attacker(attack.play, scene, log) as attacker:
         begun = attacker.ready()
         during, errors = _during(replace(job, users=good.users[1], seed=2), core)
-        stop_s = server.stop_within(STOP_LIMIT_S)
+        stop = server.stop_within(STOP_LIMIT_S)
         ended = attacker.end()
     with_it = during.latency_ms_p50 if during else None
     answered = during.acknowledged / (during.acknowledged + during.errors) if during else 0.0
     failed = [
         *_slower(without.latency_ms_p50, with_it, answered),
         *_larger(before, memory.most),
-        *([] if stop_s is not None else [f"SIGTERM did not end it within {STOP_LIMIT_S:g} s"]),
+        *([stop.fault] if stop.fault else []),
         *attack.extra(ended),
     ]
     return Verdict(
@@ -179,7 +179,7 @@ def besiege(attack: Attack, server: Server, scene: Scene, good: Good, log: Path)
         first_errors=during.first_errors if during else errors,
         memory_mib_before=before / _KIB**2,
         memory_mib_most=memory.most / _KIB**2,
-        stop_s=stop_s,
+        stop_s=None if stop.exit_code is None else stop.took_s,
         attack={"begun": begun, "ended": ended},
     )
 

@@ -23,6 +23,14 @@ answer, pass `on_replay`, a function that gets the time of the first answer:
 
     client.authorize(request, on_replay=lambda first: print("first answered at", first))
 
+A batch (`batch_authorize`, `batch_settle`) has an outcome for each of its items. In the same cases
+only the items concerned are sent again, with the same request ids, so an item may be done after a
+later one. The answer has the last outcome of each item, in the order of the items. `failure_of`
+gives the `FreeholdError` of an outcome, or None if it is an answer:
+
+    for outcome in client.batch_authorize(BatchAuthorizeRequest(items=requests)).outcomes:
+        print(failure_of(outcome) or outcome.response.authorization.name)
+
 A call that a second person has approved names the proposal:
 
     client.record_payment(request, approval=proposal.number)
@@ -67,6 +75,7 @@ _OPTIONS: tuple[tuple[str, str | int], ...] = (
     ("grpc.min_reconnect_backoff_ms", 1_000),
     ("grpc.max_reconnect_backoff_ms", int(1_000 * LONGEST_PAUSE_S)),
 )
+_CODES = {code.value[0]: code for code in grpc.StatusCode}
 _DOUBLINGS = 10
 _DETAILS_KEY = "grpc-status-details-bin"
 _REPLAYED_KEY = "freehold-replayed"
@@ -122,7 +131,19 @@ def parse_error(error: grpc.RpcError) -> FreeholdError:
     Absent or damaged details leave code and message; they never raise another exception.
     """
     code: grpc.StatusCode = error.code() or grpc.StatusCode.UNKNOWN
-    status = _status(error.trailing_metadata())
+    return _typed(code, _status(error.trailing_metadata()), error.details() or "")
+
+
+def failure_of(outcome: Any) -> FreeholdError | None:
+    """The error of one outcome of a batch, or None if the outcome is an answer."""
+    if outcome.WhichOneof("result") == "response":
+        return None
+    status = Status.FromString(outcome.error.SerializeToString())
+    return _typed(_CODES.get(status.code, grpc.StatusCode.UNKNOWN), status, "")
+
+
+def _typed(code: grpc.StatusCode, status: Status, text: str) -> FreeholdError:
+    """The error of a status with its details; `text` replaces an empty message."""
     info, bad_request, retry = ErrorInfo(), BadRequest(), None
     for detail in status.details:
         try:
@@ -139,7 +160,7 @@ def parse_error(error: grpc.RpcError) -> FreeholdError:
     return FreeholdError(
         code,
         info.reason,
-        status.message or error.details() or "",
+        status.message or text,
         info.metadata,
         [FieldViolation(v.field, v.description) for v in bad_request.field_violations],
         delay.seconds + delay.nanos / 1e9 if delay is not None else None,
@@ -213,6 +234,53 @@ class _Pauses:
         return pause_s
 
 
+class _Sending:
+    """A request that is sent until it is answered.
+
+    The items of a batch are answered one by one: `request` has those that are to be sent again.
+    """
+
+    def __init__(self, method: Method[Any, Any], request: Any) -> None:
+        self.request = request
+        self._batched = method.batched
+        self._answer: Any = None
+        self._left: list[int] = []
+        """The places of the items in `request`; empty before the first answer."""
+
+    def answered(self, answer: Any) -> FreeholdError | None:
+        """Takes an answer; returns the error after which some items are to be sent again."""
+        if not self._batched:
+            self._answer = answer
+            return None
+        if self._answer is None:
+            self._answer, self._left = answer, list(range(len(answer.outcomes)))
+        items, again = self.request.items, []
+        for place, item, outcome in zip(self._left, items, answer.outcomes, strict=True):
+            self._answer.outcomes[place].CopyFrom(outcome)
+            error = failure_of(outcome)
+            if error is not None and _may_help(error):
+                again.append((place, item, error))
+        if not again:
+            return None
+        self._left = [place for place, _, _ in again]
+        self.request = type(self.request)(items=[item for _, item, _ in again])
+        # The longest delay that was asked for.
+        return max((error for _, _, error in again), key=lambda it: it.retry_delay_s or 0.0)
+
+    def end(self, error: FreeholdError | None) -> Message:
+        """The answer so far; raises the error if there is none."""
+        if self._answer is None and error is not None:
+            raise error
+        answer: Message = self._answer
+        return answer
+
+
+def _may_help(error: FreeholdError) -> bool:
+    """True if the server may answer otherwise when the same request is sent again."""
+    exhausted = error.code is grpc.StatusCode.RESOURCE_EXHAUSTED
+    return error.code in _AGAIN or (exhausted and error.retry_delay_s is not None)
+
+
 class Client(_Calls):
     """Blocking client of one server with one key; threads may share it.
 
@@ -255,28 +323,27 @@ class Client(_Calls):
             approval: int | None = None,
         ) -> Message:
             deadline = time.monotonic() + (self._timeout_s if timeout_s is None else timeout_s)
-            pauses = _Pauses(deadline)
+            pauses, sending = _Pauses(deadline), _Sending(method, request)
             while True:
                 link = self._links.take()
                 try:
-                    answer: Message
                     answer, ended = _sender(link, method).with_call(
-                        request,
+                        sending.request,
                         timeout=max(0.0, deadline - time.monotonic()),
                         metadata=self._sent(approval),
                     )
                     if on_replay is not None:
                         _tell(on_replay, ended.trailing_metadata())
-                    return answer
+                    error = sending.answered(answer)
                 except grpc.RpcError as raised:
                     error = parse_error(raised)
                 finally:
                     for older in self._links.give(link):
                         older.close()
                 # A call that ended because the client was closed is CANCELLED too.
-                pause_s = None if self._closed else pauses.after(error)
+                pause_s = None if self._closed or error is None else pauses.after(error)
                 if pause_s is None:
-                    raise error
+                    return sending.end(error)
                 time.sleep(pause_s)
 
         return call
@@ -336,28 +403,28 @@ class AsyncClient(_Calls):
             approval: int | None = None,
         ) -> Message:
             deadline = time.monotonic() + (self._timeout_s if timeout_s is None else timeout_s)
-            pauses = _Pauses(deadline)
+            pauses, sending = _Pauses(deadline), _Sending(method, request)
             while True:
                 link = self._links.take()
                 try:
                     sent = _sender(link, method)(
-                        request,
+                        sending.request,
                         timeout=max(0.0, deadline - time.monotonic()),
                         metadata=self._sent(approval),
                     )
-                    answer: Message = await sent
+                    answer = await sent
                     if on_replay is not None:
                         _tell(on_replay, await sent.trailing_metadata())
-                    return answer
+                    error = sending.answered(answer)
                 except grpc.RpcError as raised:
                     error = parse_error(raised)
                 finally:
                     for older in self._links.give(link):
                         await older.close()
                 # A call that ended because the client was closed is CANCELLED too.
-                pause_s = None if self._closed else pauses.after(error)
+                pause_s = None if self._closed or error is None else pauses.after(error)
                 if pause_s is None:
-                    raise error
+                    return sending.end(error)
                 await asyncio.sleep(pause_s)
 
         return call

@@ -61,6 +61,8 @@ class Method(Generic[Request, Response]):
         self.path = f"/freehold.v1.{service}/{name}"
         self.request = request
         self.response = response
+        # A batch has an outcome for each of its items.
+        self.batched = "outcomes" in response.DESCRIPTOR.fields_by_name
 
     @overload
     def __get__(self, client: None, owner: type[Any]) -> Method[Request, Response]: ...

@@ -157,6 +157,12 @@ class Methods:
         authorization_service_pb2.AuthorizeResponse,
     )
 
+    batch_authorize = Method(
+        "AuthorizationService",
+        authorization_service_pb2.BatchAuthorizeRequest,
+        authorization_service_pb2.BatchAuthorizeResponse,
+    )
+
     authorize_group = Method(
         "AuthorizationService",
         authorization_service_pb2.AuthorizeGroupRequest,
@@ -227,6 +233,12 @@ class Methods:
         "AuthorizationService",
         authorization_service_pb2.SettleAuthorizationRequest,
         authorization_service_pb2.SettleAuthorizationResponse,
+    )
+
+    batch_settle = Method(
+        "AuthorizationService",
+        authorization_service_pb2.BatchSettleRequest,
+        authorization_service_pb2.BatchSettleResponse,
     )
 
     reverse_authorization = Method(

@@ -15,6 +15,7 @@ from service.books.authorizations import Attribution
 from service.books.beside import wrong_beside
 from service.books.columns import Counts, Cursor, Row, Stream, first_of, kept, portions, typed
 from service.books.consents import wrong_consent
+from service.books.decisions import wrong_line
 from service.books.details import wrong_details
 from service.books.events import Story
 from service.books.faults import Faults, Found
@@ -186,6 +187,7 @@ def _verified(
         or wrong_increment(connection, share.people)
         or wrong_quota(connection, share.people)
         or wrong_read_values(connection, share.people)
+        or wrong_line(connection, share.people)
     )
     if wrong is None and readers.payload is not None:
         wrong = wrong_beside(connection, share.people, readers.payload)

@@ -109,5 +109,7 @@ def rebuild(model_id: str, models: Path, jobs: int) -> None:
 def _training() -> ModuleType:
     """The module that trains; a missing library is reported before a fit needs it."""
     with training_extra():
-        import_module("sklearn.linear_model")
+        # The report's libraries, which are imported only once the fits are done.
+        import_module("altair")
+        import_module("vl_convert")
         return import_module("models.train")

@@ -139,13 +139,25 @@ def reads_past(rules: Rules | None) -> bool:
     return rules is not None and (counts(rules) or rules.signal is not None)
 
 
-def bearers(rules: Rules) -> set[Of]:
-    """The bearers whose rentals the rules count."""
-    found = {it.of for it in rules.velocity or ()}
+class Reading(NamedTuple):
+    """The rentals that some rules count: the bearers', and with `recent` also those that ended in
+    the last 24 hours."""
+
+    bearers: frozenset[Of]
+    recent: bool
+
+
+@lru_cache(maxsize=4096)
+def reading(rules: Rules) -> Reading:
+    """The rentals that the rules count."""
+    velocity = rules.velocity or ()
+    found = {it.of for it in velocity}
+    conditioned = counts_rentals(rules.condition)
     new_opens = rules.new_user is not None and rules.new_user.most_open is not None
-    if new_opens or counts_rentals(rules.condition):
+    if new_opens or conditioned:
         found.add(Of.USER)
-    return found
+    recent = conditioned or any(it.counted is not Counted.OPEN for it in velocity)
+    return Reading(frozenset(found), recent)
 
 
 def judge(

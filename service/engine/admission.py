@@ -118,7 +118,9 @@ def read_counts(
             if admission.counts(rules):
                 counts.want(rules, it.operator_id, named, rows)
             counts.traces.want_person(it.operator_id, named)
-            counts.add(it, told)
+        # An offer counts for every bearer that any of them wants.
+        for it in waiting:
+            counts.add(it, rows[DETAILS].get((it.user_id, it.authorization_id)))
     for name in keys.raised:
         row = rows[AUTHORIZATIONS].get(name)
         rules = None if row is None else _rules_of(row, context)

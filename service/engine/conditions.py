@@ -5,15 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, tzinfo
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from service.domain.admission import Hit, Verdict, counted, with_hits
 from service.domain.conditions import read_by
-from service.domain.details import Order
+from service.domain.details import NO_ORDER, Order
 from service.domain.listings import CONDITION_PREFIX
 from service.domain.policy import Reason
 from service.domain.product import Product
-from service.domain.rules import Counted, Of, Over, SignalRule
+from service.domain.rules import Counted, Of, Over, Rules, SignalRule
 from service.domain.signals import Suspect
 from service.domain.time_zones import time_zone
 from service.engine.breakers import with_breakers
@@ -24,16 +24,39 @@ from service.engine.signals import with_signals
 from service.engine.tables import USERS
 
 
+class AskedItem(Protocol):
+    """A requested item; the id is empty if the item is not known yet."""
+
+    @property
+    def asset_id(self) -> str: ...
+
+
+class Asking(Protocol):
+    """A command that orders items."""
+
+    @property
+    def user_id(self) -> str: ...
+    @property
+    def order(self) -> Order | None: ...
+    @property
+    def items(self) -> Sequence[AskedItem]: ...
+    @property
+    def reserves(self) -> bool: ...
+
+
 class Ordered(NamedTuple):
-    """An order as conditions see it."""
+    """An order as rules see it: the operator, its command, the items' products and the person's
+    assessment."""
 
     operator_id: str
-    user_id: str
-    order: Order
-    reserves: bool
+    command: Asking
     products: Sequence[Product]
     assessment: Assessment
-    asset_ids: Sequence[str]
+
+    @property
+    def order(self) -> Order:
+        """The details of the order, empty if it has none."""
+        return self.command.order or NO_ORDER
 
 
 def verdict_of(
@@ -43,23 +66,29 @@ def verdict_of(
 
     `skipped` has the rules that a listing skips.
     """
-    rules = [product.policy.rules for product in it.products]
-    named = bearers_of(it.user_id, it.order)
+    products, command = it.products, it.command
+    # One item is by far the usual case; a comprehension costs more than all its work.
+    rules: Sequence[Rules | None] = (products[0].policy.rules,)
+    if len(products) > 1:
+        rules = [product.policy.rules for product in products]
+    named = bearers_of(command.user_id, command.order)
     verdict = verdict_on(rules, it.operator_id, named, rows, context, skipped=skipped)
     conditioned, broken, signals = False, False, list[SignalRule]()
     for one in rules:
         if one is not None:
             conditioned = conditioned or one.condition is not None
             broken = broken or one.breaker is not None
-            signals += one.signal or ()
+            if one.signal is not None:
+                signals += one.signal
     if conditioned:
         verdict = _with_conditions(verdict, it, skipped, rows, context)
     if broken:
-        verdict = with_breakers(verdict, it.operator_id, it.products, context)
+        verdict = with_breakers(verdict, it.operator_id, products, context)
     if signals:
-        user = rows[USERS].get(it.user_id)
-        suspect = Suspect(it.user_id, it.asset_ids, named, user and user.create_us)
-        items = len(it.products)
+        user = rows[USERS].get(command.user_id)
+        asset_ids = [item.asset_id for item in command.items]
+        suspect = Suspect(command.user_id, asset_ids, named, user and user.create_us)
+        items = len(products)
         return with_signals(
             verdict, signals, it.operator_id, suspect, items, skipped, rows, context
         )
@@ -142,7 +171,7 @@ def _number(of: Counted) -> Reader:
     def read(it: Ordered, _product: Product, rows: Rows, context: Context) -> int:
         if rows.counts is None:
             return 0
-        named = bearers_of(it.user_id, it.order)
+        named = bearers_of(it.command.user_id, it.order)
         facts = rows.counts.facts(it.operator_id, named, rows, context.now_us)
         return counted(facts.rentals.get(Of.USER, ()), of, Over.OPERATOR, facts)
 
@@ -173,7 +202,7 @@ _READERS: dict[str, Reader] = {
     "open_rentals": _number(Counted.OPEN),
     "starts_hour": _number(Counted.HOUR),
     "starts_day": _number(Counted.DAY),
-    "reserves": lambda it, _product, _rows, _context: it.reserves,
+    "reserves": lambda it, _product, _rows, _context: it.command.reserves,
     "station": lambda it, _product, _rows, _context: it.order.place.station,
     "labels": _labels,
     "device_known": lambda it, _product, _rows, _context: bool(it.order.device_hash),

@@ -8,7 +8,8 @@ lines. So no two transactions deadlock, and none counts without what another is 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from itertools import chain
 
 from service.domain import admission
 from service.domain.admission import NOTHING_SKIPPED, Facts, Past, Rental, Verdict
@@ -21,7 +22,7 @@ from service.engine.aliases import whole_person
 from service.engine.context import Context
 from service.engine.groups import product_of_member
 from service.engine.listings import Asked, Hashes, listed_in
-from service.engine.ports import Bearer, Transaction
+from service.engine.ports import Bearer, Since, Transaction
 from service.engine.rows import Rows
 from service.engine.signals import SignalTraces
 from service.engine.tables import ALIASES, AUTHORIZATIONS, DETAILS, Pair
@@ -56,6 +57,8 @@ class Counts:
         """`merging` are the pairs of people whom the batch may merge."""
         self.merging = merging
         self.bearers: set[Bearer] = set()
+        self.recent = False
+        """True if some rules count rentals that may have ended."""
         self.people: set[Pair] = set()
         self.most_settled = 0
         self.traces = SignalTraces()
@@ -64,9 +67,11 @@ class Counts:
 
     def want(self, rules: Rules, operator_id: str, named: dict[Of, str], rows: Rows) -> None:
         """Adds what the rules read of an order with these bearers."""
-        for of in admission.bearers(rules):
+        reading = admission.reading(rules)
+        self.recent = self.recent or reading.recent
+        for of in reading.bearers:
             if of is _USER:
-                self.bearers.update((of, it) for it in self._people(named[of], rows))
+                self.bearers.update([(of, it) for it in self._people(named[of], rows)])
             elif of in named:
                 self.bearers.add((of, named[of]))
         self.want_past(rules, operator_id, named[_USER], rows)
@@ -79,8 +84,10 @@ class Counts:
             self.people.update((it, over) for it in self._people(user_id, rows))
             self.most_settled = max(self.most_settled, new.until_settled or 0)
 
-    def _people(self, user_id: str, rows: Rows) -> set[str]:
+    def _people(self, user_id: str, rows: Rows) -> Collection[str]:
         """The whole person, with those whose merge an earlier call of the batch may approve."""
+        if not self.merging and not rows[ALIASES]:
+            return (user_id,)
         found = {user_id, *whole_person(user_id, rows)}
         return found.union(*(pair for pair in self.merging if not found.isdisjoint(pair)))
 
@@ -91,9 +98,11 @@ class Counts:
         if others:
             transaction.lock_bearers(others)
         if self.bearers:
-            since_us = context.now_us - DAY_US
-            since_id = context.ids.least(since_us)
-            for bearer, name, it in transaction.rentals(self.bearers, since_us, since_id):
+            since = None
+            if self.recent:
+                since_us = context.now_us - DAY_US
+                since = Since(since_us, context.ids.least(since_us))
+            for bearer, name, it in transaction.rentals(self.bearers, since):
                 self._rentals[bearer][name] = it
         if self.people:
             self._pasts = transaction.pasts(self.people, self.most_settled)
@@ -106,14 +115,22 @@ class Counts:
         name = (it.user_id, it.authorization_id)
         self.traces.add(it, order)
         for bearer in bearers_of(it.user_id, order).items():
-            self._rentals[bearer].setdefault(name, None)
+            if bearer in self.bearers:
+                self._rentals[bearer].setdefault(name, None)
 
     def facts(self, operator_id: str, named: dict[Of, str], rows: Rows, now_us: int) -> Facts:
         """The facts of an order, with all that earlier calls of the batch changed."""
-        user_id, others = named[_USER], self._others(named[_USER], rows)
-        rentals = {it[0]: self._present(it, rows) for it in named.items() if it in self.bearers}
+        user_id = named[_USER]
+        others = self._others(user_id, rows) if rows[ALIASES] else ()
+        rentals: dict[Of, Sequence[Rental]] = {}
+        for bearer in named.items():
+            if bearer in self.bearers:
+                # Most people have no rental that counts.
+                known = self._rentals.get(bearer)
+                rentals[bearer[0]] = self._present(known, rows) if known else ()
         if others and _USER in rentals:
-            rentals[_USER] += [it for one in others for it in self._present((_USER, one), rows)]
+            theirs = [self._present(self._rentals.get((_USER, it), {}), rows) for it in others]
+            rentals[_USER] = [*rentals[_USER], *chain.from_iterable(theirs)]
         pasts: dict[Over, Past] = {}
         if self.people:
             for over, of in ((Over.OPERATOR, operator_id), (Over.ALL_OPERATORS, _ALL)):
@@ -124,8 +141,6 @@ class Counts:
     @staticmethod
     def _others(user_id: str, rows: Rows) -> list[str]:
         """The other ids of a person; mostly none."""
-        if not rows[ALIASES]:
-            return []
         return [it for it in whole_person(user_id, rows) if it != user_id]
 
     def _past_of(self, people: Sequence[str], operator_id: str, rows: Rows) -> Past:
@@ -136,10 +151,8 @@ class Counts:
         began = [it.first_us for it in pasts if it.first_us is not None]
         return Past(sum(it.settled for it in pasts), min(began, default=None))
 
-    def _present(self, bearer: Bearer, rows: Rows) -> list[Rental]:
-        known = self._rentals.get(bearer)
-        if not known:
-            return []
+    @staticmethod
+    def _present(known: Mapping[Pair, Rental | None], rows: Rows) -> list[Rental]:
         found, changed = [], rows[AUTHORIZATIONS]
         for name, stored in known.items():
             row = changed.get(name)

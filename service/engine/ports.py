@@ -28,6 +28,14 @@ AuthorizationKey = tuple[str, str]
 PayableKey = tuple[str, str]
 
 
+class Since(NamedTuple):
+    """An instant, in microseconds since the epoch, UTC. No authorization that was asked for later
+    has an id less than `id`."""
+
+    us: int
+    id: str
+
+
 class Waking(NamedTuple):
     """An authorization with its next timer; sorted by the instants."""
 
@@ -139,11 +147,11 @@ class Transaction(Protocol):
         ...
 
     def rentals(
-        self, bearers: Iterable[Bearer], since_us: int, since_id: str
+        self, bearers: Iterable[Bearer], since: Since | None
     ) -> list[tuple[Bearer, AuthorizationKey, Rental]]:
-        """The rentals of bearers that are open, or were asked for after `since_us`.
+        """The rentals of bearers that are open, and those that were asked for after `since`.
 
-        No id of these is less than `since_id`. The rentals are not locked.
+        With None only open ones. The rentals are not locked.
         """
         ...
 
@@ -326,7 +334,7 @@ class Scorer(Protocol):
         ...
 
 
-Deliver = Callable[[bytes, str], Awaitable[None]]
+Deliver = Callable[[bytes, str], Awaitable[object]]
 """A function that receives a call-back, body and signature; if it raises, the rail tries again."""
 
 

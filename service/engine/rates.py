@@ -21,6 +21,7 @@ class Weight(StrEnum):
     LIST = "list"
     QUOTE = "quote"
     WRITE = "write"
+    BATCH = "batch"
     BULK = "bulk"
     VERIFY = "verify"
 
@@ -41,6 +42,8 @@ class RateLimits:
     """A call that decides as if it changed something, and changes nothing."""
     write: float = bounded(2.0, 0, 1_000_000)
     """A call that changes something."""
+    batch: float = bounded(0.0, 0, 1_000_000)
+    """BatchAuthorize or BatchSettle, in addition to its items, each of which is a write."""
     bulk: float = bounded(100.0, 0, 1_000_000)
     """PutUsers, which writes up to a thousand people."""
     verify: float = bounded(100.0, 0, 1_000_000)

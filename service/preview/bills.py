@@ -8,21 +8,22 @@ until that time to the draft's buy-out price.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
+from service.domain.meter import Meter
 from service.domain.metered import fee_between
 from service.domain.product import Product
 from service.preview.report import Fees, Range
 from service.preview.usages import Usage
 
 
-def fee_of(usage: Usage, product: Product) -> Range:
-    """The fee of a usage under a product's tariff, in minor units."""
+def fee_of(usage: Usage, product: Product, meter: Meter) -> Range:
+    """The fee of a usage under a product's tariff and with a meter, in minor units."""
     tariff, end_us = product.tariff, usage.end_us
     if usage.lost and usage.reported:
         return _bounded(usage, Range(tariff.buy_out_minor, tariff.buy_out_minor))
     free_us = product.policy.free_cancellation_us
-    times = (usage.start_us, end_us, usage.meter, free_us, usage.reserved_us)
+    times = (usage.start_us, end_us, meter, free_us, usage.reserved_us)
     minor = fee_between(tariff, *times).total_minor
     if not usage.lost:
         return _bounded(usage, Range(minor, minor))
@@ -42,18 +43,21 @@ def _bounded(usage: Usage, fee: Range) -> Range:
 
 def before_of(usage: Usage, product: Product) -> int:
     """The fee by the tariff in force: that of a lost item is the buy-out price."""
-    return fee_of(usage, product).most if usage.lost else fee_of(usage, product).least
+    fee = fee_of(usage, product, usage.meter)
+    return fee.most if usage.lost else fee.least
 
 
 def fees_of(usages: Iterable[Usage], in_force: dict[tuple[str, int], Product],
-            drafts: dict[tuple[str, int], Product]) -> tuple[Fees, ...]:  # fmt: skip
-    """The fees of usages in each currency; products are named by their ids and revisions."""
+            drafts: dict[tuple[str, int], Product],
+            meters: Mapping[tuple[str, str], Meter]) -> tuple[Fees, ...]:  # fmt: skip
+    """The fees of usages in each currency; products are named by their ids and revisions. `meters`
+    are those of rentals under the drafts, if tariffs have quotas."""
     sums: dict[str, list[int]] = defaultdict(lambda: [0] * 8)
     for usage in usages:
         name = usage.product_id, usage.revision
         product, draft = in_force[name], drafts[name]
         before = before_of(usage, product)
-        least, most = fee_of(usage, draft)
+        least, most = fee_of(usage, draft, meters.get(usage.rental, usage.meter))
         if draft.tariff == product.tariff:
             least = most = before
         total = sums[product.currency]

@@ -11,9 +11,12 @@ import numpy as np
 from service.domain.admission import HOUR_US, Past
 from service.domain.product import Product
 from service.domain.rules import Counted, NewUser, Of
+from service.domain.signals import bearers_of_signals
 from service.preview.history import DAY_US, NEVER, Bits, Happened, History, Numbers
 from service.preview.replay import Terms
+from service.preview.rulebook import conditions_count
 from service.preview.steps import Steps
+from service.preview.traces import signals_of
 
 UNBOUNDED = 2**40
 """More rentals than anybody has."""
@@ -41,7 +44,33 @@ def crowded(history: History, terms: Terms, possible: Bits) -> Bits:
             if bounds.min(initial=UNBOUNDED) < UNBOUNDED:
                 most = _most(history, bearers, _ended(history, counted), possible)
                 found |= (most >= bounds[history.product]) & (bearers != NEVER)
+    found |= _suspect(history, terms, possible)
+    counting = [
+        conditions_count(one) or conditions_count(other)
+        for one, other in zip(history.products, terms.products, strict=True)
+    ]
+    found |= np.array(counting or [False])[history.product]
     return (found | _maybe_new(history, terms)) & history.judged
+
+
+def _suspect(history: History, terms: Terms, possible: Bits) -> Bits:
+    """The rows on which a signal may apply: it counts at most the rentals in its window and one."""
+    found = np.zeros(len(history), dtype=np.bool_)
+    both = list(zip(history.products, terms.products, strict=True))
+    rules = [signals_of(it) for it in both]
+    bearers = {Of.USER: history.users, Of.DEVICE: history.devices}
+    bearers[Of.PAYMENT_ACCOUNT] = history.accounts
+    kinds = {(of, it.window_us) for one in rules for it in one for of in bearers_of_signals([it])}
+    for of, window_us in kinds:
+        mine = [
+            [it.most for it in one if it.window_us == window_us and of in bearers_of_signals([it])]
+            for one in rules
+        ]
+        bounds = np.array([min(it, default=UNBOUNDED) for it in mine], dtype=np.int64)
+        ended = np.searchsorted(history.at_us, history.at_us + window_us, side="left")
+        most = _most(history, bearers[of], ended, possible) + 1
+        found |= (most > bounds[history.product]) & (bearers[of] != NEVER)
+    return found
 
 
 def _bound(product: Product, of: Of, counted: Counted) -> int:

@@ -8,6 +8,9 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, select
 
+from service.conditions import CelConditions
+from service.domain.condition_document import faults_of_conditions
+from service.domain.document_fields import TERMS_WRONG
 from service.domain.documents import DocumentKind
 from service.domain.errors import InvalidInput
 from service.domain.policy import Policy
@@ -52,10 +55,13 @@ def read_draft(
     operator_id: str,
     catalog: Catalog,
     products: Collection[str] = (),
+    *,
+    platform: bool = True,
 ) -> Draft:
     """The draft of a kind for these products; without any, for those under terms of its name.
 
-    Raises InvalidInput for a document that is wrong, for unknown products, and if there are none.
+    With `platform` its conditions may read what only the platform knows. Raises InvalidInput for a
+    document that is wrong, for unknown products, and if there are none.
     """
     if kind == DocumentKind.PRODUCT:
         return product_draft(connection, document, operator_id, catalog)
@@ -63,7 +69,7 @@ def read_draft(
         if not products:
             products = _under_tariff(connection, operator_id, document.get("name"))
         return tariff_draft(document, operator_id, catalog, products)
-    return policy_draft(document, operator_id, catalog, products)
+    return policy_draft(document, operator_id, catalog, products, platform=platform)
 
 
 def _under_tariff(connection: Connection, operator_id: str, name: object) -> frozenset[str]:
@@ -128,10 +134,15 @@ def tariff_draft(
 
 
 def policy_draft(
-    document: Mapping[str, Any], operator_id: str, catalog: Catalog, products: Collection[str] = ()
+    document: Mapping[str, Any],
+    operator_id: str,
+    catalog: Catalog,
+    products: Collection[str],
+    *,
+    platform: bool,
 ) -> Draft:
     """The draft of a policy; see `read_draft`."""
-    policy = read_policy(document, platform=True)
+    policy = _read_policy(document, platform=platform)
     rules, left_out = _replayed(policy.rules)
     policy = replace(policy, rules=rules)
     name = policy.policy_id
@@ -160,30 +171,28 @@ class _Replayed(NamedTuple):
 
 
 def _replayed(rules: Rules | None) -> _Replayed:
-    """The rules whose inputs a preview reads: the scores, the lines and the operator's rentals.
-
-    Conditions and signals read values that it does not read, a budget counts what people of other
-    days hold, a breaker opens by all losses, and rules over all operators count rentals that are
-    not this operator's to see.
-    """
+    """The rules whose inputs a preview reads. Rules over all operators count rentals that are not
+    this operator's to see."""
     if rules is None:
         return _Replayed(None, ())
     own = tuple([it for it in rules.velocity or () if it.over is Over.OPERATOR]) or None
     new = rules.new_user
     if new is not None and new.over is not Over.OPERATOR:
         new = None
-    named = {
-        "conditions": rules.condition,
-        "signals": rules.signal,
-        "budgets": rules.budget,
-        "breakers": rules.breaker,
-        "rules over all operators": own != rules.velocity or new != rules.new_user,
-    }
-    kept = rules._replace(
-        condition=None, signal=None, budget=None, breaker=None, velocity=own, new_user=new
-    )
-    left_out = tuple([name for name, present in named.items() if present])
-    return _Replayed(None if kept == Rules() else kept, left_out)
+    left_out = own != rules.velocity or new != rules.new_user
+    kept = rules._replace(velocity=own, new_user=new)
+    names = ("rules over all operators",) if left_out else ()
+    return _Replayed(None if kept == Rules() else kept, names)
+
+
+def _read_policy(document: Mapping[str, Any], *, platform: bool) -> Policy:
+    """The policy of a document; raises InvalidInput also for a condition that makes no sense."""
+    policy = read_policy(document, platform=True)
+    conditions = None if policy.rules is None else policy.rules.condition
+    faults = faults_of_conditions(conditions, CelConditions().fault, platform=platform)
+    if faults:
+        raise InvalidInput(faults, TERMS_WRONG)
+    return policy
 
 
 def _named(

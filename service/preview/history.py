@@ -9,11 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from service.domain.admission import Past
+from service.domain.admission import NOTHING_SKIPPED, Past
+from service.domain.breakers import OpenedBreaker
 from service.domain.policy import Offer
 from service.domain.product import Product
 
@@ -65,6 +68,73 @@ class Happened:
     """It is settled, so that it counts for rules even after its end."""
 
 
+class Told(NamedTuple):
+    """The part of an order that conditions read; a text that nobody sent is empty.
+
+    `station` is None if a later call replaced it and no decision kept it.
+    """
+
+    station: str | None = ""
+    labels: str = ""
+    time_zone: str = ""
+    band: str = ""
+    reserves: bool = False
+    device: bool = False
+    account: bool = False
+
+
+class Loss(NamedTuple):
+    """An amount that counts for a breaker from `at_us` on, in minor units.
+
+    It was `most_minor` at first, and later payments have left `least_minor`. `row` is the rental's
+    row; NEVER if the rental is not in the history.
+    """
+
+    at_us: int
+    rental: str
+    row: int
+    policy_id: str
+    currency: str
+    least_minor: int
+    most_minor: int
+
+
+NO_NUMBERS: Numbers = np.zeros(0, np.int64)
+
+
+class Beside(NamedTuple):
+    """Facts that only some rules read; a column or a list is empty if no rule reads it.
+
+    `told` and `skips` are the lists that the columns of these names refer to: the details of the
+    order, and the rules that a listing skipped, as `admission.judge` takes them. Assets and
+    stations are numbers, NEVER for none. `registered` has the instant at which each person was
+    first seen. `openings` are the times in which breakers were really open.
+    """
+
+    told: tuple[Told, ...] = (Told(),)
+    skips: tuple[Mapping[str, str], ...] = (NOTHING_SKIPPED,)
+    told_of: Numbers = NO_NUMBERS
+    skips_of: Numbers = NO_NUMBERS
+    assets: Numbers = NO_NUMBERS
+    start_us: Numbers = NO_NUMBERS
+    start_stations: Numbers = NO_NUMBERS
+    end_stations: Numbers = NO_NUMBERS
+    registered: Mapping[int, int] = MappingProxyType({})
+    losses: tuple[Loss, ...] = ()
+    openings: tuple[OpenedBreaker, ...] = ()
+
+    def told_on(self, row: int) -> Told:
+        """The details of the order of a row."""
+        return self.told[self.told_of[row]] if len(self.told_of) else self.told[0]
+
+    def skipped_on(self, row: int) -> Mapping[str, str]:
+        """The rules that a listing skipped for a row."""
+        return self.skips[self.skips_of[row]] if len(self.skips_of) else NOTHING_SKIPPED
+
+
+NOTHING_BESIDE = Beside()
+
+
 @dataclass(frozen=True, slots=True)
 class History:
     """The decisions of one operator in a window of time.
@@ -114,6 +184,7 @@ class History:
     """The payment account of the order, in the same way."""
     pasts: Mapping[int, Past]
     """The rentals of persons from before the history; empty if no rule needs them."""
+    beside: Beside = NOTHING_BESIDE
 
     def __len__(self) -> int:
         return len(self.at_us)

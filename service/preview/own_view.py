@@ -14,9 +14,10 @@ from itertools import pairwise
 import numpy as np
 
 from service.domain.policy import Reason
+from service.preview.conditions import Conditions
 from service.preview.history import History, Numbers
-from service.preview.presence import quiet_verdict
-from service.preview.replay import Replayed, asked_of, rows_of
+from service.preview.replay import Replayed, asked_of, order_of, rows_of
+from service.preview.rulebook import quiet_said
 from service.preview.shortcut import credit_steps
 from service.preview.verdicts import Verdicts, judge, stored, unique_rows
 
@@ -49,16 +50,15 @@ def _known(history: History, found: Replayed, row: int) -> tuple[int, int]:
     """The least and the most free part with which the stored answer of one item is given."""
     (it,) = rows_of(history, found, np.array([row]))
     product, before = history.products[it.product], found.verdicts.all[it.before]
-    asked, quiet = (
-        asked_of(history, it, [product], [product])[0],
-        quiet_verdict([product], it.at_us),
-    )
+    ends = asked_of(history, it, [product], [product])
+    order = order_of(history, it, ends, [product], history.beside.skipped_on(row))
+    asked, said = ends[0], quiet_said(order, Conditions(), strict=False)
     steps = (*credit_steps(product), MOST_MINOR + 1)
     exhausted = str(Reason.LINE_EXHAUSTED)
     same = [
         (step, above - 1)
         for step, above in pairwise(steps)
-        for (verdict,) in [judge(asked, [product], step, quiet)]
+        for (verdict,) in [judge(asked, [product], step, said)]
         if verdict[:2] == before[:2]
         and (exhausted in verdict.reasons) == (exhausted in before.reasons)
     ]

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from service.domain import admission
-from service.domain.admission import Facts, Past, Rental
+from service.domain.admission import NOTHING_SKIPPED, Facts, Past, Rental
 from service.domain.authorization import State
 from service.domain.product import Product
 from service.domain.rules import Of, Over, Rules
@@ -132,12 +132,15 @@ class Presences:
         return Past(settled, first_us)
 
 
-def verdict_on(wanted: Sequence[Product], facts: Facts) -> admission.Verdict | None:
-    """The verdict of the rules on an order, as Authorize has it; None if no rule counts."""
+def verdict_on(
+    wanted: Sequence[Product], facts: Facts, skipped: Mapping[str, str] = NOTHING_SKIPPED
+) -> admission.Verdict | None:
+    """The verdict of the rules that count rentals on an order, as Authorize has it; None if no rule
+    counts. `skipped` has the rules that a listing skips."""
     rules: list[Rules | None] = [it.policy.rules for it in wanted]
     if not any(admission.counts(it) for it in rules):
         return None
-    return admission.judge(rules, facts)
+    return admission.judge(rules, facts, skipped=skipped)
 
 
 LONG_AGO = Past(2**31, 0)

@@ -2,28 +2,34 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from contextlib import closing
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
 from sqlalchemy import Connection, Select, and_, case, func, or_, select
 from sqlalchemy.sql.elements import ColumnElement
 
+from service.domain import signals
 from service.domain.admission import COUNTED, Past, reason_of
 from service.domain.authorization import HOLDING, Custody, Start, State
 from service.domain.errors import Exhausted
+from service.domain.listings import CONDITION_PREFIX
 from service.domain.policy import Offer, Reason
 from service.domain.product import Product
-from service.domain.rules import Outcome
+from service.domain.rules import Outcome, Rules
 from service.engine.catalog import Catalog
 from service.ids import first_id
+from service.preview import read_beside as beside
 from service.preview.history import (
     DAY_US,
     DECLINED,
     NEVER,
     RANKS,
     UNSCORED,
+    Beside,
     Fact,
     Happened,
     History,
@@ -41,8 +47,10 @@ LEAD_US = 31 * DAY_US
 class Window(NamedTuple):
     """The decisions to be judged: of one operator, from `from_us` until before `until_us`.
 
-    `most` bounds their number. `ages` says that the ages of features are needed, and `counts` that
-    rules count rentals.
+    `most` bounds their number. `ages` says that the ages of features are needed, `counts` that
+    rules count rentals, `beside` that rules read more of an order, and `losses` that there are
+    breakers. Rentals that ended up to `lead_us` microseconds before the window are read too.
+    `totals` says that decisions may have read a total exposure.
     """
 
     operator_id: str
@@ -51,6 +59,15 @@ class Window(NamedTuple):
     most: int
     ages: bool = False
     counts: bool = False
+    beside: bool = False
+    losses: bool = False
+    lead_us: int = 0
+    totals: bool = False
+
+    @property
+    def names(self) -> bool:
+        """True if the devices and the payment accounts of orders are needed."""
+        return self.counts or self.beside
 
 
 _A, _D = t.authorizations.c, t.decisions.c
@@ -59,6 +76,8 @@ _NUMBERS: tuple[str, ...] = (
     *("captured", "captured_fee", "captured_credit", "unpaid", "written_off"),
 )
 _BEARERS = ("devices", "accounts")
+FREE = "total.free_minor"
+"""The name under which a decision keeps the free part of a line under a total exposure."""
 _Kind = tuple[str, str, str, int]
 """The values of a decision of which there are few combinations: the product's id, the accepted
 offers, the reasons, and a number of `_Mark`s with the product's revision."""
@@ -89,7 +108,10 @@ def read_history(connection: Connection, window: Window, catalog: Catalog) -> Hi
     """
     columns: dict[str, list[Numbers]] = {
         name: []
-        for name in (*_NUMBERS, "as_of_us", "calls", "users", "kinds", "devices", "accounts")
+        for name in (
+            *(*_NUMBERS, "as_of_us", "calls", "users", "kinds", "devices", "accounts"),
+            *(beside.NAMES if window.beside else ()),
+        )
     }
     codes = _Codes()
     found = 0
@@ -106,10 +128,55 @@ def read_history(connection: Connection, window: Window, catalog: Catalog) -> Hi
         name: np.concatenate(parts) if parts else np.zeros(0, np.int64)
         for name, parts in columns.items()
     }
+    whole["places"] = np.arange(len(whole["at_us"]), dtype=np.int64)
     # In the order of the decisions; items of one call are in the order of their ids.
     order = np.argsort(whole["at_us"], kind="stable")
     pasts = _pasts(connection, window, codes.users) if window.counts else {}
-    return _history(window, {name: it[order] for name, it in whole.items()}, codes, catalog, pasts)
+    whole = {name: it[order] for name, it in whole.items()}
+    history = _history(window, whole, codes, catalog, pasts)
+    return replace(history, beside=_beside(connection, window, history, whole, codes, catalog))
+
+
+def _beside(
+    connection: Connection,
+    window: Window,
+    history: History,
+    whole: dict[str, Numbers],
+    codes: _Codes,
+    catalog: Catalog,
+) -> Beside:
+    """The facts that only some rules read."""
+    found = Beside()
+    if catalog.listed:
+        users, devices, accounts = history.users, history.devices, history.accounts
+        subjects = beside.Subjects(users, devices, accounts, codes.users, codes.bearers)
+        policies: list[str] = [it.policy.policy_id for it in history.products]
+
+        def policy_of(row: int) -> str:
+            return policies[int(history.product[row])]
+
+        skips, skips_of = beside.read_skips(
+            *(connection, window.operator_id, history.at_us, subjects, policy_of)
+        )
+        found = Beside(skips=skips, skips_of=skips_of)
+    if window.beside:
+        registered = beside.read_registered(connection, window.operator_id, codes.users)
+        found = found._replace(
+            told=codes.beside.all_told() or found.told,
+            told_of=whole["told"],
+            registered=registered,
+            assets=whole["assets"],
+            start_us=whole["start_us"],
+            start_stations=whole["start_stations"],
+            end_stations=whole["end_stations"],
+        )
+    if window.losses:
+        rows = {place: row for row, place in enumerate(whole["places"].tolist())}
+        names = {it: rows[place] for it, place in codes.beside.rows.items() if place in rows}
+        losses = beside.read_losses(connection, window.operator_id, catalog, names)
+        openings = beside.read_openings(connection, window.operator_id)
+        found = found._replace(losses=losses, openings=openings)
+    return found
 
 
 def _pasts(connection: Connection, window: Window, users: dict[str, int]) -> dict[int, Past]:
@@ -143,20 +210,25 @@ def _portions(connection: Connection, query: Select[Any]) -> Iterator[list[Any]]
 def _query(window: Window) -> Select[Any]:
     """The columns of `_NUMBERS`, then the kind, the group, the person, and the time of the features
     if it is needed; in the order of ids."""
-    # A rule may count the rentals of a day that are closed.
-    counted_us = window.from_us - (DAY_US if window.counts else 0)
+    # A rule may count rentals that are closed.
+    counted_us = window.from_us - window.lead_us
+    lead_us = max(LEAD_US, window.lead_us)
     begin = or_(_A.create_us >= counted_us, _A.close_us.is_(None), _A.close_us >= window.from_us)
     columns = [*_numbers(), *_kind(window), _A.group_id, _A.user_id]
+    if window.totals:
+        columns.append(case((_D.read_values.contains(f'"{FREE}"'), _D.read_values)))
     if window.ages:
         columns.append(func.coalesce(t.feature_snapshots.c.as_of_us, NEVER))
-    if window.counts:
+    if window.names:
         d = t.authorization_details.c
         columns += [func.coalesce(it, "") for it in (d.device_hash, d.payment_account_hash)]
+    if window.beside:
+        columns += beside.columns()
     query = select(*columns).where(
         _A.operator_id == window.operator_id,
         # An id begins with the time at which it was made, or a later one.
-        _A.authorization_id >= first_id(window.from_us - LEAD_US),
-        _A.create_us >= window.from_us - LEAD_US,
+        _A.authorization_id >= first_id(window.from_us - lead_us),
+        _A.create_us >= window.from_us - lead_us,
         _A.create_us < window.until_us,
         begin,
         _A.parent_id == "",
@@ -169,7 +241,7 @@ def _query(window: Window) -> Select[Any]:
         f = t.feature_snapshots
         there = and_(f.c.user_id == _D.user_id, f.c.version == _D.feature_version)
         source = source.outerjoin(f, there)
-    if window.counts:
+    if window.names:
         own = and_(
             t.authorization_details.c.user_id == _A.user_id,
             t.authorization_details.c.authorization_id == _A.authorization_id,
@@ -245,6 +317,7 @@ class _Codes:
         self.kinds: dict[_Kind, int] = {}
         self.groups: dict[str, int] = {}
         self.bearers: dict[str, int] = {}
+        self.beside = beside.BesideCodes()
         self.calls = 0
 
     def bearer(self, digest: str) -> int:
@@ -270,8 +343,13 @@ def _take(
     for name, column in zip(_NUMBERS, values, strict=False):
         columns[name].append(np.array(column, dtype=np.int64))
     product, accept, reasons, marks, groups, users, *more = values[len(_NUMBERS) :]
+    if window.totals:
+        place = _NUMBERS.index("available")
+        both = zip(values[place], more.pop(0), strict=True)
+        free = [minor if it is None else json.loads(it)[FREE] for minor, it in both]
+        columns["available"][-1] = np.array(free, dtype=np.int64)
     ages = more.pop(0) if window.ages else values[0]
-    devices, accounts = more if window.counts else ((), ())
+    devices, accounts = more[:2] if window.names else ((), ())
     kinds = zip(product, accept, reasons, marks, strict=True)
     known_users, known_kinds = codes.users, codes.kinds
     for name, numbers in (
@@ -283,6 +361,9 @@ def _take(
         ("accounts", [codes.bearer(it) for it in accounts] or [NEVER] * len(rows)),
     ):
         columns[name].append(np.array(numbers, dtype=np.int64))
+    if window.beside:
+        for name, told in codes.beside.take(more[2:]):
+            columns[name].append(np.array(told, dtype=np.int64))
 
 
 FACTS = {
@@ -327,7 +408,7 @@ def _history(
         ]
     sound = table[0][whole["kinds"]] != NEVER
     if not sound.all():
-        whole = {name: column[sound] for name, column in whole.items()}
+        whole.update({name: column[sound] for name, column in whole.items()})
     product, accept, facts, offers, reason, happened = table[:, whole["kinds"]]
     at_once = (happened & Happened.AT_ONCE) != 0
     whole["held_us"] = np.where(at_once, whole["at_us"], whole["held_us"])
@@ -351,7 +432,7 @@ def _history(
         devices=whole["devices"],
         accounts=whole["accounts"],
         pasts=pasts,
-        **{name: whole[name] for name in _NUMBERS},
+        **{name: whole[name] for name in _NUMBERS},  # type: ignore[arg-type]
     )
 
 
@@ -361,12 +442,21 @@ def _reviewing(catalog: Catalog, operator_id: str) -> set[str]:
     for key, it in catalog.revisions.items():
         rules = it.policy.rules if key[0] == operator_id else None
         if rules is not None:
-            found |= {
-                str(reason_of(rule)) for rule in rules.velocity or () if rule.then is Outcome.REVIEW
-            }
+            found |= {reason for reason, outcome in _outcomes(rules) if outcome is Outcome.REVIEW}
             if rules.new_user is not None and rules.new_user.then is Outcome.REVIEW:
                 found.add(str(Reason.NEW_USER_OPEN))
     return found
+
+
+def _outcomes(rules: Rules) -> Iterator[tuple[str, Outcome]]:
+    """The reasons of the rules of a policy, and their outcomes."""
+    for it in rules.velocity or ():
+        yield str(reason_of(it)), it.then
+    for signal in rules.signal or ():
+        yield str(signals.reason_of(signal.signal)), signal.then
+    for condition in rules.condition or ():
+        yield f"{CONDITION_PREFIX}{condition.name}", condition.then
+        yield str(Reason.CONDITION_FAILED), condition.then
 
 
 def _offers(text: str) -> tuple[Offer, ...]:

@@ -13,15 +13,15 @@ with the mildest one. If both ends give the same verdict, it is exact.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
 
-from service.domain import admission
 from service.domain.product import Product
 from service.domain.rules import Of
+from service.preview.conditions import Conditions, Order
 from service.preview.history import (
     DECLINED,
     NEVER,
@@ -32,12 +32,16 @@ from service.preview.history import (
     History,
     Numbers,
 )
-from service.preview.presence import Presences, counts, presence_of, verdict_on
+from service.preview.losses import DraftBreakers, RealBreakers
+from service.preview.presence import presence_of
+from service.preview.rulebook import Course, are_counting, are_shared, common_skips
 from service.preview.verdicts import (
     Asked,
+    Said,
     Verdict,
     Verdicts,
     as_stored,
+    carried,
     is_stricter,
     judge,
     stored,
@@ -59,6 +63,7 @@ class Replayed:
 
     `before` is the stored one. `again` is decided again under the terms in force; it is the stored
     one if the decision can be repeated. `strict` and `lenient` are the two ends under the draft.
+    `conditions` notes the values that nobody knows under it.
     """
 
     verdicts: Verdicts
@@ -66,6 +71,7 @@ class Replayed:
     again: Numbers
     strict: Numbers
     lenient: Numbers
+    conditions: Conditions = field(default_factory=Conditions)
 
 
 class Change(NamedTuple):
@@ -184,7 +190,7 @@ def asked_of(
     return asked, asked
 
 
-Judge = Callable[[Asked, Sequence[Product], int, admission.Verdict | None], tuple[Verdict, ...]]
+Judge = Callable[[Asked, Sequence[Product], int, Said], tuple[Verdict, ...]]
 """`verdicts.judge`, or another function with the same results."""
 
 
@@ -200,8 +206,13 @@ def replay(history: History, terms: Terms) -> Replayed:
 
 
 def is_counting(history: History, terms: Terms) -> bool:
-    """True if a policy in force or under the draft counts rentals."""
-    return counts(history.products) or counts(terms.products)
+    """True if a rule in force or under the draft reads other rentals."""
+    return are_counting((*history.products, *terms.products))
+
+
+def is_shared(history: History, terms: Terms) -> bool:
+    """True if a rule in force or under the draft binds the rentals of all people together."""
+    return are_shared((*history.products, *terms.products))
 
 
 def judged_rows(history: History) -> Numbers:
@@ -209,19 +220,29 @@ def judged_rows(history: History) -> Numbers:
     return np.flatnonzero(history.judged)
 
 
-class _Course:
+class _Replay:
     """The history so far: the changes of lines, and the rentals that rules count."""
 
-    def __init__(self, history: History, terms: Terms) -> None:
+    def __init__(self, history: History, terms: Terms, conditions: Conditions) -> None:
         self.history, self.terms = history, terms
         self.changes: dict[tuple[int, str], list[Change]] = {}
         self.counting = is_counting(history, terms)
         both = zip(history.products, terms.products, strict=True)
         self._same = [one == other for one, other in both]
         self._touched: set[tuple[Of, int]] = set()
+        self._shared = is_shared(history, terms)
+        self._different = False
+        self._present: dict[int, tuple[bool, bool]] = {}
+        beside = history.beside
+        drafted = DraftBreakers(beside.losses, beside.openings, self._is_present)
         # As it was, and under the draft.
-        self.real = Presences(history.operator_id, history.from_us, history.pasts)
-        self.drafted = Presences(history.operator_id, history.from_us, history.pasts)
+        known = Conditions()
+        real = RealBreakers(beside.openings)
+        self.real = Course(history, history.products, real, known)
+        self.drafted = Course(history, terms.products, drafted, conditions)
+
+    def _is_present(self, row: int) -> tuple[bool, bool]:
+        return (True, True) if row == NEVER else self._present.get(row, (True, True))
 
     def line(self, it: Row) -> list[Change]:
         """The changes of the line of an item."""
@@ -233,14 +254,19 @@ class _Course:
         changed = change_of(it, before, strict, lenient)
         if changed is not None:
             self.line(it).append(changed)
+            self._different = True
         if self.counting:
             times = it.at_us, it.held_us, it.close_us
             real = presence_of(times, it.happened, before, (before,))
             drafted = presence_of(times, it.happened, before, (strict, lenient))
-            self.real.add(it.bearers, real)
-            self.drafted.add(it.bearers, drafted)
+            ends = strict.credit_minor, lenient.credit_minor
+            own = (before.credit_minor,) * 2
+            self.real.add(it.row, it.product, it.bearers, real, own)
+            self.drafted.add(it.row, it.product, it.bearers, drafted, (min(ends), max(ends)))
+            self._present[it.row] = drafted.sure, drafted.maybe
             if real != drafted:
                 self._touched.update(it.bearers.items())
+                self._different = True
 
     def is_as_it_was(self, items: Sequence[Row]) -> bool:
         """True if nothing that the decision on these items depends on is different."""
@@ -249,19 +275,38 @@ class _Course:
             all(self._same[it.product] for it in items)
             and not self.line(first)
             and self._touched.isdisjoint(first.bearers.items())
+            and not (self._shared and self._different)
         )
 
-    def found_before(self, it: Row, in_force: Sequence[Product]) -> admission.Verdict | None:
-        """The verdict of the rules in force."""
-        if not counts(in_force):
-            return None
-        return verdict_on(in_force, self.real.facts(it.bearers, it.at_us, most=False))
+    def order(
+        self, items: Sequence[Row], asked: tuple[Asked, Asked], products: Sequence[Product]
+    ) -> Order:
+        """The order of one call, as conditions see it."""
+        first = items[0]
+        skipped = common_skips(self.history, [it.row for it in items])
+        return order_of(self.history, first, asked, products, skipped)
 
-    def found(self, it: Row, wanted: Sequence[Product], *, most: bool) -> admission.Verdict | None:
-        """The verdict of the draft's rules, with the most or the least rentals."""
-        if not counts(wanted):
-            return None
-        return verdict_on(wanted, self.drafted.facts(it.bearers, it.at_us, most=most))
+    def said_before(self, items: Sequence[Row], order: Order) -> Said:
+        """The rules in force on the items of one call."""
+        return self.real.said(order, [it.row for it in items], items[0].bearers, strict=False)
+
+    def said(self, items: Sequence[Row], order: Order, *, strict: bool) -> Said:
+        """The draft's rules on the items of one call, at one end."""
+        rows = [it.row for it in items]
+        return self.drafted.said(order, rows, items[0].bearers, strict=strict)
+
+
+def order_of(
+    history: History,
+    it: Row,
+    asked: tuple[Asked, Asked],
+    products: Sequence[Product],
+    skipped: Mapping[str, str],
+) -> Order:
+    """The order of a call, as conditions see it, from its first item."""
+    told = history.beside.told_on(it.row)
+    known = asked[0].score == asked[1].score
+    return Order(it.row, it.at_us, asked[0].score, known, told, products, skipped)
 
 
 def replay_rows(
@@ -281,7 +326,7 @@ def replay_rows(
     numbers = history.calls[rows].tolist()
     for call, it in zip(numbers, rows_of(history, found, rows), strict=True):
         calls.setdefault(call, []).append(it)
-    course = _Course(history, terms)
+    course = _Replay(history, terms, found.conditions)
     every = found.verdicts.all
     for items in calls.values():
         if items[0].at_us < history.from_us or (known is not None and known[items[0].row]):
@@ -295,7 +340,7 @@ def replay_rows(
 
 
 def _replay_call(
-    course: _Course,
+    course: _Replay,
     found: Replayed,
     items: Sequence[Row],
     judge: Judge,
@@ -313,22 +358,21 @@ def _replay_call(
     if again_known:
         at_first: tuple[Verdict, ...] = (verdicts.all[found.again[first.row]],)
     else:
-        told = course.found_before(first, in_force)
-        once = asked_of(history, first, in_force, in_force)[0]
-        at_first = judge(once, in_force, first.available, told)
+        once = asked_of(history, first, in_force, in_force)
+        told = course.said_before(items, course.order(items, once, in_force))
+        at_first = judge(once[0], in_force, first.available, told)
     asked = asked_of(history, first, wanted, in_force)
-    strict_found = course.found(first, wanted, most=True)
-    lenient_found = course.found(first, wanted, most=False)
-    stricts = judge(asked[0], wanted, max(0, least_minor), strict_found)
-    lenients = judge(asked[1], wanted, max(0, most_minor), lenient_found)
+    order = course.order(items, asked, wanted)
+    strict_said = course.said(items, order, strict=True)
+    lenient_said = course.said(items, order, strict=False)
+    stricts = judge(asked[0], wanted, max(0, least_minor), strict_said)
+    lenients = judge(asked[1], wanted, max(0, most_minor), lenient_said)
     ends = zip(items, in_force, at_first, stricts, lenients, strict=True)
     added, as_it_was = [], course.is_as_it_was(items)
     for it, product, again, strict, lenient in ends:
         before = as_stored(verdicts.all[it.before], again, product)
-        if as_it_was or strict.same_as == again.same_as:
-            strict = before
-        if as_it_was or lenient.same_as == again.same_as:
-            lenient = before
+        strict = before if as_it_was else carried(before, again, strict)
+        lenient = before if as_it_was else carried(before, again, lenient)
         found.before[it.row] = verdicts.number(before)
         found.again[it.row] = verdicts.number(again)
         found.strict[it.row] = verdicts.number(strict)

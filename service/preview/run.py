@@ -11,16 +11,22 @@ import numpy as np
 from sqlalchemy import Connection, Engine
 
 from service.domain.errors import InvalidInput, NotFound
+from service.domain.listings import ListingKind
+from service.domain.rules import Span
 from service.engine.catalog import Catalog
 from service.preview.bills import fees_of
+from service.preview.budgets import budgets_of
 from service.preview.drafts import Draft, read_draft
 from service.preview.exposure import Timeline
 from service.preview.history import DAY_US, History
+from service.preview.losses import breakers_of
 from service.preview.own_view import own_view
 from service.preview.presence import counts
+from service.preview.quotas import have_quotas, meters_under
 from service.preview.read import Window, read_history
 from service.preview.replay import Replayed, Terms
 from service.preview.report import Fees, Part, Preview
+from service.preview.rulebook import longest_us, read_names
 from service.preview.shortcut import replay_fast
 from service.preview.sums import columns_of, part_of
 from service.preview.usages import Usage, read_usages
@@ -81,16 +87,14 @@ def _preview(connection: Connection, asked: Asked) -> Preview:
     if asked.operator_id not in catalog.operators:
         raise NotFound("operator", asked.operator_id)
     draft = read_draft(
-        *(connection, asked.kind, asked.document, asked.operator_id, catalog, asked.products)
+        *(connection, asked.kind, asked.document, asked.operator_id, catalog, asked.products),
+        platform=not asked.least_people,
     )
     until_us = asked.until_us
     if asked.least_people:
         until_us -= until_us % DAY_US
     from_us = until_us - asked.days * DAY_US
-    ages = _needs_ages(asked.operator_id, draft, catalog)
-    own = [it for key, it in catalog.revisions.items() if key[0] == asked.operator_id]
-    counting = counts(own) or counts(map(draft.change, own))
-    window = Window(asked.operator_id, from_us, until_us, asked.most, ages, counting)
+    window = window_of(asked, from_us, until_us, draft, catalog)
     history = read_history(connection, window, catalog)
     if asked.least_people:
         _require_people(history, draft, asked.least_people)
@@ -98,13 +102,43 @@ def _preview(connection: Connection, asked: Asked) -> Preview:
     terms = draft.terms(history)
     usages: list[Usage] = []
     if draft.bills:
-        usages = list(read_usages(connection, window, catalog, draft.products))
+        own = [it for key, it in catalog.revisions.items() if key[0] == asked.operator_id]
+        both = [*own, *(draft.change(it) for it in own if it.product_id in draft.products)]
+        quotas = have_quotas(both)
+        products = {it.product_id for it in own if quotas and have_quotas([it])} | draft.products
+        usages = list(
+            read_usages(connection, window, catalog, products, billed=draft.products, quotas=quotas)
+        )
     fees = _fees(usages, catalog, draft, asked.operator_id)
     found = _report(history, terms, draft, replay_fast(history, terms), fees)
     if any(it.users < asked.least_people for it in found.products):
         # The figures of a few people stand only in the sums.
         return found._replace(products=())
     return found
+
+
+def window_of(asked: Asked, from_us: int, until_us: int, draft: Draft, catalog: Catalog) -> Window:
+    """The window of a preview, with all that its rules read."""
+    own = [it for key, it in catalog.revisions.items() if key[0] == asked.operator_id]
+    both = [*own, *(draft.change(it) for it in own if it.product_id in draft.products)]
+    signals_us = longest_us(both)
+    of_day = any(it.span is Span.DAY for one in both for it in budgets_of(one))
+    counting = counts(both)
+    bearers = {ListingKind.DEVICE, ListingKind.PAYMENT_ACCOUNT}
+    listed = any(kind in bearers for _, kind in catalog.listed)
+    losses = any(map(breakers_of, both))
+    return Window(
+        asked.operator_id,
+        from_us,
+        until_us,
+        asked.most,
+        ages=_needs_ages(asked.operator_id, draft, catalog),
+        counts=counting,
+        beside=bool(signals_us or read_names(both) or listed or losses),
+        losses=losses,
+        lead_us=max(signals_us, DAY_US if counting or of_day else 0),
+        totals=len(catalog.limit_steps) > 1,
+    )
 
 
 def _require_people(history: History, draft: Draft, least: int) -> None:
@@ -123,11 +157,18 @@ Bills = Mapping[str, tuple[Fees, ...]]
 
 def _fees(usages: list[Usage], catalog: Catalog, draft: Draft, operator_id: str) -> Bills:
     in_force = {key[1:]: it for key, it in catalog.revisions.items() if key[0] == operator_id}
-    drafts = {name: draft.change(in_force[name]) for name in {it[:2] for it in usages}}
-    parts: dict[str, list[Usage]] = {"": usages} if usages else {}
-    for it in usages:
+    drafts = {
+        name: draft.change(it) if it.product_id in draft.products else it
+        for name, it in in_force.items()
+    }
+    # People use the same minutes for all products whose tariffs have a quota of one name.
+    quotas = have_quotas((*in_force.values(), *drafts.values()))
+    meters = meters_under(usages, drafts) if quotas else {}
+    billed = [it for it in usages if it.billed]
+    parts: dict[str, list[Usage]] = {"": billed} if billed else {}
+    for it in billed:
         parts.setdefault(it.product_id, []).append(it)
-    return {name: fees_of(them, in_force, drafts) for name, them in parts.items()}
+    return {name: fees_of(them, in_force, drafts, meters) for name, them in parts.items()}
 
 
 def _needs_ages(operator_id: str, draft: Draft, catalog: Catalog) -> bool:
@@ -159,11 +200,11 @@ def _report(history: History, terms: Terms, draft: Draft, found: Replayed, fees:
         history.until_us,
         whole,
         tuple(parts),
-        _notes(whole, draft),
+        _notes(whole, draft, found),
     )
 
 
-def _notes(whole: Part, draft: Draft) -> tuple[str, ...]:
+def _notes(whole: Part, draft: Draft, found: Replayed) -> tuple[str, ...]:
     """Sentences about the limits of the figures."""
     notes = []
     if draft.left_out:
@@ -172,6 +213,11 @@ def _notes(whole: Part, draft: Draft) -> tuple[str, ...]:
             " are those of its other rules. Where these give the same offer as the terms in force,"
             " a decision stays as it was made."
         )
+    for name, rows in sorted(found.conditions.unknown.items()):
+        notes.append(
+            f"Not known for {len(rows)} decisions: a condition reads {name}, which was not kept."
+            " There the condition counts as true at one end and as false at the other."
+        )
     if not whole.exact:
         notes.append(
             "A range has the least and the most that is possible: where the draft asks people for"
@@ -179,8 +225,8 @@ def _notes(whole: Part, draft: Draft) -> tuple[str, ...]:
         )
     if draft.bills:
         notes.append(
-            "Fees are of rentals that are settled, for the same usage under both tariffs, without"
-            " free minutes of quotas. What people would have done at other prices is not known."
+            "Fees are of rentals that are settled, for the same usage under both tariffs. What"
+            " people would have done at other prices is not known."
         )
     if whole.repeated < whole.decisions:
         notes.append(
@@ -189,6 +235,7 @@ def _notes(whole: Part, draft: Draft) -> tuple[str, ...]:
         )
     notes.append(
         "Money is of rentals that happened. Holds count as first decided, without later increments"
-        " and decreases. Decisions of other operators stay as they were."
+        " and decreases. Decisions of other operators, and the use of lines in other currencies,"
+        " stay as they were."
     )
     return tuple(notes)

@@ -9,17 +9,17 @@ use of the line may decide a later verdict are replayed one decision after the o
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from service.domain import admission
 from service.domain.graded_offers import cut_offs
 from service.domain.money import share_minor
 from service.domain.product import Product
 from service.domain.rules import Rules
 from service.domain.rules_document import SHARE_BP
+from service.preview.conditions import Conditions, local_time, seen_of
 from service.preview.crowds import crowded
 from service.preview.history import (
     DECLINED,
@@ -31,14 +31,26 @@ from service.preview.history import (
     History,
     Numbers,
 )
-from service.preview.presence import quiet_verdict
-from service.preview.replay import Replayed, Row, Terms, asked_of, is_counting, replay_rows, rows_of
+from service.preview.replay import (
+    Replayed,
+    Row,
+    Terms,
+    asked_of,
+    is_counting,
+    is_shared,
+    order_of,
+    replay_rows,
+    rows_of,
+)
+from service.preview.rulebook import quiet_said, read_names
 from service.preview.steps import Steps
 from service.preview.verdicts import (
     Asked,
+    Said,
     Verdict,
     Verdicts,
     as_stored,
+    carried,
     judge,
     stored,
     unique_rows,
@@ -54,6 +66,10 @@ def replay_fast(history: History, terms: Terms) -> Replayed:
     before = stored(history, verdicts)
     found = Replayed(verdicts, before, before.copy(), before.copy(), before.copy())
     if not len(history):
+        return found
+    if is_shared(history, terms):
+        # One rental may change the offer of any later one.
+        replay_rows(history, terms, found, np.arange(len(history)), _Known())
         return found
     alone = _alone(history)
     covered = _covered(history, history.products, history.available)
@@ -121,7 +137,7 @@ class _Known:
         asked: Asked,
         wanted: Sequence[Product],
         available_minor: int,
-        found: admission.Verdict | None,
+        found: Said,
     ) -> tuple[Verdict, ...]:
         """The verdicts on the items of a request."""
         if len(wanted) > 1:
@@ -132,8 +148,9 @@ class _Known:
             # It is kept, so that no other product gets its identity.
             self._products.append(product)
             steps = self._steps[id(product)] = credit_steps(product)
-        told = None if found is None else found[:4]
-        key = (asked, id(product), bisect_right(steps, available_minor), told)
+        told = None if found.verdict is None else found.verdict[:4]
+        left = None if found.left_minor is None else bisect_right(steps, found.left_minor)
+        key = (asked, id(product), bisect_right(steps, available_minor), told, left)
         known = self._known.get(key)
         if known is None:
             known = self._known[key] = judge(asked, wanted, available_minor, found)
@@ -205,28 +222,79 @@ def _judge_once(
     """Judges each combination of values once, with the line as it was."""
     columns = (
         *(history.product, _reached(history, terms), history.facts, history.accept, found.before),
-        *(*covered, _ages(history, terms)),
+        *(*covered, _ages(history, terms), *_read(history, terms)),
     )
+    quiet = Conditions(), found.conditions
     firsts, places = unique_rows([it[rows] for it in columns])
     verdicts = np.zeros((4, len(firsts)), dtype=np.int64)
     for place, it in enumerate(rows_of(history, found, rows[firsts])):
-        verdicts[:, place] = _judged(history, terms, found, it)
+        verdicts[:, place] = _judged(history, terms, found, it, quiet)
     ends = (found.before, found.again, found.strict, found.lenient)
     for column, numbers in zip(ends, verdicts, strict=True):
         column[rows] = numbers[places]
 
 
-def _judged(history: History, terms: Terms, found: Replayed, it: Row) -> list[int]:
+def _read(history: History, terms: Terms) -> Iterator[Numbers]:
+    """The columns of the values that conditions read, as far as others do not tell them."""
+    both = (*history.products, *terms.products)
+    names, beside = read_names(both), history.beside
+    if len(beside.skips_of):
+        yield beside.skips_of
+    if not names:
+        return
+    if len(beside.told_of):
+        seen: dict[tuple[object, ...], int] = {}
+        numbers = [seen.setdefault(seen_of(it, names), len(seen)) for it in beside.told]
+        yield np.array(numbers, dtype=np.int64)[beside.told_of]
+    if "score" in names:
+        yield history.score
+    if not names.isdisjoint(("hour", "weekday")):
+        for products in (history.products, terms.products):
+            yield _hours(history, products)
+
+
+def _hours(history: History, products: Sequence[Product]) -> Numbers:
+    """The local hour and the weekday of each row. All time zones differ by full quarters."""
+    quarters, beside = history.at_us // QUARTER_US, history.beside
+    told = beside.told_of if len(beside.told_of) else np.zeros(len(history), np.int64)
+    zones: dict[str, int] = {}
+    zone_of = np.array([zones.setdefault(it.time_zone, len(zones)) for it in beside.told])
+    firsts, places = unique_rows([quarters, history.product, zone_of[told]])
+    found = []
+    for row in firsts.tolist():
+        it = products[history.product[row]]
+        local = local_time(int(history.at_us[row]), beside.told_on(row), it)
+        found.append(local.hour * 8 + local.isoweekday())
+    return np.array(found, dtype=np.int64)[places]
+
+
+QUARTER_US = 900_000_000
+
+
+def _judged(
+    history: History,
+    terms: Terms,
+    found: Replayed,
+    it: Row,
+    conditions: tuple[Conditions, Conditions],
+) -> list[int]:
     """The verdicts on a row that is alone in its call, if no rule counts too many rentals."""
     in_force, wanted = [history.products[it.product]], [terms.products[it.product]]
-    once = asked_of(history, it, in_force, in_force)[0]
-    (again,) = judge(once, in_force, it.available, quiet_verdict(in_force, it.at_us))
+    skipped = history.beside.skipped_on(it.row)
+    once = asked_of(history, it, in_force, in_force)
+    order = order_of(history, it, once, in_force, skipped)
+    said = quiet_said(order, conditions[0], strict=False)
+    (again,) = judge(once[0], in_force, it.available, said)
     before = as_stored(found.verdicts.all[it.before], again, in_force[0])
     verdicts = [before, again]
-    quiet, ends = quiet_verdict(wanted, it.at_us), asked_of(history, it, wanted, in_force)
-    for asked, minor in zip(ends, (it.available, it.most_available), strict=True):
-        (verdict,) = judge(asked, wanted, minor, quiet)
-        verdicts.append(before if verdict.same_as == again.same_as else verdict)
+    ends = asked_of(history, it, wanted, in_force)
+    order = order_of(history, it, ends, wanted, skipped)
+    for asked, minor, strict in zip(
+        ends, (it.available, it.most_available), (True, False), strict=True
+    ):
+        said = quiet_said(order, conditions[1], strict=strict)
+        (verdict,) = judge(asked, wanted, minor, said)
+        verdicts.append(carried(before, again, verdict))
     return [found.verdicts.number(one) for one in verdicts]
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from service.domain import admission
 from service.domain.graded_offers import choose_graded
+from service.domain.listings import CONDITION_PREFIX
 from service.domain.policy import (
     MAX_REASONS,
     Choice,
@@ -21,6 +22,7 @@ from service.domain.policy import (
     split_deposit,
 )
 from service.domain.product import Product
+from service.engine.budgets import within_budget
 from service.preview.history import DECLINED, OFFERS, RANKS, UNSCORED, Fact, History, Numbers
 
 
@@ -38,6 +40,16 @@ class Verdict(NamedTuple):
     def same_as(self) -> tuple[int, bool, int, int]:
         """The part that makes a difference for the person."""
         return self[:4]
+
+
+class Said(NamedTuple):
+    """The verdict of the rules on an order, and the amount that budgets leave; None for none."""
+
+    verdict: admission.Verdict | None = None
+    left_minor: int | None = None
+
+
+NOTHING_SAID = Said()
 
 
 class Asked(NamedTuple):
@@ -81,19 +93,19 @@ _REVIEW = str(Reason.UNDER_REVIEW)
 
 def of_rules(reasons: Sequence[str]) -> tuple[str, ...]:
     """The reasons that are not the model's."""
-    return tuple(str(it) for it in reasons if it in _RULES)
+    return tuple(str(it) for it in reasons if it in _RULES or it.startswith(CONDITION_PREFIX))
 
 
 def judge(
     asked: Asked,
     wanted: Sequence[Product],
     available_minor: int,
-    found: admission.Verdict | None = None,
+    found: Said = NOTHING_SAID,
 ) -> tuple[Verdict, ...]:
     """The verdict on each item of a request, by the rules that Authorize follows.
 
-    `available_minor` is the free part of the line before the request, and `found` what the rules
-    that count rentals say.
+    `available_minor` is the free part of the line before the request, and `found` has the verdict
+    of rules on it.
     """
     choice = _choice(asked, wanted, available_minor, found)
     reasons = of_rules(choice.reasons)
@@ -109,6 +121,16 @@ def is_stricter(before: Verdict, after: Verdict) -> bool:
     if after.rank == DECLINED:
         return True
     return after.cash_minor > before.cash_minor or (after.review and not before.review)
+
+
+def carried(before: Verdict, again: Verdict, after: Verdict) -> Verdict:
+    """The verdict under a draft: the stored one if the draft makes no difference to the person.
+
+    A repeated decision has the draft's reasons. `again` is the verdict under the terms in force.
+    """
+    if after.same_as != again.same_as or again == before:
+        return after
+    return before
 
 
 def as_stored(before: Verdict, again: Verdict, product: Product) -> Verdict:
@@ -134,7 +156,7 @@ def _choice(
     asked: Asked,
     wanted: Sequence[Wanted],
     available_minor: int,
-    found: admission.Verdict | None,
+    found: Said,
 ) -> Choice:
     if asked.facts & _REFUSED:
         reason = next(reason for fact, reason in _REFUSALS.items() if asked.facts & fact)
@@ -144,7 +166,11 @@ def _choice(
     if all(it.policy.rules is None for it in wanted):
         choice = choose(score, why, asked.accepted, available_minor, wanted)
     else:
-        choice = choose_graded(score, why, asked.accepted, available_minor, wanted, found)
+
+        def choose_within(minor: int) -> Choice:
+            return choose_graded(score, why, asked.accepted, minor, wanted, found.verdict)
+
+        choice = within_budget(choose_within, available_minor, found.left_minor)
     if asked.facts & Fact.WATCHED and choice.offer is not None:
         reasons = tuple(dict.fromkeys((Reason.UNDER_REVIEW, *choice.reasons)))
         return choice._replace(reasons=reasons[:MAX_REASONS])

@@ -42,6 +42,7 @@ from service.engine.readers import Readers
 from service.engine.reads import AuthorizationReader, ListReader, Told
 from service.engine.records.details import DetailsRecord
 from service.rpc import answers, convert
+from service.rpc.batches import Batch
 from service.rpc.details import encode_details, group_order, item_place_of, order_of
 from service.rpc.line_items import check_line_items
 from service.rpc.mutations import (
@@ -225,14 +226,23 @@ WORD: dict[str, Reader] = {
     "evidence": evidence,
 }
 """The arguments of a call by which the operator attests a fault."""
+_AUTHORIZE = Mutation(
+    pb.AuthorizeRequest,
+    pb.AuthorizeResponse,
+    WRITE,
+    _authorize,
+    answers.write_asked,
+)
+_SETTLE = Mutation(
+    pb.SettleAuthorizationRequest,
+    pb.SettleAuthorizationResponse,
+    WRITE,
+    _settle,
+    answers.write_settled,
+    _paths_of_settle,
+)
 MUTATIONS = (
-    Mutation(
-        pb.AuthorizeRequest,
-        pb.AuthorizeResponse,
-        WRITE,
-        _authorize,
-        answers.write_asked,
-    ),
+    _AUTHORIZE,
     Mutation(
         pb.AuthorizeGroupRequest,
         pb.AuthorizeGroupResponse,
@@ -283,14 +293,7 @@ MUTATIONS = (
         WRITE,
         about(Extend, by_us=lambda call: convert.instant_us(call.message.duration, "duration")),
     ),
-    Mutation(
-        pb.SettleAuthorizationRequest,
-        pb.SettleAuthorizationResponse,
-        WRITE,
-        _settle,
-        answers.write_settled,
-        _paths_of_settle,
-    ),
+    _SETTLE,
     Mutation(
         pb.ReverseAuthorizationRequest,
         pb.ReverseAuthorizationResponse,
@@ -378,6 +381,8 @@ MUTATIONS = (
     ),
 )
 """The calls that change an authorization, in the order of a rental's life."""
+BATCHES = (Batch(pb.BatchAuthorizeRequest, _AUTHORIZE), Batch(pb.BatchSettleRequest, _SETTLE))
+"""The calls with many requests of one of these calls."""
 
 
 class AuthorizationReads:

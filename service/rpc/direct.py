@@ -192,7 +192,7 @@ class Direct:
 
     def desk(self, method: Method[Any]) -> Desk:
         """A mutation with its checks."""
-        return Desk(method, self.pipeline.admission(method), self.pipeline.counted(method.name))
+        return Desk(method, self.pipeline.admission(method), self.pipeline.done(method.name))
 
     def begin(
         self, desk: Desk, reply: Reply, body: bytes, metadata: Metadata, left_s: float | None

@@ -84,7 +84,7 @@ class InHand:
         """
         limits = self._limits
         if self._calls[caller] >= limits.max_calls_a_caller:
-            raise Exhausted("TOO_MANY_CALLS", "too many calls are under way", 100)
+            raise too_many_calls()
         own, together = self._bytes[caller], self._all_bytes
         if (own and own + size > limits.max_caller_in_hand_bytes) or (
             together and together + size > limits.max_in_hand_bytes
@@ -95,8 +95,23 @@ class InHand:
         self._bytes[caller] = own + size
         self._all_bytes += size
 
+    def take_more(self, caller: str | None, calls: int) -> int:
+        """Takes up to so many further places without a message; returns the number taken."""
+        taken = min(calls, max(0, self._limits.max_calls_a_caller - self._calls[caller]))
+        self._calls[caller] += taken
+        return taken
+
+    def give_more_back(self, caller: str | None, calls: int) -> None:
+        """Gives such places back."""
+        self._calls[caller] -= calls
+
     def give_back(self, caller: str | None, size: int) -> None:
         """Gives the place of an ended call back."""
         self._calls[caller] -= 1
         self._bytes[caller] -= size
         self._all_bytes -= size
+
+
+def too_many_calls() -> Exhausted:
+    """The refusal of a call whose caller has too many calls in progress."""
+    return Exhausted("TOO_MANY_CALLS", "too many calls are under way", 100)

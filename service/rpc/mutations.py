@@ -60,9 +60,11 @@ def methods_of(
 def _method(
     committer: Committer, retries: Retries, mutation: Mutation, max_bytes: int
 ) -> Method[Any]:
-    work = _work_of(mutation)
+    work = works_of(mutation)
     renames = mutation.paths is not _as_they_are
-    named = partial(_renamed, mutation.paths) if renames else as_it_is
+
+    def named(call: Call[Any], error: InvalidInput) -> InvalidInput:
+        return renamed(error, mutation.paths(call.message))
 
     def handle(call: Call[Any]) -> Awaitable[bytes]:
         return committer.submit(work(call))
@@ -82,7 +84,7 @@ def _method(
         Weight.WRITE,
         _first_answer(retries, mutation.name),
         work,
-        named,
+        named if renames else as_it_is,
     )
 
 
@@ -90,7 +92,8 @@ def _first_answer(retries: Retries, method: str) -> Callable[[Call[Any]], Awaita
     return lambda call: retries.first_answer(method, call.principal.operator_id or PLATFORM, call)
 
 
-def _work_of(mutation: Mutation) -> Callable[[Call[Any]], Work]:
+def works_of(mutation: Mutation) -> Callable[[Call[Any]], Work]:
+    """A function that turns a call of the method into work; it raises InvalidInput."""
     name, command = mutation.name, mutation.command
     encode = partial(mutation.write, mutation.response)
 
@@ -110,10 +113,8 @@ def _work_of(mutation: Mutation) -> Callable[[Call[Any]], Work]:
     return work
 
 
-def _renamed(
-    paths_of: Callable[[Any], Mapping[str, str]], call: Call[Any], error: InvalidInput
-) -> InvalidInput:
-    paths = paths_of(call.message)
+def renamed(error: InvalidInput, paths: Mapping[str, str]) -> InvalidInput:
+    """The refusal, with the paths of the request in place of the engine's field names."""
     violations = [it._replace(field=paths.get(it.field, it.field)) for it in error.violations]
     return InvalidInput(violations, reason=error.reason)
 

@@ -15,8 +15,8 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Generic, NoReturn, Protocol, TypeVar
 
@@ -49,7 +49,7 @@ from service.rpc.call_counts import CallCounts
 from service.rpc.call_log import CallLog
 from service.rpc.first_messages import FirstMessages, GivenUp, Late
 from service.rpc.keys import KeyRing, shows_certificate
-from service.rpc.message_bounds import Arriving, InHand
+from service.rpc.message_bounds import Arriving, InHand, too_many_calls
 from service.rpc.status import DETAILS_KEY, code_of, details_of, text_of
 from service.rpc.transport import Exchange, Metadata, Unread
 from service.rpc.validation import MALFORMED_MESSAGE, parse
@@ -145,10 +145,6 @@ class Pipeline:
         self._messages = FirstMessages(limits)
         self.closing = False
 
-    async def hold_back(self) -> None:
-        """Delays one of many refusals for a moment."""
-        await self._hold_back.wait()
-
     @property
     def under_way(self) -> int:
         """The number of calls in progress whose caller is known."""
@@ -176,7 +172,44 @@ class Pipeline:
             return False
         return self._arriving.admit(familiar.operator_id)
 
-    def counted(self, method: str) -> Done:
+    @contextmanager
+    def places(
+        self, principal: Principal, items: int, weight: Weight
+    ) -> Iterator[tuple[int, Exhausted | None]]:
+        """The number of a message's items that may go on, and the refusal of the others.
+
+        Each item takes its units and a place, as a call does. The message's own place is that of
+        the first item.
+        """
+        granted, wait_s = self._paid(principal, items, weight)
+        refusal = _rate_limited(wait_s) if wait_s else None
+        caller = principal.operator_id
+        more = self.in_hand.take_more(caller, max(0, granted - 1))
+        if more < granted - 1:
+            self._notice_overload()
+            granted, refusal = more + 1, too_many_calls()
+        try:
+            yield granted, refusal
+        finally:
+            self.in_hand.give_more_back(caller, more)
+
+    def _paid(self, principal: Principal, calls: int, weight: Weight) -> tuple[int, float]:
+        """Takes the units of as many of these calls as the key's budget has; returns their number,
+        and the seconds until the next one could go on."""
+        limits, own = self._limits.rates, principal.units_a_second
+        if own is not None or limits.units_a_second > 0:
+            units, now_s = limits.units(weight), time.monotonic()
+            for paid in range(calls):
+                wait_s = self._rates.wait_s(principal.key_id, units, now_s, own)
+                if wait_s:
+                    return paid, wait_s
+        return calls, 0.0
+
+    async def hold_back(self) -> None:
+        """Delays one of many refusals for a moment."""
+        await self._hold_back.wait()
+
+    def done(self, method: str) -> Done:
         """A function that counts and logs an ended call of the method."""
         calls, counts, call_log = self.calls, self.calls.of(method), self._call_log
 
@@ -205,7 +238,7 @@ class Pipeline:
             if method.scope not in principal.scopes:
                 raise PermissionDenied(method.scope)
             if size > method.max_bytes:
-                raise _too_large(size, method.max_bytes)
+                raise too_large(size, method.max_bytes)
             if left_s is not None and left_s < limits.min_time_left_s:
                 raise DeadlineTooNear
             now_s = time.monotonic()
@@ -228,7 +261,7 @@ class Pipeline:
         the call."""
         keys, second = self.keys, self._second
         came, in_hand = self._arriving.came, self.in_hand
-        admit, done = self.admission(method), self.counted(method.name)
+        admit, done = self.admission(method), self.done(method.name)
 
         async def call(body: bytes, exchange: Exchange) -> bytes:
             began_s = time.perf_counter()
@@ -279,7 +312,7 @@ class Pipeline:
 
     def receive(self, method: Method[Any]) -> Callable[[Unread], Awaitable[bytes]]:
         """The method as a function of a call that was not admitted and whose message is unread."""
-        answer, done = self.answer(method), self.counted(method.name)
+        answer, done = self.answer(method), self.done(method.name)
 
         async def call(exchange: Unread) -> bytes:
             began_s = time.perf_counter()
@@ -414,7 +447,8 @@ def _rate_limited(wait_s: float) -> Exhausted:
     return Exhausted("RATE_LIMITED", "the key's calls come too fast", retry_ms(wait_s))
 
 
-def _too_large(size: int, most: int) -> InvalidInput:
+def too_large(size: int, most: int) -> InvalidInput:
+    """The refusal of a message of this size in bytes."""
     # It is the request that is wrong: no retry and no other moment would help.
     wrong = Violation(
         "message", "message.max_bytes", f"must have at most {most} bytes, but has {size}"

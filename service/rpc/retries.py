@@ -42,9 +42,14 @@ class Retries:
 
         Raises RequestIdReused if the id was used with another request.
         """
-        message = call.message
-        found = await self.records(call, caller, [message.request_id])
-        record = found.get(message.request_id)
-        if record is None or record.method == TOMBSTONE:
-            return None
-        return record.answer_again(method, call.body, partial(differing_field, message))
+        request_id = call.message.request_id
+        found = await self.records(call, caller, [request_id])
+        return answer_of(found.get(request_id), method, call)
+
+
+def answer_of(record: RequestRecord | None, method: str, call: Call[Any]) -> bytes | None:
+    """The answer that a record has for a call, or None. Raises RequestIdReused, and a kept
+    refusal."""
+    if record is None or record.method == TOMBSTONE:
+        return None
+    return record.answer_again(method, call.body, partial(differing_field, call.message))

@@ -26,10 +26,15 @@ def parse(kind: type[M], body: bytes) -> M:
         message = kind.FromString(body)
     except (DecodeError, ValueError, RecursionError) as error:
         raise InvalidInput([], reason=MALFORMED_MESSAGE) from error
+    check(message)
+    return message
+
+
+def check(message: Message) -> None:
+    """Raises InvalidInput with every field of the message that breaks a rule."""
     violations = _validator.collect_violations(message)
     if violations:
         raise InvalidInput([_violation(violation) for violation in violations])
-    return message
 
 
 def _violation(violation: protovalidate.Violation) -> Violation:

@@ -303,8 +303,8 @@ def _recent(column: ColumnElement[str]) -> ColumnElement[bool]:
     return and_(named, since, _counted(schema.authorizations, [State.SETTLED]))
 
 
-def _rentals_of_users(dialect: Dialect) -> RowsStatement:
-    """Reads the rentals of people that are open, or were asked for since an instant."""
+def _rentals_of_users(dialect: Dialect, *, recent: bool) -> RowsStatement:
+    """Reads the open rentals of people; with `recent` also those asked for since an instant."""
     a = schema.authorizations
     keys = [Column("of", String()), Column("bearer", String())]
     wanted = _wanted(keys)
@@ -312,11 +312,13 @@ def _rentals_of_users(dialect: Dialect) -> RowsStatement:
     still = _rentals(wanted, Of.USER, theirs, _counted(a, HOLDING))
     # The primary key begins with the same column, and has all rentals of the past.
     still = still.with_hint(a, f"INDEXED BY {_OPEN}", "sqlite")
-    recent = _rentals(wanted, Of.USER, theirs, _recent(a.c.authorization_id))
-    return _reading(union_all(still, recent), keys, dialect, ["since_id", "since_us"])
+    if not recent:
+        return _reading(still, keys, dialect)
+    since = _rentals(wanted, Of.USER, theirs, _recent(a.c.authorization_id))
+    return _reading(union_all(still, since), keys, dialect, ["since_id", "since_us"])
 
 
-def _rentals_of_orders(dialect: Dialect) -> RowsStatement:
+def _rentals_of_orders(dialect: Dialect, *, recent: bool) -> RowsStatement:
     """Reads the rentals of devices and payment accounts, as `_rentals_of_users`."""
     a, d = schema.authorizations, schema.authorization_details
     keys = [Column("of", String()), Column("bearer", String())]
@@ -331,9 +333,11 @@ def _rentals_of_orders(dialect: Dialect) -> RowsStatement:
         there = column != literal_column("''")
         still = _rentals(wanted, of, source, and_(there, _counted(a, HOLDING)))
         parts.append(still.with_hint(a, f"INDEXED BY {_OPEN}", "sqlite"))
-        recent = and_(there, _recent(d.c.authorization_id))
-        parts.append(_rentals(wanted, of, source, recent))
-    return _reading(union_all(*parts), keys, dialect, ["since_id", "since_us"] * 2)
+        if recent:
+            since = and_(there, _recent(d.c.authorization_id))
+            parts.append(_rentals(wanted, of, source, since))
+    parameters = ["since_id", "since_us"] * 2 if recent else []
+    return _reading(union_all(*parts), keys, dialect, parameters)
 
 
 def _pasts(dialect: Dialect) -> RowsStatement:
@@ -456,8 +460,10 @@ def _built(dialect: Dialect, folded_rows: int, *, locks: bool) -> BatchStatement
         products=_products(dialect),
         reserved=_reserved(dialect),
         dockings=_dockings(dialect),
-        rentals_of_users=_rentals_of_users(dialect),
-        rentals_of_orders=_rentals_of_orders(dialect),
+        open_of_users=_rentals_of_users(dialect, recent=False),
+        open_of_orders=_rentals_of_orders(dialect, recent=False),
+        rentals_of_users=_rentals_of_users(dialect, recent=True),
+        rentals_of_orders=_rentals_of_orders(dialect, recent=True),
         pasts=_pasts(dialect),
         traces_of_users=_reading(*traces_of_users(dialect)),
         traces_of_orders=_reading(*traces_of_orders(dialect)),

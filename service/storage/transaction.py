@@ -15,7 +15,7 @@ from service.domain.authorization import State
 from service.domain.rules import Of
 from service.domain.signals import Trace
 from service.domain.transitions import Transition
-from service.engine.ports import Conflict
+from service.engine.ports import Conflict, Since
 from service.engine.rows import Docking, Rows, TakenPayable, Wish
 from service.engine.tables import TABLES, Table
 from service.storage.row_statements import RowsStatement, Values
@@ -71,6 +71,8 @@ class BatchStatements(NamedTuple):
     products: RowsStatement
     reserved: RowsStatement
     dockings: RowsStatement
+    open_of_users: RowsStatement
+    open_of_orders: RowsStatement
     rentals_of_users: RowsStatement
     rentals_of_orders: RowsStatement
     pasts: RowsStatement
@@ -180,20 +182,20 @@ class SqlTransaction:
             self.cursor.execute(self.statements.lock_bearers, (numbers,))
 
     def rentals(
-        self, bearers: Iterable[tuple[Of, str]], since_us: int, since_id: str
+        self, bearers: Iterable[tuple[Of, str]], since: Since | None
     ) -> list[tuple[tuple[Of, str], tuple[str, str], Rental]]:
-        """The rentals of bearers that are open, or were asked for after an instant."""
-        named = list(bearers)
+        """The rentals of bearers that are open, and those that were asked for after an instant."""
+        named, all_of = list(bearers), self.statements
         users = [it for it in named if it[0] is _USER]
         orders = [it for it in named if it[0] is not _USER]
         found: list[Any] = []
-        if users:
-            statement = self.statements.rentals_of_users
-            found += statement.fetch(self.cursor, users, since_id, since_us)
-        if orders:
-            since = (since_id, since_us)
-            statement = self.statements.rentals_of_orders
-            found += statement.fetch(self.cursor, orders, *since, *since)
+        if since is None:
+            found += all_of.open_of_users.fetch(self.cursor, users)
+            found += all_of.open_of_orders.fetch(self.cursor, orders)
+        else:
+            after = (since.id, since.us)
+            found += all_of.rentals_of_users.fetch(self.cursor, users, *after)
+            found += all_of.rentals_of_orders.fetch(self.cursor, orders, *after, *after)
         return [((_OFS[row[0]], row[1]), (row[2], row[3]), _rental(*row[4:])) for row in found]
 
     def pasts(self, keys: Iterable[tuple[str, str]], most: int) -> dict[tuple[str, str], Past]:

@@ -66,5 +66,5 @@ def test_each_step_of_an_authorize_has_its_time(tmp_path: Path, model: Path) -> 
             assert steps[f"SQLite writes {table}"] > 0, table
         assert sum(steps.values()) == pytest.approx(it["process_us"])
         assert (it["engine_over_none"] is None) == (it["rules"] == NONE)
-    assert variants[1]["steps_us"]["SQLite reads rentals_of_users"] > 0
-    assert "SQLite reads rentals_of_users" not in variants[0]["steps_us"]
+    assert variants[1]["steps_us"]["SQLite reads open_of_users"] > 0
+    assert "SQLite reads open_of_users" not in variants[0]["steps_us"]

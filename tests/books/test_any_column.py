@@ -27,8 +27,7 @@ from service.storage import schema as t
 from service.storage.integrity import check_integrity
 from service.storage.opening import open_current
 from service.storage.proof import verify_database
-from tests.fakes import new_database
-from tests.storage.book import KEYS, at, copy_of, live, real_answers, seal
+from tests.storage.book import KEYS, at, copy_of, real_answers, seal
 
 README = Path(__file__).parents[2] / "service" / "README.md"
 BEGIN, END = "<!-- columns that verify does not compare -->", "<!-- end of the columns -->"
@@ -54,17 +53,15 @@ def listed() -> set[tuple[str, str]]:
 
 
 @pytest.fixture(scope="module")
-def book(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def book(lived: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A sealed book with every transition and with a row of every table."""
-    return whole_book(tmp_path_factory.mktemp("book"))
+    return whole_book(lived, tmp_path_factory.mktemp("book"))
 
 
-def whole_book(folder: Path) -> Path:
+def whole_book(lived: Path, folder: Path) -> Path:
     """Makes a sealed book with every transition and with a row of every table, in one file."""
-    file = folder / "book.db"
-    new_database(f"sqlite:///{file}").close()
+    file = Path(shutil.copy(lived, folder / "book.db"))
     with at(file) as desk:
-        live(desk)
         seal(desk, max_heads=12)
     real_answers(file)
     with closing(sqlite3.connect(file)) as connection:

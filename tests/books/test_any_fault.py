@@ -1,8 +1,9 @@
 """After any change of any row, the verifier finds the same fault as a row-by-row replay.
 
 The replay knows no record of acts with its documents of terms, no budgets, no breakers, no quotas,
-and no values that decisions have read. The verifier leaves these out here, so that any other
-difference is seen; tests/storage/test_verify.py and test_terms.py plant faults in them.
+no lines that decisions saw, and no values that they have read. The verifier leaves these out here,
+so that any other difference is seen; tests/storage/test_verify.py and test_terms.py plant faults in
+them.
 """
 
 from __future__ import annotations
@@ -26,8 +27,7 @@ from service.rpc.stored import read_payload
 from service.storage import schema as t
 from service.storage.database import open_database
 from tests.books import row_by_row
-from tests.fakes import new_database
-from tests.storage.book import KEYS, at, attack, copy_of, live, relink, seal
+from tests.storage.book import KEYS, at, attack, copy_of, relink, seal
 
 TABLES = (
     t.lines, t.entries, t.authorizations, t.outbox, t.payments, t.transfers, t.requests,
@@ -43,15 +43,13 @@ CHANGES = 12
 
 
 @pytest.fixture(scope="module")
-def book(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def book(lived: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A sealed book with every transition."""
-    file = tmp_path_factory.mktemp("book") / "book.db"
-    new_database(f"sqlite:///{file}").close()
+    file = Path(shutil.copy(lived, tmp_path_factory.mktemp("book")))
     with at(file) as desk:
-        live(desk)
         seal(desk, max_heads=2)
         assert not desk.faults
-    return copy_of(file, "whole.db")
+    return copy_of(file, "sealed.db")
 
 
 @pytest.fixture(autouse=True)
@@ -64,6 +62,7 @@ def _as_far_as_the_replay(monkeypatch: pytest.MonkeyPatch) -> None:
         (verify, "check_breakers"),
         (share, "wrong_quota"),
         (share, "wrong_read_values"),
+        (share, "wrong_line"),
     ):
         assert callable(getattr(module, check))
         monkeypatch.setattr(module, check, lambda *_: None)

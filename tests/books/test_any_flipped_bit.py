@@ -43,7 +43,7 @@ def book(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     """A database after every transition, or after many random commands; in one file."""
     folder = tmp_path_factory.mktemp("book")
     if request.param == "every transition":
-        return whole_book(folder)
+        return whole_book(request.getfixturevalue("lived"), folder)
     file = folder / "mix.db"
     new_database(f"sqlite:///{file}").close()
     model = Model(f"sqlite:///{file}")

@@ -23,7 +23,7 @@ from service.storage.database import open_database, reading
 from tests.engine.calls import authorize, rental, settle
 from tests.fakes import Desk
 from tests.shell import FORKS
-from tests.storage.book import at, attack, live, multiply, tamper
+from tests.storage.book import attack, multiply, tamper
 
 PEOPLE = 12
 ROUNDS = 3
@@ -83,17 +83,15 @@ def test_all_processes_see_one_state(desk: Desk, url: str) -> None:
 
 
 @pytest.mark.usefixtures("forked")
-def test_any_process_may_find_the_first_fault(file: Path) -> None:
+def test_any_process_may_find_the_first_fault(lived_file: Path) -> None:
     """With faults in several shares, the fault of the first person is named."""
-    with at(file) as desk:
-        live(desk)
-    tamper(file, *(f"UPDATE lines SET held_minor=held_minor+1 WHERE user_id='{who}'"
+    tamper(lived_file, *(f"UPDATE lines SET held_minor=held_minor+1 WHERE user_id='{who}'"
                    for who in ("ann", "dan")))  # fmt: skip
-    engine = open_database(f"sqlite:///{file}")
-    open_again = Elsewhere(partial(open_database, f"sqlite:///{file}"))
+    engine = open_database(f"sqlite:///{lived_file}")
+    open_again = Elsewhere(partial(open_database, f"sqlite:///{lived_file}"))
     found = verify_books(engine, elsewhere=open_again)
     assert found.fault == verify_books(engine).fault
-    tamper(file, "UPDATE lines SET held_minor=held_minor-1 WHERE user_id='ann'")
+    tamper(lived_file, "UPDATE lines SET held_minor=held_minor-1 WHERE user_id='ann'")
     found = verify_books(engine, elsewhere=open_again)
     assert found.fault == verify_books(engine).fault
     engine.dispose()
@@ -101,20 +99,18 @@ def test_any_process_may_find_the_first_fault(file: Path) -> None:
     assert found.fault.row == "lines/dan/CNY"
 
 
-def test_shares_have_about_the_same_size_and_cover_everyone(file: Path) -> None:
+def test_shares_have_about_the_same_size_and_cover_everyone(lived_file: Path) -> None:
     """The shares are consecutive ranges of people from the first to the last, with about as many
     entries each."""
-    with at(file) as desk:
-        live(desk)
-    multiply(file, 20)
-    engine = open_database(f"sqlite:///{file}")
+    multiply(lived_file, 20)
+    engine = open_database(f"sqlite:///{lived_file}")
     with reading(engine) as connection:
         shares = processes._shares(connection, Share(), 3)
     bounds = [(it.low, it.high) for it in shares]
     assert bounds[0][0] is None
     assert bounds[-1][1] is None
     assert [high for _, high in bounds[:-1]] == [low for low, _ in bounds[1:]]
-    with attack(file) as raw:
+    with attack(lived_file) as raw:
         everybody = raw.execute("SELECT user_id, count(*) FROM entries GROUP BY 1").fetchall()
     sizes = [
         sum(n for who, n in everybody if (not low or who >= low) and (not high or who < high))
@@ -124,39 +120,33 @@ def test_shares_have_about_the_same_size_and_cover_everyone(file: Path) -> None:
     assert max(sizes) < 1.3 * min(sizes)
 
 
-def test_a_backup_is_verified_by_several_processes(file: Path, tmp_path: Path) -> None:
+def test_a_backup_is_verified_by_several_processes(lived_file: Path, tmp_path: Path) -> None:
     """All processes read the copy without a lock, because nobody writes to it."""
-    with at(file) as desk:
-        live(desk)
-    made = back_up(f"sqlite:///{file}", tmp_path / "backup.db")
-    engine = open_database(f"sqlite:///{file}")
+    made = back_up(f"sqlite:///{lived_file}", tmp_path / "backup.db")
+    engine = open_database(f"sqlite:///{lived_file}")
     assert made.books == verify_books(engine)
     engine.dispose()
 
 
 def test_helpers_that_are_too_slow_are_not_waited_for(
-    file: Path, monkeypatch: pytest.MonkeyPatch
+    lived_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """When the helpers do not begin in time, one process verifies everything alone."""
-    with at(file) as desk:
-        live(desk)
     monkeypatch.setattr(processes, "BEGIN_S", 0.0)
-    engine = open_database(f"sqlite:///{file}")
-    elsewhere = Elsewhere(partial(open_database, f"sqlite:///{file}"))
+    engine = open_database(f"sqlite:///{lived_file}")
+    elsewhere = Elsewhere(partial(open_database, f"sqlite:///{lived_file}"))
     assert verify_books(engine, elsewhere=elsewhere) == verify_books(engine)
     engine.dispose()
 
 
-def test_without_the_writers_lock_one_process_verifies_alone(file: Path) -> None:
+def test_without_the_writers_lock_one_process_verifies_alone(lived_file: Path) -> None:
     """When writers cannot be blocked for a moment, the books are still verified."""
-    with at(file) as desk:
-        live(desk)
-    engine = open_database(f"sqlite:///{file}")
-    other = sqlite3.connect(file, isolation_level=None)
+    engine = open_database(f"sqlite:///{lived_file}")
+    other = sqlite3.connect(lived_file, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     try:
         found = verify_books(
-            engine, elsewhere=Elsewhere(partial(open_database, f"sqlite:///{file}"))
+            engine, elsewhere=Elsewhere(partial(open_database, f"sqlite:///{lived_file}"))
         )
     finally:
         other.close()
@@ -165,12 +155,10 @@ def test_without_the_writers_lock_one_process_verifies_alone(file: Path) -> None
     assert found.authorizations > 10
 
 
-def test_a_process_that_dies_is_an_error(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_process_that_dies_is_an_error(lived_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """When a helper process ends early, the verification fails with an error and never passes."""
-    with at(file) as desk:
-        live(desk)
-    engine = open_database(f"sqlite:///{file}")
-    elsewhere = Elsewhere(partial(open_database, f"sqlite:///{file}"))
+    engine = open_database(f"sqlite:///{lived_file}")
+    elsewhere = Elsewhere(partial(open_database, f"sqlite:///{lived_file}"))
 
     def kill(*_: object) -> list[Share]:
         for child in multiprocessing.active_children():

@@ -14,8 +14,7 @@ from tests.books.strangers_queries import BALANCES, PROMISES
 from tests.conftest import Databases
 from tests.engine.model import Model
 from tests.engine.soak import random_steps
-from tests.fakes import new_database
-from tests.storage.book import at, attack, copy_of, live
+from tests.storage.book import attack
 
 COMMANDS = {"sqlite": 1_200, "postgresql": 600}
 LOOKS = 4
@@ -177,16 +176,6 @@ PLANTS: dict[str, str] = {
 """For each promise one change that breaks it."""
 
 
-@pytest.fixture(scope="module")
-def book(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A book with every transition."""
-    file = tmp_path_factory.mktemp("book") / "book.db"
-    new_database(f"sqlite:///{file}").close()
-    with at(file) as desk:
-        live(desk)
-    return copy_of(file, "whole.db")
-
-
 def plant(file: Path, promise: str) -> None:
     """Breaks a promise by plain SQL."""
     change = PLANTS[promise]
@@ -212,10 +201,10 @@ def plant(file: Path, promise: str) -> None:
 
 
 @pytest.mark.parametrize("promise", sorted(PROMISES))
-def test_a_stranger_finds_a_planted_fault(book: Path, tmp_path: Path, promise: str) -> None:
+def test_a_stranger_finds_a_planted_fault(lived: Path, tmp_path: Path, promise: str) -> None:
     """Every promise holds for a book with every transition. A change that breaks one promise is
     found by its query."""
-    file = Path(shutil.copy(book, tmp_path / "planted.db"))
+    file = Path(shutil.copy(lived, tmp_path / "planted.db"))
     for planted in (False, True):
         if planted:
             plant(file, promise)

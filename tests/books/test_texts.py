@@ -16,7 +16,7 @@ from service.books.texts import Doubt, Names, Rows, read, readers
 from service.books.verify import verify_books
 from service.storage.database import open_database
 from tests.fakes import Desk
-from tests.storage.book import at, attack, live, relink
+from tests.storage.book import attack, live, relink
 
 CODES: Codes = {"A": 0, "BB": 1, None: -1}
 COLUMNS: dict[str, Kind | Codes] = {
@@ -117,17 +117,15 @@ def test_sound_books_are_never_doubted(desk: Desk, monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.usefixtures("undoubted")
-def test_links_of_earlier_builds_are_read_in_bulk(file: Path) -> None:
+def test_links_of_earlier_builds_are_read_in_bulk(lived_file: Path) -> None:
     """A line may begin with links of format 1 and continue with links of format 2."""
-    with at(file) as desk:
-        live(desk)
-    with attack(file) as connection:
+    with attack(lived_file) as connection:
         changed = connection.execute("UPDATE entries SET link_format = 1 WHERE sequence < 3")
         assert changed.rowcount > 5
         people = connection.execute("SELECT user_id, currency FROM lines").fetchall()
     for user_id, currency in people:
-        relink(file, user_id, currency)
-    engine = open_database(f"sqlite:///{file}")
+        relink(lived_file, user_id, currency)
+    engine = open_database(f"sqlite:///{lived_file}")
     assert verify_books(engine).fault is None
     engine.dispose()
 

@@ -370,7 +370,7 @@ def test_a22_a_driver_that_is_not_installed(
     assert "PostgreSQL's driver is not installed: pip install 'freehold[postgres]'" in line
 
 
-@pytest.mark.parametrize("module", ["polars", "sklearn", "scipy", "threadpoolctl"])
+@pytest.mark.parametrize("module", ["altair", "polars", "scipy", "threadpoolctl", "vl_convert"])
 def test_a22_training_without_its_extra(module: str, place: Place) -> None:
     """A22: if a library is missing, `train` names the library and the extra that installs it."""
     spec = place.folder / "spec.toml"

@@ -19,11 +19,18 @@ from freehold.client import (
     Client,
     FieldViolation,
     FreeholdError,
+    failure_of,
 )
 from freehold.method import Method
 from freehold.methods import Methods
 from freehold.v1 import authorization_service_pb2_grpc
-from freehold.v1.authorization_service_pb2 import AuthorizeRequest, AuthorizeResponse
+from freehold.v1.authorization_service_pb2 import (
+    AuthorizeOutcome,
+    AuthorizeRequest,
+    AuthorizeResponse,
+    BatchAuthorizeRequest,
+    BatchAuthorizeResponse,
+)
 from google.protobuf.any_pb2 import Any as AnyMessage
 from google.protobuf.message import Message
 from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
@@ -39,6 +46,10 @@ class FakeServer(authorization_service_pb2_grpc.AuthorizationServiceServicer):
     def __init__(self) -> None:
         self.answers: list[Answer] = [accept]
         self.requests: list[AuthorizeRequest] = []
+        self.batches: list[list[str]] = []
+        """The request ids of the items of each BatchAuthorize."""
+        self.outcomes: dict[str, list[Message]] = {}
+        """For some request ids, the refusals of the item, one for each time that it comes."""
         self.metadata: dict[str, str | bytes] = {}
         self.remaining_s: float = 0.0
         self.address = ""
@@ -52,6 +63,22 @@ class FakeServer(authorization_service_pb2_grpc.AuthorizationServiceServicer):
         answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
         return answer(request, context)
 
+    def BatchAuthorize(
+        self, request: BatchAuthorizeRequest, context: grpc.ServicerContext
+    ) -> BatchAuthorizeResponse:
+        self.batches.append([it.request_id for it in request.items])
+        if len(self.answers) > 1:
+            self.answers.pop(0)(AuthorizeRequest(), context)
+        response = BatchAuthorizeResponse()
+        for item in request.items:
+            refusals = self.outcomes.get(item.request_id)
+            one = response.outcomes.add()
+            if refusals:
+                one.error.MergeFromString(refusals.pop(0).SerializeToString())
+            else:
+                one.response.authorization.request_id = item.request_id
+        return response
+
 
 def accept(request: AuthorizeRequest, context: grpc.ServicerContext) -> AuthorizeResponse:
     response = AuthorizeResponse()
@@ -59,13 +86,18 @@ def accept(request: AuthorizeRequest, context: grpc.ServicerContext) -> Authoriz
     return response
 
 
+def status_of(code: grpc.StatusCode, message: str, *details: Message) -> Status:
+    status = Status(code=code.value[0], message=message)
+    for detail in details:
+        packed = AnyMessage()
+        packed.Pack(detail)
+        status.details.append(packed)
+    return status
+
+
 def refuse(code: grpc.StatusCode, message: str, *details: Message) -> Answer:
     def answer(request: AuthorizeRequest, context: grpc.ServicerContext) -> AuthorizeResponse:
-        status = Status(code=code.value[0], message=message)
-        for detail in details:
-            packed = AnyMessage()
-            packed.Pack(detail)
-            status.details.append(packed)
+        status = status_of(code, message, *details)
         context.set_trailing_metadata((("grpc-status-details-bin", status.SerializeToString()),))
         context.abort(code, message)
         raise AssertionError("abort returned")
@@ -377,3 +409,86 @@ def test_every_method_of_the_contract() -> None:
         if isinstance(member, Method)
     }
     assert offered == declared
+
+
+UNAVAILABLE = status_of(grpc.StatusCode.UNAVAILABLE, "away")
+BATCH = BatchAuthorizeRequest(
+    items=[
+        AuthorizeRequest(request_id=f"r-{number}", user_id="u-1", product_id="bike")
+        for number in range(5)
+    ]
+)
+
+
+def limited(delay_s: float) -> Status:
+    return status_of(grpc.StatusCode.RESOURCE_EXHAUSTED, "too fast", retry_info(delay_s))
+
+
+def sent_by(kind: str, fake: FakeServer, timeout_s: float = 10) -> list[AuthorizeOutcome]:
+    """The outcomes that a client of this kind has of the batch."""
+
+    async def talk() -> BatchAuthorizeResponse:
+        async with AsyncClient(fake.address, "key-1", plaintext=True, timeout_s=timeout_s) as it:
+            return await it.batch_authorize(BATCH)
+
+    if kind == "asynchronous":
+        return list(asyncio.run(talk()).outcomes)
+    with Client(fake.address, "key-1", plaintext=True, timeout_s=timeout_s) as client:
+        return list(client.batch_authorize(BATCH).outcomes)
+
+
+KINDS = pytest.mark.parametrize("kind", ["blocking", "asynchronous"])
+
+
+@KINDS
+def test_only_the_items_that_may_be_retried_are_sent_again(fake: FakeServer, kind: str) -> None:
+    """Of a batch, the client sends those items again that are UNAVAILABLE or have a RetryInfo, with
+    the same request ids; each outcome stands at the place of its item."""
+    fake.outcomes = {
+        "r-1": [UNAVAILABLE, UNAVAILABLE],
+        "r-2": [status_of(grpc.StatusCode.RESOURCE_EXHAUSTED, "full", ErrorInfo(reason="FULL"))],
+        "r-3": [limited(0.01)],
+        "r-4": [status_of(grpc.StatusCode.DEADLINE_EXCEEDED, "late")],
+    }
+    outcomes = sent_by(kind, fake)
+    assert fake.batches == [["r-0", "r-1", "r-2", "r-3", "r-4"], ["r-1", "r-3"], ["r-1"]]
+    errors = [failure_of(it) for it in outcomes]
+    assert [error and error.code.name for error in errors] == [
+        *(None, None, "RESOURCE_EXHAUSTED", None, "DEADLINE_EXCEEDED"),
+    ]
+    assert errors[2] is not None
+    assert (errors[2].reason, errors[2].message) == ("FULL", "full")
+    assert [it.response.authorization.request_id for it in outcomes] == [
+        *("r-0", "r-1", "", "r-3", ""),
+    ]
+
+
+@KINDS
+def test_an_item_that_stays_refused_has_its_last_outcome(fake: FakeServer, kind: str) -> None:
+    """If items are still refused at the deadline, or if the calls that send them again fail, the
+    batch ends with their last outcomes, and the answers of the others are not lost."""
+    fake.outcomes = {"r-1": [UNAVAILABLE] * 100}
+    outcomes = sent_by(kind, fake, timeout_s=0.6)
+    assert [it.WhichOneof("result") for it in outcomes] == [
+        *("response", "error", "response", "response", "response"),
+    ]
+    fake.batches.clear()
+    fake.outcomes = {"r-1": [UNAVAILABLE]}
+    denied = refuse(grpc.StatusCode.PERMISSION_DENIED, "no longer")
+    fake.answers = [lambda _request, _context: AuthorizeResponse(), denied, accept]
+    outcomes = sent_by(kind, fake)
+    assert fake.batches[1:] == [["r-1"]]
+    error = failure_of(outcomes[1])
+    assert error is not None
+    assert error.code is grpc.StatusCode.UNAVAILABLE
+
+
+@KINDS
+def test_a_batch_that_was_refused_as_a_whole_is_an_error(fake: FakeServer, kind: str) -> None:
+    """If the whole batch is refused, the call raises; after UNAVAILABLE it is sent again first."""
+    away = refuse(grpc.StatusCode.UNAVAILABLE, "away")
+    fake.answers = [away, refuse(grpc.StatusCode.PERMISSION_DENIED, "no"), accept]
+    with pytest.raises(FreeholdError) as refusal:
+        sent_by(kind, fake)
+    assert refusal.value.code is grpc.StatusCode.PERMISSION_DENIED
+    assert len(fake.batches) == 2

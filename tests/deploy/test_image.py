@@ -67,6 +67,9 @@ def test_the_image_serves_and_writes_only_into_its_volume(image: Image) -> None:
     health check succeeds while it serves and fails afterwards, SIGTERM ends it with exit code 0,
     and nothing outside its volume was written: the root file system may be read-only."""
     assert image.user == "10001:10001"
+    # The image serves models; it has nothing that only their training needs.
+    trained = run(image, "freehold", "train", "--spec", str(ROOT / "pyproject.toml"), "--out", "x")
+    assert "pip install 'freehold[train]'" in trained.stderr
     assert image.environment["HOME"] == image.volumes[0]
     before = files(image)
     with socket.create_server(("127.0.0.1", 0)) as free:

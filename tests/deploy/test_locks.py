@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ ROOT = Path(__file__).resolve().parents[2]
 DEPLOY = ROOT / "service" / "deploy"
 LOCKS = {
     ROOT / "requirements.txt": DEPLOY / "requirements.lock",
+    ROOT / "requirements-train.txt": DEPLOY / "requirements-train.lock",
     ROOT / "requirements-dev.txt": DEPLOY / "requirements-dev.lock",
     DEPLOY / "tools.txt": DEPLOY / "tools.lock",
 }
@@ -47,10 +49,23 @@ def test_a_lock_has_every_pin_with_hashes(path: Path) -> None:
 
 
 def test_locks_agree() -> None:
-    """A package has the same version for serving and for the tests."""
-    serving, tests = (pins(it) for it in list(LOCKS.values())[:2])
-    both = serving.keys() & tests.keys()
-    assert {it: serving[it] for it in both} == {it: tests[it] for it in both}
+    """A package has the same version for serving, for training and for the tests."""
+    found: dict[str, set[str]] = {}
+    for lock in list(LOCKS.values())[:3]:
+        for name, version in pins(lock).items():
+            found.setdefault(name, set()).add(version)
+    assert {name: versions for name, versions in found.items() if len(versions) > 1} == {}
+
+
+def test_serving_installs_nothing_of_the_training() -> None:
+    """The image has LightGBM, but no library that only trainings and their reports need."""
+    serving, training = (pins(it) for it in list(LOCKS.values())[:2])
+    assert "lightgbm" in serving
+    extra = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    # LightGBM itself needs SciPy.
+    wanted = {normal(re.split("[<>=]", it)[0]) for it in extra["train"]} - {"scipy"}
+    assert wanted <= training.keys()
+    assert not wanted & serving.keys()
 
 
 def test_a_lock_has_files_for_several_platforms() -> None:

@@ -183,10 +183,33 @@ def test_every_method_is_raced() -> None:
         assert not call.race or call.race in RACES, call.method
 
 
+def batched() -> dict[str, str]:
+    """The methods of the contract whose items are requests of another method, and that method."""
+    from freehold.method import Method
+    from freehold.methods import Methods
+
+    found = {}
+    for it in vars(Methods).values():
+        items = it.request.DESCRIPTOR.fields_by_name.get("items") if type(it) is Method else None
+        if items is not None and "request_id" in items.message_type.fields_by_name:
+            found[it.path.rpartition("/")[2]] = items.message_type.name.removesuffix("Request")
+    return found
+
+
+def test_every_batch_is_answered() -> None:
+    """Each method of the contract with requests of another method as its items has its row at the
+    wire, with the rule of that method, and the tests of every call know it."""
+    from service.rpc import authorization_service
+    from tests.rpc.support import BATCHED
+
+    rows = {it.name: it.mutation.name for it in authorization_service.BATCHES}
+    assert rows == batched() == BATCHED
+
+
 def test_the_readme_names_every_method() -> None:
     """The README's table of calls has every method that changes something."""
     readme = README.read_text(encoding="utf-8")
-    missing = {it for it in contract() if f"`{it}`" not in readme}
+    missing = {it for it in contract() | batched().keys() if f"`{it}`" not in readme}
     none_left(missing, "is not in the table of calls in README.md")
 
 
@@ -194,7 +217,7 @@ def test_the_client_has_every_method() -> None:
     """Both Python clients have every method of the contract."""
     from freehold.client import AsyncClient, Client
 
-    for method in contract():
+    for method in contract() | batched().keys():
         name = "".join(f"_{it.lower()}" if it.isupper() else it for it in method).lstrip("_")
         assert hasattr(Client, name), name
         assert hasattr(AsyncClient, name), name

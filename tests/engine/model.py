@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
@@ -43,6 +44,7 @@ from service.engine.calls import (
 )
 from service.engine.engine import BatchSplit, Engine, Result
 from service.engine.feature_values import pack
+from service.engine.group_commit import CommitLimits, Committer
 from service.engine.ports import Conflict, OutcomeUnknown, StorageFailed
 from service.engine.profile import read_profile
 from service.engine.records.aliases import AliasRecord
@@ -99,6 +101,8 @@ NOT_DONE = {
 }
 EXPECTED_FAULTS = (Conflict, OutcomeUnknown, StorageFailed)
 CHECK_ALL_EVERY = 16
+MESSAGE_EVERY = 3
+"""One group of calls without a fault in so many is sent in one message."""
 
 Step = list[Any]
 """["calls", trouble, numbers], ["time", number], ["terms", number] or
@@ -316,7 +320,8 @@ class Model:
         now_us = self.clock.now_us()
         self.chance.look()
         calls = [self.chance.call(seed, now_us) for seed in seeds]
-        self.troubles[trouble] += 1
+        together = trouble == "none" and seeds[0] % MESSAGE_EVERY == 0
+        self.troubles["in one message" if together else trouble] += 1
         if trouble == "contended" and len(calls) == 1:
             trouble = "alone contended"
         done: list[Sent] = []
@@ -327,9 +332,14 @@ class Model:
             self._rivals()
             self.store.interlude = lambda: done.append(self._send(rival, self._rivals()))
         self.store.plan = list(TROUBLES[trouble.removeprefix("alone ")])
-        folds = self._folds() if trouble == "none" else []
+        if together:
+            calls = [call for call in calls if call.caller == calls[0].caller]
+        folds = self._folds() if trouble == "none" and not together else []
         try:
-            done.append(self._send(calls, self.engine, folds))
+            if together:
+                done.append(self._send_in_a_message(calls))
+            else:
+                done.append(self._send(calls, self.engine, folds))
         except Died as death:
             require(death, DEATHS[TROUBLES[trouble][0]])
             self._rise_again()
@@ -409,6 +419,20 @@ class Model:
         results = engine.apply([*folds, *(self._work(call) for call in calls)])
         require([reason(it) for it in results[: len(folds)]], [""] * len(folds), "folder")
         return Sent(calls, results[len(folds) :])
+
+    def _send_in_a_message(self, calls: list[Call]) -> Sent:
+        """Sends calls of one caller as the items of one message, through a committer."""
+        works = [self._work(call) for call in calls]
+
+        async def send() -> list[Result]:
+            committer = Committer(self.engine.apply, CommitLimits(max_batch=len(works)))
+            committer.start()
+            try:
+                return await committer.submit_all(works)
+            finally:
+                await committer.close()
+
+        return Sent(calls, asyncio.run(send()))
 
     def _work(self, call: Call) -> Work:
         command, name = call.command, _name(call)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import lzma
 import os
@@ -11,7 +10,6 @@ import select
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -21,6 +19,7 @@ from typing import Any
 
 import models
 from models import reading, spec, train
+from tests.once import once
 from tests.shell import Forked, forked_workers, freehold
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -30,22 +29,11 @@ STOP_TIMEOUT_S = 30.0
 
 
 def small_model(base: Path) -> Path:
-    """The directory of a small model, in a folder that all processes of a test run share.
+    """The directory of a small model, which all processes of a test run share.
 
-    The first process that asks trains the model, once. `base` is the temporary folder of this
-    process; pytest-xdist gives each worker its own, side by side.
+    `base` is the temporary folder of this process.
     """
-    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
-    folder = shared / "small"
-    with (shared / "small.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not folder.exists():
-            unfinished = Path(tempfile.mkdtemp(prefix="unfinished-", dir=shared))
-            # Servers that run under another user must be able to enter it.
-            unfinished.chmod(0o755)
-            _train_small(unfinished)
-            unfinished.rename(folder)
-    return folder / "model"
+    return once(base, "small", _train_small) / "model"
 
 
 def _train_small(folder: Path) -> None:

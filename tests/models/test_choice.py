@@ -38,7 +38,7 @@ def drawn(rows: int, odds: Callable[[Floats, Floats], Floats]) -> State:
     return state_of(np.column_stack((a, b)), label)
 
 
-SHORT = tuple(replace(recipe, trees=min(recipe.trees, 60)) for recipe in recipes.LADDER)
+SHORT = tuple(replace(recipe, trees=min(recipe.trees, 30)) for recipe in recipes.LADDER)
 """The usual recipes with few trees."""
 
 
@@ -79,10 +79,10 @@ def test_a_group_lies_in_one_fold() -> None:
 
 def test_a_large_table_is_first_tried_on_a_part() -> None:
     """With two rounds, all candidates are tried on the part, and the best two on more rows."""
-    state = drawn(3_000, lambda a, b: 2 * a * b)
-    plan = Plan(SHORT, (1_000, 3_000))
+    state = drawn(900, lambda a, b: 2 * a * b)
+    plan = Plan(SHORT, (300, 900))
     rows = [c["rows"] for c in choice.choose(state, state.everyone, plan).candidates]
-    assert sorted(rows) == [1_000, 1_000, 1_000, 3_000, 3_000]
+    assert sorted(rows) == [300, 300, 300, 900, 900]
 
 
 def tried(recipe: Recipe, losses: list[float], auc: float) -> Tried:

@@ -6,7 +6,6 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import polars
 import pytest
 from click.testing import CliRunner
@@ -14,25 +13,14 @@ from click.testing import CliRunner
 from models import dataset, development, manifest, reading, spec, train
 from models.errors import ModelDirectoryError, TamperedError
 from service.cli.command import cli
-from tests.models.small_tables import NULLABLE_B, A, table, trained
 from tests.shell import forked_workers
 
 
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a small model with blanks."""
-    folder = tmp_path_factory.mktemp("made")
-    it = table()
-    it.b[np.arange(600) % 5 == 0] = np.nan
-    trained(folder, it, [A, NULLABLE_B], kind="scorecard")
-    return folder
-
-
-def test_the_kept_sample_is_the_data_set(made: Path) -> None:
+def test_the_kept_sample_is_the_data_set(scorecard_folder: Path) -> None:
     """The sample gives back every part of the data set, to the bit; of the ids it has hashes."""
-    data = reading.load(spec.load(made / "spec.toml"))
-    kept = development.read(made / "model")
-    assert kept.spec_bytes == (made / "spec.toml").read_bytes()
+    data = reading.load(spec.load(scorecard_folder / "spec.toml"))
+    kept = development.read(scorecard_folder / "model")
+    assert kept.spec_bytes == (scorecard_folder / "spec.toml").read_bytes()
     for name in ("row", "raw", "label"):
         assert getattr(kept.data, name).tobytes() == getattr(data, name).tobytes()
     assert (kept.data.time, kept.data.group, kept.data.weight) == (None, None, None)
@@ -91,10 +79,10 @@ role = "protected"
     assert kept.data.protected["sex"].tobytes() == it.data.protected["sex"].tobytes()
 
 
-def test_no_model_is_replaced(made: Path) -> None:
+def test_no_model_is_replaced(scorecard_folder: Path) -> None:
     """A folder that has another model is not written to, even where that is known only at the
     end."""
-    folder = made / "model"
+    folder = scorecard_folder / "model"
     before = {p.name: p.read_bytes() for p in folder.iterdir()}
     kept = manifest.read(folder)
     other = {**kept.document, "budget_s": 1.0}
@@ -103,17 +91,24 @@ def test_no_model_is_replaced(made: Path) -> None:
     assert {p.name: p.read_bytes() for p in folder.iterdir()} == before
 
 
-def test_versions_lie_side_by_side_and_are_made_again(made: Path, tmp_path: Path) -> None:
-    """Training into a folder of versions gives each model a folder by its id and leaves the others;
-    the same training gives the same one; its sample gives the same id."""
+def test_versions_lie_side_by_side_and_are_made_again(
+    scorecard_folder: Path, tmp_path: Path
+) -> None:
+    """Training into a folder of versions gives the model a folder by its id, which is the same for
+    one process and for two; a model that is there stays; its sample gives the same id."""
     versions = tmp_path / "models"
     with forked_workers():
-        for _ in range(2):
-            folder, metrics = train.train_version(
-                made / "spec.toml", versions, progress=False, jobs=1
-            )
-            assert [p.name for p in versions.iterdir()] == [metrics["model_id"]] == [folder.name]
-        assert manifest.read(folder).model_id == folder.name
+        folder, metrics = train.train_version(
+            scorecard_folder / "spec.toml", versions, progress=False, jobs=2
+        )
+        assert [p.name for p in versions.iterdir()] == [metrics["model_id"]] == [folder.name]
+        alone = manifest.read(scorecard_folder / "model")
+        assert manifest.read(folder).model_id == folder.name == alone.model_id
+        assert manifest.read(folder).model_text == alone.model_text
+        copied = Path(shutil.copytree(folder, tmp_path / "again"))
+        (copied / "model.txt").unlink()
+        assert manifest.publish(copied, folder) == folder
+        assert (folder / "model.txt").exists()
         asked = CliRunner().invoke(
             cli, ["model", "rebuild", folder.name[:12], "--models", str(versions), "--jobs", "1"]
         )
@@ -123,10 +118,10 @@ def test_versions_lie_side_by_side_and_are_made_again(made: Path, tmp_path: Path
         manifest.find(versions, "f" * 64)
 
 
-def test_a_changed_or_erased_sample_is_said(made: Path, tmp_path: Path) -> None:
+def test_a_changed_or_erased_sample_is_said(scorecard_folder: Path, tmp_path: Path) -> None:
     """A sample with another value, or without one of its rows, is refused before any fit; so is a
     model without a sample."""
-    folder = Path(shutil.copytree(made / "model", tmp_path / "model"))
+    folder = Path(shutil.copytree(scorecard_folder / "model", tmp_path / "model"))
     about = polars.read_parquet_metadata(folder / "sample.parquet")
     kept = {"freehold": about["freehold"]}
     frame = polars.read_parquet(folder / "sample.parquet")

@@ -167,9 +167,9 @@ def changed(products: Sequence[Product], **values: Any) -> tuple[Product, ...]:
     )
 
 
-def read(store: SqlStore, until_us: int, *, ages: bool = False, days: int = 30) -> History:
-    """The history of the first operator in a database."""
-    window = Window(OPERATOR, until_us - days * DAY_US, until_us, 100_000, ages)
+def read(store: SqlStore, until_us: int, **values: Any) -> History:
+    """The history of 30 days of the first operator in a database."""
+    window = Window(OPERATOR, until_us - 30 * DAY_US, until_us, 100_000, **values)
     with reading(store.engine) as connection:
         return read_history(connection, window, read_catalog(connection))
 

@@ -153,6 +153,54 @@ def test_the_tariff_in_force_changes_no_fee(city: Desk, seed: int) -> None:
     assert only.after_minor == Range(only.before_minor, only.before_minor)
 
 
+QUOTA: dict[str, Any] = {
+    "time_zone": "Asia/Shanghai",
+    "quota": [{"name": "daily", "minutes": 60, "per": "DAY"}],
+}
+
+
+def ridden(desk: Desk, *minutes: int, charged: int | None = None) -> None:
+    """Rides of Ann, one after the other; with `charged` the operator charges that amount."""
+    for it in minutes:
+        made = rental(desk, authorize("ann"))
+        advance(desk, it * MINUTE_US)
+        desk.do(settle_usage(made) if charged is None else settle(made, charged))
+
+
+def test_free_minutes_of_a_draft_are_used_in_the_order_of_the_returns(city: Desk) -> None:
+    """Of two rides of 50 minutes, 5 of them free, the first uses 45 of the day's 60 minutes, and
+    the second 15: its other 30 are one half hour. On the next day there are 60 minutes again."""
+    ridden(city, 50, 50)
+    assert fees(city, **QUOTA).after_minor == Range(150, 150)
+    advance(city, 24 * HOUR_US)
+    ridden(city, 50)
+    assert fees(city, **QUOTA).after_minor == Range(150, 150)
+    assert fees(city).after_minor == Range(900, 900)
+
+
+def test_free_minutes_of_a_ride_without_a_charge_are_free_again(city: Desk) -> None:
+    """A ride of 90 minutes for which the operator charged nothing uses none of the 60 minutes."""
+    ridden(city, 90, charged=0)
+    ridden(city, 50)
+    # 90 less 60 less 5 minutes are one half hour, and the second ride is free.
+    assert fees(city, **QUOTA).after_minor == Range(150, 150)
+
+
+def test_quotas_in_force_change_no_fee(city: Desk) -> None:
+    """Under a tariff with a quota the fees by the tariff in force are those of the receipts, and
+    the same tariff as a draft changes none; one without the quota costs more."""
+    in_force(city, DocumentKind.TARIFF, {**HALF_HOURS, **QUOTA})
+    in_force(city, DocumentKind.POLICY, POLICY)
+    in_force(city, DocumentKind.PRODUCT, {**BIKE, "tariff": "half-hours"})
+    ridden(city, 50, 50, 20)
+    before = fees(city, **QUOTA)
+    assert (before.charged_minor, before.before_minor) == (300, 300)
+    assert before.after_minor == Range(300, 300)
+    more = fees(city, **{**QUOTA, "quota": [{**QUOTA["quota"][0], "minutes": 90}]})
+    assert more.after_minor == Range(150, 150)
+    assert fees(city).after_minor == Range(750, 750)
+
+
 @pytest.mark.parametrize(
     ("values", "rule"),
     [({"currency": "EUR"}, "currency.of_product"), ({"rounding": "UP"}, "rounding.choice")],

@@ -22,6 +22,7 @@ from service.storage.store import SqlStore
 from tests.cli.test_commands import invoke
 from tests.engine.acts import settle_usage
 from tests.engine.calls import authorize, confirm, rental
+from tests.engine.currencies import EUR, EURO_RATE, offer_euros
 from tests.fakes import MINUTE_US, OPERATOR, OTHER_OPERATOR, Desk
 from tests.preview.histories import HOUR_US, changed, play, read
 
@@ -241,6 +242,23 @@ def test_an_operators_preview_tells_no_more_of_lines(city: Desk) -> None:
     for least_people, after in ((0, "ZERO"), (3, "UNCERTAIN")):
         found = previewed(city, document, least_people=least_people)
         assert found.whole.offers == {"REDUCED": {after: 3}}
+
+
+def test_the_free_part_under_a_total_exposure_counts(city: Desk) -> None:
+    """A scooter of 40.00 euro leaves Ann 186 of 500 yuan, although nothing of the line in yuan is
+    used: a bike without a deposit, at 150 under the draft, is covered, and one at 199 is not."""
+    offer_euros(city, {EUR: EURO_RATE})
+    city.put_users(ann=700)
+    rental(city, authorize("ann", "scooter"))
+    city.clock.advance(city.clock.now_us() + MINUTE_US)
+    assert rental(city, authorize("ann")).offer == "REDUCED"
+    found = previewed(city, policy(city.store))
+    assert found.whole.repeated == found.whole.decisions == 2
+    made = read(city.store, city.clock.now_us() + 1, totals=True)
+    terms = Terms(changed(made.products, deposit_minor=15_000))
+    again = replay_fast(made, terms)
+    ranks = [again.verdicts.all[it].rank for it in again.strict.tolist()]
+    assert ranks[-1] == 0
 
 
 def test_the_command_prints_a_preview(tmp_path: Path, file_city: Path) -> None:

@@ -32,6 +32,11 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("transport", transports, indirect=True, scope="module")
 
 
+@pytest.fixture(scope="module", autouse=True)
+def jobs(forked_jobs: None) -> None:
+    """The processes of the servers' jobs; test_verifications.py has real ones."""
+
+
 @pytest.fixture(scope="module")
 def transport(request: pytest.FixtureRequest) -> Iterator[str]:
     """The transport of the servers that a test reaches."""

@@ -21,6 +21,7 @@ from tests.operations.every import CALLS, ON_AUTHORIZATION
 from tests.rpc import ready
 from tests.rpc.support import (
     ADMIN_RPCS,
+    BATCHED,
     FOLLOWING,
     NO_CASE,
     NOWHERE,
@@ -41,6 +42,10 @@ NO_TERMS = {
 LATER = Timestamp(seconds=4_000_000_000)
 
 READS: dict[str, dict[str, Any]] = {
+    "BatchAuthorize": {
+        "items": [{"request_id": "example-item", "user_id": "somebody", "product_id": "bike"}]
+    },
+    "BatchSettle": {"items": [{"request_id": "example-item", "name": NOWHERE, "usage": {}}]},
     "GetAuthorization": {"name": NOWHERE},
     "GetReceipt": {"name": NOWHERE},
     "ListAuthorizations": {
@@ -250,7 +255,7 @@ READS: dict[str, dict[str, Any]] = {
         "page_token": "1",
     },
 }
-"""A read's fields."""
+"""The fields of a read, and of a call without a request id of its own."""
 OTHER_FORMS: dict[str, dict[str, Any]] = {
     "QuoteFee": {
         "product_id": "bike",
@@ -261,6 +266,7 @@ OTHER_FORMS: dict[str, dict[str, Any]] = {
 }
 """A read's fields in the second form of its message."""
 REQUIRED_OF_READS: dict[str, set[str]] = {
+    **{method: {"items"} for method in BATCHED},
     "GetAuthorization": {"name"},
     "GetReceipt": {"name"},
     "QuoteAuthorization": {"user_id", "items"},
@@ -297,6 +303,7 @@ REQUIRED_OF_READS: dict[str, set[str]] = {
     "WithdrawAct": {"request_id", "proposal"},
 }
 SCOPES_OF_READS: dict[str, str] = {
+    **dict.fromkeys(BATCHED, "authorizations.write"),
     "GetAuthorization": "authorizations.read",
     "GetReceipt": "authorizations.read",
     "QuoteAuthorization": "quotes.read",

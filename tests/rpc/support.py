@@ -128,6 +128,8 @@ MUTATIONS = tuple(
     if "request_id" in rpc.request.DESCRIPTOR.fields_by_name and name not in ADMIN_RPCS
 )
 """Methods that change something in the books or for a user."""
+BATCHED = {"BatchAuthorize": "Authorize", "BatchSettle": "SettleAuthorization"}
+"""Methods with requests of another method as their items; each item is checked by itself."""
 FOLLOWING = tuple(
     name for name in MUTATIONS if "expected_version" in RPCS[name].request.DESCRIPTOR.fields_by_name
 )

@@ -35,6 +35,7 @@ from service.rpc.validation import parse
 from tests.rpc.examples import example, examples, passing, required
 from tests.rpc.support import (
     ADMIN_RPCS,
+    BATCHED,
     BIKE_MINOR,
     EVERY,
     FOLLOWING,
@@ -117,7 +118,8 @@ def _leaves(
             yield Leaf(*of, path, field.type, put_value)
 
 
-LEAVES = [leaf for name in EVERY for leaf in leaves(name)]
+LEAVES = [leaf for name in EVERY if name not in BATCHED for leaf in leaves(name)]
+"""The leaves of all requests; those of a batch's items are checked in `test_batches.py`."""
 BAD: dict[int, tuple[Any, ...]] = {
     FieldDescriptor.TYPE_STRING: ("a\0b", "x" * 300, "é", "a b", "abc\n", "a/b/c", "' OR 1=1 --"),
     FieldDescriptor.TYPE_ENUM: (99, -1),
@@ -455,7 +457,7 @@ def test_a_message_above_its_limit_is_refused(desk: Desks, method: str) -> None:
     """A message above the service's limit (128 KiB, bulk 4 MiB) is INVALID_ARGUMENT, and the
     violation has the limit."""
     # An unknown field of bytes, so that only the size is wrong.
-    limit = 4 * MIB if method == "PutUsers" else 128 * KIB
+    limit = 4 * MIB if method in ("PutUsers", *BATCHED) else 128 * KIB
     caller = desk.caller_for(method)
     refusal = caller.refused(method, padded(example(method), limit + 1))
     assert (refusal.code, refusal.reason) == (INVALID, "MESSAGE_TOO_LARGE")

@@ -46,6 +46,7 @@ from tests.rpc.support import (
     ADMIN_RPCS,
     EVERY,
     FOLLOWING,
+    NOWHERE,
     OPERATOR_RPCS,
     RPCS,
     SHARED_RPCS,
@@ -280,8 +281,23 @@ def foreign_name(place: World, kind: str, user_id: str) -> str:
 
 
 def of_mine(desk: Desks) -> dict[str, Callable[[], dict[str, Any]]]:
-    """For each method that only reads, the fields of a request that has an answer."""
+    """For each method without a request id of its own, the fields of a request that has an
+    answer."""
+    fresh = desk.operator.fresh
     return {
+        "BatchAuthorize": lambda: {
+            "items": [
+                {"request_id": fresh(), "user_id": user_id, "product_id": product_id}
+                for user_id in (desk.platform.person(), desk.platform.person(550), "unknown")
+                for product_id in ("bike", "no-such-product")
+            ]
+        },
+        "BatchSettle": lambda: {
+            "items": [
+                {"request_id": fresh(), "name": name, "usage": {}}
+                for name in (ready.active(desk).name, ready.overdue(desk).name, NOWHERE)
+            ]
+        },
         "GetAuthorization": lambda: {"name": ready.overdue(desk).name},
         "GetReceipt": lambda: {"name": ready.settled(desk).name},
         "ListAuthorizations": lambda: {"user_id": ready.settled(desk).name.split("/")[1]},

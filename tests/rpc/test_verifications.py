@@ -30,6 +30,11 @@ from tests.rpc.support import TIMEOUT_S, Desks, Refused, desks, until
 GIVEN_UP = 10
 
 
+@pytest.fixture(scope="module", autouse=True)
+def jobs() -> None:
+    """These processes are started as a server starts them."""
+
+
 @pytest.fixture
 def own(tmp_path: Path) -> Iterator[Desks]:
     """This test's own server."""

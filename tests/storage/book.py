@@ -69,7 +69,8 @@ from tests.engine.calls import (
 )
 from tests.engine.test_damage_bound import damage
 from tests.engine.test_reservations import TARIFF as RESERVABLE
-from tests.fakes import BACKSTAGE, OTHER_OPERATOR, Desk, horizon_of
+from tests.fakes import BACKSTAGE, OTHER_OPERATOR, Desk, horizon_of, new_database
+from tests.once import once
 from tests.storage.administered import administer
 
 KEY = SealKey(Ed25519PrivateKey.from_private_bytes(b"a key of tests and of no server."))
@@ -112,6 +113,23 @@ def live(desk: Desk) -> None:
     rental(desk, authorize("dan", accept=(Offer.ZERO,)))  # is declined
     desk.do(c.PayOutOperator("city", acts.money(700), "treasury-1"), caller=PLATFORM)
     desk.do(c.RecordOperatorPayment("city", acts.money(90), "treasury-2"), caller=PLATFORM)
+
+
+def lived(base: Path) -> Path:
+    """The file of a book with every transition, which all processes of a test run share.
+
+    `base` is the temporary folder of this process.
+    """
+    return once(base, "lived", _live_in) / "whole.db"
+
+
+def _live_in(folder: Path) -> None:
+    file = folder / "book.db"
+    new_database(f"sqlite:///{file}").close()
+    with at(file) as desk:
+        live(desk)
+        assert not desk.faults
+    copy_of(file, "whole.db")
 
 
 def _free_minutes(desk: Desk) -> None:

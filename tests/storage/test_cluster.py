@@ -104,7 +104,7 @@ def test_only_a_server_that_does_not_sync_is_in_memory(
         folder.rmdir()
         assert (folder.parent == tmp_path) == in_memory
     monkeypatch.setattr(postgres, "MEMORY", tmp_path / "absent")
-    assert not postgres._in_memory()
+    assert not postgres.in_memory()
 
 
 def empty_products(connection: psycopg.Connection[Any]) -> None:

@@ -77,6 +77,28 @@ class AuthorizeResponse(_message.Message):
     price_hash: str
     def __init__(self, authorization: _Optional[_Union[_authorization_pb2.Authorization, _Mapping]] = ..., cuts: _Optional[_Iterable[_Union[Cut, _Mapping]]] = ..., price_hash: _Optional[str] = ...) -> None: ...
 
+class BatchAuthorizeRequest(_message.Message):
+    __slots__ = ("items",)
+    ITEMS_FIELD_NUMBER: _ClassVar[int]
+    items: _containers.RepeatedCompositeFieldContainer[AuthorizeRequest]
+    def __init__(self, items: _Optional[_Iterable[_Union[AuthorizeRequest, _Mapping]]] = ...) -> None: ...
+
+class AuthorizeOutcome(_message.Message):
+    __slots__ = ("response", "error", "first_answer_time")
+    RESPONSE_FIELD_NUMBER: _ClassVar[int]
+    ERROR_FIELD_NUMBER: _ClassVar[int]
+    FIRST_ANSWER_TIME_FIELD_NUMBER: _ClassVar[int]
+    response: AuthorizeResponse
+    error: _types_pb2.Status
+    first_answer_time: _timestamp_pb2.Timestamp
+    def __init__(self, response: _Optional[_Union[AuthorizeResponse, _Mapping]] = ..., error: _Optional[_Union[_types_pb2.Status, _Mapping]] = ..., first_answer_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class BatchAuthorizeResponse(_message.Message):
+    __slots__ = ("outcomes",)
+    OUTCOMES_FIELD_NUMBER: _ClassVar[int]
+    outcomes: _containers.RepeatedCompositeFieldContainer[AuthorizeOutcome]
+    def __init__(self, outcomes: _Optional[_Iterable[_Union[AuthorizeOutcome, _Mapping]]] = ...) -> None: ...
+
 class AuthorizeGroupRequest(_message.Message):
     __slots__ = ("request_id", "user_id", "items", "start", "accept_offers", "pickup_window", "rental_period", "order", "identity_hash")
     class Item(_message.Message):
@@ -432,6 +454,28 @@ class SettleAuthorizationResponse(_message.Message):
     debt: str
     handover: _authorization_pb2.Attestation
     def __init__(self, authorization: _Optional[_Union[_authorization_pb2.Authorization, _Mapping]] = ..., fee: _Optional[_Union[Fee, _Mapping]] = ..., capture: _Optional[_Union[_authorization_pb2.Capture, _Mapping]] = ..., debt: _Optional[str] = ..., handover: _Optional[_Union[_authorization_pb2.Attestation, _Mapping]] = ...) -> None: ...
+
+class BatchSettleRequest(_message.Message):
+    __slots__ = ("items",)
+    ITEMS_FIELD_NUMBER: _ClassVar[int]
+    items: _containers.RepeatedCompositeFieldContainer[SettleAuthorizationRequest]
+    def __init__(self, items: _Optional[_Iterable[_Union[SettleAuthorizationRequest, _Mapping]]] = ...) -> None: ...
+
+class SettleOutcome(_message.Message):
+    __slots__ = ("response", "error", "first_answer_time")
+    RESPONSE_FIELD_NUMBER: _ClassVar[int]
+    ERROR_FIELD_NUMBER: _ClassVar[int]
+    FIRST_ANSWER_TIME_FIELD_NUMBER: _ClassVar[int]
+    response: SettleAuthorizationResponse
+    error: _types_pb2.Status
+    first_answer_time: _timestamp_pb2.Timestamp
+    def __init__(self, response: _Optional[_Union[SettleAuthorizationResponse, _Mapping]] = ..., error: _Optional[_Union[_types_pb2.Status, _Mapping]] = ..., first_answer_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class BatchSettleResponse(_message.Message):
+    __slots__ = ("outcomes",)
+    OUTCOMES_FIELD_NUMBER: _ClassVar[int]
+    outcomes: _containers.RepeatedCompositeFieldContainer[SettleOutcome]
+    def __init__(self, outcomes: _Optional[_Iterable[_Union[SettleOutcome, _Mapping]]] = ...) -> None: ...
 
 class ReverseAuthorizationRequest(_message.Message):
     __slots__ = ("request_id", "name", "origin", "expected_version", "user_cancels")

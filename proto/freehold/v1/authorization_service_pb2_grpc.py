@@ -52,8 +52,8 @@ class AuthorizationServiceStub:
 
     Amounts are in the currency of the product.
 
-    A message of more than 128 KiB, or of more than 4 MiB for PutUsers, is refused
-    with INVALID_ARGUMENT and the reason MESSAGE_TOO_LARGE.
+    A message of more than 128 KiB is refused with INVALID_ARGUMENT and the reason
+    MESSAGE_TOO_LARGE. PutUsers, BatchAuthorize and BatchSettle may have 4 MiB.
     """
 
     def __init__(self, channel):
@@ -66,6 +66,11 @@ class AuthorizationServiceStub:
                 '/freehold.v1.AuthorizationService/Authorize',
                 request_serializer=freehold_dot_v1_dot_authorization__service__pb2.AuthorizeRequest.SerializeToString,
                 response_deserializer=freehold_dot_v1_dot_authorization__service__pb2.AuthorizeResponse.FromString,
+                _registered_method=True)
+        self.BatchAuthorize = channel.unary_unary(
+                '/freehold.v1.AuthorizationService/BatchAuthorize',
+                request_serializer=freehold_dot_v1_dot_authorization__service__pb2.BatchAuthorizeRequest.SerializeToString,
+                response_deserializer=freehold_dot_v1_dot_authorization__service__pb2.BatchAuthorizeResponse.FromString,
                 _registered_method=True)
         self.AuthorizeGroup = channel.unary_unary(
                 '/freehold.v1.AuthorizationService/AuthorizeGroup',
@@ -126,6 +131,11 @@ class AuthorizationServiceStub:
                 '/freehold.v1.AuthorizationService/SettleAuthorization',
                 request_serializer=freehold_dot_v1_dot_authorization__service__pb2.SettleAuthorizationRequest.SerializeToString,
                 response_deserializer=freehold_dot_v1_dot_authorization__service__pb2.SettleAuthorizationResponse.FromString,
+                _registered_method=True)
+        self.BatchSettle = channel.unary_unary(
+                '/freehold.v1.AuthorizationService/BatchSettle',
+                request_serializer=freehold_dot_v1_dot_authorization__service__pb2.BatchSettleRequest.SerializeToString,
+                response_deserializer=freehold_dot_v1_dot_authorization__service__pb2.BatchSettleResponse.FromString,
                 _registered_method=True)
         self.ReverseAuthorization = channel.unary_unary(
                 '/freehold.v1.AuthorizationService/ReverseAuthorization',
@@ -216,8 +226,8 @@ class AuthorizationServiceServicer:
 
     Amounts are in the currency of the product.
 
-    A message of more than 128 KiB, or of more than 4 MiB for PutUsers, is refused
-    with INVALID_ARGUMENT and the reason MESSAGE_TOO_LARGE.
+    A message of more than 128 KiB is refused with INVALID_ARGUMENT and the reason
+    MESSAGE_TOO_LARGE. PutUsers, BatchAuthorize and BatchSettle may have 4 MiB.
     """
 
     def Authorize(self, request, context):
@@ -228,6 +238,31 @@ class AuthorizationServiceServicer:
         Refused with the reason OPERATOR_OWES, and the amounts in the metadata,
         while the operator owes Freehold more than its bound. A damage charge is
         not refused for that.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def BatchAuthorize(self, request, context):
+        """Does up to 256 Authorize in one message. Each item is a whole request with
+        its own request id, and its outcome is that of the single call: the answer,
+        or the status with its details. No item fails another, and the call itself
+        ends with OK. The outcomes are in the order of the items.
+
+        Items are done in their order, and are not one transaction: items of one
+        person follow each other, and calls of others may come in between. The same
+        request id twice is handled as two calls. An item may also be repeated by a
+        single call, and the other way round.
+
+        Each item counts as one call for the rate of the key, the calls in progress,
+        the caller's turn, and the metrics. An item has at most 128 KiB. An item that
+        was not begun has a status of its own, such as UNAVAILABLE while the server
+        stops, or DEADLINE_EXCEEDED. If the outcomes together take more than 4 MiB,
+        the items for whose answers there is no place have RESOURCE_EXHAUSTED with
+        the reason ANSWER_TOO_LARGE: they may be done, so send them again. The whole
+        message is refused, and nothing is done, only for its key, its size, or a
+        deadline that is too near, for having no items or more than 256, and if it
+        cannot be parsed.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -384,6 +419,14 @@ class AuthorizationServiceServicer:
     def SettleAuthorization(self, request, context):
         """Captures an amount, or the fee for the usage. The cash part is used first.
         With `final`, it releases the rest. It never captures more than is held.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def BatchSettle(self, request, context):
+        """Does up to 256 SettleAuthorization in one message, in the same way as
+        BatchAuthorize.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -564,6 +607,11 @@ def add_AuthorizationServiceServicer_to_server(servicer, server):
                     request_deserializer=freehold_dot_v1_dot_authorization__service__pb2.AuthorizeRequest.FromString,
                     response_serializer=freehold_dot_v1_dot_authorization__service__pb2.AuthorizeResponse.SerializeToString,
             ),
+            'BatchAuthorize': grpc.unary_unary_rpc_method_handler(
+                    servicer.BatchAuthorize,
+                    request_deserializer=freehold_dot_v1_dot_authorization__service__pb2.BatchAuthorizeRequest.FromString,
+                    response_serializer=freehold_dot_v1_dot_authorization__service__pb2.BatchAuthorizeResponse.SerializeToString,
+            ),
             'AuthorizeGroup': grpc.unary_unary_rpc_method_handler(
                     servicer.AuthorizeGroup,
                     request_deserializer=freehold_dot_v1_dot_authorization__service__pb2.AuthorizeGroupRequest.FromString,
@@ -623,6 +671,11 @@ def add_AuthorizationServiceServicer_to_server(servicer, server):
                     servicer.SettleAuthorization,
                     request_deserializer=freehold_dot_v1_dot_authorization__service__pb2.SettleAuthorizationRequest.FromString,
                     response_serializer=freehold_dot_v1_dot_authorization__service__pb2.SettleAuthorizationResponse.SerializeToString,
+            ),
+            'BatchSettle': grpc.unary_unary_rpc_method_handler(
+                    servicer.BatchSettle,
+                    request_deserializer=freehold_dot_v1_dot_authorization__service__pb2.BatchSettleRequest.FromString,
+                    response_serializer=freehold_dot_v1_dot_authorization__service__pb2.BatchSettleResponse.SerializeToString,
             ),
             'ReverseAuthorization': grpc.unary_unary_rpc_method_handler(
                     servicer.ReverseAuthorization,
@@ -719,8 +772,8 @@ class AuthorizationService:
 
     Amounts are in the currency of the product.
 
-    A message of more than 128 KiB, or of more than 4 MiB for PutUsers, is refused
-    with INVALID_ARGUMENT and the reason MESSAGE_TOO_LARGE.
+    A message of more than 128 KiB is refused with INVALID_ARGUMENT and the reason
+    MESSAGE_TOO_LARGE. PutUsers, BatchAuthorize and BatchSettle may have 4 MiB.
     """
 
     @staticmethod
@@ -740,6 +793,33 @@ class AuthorizationService:
             '/freehold.v1.AuthorizationService/Authorize',
             freehold_dot_v1_dot_authorization__service__pb2.AuthorizeRequest.SerializeToString,
             freehold_dot_v1_dot_authorization__service__pb2.AuthorizeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def BatchAuthorize(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/freehold.v1.AuthorizationService/BatchAuthorize',
+            freehold_dot_v1_dot_authorization__service__pb2.BatchAuthorizeRequest.SerializeToString,
+            freehold_dot_v1_dot_authorization__service__pb2.BatchAuthorizeResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -1064,6 +1144,33 @@ class AuthorizationService:
             '/freehold.v1.AuthorizationService/SettleAuthorization',
             freehold_dot_v1_dot_authorization__service__pb2.SettleAuthorizationRequest.SerializeToString,
             freehold_dot_v1_dot_authorization__service__pb2.SettleAuthorizationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def BatchSettle(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/freehold.v1.AuthorizationService/BatchSettle',
+            freehold_dot_v1_dot_authorization__service__pb2.BatchSettleRequest.SerializeToString,
+            freehold_dot_v1_dot_authorization__service__pb2.BatchSettleResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -23,9 +23,10 @@ _sym_db = _symbol_database.Default()
 
 
 from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
+from google.protobuf import any_pb2 as google_dot_protobuf_dot_any__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17\x66reehold/v1/types.proto\x12\x0b\x66reehold.v1\x1a\x1b\x62uf/validate/validate.proto\"W\n\x05Money\x12(\n\rcurrency_code\x18\x01 \x01(\tB\x11\xbaH\x0er\x0c\x32\n^[A-Z]{3}$\x12$\n\x0c\x61mount_minor\x18\x02 \x01(\x03\x42\x0e\xbaH\x0b\"\t\x18\x80\xa0\x94\xa5\x8d\x1d(\x00\"f\n\x0bSignedMoney\x12(\n\rcurrency_code\x18\x01 \x01(\tB\x11\xbaH\x0er\x0c\x32\n^[A-Z]{3}$\x12-\n\x0c\x61mount_minor\x18\x02 \x01(\x03\x42\x17\xbaH\x14\"\x12\x18\x80\xa0\x94\xa5\x8d\x1d(\x80\xe0\xeb\xda\xf2\xe2\xff\xff\xff\x01*Q\n\x05Offer\x12\x15\n\x11OFFER_UNSPECIFIED\x10\x00\x12\x0e\n\nOFFER_ZERO\x10\x01\x12\x11\n\rOFFER_REDUCED\x10\x02\x12\x0e\n\nOFFER_FULL\x10\x03*\x81\x01\n\tScoreBand\x12\x1a\n\x16SCORE_BAND_UNSPECIFIED\x10\x00\x12\x10\n\x0cSCORE_BAND_A\x10\x01\x12\x10\n\x0cSCORE_BAND_B\x10\x02\x12\x10\n\x0cSCORE_BAND_C\x10\x03\x12\x10\n\x0cSCORE_BAND_D\x10\x04\x12\x10\n\x0cSCORE_BAND_E\x10\x05\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17\x66reehold/v1/types.proto\x12\x0b\x66reehold.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x19google/protobuf/any.proto\"W\n\x05Money\x12(\n\rcurrency_code\x18\x01 \x01(\tB\x11\xbaH\x0er\x0c\x32\n^[A-Z]{3}$\x12$\n\x0c\x61mount_minor\x18\x02 \x01(\x03\x42\x0e\xbaH\x0b\"\t\x18\x80\xa0\x94\xa5\x8d\x1d(\x00\"f\n\x0bSignedMoney\x12(\n\rcurrency_code\x18\x01 \x01(\tB\x11\xbaH\x0er\x0c\x32\n^[A-Z]{3}$\x12-\n\x0c\x61mount_minor\x18\x02 \x01(\x03\x42\x17\xbaH\x14\"\x12\x18\x80\xa0\x94\xa5\x8d\x1d(\x80\xe0\xeb\xda\xf2\xe2\xff\xff\xff\x01\"N\n\x06Status\x12\x0c\n\x04\x63ode\x18\x01 \x01(\x05\x12\x0f\n\x07message\x18\x02 \x01(\t\x12%\n\x07\x64\x65tails\x18\x03 \x03(\x0b\x32\x14.google.protobuf.Any*Q\n\x05Offer\x12\x15\n\x11OFFER_UNSPECIFIED\x10\x00\x12\x0e\n\nOFFER_ZERO\x10\x01\x12\x11\n\rOFFER_REDUCED\x10\x02\x12\x0e\n\nOFFER_FULL\x10\x03*\x81\x01\n\tScoreBand\x12\x1a\n\x16SCORE_BAND_UNSPECIFIED\x10\x00\x12\x10\n\x0cSCORE_BAND_A\x10\x01\x12\x10\n\x0cSCORE_BAND_B\x10\x02\x12\x10\n\x0cSCORE_BAND_C\x10\x03\x12\x10\n\x0cSCORE_BAND_D\x10\x04\x12\x10\n\x0cSCORE_BAND_E\x10\x05\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -40,12 +41,14 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SIGNEDMONEY'].fields_by_name['currency_code']._serialized_options = b'\272H\016r\0142\n^[A-Z]{3}$'
   _globals['_SIGNEDMONEY'].fields_by_name['amount_minor']._loaded_options = None
   _globals['_SIGNEDMONEY'].fields_by_name['amount_minor']._serialized_options = b'\272H\024\"\022\030\200\240\224\245\215\035(\200\340\353\332\362\342\377\377\377\001'
-  _globals['_OFFER']._serialized_start=262
-  _globals['_OFFER']._serialized_end=343
-  _globals['_SCOREBAND']._serialized_start=346
-  _globals['_SCOREBAND']._serialized_end=475
-  _globals['_MONEY']._serialized_start=69
-  _globals['_MONEY']._serialized_end=156
-  _globals['_SIGNEDMONEY']._serialized_start=158
-  _globals['_SIGNEDMONEY']._serialized_end=260
+  _globals['_OFFER']._serialized_start=369
+  _globals['_OFFER']._serialized_end=450
+  _globals['_SCOREBAND']._serialized_start=453
+  _globals['_SCOREBAND']._serialized_end=582
+  _globals['_MONEY']._serialized_start=96
+  _globals['_MONEY']._serialized_end=183
+  _globals['_SIGNEDMONEY']._serialized_start=185
+  _globals['_SIGNEDMONEY']._serialized_end=287
+  _globals['_STATUS']._serialized_start=289
+  _globals['_STATUS']._serialized_end=367
 # @@protoc_insertion_point(module_scope)

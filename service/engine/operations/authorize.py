@@ -42,7 +42,7 @@ from service.engine.consents import add_consent, no_damage
 from service.engine.context import UNKNOWN_PERSON, UNSCORED_BAND, Assessment, Context, Decided
 from service.engine.damage import require_damage
 from service.engine.details import add_order
-from service.engine.exposure import free_minor
+from service.engine.exposure import free_minor, with_total
 from service.engine.listings import Asked, listed_in
 from service.engine.operation import Asks, Operation, Pair
 from service.engine.people import open_line
@@ -90,6 +90,11 @@ class Authorize(NamedTuple):
     """A reference to the user's consent to a damage charge; empty if there is none."""
     identity_hash: str = ""
     """A hash of the identity that the operator checked; empty if it checked none."""
+
+    @property
+    def reserves(self) -> bool:
+        """True if the item is picked up later."""
+        return self.start is _ON_PICKUP
 
 
 def wanted(caller: str, it: Authorize, keys: Keys) -> None:
@@ -382,11 +387,7 @@ def _choice(
     else:
         verdict = None
         if not command.parent_id:
-            order, reserves = command.order or NO_ORDER, command.start is _ON_PICKUP
-            assets = [item.asset_id for item in command.items]
-            ordered = Ordered(
-                work.caller, command.user_id, order, reserves, products, assessment, assets
-            )
+            ordered = Ordered(work.caller, command, products, assessment)
             verdict = verdict_of(ordered, skipped, rows, context)
 
         def choose_within(minor: int) -> Choice:
@@ -395,6 +396,8 @@ def _choice(
         left_minor = budget_left_minor(work.caller, products, rows)
         choice = within_budget(choose_within, available_minor, left_minor)
         read_values = values_of(verdict, left_minor)
+    if (total := context.catalog.total) is not None:
+        read_values = with_total(read_values, available_minor, line, total, rows)
     if line.standing is _WATCHED and choice.offer is not None:
         reasons = tuple(dict.fromkeys((_UNDER_REVIEW, *choice.reasons)))
         return choice._replace(reasons=reasons[:MAX_REASONS]), read_values

@@ -21,7 +21,7 @@ from service.engine.consents import add_consent, no_damage
 from service.engine.context import UNKNOWN_PERSON, Context, Decided
 from service.engine.counts import bearers_of, verdict_on
 from service.engine.damage import require_damage
-from service.engine.exposure import free_minor
+from service.engine.exposure import free_minor, with_total
 from service.engine.increment_tries import add_refused, count_try, require_try
 from service.engine.operation import Asks, Operation, of_authorization
 from service.engine.operations.authorize import decision_of, usable
@@ -110,6 +110,8 @@ def decide(work: Work, it: Increment, rows: Rows, context: Context) -> Decided:
         left_minor = budget_left_minor(current.operator_id, [product], rows)
         choice = within_budget(choose_within, free, left_minor)
         read_values = values_of(verdict, left_minor)
+    if (total := context.catalog.total) is not None:
+        read_values = with_total(read_values, free, line, total, rows)
     if choice.offer is None:
         raise InvariantBroken("the full offer was declined, although it needs no credit")
     (split,) = choice.splits

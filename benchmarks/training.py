@@ -1,0 +1,106 @@
+"""``python -m benchmarks training``: the cost of a training beside the cost of its fits.
+
+Each made-up raw table (see `benchmarks.raw_tables`) is drafted, then trained by the default recipe
+in a process of its own, on one thread. The ratio is the CPU time of everything but the fits over
+that of the fits: reading, encoding, scoring, figures, drift, and the report. The aim is at most
+0.3. `ratio` takes scorecards as fits; `ratio_to_lightgbm` counts them to the rest.
+
+`--rows 1000000 --columns 25` trains one table of that size instead.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import click
+
+from benchmarks import raw_tables
+from benchmarks.harness import BenchmarkError, commit, document, machine, write_json
+from models import budget, drafting
+
+AIM = 0.3
+USUAL = ("small-crossed", "large-crossed")
+
+
+@click.command()
+@click.option("--rows", type=click.IntRange(300), help="One table of so many rows instead.")
+@click.option(
+    "--columns",
+    type=click.IntRange(raw_tables.MEANINGFUL),
+    default=25,
+    show_default=True,
+    help="Columns of that table.",
+)
+@click.option("--seed", default=1, show_default=True)
+@click.option("--budget-s", default=float(budget.USUAL_S), show_default=True)
+@click.option(
+    "--json", "json_path", type=click.Path(dir_okay=False, path_type=Path), help="File to write."
+)
+def training(
+    rows: int | None, columns: int, seed: int, budget_s: float, json_path: Path | None
+) -> None:
+    """Measure how much of a training's CPU time and memory is not its fits'."""
+    kinds = [k for k in raw_tables.SERIES if k.name in USUAL]
+    if rows is not None:
+        noise = columns - raw_tables.MEANINGFUL
+        kinds = [kinds[-1]._replace(name=f"{rows}x{columns}", rows=rows, noise=noise)]
+    found = []
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        here, head = machine(folder), commit()
+        for kind in kinds:
+            found.append(_measured(kind, seed, budget_s, folder))
+            click.echo(_line(found[-1]))
+    worst = max(it["ratio"] for it in found)
+    if json_path is not None:
+        facts = document(
+            name="training", ratio=worst, rounds=1, seed=seed, machine=here, commit=head,
+            figures={"budget_s": budget_s, "aim": AIM, "tables": found},
+        )  # fmt: skip
+        write_json(json_path, facts)
+    if worst > AIM:
+        raise click.ClickException(f"everything but the fits takes {worst:.2f} of their CPU time")
+
+
+def _measured(kind: raw_tables.Kind, seed: int, budget_s: float, folder: Path) -> dict[str, Any]:
+    """One table, written and trained."""
+    path, spec_path = folder / f"{kind.name}.csv", folder / f"{kind.name}.toml"
+    raw_tables.write(kind, seed, path)
+    drafted = drafting.draft(path, spec_path, raw_tables.QUESTION)
+    spec_path.write_text(drafted.text, encoding="utf-8")
+    words = [str(spec_path), str(folder / f"{kind.name}-model"), str(budget_s)]
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.training_run", *words],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    if done.returncode:
+        raise BenchmarkError(done.stderr.strip())
+    run: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    fits = run["lightgbm_s"] + run["scorecard_s"]
+    matrix = run["rows"] * drafted.inputs * 8
+    used = run["peak_bytes"] - run["imported_bytes"]
+    return {
+        "table": kind.name,
+        "columns": drafted.inputs,
+        "file_bytes": path.stat().st_size,
+        "matrix_bytes": matrix,
+        **run,
+        "ratio": (run["cpu_s"] - fits) / fits,
+        "ratio_to_lightgbm": (run["cpu_s"] - run["lightgbm_s"]) / run["lightgbm_s"],
+        "memory_of_file": used / path.stat().st_size,
+        "memory_of_matrix": used / matrix,
+    }
+
+
+def _line(it: dict[str, Any]) -> str:
+    return (
+        f"{it['table']}: {it['rows']:,} rows, {it['columns']} columns: {it['cpu_s']:.1f} s CPU, "
+        f"LightGBM {it['lightgbm_s']:.1f} s in {it['lightgbm_fits']} fits, scorecards "
+        f"{it['scorecard_s']:.1f} s in {it['scorecard_fits']}; the rest is {it['ratio']:.2f} of "
+        f"all fits; {it['peak_bytes'] / 2**20:,.0f} MiB, {it['memory_of_file']:.1f} times the file"
+    )

@@ -1,0 +1,87 @@
+"""One training in this process, measured: ``python -m benchmarks.training_run SPEC OUT BUDGET``.
+
+It prints a line of JSON: the CPU seconds of the whole training, of LightGBM's fits and of the
+scorecard's, and the peak of the process's memory. Every fit of LightGBM goes through
+`lightgbm.train`, which is wrapped here, and nowhere else.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import sys
+import time
+from collections.abc import Callable, Generator, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import lightgbm
+
+from models import binned, parallel, train
+
+_R = TypeVar("_R")
+
+
+class Clock:
+    """CPU seconds inside the functions that it wraps."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self.calls = 0
+
+    def wrap(self, work: Callable[..., _R]) -> Callable[..., _R]:
+        """The function, with its CPU time counted."""
+
+        def counted(*arguments: Any, **keywords: Any) -> _R:
+            start = time.process_time()
+            try:
+                return work(*arguments, **keywords)
+            finally:
+                self.seconds += time.process_time() - start
+                self.calls += 1
+
+        return counted
+
+
+def _here(
+    work: Callable[[Any, Any], _R], state: Any, tasks: Sequence[Any], jobs: int
+) -> Generator[tuple[int, _R], None, None]:
+    """`parallel.run` without further processes."""
+    for index, task in enumerate(tasks):
+        yield index, work(state, task)
+
+
+def main() -> None:
+    """Train, and print the figures."""
+    spec, out, budget = Path(sys.argv[1]), Path(sys.argv[2]), float(sys.argv[3])
+    # The report's libraries are imported once for a process, not once for a training.
+    import altair  # noqa: F401
+
+    fits, cards = Clock(), Clock()
+    lightgbm.train = fits.wrap(lightgbm.train)
+    binned.fit = cards.wrap(binned.fit)
+    parallel.run = _here
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    start, begun = time.process_time(), time.perf_counter()
+    figures = train.train(spec, out, progress=False, jobs=1, budget_s=budget)
+    print(
+        json.dumps(
+            {
+                "cpu_s": time.process_time() - start,
+                "wall_s": time.perf_counter() - begun,
+                "lightgbm_s": fits.seconds,
+                "lightgbm_fits": fits.calls,
+                "scorecard_s": cards.seconds,
+                "scorecard_fits": cards.calls,
+                "imported_bytes": before,
+                "peak_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+                "rows": figures["rows"],
+                "auc": figures["model"]["auc"]["mean"],
+                "chosen": figures["choice"]["chosen_in_folds"],
+            }
+        )
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,48 @@
+"""The free minutes of quotas under a draft: used up in the order in which rentals were settled."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+
+from service.domain.fee_lines import FeeItem
+from service.domain.meter import Meter
+from service.domain.metered import fee_between
+from service.domain.product import Product
+from service.domain.quotas import divided, pools_of
+from service.domain.segment_tariff import SegmentTariff
+from service.preview.usages import Usage
+
+
+def have_quotas(products: Iterable[Product]) -> bool:
+    """True if a tariff of these products has quotas."""
+    return any(isinstance(it.tariff, SegmentTariff) and it.tariff.quotas for it in products)
+
+
+def meters_under(
+    usages: Iterable[Usage], drafts: Mapping[tuple[str, int], Product]
+) -> dict[tuple[str, str], Meter]:
+    """The meter of each rental with the free minutes that are left for it under the drafts.
+
+    Minutes come back if nothing of the charge is left; here they are free again at once.
+    """
+    used: Counter[tuple[str, str, str, int]] = Counter()
+    found = {}
+    for usage in sorted(usages, key=lambda it: (it.close_us, it.start_us)):
+        product = drafts[usage.product_id, usage.revision]
+        meter = usage.meter._replace(quota_minutes=0, quota_fixed=False)
+        pools = pools_of(product.tariff, usage.start_us)
+        keys = [(usage.rental[0], it.name, str(it.per), it.period_us) for it in pools]
+        left = [max(0, it.most_minutes - used[key]) for it, key in zip(pools, keys, strict=True)]
+        found[usage.rental] = meter = meter._replace(quota_minutes=sum(left))
+        if usage.lost or not sum(left) or usage.given_back:
+            continue
+        times = usage.start_us, usage.end_us
+        free_us = product.policy.free_cancellation_us
+        fee = fee_between(product.tariff, *times, meter, free_us, usage.reserved_us)
+        if not usage.charged_minor and any(it.amount_minor for it in fee.lines):
+            continue
+        minutes = sum(it.quantity for it in fee.lines if it.item == FeeItem.QUOTA_MINUTES)
+        for key, part in zip(keys, divided(minutes, left), strict=True):
+            used[key] += part
+    return found

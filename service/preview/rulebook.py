@@ -1,0 +1,147 @@
+"""The rules of policies on stored orders: in force, and under a draft at both ends."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Protocol
+
+from service.domain import admission
+from service.domain.admission import NOTHING_SKIPPED, Hit
+from service.domain.conditions import counts_rentals, read_by
+from service.domain.policy import Reason
+from service.domain.product import Product
+from service.domain.rules import Of, Outcome, Rules
+from service.preview.budgets import Exposures, Hold, budgets_of
+from service.preview.conditions import Conditions, Ends, Order
+from service.preview.history import DAY_US, NEVER, History
+from service.preview.losses import breakers_of
+from service.preview.presence import Presence, Presences, counts, quiet_verdict, verdict_on
+from service.preview.traces import Traces, signals_of
+from service.preview.verdicts import Said
+
+_BREAKER = Hit(Outcome.FULL, Reason.BREAKER_OPEN)
+
+
+class Breakers(Protocol):
+    """The breakers of a course."""
+
+    def is_open(self, products: Sequence[Product], now_us: int, *, most: bool) -> bool:
+        """True if a breaker of these products is open."""
+        ...
+
+
+def longest_us(products: Iterable[Product]) -> int:
+    """The longest window of a signal of these products, in microseconds; 0 without any."""
+    return max((it.window_us for it in signals_of(tuple(products))), default=0)
+
+
+def are_shared(products: Iterable[Product]) -> bool:
+    """True if a rule of these products binds the rentals of all people together."""
+    return any(budgets_of(it) or breakers_of(it) for it in products)
+
+
+def are_counting(products: Iterable[Product]) -> bool:
+    """True if a rule of these products reads other rentals."""
+    those = tuple(products)
+    return counts(those) or bool(signals_of(those)) or are_shared(those)
+
+
+def conditions_count(product: Product) -> bool:
+    """True if a condition of a product reads how many rentals a person has."""
+    rules = product.policy.rules
+    return rules is not None and counts_rentals(rules.condition)
+
+
+def read_names(products: Iterable[Product]) -> frozenset[str]:
+    """The variables that conditions of these products read."""
+    rules: list[Rules | None] = [it.policy.rules for it in products]
+    return frozenset(
+        name for one in rules if one is not None for name in read_by(one.condition or ())
+    )
+
+
+def common_skips(history: History, rows: Sequence[int]) -> Mapping[str, str]:
+    """The rules that a listing skipped for all items of one call."""
+    skips = [history.beside.skipped_on(row) for row in rows]
+    if len(skips) == 1 or not skips[0]:
+        return skips[0]
+    found = {name: it for name, it in skips[0].items() if all(name in one for one in skips)}
+    return found or NOTHING_SKIPPED
+
+
+def quiet_said(order: Order, conditions: Conditions, *, strict: bool) -> Said:
+    """The rules at one end on an order that no earlier rental concerns."""
+    verdict = quiet_verdict(order.products, order.at_us)
+    hits = conditions.hits(order, None, strict=strict)
+    if hits:
+        verdict = admission.with_hits(verdict, len(order.products), hits, {})
+    return Said(verdict)
+
+
+class Course:
+    """The rentals so far, and the rules on an order that comes after them."""
+
+    def __init__(
+        self,
+        history: History,
+        products: Sequence[Product],
+        breakers: Breakers,
+        conditions: Conditions,
+    ) -> None:
+        """`products` are those of the history under the course's terms."""
+        self._history, self._products = history, products
+        self._breakers, self._conditions = breakers, conditions
+        self._conditioned = {id(it) for it in products if _is_conditioned(it)}
+        keep_us = max(DAY_US, longest_us(products))
+        self._presences = Presences(history.operator_id, history.from_us, history.pasts)
+        self._traces = Traces(history, keep_us) if longest_us(products) else None
+        self._exposures = Exposures() if any(map(budgets_of, products)) else None
+
+    def add(self, row: int, product: int, bearers: Mapping[Of, int], it: Presence,
+            credit: tuple[int, int]) -> None:  # fmt: skip
+        """Adds the rental of a row, which holds from the least to the most credit."""
+        self._presences.add(bearers, it)
+        if self._traces is not None:
+            self._traces.add(bearers, it, row)
+        if self._exposures is not None and it.maybe:
+            least, most = credit
+            hold = Hold(
+                it.sure_us,
+                it.maybe_us,
+                it.close_us,
+                least if it.sure else 0,
+                most,
+                it.endless or it.close_us == NEVER,
+            )
+            self._exposures.add(self._products[product], hold)
+
+    def said(
+        self, order: Order, rows: Sequence[int], bearers: Mapping[Of, int], *, strict: bool
+    ) -> Said:
+        """The rules on an order at one end."""
+        products, now_us, verdict = order.products, order.at_us, None
+        if counts(products):
+            facts = self._presences.facts(bearers, now_us, most=strict)
+            verdict = verdict_on(products, facts, order.skipped)
+        hits: list[Hit] = []
+        if any(id(it) in self._conditioned for it in products):
+            ends = None
+            if any(map(conditions_count, products)):
+                least = self._presences.facts(bearers, now_us, most=False)
+                ends = Ends(least, self._presences.facts(bearers, now_us, most=True))
+            hits += self._conditions.hits(order, ends, strict=strict)
+        if self._breakers.is_open(products, now_us, most=strict):
+            hits.append(_BREAKER)
+        if self._traces is not None:
+            rules = signals_of(products)
+            hits += self._traces.hits(rows, bearers, rules, order.skipped, now_us, most=strict)
+        if hits:
+            verdict = admission.with_hits(verdict, len(products), hits, {})
+        left_minor = None
+        if self._exposures is not None:
+            left_minor = self._exposures.left_minor(products, now_us, most=strict)
+        return Said(verdict, left_minor)
+
+
+def _is_conditioned(product: Product) -> bool:
+    return product.policy.rules is not None and product.policy.rules.condition is not None

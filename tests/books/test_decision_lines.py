@@ -1,0 +1,121 @@
+"""The lines that decisions saw are computed again from the entries."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+
+from service.books.verify import verify_books
+from service.domain.access import PLATFORM
+from service.domain.money import Money
+from service.domain.policy import Offer
+from service.engine import operations as c
+from service.storage.database import writing
+from service.storage.store import SqlStore
+from tests.engine import acts
+from tests.engine.calls import authorize, pay, rental, settle
+from tests.engine.currencies import EUR, EURO_RATE, offer_euros
+from tests.fakes import Desk
+
+
+@pytest.fixture
+def city(store: SqlStore) -> Iterator[Desk]:
+    """Ann's rentals in yuan and in euros, under a total exposure: granted, raised and declined."""
+    desk = Desk(store)
+    desk.put_user("ann", 700)
+    first = rental(desk, authorize("ann"))
+    offer_euros(desk, {EUR: EURO_RATE})
+    desk.put_user("ann", 700)
+    due = rental(desk, settle(first, 500))
+    rental(desk, authorize("ann", "scooter"))
+    out = rental(desk, authorize("ann", "umbrella"))
+    desk.do(c.Increment("ann", out.authorization_id, Money("CNY", 100)))
+    rental(desk, authorize("ann", accept=(Offer.ZERO,)))
+    desk.do(pay(due, due.due_minor), caller=PLATFORM)
+    desk.do(acts.group("ann", ("umbrella", ""), ("umbrella", "")))
+    rental(desk, authorize("ann", "umbrella"))
+    yield desk
+    assert not desk.faults
+
+
+def fault(desk: Desk) -> str:
+    """The first fault of the books as text; empty if there is none."""
+    found = verify_books(desk.store.engine).fault
+    return "" if found is None else f"{found.rule} {found.row}: {found.detail}"
+
+
+def decisions(desk: Desk) -> list[dict[str, Any]]:
+    """The decisions in the order of their ids."""
+    query = "SELECT * FROM decisions ORDER BY decision_id"
+    with desk.store.engine.connect() as connection:
+        return [dict(row) for row in connection.execute(text(query)).mappings()]
+
+
+def change(desk: Desk, decision_id: str, column: str, value: object) -> None:
+    """Changes a column of a decision by SQL."""
+    with writing(desk.store.engine) as connection:
+        connection.execute(
+            text(f"UPDATE decisions SET {column} = :value WHERE decision_id = :id"),
+            {"value": value, "id": decision_id},
+        )
+
+
+def test_lines_that_decisions_saw_verify(city: Desk) -> None:
+    """The lines of all decisions follow from the entries, and so do the free parts under a total
+    exposure, which decisions from before it do not name."""
+    assert fault(city) == ""
+    read = [json.loads(it["read_values"] or "{}") for it in decisions(city)]
+    assert ["total.free_minor" in it for it in read] == [False] + [True] * (len(read) - 1)
+    assert read[2]["total.lines"]["ann/EUR"] > 0
+
+
+@pytest.mark.parametrize("column", ["line_limit_minor", "line_held_minor", "line_drawn_minor"])
+def test_a_changed_balance_is_found(city: Desk, column: str) -> None:
+    """A balance that a decision did not see is found, whichever decision it is."""
+    for it in decisions(city):
+        change(city, it["decision_id"], column, it[column] + 1)
+        assert fault(city).startswith(f"DECISION_LINE decisions/{it['decision_id']}: {column} was")
+        change(city, it["decision_id"], column, it[column])
+    assert fault(city) == ""
+
+
+def test_another_place_in_the_order_is_found(city: Desk) -> None:
+    """A decision that held its amount at once was made right before its own first entry."""
+    granted = [it for it in decisions(city) if it["offer"] == "ZERO"]
+    for it in granted[:3]:
+        for step in (-1, 1):
+            change(city, it["decision_id"], "line_version", it["line_version"] + step)
+            assert fault(city).startswith(f"DECISION_LINE decisions/{it['decision_id']}: line_")
+        change(city, it["decision_id"], "line_version", it["line_version"])
+    assert fault(city) == ""
+
+
+def set_name(name: str, value: Any) -> Callable[[dict[str, Any]], None]:
+    """A change of one value that a decision read."""
+    return lambda values: values.__setitem__(name, value)
+
+
+@pytest.mark.parametrize(
+    "change_of",
+    [
+        set_name("total.free_minor", 1),
+        set_name("total.lines", {}),
+        set_name("total.lines", {"ann/EUR": 0}),
+        set_name("total.rates", {}),
+        set_name("total.rates", {EUR: [785, 0]}),
+        lambda values: values.pop("total.lines"),
+    ],
+)
+def test_another_total_exposure_is_found(
+    city: Desk, change_of: Callable[[dict[str, Any]], object]
+) -> None:
+    """Another free part under a total exposure, other lines or other rates are found."""
+    it = decisions(city)[2]
+    values = json.loads(it["read_values"])
+    change_of(values)
+    change(city, it["decision_id"], "read_values", json.dumps(values))
+    assert fault(city).startswith(f"DECISION_LINE decisions/{it['decision_id']}:")
