@@ -97,14 +97,8 @@ FACTS: dict[str, dict[str, str]] = {
     "domain/bounds_document.py": {"MOST_BOUNDS": TERMS},
     "rpc/bounded_port.py": {"LOOKS": METHOD},
     "rpc/frame_bounds.py": {
-        **dict.fromkeys(
-            ("PREFACE", "HEAD", "HEAD_BYTES", "PREFIX_BYTES", "DATA", "HEADERS", "RESET", "PING",
-             "GOAWAY", "WINDOW", "CONTINUATION", "END_STREAM", "ACK", "END_HEADERS", "PADDED",
-             "NO_ERROR", "FRAME_SIZE_ERROR", "REFUSED_STREAM", "ENHANCE_YOUR_CALM",
-             "MOST_FRAME_BYTES", "EXPANSION"),
-            FORMAT,
-        ),
-        **dict.fromkeys(("MOST_HEADER_BYTES", "MOST_DROPPED", "PING_STRIKES"), METHOD),
+        **dict.fromkeys(("EXPANSION", "HEAD_BYTES", "MOST_FRAME_BYTES", "PREFIX_BYTES"), FORMAT),
+        **dict.fromkeys(("MOST_DROPPED", "MOST_HEADER_BYTES", "PING_STRIKES"), METHOD),
     },
     "rpc/native.py": dict.fromkeys(("MOST_EVENTS", "MOST_IDLE_S"), METHOD),
     "rpc/terms_service.py": {"MOST_PRODUCTS": CONTRACT},
