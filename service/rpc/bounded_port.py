@@ -6,6 +6,8 @@ Each connection is passed on to the transport's socket file through a `Link`.
 from __future__ import annotations
 
 import asyncio
+import os
+from contextlib import suppress
 from typing import cast
 
 from service.config import Limits
@@ -118,13 +120,15 @@ class BoundedPort:
         loop = asyncio.get_running_loop()
         self.occupancy = Occupancy(limits, loop.time)
         self._server: asyncio.Server | None = None
+        self._path: str | None = None
+        """The public socket file, if that is the address."""
         self._look: asyncio.TimerHandle | None = None
 
     async def start(self, address: str) -> int:
         """Listens on an address; returns the port, 1 for a socket file. Raises OSError."""
         loop = asyncio.get_running_loop()
         if address.startswith(UNIX):
-            path = address.removeprefix(UNIX)
+            path = self._path = address.removeprefix(UNIX)
             self._server = await loop.create_unix_server(lambda: _Client(self), path)
             port = 1
         else:
@@ -162,6 +166,10 @@ class BoundedPort:
         """Refuses new connections from now on."""
         if self._server is not None:
             self._server.close()
+            if self._path is not None:
+                with suppress(OSError):  # it was removed already
+                    os.unlink(self._path)
+            self._server = None
 
     def close(self) -> None:
         """Ends all connections, after what was written."""

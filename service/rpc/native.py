@@ -30,7 +30,7 @@ from service.engine.group_commit import Committer
 from service.rpc.bounded_port import BoundedPort
 from service.rpc.direct import Direct, DirectCall
 from service.rpc.pipeline import Method, Pipeline, trailers_of
-from service.rpc.server import GrpcServer, bound
+from service.rpc.server import CannotListen, GrpcServer, bound
 from service.rpc.status import code_of, text_of
 from service.rpc.transport import Metadata
 from service.rpc.unix_socket import UNIX
@@ -155,7 +155,11 @@ class NativeServer:
         front.set_fallback(str(folder / "grpc.sock"))
         front.start()
         self._port = BoundedPort(limits, str(folder / "front.sock"))
-        port = await bound(address, partial(self._port.start, address))
+        try:
+            port = await bound(address, partial(self._port.start, address))
+        except CannotListen:
+            await self.stop(0.0, 0.0)
+            raise
         loop = asyncio.get_running_loop()
         self._thread = threading.Thread(
             target=self._receive, args=(front, loop), name="receiver", daemon=True

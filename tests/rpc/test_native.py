@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,13 @@ from freehold.v1.authorization_service_pb2 import AuthorizeRequest, AuthorizeRes
 
 from benchmarks.attacks.frames import FrameConnection, message
 from benchmarks.attacks.held_streams import AUTHORIZE
+from service.app import App
 from service.config import MIB, NATIVE, Limits
 from service.rpc.frame_bounds import PREFACE
 from service.rpc.message_bounds import longest_bytes
 from service.rpc.native import NativeServer
-from tests.fakes import Served, serving
+from service.rpc.server import CannotListen
+from tests.fakes import Served, new_database, serving
 from tests.rpc.support import (
     RPCS,
     TIMEOUT_S,
@@ -214,3 +217,36 @@ def test_calls_beyond_those_that_wait_are_refused(tmp_path: Path) -> None:
             for call in more:
                 call.cancel()
         until(lambda: ended(served), "all is given back")
+
+
+def test_the_wait_in_the_transport_counts_for_the_deadline(tmp_path: Path) -> None:
+    """The time between a call's arrival and its turn on the event loop counts: a call whose
+    deadline passed meanwhile is refused before the write."""
+    with serving(tmp_path) as served, desks(served) as desk:
+        person, server = desk.platform.person(), native(served)
+        desk.operator.page()
+        take = server._take
+
+        def late(front: Any, events: Any, came_s: float) -> None:
+            take(front, events, came_s - 2 * TIMEOUT_S)
+
+        server._take = late  # type: ignore[method-assign]
+        refusal = desk.operator.refused("Authorize", rental(desk.operator, person))
+        assert (refusal.code, refusal.reason) == (code.DEADLINE_EXCEEDED, "DEADLINE_TOO_NEAR")
+
+
+def test_a_taken_port_is_named(tmp_path: Path) -> None:
+    """A server whose address is taken does not start, says so, and leaves nothing behind."""
+    with serving(tmp_path) as served:
+        other = tmp_path / "other"
+        other.mkdir()
+        parts = served.app.parts
+
+        async def start() -> None:
+            app = App(replace(parts, store=new_database(f"sqlite:///{other / 'freehold.db'}")))
+            with pytest.raises(CannotListen, match="another process listens there"):
+                await app.start(served.address)
+            assert isinstance(app._server, NativeServer)
+            assert not Path(app._server._folder.name).exists()
+
+        asyncio.run(start())
