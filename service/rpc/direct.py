@@ -21,6 +21,7 @@ from service.domain.errors import ActRefused, Exhausted, InvalidInput
 from service.engine.engine import Result
 from service.engine.group_commit import Committer
 from service.engine.records.requests import Replayed
+from service.rpc import pipeline
 from service.rpc.pipeline import (
     Admission,
     Call,
@@ -33,7 +34,6 @@ from service.rpc.pipeline import (
 )
 from service.rpc.status import code_of, text_of
 from service.rpc.transport import Metadata
-from service.rpc.validation import parse
 
 
 class Reply(Protocol):
@@ -89,7 +89,7 @@ class DirectCall:
             self._refuse(error)
             return
         try:
-            message = parse(method.kind, self._body)
+            message = pipeline.parse(method.kind, self._body)
             call = self._call = Call(message, self._body, principal, deadline, metadata)
             committer.send(method.work(call), self)
         except Exception as error:

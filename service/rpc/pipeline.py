@@ -52,7 +52,8 @@ from service.rpc.keys import KeyRing, shows_certificate
 from service.rpc.message_bounds import Arriving, InHand, too_many_calls
 from service.rpc.status import DETAILS_KEY, code_of, details_of, text_of
 from service.rpc.transport import Exchange, Metadata, Unread
-from service.rpc.validation import MALFORMED_MESSAGE, parse
+from service.rpc.validation import MALFORMED_MESSAGE
+from service.rpc.validation import parse as parse
 
 M = TypeVar("M", bound=Message)
 
