@@ -3,7 +3,7 @@
 In each round an engine decides on a fresh SQLite file, in batches of 64 and without the wire, with
 the credit model if `--model` names one; only these batches are timed. Rentals last some hours and
 are settled between the batches, and half of the offers with a deposit are paid. Then the code of
-`freehold policy preview` previews four drafts over all decisions; the slowest one counts.
+`freehold policy preview` previews six drafts over all decisions; the slowest one counts.
 
 The ratio is the seconds of the slowest preview (reading, deciding again and adding up) over those
 of the batches of Authorize; the aim is at most 1/20.
@@ -69,6 +69,17 @@ DRAFTS: dict[str, dict[str, Any]] = {
     "higher cut-offs": {"zero_from_score": 640, "reduced_from_score": 540},
     "lower cut-offs": {"zero_from_score": 560, "reduced_from_score": 460},
     "a smaller share on credit": {"reduced_credit_share_bp": 2_000},
+    "conditions and a signal": {
+        "condition": [
+            {"name": "night", "when": "hour < 6 && score < 600", "then": "FULL"},
+            {"name": "large", "when": "order_minor > 15000 && band == 'E'", "then": "FULL"},
+        ],
+        "signal": [{"signal": "MANY_DEVICES", "most": 3, "days": 7, "then": "FULL"}],
+    },
+    "a budget and a breaker": {
+        "budget": [{"currency": CURRENCY, "most_minor": 3_000_000}],
+        "breaker": [{"currency": CURRENCY, "days": 7, "most_minor": 100_000}],
+    },
 }
 
 
