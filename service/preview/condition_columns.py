@@ -16,8 +16,8 @@ from service.preview.verdicts import unique_rows
 
 QUARTER_US = 900_000_000
 """All time zones differ by full quarters of an hour."""
-OrderOf = Callable[[int], Order]
-"""Gives the order of a row."""
+OrdersOf = Callable[[Numbers], Sequence[Order]]
+"""Gives the orders of rows."""
 
 
 class Hits:
@@ -40,7 +40,7 @@ def hit_column(
     history: History,
     products: Sequence[Product],
     rows: Numbers,
-    order_of: OrderOf,
+    orders_of: OrdersOf,
     hits: Hits,
     conditions: Conditions,
     ages: Numbers,
@@ -58,7 +58,7 @@ def hit_column(
         found = []
         for it in conditions_of(product) if len(mine) else ():
             values = [one[mine] for one in _values(history, product, it, mine, ages)]
-            found.append(_applied(values, mine, product, it, order_of, conditions, strict=strict))
+            found.append(_applied(values, mine, product, it, orders_of, conditions, strict=strict))
         if found:
             firsts, places = unique_rows([numbers for numbers, _ in found])
             sets = [
@@ -74,7 +74,7 @@ def _applied(
     rows: Numbers,
     product: Product,
     condition: Condition,
-    order_of: OrderOf,
+    orders_of: OrdersOf,
     conditions: Conditions,
     *,
     strict: bool,
@@ -85,12 +85,9 @@ def _applied(
     groups = np.split(rows[order], np.cumsum(np.bincount(places))[:-1])
     known: list[Hit] = []
     numbers = np.zeros(len(firsts), dtype=np.int64)
-    for place, first in enumerate(firsts.tolist()):
-        same = groups[place]
-        hit = conditions.hit(
-            *(order_of(int(rows[first])), product, condition, None), strict=strict,
-            rows=_Lazily(same),
-        )  # fmt: skip
+    for place, it in enumerate(orders_of(rows[firsts])):
+        same = _Lazily(groups[place])
+        hit = conditions.hit(it, product, condition, None, strict=strict, rows=same)
         if hit is not None:
             if hit not in known:
                 known.append(hit)

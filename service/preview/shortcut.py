@@ -20,7 +20,7 @@ from service.domain.money import share_minor
 from service.domain.product import Product
 from service.domain.rules import Rules
 from service.domain.rules_document import SHARE_BP
-from service.preview.condition_columns import Hits, OrderOf, hit_column
+from service.preview.condition_columns import Hits, OrdersOf, hit_column
 from service.preview.conditions import Conditions, Order
 from service.preview.crowds import crowded
 from service.preview.history import (
@@ -253,25 +253,27 @@ def _hits(
 ) -> tuple[Numbers, Numbers, Numbers]:
     """The conditions that apply to these rows: in force, and at both ends under the draft."""
 
-    def order_under(products: Sequence[Product]) -> OrderOf:
-        def order(row: int) -> Order:
-            (it,) = rows_of(history, found, np.array([row]))
+    def orders_under(products: Sequence[Product]) -> OrdersOf:
+        def order(it: Row) -> Order:
             wanted, in_force = [products[it.product]], [history.products[it.product]]
             ends = asked_of(history, it, wanted, in_force)
-            return order_of(history, it, ends, wanted, history.beside.skipped_on(row))
+            return order_of(history, it, ends, wanted, history.beside.skipped_on(it.row))
 
-        return order
+        return lambda those: [order(it) for it in rows_of(history, found, those)]
 
-    in_force, under = order_under(history.products), order_under(terms.products)
+    def column(
+        products: Sequence[Product], known: Conditions, ages: Numbers, *, strict: bool
+    ) -> Numbers:
+        orders = orders_under(products)
+        return hit_column(history, products, rows, orders, hits, known, ages, strict=strict)
+
     none = np.zeros(len(history), dtype=np.int64)
-    return (
-        hit_column(history, history.products, rows, in_force, hits, Conditions(), none,
-                   strict=False),
-        hit_column(history, terms.products, rows, under, hits, found.conditions, ages,
-                   strict=True),
-        hit_column(history, terms.products, rows, under, hits, found.conditions, ages,
-                   strict=False),
-    )  # fmt: skip
+    in_force = column(history.products, Conditions(), none, strict=False)
+    strict = column(terms.products, found.conditions, ages, strict=True)
+    if not found.conditions.unknown:
+        # Both ends differ only where a value is not known.
+        return in_force, strict, strict
+    return in_force, strict, column(terms.products, found.conditions, ages, strict=False)
 
 
 def _judged(
