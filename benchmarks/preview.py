@@ -3,8 +3,8 @@
 In each round an engine decides on a fresh SQLite file, in batches of 64 and without the wire, with
 the credit model if `--model` names one; only these batches are timed. Rentals last some hours and
 are settled between the batches, and half of the offers with a deposit are paid. Then the code of
-`freehold policy preview` previews four drafts over all decisions; the slowest one counts. Drafts with
-conditions, signals, a budget and a breaker are measured beside them.
+`freehold policy preview` previews four drafts over all decisions; the slowest one counts. Drafts
+with conditions, signals, a budget and a breaker are measured beside them.
 
 The ratio is the seconds of the slowest preview (reading, deciding again and adding up) over those
 of the batches of Authorize; the aim is at most 1/20.
