@@ -13,6 +13,7 @@ from benchmarks.power import power
 from benchmarks.preview import previews
 from benchmarks.races import races
 from benchmarks.restarts import restarts
+from benchmarks.rivals import rivals
 from benchmarks.rpc import rpc
 from benchmarks.soak import soak
 from benchmarks.tables import tables
@@ -37,6 +38,7 @@ main.add_command(power)
 main.add_command(previews, "preview")
 main.add_command(races)
 main.add_command(restarts)
+main.add_command(rivals)
 main.add_command(trace)
 main.add_command(soak)
 main.add_command(tables)

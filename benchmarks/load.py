@@ -185,7 +185,7 @@ async def run(job: Job) -> Report:
     async with _channel(job) as channel:
         if job.method != AUTHORIZE:
             await _drive(
-                channel, job, AUTHORIZE, _batches(job, AUTHORIZE, requests), answers, errors
+                channel, job, AUTHORIZE, batches(job, AUTHORIZE, requests), answers, errors
             )
             if job.method == SETTLE:
                 requests = settlements(job, [a.authorization.name for a in answers if _active(a)])
@@ -193,8 +193,8 @@ async def run(job: Job) -> Report:
             else:
                 requests = reads([a.authorization.name for a in answers])
             answers.clear()
-        warming = _batches(job, job.method, requests[:warm_up])
-        timed = _batches(job, job.method, requests[warm_up:])
+        warming = batches(job, job.method, requests[:warm_up])
+        timed = batches(job, job.method, requests[warm_up:])
         await _drive(channel, job, job.method, warming, answers, errors)
         warm = len(answers)
         gc.collect()
@@ -242,7 +242,7 @@ def _channel(job: Job) -> grpc.aio.Channel:
     return grpc.aio.secure_channel(address, credentials, options=options)
 
 
-def _batches(job: Job, method: str, requests: Sequence[bytes]) -> Sequence[bytes]:
+def batches(job: Job, method: str, requests: Sequence[bytes]) -> Sequence[bytes]:
     """The messages with these requests: each by itself, or so many in a batch."""
     if job.items == 1:
         return requests

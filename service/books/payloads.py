@@ -8,6 +8,7 @@ payload.
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from functools import lru_cache
@@ -141,7 +142,19 @@ def _differing(
     # The terms of an authorization may be missing, and then it tells no hash.
     if told.price_hash and (expected := _price_hash(*priced)) != told.price_hash:
         return f"price_hash: the payload has {told.price_hash}, by the terms {expected}"
+    place = "" if not told.price_hash or priced[2] is None else _place(str(priced[2]))
+    if told.price_place != place:
+        return f"price_place: the payload has {told.price_place!r}, by the terms {place!r}"
     return receipts.wrong_receipt(connection, told.receipt, stored[rest:])
+
+
+@lru_cache(maxsize=4096)
+def _place(tariff: str) -> str:
+    """The place in a tariff of arithmetic 2; empty for the ordinary prices."""
+    try:
+        return str(json.loads(tariff).get("place", ""))
+    except (ValueError, AttributeError):
+        return ""
 
 
 @lru_cache(maxsize=4096)

@@ -100,7 +100,7 @@ COLUMNS: tuple[ColumnElement[Any], ...] = (
 """The columns of `Charged`, then those of `Terms`."""
 
 
-Line = tuple[str, int, int, int, int, int, str]
+Line = tuple[str, int, int, int, int, int, str, str]
 """A line as plain values, in the order of `FeeLine`."""
 
 
@@ -109,7 +109,7 @@ def _plain(lines: Lines) -> list[Line]:
 
 
 def _once(item: ReceiptItem, amount_minor: int) -> Line:
-    return item.value, 1, amount_minor, amount_minor, 0, 0, ""
+    return item.value, 1, amount_minor, amount_minor, 0, 0, "", ""
 
 
 def docks() -> ColumnElement[bool]:

@@ -231,6 +231,7 @@ def _compare_products(connection: Connection) -> None:
         raise Found(TERMS, "compiled_products", text)
     names = list(t.products.columns.keys())
     columns = list(t.compiled_products.columns.keys())
+    places = _PlacesBefore()
     for row in rows_of(connection, _compiled(connection)):
         values = dict(zip(names, row[: len(names)], strict=True))
         link = dict(zip(columns, row[len(names) : -2], strict=True))
@@ -242,12 +243,71 @@ def _compare_products(connection: Connection) -> None:
             "policy_revision": link["policy_revision"],
             **{column: own[column] for column in values if column in own},
             "line_items": _listed(own.get("line_items")),
-            **_tariff_columns(values, tariff),
+            **_tariff_columns(values, _of_stations(values, tariff)),
+            "stations": _listed(_stations(values, tariff)),
         }
         named = own["policy"], own["tariff"]
         if (policy, link["tariff_name"]) != named:
             raise Found(TERMS, name, "its document names another tariff or policy")
         _compare(name, values, expected)
+        places.require(name, values, link, tariff)
+    places.require_none()
+
+
+class _PlacesBefore:
+    """The rows of places between the row before and the row of all other stations."""
+
+    def __init__(self) -> None:
+        self._named: list[tuple[Values, str]] = []
+
+    def require(self, name: str, row: Values, link: Values, tariff: Values) -> None:
+        """Raises Found unless all rows of a tariff's places come directly before its other row, in
+        the tariff's order and of the same documents."""
+        if row["stations"] is not None:
+            self._named.append((link, _json(row["tariff"])["place"]))
+            return
+        expected = [it["name"] for it in tariff.get("place", [])]
+        links = [
+            {**link, "revision": row["revision"] - number} for number in range(len(expected), 0, -1)
+        ]
+        if self._named != list(zip(links, expected, strict=True)):
+            raise Found(TERMS, name, "the rows before it are not those of its tariff's places")
+        if row["places"] != len(expected):
+            raise Found(TERMS, name, "places is not the number of its tariff's places")
+        self._named = []
+
+    def require_none(self) -> None:
+        """Raises Found if the last rows are of places."""
+        if self._named:
+            link = self._named[-1][0]
+            name = f"products/{link['operator_id']}/{link['product_id']}/{link['revision']}"
+            raise Found(TERMS, name, "the row of the other stations is gone")
+
+
+def _place(row: Values, tariff: Values) -> Values | None:
+    """The place in a tariff's document of which a row has the prices; None if it has the others."""
+    if row["stations"] is None:
+        return None
+    own = _json(row["tariff"] or "")
+    named = own.get("place") if isinstance(own, dict) else None
+    return next((it for it in tariff.get("place", []) if it["name"] == named), {"name": None})
+
+
+def _stations(row: Values, tariff: Values) -> list[str] | None:
+    """The stations of a row by its tariff's document; none if the row names no place of it."""
+    place = _place(row, tariff)
+    return None if place is None else place.get("stations", [])
+
+
+def _of_stations(row: Values, tariff: Values) -> Values:
+    """A tariff's document with the prices of a row's place in place of the usual ones."""
+    place = _place(row, tariff)
+    usual = {key: it for key, it in tariff.items() if key != "place"}
+    if place is None:
+        return usual
+    own = {key: it for key, it in place.items() if key not in ("name", "stations")}
+    whole = {**usual, **own, "place": place["name"]}
+    return {key: it for key, it in whole.items() if it != []}
 
 
 def _tariff_columns(row: Values, tariff: Values) -> Values:

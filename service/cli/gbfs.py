@@ -15,7 +15,7 @@ from service.cli.parts import now_us
 from service.cli.toml_text import toml_of
 from service.domain.day_tariff_segments import segments_of_days
 from service.domain.errors import InvalidInput
-from service.domain.gbfs_export import GbfsVersion, feed_of, json_of, plan_of
+from service.domain.gbfs_export import GbfsVersion, feed_of, json_of, plans_of
 from service.domain.gbfs_import import Imported, plans_of_text, tariff_of_plan
 from service.domain.tariff_document import TariffDocument, write_tariff
 from service.domain.terms_readers import read_tariff_document
@@ -60,7 +60,7 @@ def tariff() -> None:
     help="Seconds until the file is made again.",
 )
 def export_tariffs(files: tuple[Path, ...], gbfs: bool, gbfs_version: str, ttl_s: int) -> None:
-    """Print the tariffs of these FILES in TOML as pricing plans.
+    """Print the tariffs of these FILES in TOML as pricing plans, one more for each place.
 
     A tariff with a key that a plan cannot express is refused, and the key is named. A plan names
     the buy-out in its description only."""
@@ -69,9 +69,11 @@ def export_tariffs(files: tuple[Path, ...], gbfs: bool, gbfs_version: str, ttl_s
     for file in files:
         with faults_of(file):
             found = _tariff(_table(file))
-            if found.name in plans:
-                raise InvalidInput.of("name", "name.twice", f"{found.name} is in two files")
-            plans[found.name] = plan_of(found, version)
+            for plan in plans_of(found, version):
+                name = plan["plan_id"]
+                if name in plans:
+                    raise InvalidInput.of("name", "name.twice", f"{name} is in two files")
+                plans[name] = plan
     updated = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=now_us())
     text = updated.isoformat(timespec="seconds").replace("+00:00", "Z")
     click.echo(json_of(feed_of(list(plans.values()), version, text, ttl_s)))

@@ -40,6 +40,11 @@ class DayTariffDocument(NamedTuple):
     currency: str
     tariff: Tariff
 
+    @property
+    def places(self) -> tuple[()]:
+        """A tariff of arithmetic 1 has no prices of places."""
+        return ()
+
 
 def read_day_tariff(table: Table) -> DayTariffDocument:
     """Reads a tariff of arithmetic 1. Raises InvalidInput (TERMS_WRONG) with all faults."""

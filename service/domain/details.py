@@ -44,17 +44,35 @@ class Order(NamedTuple):
 NO_ORDER = Order()
 
 
-def price_hash(product: Product) -> str:
-    """The hash of a product's price, as the contract explains it."""
+class Price(NamedTuple):
+    """A price as answers tell it: its hash, and the place in the tariff whose prices it has. The
+    place is empty for the ordinary prices."""
+
+    hash: str
+    place: str
+
+
+UNKNOWN_PRICE = Price("", "")
+"""The price of an authorization whose terms make no sense."""
+
+
+def price_of(product: Product) -> Price:
+    """The price of a product, with its hash as the contract explains it."""
     if product.cancellation_fee_minor:
-        return _hash(product.currency, product.tariff, product.cancellation_fee_minor)
-    return _hash(product.currency, product.tariff)
+        return _price(product.currency, product.tariff, product.cancellation_fee_minor)
+    return _price(product.currency, product.tariff)
+
+
+def price_hash(product: Product) -> str:
+    """The hash of a product's price."""
+    return price_of(product).hash
 
 
 @lru_cache(maxsize=4096)
-def _hash(currency: str, tariff: AnyTariff, *more_minor: int) -> str:
+def _price(currency: str, tariff: AnyTariff, *more_minor: int) -> Price:
     values = tariff if isinstance(tariff, Tariff) else (arithmetic_of(tariff),)
-    return sha256("\n".join([currency, *map(str, (*values, *more_minor))]).encode()).hexdigest()
+    text = "\n".join([currency, *map(str, (*values, *more_minor))])
+    return Price(sha256(text.encode()).hexdigest(), tariff.place)
 
 
 def require_price(product: Product, shown: str) -> None:

@@ -16,6 +16,7 @@ class FeeItem(StrEnum):
     RESERVATION = "RESERVATION"
     RESERVATION_CAP_REDUCTION = "RESERVATION_CAP_REDUCTION"
     CANCELLATION_FEE = "CANCELLATION_FEE"
+    PLACE = "PLACE"
     FULL_DAYS = "FULL_DAYS"
     START_FEE = "START_FEE"
     FREE_MINUTES = "FREE_MINUTES"
@@ -35,7 +36,8 @@ class FeeItem(StrEnum):
 class FeeLine(NamedTuple):
     """One line of the arithmetic: `amount_minor` is `quantity` times `unit_minor`.
 
-    These lines have a price of 0, and explain the number of units: FREE_MINUTES counts the tariff's
+    These lines have a price of 0, and explain the others: PLACE names the place whose prices count
+    in `place`, which is empty in all other lines; FREE_MINUTES counts the tariff's
     free minutes, QUOTA_MINUTES the started minutes of quotas that the rental used, PAUSED_MINUTES
     the full minutes for which the meter stood. Reductions and WAIVED have quantity 1 and a negative
     amount. BUY_OUT_REDUCTION is the excess of the whole rental over the buy-out cap.
@@ -62,21 +64,24 @@ class FeeLine(NamedTuple):
     minutes: int = 0
     from_minute: int = 0
     times: str = ""
+    place: str = ""
 
 
 class Fee(NamedTuple):
     """A fee and its lines, whose amounts add up to `total_minor` exactly.
 
     The total is at least 0 and at most the buy-out cap. Lines of 0 are left out, except
-    FREE_MINUTES, QUOTA_MINUTES and PAUSED_MINUTES; a fee of 0 may have no lines.
+    PLACE, FREE_MINUTES, QUOTA_MINUTES and PAUSED_MINUTES; a fee of 0 may have no lines.
     """
 
     lines: tuple[FeeLine, ...]
     total_minor: int
 
 
-FREE = frozenset({FeeItem.FREE_MINUTES, FeeItem.QUOTA_MINUTES, FeeItem.PAUSED_MINUTES})
-"""Lines that explain the number of units."""
+FREE = frozenset(
+    {FeeItem.PLACE, FeeItem.FREE_MINUTES, FeeItem.QUOTA_MINUTES, FeeItem.PAUSED_MINUTES}
+)
+"""Lines without a price, which explain the others."""
 
 
 def line(item: FeeItem, quantity: int, unit_minor: int) -> FeeLine:

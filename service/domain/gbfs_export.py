@@ -26,7 +26,7 @@ from service.domain.segment_tariff import (
     Segment,
     SegmentTariff,
 )
-from service.domain.tariff_document import TariffDocument
+from service.domain.tariff_document import Place, TariffDocument
 from service.domain.tariff_words import words_of
 
 NOT_EXPRESSIBLE = "GBFS_NOT_EXPRESSIBLE"
@@ -54,7 +54,8 @@ class _Due(NamedTuple):
 def plan_of(document: TariffDocument, version: GbfsVersion) -> dict[str, Any]:
     """The pricing plan of a tariff; amounts are decimals of the currency's unit.
 
-    Raises InvalidInput (GBFS_NOT_EXPRESSIBLE) that names every key that the version cannot express.
+    Its places have plans of their own. Raises InvalidInput (GBFS_NOT_EXPRESSIBLE) that names every
+    key that the version cannot express.
     """
     tariff, currency = document.tariff, document.currency
     faults = tuple(_faults(tariff, version))
@@ -84,6 +85,36 @@ def plan_of(document: TariffDocument, version: GbfsVersion) -> dict[str, Any]:
         key = "reservation_price_per_min" if by_minute else "reservation_price_flat_rate"
         plan[key] = decimal_of(tariff.reservation.price_minor, currency)
     return plan
+
+
+def plans_of(document: TariffDocument, version: GbfsVersion) -> list[dict[str, Any]]:
+    """The plan of a tariff, and one for each of its places. In GBFS a vehicle names its plan
+    (`vehicle_status`), and a station does not.
+
+    A place's plan is named after the tariff and the place, as in `power-bank-2026~airport`. Raises
+    InvalidInput as `plan_of`, with the path of the place.
+    """
+    plans, faults = [], list[Violation]()
+    usual = document._replace(places=())
+    for number, it in enumerate((usual, *(_of_place(usual, one) for one in document.places))):
+        try:
+            plans.append(plan_of(it, version))
+        except InvalidInput as error:
+            path = f"place[{number - 1}]." if number else ""
+            told = {fault.field for fault in faults}
+            # A place has the same fault as the usual prices that it takes over.
+            faults += [
+                fault._replace(field=f"{path}{fault.field}")
+                for fault in error.violations
+                if fault.field not in told
+            ]
+    if not faults:
+        return plans
+    raise InvalidInput(faults, NOT_EXPRESSIBLE)
+
+
+def _of_place(usual: TariffDocument, place: Place) -> TariffDocument:
+    return usual._replace(name=f"{usual.name}~{place.tariff.place}", tariff=place.tariff)
 
 
 def feed_of(

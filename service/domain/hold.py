@@ -39,10 +39,18 @@ def lost_after_us(tariff: AnyTariff, start_us: int = 0, pauses: Pauses = ()) -> 
     """
     if not tariff.buy_out_minor:
         return None
-    # Nobody knows yet how much of the quotas is left: all of them put the loss off.
+    # Nobody knows yet how much of the quotas is left: all of them put the loss off. They could also
+    # bring it nearer, because they move units to other windows and hours; then they do not count.
     quota_us = sum(it.minutes for it in tariff.quotas) * MINUTE_US
-    lost_us = reaches_us(tariff, start_us, tariff.buy_out_minor, pauses=pauses, quota_us=quota_us)
-    return None if lost_us is None or lost_us > start_us + LONGEST_US else lost_us - start_us
+    found = []
+    for free_us in dict.fromkeys((0, quota_us)):
+        lost_us = reaches_us(
+            tariff, start_us, tariff.buy_out_minor, pauses=pauses, quota_us=free_us
+        )
+        if lost_us is None or lost_us > start_us + LONGEST_US:
+            return None
+        found.append(lost_us - start_us)
+    return max(found)
 
 
 Changes = dict[str, Any]

@@ -17,7 +17,8 @@ def fee_between(
     """The fee of a usage with this meter; see `tariff.fee` for `free_us` and `reserved_us`.
 
     Of the meter's quota it takes the fewest full minutes with the same fee as with all of them; if
-    the quota does not lower the fee, it takes none.
+    the quota does not lower the fee, it takes none. A quota moves units to other windows and hours,
+    so it could raise a fee: it never does, not even with minutes that the rental has used.
     """
     if meter is RUNNING and free_us is None:
         return fee(tariff, start_us, end_us, reserved_us=reserved_us)
@@ -39,9 +40,9 @@ def fee_between(
 
     used_minutes = max(1, -((start_us + paused_us - end_us) // MINUTE_US))
     high = min(meter.quota_minutes, used_minutes)
-    if meter.quota_fixed:
-        return after(max(0, high))
     low, without = 0, after(0)
+    if meter.quota_fixed:
+        return min(after(max(0, high)), without, key=_total_minor)
     if high <= 0 or (best_minor := after(high).total_minor) >= without.total_minor:
         return without
     # The fee with `high` minutes is never above that with all of them.
@@ -52,3 +53,7 @@ def fee_between(
         else:
             low = middle
     return after(high)
+
+
+def _total_minor(it: Fee) -> int:
+    return it.total_minor

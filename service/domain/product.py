@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from service.domain.policy import Policy
 from service.domain.tariff import AnyTariff
@@ -33,6 +34,13 @@ class Product:
     """The instant from which the product is not rented out any more; None means that it is."""
     line_items: tuple[str, ...] | None = None
     """The names that the lines of a bill may have; None means any."""
+    by_station: Mapping[str, Product] = field(default_factory=dict, compare=False)
+    """The product at the prices of the place of each station; other stations have none. The
+    revisions of these products are earlier ones, next to this one."""
+
+    def at(self, station: str) -> Product:
+        """The product at the prices of a station."""
+        return self.by_station.get(station, self)
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,7 @@ class ReceiptItem(StrEnum):
     RESERVATION = FeeItem.RESERVATION
     RESERVATION_CAP_REDUCTION = FeeItem.RESERVATION_CAP_REDUCTION
     CANCELLATION_FEE = FeeItem.CANCELLATION_FEE
+    PLACE = FeeItem.PLACE
     FULL_DAYS = FeeItem.FULL_DAYS
     START_FEE = FeeItem.START_FEE
     FREE_MINUTES = FeeItem.FREE_MINUTES
@@ -67,6 +68,7 @@ class ReceiptLine(NamedTuple):
     minutes: int = 0
     from_minute: int = 0
     times: str = ""
+    place: str = ""
 
 
 Lines = tuple[FeeLine | ReceiptLine, ...]

@@ -22,15 +22,22 @@ class Text(NamedTuple):
 
 @lru_cache(maxsize=4096)
 def text_of(
-    item: FeeItem | ReceiptItem, quantity: int, minutes: int, from_minute: int = 0, times: str = ""
+    item: FeeItem | ReceiptItem,
+    quantity: int,
+    minutes: int,
+    from_minute: int = 0,
+    times: str = "",
+    place: str = "",
 ) -> Text:
     """The words of a line of this kind; amounts are no part of them.
 
-    `minutes`, `from_minute` and `times` are those of a `FeeLine`. For INTERVALS, `minutes` is the
-    length of the tariff's intervals.
+    `minutes`, `from_minute`, `times` and `place` are those of a `FeeLine`. For INTERVALS,
+    `minutes` is the length of the tariff's intervals.
     """
     many = "" if quantity == 1 else "s"
     match item:
+        case ReceiptItem.PLACE:
+            return Text(f"计价区域：{place}", f"Prices of the place {place}")
         case ReceiptItem.FULL_DAYS:
             return Text(f"{quantity} 个整日按日封顶价", f"{quantity} full day{many} at the day cap")
         case ReceiptItem.FREE_MINUTES:

@@ -88,6 +88,8 @@ def _lines_of_minutes(tariff: SegmentTariff, minutes: int, more: bool) -> tuple[
 def _lines(tariff: SegmentTariff, use: Use) -> tuple[FeeLine, ...]:
     start_fee_minor = tariff.start_fee_minor * _starts(tariff, use)
     lines = [line(FeeItem.START_FEE, 1, start_fee_minor)]
+    if tariff.place:
+        lines.insert(0, line(FeeItem.PLACE, 1, 0)._replace(place=tariff.place))
     if tariff.free is FreeMinutes.DEDUCTED or _in_grace(tariff, use):
         lines.append(line(FeeItem.FREE_MINUTES, tariff.free_minutes, 0))
     if use.quota_us:

@@ -34,6 +34,11 @@ the tariff's rounding, after its free minutes, up to its cap. An interval of 0 m
 all. The buy-out cap bounds the reservation and the rental together, but a reservation does not
 bring a loss nearer.
 
+**Places.** A place is a list of stations with prices of its own. `place` names it in the tariff of
+its prices, and is empty in the tariff of all other stations. The station at which a rental is
+authorized decides. The place of the pick-up or of the return changes no price, because the user was
+shown the price before.
+
 **Loss.** An item counts as lost when the fee reaches the buy-out cap, but not after more than a
 year of use, or 92 days with prices of hours. From then on only a report makes it lost.
 
@@ -126,7 +131,8 @@ class SegmentTariff(NamedTuple):
     """A tariff of arithmetic 2; see the module for the meaning of each field.
 
     Segments are in the order of their beginnings, caps in the order of their windows. `time_zone`
-    is a name of the IANA data base; it is empty if neither prices nor quotas need it.
+    is a name of the IANA data base; it is empty if neither prices nor quotas need it. `place` names
+    the place whose prices these are; it is empty for all other stations.
     """
 
     rounding: Rounding
@@ -140,6 +146,7 @@ class SegmentTariff(NamedTuple):
     time_zone: str = ""
     quotas: tuple[Quota, ...] = ()
     reservation: Reservation | None = None
+    place: str = ""
 
     @property
     def by_clock(self) -> bool:

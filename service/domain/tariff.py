@@ -66,6 +66,11 @@ class Tariff(NamedTuple):
         return None
 
     @property
+    def place(self) -> str:
+        """Empty: a tariff of arithmetic 1 has no prices of places."""
+        return ""
+
+    @property
     def by_clock(self) -> bool:
         """False: no fee depends on the time of day at which the rental begins."""
         return False

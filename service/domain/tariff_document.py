@@ -36,12 +36,19 @@ free_minutes = 10               # may be left out
 interval_minutes = 1            # 0: charged once
 price_minor = 20
 most_minor = 500                # may be left out: at most the buy-out cap
+
+[[place]]                       # prices of some stations
+name = "airport"
+stations = ["t1-east", "t2"]    # a station is in one place at most
+start_fee_minor = 300           # this key, free_minutes, free, first_use_minutes, segment, cap and
+                                # reservation: one that is left out is that of all other stations
 """
 
 from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -75,6 +82,14 @@ MOST_SEGMENTS = 10
 MOST_PRICES = 20
 """The most prices of hours, of all segments together."""
 MOST_CAPS = MOST_QUOTAS = 5
+MOST_PLACES = 20
+MOST_STATIONS = 1_000
+"""The most stations of one place."""
+PLACE_KEYS = (
+    *("start_fee_minor", "free_minutes", "free", "first_use_minutes"),
+    *("segment", "cap", "reservation"),
+)
+"""The prices that a place may have of its own."""
 DAYS = ("MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN")
 """The names of weekdays, in the order of their ISO numbers."""
 EVERY_DAY = tuple(range(1, 8))
@@ -82,12 +97,24 @@ TIME = re.compile("([01][0-9]|2[0-3]):[0-5][0-9]|24:00")
 ZONE = re.compile("[A-Za-z0-9_+/-]{1,64}")
 
 
+class Place(NamedTuple):
+    """Stations, and their prices; the place's name is the `place` of its tariff."""
+
+    stations: tuple[str, ...]
+    tariff: SegmentTariff
+
+
 class TariffDocument(NamedTuple):
-    """A tariff with its name; amounts are minor units of `currency`."""
+    """A tariff with its name; amounts are minor units of `currency`.
+
+    `tariff` has the prices of all stations that are in no place. Places are in the order of their
+    names.
+    """
 
     name: str
     currency: str
     tariff: SegmentTariff
+    places: tuple[Place, ...] = ()
 
 
 def read_tariff(table: Table) -> TariffDocument:
@@ -96,19 +123,57 @@ def read_tariff(table: Table) -> TariffDocument:
     it = Fields(table, faults)
     name, currency = it.text("name", NAME), it.text("currency", CURRENCY)
     tariff = _arithmetic(it)
+    places = _places(it, tariff)
+    _require_zone(it, [tariff, *(one.tariff for one in places)])
     it.end()
     require_none(faults)
-    return TariffDocument(name, currency, tariff)
+    return TariffDocument(name, currency, tariff, places)
 
 
 def write_tariff(it: TariffDocument) -> dict[str, Any]:
     """The document of a tariff; keys with their usual values are there, absent lists are not."""
-    return {"name": it.name, "currency": it.currency, **_written(it.tariff)}
+    found = {"name": it.name, "currency": it.currency, **_written(it.tariff)}
+    places = [_written_place(one, it.tariff) for one in it.places]
+    return {**found, "place": places} if places else found
+
+
+def _written_place(it: Place, usual: SegmentTariff) -> dict[str, Any]:
+    """A place, with the prices that differ from the usual ones."""
+    own, other = _written(it.tariff), _written(usual)
+    changed = {key: own.get(key, []) for key in PLACE_KEYS if own.get(key) != other.get(key)}
+    return {"name": it.tariff.place, "stations": list(it.stations), **changed}
 
 
 def arithmetic_of(tariff: SegmentTariff) -> str:
-    """The canonical JSON of a tariff without name and currency: the column `products.tariff`."""
-    return canonical(_written(tariff))
+    """The canonical JSON of a tariff without name and currency: the column `products.tariff`.
+
+    The tariff of a place has the place's name as `place`.
+    """
+    written = _written(tariff)
+    return canonical({**written, "place": tariff.place} if tariff.place else written)
+
+
+def stations_text(stations: Sequence[str]) -> str:
+    """The stations of a place as JSON: the column `products.stations`."""
+    return json.dumps(stations, separators=(",", ":"))
+
+
+def stations_of(text: object) -> tuple[str, ...]:
+    """The stations of a column `products.stations`.
+
+    Raises InvalidInput (TERMS_WRONG) for a text that `stations_text` does not write.
+    """
+    faults: list[Violation] = []
+    try:
+        named = json.loads(str(text))
+    except (ValueError, RecursionError):
+        named = None
+    it = Fields({"stations": named}, faults)
+    stations = it.texts("stations", NAME, MOST_STATIONS)
+    if not faults and (not stations or stations_text(stations) != text):
+        it.fault("stations", "canonical", "must be the canonical form of a list of stations")
+    require_none(faults)
+    return stations
 
 
 # Revisions of a product often have the same tariff, and reading one takes 50 us.
@@ -125,7 +190,8 @@ def tariff_of(arithmetic: str) -> SegmentTariff:
         table = None
     it = Fields(table, faults)
     if not faults:
-        tariff = _arithmetic(it)
+        tariff = _arithmetic(it)._replace(place=it.text("place", NAME, ""))
+        _require_zone(it, [tariff])
         it.end()
         if not faults and arithmetic_of(tariff) != arithmetic:
             it.fault("tariff", "canonical", "must be the canonical form of a tariff")
@@ -155,7 +221,7 @@ def tariff_columns(tariff: AnyTariff) -> dict[str, Any]:
 
 
 def _arithmetic(it: Fields) -> SegmentTariff:
-    """Reads all keys but the name and the currency, and notes the faults."""
+    """Reads all keys but the name, the currency and the places, and notes the faults."""
     rounding = Rounding(it.choice("rounding", Rounding))
     buy_out_minor = it.whole("buy_out_minor", 0, MOST_MINOR)
     tariff = SegmentTariff(
@@ -173,14 +239,58 @@ def _arithmetic(it: Fields) -> SegmentTariff:
     )
     if tariff.time_zone and tariff.time_zone not in time_zones():
         it.fault("time_zone", "unknown_zone", "must be a zone of the IANA data base")
-    if not tariff.time_zone and (tariff.by_clock or tariff.quotas):
-        text = "is missing: prices of hours and quotas need it, as in Asia/Shanghai"
-        it.fault("time_zone", "missing", text)
+    _require_few_prices(it, tariff)
+    _require_single_units(it, tariff)
+    return tariff
+
+
+def _places(it: Fields, usual: SegmentTariff) -> tuple[Place, ...]:
+    """The places; no station is in two of them."""
+    found: list[Place] = []
+    taken: dict[str, str] = {}
+    for one in it.tables("place", MOST_PLACES):
+        tariff = _prices_of_place(one, usual)
+        if any(tariff.place == other.tariff.place for other in found):
+            one.fault("name", "repeated", "must be another name than that of an earlier place")
+        stations = one.texts("stations", NAME, MOST_STATIONS)
+        if not stations:
+            one.fault("stations", "missing", "must name a station")
+        for number, station in enumerate(stations):
+            if taken.setdefault(station, tariff.place) != tariff.place:
+                text = f"{station} is in the place {taken[station]} already: remove it from one"
+                one.fault(f"stations[{number}]", "two_places", text)
+        one.end()
+        found.append(Place(tuple(sorted(stations)), tariff))
+    return tuple(sorted(found, key=lambda one: one.tariff.place))
+
+
+def _prices_of_place(one: Fields, usual: SegmentTariff) -> SegmentTariff:
+    """The tariff of a place. Prices that the place leaves out are the usual ones."""
+    tariff = usual._replace(
+        place=one.text("name", NAME),
+        start_fee_minor=one.whole("start_fee_minor", 0, MOST_MINOR, usual.start_fee_minor),
+        free_minutes=one.whole("free_minutes", 0, MOST_MINUTES, usual.free_minutes),
+        free=FreeMinutes(one.choice("free", FreeMinutes, usual.free)),
+        first_use_minutes=one.whole("first_use_minutes", 0, MOST_MINUTES, usual.first_use_minutes),
+        segments=_segments(one) if one.has("segment") else usual.segments,
+        caps=_caps(one) if one.has("cap") else usual.caps,
+        reservation=_reservation(one) if one.has("reservation") else usual.reservation,
+    )
+    _require_few_prices(one, tariff)
+    _require_single_units(one, tariff)
+    return tariff
+
+
+def _require_few_prices(it: Fields, tariff: SegmentTariff) -> None:
     if sum(len(one.prices) for one in tariff.segments) > MOST_PRICES:
         text = f"must have at most {MOST_PRICES} prices of hours, of all segments together"
         it.fault("segment", "prices", text)
-    _require_single_units(it, tariff)
-    return tariff
+
+
+def _require_zone(it: Fields, tariffs: Sequence[SegmentTariff]) -> None:
+    if any(not one.time_zone and (one.by_clock or one.quotas) for one in tariffs):
+        text = "is missing: prices of hours and quotas need it, as in Asia/Shanghai"
+        it.fault("time_zone", "missing", text)
 
 
 def _segments(it: Fields) -> tuple[Segment, ...]:
@@ -277,7 +387,8 @@ def _quotas(it: Fields) -> tuple[Quota, ...]:
 def _reservation(it: Fields) -> Reservation | None:
     if not it.has("reservation"):
         return None
-    one = Fields(it.take("reservation"), it.faults, "reservation")
+    path = f"{it.path}.reservation" if it.path else "reservation"
+    one = Fields(it.take("reservation"), it.faults, path)
     found = Reservation(
         one.whole("free_minutes", 0, MOST_MINUTES, 0),
         one.whole("interval_minutes", 0, MOST_MINUTES),

@@ -26,10 +26,23 @@ class Words(NamedTuple):
 
 
 def words_of(document: TariffDocument) -> Words:
-    """The rules of a tariff, in the order in which a rental meets them."""
-    parts = list(_parts(document.tariff, document.currency))
-    english = "; ".join(it.en for it in parts)
-    return Words(f"{'；'.join(it.zh for it in parts)}。", f"{english[:1].upper()}{english[1:]}.")
+    """The rules of a tariff, in the order in which a rental meets them; then those of its
+    places."""
+    told = [_sentence("", "", document.tariff, document.currency)]
+    for place in document.places:
+        name = place.tariff.place
+        begin = f"{name} 计价区域：", f"at the stations of {name}: "
+        told.append(_sentence(*begin, place.tariff, document.currency))
+    return Words("".join(it.zh for it in told), " ".join(it.en for it in told))
+
+
+def _sentence(zh: str, en: str, tariff: SegmentTariff, currency: str) -> Words:
+    """The rules of a tariff after a beginning in both languages."""
+    parts = list(_parts(tariff, currency))
+    english = f"{en}{'; '.join(it.en for it in parts)}"
+    return Words(
+        f"{zh}{'；'.join(it.zh for it in parts)}。", f"{english[:1].upper()}{english[1:]}."
+    )
 
 
 def _parts(tariff: SegmentTariff, currency: str) -> Iterator[Words]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from service.domain.bounds_document import read_bounds, write_bounds
@@ -22,6 +22,7 @@ from service.domain.limits_document import (
 from service.domain.policy import Policy
 from service.domain.policy_document import read_policy, write_policy
 from service.domain.product_document import ProductDocument, read_product, write_product
+from service.domain.tariff import AnyTariff
 from service.domain.tariff_document import TariffDocument, read_tariff, write_tariff
 
 
@@ -72,6 +73,14 @@ def read_tariff_document(table: Table) -> DayTariffDocument | TariffDocument:
     faults."""
     first = isinstance(table, Mapping) and ARITHMETIC in table
     return read_day_tariff(table) if first else read_tariff(table)
+
+
+def tariffs_of(document: DayTariffDocument | TariffDocument) -> Iterator[tuple[str, AnyTariff]]:
+    """The usual tariff and that of each place, each after the path of its keys: empty, or as in
+    `place[0].`."""
+    yield "", document.tariff
+    for number, place in enumerate(document.places):
+        yield f"place[{number}].", place.tariff
 
 
 def of_policy(policy: Policy) -> Parsed:

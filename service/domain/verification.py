@@ -51,8 +51,9 @@ class Told(NamedTuple):
 
     Times are in microseconds since the epoch, 0 for none. `reasons` are separated by commas, and
     `parent` is a resource name. `product_revision` is 0, and `price_hash` empty, in events of
-    earlier builds. `lapse`, `case`, `details`, `moved_no_money`, `step_decision_id` and `consent`
-    name other rows of the step. A text is empty if there is nothing to tell.
+    earlier builds. `price_place` names the place whose prices count. `lapse`, `case`, `details`,
+    `moved_no_money`, `step_decision_id` and `consent` name other rows of the step. A text is empty
+    if there is nothing to tell.
     """
 
     name: str
@@ -84,6 +85,7 @@ class Told(NamedTuple):
     parent: str
     product_revision: int
     price_hash: str
+    price_place: str
     lapse: str
     case: str
     details: bool

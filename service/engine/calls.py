@@ -10,6 +10,7 @@ from service.domain.authorization import Authorization
 from service.domain.cases import Case
 from service.domain.charge_backs import ChargeBack
 from service.domain.credit import LimitBasis
+from service.domain.details import Price
 from service.domain.ledger import Line
 from service.domain.receipt import Receipt
 from service.domain.suspense import SuspenseItem
@@ -234,10 +235,10 @@ Encode = Callable[[Answer, Payloads], bytes]
 class EncodeAuthorization(Protocol):
     """Makes the bytes of an authorization as callers see it, with its receipt, if any.
 
-    The last argument is the hash of the price under the authorization's terms; empty if unknown.
+    The last argument is the price under the authorization's terms.
     """
 
-    def __call__(self, it: Authorization, receipt: Receipt | None, price_hash: str, /) -> bytes: ...
+    def __call__(self, it: Authorization, receipt: Receipt | None, price: Price, /) -> bytes: ...
 
 
 Beside = DetailsRecord | LapseRecord | Case | UnpostedRecord | LaterDecisionRecord | ConsentRecord

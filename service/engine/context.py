@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from service.domain.authorization import Authorization
 from service.domain.budgets import InForce
-from service.domain.details import price_hash
+from service.domain.details import UNKNOWN_PRICE, price_of
 from service.domain.policy import Reason
 from service.domain.receipt import Receipt
 from service.engine.calls import Answer, EncodeAuthorization, EncodeBeside
@@ -89,10 +89,10 @@ class Context:
     """True for a quote: nothing is written or used up, and lines are seen roughly."""
 
     def told(self, it: Authorization, receipt: Receipt | None = None) -> bytes:
-        """The bytes of an authorization as callers see it, with the hash of its price."""
+        """The bytes of an authorization as callers see it, with its price."""
         key = (it.operator_id, it.product_id, it.product_revision)
         product = self.catalog.revisions.get(key)
-        return self.encode(it, receipt, "" if product is None else price_hash(product))
+        return self.encode(it, receipt, UNKNOWN_PRICE if product is None else price_of(product))
 
 
 class Decided(NamedTuple):

@@ -1,4 +1,4 @@
-"""The terms under which authorizations were asked for, and the hashes of their prices, for reads.
+"""The terms under which authorizations were asked for, and their prices, for reads.
 
 They come from the terms in use. Revisions that another server has just added are loaded first.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from service.domain.authorization import Authorization
-from service.domain.details import price_hash
+from service.domain.details import UNKNOWN_PRICE, Price, price_of
 from service.domain.product import Product
 from service.engine.catalog import Catalog
 from service.engine.terms import Terms
@@ -41,9 +41,10 @@ class Prices:
             known = self._terms.used.catalog
         return [known.revisions.get(it) for it in wanted]
 
-    def hashes(self, of: Sequence[Authorization]) -> list[str]:
-        """The hash of each authorization's price; empty if its terms make no sense."""
-        return ["" if it is None else price_hash(it) for it in self.products(of)]
+    def of(self, authorizations: Sequence[Authorization]) -> list[Price]:
+        """The price of each authorization; `UNKNOWN_PRICE` if its terms make no sense."""
+        products = self.products(authorizations)
+        return [UNKNOWN_PRICE if it is None else price_of(it) for it in products]
 
 
 def _wrong(known: Catalog) -> set[object]:

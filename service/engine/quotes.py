@@ -43,13 +43,15 @@ from service.engine.terms import Terms
 class Usage(NamedTuple):
     """The usage that a caller asks about, in microseconds since the epoch; None means now.
 
-    Since `reserve_us` the item was reserved; None means that it was not.
+    Since `reserve_us` the item was reserved; None means that it was not. The item goes out at
+    `station`; it is empty if that is not known.
     """
 
     start_us: int | None
     end_us: int | None
     pauses: tuple[Pause, ...]
     reserve_us: int | None = None
+    station: str = ""
 
 
 class QuotedAuthorization(NamedTuple):
@@ -125,14 +127,14 @@ class Quotes:
 
         Raises NotFound, ProductMisconfigured, or InvalidInput as `quote_usage`.
         """
-        product = _in_force(caller, product_id, self._engine.terms)
+        product = _in_force(caller, product_id, self._engine.terms).at(usage.station)
         return self._quoted(product, usage)
 
     def rental(self, caller: str, name: Pair, usage: Usage) -> QuotedFee:
         """The fee of a rental until an instant, by the tariff under which it began.
 
         Only a rental that has not started takes a start and pauses; none takes the beginning of its
-        reservation. Raises NotFound, IllegalState,
+        reservation, or a station. Raises NotFound, IllegalState,
         ProductMisconfigured, or InvalidInput.
         """
         rows = self._read(name)
@@ -146,6 +148,7 @@ class Quotes:
             ("start_time", it.start_us is not None and usage.start_us is not None),
             ("pauses", it.start_us is not None and bool(usage.pauses)),
             ("reserve_time", usage.reserve_us is not None),
+            ("station", bool(usage.station)),
         )
         for field, given in own:
             if given:

@@ -55,7 +55,7 @@ def fees_of(usages: Iterable[Usage], in_force: dict[tuple[str, int], Product],
     sums: dict[str, list[int]] = defaultdict(lambda: [0] * 8)
     for usage in usages:
         name = usage.product_id, usage.revision
-        product, draft = in_force[name], drafts[name]
+        product, draft = in_force[name], drafts[name].at(usage.station)
         before = before_of(usage, product)
         least, most = fee_of(usage, draft, meters.get(usage.rental, usage.meter))
         if draft.tariff == product.tariff:

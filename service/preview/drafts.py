@@ -10,6 +10,7 @@ from sqlalchemy import Connection, select
 
 from service.conditions import CelConditions
 from service.domain.condition_document import faults_of_conditions
+from service.domain.day_tariff_document import DayTariffDocument
 from service.domain.document_fields import TERMS_WRONG
 from service.domain.documents import DocumentKind
 from service.domain.errors import InvalidInput
@@ -18,6 +19,7 @@ from service.domain.policy_document import read_policy
 from service.domain.product import Product
 from service.domain.product_document import read_product
 from service.domain.rules import Over, Rules
+from service.domain.tariff_document import TariffDocument
 from service.domain.terms_readers import read_tariff_document
 from service.engine.catalog import Catalog
 from service.preview.history import History
@@ -92,7 +94,7 @@ def product_draft(
         kind, name = ("policy", it.policy) if tariff else ("tariff", it.tariff)
         text = f"names the {kind} {name}, and no such {kind} is active: activate it first"
         raise InvalidInput.of(kind, f"{kind}.unknown", text)
-    new_tariff = read_tariff_document(table_of(tariff)).tariff
+    new_tariff = read_tariff_document(table_of(tariff))
     new_policy = read_policy(table_of(policy), platform=True)
     rules, left_out = _replayed(new_policy.rules)
     new_policy = replace(new_policy, rules=rules)
@@ -100,7 +102,7 @@ def product_draft(
 
     def change(before: Product) -> Product:
         under = _under(new_policy, before.policy)
-        return replace(before, **amounts, tariff=new_tariff, policy=under)
+        return _with_tariff(replace(before, **amounts, policy=under), new_tariff)
 
     return Draft("product", it.id, frozenset({it.id}), change, bills=True, left_out=left_out)
 
@@ -116,8 +118,8 @@ def tariff_draft(
 ) -> Draft:
     """The draft of a tariff; see `read_draft`."""
     read = read_tariff_document(document)
-    name, currency, tariff = read.name, read.currency, read.tariff
-    named = _named(operator_id, catalog, products, lambda it: it.tariff == tariff)
+    name, currency = read.name, read.currency
+    named = _named(operator_id, catalog, products, lambda it: it.tariff == read.tariff)
     if not named:
         text = f"no product of {operator_id} has such a tariff: name the products"
         raise InvalidInput.of("name", "name.no_products", text)
@@ -128,9 +130,19 @@ def tariff_draft(
             raise InvalidInput.of("currency", "currency.of_product", text)
 
     def change(it: Product) -> Product:
-        return replace(it, tariff=tariff)
+        return _with_tariff(it, read)
 
     return Draft("tariff", name, named, change, bills=True)
+
+
+def _with_tariff(it: Product, document: DayTariffDocument | TariffDocument) -> Product:
+    """A product at the usual prices of a tariff, and at those of its places."""
+    by_station = {
+        station: replace(it, tariff=place.tariff, by_station={})
+        for place in document.places
+        for station in place.stations
+    }
+    return replace(it, tariff=document.tariff, by_station=by_station)
 
 
 def policy_draft(

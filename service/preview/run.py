@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -157,8 +158,9 @@ Bills = Mapping[str, tuple[Fees, ...]]
 
 def _fees(usages: list[Usage], catalog: Catalog, draft: Draft, operator_id: str) -> Bills:
     in_force = {key[1:]: it for key, it in catalog.revisions.items() if key[0] == operator_id}
+    # A rental of another product keeps the place that its revision has.
     drafts = {
-        name: draft.change(it) if it.product_id in draft.products else it
+        name: draft.change(it) if it.product_id in draft.products else replace(it, by_station={})
         for name, it in in_force.items()
     }
     # People use the same minutes for all products whose tariffs have a quota of one name.
@@ -225,8 +227,9 @@ def _notes(whole: Part, draft: Draft, found: Replayed) -> tuple[str, ...]:
         )
     if draft.bills:
         notes.append(
-            "Fees are of rentals that are settled, for the same usage under both tariffs. What"
-            " people would have done at other prices is not known."
+            "Fees are of rentals that are settled, for the same usage under both tariffs. Of prices"
+            " of places, those of the pick-up's station count. What people would have done at other"
+            " prices is not known."
         )
     if whole.repeated < whole.decisions:
         notes.append(

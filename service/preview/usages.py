@@ -36,7 +36,7 @@ class Usage(NamedTuple):
     was captured for the fee. `meter` has its pauses and waivers. `reserved_us` is the length of its
     reservation, which is known only if the tariff had a price for it. It was settled at `close_us`,
     and nothing of a `given_back` charge is left. One that is not `billed` only uses minutes of
-    quotas.
+    quotas. `station` is that of the pick-up, or empty.
     """
 
     rental: tuple[str, str]
@@ -53,6 +53,7 @@ class Usage(NamedTuple):
     reserved_us: int = 0
     given_back: bool = False
     billed: bool = True
+    station: str = ""
 
 
 def read_usages(
@@ -75,19 +76,24 @@ def read_usages(
     minutes = _minutes(connection, window, products) if quotas else {}
     ends = _ends(connection, window, products)
     meters = _meters(connection, window, products)
+    d = t.authorization_details.c
+    own = and_(d.user_id == _A.user_id, d.authorization_id == _A.authorization_id)
     query = select(
         *(_A.user_id, _A.authorization_id, _A.product_id, _A.product_revision, _A.start_us),
         *(_A.claim_us, _A.lost_us, _A.start, _A.credit_minor + _A.cash_minor),
         *(_A.captured_minor - _A.other_captured_minor, _A.reserve_us, _A.close_us),
         *(_A.create_us, and_(_A.captured_minor > 0, _A.captured_minor <= _A.conceded_minor)),
-    ).where(_settled(window, products))
+        func.coalesce(d.start_station, ""),
+    )
+    query = query.select_from(t.authorizations.outerjoin(t.authorization_details, own))
+    query = query.where(_settled(window, products))
     for row in connection.execute(query.order_by(_A.authorization_id)):
         user_id, authorization_id, product_id, revision, start_us, claim_us, *rest = row
         end = ends.get((user_id, authorization_id))
         if end is None or (window.operator_id, product_id, revision) not in catalog.revisions:
             continue
         lost_us, start, hold_minor, charged_minor, reserve_us, *closed = rest
-        close_us, create_us, given_back = closed
+        close_us, create_us, given_back, station = closed
         lost, end_us = end
         # A claimed return, or a granted complaint, stopped the fee earlier.
         if claim_us is not None and claim_us < end_us:
@@ -111,6 +117,7 @@ def read_usages(
             0 if reserve_us is None else max(0, start_us - reserve_us),
             bool(given_back),
             create_us >= from_us and product_id in billed,
+            station,
         )
 
 

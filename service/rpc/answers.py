@@ -20,6 +20,7 @@ from google.protobuf.wrappers_pb2 import BytesValue
 
 from service.domain.authorization import Authorization
 from service.domain.captures import Purpose
+from service.domain.details import Price
 from service.domain.errors import InvariantBroken
 from service.domain.ledger import Line
 from service.domain.receipt import receipt_of
@@ -177,9 +178,8 @@ def write_attested(response: Any, answer: Answer, payloads: Payloads) -> bytes:
     return all_placed([payloads.of(attested.authorization)], rest)
 
 
-def write_told(told: Told, price_hash: str) -> bytes:
-    """Encodes an authorization with its charges, attestations and details, and the hash of its
-    price."""
+def write_told(told: Told, price: Price) -> bytes:
+    """Encodes an authorization with its charges, attestations and details, and its price."""
     it = told.authorization
     rest = calls.GetAuthorizationResponse(reservation=told.reservation)
     for capture in told.captures:
@@ -195,15 +195,13 @@ def write_told(told: Told, price_hash: str) -> bytes:
             user_consent_reference=consent.user_consent_reference,
         )
         write_time(message.create_time, consent.record_us)
-    return all_placed(
-        [encode_authorization(it, None, price_hash) + encode_details(told.details)], rest
-    )
+    return all_placed([encode_authorization(it, None, price) + encode_details(told.details)], rest)
 
 
-def write_receipt(docked: Docked, price_hash: str) -> bytes:
+def write_receipt(docked: Docked, price: Price) -> bytes:
     """Makes the receipt of a settled rental again, and encodes it with the corrections since and
     the hash of the price."""
-    it, rest = docked.told.authorization, calls.GetReceiptResponse(price_hash=price_hash)
+    it, rest = docked.told.authorization, calls.GetReceiptResponse(price_hash=price.hash)
     rest.product_revision = it.product_revision
     receipt = receipt_of(
         it,
@@ -309,6 +307,7 @@ def _fee(fee: Fee, currency: str) -> bytes:
             minutes=line.minutes,
             from_minute=line.from_minute,
             times=line.times,
+            place=line.place,
         )
     return message.SerializeToString()
 

@@ -11,6 +11,7 @@ from freehold.v1 import authorization_service_pb2 as pb
 from service.domain.access import Scope
 from service.domain.attestations import AttestationKind
 from service.domain.authorization import Authorization
+from service.domain.details import Price
 from service.domain.errors import IllegalState, InvalidInput, InvariantBroken, NotFound
 from service.domain.money import Money
 from service.engine.operations import (
@@ -411,7 +412,7 @@ class AuthorizationReads:
 
     async def receipt(self, call: Call[pb.GetReceiptRequest]) -> bytes:
         """Answers GetReceipt: it makes the receipt again, as the settlement made it."""
-        told, price_hash = await self._told(call)
+        told, price = await self._told(call)
         docked = await self._readers.run(call, partial(self._reader.docked, told))
         if docked is None:
             raise IllegalState(
@@ -420,19 +421,19 @@ class AuthorizationReads:
                 " earlier build settled it and moved no money",
                 told.authorization.state,
             )
-        return answers.write_receipt(docked, price_hash)
+        return answers.write_receipt(docked, price)
 
-    async def _told(self, call: Call[Any]) -> tuple[Told, str]:
-        """The authorization, and the hash of its price."""
+    async def _told(self, call: Call[Any]) -> tuple[Told, Price]:
+        """The authorization, and its price."""
         key = convert.split_name(call.message.name)
         return await self._readers.run(call, partial(self._read, key, _operator(call)))
 
-    def _read(self, key: tuple[str, str], operator_id: str) -> tuple[Told, str]:
+    def _read(self, key: tuple[str, str], operator_id: str) -> tuple[Told, Price]:
         found = self._reader.told(*key)
         if found is None or found.authorization.operator_id != operator_id:
             raise NotFound("authorization", key[1])
-        (price_hash,) = self._prices.hashes([found.authorization])
-        return found, price_hash
+        (price,) = self._prices.of([found.authorization])
+        return found, price
 
     async def list(self, call: Call[pb.ListAuthorizationsRequest]) -> bytes:
         """Answers ListAuthorizations."""
@@ -456,20 +457,20 @@ class AuthorizationReads:
                 lapse=convert.LAPSE_OF.get(message.lapse),
             ),
         )
-        told, hashes = await self._readers.run(call, partial(self._beside, page.rows))
+        told, prices = await self._readers.run(call, partial(self._beside, page.rows))
         token = filtered_token_of(page.last, filters)
         rest = pb.ListAuthorizationsResponse(next_page_token=token)
         rows = [
-            convert.encode_authorization(it, None, price_hash) + encode_details(told.get(it.name))
-            for it, price_hash in zip(page.rows, hashes, strict=True)
+            convert.encode_authorization(it, None, price) + encode_details(told.get(it.name))
+            for it, price in zip(page.rows, prices, strict=True)
         ]
         return answers.all_placed(rows, rest)
 
     def _beside(
         self, rows: Sequence[Authorization]
-    ) -> tuple[dict[str, DetailsRecord], Sequence[str]]:
+    ) -> tuple[dict[str, DetailsRecord], Sequence[Price]]:
         """The details of a page by the authorizations' names, and the hashes of the prices."""
-        return self._lists.details(rows), self._prices.hashes(rows)
+        return self._lists.details(rows), self._prices.of(rows)
 
 
 def _operator(call: Call[Any]) -> str:

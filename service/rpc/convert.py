@@ -17,6 +17,7 @@ from service.domain.attestations import HANDOVERS, AttestationKind, Cause, Sourc
 from service.domain.authorization import Authorization, Collection, Custody, Start, State
 from service.domain.captures import Purpose
 from service.domain.credit import LimitBasis
+from service.domain.details import UNKNOWN_PRICE, Price
 from service.domain.errors import InvalidInput
 from service.domain.lapses import Lapse
 from service.domain.ledger import Standing
@@ -110,14 +111,14 @@ def write_time(message: Timestamp, instant: int) -> None:
 
 
 def encode_authorization(
-    it: Authorization, receipt: Receipt | None = None, price_hash: str = ""
+    it: Authorization, receipt: Receipt | None = None, price: Price = UNKNOWN_PRICE
 ) -> bytes:
     """The bytes of an authorization as callers see it, in answers and in events.
 
-    `price_hash` is the hash of the price under its terms; empty if unknown. If the step settled a
-    rental, the receipt is included. The bytes equal those of the serialized
-    message, with the parts in the order of the field numbers. Parts that many authorizations share
-    are encoded once and reused. That takes a third of the time that a whole message takes.
+    `price` is the price under its terms. If the step settled a rental, the receipt is included. The
+    bytes equal those of the serialized message, with the parts in the order of the field numbers.
+    Parts that many authorizations share are encoded once and reused. That takes a third of the time
+    that a whole message takes.
     """
     # Without what is rare nothing was captured, so there is nothing to collect.
     usual = _rare(it) == _USUAL
@@ -148,7 +149,7 @@ def encode_authorization(
             _version(it.version),
             _ends(it.due_us, it.lost_us),
             b"" if usual else encode_rest(it),
-            _terms(it.product_revision, price_hash),
+            _terms(it.product_revision, price),
             b"" if receipt is None else encode_receipt(receipt, it.currency),
         )
     )
@@ -221,8 +222,10 @@ def _basis(model_id: str, policy_revision: int) -> bytes:
 
 
 @lru_cache(maxsize=4096)
-def _terms(product_revision: int, price_hash: str) -> bytes:
-    message = pb.Authorization(product_revision=product_revision, price_hash=price_hash)
+def _terms(product_revision: int, price: Price) -> bytes:
+    message = pb.Authorization(
+        product_revision=product_revision, price_hash=price.hash, price_place=price.place
+    )
     return message.SerializeToString()
 
 

@@ -16,6 +16,7 @@ from freehold.v1 import credit_service_pb2 as pb
 
 from service.domain.access import PLATFORM, Scope
 from service.domain.authorization import Authorization
+from service.domain.details import Price
 from service.domain.errors import IllegalState, RequestIdReused, Violation
 from service.engine.calls import Work, without_bytes
 from service.engine.feature_values import Kind, pack, texts_as_json
@@ -267,16 +268,16 @@ class Reviews:
         """Answers ListReviews."""
         message = call.message
         after, size = place_of(message.page_token), size_of(message.page_size)
-        page, hashes = await self._readers.run(call, partial(self._page, after, size))
+        page, prices = await self._readers.run(call, partial(self._page, after, size))
         rest = pb.ListReviewsResponse(next_page_token=token_of(page.last))
-        told = zip(page.rows, hashes, strict=True)
+        told = zip(page.rows, prices, strict=True)
         encode = convert.encode_authorization
-        return answers.all_placed([encode(it, None, price_hash) for it, price_hash in told], rest)
+        return answers.all_placed([encode(it, None, price) for it, price in told], rest)
 
-    def _page(self, after: Place, size: int) -> tuple[Page[Authorization], Sequence[str]]:
+    def _page(self, after: Place, size: int) -> tuple[Page[Authorization], Sequence[Price]]:
         """A page with the hashes of the prices."""
         page = self._reader.reviews(after=after, size=size)
-        return page, self._prices.hashes(page.rows)
+        return page, self._prices.of(page.rows)
 
 
 class People:

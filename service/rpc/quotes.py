@@ -56,6 +56,7 @@ class QuoteReads:
             convert.optional_us(message, "end_time"),
             tuple([_pause(it, place) for place, it in enumerate(message.pauses)]),
             convert.optional_us(message, "reserve_time"),
+            message.station,
         )
         if message.WhichOneof("subject") == "name":
             name = convert.split_name(message.name)
@@ -85,6 +86,7 @@ def _encoded(quote: QuotedAuthorization) -> bytes:
             price_hash=price_hash(product),
             product_revision=product.revision,
             policy_revision=product.policy.revision,
+            price_place=product.tariff.place,
         )
         for amount, minor in (
             (item.credit, it.credit_minor),

@@ -41,8 +41,12 @@ def read_receipt(it: pb.Authorization) -> Receipt:
         unit, amount = line.unit.amount_minor, line.amount.amount_minor
         if not _TIMES.fullmatch(line.times):
             raise ValueError(f"a receipt has a line with the unknown times {line.times!r}")
-        place = line.minutes, line.from_minute, line.times
-        lines.append(ReceiptLine(item, line.quantity, unit, amount, *place))
+        if bool(line.place) is not (item is ReceiptItem.PLACE):
+            raise ValueError(
+                f"a receipt has a line of the kind {item} with the place {line.place!r}"
+            )
+        where = line.minutes, line.from_minute, line.times, line.place
+        lines.append(ReceiptLine(item, line.quantity, unit, amount, *where))
     receipt = Receipt(
         told.start_time.ToMicroseconds(),
         told.end_time.ToMicroseconds(),
@@ -108,7 +112,8 @@ def _bill(
     receipt = receipt_pb2.Receipt(free_minutes=free_minutes)
     for line in lines:
         minutes = line.minutes or interval_minutes
-        text = text_of(line.item, line.quantity, minutes, line.from_minute, line.times)
+        where = minutes, line.from_minute, line.times, line.place
+        text = text_of(line.item, line.quantity, *where)
         receipt.lines.add(
             item=ITEMS[ReceiptItem(line.item)],
             quantity=line.quantity,
@@ -119,6 +124,7 @@ def _bill(
             minutes=line.minutes,
             from_minute=line.from_minute,
             times=line.times,
+            place=line.place,
         )
     for name, amount_minor in zip(_AMOUNTS, amounts_minor, strict=True):
         if amount_minor or name == "total":

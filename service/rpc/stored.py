@@ -105,6 +105,7 @@ def read_payload(payload: bytes) -> Told:
         it.parent,
         it.product_revision,
         it.price_hash,
+        it.price_place,
         LAPSE_OF.get(it.lapse, ""),
         it.case,
         it.HasField("details"),

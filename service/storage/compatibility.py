@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Connection, func, insert, select
 
-from service.domain.segment_tariff import SegmentTariff
+from service.domain.tariff_document import TariffDocument
 from service.storage import schema as t
 
 RULES_BUILD = 27
@@ -19,14 +19,19 @@ QUOTAS_BUILD = 34
 """The first build that counts quotas of free minutes."""
 RESERVATIONS_BUILD = 39
 """The first build that bills the time of a reservation."""
+PLACES_BUILD = 41
+"""The first build that asks for the prices of places."""
 EXPOSURE_BUILD = 37
 """The first build whose document of limits has the rates of the total exposure."""
 RETIRED_BUILD = 35
 """The first build that does not rent out a retired product."""
 
 
-def build_of_tariff(tariff: SegmentTariff) -> int:
+def build_of_tariff(document: TariffDocument) -> int:
     """The first build that bills by this tariff."""
+    tariff = document.tariff
+    if document.places:
+        return PLACES_BUILD
     if tariff.reservation is not None:
         return RESERVATIONS_BUILD
     return QUOTAS_BUILD if tariff.quotas else TARIFFS_BUILD

@@ -3,6 +3,9 @@
 Whoever activates a document writes these rows in the same transaction. A product's row has its own
 document, its tariff and its policy in it. So a new revision of a tariff or a policy makes new rows
 of all products that name it. Rows are only added: a rental keeps the row under which it began.
+
+Each place of a tariff has a row of its own. These rows come directly before the row of all other
+stations, in the order of the places' names. So the newest row is always that of all other stations.
 """
 
 from __future__ import annotations
@@ -23,14 +26,14 @@ from sqlalchemy import (
     tuple_,
 )
 
+from service.domain.day_tariff_document import DayTariffDocument
 from service.domain.documents import DocumentKind
 from service.domain.exposure import Rate, TotalExposure
 from service.domain.limits_document import Limit, LimitsDocument
 from service.domain.line_items import names_text
 from service.domain.policy import Policy
 from service.domain.rules_document import json_of_rules
-from service.domain.tariff import AnyTariff
-from service.domain.tariff_document import tariff_columns
+from service.domain.tariff_document import TariffDocument, stations_text, tariff_columns
 from service.domain.terms_readers import read_document, read_tariff_document
 from service.engine.records.documents import CompiledProduct, TermsDocument
 from service.storage import schema as t
@@ -65,28 +68,37 @@ def policy_row(policy: Policy, owner: str, name: str, revision: int) -> dict[str
     return {**row, **named, "rules": json_of_rules(policy.rules)}
 
 
-def tariff_of_document(it: TermsDocument) -> AnyTariff:
-    """The tariff of a document."""
-    return read_tariff_document(table_of(it)).tariff
+def tariff_of_document(it: TermsDocument) -> DayTariffDocument | TariffDocument:
+    """The tariff of a document, with its places."""
+    return read_tariff_document(table_of(it))
 
 
-def product_columns(parts: ProductParts) -> dict[str, Any]:
-    """The columns of a product's row that follow from its documents, without its revision."""
+def place_columns(it: DayTariffDocument | TariffDocument) -> list[dict[str, Any]]:
+    """The columns that follow from a tariff: those of each place, then those of other stations."""
+    places = [
+        {**tariff_columns(one.tariff), "stations": stations_text(one.stations), "places": 0}
+        for one in it.places
+    ]
+    return [*places, {**tariff_columns(it.tariff), "stations": None, "places": len(places)}]
+
+
+def product_columns(parts: ProductParts) -> list[dict[str, Any]]:
+    """The columns of a product's rows that follow from its documents, without their revisions."""
     owner = parts.product.owner
     product = read_document(DocumentKind.PRODUCT, table_of(parts.product), platform=False)
     own = product.value._asdict()
     product_id = own.pop("id")
     listed = own.pop("line_items")
     del own["tariff"], own["policy"], own["jurisdiction"]
-    return {
+    shared = {
         **own,
         "line_items": None if listed is None else names_text(listed),
-        **tariff_columns(tariff_of_document(parts.tariff)),
         "operator_id": owner,
         "product_id": product_id,
         "policy_id": policy_id_of(parts.policy.owner, parts.policy.name),
         "policy_revision": parts.policy.revision,
     }
+    return [{**shared, **it} for it in place_columns(tariff_of_document(parts.tariff))]
 
 
 def parts_of(connection: Connection, product: TermsDocument) -> ProductParts | None:
@@ -97,15 +109,17 @@ def parts_of(connection: Connection, product: TermsDocument) -> ProductParts | N
     return None if tariff is None or policy is None else ProductParts(product, tariff, policy)
 
 
-def compile_product(connection: Connection, parts: ProductParts) -> ProductRevision:
-    """Adds the row of a product whose own document came into force; its name."""
+def compile_product(connection: Connection, parts: ProductParts) -> list[ProductRevision]:
+    """Adds the rows of a product whose own document came into force; their names."""
     owner, product_id = parts.product.owner, parts.product.name
     mine = P.operator_id == owner, P.product_id == product_id
     last = connection.scalar(select(func.max(P.revision)).where(*mine)) or 0
-    row = {**product_columns(parts), "revision": last + 1}
-    connection.execute(insert(t.products), row)
-    write_link(connection, link_of(parts, last + 1))
-    return ProductRevision(owner, product_id, last + 1)
+    made = []
+    for revision, columns in enumerate(product_columns(parts), last + 1):
+        connection.execute(insert(t.products), {**columns, "revision": revision})
+        write_link(connection, link_of(parts, revision))
+        made.append(ProductRevision(owner, product_id, revision))
+    return made
 
 
 def link_of(parts: ProductParts, revision: int) -> CompiledProduct:
@@ -125,46 +139,68 @@ def compile_users_of(connection: Connection, it: TermsDocument) -> list[ProductR
     too.
     """
     if it.kind == DocumentKind.POLICY:
-        used: ColumnElement[bool]
-        changes = {"policy_revision": it.revision}
-        link = {"policy_revision": it.revision}
+        new = {"policy_revision": it.revision}
         used = (P.policy_id == policy_id_of(it.owner, it.name)) & (P.policy_revision != it.revision)
-    else:
-        changes = tariff_columns(tariff_of_document(it))
-        link = {"tariff_revision": it.revision}
-        of_row = (L.operator_id == P.operator_id) & (L.product_id == P.product_id)
-        used = (
-            exists()
-            .where(
-                *(of_row, L.revision == P.revision, L.tariff_owner == it.owner),
-                *(L.tariff_name == it.name, L.tariff_revision != it.revision),
-            )
-            .correlate(t.products)
+        made = []
+        for places, its in _newest(connection, used).items():
+            copies = [_Copy(before, new, new) for before in range(places, -1, -1)]
+            made += _copied(connection, its, copies)
+        return made
+    columns = place_columns(tariff_of_document(it))
+    of_row = (L.operator_id == P.operator_id) & (L.product_id == P.product_id)
+    named = (
+        exists()
+        .where(
+            *(of_row, L.revision == P.revision, L.tariff_owner == it.owner),
+            *(L.tariff_name == it.name, L.tariff_revision != it.revision),
         )
-    return _copied(connection, used, changes, link)
+        .correlate(t.products)
+    )
+    link = {"tariff_revision": it.revision}
+    its = [row for rows in _newest(connection, named).values() for row in rows]
+    return _copied(connection, its, [_Copy(0, new, link) for new in columns])
+
+
+class _Copy(NamedTuple):
+    """A new row of a product, with its link: the row of so many revisions before the newest one,
+    with these new values."""
+
+    before: int
+    values: dict[str, Any]
+    link: dict[str, Any]
+
+
+def _newest(connection: Connection, used: ColumnElement[bool]) -> dict[int, list[ProductRevision]]:
+    """The newest rows of products that are rented out, by their number of places."""
+    query = select(P.places, P.operator_id, P.product_id, P.revision).where(
+        used, is_newest(), P.retire_us.is_(None)
+    )
+    found: dict[int, list[ProductRevision]] = {}
+    for places, *key in connection.execute(query):
+        found.setdefault(places, []).append(ProductRevision(*key))
+    return found
 
 
 def _copied(
-    connection: Connection,
-    used: ColumnElement[bool],
-    changes: dict[str, Any],
-    link: dict[str, Any],
+    connection: Connection, newest: list[ProductRevision], copies: list[_Copy]
 ) -> list[ProductRevision]:
-    """Copies the newest rows of products, with their links, as new revisions with changes."""
-    query = select(P.operator_id, P.product_id, P.revision).where(
-        used, is_newest(), P.retire_us.is_(None)
-    )
-    named = [ProductRevision(*row) for row in connection.execute(query)]
-    for begin in range(0, len(named), TOGETHER):
-        keys = named[begin : begin + TOGETHER]
-        for table, values in ((t.products, changes), (t.compiled_products, link)):
-            columns = table.columns
-            key = tuple_(columns.operator_id, columns.product_id, columns.revision)
-            new = {**values, "revision": columns.revision + 1}
-            picked = [_picked(it, new) for it in columns]
-            rows = select(*picked).where(key.in_(keys))
-            connection.execute(insert(table).from_select(columns.keys(), rows))
-    return [it._replace(revision=it.revision + 1) for it in named]
+    """Copies rows of products, with their links, as revisions after the newest ones."""
+    for begin in range(0, len(newest), TOGETHER):
+        its = newest[begin : begin + TOGETHER]
+        for number, copy in enumerate(copies, 1):
+            keys = [it._replace(revision=it.revision - copy.before) for it in its]
+            for table, values in ((t.products, copy.values), (t.compiled_products, copy.link)):
+                columns = table.columns
+                key = tuple_(columns.operator_id, columns.product_id, columns.revision)
+                new = {**values, "revision": columns.revision + copy.before + number}
+                picked = [_picked(it, new) for it in columns]
+                rows = select(*picked).where(key.in_(keys))
+                connection.execute(insert(table).from_select(columns.keys(), rows))
+    return [
+        it._replace(revision=it.revision + number)
+        for it in newest
+        for number in range(1, len(copies) + 1)
+    ]
 
 
 def _picked(column: ColumnElement[Any], new: dict[str, Any]) -> ColumnElement[Any]:

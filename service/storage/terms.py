@@ -26,7 +26,7 @@ from service.domain.product import Operator, Product
 from service.domain.rules import Rules
 from service.domain.rules_document import rules_of_json
 from service.domain.tariff import AnyTariff
-from service.domain.tariff_document import tariff_columns
+from service.domain.tariff_document import MOST_PLACES, stations_of, tariff_columns
 from service.engine.catalog import TOTAL, Catalog, TermsFault, TermsKind, TermsNames
 from service.storage import schema as t
 from service.storage.breakers import open_breakers
@@ -263,14 +263,15 @@ def _catalog(rows: _TermsRows, owners: set[Any]) -> Catalog:
             why = "it has products, but no row in the table operators"
             faults.append(TermsFault(TermsKind.OPERATOR, (operator_id,), why))
     latest = {(key[0], key[1]): product for key, product in revisions.items()}
-    refused = set()
+    refused = _place(rows.products, revisions, latest, faults)
     for fault in faults:
         if fault.kind is TermsKind.PRODUCT:
             product: Any = fault.key[:2]
             good, revision = latest.get(product), fault.key[2]
             if good is None or not isinstance(revision, int) or revision > good.revision:
                 refused.add(product)
-                latest.pop(product, None)
+    for product in refused:
+        latest.pop(product, None)
     retired = {key for key, product in latest.items() if product.retire_us is not None}
     for key in retired:
         del latest[key]
@@ -284,6 +285,34 @@ def _catalog(rows: _TermsRows, owners: set[Any]) -> Catalog:
         total,
         retired=frozenset(retired),
     )
+
+
+def _place(
+    rows: list[Any],
+    revisions: dict[tuple[str, str, int], Product],
+    latest: dict[tuple[str, str], Product],
+    faults: list[TermsFault],
+) -> set[tuple[Any, Any]]:
+    """Gives the latest products the prices of their places; returns the products whose places make
+    no sense."""
+    wrong = set[tuple[Any, Any]]()
+    by_key = {tuple(row[:3]): row for row in rows if row.places or row.stations is not None}
+    for product, it in latest.items():
+        row = by_key.get((*product, it.revision))
+        if row is None:
+            continue
+        keys = [(*product, it.revision - number) for number in range(row.places, 0, -1)]
+        there = [key for key in keys if key in revisions and key in by_key]
+        if row.stations is not None or any(by_key[key].places for key in there) or there != keys:
+            why = "the rows of its places are missing or wrong" if row.places else "is of a place"
+            faults.append(TermsFault(TermsKind.PRODUCT, (*product, it.revision), why))
+            wrong.add(product)
+            continue
+        by_station = {
+            station: revisions[key] for key in keys for station in stations_of(by_key[key].stations)
+        }
+        latest[product] = revisions[*product, it.revision] = replace(it, by_station=by_station)
+    return wrong
 
 
 def sound_policy(row: Any) -> Policy | None:
@@ -338,18 +367,20 @@ def _product(row: Any, policies: dict[tuple[str, int], Policy]) -> Product:
     _between(row, -MOST_SCORE, MOST_SCORE, "revision", "policy_revision")
     _between(row, 0, MOST_MINOR, *AMOUNTS, *_there(row, RARE_AMOUNTS))
     _between(row, 0, LAST_US, *_there(row, ["retire_us"]))
+    _between(row, 0, MOST_PLACES, "places")
     if row.most_hold_minor is not None and row.most_hold_minor < row.deposit_minor:
         raise _Wrong("most_hold_minor is below deposit_minor")
     if not CURRENCY.fullmatch(row.currency):
         raise _Wrong("currency is not three capital letters")
     line_items = _line_items(row.line_items)
     tariff = _tariff(row)
+    _stations(row, tariff)
     policy = policies.get((row.policy_id, row.policy_revision))
     if policy is None:
         raise _Wrong(
             f"its policy {row.policy_id} revision {row.policy_revision} is missing or wrong"
         )
-    made = ("tariff", "policy", "line_items")
+    made = ("tariff", "policy", "line_items", "by_station")
     named = [name for name in Product.__dataclass_fields__ if name not in made]
     columns = {name: getattr(row, name) for name in named}
     return Product(**columns, tariff=tariff, policy=policy, line_items=line_items)
@@ -371,6 +402,17 @@ def _tariff(row: Any) -> AnyTariff:
         if getattr(row, name) != value:
             raise _Wrong(f"{name} is not {value!r}, as its tariff says")
     return tariff
+
+
+def _stations(row: Any, tariff: AnyTariff) -> None:
+    """Checks that a row has stations exactly if its tariff is that of a place."""
+    if (row.stations is None) is bool(tariff.place):
+        raise _Wrong("stations and the place of its tariff do not fit each other")
+    if row.stations is not None:
+        try:
+            stations_of(row.stations)
+        except InvalidInput:
+            raise _Wrong("stations is not a list of stations") from None
 
 
 def _line_items(text: object) -> tuple[str, ...] | None:

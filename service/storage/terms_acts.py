@@ -331,11 +331,11 @@ class _TermsDesk:
                 return compile_users_of(self._connection, it)
             case DocumentKind.TARIFF:
                 if isinstance(parsed.value, TariffDocument):
-                    shut_out_older(self._connection, build_of_tariff(parsed.value.tariff))
+                    shut_out_older(self._connection, build_of_tariff(parsed.value))
                 return compile_users_of(self._connection, it)
             case DocumentKind.PRODUCT:
                 parts = parts_of(self._connection, it)
-                return [] if parts is None else [compile_product(self._connection, parts)]
+                return [] if parts is None else compile_product(self._connection, parts)
             case DocumentKind.LIMITS:
                 if parsed.value.total is not None:
                     shut_out_older(self._connection, EXPOSURE_BUILD)
@@ -348,7 +348,7 @@ class _TermsDesk:
         mine = P.operator_id == it.owner, P.product_id == it.name, is_newest()
         row = dict(self._connection.execute(select(t.products).where(*mine)).mappings().one())
         revision = row["revision"] + 1
-        row |= {"revision": revision, "retire_us": self._desk.now_us}
+        row |= {"revision": revision, "retire_us": self._desk.now_us, "places": 0}
         self._connection.execute(insert(t.products), row)
         return ProductRevision(it.owner, it.name, revision)
 

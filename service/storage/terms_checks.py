@@ -17,6 +17,7 @@ from service.domain.bounds_document import (
     read_bounds,
 )
 from service.domain.condition_document import faults_of_conditions
+from service.domain.day_tariff_document import DayTariffDocument
 from service.domain.documents import DocumentKind
 from service.domain.errors import Violation
 from service.domain.jurisdictions import BrokenRule, violations
@@ -24,8 +25,8 @@ from service.domain.line_items import unknown_items
 from service.domain.product_document import ProductDocument, read_product
 from service.domain.reservation_fee import reservation_minor
 from service.domain.rules import Rules
-from service.domain.tariff import AnyTariff
-from service.domain.terms_readers import Parsed
+from service.domain.tariff_document import TariffDocument
+from service.domain.terms_readers import Parsed, tariffs_of
 from service.engine.records.documents import TermsDocument
 from service.reference_data import jurisdictions, line_items
 from service.storage import schema as t
@@ -96,8 +97,9 @@ def _of_product(connection: Connection, it: ProductDocument, owner: str) -> Iter
         text = f"is {it.currency}, but the tariff {it.tariff} is in {currency}"
         yield Violation("currency", "currency.of_tariff", text)
     if tariff is not None:
-        yield from _unheld(it, tariff_of_document(tariff))
-        for broken in _broken(connection, owner, it, tariff_of_document(tariff)):
+        read = tariff_of_document(tariff)
+        yield from _unheld(it, read)
+        for broken in _broken(connection, owner, it, read):
             yield broken.violation() if isinstance(broken, BrokenRule) else broken
     yield from unknown_items(it.line_items or (), it.category, line_items())
     if reached(connection, DocumentKind.POLICY, owner, it.policy) is None:
@@ -110,22 +112,34 @@ def _of_product(connection: Connection, it: ProductDocument, owner: str) -> Iter
 
 
 def _broken(
-    connection: Connection, owner: str, product: ProductDocument, tariff: AnyTariff
+    connection: Connection,
+    owner: str,
+    product: ProductDocument,
+    document: DayTariffDocument | TariffDocument,
 ) -> Iterator[BrokenRule | Violation]:
-    """The rules of a product's and its operator's jurisdictions that a tariff breaks."""
+    """The rules of a product's and its operator's jurisdictions that a tariff breaks.
+
+    A rule that the usual prices break is not told again for a place that takes these over.
+    """
     named = {*bounds_of(connection, owner).jurisdictions, product.jurisdiction} - {None}
     for name in sorted(map(str, named)):
         found = jurisdictions().get(name)
         if found is None:
             known = ", ".join(sorted(jurisdictions()))
             yield Violation("jurisdiction", "jurisdiction.unknown", f"must be one of {known}")
-        else:
-            yield from violations(tariff, product.category, found)
+            continue
+        usual = violations(document.tariff, product.category, found)
+        for path, tariff in tariffs_of(document):
+            for broken in violations(tariff, product.category, found):
+                if not path or broken not in usual:
+                    yield broken._replace(field=f"{path}{broken.field}")
 
 
-def _unheld(product: ProductDocument, tariff: AnyTariff) -> Iterator[Violation]:
-    """The fault of a deposit that does not cover the most that a reservation costs."""
-    most_minor = reservation_minor(tariff, None)
+def _unheld(
+    product: ProductDocument, document: DayTariffDocument | TariffDocument
+) -> Iterator[Violation]:
+    """The fault of a deposit that does not cover the most that a reservation costs anywhere."""
+    most_minor = max(reservation_minor(tariff, None) for _, tariff in tariffs_of(document))
     if most_minor > product.deposit_minor:
         text = f"must be at least {most_minor}, the most that a reservation costs by the tariff"
         yield Violation("deposit_minor", "deposit_minor.below_reservation", text)
@@ -153,10 +167,10 @@ def _of_tariff(connection: Connection, it: Parsed, owner: str) -> Iterator[Viola
             text = f"is {currency}, but the product {product.name} is in {of_product}"
             yield Violation("currency", "currency.of_product", text)
         document = read_product(table_of(product))
-        for fault in _unheld(document, it.value.tariff):
+        for fault in _unheld(document, it.value):
             text = f"is too high for the product {product.name}, whose deposit is lower"
             yield Violation("reservation", fault.rule, text)
-        for broken in _broken(connection, product.owner, document, it.value.tariff):
+        for broken in _broken(connection, product.owner, document, it.value):
             if isinstance(broken, BrokenRule):
                 fault = broken.violation()
                 text = f"{fault.description} (for the product {product.name})"

@@ -249,7 +249,7 @@ def test_two_builds_are_measured_in_turn(
     answer.write_bytes(echo.canned_answer().SerializeToString())  # a settlement's begins alike
     monkeypatch.setattr(rpc, "prepare", lambda *_: once)
     monkeypatch.setattr(rpc, "prepare_beside", lambda at, *_: replace(once, checkout=at))
-    monkeypatch.setattr(rpc, "_probe", lambda *_: answer)
+    monkeypatch.setattr(rpc, "probe", lambda *_: answer)
     scrapers: list[scrape.Scraper] = []
 
     def scraper(port: int) -> scrape.Scraper:
@@ -321,7 +321,7 @@ def test_tls_is_measured_in_turn_with_plaintext(
         return load.generate(job, core=core)
 
     monkeypatch.setattr(rpc, "prepare", lambda *_: once)
-    monkeypatch.setattr(rpc, "_probe", lambda *_: answer)
+    monkeypatch.setattr(rpc, "probe", lambda *_: answer)
     monkeypatch.setattr(rpc, "generate", generate)
     result = CliRunner().invoke(
         main,
@@ -361,7 +361,7 @@ def test_rules_are_measured_in_turn_with_none(
         return prepared.count_rows(database)
 
     monkeypatch.setattr(rpc, "prepare", lambda *_: once)
-    monkeypatch.setattr(rpc, "_probe", lambda *_: answer)
+    monkeypatch.setattr(rpc, "probe", lambda *_: answer)
     monkeypatch.setattr(rpc, "count_rows", count_rows)
     result = CliRunner().invoke(
         main,

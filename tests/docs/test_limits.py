@@ -120,7 +120,8 @@ FACTS: dict[str, dict[str, str]] = {
     "domain/tariff_document.py": {
         "DAY_MINUTES": UNIT, "WEEK_MINUTES": UNIT, "MOST_MINUTES": TERMS, "MOST_PRICE_MINOR": TERMS,
         "LEAST_WINDOW_MINUTES": TERMS, "MOST_SEGMENTS": TERMS, "MOST_PRICES": TERMS,
-        "MOST_CAPS": TERMS, "MOST_QUOTAS": TERMS, "NOT_ARITHMETIC_1": FORMAT,
+        "MOST_CAPS": TERMS, "MOST_QUOTAS": TERMS, "MOST_PLACES": TERMS, "MOST_STATIONS": TERMS,
+        "NOT_ARITHMETIC_1": FORMAT,
     },
     "engine/feature_values.py": {"VALUE_BYTES": FORMAT, "UNSEEN": FORMAT},
     "engine/figures.py": {"_DAY_US": UNIT},
@@ -166,7 +167,7 @@ FACTS: dict[str, dict[str, str]] = {
     "storage/bindings.py": {"MOST_CERTIFICATES": FORMAT},
     "storage/compatibility.py": dict.fromkeys(
         ("KEYS_BUILD", "RULES_BUILD", "LISTINGS_BUILD", "TARIFFS_BUILD", "QUOTAS_BUILD",
-         "RETIRED_BUILD", "RESERVATIONS_BUILD", "EXPOSURE_BUILD"),
+         "RETIRED_BUILD", "RESERVATIONS_BUILD", "EXPOSURE_BUILD", "PLACES_BUILD"),
         FORMAT,
     ),
     "storage/dump.py": {"MAX_SAID": TEXT},

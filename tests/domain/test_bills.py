@@ -10,15 +10,16 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from service.domain.hold import lost_after_us
+from service.domain.meter import Meter
+from service.domain.metered import fee_between
 from service.domain.receipt_texts import text_of
 from service.domain.segment_tariff import SegmentTariff
 from service.domain.tariff import Fee, fee, reaches_us
 from service.domain.tariff_document import read_tariff
 
 DOCUMENT = tomllib.loads(Path(__file__).with_name("bills.toml").read_text("utf-8"))
-TARIFFS = {
-    name: read_tariff({"name": name, **table}).tariff for name, table in DOCUMENT["tariff"].items()
-}
+TARIFFS = {name: read_tariff({"name": name, **table}) for name, table in DOCUMENT["tariff"].items()}
 START = "2026-03-02T08:00:00+08:00"
 """The start of a bill for which the clock does not matter: a Monday morning in Shanghai."""
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -49,9 +50,13 @@ class Bill(NamedTuple):
     lines: list[list[Any]]
     lost_us: int | None
     reserved_us: int
+    quota_minutes: int
 
     def fee(self) -> Fee:
         """The fee of the code under test."""
+        if self.quota_minutes:
+            meter = Meter(quota_minutes=self.quota_minutes)
+            return fee_between(self.tariff, self.start_us, self.end_us, meter)
         until = [min(until_us, self.end_us) - from_us for from_us, until_us in self.pauses]
         return fee(
             self.tariff,
@@ -63,6 +68,12 @@ class Bill(NamedTuple):
         )
 
 
+def tariff_at(name: str, station: str) -> SegmentTariff:
+    """The prices of a tariff at a station."""
+    it = TARIFFS[name]
+    return next((one.tariff for one in it.places if station in one.stations), it.tariff)
+
+
 def bill_of(entry: dict[str, Any]) -> Bill:
     """The bill of an entry of the file."""
     start_us = instant_us(entry.get("start", START))
@@ -72,16 +83,19 @@ def bill_of(entry: dict[str, Any]) -> Bill:
         for one, other in entry.get("pauses", ())
     )
     lost_us = start_us + duration_us(entry["lost"]) if "lost" in entry else None
-    tariff, lines = TARIFFS[entry["tariff"]], entry["lines"]
+    tariff, lines = tariff_at(entry["tariff"], entry.get("station", "")), entry["lines"]
     reserved_us = duration_us(entry.get("reserved", "0:00:00"))
-    return Bill(tariff, start_us, end_us, pauses, entry["sum_minor"], lines, lost_us, reserved_us)
+    beside = lost_us, reserved_us, entry.get("quota_minutes", 0)
+    return Bill(tariff, start_us, end_us, pauses, entry["sum_minor"], lines, *beside)
 
 
 def name_of(entry: dict[str, Any]) -> str:
     """The name of a bill's test."""
     when = entry.get("lasts") or f"{entry['start']} to {entry['end']}"
     before = f" after {entry['reserved']}" if "reserved" in entry else ""
-    return f"{entry['tariff']} {when}{' paused' if 'pauses' in entry else ''}{before}"
+    where = f" at {entry['station']}" if "station" in entry else ""
+    where += f" with {entry['quota_minutes']}" if "quota_minutes" in entry else ""
+    return f"{entry['tariff']} {when}{' paused' if 'pauses' in entry else ''}{before}{where}"
 
 
 BILLS = [pytest.param(bill_of(it), id=name_of(it)) for it in DOCUMENT["bill"]]
@@ -94,13 +108,17 @@ def test_a_bill_has_its_sum_and_its_lines(it: Bill) -> None:
     assert found.total_minor == it.sum_minor
     shown = []
     for line in found.lines:
-        text = text_of(line.item, line.quantity, line.minutes, line.from_minute, line.times)
+        where = line.minutes, line.from_minute, line.times, line.place
+        text = text_of(line.item, line.quantity, *where)
         shown.append([text.zh, text.en, line.amount_minor])
     assert shown == it.lines
     assert sum(line[2] for line in it.lines) == it.sum_minor
 
 
-@pytest.mark.parametrize("it", BILLS)
+@pytest.mark.parametrize(
+    "it",
+    [it for it, entry in zip(BILLS, DOCUMENT["bill"], strict=True) if "quota_minutes" not in entry],
+)
 def test_the_instant_of_a_bill_is_exact(it: Bill) -> None:
     """The sum of a bill's usage is reached at its end or earlier, and more than it only later."""
     used_minor = it._replace(reserved_us=0).fee().total_minor
@@ -117,7 +135,7 @@ def test_an_item_counts_as_lost_at_the_exact_instant() -> None:
     assert len(lost) >= 3
     for it in lost:
         assert it.end_us == it.lost_us
-        assert reaches_us(it.tariff, it.start_us, it.tariff.buy_out_minor) == it.lost_us
+        assert lost_after_us(it.tariff, it.start_us) == it.lost_us - it.start_us
         earlier = it._replace(end_us=it.end_us - 1).fee()
         assert earlier.total_minor < it.tariff.buy_out_minor == it.sum_minor
 

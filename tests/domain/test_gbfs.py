@@ -12,7 +12,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from service.domain.errors import InvalidInput
-from service.domain.gbfs_export import GbfsVersion, feed_of, json_of, plan_of
+from service.domain.gbfs_export import GbfsVersion, feed_of, json_of, plan_of, plans_of
 from service.domain.gbfs_import import plans_of_text, tariff_of_plan
 from service.domain.segment_tariff import Reservation
 from service.domain.tariff import MINUTE_US, fee
@@ -98,6 +98,22 @@ def test_yen_have_no_decimals() -> None:
     """An amount in a currency without minor units is a whole number."""
     it = document({"currency": "JPY", "segment": [HALF_HOURS], "start_fee_minor": 130})
     assert '"price": 130,' in json_of(plan_of(it, GbfsVersion.V3_0))
+
+
+def test_each_place_has_a_plan() -> None:
+    """The plan of a place is named after the tariff and the place, and has the place's prices. A
+    place whose prices GBFS cannot express is refused by its path."""
+    places = [{"name": "airport", "stations": ["t-1"], "start_fee_minor": 50}]
+    it = document({"segment": [HALF_HOURS], "place": places})
+    usual, airport = plans_of(it, GbfsVersion.V3_0)
+    assert usual == plan_of(document({"segment": [HALF_HOURS]}), GbfsVersion.V3_0)
+    assert airport["plan_id"] == f"{usual['plan_id']}~airport"
+    assert (usual["price"], airport["price"]) == (Decimal("0.00"), Decimal("0.50"))
+    assert airport["per_min_pricing"] == usual["per_min_pricing"]
+    capped = document({"segment": [HALF_HOURS], "place": [{**places[0], "cap": [CAP]}]})
+    with pytest.raises(InvalidInput) as refused:
+        plans_of(capped, GbfsVersion.V3_0)
+    assert [one.field for one in refused.value.violations] == ["place[0].cap[0]"]
 
 
 def test_what_gbfs_cannot_say_is_refused_by_its_key() -> None:

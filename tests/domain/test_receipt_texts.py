@@ -58,6 +58,7 @@ RELEASED = [
     ((I.NOT_COLLECTED, 1, 0), "超出授权额度未收取", "Above the hold, not collected"),
     ((I.DISCOUNT, 1, 0), "商家优惠", "Discount of the operator"),
     ((I.SURCHARGE, 1, 0), "商家加收", "Surcharge of the operator"),
+    ((I.PLACE, 1, 0, 0, "", "airport"), "计价区域：airport", "Prices of the place airport"),
     ((I.OWED, 1, 0), "超出授权额度转为欠款", "Above the hold, owed as a debt"),
 ]  # fmt: skip
 """The arguments of `text_of`, and its words. A released row never changes."""

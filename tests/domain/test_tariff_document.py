@@ -23,6 +23,7 @@ from service.domain.segment_tariff import (
 )
 from service.domain.tariff import Tariff
 from service.domain.tariff_document import (
+    Place,
     TariffDocument,
     arithmetic_of,
     read_tariff,
@@ -130,6 +131,35 @@ def test_the_order_of_lists_does_not_matter() -> None:
     assert write_tariff(read_tariff(turned)) == write_tariff(read_tariff(document))
 
 
+PLACES: list[dict[str, Any]] = [
+    {"name": "centre", "stations": ["c-1"], "segment": [{"interval_minutes": 5, "price_minor": 1}]},
+    {"name": "airport", "stations": ["t-2", "t-1"], "start_fee_minor": 500},
+]
+
+
+def test_a_place_has_the_usual_prices_where_it_has_none_of_its_own() -> None:
+    """A place takes over each key that it leaves out. Places are in the order of their names, and
+    so are their stations."""
+    document = tomllib.loads(WHOLE) | {"place": [{**PLACES[0], "cap": []}, PLACES[1]]}
+    found = read_tariff(document)
+    assert found.tariff == TARIFF
+    airport, centre = found.places
+    assert airport == Place(("t-1", "t-2"), TARIFF._replace(start_fee_minor=500, place="airport"))
+    minutes = (Segment(0, None, 5, 1),)
+    assert centre.tariff == TARIFF._replace(segments=minutes, caps=(), place="centre")
+    assert read_tariff(write_tariff(found)) == found
+    for one in found.places:
+        assert tariff_of(arithmetic_of(one.tariff)) == one.tariff
+
+
+def test_a_price_that_is_the_usual_one_is_not_written() -> None:
+    """A place that repeats a usual price has the same canonical form as one that leaves it out."""
+    usual = {**LEAST, "start_fee_minor": 7}
+    place = {"name": "a", "stations": ["s"]}
+    repeated = {**usual, "place": [{**place, "start_fee_minor": 7}]}
+    assert write_tariff(read_tariff(repeated))["place"] == [place]
+
+
 def _faults(document: object) -> list[tuple[str, str]]:
     with pytest.raises(InvalidInput) as refused:
         read_tariff(document)  # type: ignore[arg-type]
@@ -159,6 +189,42 @@ def _priced(*prices: dict[str, Any], **more: Any) -> dict[str, Any]:
         ({"colour": "red"}, "colour", "colour.unknown"),
         ({"time_zone": "Asia/Atlantis"}, "time_zone", "time_zone.unknown_zone"),
         ({"time_zone": "../etc/passwd"}, "time_zone", "time_zone.form"),
+        (
+            {"place": [PLACES[0], {"name": "b", "stations": ["x", "c-1"]}]},
+            "place[1].stations[1]",
+            "place.stations.two_places",
+        ),
+        ({"place": [{"name": "a"}]}, "place[0].stations", "place.stations.missing"),
+        (
+            {"place": [PLACES[0], {**PLACES[0], "stations": ["x"]}]},
+            "place[1].name",
+            "place.name.repeated",
+        ),
+        (
+            {"place": [{**PLACES[0], "stations": ["x", "x"]}]},
+            "place[0].stations[1]",
+            "place.stations.repeated",
+        ),
+        (
+            {"place": [{**PLACES[0], "buy_out_minor": 1}]},
+            "place[0].buy_out_minor",
+            "place.buy_out_minor.unknown",
+        ),
+        (
+            {"place": [{**PLACES[0], "segment": [{**SEGMENT, "price": [HOURS]}]}]},
+            "time_zone",
+            "time_zone.missing",
+        ),
+        (
+            {"place": [{**PLACES[0], "first_use_minutes": 6}]},
+            "place[0].first_use_minutes",
+            "place.first_use_minutes.two_units",
+        ),
+        (
+            {"place": [{**PLACES[0], "reservation": {"interval_minutes": 1, "price_minor": 0}}]},
+            "place[0].reservation.price_minor",
+            "place.reservation.price_minor.range",
+        ),
         (
             {"segment": [{"price_minor": 1}]},
             "segment[0].interval_minutes",

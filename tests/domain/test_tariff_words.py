@@ -88,3 +88,13 @@ def test_amounts_have_the_decimals_of_their_currency() -> None:
     it = read_tariff({**BASE, "currency": "JPY", "segment": [HALF_HOURS]})
     assert words_of(it).zh.startswith("每 30 分钟 150 JPY，")
     assert words_of(it).en.startswith("JPY 150 for each started 30 minutes;")
+
+
+def test_each_place_has_a_sentence() -> None:
+    """The prices of places are told after those of all other stations."""
+    places = [{"name": "airport", "stations": ["t-1"], "start_fee_minor": 500}]
+    usual = words_of(read_tariff({**BASE, "segment": [HALF_HOURS]}))
+    words = words_of(read_tariff({**BASE, "segment": [HALF_HOURS], "place": places}))
+    assert words.zh == f"{usual.zh}airport 计价区域：起步费 5.00 元；{usual.zh}"
+    rest = f"{usual.en[:1]}{usual.en[1:]}"
+    assert words.en == f"{usual.en} At the stations of airport: CNY 5.00 to start; {rest}"

@@ -14,6 +14,7 @@ from service.domain.attestations import AttestationKind, Cause, Source
 from service.domain.authorization import Start
 from service.domain.captures import Purpose
 from service.domain.cases import COMPLAINTS, CaseKind, Outcome, Side
+from service.domain.details import Order
 from service.domain.ledger import Standing
 from service.domain.money import Money
 from service.domain.policy import Offer
@@ -21,6 +22,7 @@ from service.domain.suspense import Direction
 from service.engine import operations as c
 from service.engine.feature_values import pack
 from service.engine.records.transfers import TransferState
+from tests.engine import plain_places
 from tests.engine.plain_accounts import NAMES
 from tests.engine.plain_books import Key, RentalKey
 from tests.engine.plain_details import ORDERS, PLACES, shown
@@ -708,10 +710,8 @@ class Chance:
         ]
         if parent and chance.random() < 0.9:
             items = [c.Item(product, chance.choice(ASSETS))]
-        items = [
-            it._replace(price_hash=shown(chance, self.reference.product(caller, it.product_id)))
-            for it in items
-        ]
+        order = chance.choice(ORDERS)
+        items = [it._replace(price_hash=self._shown(chance, caller, it, order)) for it in items]
         return c.Authorize(
             user_id,
             tuple(items),
@@ -722,12 +722,17 @@ class Chance:
             parent_id=parent,
             grouped=kind == "Authorize group",
             amount=amount,
-            order=chance.choice(ORDERS),
+            order=order,
             user_consent_reference=chance.choice(
                 ("", "form-1") if parent else ("",) * 60 + ("form-1",)
             ),
             identity_hash=chance.choice(IDENTITIES),
         )
+
+    def _shown(self, chance: Random, caller: str, item: c.Item, order: Order | None) -> str:
+        """The hash of a price that the user was shown, or none."""
+        terms = self.reference.product(caller, item.product_id)
+        return shown(chance, None if terms is None else plain_places.at(terms, order))
 
     def _products(self, operator: str) -> list[str]:
         """The products that an operator has or had."""

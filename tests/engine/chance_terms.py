@@ -7,6 +7,7 @@ from random import Random
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+from tests.engine import plain_places
 from tests.engine.plain_conditions import EXPRESSIONS, HIDDEN
 from tests.engine.plain_documents import Act, Documents
 from tests.engine.plain_terms import DAY_US, FEE_BP, HOUR_US, PLATFORM, Row
@@ -332,7 +333,7 @@ def _tariff(chance: Random, books: Documents, owner: str) -> tuple[Row, bool]:
             {"name": "weekly", "minutes": chance.choice((30, 45, 300)), "per": "WEEK"},
         ]
         it["quota"] = quotas[: chance.choice((1, 2))]
-    return it, False
+    return it, plain_places.drawn(chance, it)
 
 
 def _product(chance: Random, books: Documents, owner: str) -> tuple[Row, bool]:

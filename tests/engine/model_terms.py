@@ -238,7 +238,7 @@ class TermsSteps:
         columns = (
             "policy_id, policy_revision, category, deposit_minor, cancellation_fee_minor,"
             " most_hold_minor, damage_without_consent_minor, line_items, buy_out_minor, tariff,"
-            " retire_us"
+            " stations, places, retire_us"
         )
         (row,) = self._model.read(
             f"SELECT {columns} FROM products WHERE operator_id = '{key[0]}'"
@@ -254,6 +254,10 @@ class TermsSteps:
         self._require((*row[:7], listed, row[8]), tuple(terms[it] for it in names), "product", key)
         document = stored(terms["document"]) if "document" in terms else None
         self._require(row[9], document, "tariff", key)
+        stations = row[10] and json.loads(row[10])
+        found = (stations or [], row[11])
+        number = len({it["revision"] for it in terms["stations"].values()})
+        self._require(found, (terms["of_stations"], number), "places", key)
         ((rules,),) = self._model.read(
             f"SELECT rules FROM policies WHERE policy_id = '{terms['policy']}'"
             f" AND revision = {terms['policy_revision']}"

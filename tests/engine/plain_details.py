@@ -22,6 +22,7 @@ ORDERS = (
     Order(),
     Order("order-1", '{"lane":"3"}', ItemPlace("dock-1", "new"), "device", "account", "wechat"),
     Order("order-2", time_zone="Asia/Shanghai"),
+    Order("order-3", place=ItemPlace("dock-2")),
 )
 
 

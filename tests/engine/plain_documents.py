@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
+from tests.engine import plain_places
 from tests.engine.plain_gifts import gives_power
 from tests.engine.plain_listings import Listings
 from tests.engine.plain_tariffs import CHARGER, SCOOTER
@@ -360,16 +361,21 @@ class Documents(Listings):
         policy_id = of_policy["document"]["name"]
         policy_id = policy_id if holder == PLATFORM else f"{holder}/{policy_id}"
         its = self.revisions.setdefault((operator, name), [])
-        its.append(
-            compiled(
+        stations: dict[str, Terms] = {}
+        for stations_of_one, prices in plain_places.by_place(tariff[1]["document"]):
+            it = compiled(
                 product["document"],
-                tariff[1]["document"],
+                prices,
                 of_policy["document"],
                 len(its) + 1,
                 policy_id,
                 of_policy["revision"],
             )
-        )
+            whole = Terms({**it, "of_stations": stations_of_one, "stations": {}})
+            its.append(whole)
+            for station in stations_of_one:
+                stations[station] = whole
+        whole["stations"] = stations
 
     def _named(self, kind: str, owner: str, name: str) -> list[tuple[str, str]]:
         """The products in force that mean a tariff or a policy in force."""

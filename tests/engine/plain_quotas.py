@@ -56,18 +56,19 @@ def uses(of: Books, it: Row) -> list[Row]:
 
 def minutes_of(of: Books, it: Row, us: int, pauses: Any, waived: int) -> int:
     """The minutes for a use of so many microseconds: those that the settlement used, or else the
-    fewest with the least fee."""
+    fewest with the least fee. Minutes that would raise the fee do not count."""
     if not pools(it):
         return 0
     used = max(1, -(-us // MINUTE_US))
-    if it["close_us"] is not None:
-        return min(used, sum(int(use["minutes"]) for use in uses(of, it)))
-    most = min(sum(left(of, it)), used)
 
     def due(minutes: int) -> int:
         whole = whole_fee(it, us, pauses, minutes * MINUTE_US)
         return max(0, whole - waived)
 
+    if it["close_us"] is not None:
+        minutes = min(used, sum(int(use["minutes"]) for use in uses(of, it)))
+        return minutes if due(minutes) <= due(0) else 0
+    most = min(sum(left(of, it)), used)
     best = due(most)
     if best >= due(0):
         return 0

@@ -199,12 +199,14 @@ def moves(product: Row) -> bool:
 def lost_after(product: Terms, start_us: int = 0, pauses: tuple[tuple[int, int], ...] = ()) -> int:
     """The first use in microseconds whose fee is the buy-out cap, by search."""
 
-    # All free minutes of the quotas put the loss off, whatever is left of them.
+    # All free minutes of the quotas put the loss off, whatever is left of them, and never bring it
+    # nearer.
     quotas = product.get("document", {}).get("quota", [])
     quota_us = sum(row["minutes"] for row in quotas) * MINUTE_US
 
     def lost(us: int) -> bool:
-        return fee(product, us, start_us, pauses, quota_us) >= int(product["buy_out"])
+        fees = [fee(product, us, start_us, pauses, free_us) for free_us in {0, quota_us}]
+        return min(fees) >= int(product["buy_out"])
 
     short, long = 0, DAY_US
     while not lost(long):

@@ -15,6 +15,7 @@ from service.engine import operations as c
 from tests.engine import (
     plain_breakers,
     plain_budgets,
+    plain_places,
     plain_questions,
     plain_stops,
     plain_tries,
@@ -479,7 +480,10 @@ class Reference(Documents):
                 raise Refused("PRODUCT_RETIRED")
         if caller in self.beyond and not asked.parent_id:
             raise Refused("OPERATOR_OWES")
-        terms = [self.present_terms(caller, it.product_id) for it in asked.items]
+        terms = [
+            plain_places.at(self.present_terms(caller, it.product_id), asked.order)
+            for it in asked.items
+        ]
         if any(
             it.price_hash not in ("", price(of)) for it, of in zip(asked.items, terms, strict=True)
         ):

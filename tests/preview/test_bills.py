@@ -6,8 +6,11 @@ from typing import Any
 
 import pytest
 
+from service.domain import details
+from service.domain.authorization import Authorization
 from service.domain.documents import DocumentKind
 from service.domain.errors import InvalidInput
+from service.engine.calls import Priced
 from service.ids import RandomIds
 from service.preview.report import Fees, Preview, Range
 from service.preview.run import Asked, preview
@@ -70,6 +73,19 @@ def test_a_fee_is_computed_again_by_the_draft(city: Desk) -> None:
     city.do(settle_usage(it))
     assert fees(city) == Fees("CNY", 1, 550, 550, Range(300, 300), 0, 1, 0)
     assert "fees by the tariff" in shown(previewed(city))
+
+
+def test_a_draft_with_places_bills_a_rental_by_its_station(city: Desk) -> None:
+    """A rental is billed by the draft's prices of the place in which it was picked up."""
+    places = [{"name": "airport", "stations": ["t-1"], "start_fee_minor": 500}]
+    for station, minor in (("t-1", 800), ("x-1", 1_100)):
+        asked = authorize("ann")._replace(order=details.Order(place=details.ItemPlace(station)))
+        answer = city.do(asked)
+        assert isinstance(answer, Priced)
+        assert isinstance(answer.answer, Authorization)
+        advance(city, HOUR_US)
+        city.do(settle_usage(answer.answer))
+        assert fees(city, place=places).after_minor == Range(minor, minor)
 
 
 def test_a_rental_of_another_product_is_not_billed(city: Desk) -> None:

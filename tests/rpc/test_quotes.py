@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import grpc
 import pytest
 from freehold.v1.authorization_pb2 import Authorization
+from freehold.v1.terms_service_pb2 import TERMS_KIND_PRODUCT, TERMS_KIND_TARIFF
 from freehold.v1.types_pb2 import OFFER_REDUCED, OFFER_ZERO
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from service.domain.access import OPERATOR_SCOPES, Scope, new_key
+from service.domain.access import OPERATOR_SCOPES, Scope, new_key, possible_scopes
 from service.engine.records.administration import NewKey
 from service.storage import admin
 from tests.fakes import OPERATOR, START_US
@@ -26,6 +28,7 @@ from tests.rpc.support import (
     user_with,
     yuan,
 )
+from tests.rpc.test_terms import caller_of
 
 HOUR_S = 3_600
 
@@ -184,3 +187,45 @@ def test_an_older_key_asks_for_no_quotes(desk: Desks) -> None:
             assert caught.value.reason == "SCOPE_MISSING"
     finally:
         caller.close()
+
+
+def test_a_station_has_its_own_price(desk: Desks) -> None:
+    """At a station of a place QuoteAuthorization, QuoteFee and Authorize have the place's price and
+    its name, and so do the authorization's events and its receipt. QuoteFee of a rental refuses a
+    station, because the rental has its own."""
+    tariff = {
+        "name": "by-place", "currency": "CNY", "rounding": "STARTED", "buy_out_minor": 9_900,
+        "segment": [{"interval_minutes": 30, "price_minor": 150}],
+        "place": [{"name": "airport", "stations": ["t-1"], "start_fee_minor": 500}],
+    }  # fmt: skip
+    product = {
+        "id": "by-place", "category": "POWER_BANK", "currency": "CNY", "deposit_minor": 9_900,
+        "replacement_minor": 8_000, "tariff": "by-place", "policy": "small-item",
+    }  # fmt: skip
+    owner = caller_of(desk, possible_scopes(OPERATOR))
+    for kind, table in ((TERMS_KIND_TARIFF, tariff), (TERMS_KIND_PRODUCT, product)):
+        owner.call("ApplyTerms", kind=kind, document=json.dumps(table), activate=True)
+    owner.close()
+    user_id = desk.platform.person(700)
+    start = now_of(desk)
+    times = {"start_time": start, "end_time": after(start, HOUR_S)}
+    hashes = set()
+    for station, place, minor in (("t-1", "airport", 800), ("t-9", "", 300)):
+        at = {"order": {"place": {"station": station}}}
+        (item,) = quote(desk, user_id, "by-place", **at).items
+        fee = desk.operator.call("QuoteFee", product_id="by-place", station=station, **times)
+        assert fee.bill.total.amount_minor == minor
+        it = desk.operator.call(
+            "Authorize", user_id=user_id, product_id="by-place", price_hash=item.price_hash, **at
+        ).authorization
+        assert item.price_hash == fee.price_hash == it.price_hash
+        assert (item.price_place, it.price_place) == (place, place)
+        assert item.product_revision == fee.product_revision == it.product_revision
+        assert desk.operator.get(it.name).price_place == place
+        with pytest.raises(Refused, match="invalid input: station"):
+            desk.operator.call("QuoteFee", name=it.name, station=station)
+        settled = desk.operator.call("SettleAuthorization", name=it.name, usage={}).authorization
+        named = [line.place for line in settled.receipt.lines if line.place]
+        assert named == ([place] if place else [])
+        hashes.add(it.price_hash)
+    assert len(hashes) == 2

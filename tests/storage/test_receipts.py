@@ -17,6 +17,7 @@ from sqlalchemy import select
 
 from service.books.verify import verify_books
 from service.domain.access import PLATFORM
+from service.domain.details import UNKNOWN_PRICE
 from service.domain.receipt import ReceiptItem
 from service.domain.receipt_texts import text_of
 from service.domain.segment_tariff import Cap, HourPrice, Segment
@@ -174,7 +175,7 @@ def test_a_receipt_of_segments_tells_each_sum(desk: Desk) -> None:
     assert told is not None
     docked = desk.store.docked(told)
     assert docked is not None
-    assert GetReceiptResponse.FromString(write_receipt(docked, "0" * 64)).receipt == receipt
+    assert GetReceiptResponse.FromString(write_receipt(docked, UNKNOWN_PRICE)).receipt == receipt
     assert verify_books(desk.store.engine, read_payload=read_payload).fault is None
 
 

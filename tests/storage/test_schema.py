@@ -440,6 +440,13 @@ BROKEN: list[tuple[str, str, dict[str, Any]]] = [
     ("products", "line_items_are_a_list", {"line_items": "USAGE"}),
     ("products", "line_items_are_a_list", {"line_items": "[]"}),
     ("products", "tariff_of_arithmetic_2", {"tariff": "{}"}),
+    (
+        "products",
+        "stations_are_a_list",
+        {"stations": "dock-1", "tariff": "{}", "interval_minutes": 2**31 - 1},
+    ),
+    ("products", "place_of_arithmetic_2", {"stations": '["dock-1"]'}),
+    ("products", "places_before_the_row", {"places": 1}),
     ("payments", "amount_positive", {"amount_minor": 0}),
     ("captures", "number_positive", {"number": 0}),
     ("captures", "given_up_within_captured", {"disputed_minor": 3}),

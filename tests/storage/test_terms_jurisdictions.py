@@ -56,6 +56,23 @@ def test_a_product_names_its_jurisdiction(store: SqlStore) -> None:
     assert sound(store)
 
 
+def test_a_place_keeps_the_rules_of_the_jurisdiction(store: SqlStore) -> None:
+    """The prices of a place are checked too, and the fault names the place. A rule that the usual
+    prices break is told once."""
+    apply(store, K.PRODUCT, {**BANK, "jurisdiction": "CN-BJ", "tariff": "beijing"})
+    place = {"name": "airport", "stations": ["t-1"]}
+    units = [{"interval_minutes": 30, "price_minor": 150}]
+    with pytest.raises(InvalidInput) as refused:
+        apply(store, K.TARIFF, {**BEIJING, "place": [{**place, "segment": units}]})
+    assert rules(refused) == {
+        ("place[0].segment[0].interval_minutes", "CN-BJ.UNIT_AT_MOST_15_MINUTES")
+    }
+    apply(store, K.TARIFF, {**BEIJING, "place": [place]})
+    with pytest.raises(InvalidInput) as refused:
+        apply(store, K.TARIFF, {**COMPANY, "name": "beijing", "place": [place]})
+    assert rules(refused) == THREE
+
+
 def test_an_operators_bounds_name_its_jurisdictions(store: SqlStore) -> None:
     """The jurisdictions of an operator's bounds count for each of its products of the category, for
     tariffs of both arithmetics, and for no other operator."""

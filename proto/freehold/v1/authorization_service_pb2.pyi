@@ -381,7 +381,7 @@ class SettleAuthorizationRequest(_message.Message):
 class Fee(_message.Message):
     __slots__ = ("lines", "total")
     class Line(_message.Message):
-        __slots__ = ("item", "quantity", "unit", "amount", "minutes", "from_minute", "times")
+        __slots__ = ("item", "quantity", "unit", "amount", "minutes", "from_minute", "times", "place")
         class Item(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
             __slots__ = ()
             ITEM_UNSPECIFIED: _ClassVar[Fee.Line.Item]
@@ -402,6 +402,7 @@ class Fee(_message.Message):
             ITEM_RESERVATION: _ClassVar[Fee.Line.Item]
             ITEM_RESERVATION_CAP_REDUCTION: _ClassVar[Fee.Line.Item]
             ITEM_CANCELLATION_FEE: _ClassVar[Fee.Line.Item]
+            ITEM_PLACE: _ClassVar[Fee.Line.Item]
         ITEM_UNSPECIFIED: Fee.Line.Item
         ITEM_FULL_DAYS: Fee.Line.Item
         ITEM_START_FEE: Fee.Line.Item
@@ -420,6 +421,7 @@ class Fee(_message.Message):
         ITEM_RESERVATION: Fee.Line.Item
         ITEM_RESERVATION_CAP_REDUCTION: Fee.Line.Item
         ITEM_CANCELLATION_FEE: Fee.Line.Item
+        ITEM_PLACE: Fee.Line.Item
         ITEM_FIELD_NUMBER: _ClassVar[int]
         QUANTITY_FIELD_NUMBER: _ClassVar[int]
         UNIT_FIELD_NUMBER: _ClassVar[int]
@@ -427,6 +429,7 @@ class Fee(_message.Message):
         MINUTES_FIELD_NUMBER: _ClassVar[int]
         FROM_MINUTE_FIELD_NUMBER: _ClassVar[int]
         TIMES_FIELD_NUMBER: _ClassVar[int]
+        PLACE_FIELD_NUMBER: _ClassVar[int]
         item: Fee.Line.Item
         quantity: int
         unit: _types_pb2.SignedMoney
@@ -434,7 +437,8 @@ class Fee(_message.Message):
         minutes: int
         from_minute: int
         times: str
-        def __init__(self, item: _Optional[_Union[Fee.Line.Item, str]] = ..., quantity: _Optional[int] = ..., unit: _Optional[_Union[_types_pb2.SignedMoney, _Mapping]] = ..., amount: _Optional[_Union[_types_pb2.SignedMoney, _Mapping]] = ..., minutes: _Optional[int] = ..., from_minute: _Optional[int] = ..., times: _Optional[str] = ...) -> None: ...
+        place: str
+        def __init__(self, item: _Optional[_Union[Fee.Line.Item, str]] = ..., quantity: _Optional[int] = ..., unit: _Optional[_Union[_types_pb2.SignedMoney, _Mapping]] = ..., amount: _Optional[_Union[_types_pb2.SignedMoney, _Mapping]] = ..., minutes: _Optional[int] = ..., from_minute: _Optional[int] = ..., times: _Optional[str] = ..., place: _Optional[str] = ...) -> None: ...
     LINES_FIELD_NUMBER: _ClassVar[int]
     TOTAL_FIELD_NUMBER: _ClassVar[int]
     lines: _containers.RepeatedCompositeFieldContainer[Fee.Line]
@@ -781,7 +785,7 @@ class QuoteAuthorizationRequest(_message.Message):
 class QuoteAuthorizationResponse(_message.Message):
     __slots__ = ("state", "offer", "reasons", "score_band", "items", "cuts", "quote_time")
     class Item(_message.Message):
-        __slots__ = ("product_id", "credit", "cash", "least_cost", "most_cost", "price_hash", "product_revision", "policy_revision")
+        __slots__ = ("product_id", "credit", "cash", "least_cost", "most_cost", "price_hash", "product_revision", "policy_revision", "price_place")
         PRODUCT_ID_FIELD_NUMBER: _ClassVar[int]
         CREDIT_FIELD_NUMBER: _ClassVar[int]
         CASH_FIELD_NUMBER: _ClassVar[int]
@@ -790,6 +794,7 @@ class QuoteAuthorizationResponse(_message.Message):
         PRICE_HASH_FIELD_NUMBER: _ClassVar[int]
         PRODUCT_REVISION_FIELD_NUMBER: _ClassVar[int]
         POLICY_REVISION_FIELD_NUMBER: _ClassVar[int]
+        PRICE_PLACE_FIELD_NUMBER: _ClassVar[int]
         product_id: str
         credit: _types_pb2.Money
         cash: _types_pb2.Money
@@ -798,7 +803,8 @@ class QuoteAuthorizationResponse(_message.Message):
         price_hash: str
         product_revision: int
         policy_revision: int
-        def __init__(self, product_id: _Optional[str] = ..., credit: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., cash: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., least_cost: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., most_cost: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., price_hash: _Optional[str] = ..., product_revision: _Optional[int] = ..., policy_revision: _Optional[int] = ...) -> None: ...
+        price_place: str
+        def __init__(self, product_id: _Optional[str] = ..., credit: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., cash: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., least_cost: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., most_cost: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., price_hash: _Optional[str] = ..., product_revision: _Optional[int] = ..., policy_revision: _Optional[int] = ..., price_place: _Optional[str] = ...) -> None: ...
     STATE_FIELD_NUMBER: _ClassVar[int]
     OFFER_FIELD_NUMBER: _ClassVar[int]
     REASONS_FIELD_NUMBER: _ClassVar[int]
@@ -816,7 +822,7 @@ class QuoteAuthorizationResponse(_message.Message):
     def __init__(self, state: _Optional[_Union[_authorization_pb2.Authorization.State, str]] = ..., offer: _Optional[_Union[_types_pb2.Offer, str]] = ..., reasons: _Optional[_Iterable[str]] = ..., score_band: _Optional[_Union[_types_pb2.ScoreBand, str]] = ..., items: _Optional[_Iterable[_Union[QuoteAuthorizationResponse.Item, _Mapping]]] = ..., cuts: _Optional[_Iterable[_Union[Cut, _Mapping]]] = ..., quote_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class QuoteFeeRequest(_message.Message):
-    __slots__ = ("product_id", "name", "start_time", "end_time", "pauses", "reserve_time")
+    __slots__ = ("product_id", "name", "start_time", "end_time", "pauses", "reserve_time", "station")
     class Pause(_message.Message):
         __slots__ = ("start_time", "end_time")
         START_TIME_FIELD_NUMBER: _ClassVar[int]
@@ -830,13 +836,15 @@ class QuoteFeeRequest(_message.Message):
     END_TIME_FIELD_NUMBER: _ClassVar[int]
     PAUSES_FIELD_NUMBER: _ClassVar[int]
     RESERVE_TIME_FIELD_NUMBER: _ClassVar[int]
+    STATION_FIELD_NUMBER: _ClassVar[int]
     product_id: str
     name: str
     start_time: _timestamp_pb2.Timestamp
     end_time: _timestamp_pb2.Timestamp
     pauses: _containers.RepeatedCompositeFieldContainer[QuoteFeeRequest.Pause]
     reserve_time: _timestamp_pb2.Timestamp
-    def __init__(self, product_id: _Optional[str] = ..., name: _Optional[str] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., pauses: _Optional[_Iterable[_Union[QuoteFeeRequest.Pause, _Mapping]]] = ..., reserve_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    station: str
+    def __init__(self, product_id: _Optional[str] = ..., name: _Optional[str] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., pauses: _Optional[_Iterable[_Union[QuoteFeeRequest.Pause, _Mapping]]] = ..., reserve_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., station: _Optional[str] = ...) -> None: ...
 
 class QuoteFeeResponse(_message.Message):
     __slots__ = ("bill", "product_id", "price_hash", "product_revision", "captured", "quote_time")

@@ -14,7 +14,7 @@ DESCRIPTOR: _descriptor.FileDescriptor
 class Receipt(_message.Message):
     __slots__ = ("start_time", "end_time", "minutes", "free_minutes", "lines", "total", "other", "released", "owed_back", "uncollected", "debt")
     class Line(_message.Message):
-        __slots__ = ("item", "quantity", "unit", "amount", "text_zh", "text_en", "minutes", "from_minute", "times")
+        __slots__ = ("item", "quantity", "unit", "amount", "text_zh", "text_en", "minutes", "from_minute", "times", "place")
         class Item(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
             __slots__ = ()
             ITEM_UNSPECIFIED: _ClassVar[Receipt.Line.Item]
@@ -40,6 +40,7 @@ class Receipt(_message.Message):
             ITEM_RESERVATION: _ClassVar[Receipt.Line.Item]
             ITEM_RESERVATION_CAP_REDUCTION: _ClassVar[Receipt.Line.Item]
             ITEM_CANCELLATION_FEE: _ClassVar[Receipt.Line.Item]
+            ITEM_PLACE: _ClassVar[Receipt.Line.Item]
         ITEM_UNSPECIFIED: Receipt.Line.Item
         ITEM_FULL_DAYS: Receipt.Line.Item
         ITEM_START_FEE: Receipt.Line.Item
@@ -63,6 +64,7 @@ class Receipt(_message.Message):
         ITEM_RESERVATION: Receipt.Line.Item
         ITEM_RESERVATION_CAP_REDUCTION: Receipt.Line.Item
         ITEM_CANCELLATION_FEE: Receipt.Line.Item
+        ITEM_PLACE: Receipt.Line.Item
         ITEM_FIELD_NUMBER: _ClassVar[int]
         QUANTITY_FIELD_NUMBER: _ClassVar[int]
         UNIT_FIELD_NUMBER: _ClassVar[int]
@@ -72,6 +74,7 @@ class Receipt(_message.Message):
         MINUTES_FIELD_NUMBER: _ClassVar[int]
         FROM_MINUTE_FIELD_NUMBER: _ClassVar[int]
         TIMES_FIELD_NUMBER: _ClassVar[int]
+        PLACE_FIELD_NUMBER: _ClassVar[int]
         item: Receipt.Line.Item
         quantity: int
         unit: _types_pb2.SignedMoney
@@ -81,7 +84,8 @@ class Receipt(_message.Message):
         minutes: int
         from_minute: int
         times: str
-        def __init__(self, item: _Optional[_Union[Receipt.Line.Item, str]] = ..., quantity: _Optional[int] = ..., unit: _Optional[_Union[_types_pb2.SignedMoney, _Mapping]] = ..., amount: _Optional[_Union[_types_pb2.SignedMoney, _Mapping]] = ..., text_zh: _Optional[str] = ..., text_en: _Optional[str] = ..., minutes: _Optional[int] = ..., from_minute: _Optional[int] = ..., times: _Optional[str] = ...) -> None: ...
+        place: str
+        def __init__(self, item: _Optional[_Union[Receipt.Line.Item, str]] = ..., quantity: _Optional[int] = ..., unit: _Optional[_Union[_types_pb2.SignedMoney, _Mapping]] = ..., amount: _Optional[_Union[_types_pb2.SignedMoney, _Mapping]] = ..., text_zh: _Optional[str] = ..., text_en: _Optional[str] = ..., minutes: _Optional[int] = ..., from_minute: _Optional[int] = ..., times: _Optional[str] = ..., place: _Optional[str] = ...) -> None: ...
     START_TIME_FIELD_NUMBER: _ClassVar[int]
     END_TIME_FIELD_NUMBER: _ClassVar[int]
     MINUTES_FIELD_NUMBER: _ClassVar[int]

@@ -123,7 +123,7 @@ def decide(work: Work, command: Authorize, rows: Rows, context: Context) -> Deci
     """Scores the person, decides, and holds offers without cash. Of several items it holds all or
     none."""
     user_id, now_us = command.user_id, context.now_us
-    products = _products(work.caller, command.items, context)
+    products = _products(work.caller, command, context)
     if context.debts and not command.parent_id:
         _require_solvent(work.caller, products[0].currency, context)
     for product, item in zip(products, command.items, strict=True):
@@ -249,10 +249,11 @@ def _require_free(operator_id: str, items: tuple[Item, ...], rows: Rows) -> None
         require_free(rows, operator_id, item.asset_id)
 
 
-def _products(operator_id: str, items: tuple[Item, ...], context: Context) -> list[Product]:
+def _products(operator_id: str, command: Authorize, context: Context) -> list[Product]:
+    """The products in force, at the prices of the station at which the items go out."""
     known, operators = context.catalog.products, context.catalog.operators
     products = []
-    for item in items:
+    for item in command.items:
         key = (operator_id, item.product_id)
         product = known.get(key)
         if key in context.catalog.refused or (product and operator_id not in operators):
@@ -261,6 +262,8 @@ def _products(operator_id: str, items: tuple[Item, ...], context: Context) -> li
             raise ProductRetired(item.product_id)
         if product is None:
             raise NotFound("product", item.product_id)
+        if product.by_station and command.order is not None:
+            product = product.at(command.order.place.station)
         products.append(product)
     if len(products) > 1:
         _require_one_currency(products)

@@ -106,6 +106,11 @@ products = Table(
     Column("line_items", string(4000)),
     # Canonical JSON of a tariff of arithmetic 2 (`domain/tariff_document.py`); NULL: arithmetic 1.
     Column("tariff", Text),
+    # The row has the prices of a place: a JSON array of its stations, without spaces. The tariff
+    # names the place. Such rows come directly before the row of all other stations, which counts
+    # them in `places`. NULL: the row is that of all other stations.
+    Column("stations", Text),
+    Column("places", Integer, nullable=False, server_default="0"),
     *not_negative("deposit_minor", "replacement_minor", "start_fee_minor", "free_minutes"),
     *not_negative("interval_price_minor", "day_cap_minor", "buy_out_minor"),
     *not_negative("cancellation_fee_minor", "damage_without_consent_minor", "retire_us"),
@@ -113,6 +118,13 @@ products = Table(
     CheckConstraint("interval_minutes > 0", "interval_positive"),
     CheckConstraint("line_items LIKE '[\"%\"]'", "line_items_are_a_list"),
     CheckConstraint("tariff IS NULL OR interval_minutes = 2147483647", "tariff_of_arithmetic_2"),
+    CheckConstraint("stations LIKE '[\"%\"]'", "stations_are_a_list"),
+    CheckConstraint("stations IS NULL OR tariff IS NOT NULL", "place_of_arithmetic_2"),
+    CheckConstraint(
+        "places = 0 OR (places > 0 AND places < revision AND stations IS NULL"
+        " AND tariff IS NOT NULL AND retire_us IS NULL)",
+        "places_before_the_row",
+    ),
     ForeignKeyConstraint(["operator_id"], ["operators.operator_id"]),
     ForeignKeyConstraint(
         ["policy_id", "policy_revision"], ["policies.policy_id", "policies.revision"]

@@ -1,0 +1,90 @@
+"""A quota of free minutes lowers a fee or leaves it as it is, and never brings a loss nearer."""
+
+from __future__ import annotations
+
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from service.books.walked_fees import walked_minor
+from service.domain.fee_lines import MINUTE_US, FeeItem
+from service.domain.hold import lost_after_us
+from service.domain.meter import Meter
+from service.domain.metered import fee_between
+from service.domain.segment_tariff import Cap, HourPrice, Quota, QuotaPeriod, Segment, SegmentTariff
+from tests.domain.segment_tariffs import DEDUCTED, SEGMENT_TARIFFS, STARTED
+
+STARTS = st.integers(1_750_000_000, 1_790_000_000).map(lambda it: it * 1_000_000)
+USES = st.one_of(st.integers(0, 3_000), st.integers(0, 10_000)).flatmap(
+    lambda minutes: st.integers(0, 1).map(lambda more: minutes * MINUTE_US + more)
+)
+FREE = st.integers(1, 1_440)
+DEARER_LATER = SegmentTariff(
+    STARTED, 0, 0, DEDUCTED, 0, 1_000,
+    (Segment(0, None, 60, 100, (HourPrice((1, 2, 3, 4, 5, 6, 7), 540, 600, 900),)),),
+    (Cap(120, 1_000),), "Asia/Shanghai",
+)  # fmt: skip
+"""1.00 for each started hour, and 9.00 for one that begins between 9 and 10."""
+HALF_PAST_SEVEN_US = 1_767_223_800 * 1_000_000
+"""07:30 in Shanghai."""
+
+
+@given(SEGMENT_TARIFFS, STARTS, USES, FREE, st.booleans())
+def test_a_quota_never_raises_a_fee(
+    tariff: SegmentTariff, start_us: int, used_us: int, minutes: int, fixed: bool
+) -> None:
+    """A fee with a quota is at most the fee without it at the same instant, whether its minutes are
+    left or were used by the settlement."""
+    end_us = start_us + used_us
+    without = fee_between(tariff, start_us, end_us, Meter())
+    meter = Meter(quota_minutes=minutes, quota_fixed=fixed)
+    found = fee_between(tariff, start_us, end_us, meter)
+    assert found.total_minor <= without.total_minor
+    taken = sum(it.quantity for it in found.lines if it.item is FeeItem.QUOTA_MINUTES)
+    assert taken <= minutes
+    assert found.total_minor == walked_minor(tariff, start_us, end_us, (), taken * MINUTE_US)
+
+
+@given(SEGMENT_TARIFFS, STARTS, FREE)
+def test_a_quota_never_brings_a_loss_nearer(
+    tariff: SegmentTariff, start_us: int, minutes: int
+) -> None:
+    """An item under a quota counts as lost no earlier than without it, and at the first instant at
+    which the fee with the whole quota is the buy-out cap."""
+    assume(tariff.buy_out_minor)
+    tariff = tariff._replace(time_zone=tariff.time_zone or "Asia/Shanghai")
+    without_us = lost_after_us(tariff._replace(quotas=()), start_us)
+    quotas = (Quota("daily", minutes, QuotaPeriod.DAY),)
+    lost_us = lost_after_us(tariff._replace(quotas=quotas), start_us)
+    if lost_us is None:
+        return
+    assert without_us is not None
+    assert lost_us >= without_us
+    meter = Meter(quota_minutes=minutes)
+    at, before = (
+        fee_between(tariff, start_us, start_us + it, meter).total_minor
+        for it in (lost_us, max(0, lost_us - 1))
+    )
+    assert at == tariff.buy_out_minor
+    assert before < tariff.buy_out_minor or not lost_us
+
+
+def test_minutes_that_were_used_do_not_raise_a_corrected_fee() -> None:
+    """A use of 80 minutes from 07:30 has two cheap hours. Ninety free minutes that the settlement
+    used leave nothing of it; forty would move the second hour into the dear one, and do not
+    count."""
+    end_us = HALF_PAST_SEVEN_US + 120 * MINUTE_US
+    for minutes, minor in ((0, 200), (40, 200), (120, 0)):
+        meter = Meter(quota_minutes=minutes, quota_fixed=True)
+        fee = fee_between(DEARER_LATER, HALF_PAST_SEVEN_US, end_us, meter)
+        assert fee.total_minor == minor
+
+
+def test_a_loss_is_not_nearer_by_dearer_hours() -> None:
+    """Free minutes would move the second hour of a rental from 08:30 into the dear hour, and with
+    it the loss to 09:10; without them it is at 09:30."""
+    with_quota = DEARER_LATER._replace(quotas=(Quota("q", 40, QuotaPeriod.DAY),))
+    usual = lost_after_us(DEARER_LATER, HALF_PAST_SEVEN_US)
+    assert usual is not None
+    found = lost_after_us(with_quota, HALF_PAST_SEVEN_US)
+    assert found is not None
+    assert found >= usual
