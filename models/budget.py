@@ -93,9 +93,9 @@ def _seconds(plan: Plan, rows: int, columns: int, fold_count: int, seeds: int) -
     left = list(plan.candidates)
     for most in plan.rounds:
         part = min(rows, most)
-        count, used = folds(part)
+        count, used, repeats = folds(part)
         share = part * (count - 1) // count
-        choosing += used * sum(_fit(c, share, columns, c.trees) for c in left)
+        choosing += repeats * used * sum(_fit(c, share, columns, c.trees) for c in left)
         left = left[-2:]
     rivals = _fit(recipes.SCORECARD, rows, columns, 0) + _fit(recipes.PLAIN, rows, columns, 100)
     validation = seeds * fold_count * (choosing + each + rivals)

@@ -53,6 +53,7 @@ def check(spec: Spec, out: Path | None, findings: Findings) -> Dataset:
         # What follows counts rows and compares columns, which wrong cells would distort.
         return data
     findings.errors += _classes(data)
+    findings.errors += _references(data)
     _single_columns(data, findings)
     if out is not None:
         findings.errors += _other_model(out, data)
@@ -121,6 +122,22 @@ def _other_model(out: Path, data: Dataset) -> list[str]:
     except (OSError, ValueError, KeyError, TypeError):
         return refusal
     return [] if same else refusal
+
+
+def _references(data: Dataset) -> list[str]:
+    """Groups that protected columns are to be compared with, and that the table does not have."""
+    errors = []
+    for feature in data.spec.protected:
+        if feature.reference_group is None:
+            continue
+        levels = data.levels.get(feature.name, ())
+        _, names = dataset.groups(feature, data.protected[feature.name], levels)
+        if feature.reference_group not in names:
+            errors.append(
+                f"{feature.name}: reference_group: no group is named {feature.reference_group!r}; "
+                f"the groups are {', '.join(names) or 'not declared'}"
+            )
+    return errors
 
 
 def _classes(data: Dataset) -> list[str]:

@@ -29,6 +29,10 @@ MOST_LOSS, MOST_AUC = 0.005, 0.005
 MOST_LOSS_LARGE, MOST_AUC_LARGE = 0.002, 0.002
 LARGE_TABLE = 20_000
 """The rows from which a table is large."""
+SMALL_TABLE = 2_000
+"""Up to so many rows one validation is mostly chance: it is repeated on other folds. A scorecard is
+compared by its loss alone, because the AUC of so few bad rows tells less."""
+REPEATS = 3
 
 # After the first round on a part of the rows: the best so many stay.
 _STAY = 2
@@ -50,12 +54,16 @@ class Chosen(NamedTuple):
 
 
 class Tried(NamedTuple):
-    """A candidate's loss of each validated row, its AUC on them, and its rounds."""
+    """A candidate's loss of each validated row, its AUC on them, and its rounds.
+
+    Each of the `repeats` adds the losses of all rows once more.
+    """
 
     recipe: Recipe
     losses: Floats
     auc: float
     rounds: int
+    repeats: int = 1
 
     @property
     def loss(self) -> float:
@@ -104,14 +112,45 @@ def _part(state: State, rows: Indices, most: int) -> Indices:
     return part
 
 
+class _Run(NamedTuple):
+    """A candidate's fit in one fold, with the columns and the places of the rows that judge it."""
+
+    learned: learners.Learned
+    x: Floats
+    places: Indices
+
+
 def _try(state: State, rows: Indices, candidates: Sequence[Recipe]) -> list[Tried]:
     """Validates each candidate inside these rows, all on the same folds."""
-    count, used = folds(rows.shape[0])
-    fold = state.folds_of(rows, count, _INNER_SEED)
+    repeats = folds(rows.shape[0]).repeats
+    runs = [_runs(state, rows, candidates, number) for number in range(repeats)]
+    found = []
+    for candidate in candidates:
+        mine = [run[candidate.name] for run in runs]
+        curves = [it.learned.curve for repeat in mine for it in repeat]
+        rounds = _best_round(candidate, curves)
+        losses, areas = [], []
+        for repeat in mine:
+            margin = np.full(rows.shape[0], math.nan)
+            for it in repeat:
+                margin[it.places] = learners.margin_of(it.learned.booster, it.x, rounds or -1)
+            scored = ~np.isnan(margin)
+            label = state.label[rows[scored]]
+            losses.append(_losses(margin[scored], label))
+            areas.append(evaluate.auc(label, margin[scored]))
+        area = float(np.mean(areas))
+        found.append(Tried(candidate, np.concatenate(losses), area, rounds, repeats))
+    return found
+
+
+def _runs(
+    state: State, rows: Indices, candidates: Sequence[Recipe], number: int
+) -> dict[str, list[_Run]]:
+    """Each candidate's fits in the folds of one repeat."""
+    count, used, _ = folds(rows.shape[0])
+    fold = state.folds_of(rows, count, _INNER_SEED + 1_000 * number)
     leaf = recipes.leaf_of(candidates, rows.shape[0])
-    margin = {c.name: np.full(rows.shape[0], math.nan) for c in candidates}
-    stops: dict[str, list[int]] = {c.name: [] for c in candidates}
-    runs: dict[str, list[tuple[Any, ...]]] = {c.name: [] for c in candidates}
+    runs: dict[str, list[_Run]] = {c.name: [] for c in candidates}
     for k in range(used):
         sample = sample_of(state, rows[fold != k], leaf)
         admitted = domain_of(state, sample).admit(state.raw[rows[fold == k]])
@@ -121,28 +160,25 @@ def _try(state: State, rows: Indices, candidates: Sequence[Recipe]) -> list[Trie
         judge = Judge(admitted.derived, state.label[rows[kept]])
         for candidate in candidates:
             learned = learners.fit(state, sample, candidate, judge)
-            runs[candidate.name].append((learned, judge.x, kept))
-    for candidate in candidates:
-        rounds = _best_round(candidate, [learned.curve for learned, _, _ in runs[candidate.name]])
-        stops[candidate.name].append(rounds)
-        for learned, x, kept in runs[candidate.name]:
-            margin[candidate.name][kept] = learners.margin_of(learned.booster, x, rounds or -1)
-    found = []
-    scored = ~np.isnan(next(iter(margin.values())))
-    label = state.label[rows[scored]]
-    for candidate in candidates:
-        z = margin[candidate.name][scored]
-        found.append(
-            Tried(candidate, _losses(z, label), evaluate.auc(label, z), stops[candidate.name][0])
-        )
-    return found
+            runs[candidate.name].append(_Run(learned, judge.x, kept))
+    return runs
 
 
-def folds(rows: int) -> tuple[int, int]:
-    """The folds of an inner validation, and how many of them are used."""
+class Folds(NamedTuple):
+    """The folds of an inner validation, how many of them are used, and how often it is repeated."""
+
+    parts: int
+    used: int
+    repeats: int
+
+
+def folds(rows: int) -> Folds:
+    """The inner validation of a fit on so many rows."""
+    if rows <= SMALL_TABLE:
+        return Folds(5, 5, REPEATS)
     if rows <= 4_000:
-        return 5, 5
-    return (3, 3) if rows <= 30_000 else (4, 1)
+        return Folds(5, 5, 1)
+    return Folds(3, 3, 1) if rows <= 30_000 else Folds(4, 1, 1)
 
 
 def _best_round(candidate: Recipe, curves: Sequence[Floats | None]) -> int:
@@ -180,9 +216,11 @@ def simplest(tried: Sequence[Tried], rows: int) -> Tried:
     highest = max(t.auc for t in tried)
     for each in tried:
         worse = each.losses - best.losses
-        error = float(worse.std()) / math.sqrt(worse.shape[0])
+        # A row that is validated once more is no further evidence.
+        error = float(worse.std()) / math.sqrt(worse.shape[0] / each.repeats)
         allowed = min(error, most_loss * best.loss)
-        if float(worse.mean()) <= allowed and highest - each.auc <= most_auc:
+        by_loss = rows <= SMALL_TABLE and each.recipe.kind == "scorecard"
+        if float(worse.mean()) <= allowed and (by_loss or highest - each.auc <= most_auc):
             return each
     return best
 
@@ -190,7 +228,7 @@ def simplest(tried: Sequence[Tried], rows: int) -> Tried:
 def can_choose(state: State, rows: Indices) -> None:
     """Raises DatasetError where a class has too few rows for an inner validation."""
     bad = int(state.label[rows].sum())
-    count, _ = folds(rows.shape[0])
+    count = folds(rows.shape[0]).parts
     for value, name in ((bad, "bad"), (rows.shape[0] - bad, "good")):
         if value < 2 * count:
             raise DatasetError(

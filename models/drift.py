@@ -2,14 +2,14 @@
 
 Level: the shift of all log-odds that makes the mean PD true. Shape: the slope of the outcome on the
 predicted log-odds. Rank: the loss of AUC against the validation. Rows of one group are not
-independent, so all errors are clustered by group.
+independent, so all errors are clustered by group. Each row counts by its weight.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,27 +29,37 @@ SHAPE, RANK = 0.15, 0.02
 SIGNIFICANCE = 0.05 / 12
 
 
-def find(
-    label: Labels, log_odds: Floats, groups: NDArray[np.int64] | None, validated_auc: float
-) -> dict[str, Any]:
-    """The findings on (n,) labels with their predicted log-odds of bad.
+class Rows(NamedTuple):
+    """(n,) labels with their predicted log-odds of bad, and the rows' groups and weights if there
+    are any."""
+
+    label: Labels
+    log_odds: Floats
+    group: NDArray[np.int64] | None = None
+    weight: Floats | None = None
+
+
+def find(rows: Rows, area: evaluate.Estimate, validated_auc: float) -> dict[str, Any]:
+    """The findings on rows; `area` is their AUC, with the interval that fits their groups and
+    weights.
 
     `light` is `green`, `amber`, `red`, or `too few` where a class has fewer than 30 rows; `verdict`
     says what to do.
     """
+    label, log_odds, weight = rows.label, rows.log_odds, rows.weight
     bad = int(label.sum())
     if min(bad, label.shape[0] - bad) < FEWEST:
         return {"light": "too few", "n": label.shape[0], "bad": bad, "verdict": "too few rows"}
     critical = float(stats.norm.ppf(1.0 - SIGNIFICANCE / 2.0))
-    rows = np.arange(label.shape[0])
-    number = np.unique(rows if groups is None else groups, return_inverse=True)[1]
-    level = evaluate.calibration_in_the_large(label, log_odds)
-    z = _level_z(label, log_odds, number)
+    own = np.arange(label.shape[0]) if rows.group is None else rows.group
+    number = np.unique(own, return_inverse=True)[1]
+    share = np.ones(label.shape[0]) if weight is None else weight / weight.mean()
+    level = evaluate.calibration_in_the_large(label, log_odds, weight)
+    z = _level_z(label, log_odds, share, number)
     try:
-        slope, error = _slope(label, log_odds, number)
+        slope, error = _slope(label, log_odds, share, number)
     except TrainingError:
         slope, error = 0.0, math.inf
-    area = evaluate.auc_delong(label, log_odds)
     lost = validated_auc - area.value
     spread = (area.high - area.low) / (2.0 * evaluate.Z95)
     moved = abs(level) >= AMBER and abs(z) > critical
@@ -62,8 +72,8 @@ def find(
         "light": light,
         "n": label.shape[0],
         "bad": bad,
-        "mean_pd": float(calibrate.sigmoid(log_odds).mean()),
-        "bad_rate": float(label.mean()),
+        "mean_pd": float(np.average(calibrate.sigmoid(log_odds), weights=share)),
+        "bad_rate": float(np.average(label, weights=share)),
         "level": {"shift": level, "z": z, "moved": moved},
         "shape": {"slope": slope, "error": error, "moved": bent},
         "rank": {"auc": area.value, "lost": lost, "error": spread, "moved": mixed},
@@ -94,20 +104,22 @@ def _verdict(moved: bool, bent: bool, mixed: bool) -> str:
     return "the probabilities hold"
 
 
-def _level_z(label: Labels, log_odds: Floats, number: NDArray[np.intp]) -> float:
+def _level_z(label: Labels, log_odds: Floats, share: Floats, number: NDArray[np.intp]) -> float:
     """Sum of (y - p) over its error, with one independent sum for each group."""
-    sums = np.bincount(number, weights=label - calibrate.sigmoid(log_odds))
+    sums = np.bincount(number, weights=share * (label - calibrate.sigmoid(log_odds)))
     error = math.sqrt(float(np.dot(sums, sums)))
     return float(sums.sum()) / error if error else 0.0
 
 
-def _slope(label: Labels, log_odds: Floats, number: NDArray[np.intp]) -> tuple[float, float]:
+def _slope(
+    label: Labels, log_odds: Floats, share: Floats, number: NDArray[np.intp]
+) -> tuple[float, float]:
     """The slope of the outcome on the log-odds, and its error, robust to groups."""
-    line = calibrate.fit(log_odds, label)
+    line = calibrate.fit(log_odds, label, share)
     p = calibrate.sigmoid(line.log_odds(log_odds))
     design = np.column_stack((np.ones(label.shape[0]), log_odds))
-    bread = np.linalg.inv((design * (p * (1.0 - p))[:, None]).T @ design)
-    scores = design * (label - p)[:, None]
+    bread = np.linalg.inv((design * (share * p * (1.0 - p))[:, None]).T @ design)
+    scores = design * (share * (label - p))[:, None]
     sums = np.column_stack([np.bincount(number, weights=column) for column in scores.T])
     covariance = bread @ (sums.T @ sums) @ bread
     return line.a, math.sqrt(float(covariance[1, 1]))

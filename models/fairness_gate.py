@@ -1,7 +1,9 @@
 """The gate on the approval of protected groups.
 
-A group is compared with the largest group of its attribute. A clear and large difference blocks the
-model; a smaller one needs the signatures of two people.
+A group is compared with the group that the spec names, or else with the largest of its attribute. A
+clear and large difference blocks the model: a server refuses to serve it until two people have
+accepted it, each with a reason. A smaller difference needs their signatures too, and is only warned
+of without them.
 """
 
 from __future__ import annotations
@@ -10,6 +12,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 BLOCKED, TWO_SIGNATURES, FINE = "blocked", "two signatures", "fine"
+
+NEEDED = "two people accept it, each by `freehold model accept FOLDER --reason TEXT`"
 
 # The ratio of the rates of approval, and its upper 95 % bound.
 BLOCKING_RATIO, BLOCKING_RATIO_HIGH, LEAST_RATIO = 0.75, 0.80, 0.80
@@ -25,9 +29,9 @@ def judge(attributes: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     groups = []
     for attribute in attributes:
         of_name = {group["group"]: group for group in attribute["groups"]}
-        largest = of_name[attribute["compared_with"]]
+        reference = of_name[attribute["compared_with"]]
         for name, group in of_name.items():
-            verdict = FINE if group["small"] else _of(group, largest)
+            verdict = FINE if group["small"] else _of(group, reference)
             if verdict != FINE:
                 found = {"attribute": attribute["attribute"], "group": name, "verdict": verdict}
                 groups.append(found)
@@ -36,16 +40,28 @@ def judge(attributes: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return {"verdict": worst, "groups": groups}
 
 
+def verdict_of(metrics: Mapping[str, Any]) -> str:
+    """The verdict in the content of `metrics.json`; figures of earlier builds have none, and are
+    fine."""
+    gate = metrics.get("fairness", {}).get("gate", {})
+    return str(gate.get("verdict", FINE))
+
+
 def warning(gate: Mapping[str, Any]) -> list[str]:
     """A warning that names the groups of a verdict that is not fine."""
     if gate["verdict"] == FINE:
         return []
     names = "; ".join(f"{g['attribute']} {g['group']} ({g['verdict']})" for g in gate["groups"])
-    return [f"fairness: {gate['verdict']}; groups that are approved too seldom: {names}"]
+    return [
+        f"fairness: {gate['verdict']}; groups that are approved too seldom: {names}; {NEEDED}"
+        if gate["verdict"] == TWO_SIGNATURES
+        else f"fairness: {gate['verdict']}; groups that are approved too seldom: {names}; servers "
+        f"refuse this model, unless {NEEDED}"
+    ]
 
 
-def _of(group: Mapping[str, Any], largest: Mapping[str, Any]) -> str:
-    ratio, gap = group["ratio"] or _ratio_of_none(group, largest), group["gap_of_good"]
+def _of(group: Mapping[str, Any], reference: Mapping[str, Any]) -> str:
+    ratio, gap = group["ratio"] or _ratio_of_none(group, reference), group["gap_of_good"]
     blocked = warned = False
     if ratio is not None:
         high = ratio["interval"][1]
@@ -58,10 +74,10 @@ def _of(group: Mapping[str, Any], largest: Mapping[str, Any]) -> str:
     return BLOCKED if blocked else TWO_SIGNATURES if warned else FINE
 
 
-def _ratio_of_none(group: Mapping[str, Any], largest: Mapping[str, Any]) -> dict[str, Any] | None:
+def _ratio_of_none(group: Mapping[str, Any], reference: Mapping[str, Any]) -> dict[str, Any] | None:
     """The ratio of a group of which nobody is approved, whose interval has no formula: its upper
     bound is the one of the group's rate."""
-    approval, others = group["approval"], largest["approval"]["value"]
+    approval, others = group["approval"], reference["approval"]["value"]
     if approval["value"] != 0.0 or not others:
         return None
     return {"value": 0.0, "interval": [0.0, approval["interval"][1] / others]}

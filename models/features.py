@@ -6,6 +6,8 @@ model's manifest: a model's figures hold only for that text of the function.
 
 A training also finds the module beside its spec. A server never looks there: it serves the model
 only if the same module is on its own Python path, so a model folder brings no code into a server.
+And it imports a module that is no part of Freehold only if its own configuration has the module's
+hash, so whoever may choose a model does not thereby choose which code runs.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ import hashlib
 import importlib
 import importlib.util
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -27,6 +29,8 @@ Floats = NDArray[np.float64]
 Derive = Callable[[Floats], Floats]
 
 IDENTITY_SHA256 = hashlib.sha256(b"").hexdigest()
+OWN = "models."
+"""The beginning of the names of modules that came with Freehold."""
 
 
 @contextmanager
@@ -79,6 +83,17 @@ def source_sha256(function: str | None) -> str:
     except OSError as error:
         raise DeriveError(f"{module}: source cannot be read ({error.strerror})") from error
     return hashlib.sha256(source.replace(b"\r\n", b"\n")).hexdigest()
+
+
+def require_allowed(function: str | None, sha256: str, allowed: Collection[str]) -> None:
+    """Raises DeriveError for a module that is no part of Freehold, unless its hash is allowed."""
+    if function is None or function.startswith(OWN) or sha256 in allowed:
+        return
+    module = function.partition(":")[0]
+    raise DeriveError(
+        f"{module}: the server's configuration does not have this module; read its source, and add "
+        f"its sha256 to the setting derivations: {sha256}"
+    )
 
 
 def resolve(function: str | None) -> Derive:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from models import choice, dataset, learners, recipes, spec
+from models import choice, dataset, importance, learners, recipes, spec
 from models.choice import Plan
 from models.samples import State, domain_of, sample_of
 from models.spec_model import Recipe
@@ -43,13 +43,15 @@ class Work(NamedTuple):
 
 class Outcome(NamedTuple):
     """A fit's margins of the rows that it did not see, NaN where it cannot score one; its recipe
-    with the figures of all candidates; for `served` also the model's text."""
+    with the figures of all candidates; for `served` also the model's text, and for it and its
+    refits the effect of each column on some of these rows."""
 
     margin: Floats
     recipe: Recipe
     candidates: list[dict[str, Any]]
     text: str = ""
     penalty: float | None = None
+    explained: importance.Explained = importance.NOBODY
 
 
 def validation(the_spec: spec.Spec, seeds: tuple[int, ...]) -> list[Task]:
@@ -95,8 +97,10 @@ def work(it: Work, task: Task) -> Outcome:
         learned = learners.fit(it.state, sample, chosen.recipe)
         text = learned.booster.model_to_string() if task.kind == "served" else ""
         seen = domain_of(it.state, sample, learned.booster if whole else None)
-        margin = learners.margins(learned.booster, seen, it.state.raw[tested])
-        return Outcome(margin, chosen.recipe, chosen.candidates, text, learned.penalty)
+        raw = it.state.raw[tested]
+        margin = learners.margins(learned.booster, seen, raw)
+        explained = importance.explain(learned.booster, seen, raw) if whole else importance.NOBODY
+        return Outcome(margin, chosen.recipe, chosen.candidates, text, learned.penalty, explained)
 
 
 def split(state: State, task: Task) -> tuple[dataset.Indices, dataset.Indices]:

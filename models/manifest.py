@@ -18,11 +18,11 @@ import re
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from models import domain, encoding, features, scorecard, tables
+from models import domain, encoding, fairness_gate, features, scorecard, tables
 from models.calibrate import Platt
 from models.dataset import id_hash
 from models.domain import Trained
@@ -91,6 +91,8 @@ class Manifest:
     golden: tuple[Golden, ...]
     model_text: str = field(repr=False)
     document: Mapping[str, Any] = field(repr=False)
+    fairness: str = fairness_gate.FINE
+    """The verdict of the fairness gate; a model of an earlier build was not judged."""
 
     @property
     def raw_names(self) -> tuple[str, ...]:
@@ -244,12 +246,13 @@ def read(directory: Path, *, expected_id: str | None = None) -> Manifest:
         raise TamperedError(f"{MANIFEST}: model id is {stored_id}, expected {expected_id}")
     try:
         model_text = _verified_model(directory, document)
-        if metrics_sha256(_json(directory / METRICS)) != document["metrics_sha256"]:
+        metrics = _json(directory / METRICS)
+        if metrics_sha256(metrics) != document["metrics_sha256"]:
             raise TamperedError(
                 f"{METRICS}: its sha256 differs from the manifest; restore it or train again"
             )
         _verify_derive(document["derive"])
-        return _manifest(document, model_text)
+        return replace(_manifest(document, model_text), fairness=fairness_gate.verdict_of(metrics))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ModelDirectoryError(f"{MANIFEST}: is malformed ({error!r})") from error
 

@@ -93,13 +93,20 @@ def served(
     rows = state.holdout[scored]
     group = None if state.group is None else state.group[rows]
     all_rows = _fairness_all_rows(state, data, results)
+    holdout = _holdout(state, rows, margin[scored], platt)
+    low, high = holdout["auc"]["interval"]
     return {
         "drift": drift.find(
-            state.label[rows], platt.log_odds(margin[scored]), group, validated_auc
+            drift.Rows(
+                state.label[rows], platt.log_odds(margin[scored]), group, state.weight_of(rows)
+            ),
+            # The calibration leaves the order of people as it is.
+            evaluate.Estimate(holdout["auc"]["value"], low, high, rows.shape[0]),
+            validated_auc,
         ),
         "holdout": {
             "what": "out of time" if state.spec.time else "fold 0 of the first seed",
-            **_holdout(state, rows, margin[scored], platt),
+            **holdout,
             "unscorable": int((~scored).sum()),
             "curve": curves.rising(
                 state.label[rows], margin[scored], score[scored], state.weight_of(rows)
@@ -304,7 +311,8 @@ def _fairness(
         if not names:
             continue
         of_group = [_Approvals(name, approved, good, code == g) for g, name in enumerate(names)]
-        attributes.append({"attribute": feature.name, **_compared(of_group, drawn)})
+        compared = _compared(of_group, feature.reference_group, drawn)
+        attributes.append({"attribute": feature.name, **compared})
     everyone = np.ones_like(approved)
     return {
         "n": int(rows.shape[0]),
@@ -372,10 +380,13 @@ class _Approvals(NamedTuple):
         return _Share(self.approved & self.here & self.good, self.here & self.good)
 
 
-def _compared(groups: list[_Approvals], drawn: bootstrap.Groups | None) -> dict[str, Any]:
-    """Each group, compared with the largest group."""
+def _compared(
+    groups: list[_Approvals], wanted: str | None, drawn: bootstrap.Groups | None
+) -> dict[str, Any]:
+    """Each group, compared with the wanted group, or with the largest one."""
     sizes = [int(group.here.sum()) for group in groups]
     largest = groups[int(np.argmax(sizes))]
+    reference = next((group for group in groups if group.name == wanted), largest)
     found = []
     for group, n in zip(groups, sizes, strict=True):
         found.append(
@@ -384,12 +395,12 @@ def _compared(groups: list[_Approvals], drawn: bootstrap.Groups | None) -> dict[
                 "n": n,
                 "small": n < SMALL_GROUP,
                 "approval": _rate(group.all_rows(), drawn),
-                "ratio": _interval(_ratio(group.all_rows(), largest.all_rows(), drawn)),
+                "ratio": _interval(_ratio(group.all_rows(), reference.all_rows(), drawn)),
                 "approval_of_good": _rate(group.good_rows(), drawn),
-                "gap_of_good": _interval(_gap(largest.good_rows(), group.good_rows(), drawn)),
+                "gap_of_good": _interval(_gap(reference.good_rows(), group.good_rows(), drawn)),
             }
         )
-    return {"compared_with": largest.name, "groups": found}
+    return {"compared_with": reference.name, "groups": found}
 
 
 def _rate_of(share: _Share, drawn: bootstrap.Groups | None) -> evaluate.Estimate:

@@ -319,8 +319,8 @@ def _fairness(metrics: Metrics) -> str:
     about = (
         f"Gate: every row by the model that has not seen it, seed {whole['seed']}, not out of "
         f"time: n = {whole['n']:,}. Approved from score {fairness['approved_from_score']}. Each "
-        f"group is compared with the largest. Groups under {fairness['small_group']} (*) are not "
-        f"judged. Beside it: {_holdout(metrics)}"
+        f"group is compared with the one that the spec names, or the largest. Groups under "
+        f"{fairness['small_group']} (*) are not judged. Beside it: {_holdout(metrics)}"
     )
     if not whole["attributes"]:
         text = "<p>Not judged: the spec names no protected attribute.</p>\n"

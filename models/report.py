@@ -49,12 +49,29 @@ def print_metrics(metrics: Metrics, console: Console | None = None) -> None:
 
 
 def instability(figures: Metrics) -> str:
-    """The sentence about the people whose band depends on the seed."""
+    """The sentence about the people whose treatment depends on the seed."""
     if figures["skipped"] is not None:
         return f"Instability: not measured, because {figures['skipped']}."
     return (
         f"Instability: {_percent(figures['share'])} of {figures['n']:,} hold-out people change "
-        f"their band in at least one of {figures['refits']} refits with other seeds."
+        f"their band in at least one of {figures['refits']} refits with other "
+        f"seeds{_further(figures)}."
+    )
+
+
+def _further(figures: Metrics) -> str:
+    """The shares of people with another offer or first reason; figures of earlier builds have
+    none."""
+    if "any" not in figures:
+        return ""
+    text = f"; {_percent(figures['offer']['share'])} change their offer"
+    reason = figures["first_reason"]
+    if reason["share"] is None:
+        return text
+    return (
+        f"{text}, and of {reason['n']:,} people whose reasons were computed "
+        f"{_percent(reason['share'])} change their first reason. One of the three changes for "
+        f"{_percent(figures['any']['share'])} of these"
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,7 +11,7 @@ import lightgbm
 import numpy as np
 from numpy.typing import NDArray
 
-from models import explain, manifest, scorecard, tables
+from models import explain, features, manifest, scorecard, tables
 from models.calibrate import sigmoid_one
 from models.domain import Admitted, Domain, Refusal
 from models.errors import IncompatibleError, ModelDirectoryError, TamperedError
@@ -112,14 +112,25 @@ class ModelScorer:
         )
 
     @classmethod
-    def load(cls, directory: Path, *, expected_id: str | None = None) -> ModelScorer:
-        """Read, verify and prove a model directory.
+    def load(
+        cls,
+        directory: Path,
+        *,
+        expected_id: str | None = None,
+        derivations: Collection[str] | None = None,
+    ) -> ModelScorer:
+        """Read, verify and prove a model directory. `derivations` are the hashes of the modules
+        that may be imported besides Freehold's own; None for a caller who trusts the model.
 
         Every hash is verified before LightGBM parses anything or the derive function is imported;
         then the feature list; then the golden rows, exactly. Raises ModelDirectoryError or one of
         its kinds, or DeriveError.
         """
-        return cls(manifest.read(Path(directory), expected_id=expected_id))
+        verified = manifest.read(Path(directory), expected_id=expected_id)
+        if derivations is not None:
+            derive = verified.document["derive"]
+            features.require_allowed(derive["function"], derive["sha256"], derivations)
+        return cls(verified)
 
     def bound_reasons(self, budget_s: float) -> None:
         """From now on, reasons without tables take at most about this many seconds for each call.

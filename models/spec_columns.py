@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from models.toml_table import TomlTable
@@ -19,7 +20,8 @@ ISO = "iso"
 NOTATION_KEYS = ("decimal", "thousands", "currency", "percent", "missing_tokens")
 FEATURE_KEYS = (
     "name", "column", "type", "role", "missing", "absent", "special", "monotone", "actionable",
-    "reason_group", "min", "max", "groups", "group_names", "group_values", "format",
+    "reason_group", "min", "max", "groups", "group_names", "group_values",
+    "reference_group", "format",
     *NOTATION_KEYS, "description", "unit", "source", "lawful_basis", "maximum_age_days", "reason",
 )  # fmt: skip
 REASON_KEYS = ("zh", "en")
@@ -66,6 +68,7 @@ class Feature:
     not send counts as missing. `minimum` and `maximum` bound the declared domain, inclusive.
     `groups` cuts a protected column of numbers into len(groups) + 1 groups by their lower bounds;
     `group_values` lists the texts of each group of a protected text; `group_names` names them.
+    `reference_group` is the one that others are compared with, None for the largest.
     `column` is the column's name or position in the file. `format` is that of a date. `levels` are
     a text's values in a table or in a model, in the order of their numbers; a spec has none.
     """
@@ -95,6 +98,7 @@ class Feature:
     reason_zh: str | None = None
     reason_en: str | None = None
     levels: tuple[str, ...] = ()
+    reference_group: str | None = None
 
 
 @dataclass(frozen=True)
@@ -200,7 +204,19 @@ def _feature(table: TomlTable, usual: Notation) -> Feature:
         ),
         reason_zh=reason.optional_text("zh"),
         reason_en=reason.optional_text("en"),
+        reference_group=_reference(table, role, names),
     )
+
+
+def _reference(table: TomlTable, role: str, names: Sequence[str]) -> str | None:
+    """The group that others are compared with. The names of groups that a table's texts make are
+    not known here."""
+    wanted = table.optional_text("reference_group")
+    if wanted is not None and role != "protected":
+        table.fault("reference_group", "is allowed only for a protected column")
+    elif wanted is not None and names and wanted not in names:
+        table.fault("reference_group", f"must be one of the group_names: {', '.join(names)}")
+    return wanted
 
 
 def _groups(

@@ -190,14 +190,15 @@ def _judged(sample_: Development, progress: bool, jobs: int, budget_s: float) ->
     warnings += _warnings(served, the_spec, better_blank)
     promised = figures["scorecard" if ruling.kind == "scorecard" else "model"]["auc"]["mean"]
     figures |= metrics.served(state, data, results, served.platt, served.scale, promised)
-    figures["instability"] = instability.find(state, results, served.scale, again)
+    prepared = served.sample.preparation.columns
+    figures["instability"] = instability.find(state, results, served.scale, again, prepared)
     apart = "the rows out of time" if the_spec.time else "the hold-out"
     # First of all: the figures of the validation may not hold today.
     first = drift.warning(figures["drift"], apart)
     warnings = first + fairness_gate.warning(figures["fairness"]["gate"]) + warnings
-    figures["importance"] = importance.of(state, served.sample, outcome.text, state.holdout)
+    figures["importance"] = importance.of(outcome.explained, prepared)
     figures["columns"] = {
-        "raw": len(the_spec.inputs), "derived": len(served.sample.preparation.columns)
+        "raw": len(the_spec.inputs), "derived": len(prepared)
     }  # fmt: skip
     figures["verdict"] = {"kind": ruling.kind, "sentence": ruling.sentence}
     figures["choice"] = _choice(course, outcome, chosen)

@@ -11,7 +11,7 @@ from typing import Any
 
 from service.books.faults import Found
 from service.engine.records.administration import AuditEvent
-from service.storage.models import REGISTERED, SERVER
+from service.storage.models import ACCEPTED, REGISTERED, SERVER
 
 Values = dict[str, Any]
 
@@ -21,9 +21,16 @@ class ToldModels:
 
     def __init__(self) -> None:
         self._told: dict[str, Values] = {}
+        self._accepted: set[tuple[str, str]] = set()
 
     def fits(self, it: AuditEvent, model_id: str, details: Mapping[str, Any]) -> bool:
         """Adds an act; false if it does not fit the acts before."""
+        if it.act == ACCEPTED:
+            # No row follows from it. One person accepts a model once.
+            person = model_id, it.by_text
+            first = person not in self._accepted
+            self._accepted.add(person)
+            return first
         known = self._told.get(model_id)
         retired = known is not None and known["retire_us"] is not None
         if it.act == REGISTERED:

@@ -35,6 +35,7 @@ COLLECTIONS = {
     "breaker.reset": "breakers",
     "models.registered": "models",
     "models.retired": "models",
+    "models.accepted": "models",
 }
 """The collection of each act's subject."""
 
@@ -75,6 +76,7 @@ _FORMS: Mapping[str, Mapping[str, Any]] = {
     "breaker.reset": {"reason": str},
     "models.registered": {"outcome": str, "kinds": str},
     "models.retired": {"reason": str},
+    "models.accepted": {"verdict": str, "reason": str},
 }
 _OF_SOME: Mapping[str, Any] = {"certificates": list, "units_a_second": int}
 """The details of keys that only some keys have."""

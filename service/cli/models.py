@@ -45,6 +45,32 @@ def register(folder: Path, database: str, request_id: str) -> None:
     click.echo(f"model {scorer.model_id} registered; {len(kinds)} features are kept")
 
 
+@model.command("accept")
+@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--reason", required=True, help="Why the difference is justified, for the record.")
+@database_option
+@request_option
+def accept(folder: Path, reason: str, database: str, request_id: str) -> None:
+    """Accept the model in FOLDER in spite of its fairness gate.
+
+    Two people must do so before a server serves a model that the gate blocks. Each does so as a
+    user of their own."""
+    from models import fairness_gate, manifest
+    from service.storage.admin import by_shell
+    from service.storage.models import SIGNATURES, accept_model, people_who_accept
+
+    verified = manifest.read(folder)
+    if verified.fairness == fairness_gate.FINE:
+        raise click.ClickException(f"{folder}: its fairness gate is fine; nothing is to accept")
+    engine, asked = opened(database), [verified.model_id, reason]
+    request = by_shell("accept_model", asked, request_id, shell_user())
+    accept_model(engine, request, verified.model_id, verified.fairness, reason, now_us())
+    people = sorted(people_who_accept(engine, verified.model_id))
+    click.echo(f"model {verified.model_id} accepted by {', '.join(people)}")
+    if len(people) < SIGNATURES:
+        click.echo("another person must accept it too")
+
+
 @model.command("retire")
 @click.argument("model_id")
 @click.option("--reason", required=True, help="Why, for the record.")

@@ -9,17 +9,20 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial, wraps
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 from sqlalchemy import Engine
 from sqlalchemy.exc import ArgumentError
 
-from service.cli.settings import SWITCH, Setting, all_settings
+from service.cli.settings import SWITCH, Setting, Settings, all_settings, derivations_of
 from service.cli.sources import Loaded, SettingsWrong, load
 from service.clock import SystemClock
 from service.config import Limits
 from service.storage.opening import open_current
+
+if TYPE_CHECKING:
+    from models.scorer import ModelScorer
 
 T = TypeVar("T")
 
@@ -91,6 +94,13 @@ def loaded(options: dict[str, Any], config_file: Path | None, *, required: bool 
         raise WrongSettings(error) from error
     click.get_current_context().meta[LIMITS_GIVEN] = found.settings.limits
     return found
+
+
+def load_model(settings: Settings) -> ModelScorer:
+    """The model of the settings, whose modules they allow."""
+    from models.scorer import ModelScorer
+
+    return ModelScorer.load(settings.model, derivations=derivations_of(settings))
 
 
 def limits_given() -> Limits:

@@ -10,11 +10,14 @@ from typing import TYPE_CHECKING, Any
 import click
 import structlog
 
-from service.cli.parts import OPTIONS, loaded, opened, settings_options
+from service.cli.parts import OPTIONS, load_model, loaded, opened, settings_options
 from service.cli.settings import ADDRESS, Settings
 from service.clock import Clock, SandboxClock, SystemClock
 
 if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+    from models.scorer import ModelScorer
     from service.rails.simulated import SimulatedRail
     from service.rpc.tls import ServerTls
 
@@ -35,7 +38,6 @@ def serve(options: dict[str, Any], config_file: Path | None, trust_clock: bool) 
     show`."""
     import uvloop
 
-    from models.scorer import ModelScorer
     from service.alarms import warn_of_open_files
     from service.app import Parts
     from service.ids import RandomIds
@@ -57,7 +59,8 @@ def serve(options: dict[str, Any], config_file: Path | None, trust_clock: bool) 
     with serving(engine):
         secrets = _open_secrets(settings.rail_secret)
         warn_of_open_files([*files_open_to_others(engine), *secrets])
-        store, scorer = SqlStore(engine), ModelScorer.load(settings.model)
+        store, scorer = SqlStore(engine), load_model(settings)
+        require_fair(engine, scorer)
         scorer.bound_reasons(limits.reasons_budget_s)
         for why in scorer.warnings:
             structlog.get_logger("freehold").warning("model", model_id=scorer.model_id, why=why)
@@ -78,6 +81,20 @@ def serve(options: dict[str, Any], config_file: Path | None, trust_clock: bool) 
             uvloop.run(run(parts, settings.listen, settings.metrics, log_stream))
         except CannotListen as error:
             raise click.ClickException(str(error)) from error
+
+
+def require_fair(engine: Engine, scorer: ModelScorer) -> None:
+    """Raises ModelBlocked for a blocked model without two people who accept it; a difference that
+    needs their signatures is only warned of."""
+    from models.fairness_gate import BLOCKED, NEEDED, TWO_SIGNATURES
+    from service.storage.models import SIGNATURES, people_who_accept, require_accepted
+
+    verdict, model_id = scorer.manifest.fairness, scorer.model_id
+    if verdict == BLOCKED:
+        require_accepted(engine, model_id)
+    elif verdict == TWO_SIGNATURES and len(people_who_accept(engine, model_id)) < SIGNATURES:
+        why = f"fairness: approval differs between groups; let {NEEDED}"
+        structlog.get_logger("freehold").warning("model", model_id=model_id, why=why)
 
 
 def _open_secrets(*files: Path | None) -> list[str]:

@@ -7,6 +7,7 @@ no option. Their names begin with `limits.`, and `service/config.py` declares th
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from datetime import UTC, datetime
@@ -82,6 +83,12 @@ def _instant(text: str) -> datetime:
     return instant if instant.tzinfo else instant.replace(tzinfo=UTC)
 
 
+def _hashes(text: str) -> str:
+    if not re.fullmatch(r"[0-9a-f]{64}([, ]+[0-9a-f]{64})*", text):
+        raise ValueError(HASHES.asked)
+    return text
+
+
 def _switch(value: bool | str) -> bool:
     if isinstance(value, bool):
         return value
@@ -114,6 +121,7 @@ URL = Kind((str,), str, "URL", "give a database URL, in quotes")
 FOLDER = Kind((str,), _folder, "FOLDER", "give an existing folder")
 EXISTING_FILE = Kind((str,), _existing_file, "FILE", "give an existing file")
 PEM_FILE = Kind((str,), Path, "FILE", "give a PEM file")
+HASHES = Kind((str,), _hashes, "SHA256", "give sha256 hashes in hexadecimal, with commas between")
 INSTANT = Kind(
     (str,), _instant, "INSTANT", "give an instant in ISO 8601, such as 2026-01-31T08:00:00Z"
 )
@@ -163,6 +171,11 @@ class Settings:
         hidden=without_password,
     )
     model: Path = setting("Folder that `freehold train` wrote.", FOLDER, required=True)
+    derivations: str | None = setting(
+        "Hashes (sha256) of the modules that a model may compute its columns with, besides "
+        "Freehold's own.",
+        HASHES,
+    )
     tls_certificate: Path | None = setting(
         "PEM file with the server's certificate and its chain; needs tls_key.", PEM_FILE
     )
@@ -198,6 +211,11 @@ class Settings:
         "Allow an address of the metrics that other machines can reach.", SWITCH, False
     )
     limits: Limits = field(default_factory=Limits)
+
+
+def derivations_of(settings: Settings) -> frozenset[str]:
+    """The hashes of the modules that a model may use, besides Freehold's own."""
+    return frozenset(re.findall(r"[0-9a-f]{64}", settings.derivations or ""))
 
 
 def conflicts(settings: Settings) -> Iterator[tuple[str, str]]:

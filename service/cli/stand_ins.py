@@ -12,6 +12,7 @@ import click
 from service.cli.parts import (
     instant_text,
     json_option,
+    load_model,
     loaded,
     now_us,
     opened,
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 
 @click.command("stand-ins")
-@settings_options("database", "model")
+@settings_options("database", "model", "derivations")
 @click.option(
     "--days",
     default=30,
@@ -38,7 +39,6 @@ def stand_ins(options: dict[str, Any], config_file: Path | None, days: int, as_j
     If the model fails on a person's features, the full deposit is asked for, with the reason
     STAND_IN_DECISION. This scores the same features now and tells whether the offer would have been
     another one. Nothing is changed."""  # fmt: skip
-    from models.scorer import ModelScorer
     from service.engine.scoring import Assessor
     from service.engine.stand_ins import compare
     from service.storage.stand_ins import stand_ins as read
@@ -51,7 +51,7 @@ def stand_ins(options: dict[str, Any], config_file: Path | None, days: int, as_j
     store = SqlStore(engine)
     compared: list[Compared] = []
     if found:
-        assessor = Assessor(store, ModelScorer.load(settings.model))
+        assessor = Assessor(store, load_model(settings))
         compared = compare(found, assessor, store.catalog().revisions)
     if as_json:
         click.echo(json.dumps([_record(it) for it in compared]))

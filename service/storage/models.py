@@ -7,21 +7,24 @@ command, so that its features can be sent before its promotion.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
-from sqlalchemy import Engine, insert, select, update
+from sqlalchemy import Connection, Engine, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from service.domain.access import PLATFORM
 from service.domain.errors import ActRefused, NotFound
 from service.engine.feature_values import Kind, ModelFeatures
-from service.engine.records.administration import Asked
+from service.engine.records.administration import Asked, actor_name
 from service.storage import schema as t
 from service.storage.administration import Administration, administer, require_text
 from service.storage.database import reading, writing
 
 REGISTERED, RETIRED = "models.registered", "models.retired"
+ACCEPTED = "models.accepted"
+SIGNATURES = 2
+"""The people who must accept a model that its fairness gate does not call fine."""
 SERVER = "a server that serves it"
 """The author of the registration of a model that no person registered."""
 
@@ -34,6 +37,19 @@ class ModelRetired(ActRefused):
             "MODEL_RETIRED",
             f"model {model_id} was retired by {retired_by}: serve another model, or register this "
             "one again",
+        )
+
+
+class ModelBlocked(ActRefused):
+    """A model that the fairness gate blocks is served only once two people have accepted it."""
+
+    def __init__(self, model_id: str, people: Collection[str]) -> None:
+        so_far = f"; so far, {', '.join(sorted(people))} accepted it" if people else ""
+        super().__init__(
+            "MODEL_BLOCKED",
+            f"model {model_id} is blocked by its fairness gate: read its report, and serve another "
+            "model, or let two people accept it, each by `freehold model accept FOLDER --reason "
+            f"TEXT`{so_far}",
         )
 
 
@@ -130,6 +146,47 @@ def retire_model(engine: Engine, asked: Asked, model_id: str, reason: str, now_u
         return b""
 
     return administer(engine, asked, PLATFORM, now_us, act)
+
+
+def accept_model(
+    engine: Engine, asked: Asked, model_id: str, verdict: str, reason: str, now_us: int
+) -> bytes:
+    """Records that a person accepts a model in spite of the verdict of its fairness gate.
+
+    Raises ActRefused for a person who has accepted it.
+    """
+
+    def act(desk: Administration) -> bytes:
+        require_text("reason", reason, shortest=1)
+        if asked.by.text in _accepted_by(desk.connection, model_id):
+            raise ActRefused(
+                "MODEL_ACCEPTED",
+                f"{asked.by.text} has accepted model {model_id} already: another person must",
+            )
+        desk.note(ACCEPTED, f"models/{model_id}", verdict=verdict, reason=reason)
+        return b""
+
+    return administer(engine, asked, PLATFORM, now_us, act)
+
+
+def people_who_accept(engine: Engine, model_id: str) -> frozenset[str]:
+    """The people who have accepted a model."""
+    with reading(engine) as connection:
+        return _accepted_by(connection, model_id)
+
+
+def require_accepted(engine: Engine, model_id: str) -> None:
+    """Raises ModelBlocked unless two people have accepted a model."""
+    people = people_who_accept(engine, model_id)
+    if len(people) < SIGNATURES:
+        raise ModelBlocked(model_id, people)
+
+
+def _accepted_by(connection: Connection, model_id: str) -> frozenset[str]:
+    c = t.audit.c
+    mine = c.owner == PLATFORM, c.act == ACCEPTED, c.subject == f"models/{model_id}"
+    by = c.by_owner, c.by_person_id, c.by_key_id, c.by_user
+    return frozenset(actor_name(*row) for row in connection.execute(select(*by).where(*mine)))
 
 
 def _text(kinds: Mapping[str, Kind]) -> str:

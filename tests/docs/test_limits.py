@@ -170,6 +170,7 @@ FACTS: dict[str, dict[str, str]] = {
          "RETIRED_BUILD", "RESERVATIONS_BUILD", "EXPOSURE_BUILD", "PLACES_BUILD"),
         FORMAT,
     ),
+    "storage/models.py": {"SIGNATURES": METHOD},
     "storage/dump.py": {"MAX_SAID": TEXT},
     "storage/migrate.py": {"MIGRATION_LOCK": FORMAT},
     "storage/only_server.py": {"LOCKED_BYTE": FORMAT},

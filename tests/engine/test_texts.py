@@ -9,19 +9,23 @@ from collections.abc import Mapping, Sequence
 import pytest
 from sqlalchemy import select
 
+from service.books.verify import verify_books
 from service.domain.access import PLATFORM
-from service.domain.errors import ActRefused, NotFound
+from service.domain.errors import ActRefused, InvalidInput, NotFound
 from service.engine.feature_values import Kind, ModelFeatures, pack, texts_as_json, unpack
 from service.engine.operations import PutUser
 from service.engine.records.administration import Asked
 from service.storage import schema as t
 from service.storage.admin import by_shell
 from service.storage.models import (
+    ModelBlocked,
     ModelRetired,
+    accept_model,
     kinds_of_models,
     list_models,
     register_model,
     register_served,
+    require_accepted,
     retire_model,
 )
 from tests.engine.calls import authorize, profile, rental
@@ -164,6 +168,31 @@ def test_acts_on_models_are_in_the_record(desk: Desk) -> None:
         ("models.registered", "models/jobs"),
         ("models.retired", "models/jobs"),
     ]
+
+
+def test_a_blocked_model_needs_two_people(desk: Desk) -> None:
+    """A model that its fairness gate blocks is served once two people have accepted it, each with a
+    reason and once; the record of acts has both, and the books fit it."""
+    engine = desk.store.engine
+
+    def accept(user: str, reason: str = "no better model") -> None:
+        request = by_shell("accept_model", ["jobs", reason], "", user)
+        accept_model(engine, request, "jobs", "blocked", reason, START_US + 7)
+
+    with pytest.raises(ModelBlocked, match="let two people accept it"):
+        require_accepted(engine, "jobs")
+    accept("ada")
+    with pytest.raises(ModelBlocked, match="so far, shell/ada accepted it"):
+        require_accepted(engine, "jobs")
+    with pytest.raises(ActRefused, match="another person must"):
+        accept("ada")
+    with pytest.raises(InvalidInput):
+        accept("bob", "")
+    accept("bob")
+    require_accepted(engine, "jobs")
+    with pytest.raises(ModelBlocked):
+        require_accepted(engine, "other")
+    assert verify_books(desk.store.engine).fault is None
 
 
 def test_a_text_for_a_number_prevents_a_score_beside_all_numbers(desk: Desk) -> None:

@@ -413,6 +413,18 @@ def test_rows_outside_the_study_are_a_waterfall(tmp_path: Path) -> None:
     assert data.row.tolist() == (np.flatnonzero(~first & ~second & ~third) + 1).tolist()
 
 
+def test_a_reference_group_that_no_row_has_is_named(tmp_path: Path) -> None:
+    """The groups of a protected text are its values in the table; a reference group that is none of
+    them is one line before the first fit."""
+    sex = {"name": "sex", "type": "text", "role": "protected"}
+    rows = [f"{r},{'fm'[i % 2]}" for i, r in enumerate(lines(table()))]
+    text = file_of(rows, "id,a,b,y,sex")
+    wanted = {**sex, "reference_group": "m"}
+    assert ready(tmp_path, text, feature=[A, B, wanted]).spec.protected[0].reference_group == "m"
+    said = faults(tmp_path, text, feature=[A, B, {**sex, "reference_group": "x"}])
+    assert said == ["sex: reference_group: no group is named 'x'; the groups are f, m"]
+
+
 def test_columns_by_position_and_repeated_names(tmp_path: Path) -> None:
     """A column may be named by its position; a repeated name must be."""
     rows = file_of(lines(table()), "id,x,x,y")

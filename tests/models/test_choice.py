@@ -94,7 +94,7 @@ def plus(losses: Floats, more: list[float]) -> list[float]:
 
 
 @pytest.mark.parametrize(
-    ("rows", "loss", "auc"), [(1_000, 0.005, 0.005), (19_999, 0.005, 0.005), (20_000, 0.002, 0.002)]
+    ("rows", "loss", "auc"), [(2_001, 0.005, 0.005), (19_999, 0.005, 0.005), (20_000, 0.002, 0.002)]
 )
 def test_the_simplest_recipe_within_one_standard_error_is_taken(
     rows: int, loss: float, auc: float
@@ -123,7 +123,34 @@ def test_a_simpler_recipe_is_compared_with_the_highest_auc() -> None:
     wide = plus(best.losses, [0.07, -0.0698] * 200)
     scorecard = tried(recipes.SCORECARD, wide, 0.797)
     medium = tried(recipes.MEDIUM, wide, 0.803)
-    assert choice.simplest([scorecard, medium, best], 1_000) is medium
+    assert choice.simplest([scorecard, medium, best], 3_000) is medium
+
+
+def test_on_a_small_table_a_scorecard_is_compared_by_its_loss() -> None:
+    """Up to 2,000 rows a scorecard within one standard error and 0.5 % of the log-loss is taken,
+    whatever its AUC is; trees are not."""
+    best = tried(recipes.DEEP, [0.4, 0.6] * 200, 0.80)
+    wide = plus(best.losses, [0.07, -0.0698] * 200)
+    scorecard, medium = tried(recipes.SCORECARD, wide, 0.75), tried(recipes.MEDIUM, wide, 0.75)
+    assert choice.simplest([scorecard, medium, best], 2_000) is scorecard
+    assert choice.simplest([scorecard, medium, best], 2_001) is best
+    assert choice.simplest([medium, best], 2_000) is best
+
+
+def test_a_repeated_validation_is_no_further_evidence() -> None:
+    """The same losses three times have the standard error of once, and the rows of a small table
+    are validated three times."""
+    best = tried(recipes.DEEP, [0.4, 0.6] * 200, 0.80)
+    # 0.0015 on average, with a standard error of 0.002; of three times as many rows, 0.0012.
+    simple = tried(recipes.SCORECARD, plus(best.losses, [0.0415, -0.0385] * 200), 0.80)
+    thrice = [t._replace(losses=np.tile(t.losses, 3)) for t in (simple, best)]
+    assert choice.simplest(thrice, 1_000) is thrice[1]
+    repeated = [t._replace(repeats=3) for t in thrice]
+    assert choice.simplest(repeated, 1_000) is repeated[0]
+    assert [choice.folds(rows).repeats for rows in (2_000, 2_001)] == [3, 1]
+    state = drawn(400, lambda a, b: a + b)
+    (one,) = choice._try(state, state.everyone, SHORT[1:2])
+    assert (one.losses.shape[0], one.repeats) == (1_200, 3)
 
 
 def test_too_few_rows_of_a_class_are_an_error_before_the_first_fit() -> None:

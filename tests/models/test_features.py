@@ -132,7 +132,8 @@ def with_module(folder: Path, sign: str) -> Path:
 
 def test_case_17_a_module_beside_the_spec(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Case 17: a derive module beside the spec is found by the check and the training, and hashed
-    into the manifest; the model is served only where the same module is on the server's own path.
+    into the manifest; the model is served only where the same module is on the server's own
+    path, and its hash in the server's configuration.
     """
     path = with_module(tmp_path / "bank", "+")
     before = list(sys.path)
@@ -155,9 +156,22 @@ def test_case_17_a_module_beside_the_spec(tmp_path: Path, monkeypatch: pytest.Mo
         with pytest.raises(TamperedError, match="its source has changed"):
             ModelScorer.load(tmp_path / "model")
     monkeypatch.syspath_prepend(path.parent)
-    answer = ModelScorer.load(tmp_path / "model").score([row(0.1, 1.0)])[0]
+    sha256 = document["derive"]["sha256"]
+    with pytest.raises(DeriveError, match=f"add its sha256 to the setting derivations: {sha256}"):
+        ModelScorer.load(tmp_path / "model", derivations=["0" * 64])
+    assert "ratios_of_a_bank" not in sys.modules
+    answer = ModelScorer.load(tmp_path / "model", derivations=[sha256]).score([row(0.1, 1.0)])[0]
     del sys.modules["ratios_of_a_bank"]
     assert isinstance(answer, Scored)
+
+
+def test_modules_of_freehold_need_no_setting(small_directory: Path) -> None:
+    """A model whose columns a module of Freehold computes is served without a setting, and so is
+    one that needs no module."""
+    assert ModelScorer.load(small_directory, derivations=[]).manifest.derive_function
+    features.require_allowed(None, features.IDENTITY_SHA256, [])
+    with pytest.raises(DeriveError, match="models_of_others"):
+        features.require_allowed("models_of_others:derive", "0" * 64, [])
 
 
 def test_specs_with_modules_of_one_name(tmp_path: Path) -> None:

@@ -90,6 +90,7 @@ def test_minimal_spec_uses_raw_columns_as_they_are() -> None:
         ("feature.0.name", "id", "feature[0].name"),
         ("feature.1.name", "income", "feature[1].name"),
         ("feature.1.groups", [30], "feature[1].group_names"),
+        ("feature.0.reference_group", "old", "feature[0].reference_group"),
         ("validation.folds", 1, "validation.folds"),
         ("validation.seeds", [], "validation.seeds"),
         ("validation.extra_seeds", [0], "validation.extra_seeds"),
@@ -131,3 +132,14 @@ def test_protected_columns_are_not_inputs(shipped_spec: spec.Spec) -> None:
     assert not protected & set(shipped_spec.raw_names)
     assert not protected & {d.name for d in shipped_spec.derived}
     assert len(shipped_spec.raw_names) == 19
+
+
+def test_a_reference_group_is_one_of_the_groups() -> None:
+    """A reference group that is not among the named groups is a fault of the spec."""
+    tree = changed("feature.1.groups", [30])
+    age = tree["feature"][1]
+    age |= {"group_names": ["young", "old"], "reference_group": "old"}
+    assert parse(tree).protected[0].reference_group == "old"
+    age["reference_group"] = "older"
+    with pytest.raises(SpecError, match="must be one of the group_names: young, old"):
+        parse(tree)

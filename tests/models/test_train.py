@@ -43,6 +43,8 @@ def test_metrics_have_every_figure(small_directory: Path) -> None:
     assert (instability["refits"], instability["n"], instability["skipped"]) == (5, scored, None)
     assert max(instability["by_refit"]) <= instability["share"] <= sum(instability["by_refit"])
     assert 0.0 < instability["share"] < 0.9
+    assert (instability["offer"]["n"], instability["first_reason"]["n"]) == (scored, scored)
+    assert instability["any"]["share"] >= instability["first_reason"]["share"] > 0.0
     assert metrics["seconds"] > 0
 
 

@@ -37,6 +37,7 @@ role = "protected"
 type = "integer"
 groups = [1, 2]
 group_names = ["zero", "one", "two"]
+reference_group = "zero"
 """
 
 
@@ -68,5 +69,7 @@ def test_groups_and_weights_are_in_every_figure(tmp_path: Path) -> None:
     assert abs(sum(shares) - 1.0) < 1e-9
     (attribute,) = figures["fairness"]["attributes"]
     zero, one, _ = attribute["groups"]
+    # The group that the spec names, though it is no larger than the others.
+    assert attribute["compared_with"] == "zero"
     assert zero["n"] > 0
     assert one["approval"]["interval"][0] <= one["approval"]["value"]

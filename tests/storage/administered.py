@@ -186,6 +186,9 @@ def _models(engine: Engine, now_us: int) -> None:
     for name in ("older", "next"):
         described = ModelFeatures(name, "loss", kinds)
         models.register_model(engine, shell("register_model", name), described, now_us)
+    for user in ("ada", "bob"):
+        asked = admin.by_shell("accept_model", ["next"], "", user)
+        models.accept_model(engine, asked, "next", "blocked", "the best so far", now_us + 4)
     models.retire_model(engine, shell("retire_model", "older"), "older", "too old", now_us + 5)
 
 
