@@ -221,8 +221,9 @@ def damaged(desk: Desk, damage: str) -> Iterator[None]:
         f"UPDATE products SET places = 0 WHERE {OTHERS}",
         f"UPDATE products SET tariff = replace(tariff, 'airport', 'centre') WHERE {AIRPORT}",
         (
-            "UPDATE products SET stations = '[\"c-1\"]', tariff = (SELECT b.tariff FROM products b WHERE"
-            f" b.operator_id = 'city' AND b.product_id = 'bank' AND b.revision = 2) WHERE {AIRPORT}"
+            "UPDATE products SET stations = '[\"c-1\"]', tariff = (SELECT b.tariff FROM products b"
+            " WHERE b.operator_id = 'city' AND b.product_id = 'bank' AND b.revision = 2)"
+            f" WHERE {AIRPORT}"
         ),
     ],
 )
