@@ -15,6 +15,7 @@ from benchmarks.races import races
 from benchmarks.restarts import restarts
 from benchmarks.rivals import rivals
 from benchmarks.rpc import rpc
+from benchmarks.scoring import scoring
 from benchmarks.soak import soak
 from benchmarks.tables import tables
 from benchmarks.terms import terms
@@ -40,6 +41,7 @@ main.add_command(races)
 main.add_command(restarts)
 main.add_command(rivals)
 main.add_command(trace)
+main.add_command(scoring)
 main.add_command(soak)
 main.add_command(tables)
 main.add_command(terms)

@@ -110,10 +110,16 @@ def fill(url: str, model: Path, log: Path, people: int, seed: int) -> Filled:
     return Filled(operator_key, platform_key, users)
 
 
-def create_keys(url: str, model: Path) -> tuple[str, str]:
-    """Train a model if there is none, then migrate; return an operator's and the platform's key."""
+def trained(model: Path) -> Path:
+    """The model's folder; a model is trained into it if there is none."""
     if not model.exists():
         train.train(_SPEC, model, progress=False)
+    return model
+
+
+def create_keys(url: str, model: Path) -> tuple[str, str]:
+    """Train a model if there is none, then migrate; return an operator's and the platform's key."""
+    trained(model)
     command("service.cli", "migrate", "--database", url)
     operator = json.loads(
         command(

@@ -58,8 +58,7 @@ class Explainer:
         self.groups = tuple(sorted({g for g in column_groups if g is not None}))
         position = {name: j for j, name in enumerate(self.groups)}
         column = [None if g is None else position[g] for g in column_groups]
-        # At least two columns, for `sum_trees`.
-        self._width = max(2, len(self.groups))
+        self._width = max(1, len(self.groups))
         self._table = _table(trees, column, self._width)
 
     def contributions(self, index: NDArray[np.intp]) -> Floats:

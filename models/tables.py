@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,9 +23,10 @@ Floats = NDArray[np.float64]
 
 NODES = 7
 PATTERNS = 2**NODES
-# Batches are padded to a multiple of this: so there are few widths to prepare, and never a single
-# row, which numpy would take for a plain vector and add in pairs.
+# Batches are padded to a multiple of this: so there are few widths to prepare.
 _STEP = 4
+# A row alone has a table of its own, unless the model needs a larger one.
+_MOST_BYTES = 4_000_000
 
 # LightGBM's decision_type of a split: bit 0 is "categorical", bit 1 "missing values go left", bits
 # 2 and 3 are the kind of missing value.
@@ -121,6 +122,7 @@ class Patterns:
         self._bit = (1 << np.arange(NODES, dtype=np.uint8))[:, None, None]
         self._start = np.arange(len(trees), dtype=np.intp) * PATTERNS
         self._repeated: dict[int, tuple[Floats, NDArray[np.intp]]] = {}
+        self._alone = _Alone.of(trees)
 
     def index(self, x: Floats) -> NDArray[np.intp]:
         """(n, k) derived values to (trees, n or a few more) indices into a flattened table; columns
@@ -130,6 +132,11 @@ class Patterns:
         or is NaN and was sent right.
         """
         rows = x.shape[0]
+        if rows == 1 and self._alone is not None:
+            patterns = self._alone.patterns(x[0])
+            if patterns is not None:
+                alone: NDArray[np.intp] = (patterns + self._start)[:, None]
+                return alone
         width = -(-rows // _STEP) * _STEP
         if width not in self._repeated:
             self._repeated[width] = (_repeat(self._threshold, width), _repeat(self._start, width))
@@ -149,6 +156,70 @@ class Patterns:
         return index
 
 
+class _Alone:
+    """The patterns of a row alone: one search for all columns, then one table row for each.
+
+    The table has a row for each interval between a column's thresholds: the bits that the column's
+    comparisons set in all trees. The rows of the columns have no bit in common.
+    """
+
+    def __init__(
+        self,
+        columns: Sequence[int],
+        searched: NDArray[np.complex128],
+        bits: NDArray[np.uint8],
+        trees: int,
+    ) -> None:
+        """`searched` has the thresholds of the columns, each with the place of its column as the
+        real part; numpy orders complex numbers by that part first."""
+        self._columns = np.array(columns, dtype=np.intp)
+        self._searched = searched
+        # A column's first interval is behind the last one of the column before.
+        self._step = np.arange(len(columns), dtype=np.intp)
+        self._trees = trees
+        # Eight trees at a time.
+        self._words = bits.view(np.uint64)
+        self._key = self._step.astype(np.complex128)
+        self._value = self._key.imag
+
+    @classmethod
+    def of(cls, trees: list[Tree]) -> _Alone | None:
+        """The table of these trees; None if it would be too large."""
+        asked: dict[int, dict[float, list[tuple[int, int]]]] = {}
+        for t, tree in enumerate(trees):
+            for node, (_, feature, threshold) in enumerate(_questions(tree)):
+                asked.setdefault(feature, {}).setdefault(threshold, []).append((t, node))
+        columns = sorted(asked)
+        width = -(-len(trees) // 8) * 8
+        rows = sum(len(asked[column]) + 1 for column in columns)
+        if not rows or rows * width > _MOST_BYTES:
+            return None
+        bits, searched, row = np.zeros((rows, width), dtype=np.uint8), [], 0
+        for place, column in enumerate(columns):
+            for threshold, slots in sorted(asked[column].items()):
+                bits[row + 1] = bits[row]
+                for t, node in slots:
+                    bits[row + 1, t] |= 1 << node
+                searched.append(complex(place, threshold))
+                row += 1
+            row += 1
+        return cls(columns, np.array(searched), bits, len(trees))
+
+    def patterns(self, x: Floats) -> NDArray[np.uint8] | None:
+        """(k,) values to (trees,) patterns; None if a value is missing."""
+        values = x.take(self._columns)
+        # The maximum is NaN if any value is.
+        largest = np.maximum.reduce(values)
+        if largest != largest:
+            return None
+        self._value[:] = values
+        found = self._searched.searchsorted(self._key)
+        found += self._step
+        words = np.bitwise_or.reduce(self._words.take(found, axis=0), axis=0)
+        patterns: NDArray[np.uint8] = words.view(np.uint8)[: self._trees]
+        return patterns
+
+
 class Margins:
     """Raw margins of (n, k) derived values, equal to LightGBM's to the last bit."""
 
@@ -161,11 +232,13 @@ class Margins:
 
 
 def sum_trees(values: Floats) -> Floats:
-    """(trees, m) to (m,), m above 1: sums in the order of the trees, as LightGBM adds.
+    """(trees, m) to (m,): sums in the order of the trees, as LightGBM adds.
 
     For m above 1 einsum adds tree after tree, three times as fast as a running sum; the tests and
-    each model's golden rows verify that.
+    each model's golden rows verify that. A single column it would add in pairs.
     """
+    if values.shape[1] == 1:
+        return np.add.accumulate(values.ravel())[-1:]
     total: Floats = np.einsum("ij->j", values)
     return total
 

@@ -103,7 +103,14 @@ def test_an_expression_is_bounded(when: str, text: str) -> None:
     assert text in str(fault_of_form(when, platform=True))
 
 
-def test_the_slowest_expressions_end_soon(cel: CelConditions) -> None:
+def evaluation_s(when: str) -> float:
+    """The seconds of CPU time that an expression's first evaluation takes."""
+    begun = time.process_time()
+    CelConditions().evaluated((when,), {"station": "a" * 200})
+    return time.process_time() - begun
+
+
+def test_the_slowest_expressions_end_soon() -> None:
     """The longest loop, the deepest nesting and the worst pattern that a text of 1,000 characters
     allows are evaluated or refused within 50 ms."""
     numbers = ",".join("1" for _ in range(450))
@@ -114,9 +121,8 @@ def test_the_slowest_expressions_end_soon(cel: CelConditions) -> None:
         "!" * 900 + "true",
     ):
         assert fault_of_form(when, platform=True) is None
-        begun = time.process_time()
-        cel.evaluated((when,), {"station": "a" * 200})
-        assert time.process_time() - begun < 0.05, when[:40]
+        # The least of three times, since a busy machine's caches are shared.
+        assert min(evaluation_s(when) for _ in range(3)) < 0.05, when[:40]
 
 
 def test_an_expression_reads_the_variables_that_it_names() -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, tzinfo
 from functools import lru_cache
 from itertools import product as combinations
@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from service.conditions import CelConditions
 from service.domain.admission import Facts, Hit, counted
-from service.domain.conditions import COUNTING, read_by, reads
+from service.domain.conditions import COUNTING, reads
 from service.domain.listings import CONDITION_PREFIX
 from service.domain.policy import Reason
 from service.domain.product import Product
@@ -65,89 +65,82 @@ class Conditions:
         """The rows of the decisions on which a value is not known, by its name."""
 
     def hits(self, order: Order, ends: Ends | None, *, strict: bool) -> tuple[Hit, ...]:
-        """The conditions that apply at one end, each once; `ends` are needed if they count."""
+        """The conditions that apply at one end, each once. Without `ends` those that count rentals
+        do not apply."""
         found: dict[Hit, None] = {}
         seen = set()
         for product in order.products:
-            rules = product.policy.rules
-            if rules is None or rules.condition is None or product.product_id in seen:
+            if product.product_id in seen:
                 continue
             seen.add(product.product_id)
-            counting = tuple(
-                [it for it in rules.condition
-                 if f"{CONDITION_PREFIX}{it.name}" not in order.skipped]
-            )  # fmt: skip
-            found |= dict.fromkeys(self._of_product(order, product, counting, ends, strict))
+            for it in conditions_of(product):
+                hit = self.hit(order, product, it, ends, strict=strict)
+                if hit is not None:
+                    found[hit] = None
         return tuple(found)
 
-    def _of_product(
+    def hit(
         self,
         order: Order,
         product: Product,
-        conditions: tuple[Condition, ...],
+        condition: Condition,
         ends: Ends | None,
+        *,
         strict: bool,
-    ) -> list[Hit]:
+        rows: Iterable[int] = (),
+    ) -> Hit | None:
+        """The condition if it applies at one end; `rows` are those with the same values."""
+        names = reads(condition.when)
+        if f"{CONDITION_PREFIX}{condition.name}" in order.skipped:
+            return None
+        if ends is None and not COUNTING.isdisjoint(names):
+            return None
         values: dict[str, object] = {}
-        unknown = set()
-        for name in read_by(conditions):
+        unknown = []
+        for name in names:
             if name in COUNTING:
                 continue
             value = _READERS[name](order, product)
             if value is None or (name in SCORE and not order.score_known):
-                unknown.add(name)
-                self.unknown[name].add(order.row)
+                unknown.append(name)
             else:
                 values[name] = value
-        counts, too_many = _counts(conditions, ends)
+        counts, too_many = _counts(condition, ends)
         if too_many:
-            unknown |= set(counts)
-            counts = {}
-        sure = tuple([it for it in conditions if unknown.isdisjoint(reads(it.when))])
-        hits = [Hit(it.then, f"{CONDITION_PREFIX}{it.name}")
-                for it in conditions if strict and it not in sure]  # fmt: skip
-        if not sure:
-            return hits
-        told = [
-            self._cel.evaluated(
-                tuple([it.when for it in sure]), values | dict(zip(counts, numbers, strict=True))
-            )
+            unknown += counts
+        if unknown:
+            for name in unknown:
+                self.unknown[name].update(rows or (order.row,))
+            return Hit(condition.then, f"{CONDITION_PREFIX}{condition.name}") if strict else None
+        results = [
+            self._cel.evaluated((condition.when,), values | dict(zip(counts, numbers, strict=True)))
             for numbers in combinations(*counts.values())
         ]
-        for place, it in enumerate(sure):
-            results = [one[place] for one in told]
-            applies = [one is not False for one in results]
-            if any(applies) if strict else all(applies):
-                failed = None in results
-                name = Reason.CONDITION_FAILED if failed else f"{CONDITION_PREFIX}{it.name}"
-                hits.append(Hit(it.then, name))
-        return hits
+        applies = [one is not False for (one,) in results]
+        if not (any(applies) if strict else all(applies)):
+            return None
+        failed = any(one is None for (one,) in results)
+        name = Reason.CONDITION_FAILED if failed else f"{CONDITION_PREFIX}{condition.name}"
+        return Hit(condition.then, name)
 
 
-def _counts(conditions: tuple[Condition, ...], ends: Ends | None) -> tuple[dict[str, range], bool]:
-    """The possible numbers of rentals that conditions read, by name; True if there are too many."""
+def conditions_of(product: Product) -> tuple[Condition, ...]:
+    """The conditions of a product's policy."""
+    rules = product.policy.rules
+    return () if rules is None else rules.condition or ()
+
+
+def _counts(condition: Condition, ends: Ends | None) -> tuple[dict[str, range], bool]:
+    """The possible numbers of rentals that a condition reads, by name; True if there are too
+    many."""
     found: dict[str, range] = {}
     size = 1
-    for name in COUNTING.intersection(read_by(conditions)) if ends is not None else ():
+    for name in COUNTING.intersection(reads(condition.when)) if ends is not None else ():
         numbers = [counted(it.rentals.get(Of.USER, ()), SPANS[name], Over.OPERATOR, it)
                    for it in ends or ()]  # fmt: skip
         found[name] = range(min(numbers), max(numbers) + 1)
         size *= len(found[name])
     return found, size > MOST_COMBINATIONS
-
-
-def seen_of(told: Told, names: frozenset[str]) -> tuple[object, ...]:
-    """The part of an order that conditions with these variables depend on, besides the time."""
-    parts = {
-        "station": told.station,
-        "labels": told.labels,
-        "band": told.band,
-        "scored": told.band != "",
-        "reserves": told.reserves,
-        "device_known": told.device,
-        "account_known": told.account,
-    }
-    return tuple(value for name, value in parts.items() if name in names)
 
 
 def local_time(at_us: int, told: Told, product: Product) -> datetime:

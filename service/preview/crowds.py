@@ -10,13 +10,13 @@ import numpy as np
 
 from service.domain.admission import HOUR_US, Past
 from service.domain.product import Product
-from service.domain.rules import Counted, NewUser, Of
-from service.domain.signals import bearers_of_signals
+from service.domain.rules import Counted, NewUser, Of, Signal
 from service.preview.history import DAY_US, NEVER, Bits, Happened, History, Numbers
 from service.preview.replay import Terms
 from service.preview.rulebook import conditions_count
 from service.preview.steps import Steps
 from service.preview.traces import signals_of
+from service.preview.verdicts import unique_rows
 
 UNBOUNDED = 2**40
 """More rentals than anybody has."""
@@ -54,23 +54,63 @@ def crowded(history: History, terms: Terms, possible: Bits) -> Bits:
 
 
 def _suspect(history: History, terms: Terms, possible: Bits) -> Bits:
-    """The rows on which a signal may apply: it counts at most the rentals in its window and one."""
+    """The rows on which a signal may apply.
+
+    It counts at most the rentals in its window and one, and no more than in all of the history.
+    """
     found = np.zeros(len(history), dtype=np.bool_)
-    both = list(zip(history.products, terms.products, strict=True))
-    rules = [signals_of(it) for it in both]
-    bearers = {Of.USER: history.users, Of.DEVICE: history.devices}
-    bearers[Of.PAYMENT_ACCOUNT] = history.accounts
-    kinds = {(of, it.window_us) for one in rules for it in one for of in bearers_of_signals([it])}
-    for of, window_us in kinds:
-        mine = [
-            [it.most for it in one if it.window_us == window_us and of in bearers_of_signals([it])]
-            for one in rules
-        ]
-        bounds = np.array([min(it, default=UNBOUNDED) for it in mine], dtype=np.int64)
-        ended = np.searchsorted(history.at_us, history.at_us + window_us, side="left")
-        most = _most(history, bearers[of], ended, possible) + 1
-        found |= (most > bounds[history.product]) & (bearers[of] != NEVER)
+    rules = [signals_of(it) for it in zip(history.products, terms.products, strict=True)]
+    for kind in {(it.signal, it.window_us, it.within_us) for one in rules for it in one}:
+        mine = [[it.most for it in one if (it.signal, it.window_us, it.within_us) == kind]
+                for one in rules]  # fmt: skip
+        bounds = np.array([min(it, default=UNBOUNDED) for it in mine])[history.product]
+        bearers, most = _whole(history, *kind[::2])
+        ended = np.searchsorted(history.at_us, history.at_us + kind[1], side="left")
+        many = (most > bounds) & (bearers != NEVER)
+        if many.any():
+            found |= many & (_most(history, bearers, ended, possible) + 1 > bounds)
     return found
+
+
+def _whole(history: History, signal: Signal, within_us: int | None) -> tuple[Numbers, Numbers]:
+    """The bearers of a signal, and for each row the most that it counts in the whole history."""
+    users, devices, accounts = history.users, history.devices, history.accounts
+    beside, none = history.beside, np.full(len(history), NEVER)
+    assets = beside.assets if len(beside.assets) else none
+    match signal:
+        case Signal.DEVICE_SHARED | Signal.NEW_ACCOUNTS_ON_DEVICE:
+            return devices, _distinct(devices, users)
+        case Signal.PAYMENT_ACCOUNT_SHARED | Signal.NEW_ACCOUNTS_ON_PAYMENT_ACCOUNT:
+            return accounts, _distinct(accounts, users)
+        case Signal.MANY_DEVICES:
+            return users, _distinct(users, devices)
+        case Signal.MANY_PAYMENT_ACCOUNTS:
+            return users, _distinct(users, accounts)
+        case Signal.ITEM_REPEATED:
+            pairs = unique_rows([users, assets])[1]
+            repeated = np.where(assets == NEVER, 0, np.bincount(pairs)[pairs])
+            return users, _of_bearer(users, repeated, np.maximum)
+    if not len(beside.start_us):
+        return users, np.zeros(len(history), dtype=np.int64)
+    starts, ends = beside.start_stations, beside.end_stations
+    back = (starts != NEVER) & (ends != NEVER) & (starts != ends) & (beside.start_us != NEVER)
+    soon = back & (history.close_us - beside.start_us < (within_us or 0))
+    return users, _of_bearer(users, soon.astype(np.int64), np.add)
+
+
+def _distinct(bearers: Numbers, others: Numbers) -> Numbers:
+    """For each row the number of different others of its bearer; NEVER is none."""
+    firsts, _ = unique_rows([bearers, others])
+    each = np.zeros(len(bearers), dtype=np.int64)
+    each[firsts] = others[firsts] != NEVER
+    return _of_bearer(bearers, each, np.add)
+
+
+def _of_bearer(bearers: Numbers, values: Numbers, add: np.ufunc) -> Numbers:
+    """For each row the values of all rows of its bearer together."""
+    together = np.zeros(int(bearers.max(initial=NEVER)) + 2, dtype=np.int64)
+    add.at(together, bearers + 1, values)
+    return together[bearers + 1]
 
 
 def _bound(product: Product, of: Of, counted: Counted) -> int:

@@ -52,7 +52,7 @@ def _known(history: History, found: Replayed, row: int) -> tuple[int, int]:
     product, before = history.products[it.product], found.verdicts.all[it.before]
     ends = asked_of(history, it, [product], [product])
     order = order_of(history, it, ends, [product], history.beside.skipped_on(row))
-    asked, said = ends[0], quiet_said(order, Conditions(), strict=False)
+    asked, said = ends[0], quiet_said(order, Conditions().hits(order, None, strict=False))
     steps = (*credit_steps(product), MOST_MINOR + 1)
     exhausted = str(Reason.LINE_EXHAUSTED)
     same = [

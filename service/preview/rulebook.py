@@ -69,10 +69,9 @@ def common_skips(history: History, rows: Sequence[int]) -> Mapping[str, str]:
     return found or NOTHING_SKIPPED
 
 
-def quiet_said(order: Order, conditions: Conditions, *, strict: bool) -> Said:
-    """The rules at one end on an order that no earlier rental concerns."""
+def quiet_said(order: Order, hits: Sequence[Hit]) -> Said:
+    """The rules on an order that no earlier rental concerns; `hits` are conditions that apply."""
     verdict = quiet_verdict(order.products, order.at_us)
-    hits = conditions.hits(order, None, strict=strict)
     if hits:
         verdict = admission.with_hits(verdict, len(order.products), hits, {})
     return Said(verdict)

@@ -9,17 +9,19 @@ use of the line may decide a later verdict are replayed one decision after the o
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
+from service.domain.admission import Hit
 from service.domain.graded_offers import cut_offs
 from service.domain.money import share_minor
 from service.domain.product import Product
 from service.domain.rules import Rules
 from service.domain.rules_document import SHARE_BP
-from service.preview.conditions import Conditions, local_time, seen_of
+from service.preview.condition_columns import Hits, OrdersOf, hit_column
+from service.preview.conditions import Conditions, Order
 from service.preview.crowds import crowded
 from service.preview.history import (
     DECLINED,
@@ -42,7 +44,8 @@ from service.preview.replay import (
     replay_rows,
     rows_of,
 )
-from service.preview.rulebook import quiet_said, read_names
+from service.preview.rulebook import quiet_said
+from service.preview.shared import first_concerned, without_shared
 from service.preview.steps import Steps
 from service.preview.verdicts import (
     Asked,
@@ -62,14 +65,23 @@ MOST_MINOR = 2**62
 
 def replay_fast(history: History, terms: Terms) -> Replayed:
     """The same as `replay`."""
+    if not is_shared(history, terms):
+        return _replay_fast(history, terms)
+    found = _replay_fast(*without_shared(history, terms))
+    first = first_concerned(history, terms, found, _possible(history, found))
+    if first < len(history):
+        # From here on one rental may change the offer of any later one.
+        rows = np.arange(len(history))
+        replay_rows(history, terms, found, rows, _Known(), rows < first)
+    return found
+
+
+def _replay_fast(history: History, terms: Terms) -> Replayed:
+    """The same as `replay`, if no rule binds the rentals of all people together."""
     verdicts = Verdicts()
     before = stored(history, verdicts)
     found = Replayed(verdicts, before, before.copy(), before.copy(), before.copy())
     if not len(history):
-        return found
-    if is_shared(history, terms):
-        # One rental may change the offer of any later one.
-        replay_rows(history, terms, found, np.arange(len(history)), _Known())
         return found
     alone = _alone(history)
     covered = _covered(history, history.products, history.available)
@@ -220,55 +232,48 @@ def _judge_once(
     covered: tuple[Numbers, Numbers, Numbers],
 ) -> None:
     """Judges each combination of values once, with the line as it was."""
+    ages, hits = _ages(history, terms), Hits()
+    applied = _hits(history, terms, found, rows, ages, hits)
     columns = (
         *(history.product, _reached(history, terms), history.facts, history.accept, found.before),
-        *(*covered, _ages(history, terms), *_read(history, terms)),
+        *(*covered, ages, *applied),
     )
-    quiet = Conditions(), found.conditions
     firsts, places = unique_rows([it[rows] for it in columns])
     verdicts = np.zeros((4, len(firsts)), dtype=np.int64)
     for place, it in enumerate(rows_of(history, found, rows[firsts])):
-        verdicts[:, place] = _judged(history, terms, found, it, quiet)
+        own = [hits.all[int(column[it.row])] for column in applied]
+        verdicts[:, place] = _judged(history, terms, found, it, own)
     ends = (found.before, found.again, found.strict, found.lenient)
     for column, numbers in zip(ends, verdicts, strict=True):
         column[rows] = numbers[places]
 
 
-def _read(history: History, terms: Terms) -> Iterator[Numbers]:
-    """The columns of the values that conditions read, as far as others do not tell them."""
-    both = (*history.products, *terms.products)
-    names, beside = read_names(both), history.beside
-    if len(beside.skips_of):
-        yield beside.skips_of
-    if not names:
-        return
-    if len(beside.told_of):
-        seen: dict[tuple[object, ...], int] = {}
-        numbers = [seen.setdefault(seen_of(it, names), len(seen)) for it in beside.told]
-        yield np.array(numbers, dtype=np.int64)[beside.told_of]
-    if "score" in names:
-        yield history.score
-    if not names.isdisjoint(("hour", "weekday")):
-        for products in (history.products, terms.products):
-            yield _hours(history, products)
+def _hits(
+    history: History, terms: Terms, found: Replayed, rows: Numbers, ages: Numbers, hits: Hits
+) -> tuple[Numbers, Numbers, Numbers]:
+    """The conditions that apply to these rows: in force, and at both ends under the draft."""
 
+    def orders_under(products: Sequence[Product]) -> OrdersOf:
+        def order(it: Row) -> Order:
+            wanted, in_force = [products[it.product]], [history.products[it.product]]
+            ends = asked_of(history, it, wanted, in_force)
+            return order_of(history, it, ends, wanted, history.beside.skipped_on(it.row))
 
-def _hours(history: History, products: Sequence[Product]) -> Numbers:
-    """The local hour and the weekday of each row. All time zones differ by full quarters."""
-    quarters, beside = history.at_us // QUARTER_US, history.beside
-    told = beside.told_of if len(beside.told_of) else np.zeros(len(history), np.int64)
-    zones: dict[str, int] = {}
-    zone_of = np.array([zones.setdefault(it.time_zone, len(zones)) for it in beside.told])
-    firsts, places = unique_rows([quarters, history.product, zone_of[told]])
-    found = []
-    for row in firsts.tolist():
-        it = products[history.product[row]]
-        local = local_time(int(history.at_us[row]), beside.told_on(row), it)
-        found.append(local.hour * 8 + local.isoweekday())
-    return np.array(found, dtype=np.int64)[places]
+        return lambda those: [order(it) for it in rows_of(history, found, those)]
 
+    def column(
+        products: Sequence[Product], known: Conditions, ages: Numbers, *, strict: bool
+    ) -> Numbers:
+        orders = orders_under(products)
+        return hit_column(history, products, rows, orders, hits, known, ages, strict=strict)
 
-QUARTER_US = 900_000_000
+    none = np.zeros(len(history), dtype=np.int64)
+    in_force = column(history.products, Conditions(), none, strict=False)
+    strict = column(terms.products, found.conditions, ages, strict=True)
+    if not found.conditions.unknown:
+        # Both ends differ only where a value is not known.
+        return in_force, strict, strict
+    return in_force, strict, column(terms.products, found.conditions, ages, strict=False)
 
 
 def _judged(
@@ -276,24 +281,22 @@ def _judged(
     terms: Terms,
     found: Replayed,
     it: Row,
-    conditions: tuple[Conditions, Conditions],
+    hits: Sequence[tuple[Hit, ...]],
 ) -> list[int]:
-    """The verdicts on a row that is alone in its call, if no rule counts too many rentals."""
+    """The verdicts on a row that is alone in its call, if no rule counts too many rentals. `hits`
+    are the conditions that apply in force, and at both ends under the draft."""
     in_force, wanted = [history.products[it.product]], [terms.products[it.product]]
     skipped = history.beside.skipped_on(it.row)
     once = asked_of(history, it, in_force, in_force)
     order = order_of(history, it, once, in_force, skipped)
-    said = quiet_said(order, conditions[0], strict=False)
-    (again,) = judge(once[0], in_force, it.available, said)
+    (again,) = judge(once[0], in_force, it.available, quiet_said(order, hits[0]))
     before = as_stored(found.verdicts.all[it.before], again, in_force[0])
     verdicts = [before, again]
     ends = asked_of(history, it, wanted, in_force)
     order = order_of(history, it, ends, wanted, skipped)
-    for asked, minor, strict in zip(
-        ends, (it.available, it.most_available), (True, False), strict=True
-    ):
-        said = quiet_said(order, conditions[1], strict=strict)
-        (verdict,) = judge(asked, wanted, minor, said)
+    lines = (it.available, it.most_available)
+    for asked, minor, applied in zip(ends, lines, hits[1:], strict=True):
+        (verdict,) = judge(asked, wanted, minor, quiet_said(order, applied))
         verdicts.append(carried(before, again, verdict))
     return [found.verdicts.number(one) for one in verdicts]
 

@@ -37,20 +37,6 @@ APPROVER_SCOPES = {"ApplyTerms": Scope.TERMS_ACTIVATE}
 """Scopes of the approver that are not those of the approved method."""
 POWER = frozenset({"CreateKey", "UpdateKey", "RollKey", "BindKey", "UnbindKey", "AddPerson"})
 """Methods of this service that may need a second person."""
-ANSWERS: dict[str, type[Message]] = {
-    "CreateKey": pb.CreateKeyResponse,
-    "UpdateKey": pb.UpdateKeyResponse,
-    "RollKey": pb.RollKeyResponse,
-    "RevokeKey": pb.RevokeKeyResponse,
-    "BindKey": pb.BindKeyResponse,
-    "UnbindKey": pb.UnbindKeyResponse,
-    "AddPerson": pb.AddPersonResponse,
-    "RemovePerson": pb.RemovePersonResponse,
-    "ProposeAct": pb.ProposeActResponse,
-    "ApproveAct": pb.ApproveActResponse,
-    "WithdrawAct": pb.WithdrawActResponse,
-}
-"""Methods whose answers are stored."""
 SECOND_US = 1_000_000
 
 Done = TypeVar("Done")

@@ -28,12 +28,6 @@ from service.rpc.second_person import asked_of
 SERVICE = "freehold.v1.AdmissionService"
 GUARDED_RESETS = frozenset({"ResetBreaker"})
 """Methods of this service that need a second person."""
-ANSWERS: dict[str, type[Message]] = {
-    "AddListings": pb.AddListingsResponse,
-    "EndListings": pb.EndListingsResponse,
-    "ResetBreaker": pb.ResetBreakerResponse,
-}
-"""Methods whose answers are stored."""
 EFFECTS = {
     pb.LISTING_EFFECT_DENY: ListingEffect.DENY,
     pb.LISTING_EFFECT_ALLOW: ListingEffect.ALLOW,

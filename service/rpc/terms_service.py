@@ -27,13 +27,6 @@ from service.rpc.second_person import asked_of
 SERVICE = "freehold.v1.TermsService"
 GUARDED_TERMS = frozenset({"ApplyTerms", "ActivateTerms", "RetireTerms"})
 """Methods of this service that may need a second person."""
-ANSWERS: dict[str, type[Message]] = {
-    "ApplyTerms": pb.ApplyTermsResponse,
-    "ValidateTerms": pb.ValidateTermsResponse,
-    "ActivateTerms": pb.ActivateTermsResponse,
-    "RetireTerms": pb.RetireTermsResponse,
-}
-"""Methods whose answers are stored."""
 MOST_PRODUCTS = 100
 """The most new product revisions that an answer names."""
 

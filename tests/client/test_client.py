@@ -9,11 +9,15 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
+from types import SimpleNamespace
 
+import freehold.client
 import grpc
 import pytest
 from freehold import v1
 from freehold.client import (
+    FIRST_PAUSE_S,
+    LONGEST_PAUSE_S,
     MAX_ATTEMPTS,
     AsyncClient,
     Client,
@@ -144,17 +148,17 @@ def test_key_and_deadline(fake: FakeServer, client: Client) -> None:
     """Every call carries the key as a bearer token and has a deadline."""
     assert client.authorize(REQUEST).authorization.request_id == "r-1"
     assert fake.metadata["authorization"] == "Bearer key-1"
-    assert 8 < fake.remaining_s < 10.5
-    client.authorize(REQUEST, timeout_s=3)
-    assert 1 < fake.remaining_s < 3.5
+    assert 0 < fake.remaining_s < 11
+    client.authorize(REQUEST, timeout_s=300)
+    assert 200 < fake.remaining_s < 310
 
 
 def test_async_key_and_deadline(fake: FakeServer) -> None:
     """The asynchronous client sends the same key and deadline as the blocking one."""
-    answer = ask(fake, "key-2", timeout_s=4)
+    answer = ask(fake, "key-2", timeout_s=300)
     assert answer.authorization.request_id == "r-1"
     assert fake.metadata["authorization"] == "Bearer key-2"
-    assert 2 < fake.remaining_s < 4.5
+    assert 200 < fake.remaining_s < 310
 
 
 def test_typed_error(fake: FakeServer, client: Client) -> None:
@@ -272,16 +276,23 @@ def test_a_call_of_a_closed_client_is_not_sent_again(fake: FakeServer) -> None:
     assert fake.requests == [REQUEST]
 
 
-def test_retries_of_unavailable_end(fake: FakeServer, client: Client) -> None:
+def test_retries_of_unavailable_end(
+    fake: FakeServer, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A server that stays unavailable is called, more and more rarely, until the deadline."""
     fake.answers = [refuse(grpc.StatusCode.UNAVAILABLE, "gone", ErrorInfo(reason="DRAINING"))]
-    began = time.monotonic()
+    pauses: list[float] = []
+    # Only the pauses take time, so that a busy machine counts for nothing.
+    clock = SimpleNamespace(monotonic=lambda: sum(pauses), sleep=pauses.append)
+    monkeypatch.setattr(freehold.client, "time", clock)
     with pytest.raises(FreeholdError) as caught:
-        client.authorize(REQUEST, timeout_s=2)
-    assert time.monotonic() - began < 2
+        client.authorize(REQUEST, timeout_s=60)
     assert (caught.value.code, caught.value.reason) == (grpc.StatusCode.UNAVAILABLE, "DRAINING")
-    # The pauses are at least 0.05, 0.1, 0.2, 0.4 and 0.8 s.
-    assert 1 < len(fake.requests) <= 6
+    assert len(fake.requests) == len(pauses) + 1
+    assert 60 - 1.5 * LONGEST_PAUSE_S <= sum(pauses) < 60
+    for number, pause_s in enumerate(pauses):
+        mean_s = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2**number)
+        assert 0.5 * mean_s <= pause_s <= 1.5 * mean_s
 
 
 def test_a_restart_is_outlived(fake: FakeServer, unused_address: str) -> None:
@@ -336,11 +347,12 @@ def test_exhausted_without_retry_info_is_final(fake: FakeServer, client: Client)
 
 def test_no_wait_beyond_the_deadline(fake: FakeServer, client: Client) -> None:
     """The client does not wait for a delay that is longer than the deadline."""
-    fake.answers = [refuse(grpc.StatusCode.RESOURCE_EXHAUSTED, "full", retry_info(30))]
+    fake.answers = [refuse(grpc.StatusCode.RESOURCE_EXHAUSTED, "full", retry_info(300))]
     began = time.monotonic()
-    with pytest.raises(FreeholdError):
-        client.authorize(REQUEST, timeout_s=2)
-    assert time.monotonic() - began < 2
+    with pytest.raises(FreeholdError) as caught:
+        client.authorize(REQUEST, timeout_s=60)
+    assert caught.value.code is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert time.monotonic() - began < 60
     assert len(fake.requests) == 1
 
 

@@ -118,7 +118,7 @@ def test_a_failing_quickstart_gives_the_reason(checkout: Path, tmp_path: Path) -
     file and no process."""
     (checkout / ".freehold" / "demo" / "model").unlink()
     block = quickstart()
-    done = paste("sh", block.replace("--wait 60", "--wait 3"), checkout, TMPDIR=str(tmp_path))
+    done = paste("sh", block.replace("--wait 60", "--wait 15"), checkout, TMPDIR=str(tmp_path))
     assert done.returncode == 1
     assert "does not serve: UNAVAILABLE" in done.stderr
     assert ".freehold/demo/model" in done.stdout

@@ -19,8 +19,9 @@ from service.storage.admin import add_key, by_shell
 from service.storage.administration import administer
 from service.storage.keys import find_principal
 from service.storage.terms_acts import Applied, Order
+from tests.engine import plain_places
 from tests.engine.chance_terms import Drawn, draw
-from tests.engine.plain_documents import SECTIONS
+from tests.engine.plain_documents import SECTIONS, Act
 from tests.engine.plain_tariffs import stored
 from tests.engine.plain_terms import FEE_BP, HOUR_US, Refused, Row
 
@@ -43,6 +44,8 @@ class TermsSteps:
         for owner in FEE_BP:
             # The terms of an earlier build get their documents.
             terms_acts.adopt(model.store.engine, owner, model.clock.now_us())
+            for name in ("charger", "scooter"):
+                self._add_places(owner, name)
         self.check()
 
     def _add_keys(self, owner: str) -> None:
@@ -59,6 +62,15 @@ class TermsSteps:
             principal = find_principal(engine, hash_key(key), now_us)
             assert principal is not None
             self._keys[owner, person] = principal
+
+    def _add_places(self, owner: str, name: str) -> None:
+        """Gives a tariff places, so that many orders are at a station of one."""
+        (usual,) = self._books.documents["tariff", owner, name]
+        document = plain_places.with_first(usual["document"])
+        order = Order(DocumentKind.TARIFF, owner, document, "", activate=True)
+        asked, now_us = by_shell("apply", [], "", "tester"), self._model.clock.now_us()
+        terms_acts.apply_terms(self._model.store.engine, asked, order, now_us, lambda _: b"")
+        self._books.apply_terms(Act(owner), "tariff", document, activate=True)
 
     def act(self, seed: int) -> None:
         """Does one act, compares its outcome, and lets the servers learn of it."""

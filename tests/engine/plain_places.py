@@ -11,6 +11,24 @@ from tests.engine.plain_terms import Row, Terms
 
 STATIONS = (("dock-1", "dock-7"), ("dock-2",))
 
+FIRST: list[Row] = [
+    {"name": "east", "stations": list(STATIONS[0]), "start_fee_minor": 250},
+    {
+        "name": "west", "stations": list(STATIONS[1]), "first_use_minutes": 0,
+        "segment": [{"from_minute": 0, "interval_minutes": 20, "price_minor": 170}], "cap": [],
+    },
+]  # fmt: skip
+"""The places of tariffs at the beginning."""
+
+
+def with_first(tariff: Row) -> Row:
+    """A tariff with the first places, each without the prices that are the usual ones."""
+    places = [
+        {key: value for key, value in place.items() if key == "name" or tariff.get(key) != value}
+        for place in FIRST
+    ]
+    return {**tariff, "place": places}
+
 
 def by_place(tariff: Row) -> Iterator[tuple[list[str], Row]]:
     """The stations and the whole tariff of each place, and at last those of all other stations."""
@@ -32,7 +50,7 @@ def at(terms: Terms, order: Order | None) -> Terms:
 def drawn(chance: Random, tariff: Row) -> bool:
     """Gives a tariff places, or none; returns whether a station is in two of them."""
     tariff.pop("place", None)
-    if chance.random() < 0.5:
+    if chance.random() < 0.2:
         return False
     number, twice = chance.choice((1, 2, 2)), chance.random() < 0.05
     tariff["place"] = [

@@ -14,7 +14,7 @@ TARIFF = frozenset(
         *("FULL_DAYS", "START_FEE", "FREE_MINUTES", "INTERVALS", "DAY_CAP_REDUCTION"),
         *("BUY_OUT_REDUCTION", "LOST_ITEM", "PAUSED_MINUTES", "FIRST_UNIT", "STARTED_UNITS"),
         *("COMPLETED_UNITS", "ONE_TIME", "CAP_REDUCTION", "RESERVATION"),
-        *("RESERVATION_CAP_REDUCTION", "CANCELLATION_FEE", "QUOTA_MINUTES"),
+        *("RESERVATION_CAP_REDUCTION", "CANCELLATION_FEE", "QUOTA_MINUTES", "PLACE"),
     }
 )
 """The kinds of lines that follow from the terms and the meter alone."""

@@ -24,16 +24,22 @@ from random import Random
 from typing import Any, NamedTuple
 
 from benchmarks.harness import commit, machine, write_json
+from service.books.verify import verify_books
+from service.rpc.stored import read_payload
+from service.storage.database import open_database
+from service.storage.store import SqlStore
 from tests.conftest import Databases, PostgresDatabases, SqliteDatabases
+from tests.engine.chance_currencies import Run
 from tests.engine.faults import DEATHS
 from tests.engine.model import TROUBLES, Model, Step
-from tests.fakes import new_database
+from tests.fakes import Desk, new_database
 from tests.postgres import Cluster
 
 BAD_TIMES = sorted(TROUBLES.keys() - {"none"})
 SIZES = (1, 1, 2, 4, 8, 16, 24, 32, 48)
 SHORTEN_S = 120.0
 PROGRESS_S = 10.0
+WHOLE, CURRENCIES = "whole", "currencies"
 
 
 class Episode(NamedTuple):
@@ -109,6 +115,33 @@ def run_episode(
     )
 
 
+def run_currencies(databases: Databases, number: int, seed: str, commands: int) -> Episode:
+    """Rentals in two currencies under changing rates until enough commands have run or one fails;
+    then the books are verified."""
+    url, begin, failure = databases.new(), time.perf_counter(), ""
+    desk = Desk(SqlStore(open_database(url)))
+    run: Run | None = None
+    try:
+        run = Run(desk, seed)
+        while run.commands < commands:
+            run.step()
+        assert not desk.faults, desk.faults
+        found = verify_books(desk.store.engine, read_payload=read_payload)
+        assert found.fault is None, found.fault
+    except Exception:
+        failure = traceback.format_exc()
+    finally:
+        desk.store.close()
+        databases.drop(url)
+    taken = 0 if run is None else run.commands
+    counts = Counter() if run is None else run.counts
+    lasted = time.perf_counter() - begin
+    none: list[Step] = []
+    return Episode(
+        *(number, databases.kind, taken, 0, lasted, counts, Counter(), Counter(), none, failure)
+    )
+
+
 def shorter(steps: list[Step], fails: Callable[[list[Step]], bool]) -> list[Step]:
     """Leaves out steps, then calls, while it still fails; for a bounded time."""
     end = time.monotonic() + SHORTEN_S
@@ -177,8 +210,10 @@ def _postgresql() -> Databases:
     return PostgresDatabases(cluster)
 
 
-def work(kind: str, seed: int, number: int, commands: int) -> Episode:
+def work(kind: str, seed: int, number: int, commands: int, model: str) -> Episode:
     """Runs one episode, in a process that may have run others."""
+    if model == CURRENCIES:
+        return run_currencies(databases_of(kind), number, f"{seed}/{number}", commands)
     return run_episode(databases_of(kind), number, random_steps(f"{seed}/{number}"), commands)
 
 
@@ -199,7 +234,7 @@ def soak(options: argparse.Namespace) -> list[Episode]:
             while len(waiting) < options.jobs:
                 kind, size = kind_of(options.database, number), options.episode
                 size = min(size, max(1, options.commands - commands))
-                waiting.add(pool.submit(work, kind, options.seed, number, size))
+                waiting.add(pool.submit(work, kind, options.seed, number, size, options.model))
                 number += 1
             ended, waiting = wait(waiting, return_when=FIRST_COMPLETED)
             done += [future.result() for future in ended]
@@ -224,7 +259,7 @@ def report(
     troubles = sum((it.troubles for it in done), Counter())
     commands = sum(it.commands for it in done)
     return {
-        "name": "model",
+        "name": "model" if options.model == WHOLE else f"model of {options.model}",
         "seed": options.seed,
         "commands": commands,
         "violations": sum(1 for it in done if it.failure),
@@ -269,7 +304,10 @@ def explain(options: argparse.Namespace, failed: Episode) -> None:
     print(
         f"again: python -m tests.engine.soak --seed {options.seed} --first {failed.number}"
         f" --commands {options.episode} --episode {options.episode} --database {failed.database}"
+        f" --model {options.model}"
     )
+    if options.model == CURRENCIES:
+        return
     early = fails_on(failed.database, finish=False)
     steps = failed.steps
     steps = shorter(steps, early if early(steps) else fails_on(failed.database, finish=True))
@@ -288,6 +326,10 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--first", type=int, default=0, help="number of the first episode")
     parser.add_argument("--episode", type=int, default=3_000, help="commands in an episode")
     parser.add_argument("--database", choices=("sqlite", "postgresql", "both"), default="sqlite")
+    parser.add_argument(
+        "--model", choices=(WHOLE, CURRENCIES), default=WHOLE,
+        help="all commands in one currency, or rentals in two currencies under changing rates",
+    )  # fmt: skip
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--json", type=Path, help="file for the result")
     parser.add_argument("--replay", help="printed steps to repeat instead of random ones")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from dataclasses import replace
 
@@ -83,16 +84,22 @@ def test_a_call_whose_turn_is_too_late_is_refused_at_once() -> None:
     """A call is refused with QUEUE_TOO_LONG and a delay if its turn may come after its deadline,
     and the gate of new calls closes; a caller whose own queue is short is not refused."""
 
+    goes_on = threading.Event()
+
     def slow(works: list[Work]) -> list[bytes]:
         time.sleep(0.05)
+        assert goes_on.wait(HANG_S)
         return echo(works)  # type: ignore[return-value]
 
     async def main() -> None:
         committer = Committer(slow, LIMITS)  # type: ignore[arg-type]
         committer.start()
+        goes_on.set()
         waiting = [committer.submit(of("heavy", n)) for n in range(400)]
         # After the first batches the speed is known: 16 commands in 50 ms at best.
         await asyncio.gather(*waiting[:64])
+        # The queue stays as it is, however long this thread has to wait for a core.
+        goes_on.clear()
         soon = time.monotonic() + 0.5
         with pytest.raises(Exhausted) as refused:
             committer.submit(of("heavy", 1_000, soon))
@@ -104,7 +111,8 @@ def test_a_call_whose_turn_is_too_late_is_refused_at_once() -> None:
         with pytest.raises(Exhausted):  # it has time for that wait, but not for a slower writer
             committer.submit(of("heavy", 1_002, time.monotonic() + 1.5 * wait_s))
         waiting.append(committer.submit(of("heavy", 1_001, time.monotonic() + HANG_S)))
-        light = committer.submit(of("light", 1, time.monotonic() + 10))
+        light = committer.submit(of("light", 1, time.monotonic() + HANG_S))
+        goes_on.set()
         assert await light == b"light1"
         await asyncio.gather(*waiting)
         await committer.close()

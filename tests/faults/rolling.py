@@ -25,8 +25,10 @@ from tests.faults.test_migration_under_load import LOADERS, PEOPLE, SANDBOX, reg
 HANG_S = 120.0
 ROUNDS = 15
 """The rentals that are settled between two steps of the upgrade."""
-CURED = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED})
-"""The codes of calls that a stopping server may leave undone."""
+CURED = frozenset(
+    {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED, grpc.StatusCode.DEADLINE_EXCEEDED}
+)
+"""The codes of calls that a stopping server, or a busy machine, may leave undone."""
 
 
 class Crowd:

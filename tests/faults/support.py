@@ -24,8 +24,8 @@ from tests.shell import Forked, forked_workers, freehold
 
 ROOT = Path(__file__).resolve().parents[2]
 SHIPPED = Path(models.__file__).parent / "data" / "taiwan.toml"
-START_TIMEOUT_S = 60.0
-STOP_TIMEOUT_S = 30.0
+START_TIMEOUT_S = 180.0
+STOP_TIMEOUT_S = 90.0
 
 
 def small_model(base: Path) -> Path:

@@ -24,9 +24,9 @@ from tests.rpc.support import Caller, Refused
 
 MODULE = "tests.faults.short_end"
 AS_OF_S = 1_704_067_200
-WAIT_S = 30.0
+WAIT_S = 90.0
 # A time that no test waits for, and the end of the server in less.
-LONG_S, SOON_S = 600.0, 20.0
+LONG_S, SOON_S = 600.0, 60.0
 ENDLESS = "WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c) "
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from tests.faults.support import run, server
 
-WAIT_S = 30.0
+WAIT_S = 90.0
 
 
 @contextmanager

@@ -35,7 +35,7 @@ from tests.engine.calls import authorize, reason, rental
 from tests.fakes import OPERATOR, CountingIds, Desk, horizon_of, lists_of
 from tests.postgres import Cluster
 
-HANG_S = 10.0
+HANG_S = 30.0
 SHORT_S = 0.05
 
 
@@ -328,7 +328,7 @@ def test_a_hanging_writer_is_named(servers: list[Server], session: psycopg.Conne
     before = prepared(servers, case)
     quick = servers[1].desk
     told: list[Waiting] = []
-    lists = lists_of(quick.store, told.append, wait_s=4 * SHORT_S, notice_after_s=SHORT_S)
+    lists = lists_of(quick.store, told.append, wait_s=20 * SHORT_S, notice_after_s=SHORT_S)
     for it in ("one", "two"):
         case.add(quick, it, before[it])
     assert case.ids(case.read(lists, START, 1)) == ["one"]

@@ -173,7 +173,8 @@ def test_an_invalid_rule_fails(engine: Engine) -> None:
 
 # -- tables in use -------------------------------------------------------------------------------
 
-QUICK = LockWaits(wait_ms=100, pause_s=0.05, tries=200)
+QUICK = LockWaits(wait_ms=100, pause_s=0.05, tries=2_000)
+HANG_S = 30.0
 
 
 @pytest.fixture
@@ -201,7 +202,7 @@ def test_servers_go_on_while_a_migration_waits_for_a_long_read(
                 began = time.monotonic()
                 with writing(used) as connection:
                     connection.execute(text("SELECT count(*) FROM entries")).all()
-                assert time.monotonic() - began < 5
+                assert time.monotonic() - began < HANG_S
                 time.sleep(0.02)
             assert not migrating.done()
         migrating.result(60)
