@@ -30,8 +30,8 @@ MOST_LOSS_LARGE, MOST_AUC_LARGE = 0.002, 0.002
 LARGE_TABLE = 20_000
 """The rows from which a table is large."""
 SMALL_TABLE = 2_000
-"""Up to so many rows one validation is mostly chance: it is repeated on other folds, and a scorecard
-is taken within one standard error alone, because the limits above are smaller than chance."""
+"""Up to so many rows one validation is mostly chance: it is repeated on other folds. A scorecard is
+taken within one standard error, because the limits above are smaller than chance."""
 REPEATS = 3
 
 # After the first round on a part of the rows: the best so many stay.
