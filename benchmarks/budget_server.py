@@ -120,17 +120,17 @@ def time_steps(meter: Meter) -> None:
 
 
 def _time_mutations(meter: Meter) -> None:
-    made = mutations._handler
+    made = mutations.works_of
 
-    def handler(committer: Committer, it: mutations.Mutation) -> Any:
+    def work_of(mutation: mutations.Mutation) -> Any:
         timed = replace(
-            it,
-            command=meter.timed("make the command", it.command),
-            write=meter.timed("encode the answer", it.write),
+            mutation,
+            command=meter.timed("make the command", mutation.command),
+            write=meter.timed("encode the answer", mutation.write),
         )
-        return made(committer, timed)
+        return made(timed)
 
-    mutations._handler = handler  # type: ignore[assignment]
+    mutations.works_of = work_of
 
 
 def _time_statements(meter: Meter) -> None:

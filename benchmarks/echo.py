@@ -1,5 +1,5 @@
-"""A bare grpc.aio server with the messages of Authorize and Settle: the ceiling of a unary call in
-Python.
+"""A bare gRPC server with the messages of Authorize and Settle: the ceiling of a unary call in
+Python. It speaks grpc.aio on asyncio's own loop, or grpc.aio on uvloop, or pygrpc-native.
 
 The server parses each request and serialises an answer with the size and fields of a real answer,
 by the generated code. It does nothing else: no key, checks, score, ledger or disk.
@@ -11,16 +11,21 @@ import asyncio
 import json
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
 import grpc
+import uvloop
 from freehold.v1 import authorization_pb2, authorization_service_pb2, types_pb2
 from freehold.v1.authorization_service_pb2_grpc import (
     AuthorizationServiceServicer,
     add_AuthorizationServiceServicer_to_server,
 )
+
+ASYNCIO, UVLOOP, NATIVE = WIRES = ("asyncio", "uvloop", "native")
+"""The kinds of echo."""
 
 
 def canned_answer() -> authorization_service_pb2.AuthorizeResponse:
@@ -98,6 +103,35 @@ async def serve(
     _log("stopped")
 
 
+def serve_native(
+    listen: str,
+    answer: authorization_service_pb2.AuthorizeResponse,
+    settled: authorization_service_pb2.SettleAuthorizationResponse,
+) -> None:
+    """Answers by the batches of pygrpc-native until SIGTERM; otherwise as `serve`."""
+    from pygrpc_native import EVENT_CALL, NativeGrpcFront
+
+    service = "/freehold.v1.AuthorizationService"
+    methods: tuple[tuple[str, Any, Any], ...] = (
+        ("Authorize", authorization_service_pb2.AuthorizeRequest, answer),
+        ("SettleAuthorization", authorization_service_pb2.SettleAuthorizationRequest, settled),
+    )
+    front = NativeGrpcFront(
+        listen, [(f"{service}/{name}", False) for name, _, _ in methods], call_details=True
+    )
+    signal.signal(signal.SIGTERM, lambda *_: front.close())
+    front.start()
+    _log("serving")
+    # Without a timeout no signal would be heard.
+    while (events := front.recv_batch_details(256, 100)) is not None:
+        for kind, call_id, method_id, body, _, _ in events:
+            if kind == EVENT_CALL:
+                _, request, response = methods[method_id]
+                request.FromString(body)
+                front.respond(call_id, response.SerializeToString())
+    _log("stopped")
+
+
 def _log(event: str) -> None:
     print(json.dumps({"event": event}), file=sys.stderr, flush=True)
 
@@ -124,12 +158,20 @@ def _log(event: str) -> None:
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="PEM file with its key.",
 )
+@click.option(
+    "--wire",
+    default=ASYNCIO,
+    show_default=True,
+    type=click.Choice(WIRES),
+    help="The library that speaks gRPC, and its loop.",
+)
 def main(
     listen: str,
     answer: Path | None,
     settled: Path | None,
     tls_certificate: Path | None,
     tls_key: Path | None,
+    wire: str,
 ) -> None:
     """Serve the echo until SIGTERM."""
     message = canned_answer()
@@ -146,7 +188,11 @@ def main(
     if tls_certificate is not None and tls_key is not None:
         pair = (tls_key.read_bytes(), tls_certificate.read_bytes())
         credentials = grpc.ssl_server_credentials([pair])
-    asyncio.run(serve(listen, message, settlement, credentials))
+    if wire == NATIVE:
+        serve_native(listen, message, settlement)
+        return
+    run: Callable[[Any], None] = uvloop.run if wire == UVLOOP else asyncio.run
+    run(serve(listen, message, settlement, credentials))
 
 
 if __name__ == "__main__":

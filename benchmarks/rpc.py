@@ -26,6 +26,9 @@ With ``--rules velocity`` or ``--rules conditions`` this build has a second serv
 turn in each round: its product has a policy with such rules, that of the first server one without.
 No rule applies to anybody, so that both decide alike.
 
+With ``--transport native`` this build serves by pygrpc-native, and two further echoes take their
+turns in each round: grpc.aio on uvloop, and pygrpc-native. The ratio stays that to the first echo.
+
 With ``--tls`` the echo and Freehold each have a second server, which takes its turn in each round
 and speaks TLS. The connection exists before the clock starts, so the price is that of encryption,
 not of handshakes.
@@ -46,6 +49,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from benchmarks.certificate import Certificate, self_signed
+from benchmarks.echo import ASYNCIO, NATIVE, UVLOOP
 from benchmarks.harness import (
     BenchmarkError,
     commit,
@@ -64,6 +68,7 @@ from benchmarks.rpc_figures import (
     beside_of,
     check_moved,
     check_rows,
+    echoes_of,
     level_of,
     moved_of,
     ruled_of,
@@ -72,11 +77,14 @@ from benchmarks.rpc_figures import (
 from benchmarks.rpc_table import show
 from benchmarks.rules import NONE, RULES, with_rules
 from benchmarks.scrape import Scraper
+from service.config import AIO, TRANSPORTS
 
 _ROOT = Path(__file__).resolve().parent.parent
 _HEADLINE_IN_FLIGHT = 64
 _PROBE_CALLS = 64
 _TLS, _TLS_ECHO, _RULED = "tls", "tls echo", "ruled"
+_ECHOES = {"echo": ASYNCIO, _TLS_ECHO: ASYNCIO, "uvloop echo": UVLOOP, "native echo": NATIVE}
+"""The wires of the echoes."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +95,8 @@ class Plan:
     Servers are started anew after `rounds_a_start` rounds. `beside` is the folder of the other
     build, if there is one. `method` is one of METHODS. With `tls` the echo and this build are also
     measured by TLS. With `metrics` this build's server serves metrics, and is scraped once a
-    second. With `rules` this build is also measured under a policy with them.
+    second. With `rules` this build is also measured under a policy with them. `transport` is that
+    of this build's servers.
     """
 
     in_flight: tuple[int, ...]
@@ -101,6 +110,13 @@ class Plan:
     tls: bool = False
     metrics: bool = False
     rules: str = NONE
+    transport: str = AIO
+
+    @property
+    def echoes(self) -> tuple[str, ...]:
+        """The echoes besides the first one."""
+        more = ("uvloop echo", "native echo") if self.transport == NATIVE else ()
+        return (*((_TLS_ECHO,) if self.tls else ()), *more)
 
     @property
     def people(self) -> int:
@@ -189,6 +205,13 @@ class Plan:
     type=click.Choice(RULES),
     help="Measure this build under a policy with such rules too, in the same rounds.",
 )
+@click.option(
+    "--transport",
+    default=AIO,
+    show_default=True,
+    type=click.Choice(TRANSPORTS),
+    help="The transport of this build's server.",
+)
 @click.option("--json", "json_file", type=click.Path(dir_okay=False, path_type=Path),
               help="Write the figures to this file.")  # fmt: skip
 def rpc(
@@ -205,6 +228,7 @@ def rpc(
     tls: bool,
     metrics: bool,
     rules: str,
+    transport: str,
     json_file: Path | None,
 ) -> None:
     """Measure Authorize or Settle against a bare gRPC echo, in turn, with the same messages and
@@ -214,6 +238,7 @@ def rpc(
         tls,
         metrics,
         rules,
+        transport,
     )  # fmt: skip
     console = Console(stderr=True)
     folder.mkdir(parents=True, exist_ok=True)
@@ -239,6 +264,7 @@ def rpc(
             "calls": calls,
             "warm_up": warm_up,
             "metrics": metrics,
+            "transport": transport,
             "levels": [_as_json(level) for level in measured],
         },
     )
@@ -267,8 +293,8 @@ def _checkout(beside: Path | None) -> Path | None:
 
 def _as_json(level: Level) -> dict[str, Any]:
     content = asdict(level)
-    for optional in ("beside", "tls", "ruled"):
-        if content[optional] is None:
+    for optional in ("beside", "tls", "ruled", "echoes"):
+        if not content[optional]:
             del content[optional]
     return content
 
@@ -282,7 +308,7 @@ def _measure(
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
     )  # fmt: skip
     with Progress(*columns, console=console, transient=True) as progress:
-        sides = 2 + (plan.beside is not None) + 2 * plan.tls + (plan.rules != NONE)
+        sides = 2 + (plan.beside is not None) + plan.tls + len(plan.echoes) + (plan.rules != NONE)
         task = progress.add_task("preparing", total=1 + len(plan.in_flight) * plan.rounds * sides)
 
         def step(done: str) -> None:
@@ -324,8 +350,7 @@ def _level(
     certificate: Certificate,
     step: Callable[[str], None],
 ) -> Level:
-    echoes = ("echo", _TLS_ECHO) if plan.tls else ("echo",)
-    sums = {name: _Sums() for name in (*echoes, *builds)}
+    sums = {name: _Sums() for name in ("echo", *plan.echoes, *builds)}
     for start, order in in_turn(tuple(sums), len(plan.starts)):
         part = work / f"{in_flight}-{start}"
         part.mkdir()
@@ -348,8 +373,9 @@ def _level(
     if plan.rules != NONE:
         under = sums[_RULED]
         ruled = ruled_of(plan.rules, here.reports, under.reports, under.stopped)
-    rows = dict(here.rows)
-    return level_of(in_flight, echo, here.reports, here.stopped, rows, beside, tls, ruled)
+    others = {name: sums[name].reports for name in plan.echoes if name != _TLS_ECHO}
+    echoes, rows = echoes_of(echo, others), dict(here.rows)
+    return level_of(in_flight, echo, here.reports, here.stopped, rows, beside, tls, ruled, echoes)
 
 
 def _start(
@@ -376,6 +402,10 @@ def _start(
         if scraped:
             options = ("--metrics", f"127.0.0.1:{metrics_port}")
         options += tuple(certificate.options) if name in (_TLS, _TLS_ECHO) else ()
+        if name in _ECHOES:
+            options += ("--wire", _ECHOES[name])
+        elif name == "here" and plan.transport != AIO:
+            options += ("--transport", plan.transport)
         servers[name] = (
             serve(databases[name], builds[name], log, server_core, *options)
             if name in builds

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from statistics import fmean
 from typing import Any
 
@@ -94,6 +94,18 @@ class Ruled:
 
 
 @dataclass(frozen=True)
+class Echo:
+    """An echo of another kind at one level.
+
+    ratio  its calls per second over the first echo's, of the same round
+    echo   its server
+    """
+
+    ratio: Spread
+    echo: Side
+
+
+@dataclass(frozen=True)
 class Level:
     """Both servers at one number of calls in flight.
 
@@ -109,6 +121,7 @@ class Level:
     beside        the other build, where there is one
     tls           this build by TLS, where it was measured
     ruled         this build under rules, where it was measured
+    echoes        echoes of other kinds by their names, where they were measured
     """
 
     in_flight: int
@@ -125,6 +138,7 @@ class Level:
     beside: Beside | None = None
     tls: Tls | None = None
     ruled: Ruled | None = None
+    echoes: dict[str, Echo] = field(default_factory=dict)
 
 
 def check_rows(rows: dict[str, int], acknowledged: int, method: str) -> None:
@@ -154,6 +168,7 @@ def level_of(
     beside: Beside | None = None,
     tls: Tls | None = None,
     ruled: Ruled | None = None,
+    echoes: dict[str, Echo] | None = None,
 ) -> Level:
     """Sum up the rounds of one level; `stopped` has the last log line of each of its servers."""
     batches: Counter[str] = Counter()
@@ -174,7 +189,16 @@ def level_of(
         beside=beside,
         tls=tls,
         ruled=ruled,
+        echoes=echoes or {},
     )
+
+
+def echoes_of(echo: Sequence[Report], others: Mapping[str, Sequence[Report]]) -> dict[str, Echo]:
+    """Sum up the rounds of echoes of other kinds."""
+    return {
+        name: Echo(_paired(it, echo, lambda r: r.calls_per_s), side_of(it))
+        for name, it in others.items()
+    }
 
 
 def tls_of(

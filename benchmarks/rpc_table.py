@@ -78,6 +78,8 @@ def _table(content: dict[str, Any], levels: Sequence[Level]) -> Table:
     row(f"{method}, CPU µs/call", lambda m: f"{m.freehold.server_cpu_us.median:.0f}")
     row("ratio of CPU/call", lambda m: f"{m.cpu_ratio.median:.2f}")
     row("  lowest, highest round", lambda m: _range(m.cpu_ratio), last=True)
+    for name in levels[0].echoes:
+        _rows_echo(row, name)
     if any(level.beside for level in levels):
         _rows_beside(row)
     if any(level.tls for level in levels):
@@ -95,6 +97,13 @@ def _table(content: dict[str, Any], levels: Sequence[Level]) -> Table:
     row("of these", lambda m: "\n".join(f"{n:,} {state}" for state, n in m.rows.items()))
     row("held or captured", lambda m: f"{m.moved:,}")
     return table
+
+
+def _rows_echo(row: Callable[..., None], name: str) -> None:
+    """The rows about an echo of another kind, which every level has."""
+    row(f"{name}, calls/s", lambda m: f"{m.echoes[name].echo.calls_per_s.median:,.0f}")
+    row("  ratio to the first echo", lambda m: f"{m.echoes[name].ratio.median:.2f}")
+    row("  CPU µs/call", lambda m: f"{m.echoes[name].echo.server_cpu_us.median:.0f}", last=True)
 
 
 def _rows_beside(row: Callable[..., None]) -> None:

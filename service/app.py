@@ -25,7 +25,7 @@ from service.alarms import (
 )
 from service.clock import Clock, SandboxClock, SystemClock
 from service.conditions import CelConditions
-from service.config import CURRENCY, Limits
+from service.config import AIO, CURRENCY, Limits
 from service.ending import TimeLeft
 from service.engine.clock_gaps import ClockGaps
 from service.engine.engine import Engine, FaultLog
@@ -84,8 +84,8 @@ from service.rpc.rail_service import Rails
 from service.rpc.retries import Retries
 from service.rpc.sandbox_service import SandboxServicer
 from service.rpc.second_person import SecondPerson
-from service.rpc.server import GrpcServer
 from service.rpc.tls import ServerTls
+from service.rpc.transports import listener
 from service.signing import SealKey
 from service.storage import approvals
 from service.storage.charge_backs import ChargeBackLists
@@ -138,6 +138,8 @@ class Parts:
     """True if the figures over the whole database are read from time to time."""
     key_clock: Clock | None = None
     """The clock by which keys expire; None: the server's, and in a sandbox the machine's."""
+    transport: str = AIO
+    """One of `config.TRANSPORTS`."""
 
 
 class App:
@@ -249,7 +251,7 @@ class App:
         )
         quotes = Quotes(engine, QuoteStore(store), parts.clock)
         services = self._services(assessor, lists, quotes)
-        self._server = GrpcServer(self.pipeline, services, limits, self.committer.gate)
+        self._server = listener(parts.transport, self.pipeline, services, limits, self.committer)
         self._probing: asyncio.Task[None] | None = None
         self._searching: asyncio.Task[None] | None = None
         self._stopping = Event()
@@ -468,15 +470,14 @@ def _transfers(
 ) -> Transfers | None:
     if parts.rail is None:
         return None
-    limits = parts.limits
     return Transfers(
         parts.store,
         parts.rail,
         committer,
         parts.clock,
         pool,
-        portion=limits.dispatch_portion,
-        resend_us=int(limits.resend_s * 1_000_000),
+        portion=parts.limits.dispatch_portion,
+        resend_us=int(parts.limits.resend_s * 1_000_000),
         log_fault=faults,
     )
 
@@ -486,15 +487,14 @@ def _sealer(
 ) -> Sealer | None:
     if parts.seal_key is None:
         return None
-    limits = parts.limits
     return Sealer(
         SqlSealStore(parts.store.engine, horizon),
         committer,
         parts.clock,
         parts.seal_key,
         pool,
-        max_heads=limits.seal_heads,
-        pause_s=limits.seal_pause_s,
+        max_heads=parts.limits.seal_heads,
+        pause_s=parts.limits.seal_pause_s,
         log_seal=log_seal,
         log_fault=faults,
     )

@@ -30,6 +30,8 @@ MOST_MINOR = 10**12
 WRITER_CONNECTIONS = 2
 """The writer's connection, and a second one for its reads before a batch."""
 PROBE_CONNECTIONS = 1
+AIO, NATIVE = TRANSPORTS = ("aio", "native")
+"""The libraries that speak gRPC: grpc.aio, and pygrpc-native with grpc.aio behind it."""
 
 
 class LimitsWrong(ValueError):

@@ -22,7 +22,7 @@ from sqlalchemy import make_url
 
 from service.clock import Clock, SandboxClock
 from service.conditions import CelConditions
-from service.config import LIMITS, Limits
+from service.config import AIO, LIMITS, Limits
 from service.domain.access import PLATFORM, new_key
 from service.engine.calls import Answer, Payloads, Work
 from service.engine.catalog import TermsFault
@@ -280,6 +280,15 @@ def _raw(score: float) -> bytes:
     return pack([score, 0.0])
 
 
+class Default:
+    """The choice of tests that run on each transport."""
+
+    transport = AIO
+
+
+DEFAULT = Default()
+
+
 class Served(NamedTuple):
     """A running server: its address, keys, store and clock."""
 
@@ -312,10 +321,12 @@ def serving(
     watched: bool = False,
     key_clock: Clock | None = None,
     ids: Ids | None = None,
+    transport: str | None = None,
 ) -> Iterator[Served]:
     """A real server on a real socket and a SQLite file, in its own thread.
 
-    With a behaviour it has a simulated payment rail whose secret is `RAIL_SECRET`.
+    With a behaviour it has a simulated payment rail whose secret is `RAIL_SECRET`. Without a
+    transport it has that of `DEFAULT`.
     """
     # Here, since children that only need a desk start much sooner without.
     from service.app import App, Parts
@@ -343,6 +354,7 @@ def serving(
             tls=tls,
             watched=watched,
             key_clock=key_clock,
+            transport=transport or DEFAULT.transport,
         )
         app = App(parts)
         return app, await app.start("127.0.0.1:0")

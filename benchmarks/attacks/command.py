@@ -26,6 +26,7 @@ from benchmarks.harness import BenchmarkError, commit, document, machine, write_
 from benchmarks.load import GET
 from benchmarks.prepared import PRODUCT, serve_url
 from benchmarks.processes import Server, command, two_cores
+from service.config import AIO, TRANSPORTS
 
 _ROOT = Path(__file__).resolve().parents[2]
 
@@ -104,6 +105,13 @@ ATTACKS = (
     type=click.Path(exists=True, file_okay=False, resolve_path=True, path_type=Path),
     help="A model directory; without it one is trained once, into .freehold/model.",
 )
+@click.option(
+    "--transport",
+    default=AIO,
+    show_default=True,
+    type=click.Choice(TRANSPORTS),
+    help="The transport of the server under attack.",
+)
 @click.option("--json", "json_file", type=click.Path(dir_okay=False, path_type=Path),
               help="Write the results to this file.")  # fmt: skip
 def attacks(
@@ -112,6 +120,7 @@ def attacks(
     seed: int,
     folder: Path,
     model: Path | None,
+    transport: str,
     json_file: Path | None,
 ) -> None:
     """Attack a real server, and measure a good caller meanwhile; exit with 1 unless it survives."""
@@ -122,7 +131,8 @@ def attacks(
     verdicts = []
     try:
         with tempfile.TemporaryDirectory(prefix="attacks-", dir=folder) as work:
-            for verdict in play(chosen, Path(work), model or folder / "model", scale, seed):
+            given = model or folder / "model"
+            for verdict in play(chosen, Path(work), given, scale, seed, transport):
                 outcome = "survived" if verdict.survived else "; ".join(verdict.failed)
                 console.print(f"{verdict.name}: {outcome}", highlight=False)
                 verdicts.append(verdict)
@@ -135,6 +145,7 @@ def attacks(
             "survived": survived,
             "survived_means": SURVIVED_MEANS,
             "quick": quick,
+            "transport": transport,
             "attacks": [asdict(it) for it in verdicts],
         },
     )  # fmt: skip
@@ -146,7 +157,12 @@ def attacks(
 
 
 def play(
-    chosen: Sequence[Attack], work: Path, model: Path, scale: Scale, seed: int
+    chosen: Sequence[Attack],
+    work: Path,
+    model: Path,
+    scale: Scale,
+    seed: int,
+    transport: str = AIO,
 ) -> Iterator[Verdict]:
     """Play the attacks one after the other, each against a server of its own."""
     ground = people(work, model, scale.people, seed)
@@ -164,7 +180,7 @@ def play(
         database = Path(shutil.copyfile(databases[attack.ground], work / "attacked.db"))
         server = serve_url(
             f"sqlite:///{database}", model, work / "server.log", "--seal-key", str(seal_key),
-            core=core,
+            "--transport", transport, core=core,
             kind=UnreadServer if attack.unread else Server,
         )  # fmt: skip
         size = _smaller(attack.size, scale.divisor)

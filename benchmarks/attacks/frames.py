@@ -125,7 +125,10 @@ class FrameConnection:
             self.sent_bytes += size
             left = left[size:]
             self._flush()
-            await self._writer.drain()
+            try:
+                await self._writer.drain()
+            except OSError:  # the server has ended the connection
+                return
         if end and stream in self.open:
             self._wire.end_stream(stream)
             self._flush()

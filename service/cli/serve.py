@@ -43,6 +43,7 @@ def serve(options: dict[str, Any], config_file: Path | None, trust_clock: bool) 
     from service.ids import RandomIds
     from service.logs import configure_logs
     from service.rpc.server import CannotListen
+    from service.rpc.transports import TransportMissing
     from service.serving import serve as run
     from service.signing import load_seal_key
     from service.storage.database import files_open_to_others, serving
@@ -76,10 +77,11 @@ def serve(options: dict[str, Any], config_file: Path | None, trust_clock: bool) 
             trust_clock,
             tls,
             watched=settings.metrics is not None,
+            transport=settings.transport,
         )
         try:
             uvloop.run(run(parts, settings.listen, settings.metrics, log_stream))
-        except CannotListen as error:
+        except (CannotListen, TransportMissing) as error:
             raise click.ClickException(str(error)) from error
 
 

@@ -25,7 +25,7 @@ from service.cli.addresses import (
     why_not_metrics,
     why_not_plaintext,
 )
-from service.config import Limits
+from service.config import AIO, NATIVE, TRANSPORTS, Limits
 
 Group = TypeVar("Group")
 Names = tuple[str, ...]
@@ -83,6 +83,12 @@ def _instant(text: str) -> datetime:
     return instant if instant.tzinfo else instant.replace(tzinfo=UTC)
 
 
+def _transport(text: str) -> str:
+    if text not in TRANSPORTS:
+        raise ValueError(TRANSPORT.asked)
+    return text
+
+
 def _hashes(text: str) -> str:
     if not re.fullmatch(r"[0-9a-f]{64}([, ]+[0-9a-f]{64})*", text):
         raise ValueError(HASHES.asked)
@@ -125,6 +131,7 @@ HASHES = Kind((str,), _hashes, "SHA256", "give sha256 hashes in hexadecimal, wit
 INSTANT = Kind(
     (str,), _instant, "INSTANT", "give an instant in ISO 8601, such as 2026-01-31T08:00:00Z"
 )
+TRANSPORT = Kind((str,), _transport, "NAME", f"give {' or '.join(TRANSPORTS)}")
 SWITCH = Kind((bool,), _switch, "", "give true or false")
 
 
@@ -189,6 +196,9 @@ class Settings:
     plaintext_on_network: bool = setting(
         "Serve without TLS on an address that other machines reach.", SWITCH, False
     )
+    transport: str = setting(
+        "Library that speaks gRPC: aio, or native, which is faster and has no TLS.", TRANSPORT, AIO
+    )
     seal_key: Path | None = setting(
         "File that `freehold create-seal-key` wrote. Without it the books are not sealed.",
         EXISTING_FILE,
@@ -229,6 +239,8 @@ def conflicts(settings: Settings) -> Iterator[tuple[str, str]]:
         yield "tls_certificate", "it is of no use alone: give tls_key too"
     if settings.tls_client_ca is not None and certificate is None and key is None:
         yield "tls_client_ca", "it is of no use alone: give tls_certificate and tls_key too"
+    if settings.transport == NATIVE and (certificate is not None or key is not None):
+        yield "transport", "native has no TLS: give aio, or let a proxy speak TLS in front of it"
     if certificate is None and key is None and not settings.plaintext_on_network:
         why = why_not_plaintext(settings.listen)
         if why is not None:

@@ -21,7 +21,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from queue import SimpleQueue
-from typing import Any, NamedTuple, ParamSpec, TypeVar
+from typing import Any, NamedTuple, ParamSpec, Protocol, TypeVar
 
 from service.bounds import bounded
 from service.domain.errors import UNKNOWN, Exhausted, FreeholdError, Unavailable
@@ -194,6 +194,17 @@ def _fail(future: asyncio.Future[Any], error: Exception) -> None:
         future.set_exception(error)
 
 
+class Ticket(Protocol):
+    """A call that waits for its result without a future."""
+
+    def answer(self, result: Result) -> None:
+        """Sends an answer; called on the writer's thread, right after the commit. It must neither
+        block nor raise."""
+
+    def end(self, result: Result) -> None:
+        """Ends the call; called on the event loop's thread, after `answer`. It must not raise."""
+
+
 class _Together:
     """Works that were submitted together: one future for the results of all."""
 
@@ -212,23 +223,20 @@ class _Together:
 
 
 class _Part(NamedTuple):
-    """One of several works, which is told its result like a future."""
+    """One of several works."""
 
     together: _Together
     place: int
 
-    def done(self) -> bool:
-        return self.together.future.done()
+    def answer(self, result: Result) -> None:
+        """Nothing: the results are told together."""
 
-    def set_result(self, answer: bytes) -> None:
-        self.together.tell(self.place, answer)
-
-    def set_exception(self, refusal: FreeholdError) -> None:
-        self.together.tell(self.place, refusal)
+    def end(self, result: Result) -> None:
+        self.together.tell(self.place, result)
 
 
-Waiting = tuple[Work, asyncio.Future[bytes] | _Part, float]
-"""A command in the queue, the future of its answer, and the instant of its arrival."""
+Waiting = tuple[Work, asyncio.Future[bytes] | Ticket, float]
+"""A command in the queue, the taker of its result, and the instant of its arrival."""
 
 
 class Committer:
@@ -275,12 +283,11 @@ class Committer:
     def submit(self, work: Work) -> asyncio.Future[bytes]:
         """The bytes of the answer, after its commit; call it on the event loop's thread.
 
-        Raises Exhausted if the queue is full or too long for the deadline, and Unavailable while
-        shutting down. Awaiting the answer raises the domain's refusals, and Unavailable if the
+        Raises as `send`. Awaiting the answer raises the domain's refusals, and Unavailable if the
         outcome is unknown.
         """
         future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
-        self._put(work, future)
+        self.send(work, future)
         return future
 
     def submit_all(self, works: Sequence[Work]) -> asyncio.Future[list[Result]]:
@@ -296,19 +303,25 @@ class Committer:
             future.set_result([])
         for place, work in enumerate(works):
             try:
-                self._put(work, _Part(together, place))
+                self.send(work, _Part(together, place))
             except FreeholdError as refusal:
                 together.tell(place, refusal)
         return future
 
-    def _put(self, work: Work, future: asyncio.Future[bytes] | _Part) -> None:
+    def send(self, work: Work, taker: asyncio.Future[bytes] | Ticket) -> None:
+        """Puts a command into the queue; `taker` gets its result. Call it on the event loop's
+        thread.
+
+        Raises Exhausted if the queue is full or too long for the deadline, and Unavailable while
+        shutting down.
+        """
         if self._closing:
             raise Unavailable("SHUTTING_DOWN", "the server is shutting down")
         queue = self._queue
         if work.deadline is not None and len(queue) > self._limits.max_batch:
             self._require_time(work.caller, work.deadline)
         try:
-            queue.put(work.caller, (work, future, time.perf_counter()))
+            queue.put(work.caller, (work, taker, time.perf_counter()))
         except Full as full:
             self.notice_overload()
             text = "too many calls of this caller" if full.of_caller else "too many calls"
@@ -324,12 +337,17 @@ class Committer:
         chore's errors. Call it on the event loop's thread, and before `close`."""
         return self._writer.run(partial(chore, *args, **words))
 
-    def _applied(self, works: Sequence[Work]) -> list[Result]:
+    def _applied(self, taken: Sequence[Waiting]) -> list[Result]:
+        works = [work for work, _, _ in taken]
         try:
-            return self._apply(works)
+            results = self._apply(works)
         except Exception:
             # `apply` must not raise; if it does, the writer must go on.
-            return [Unavailable("OUTCOME_UNKNOWN", UNKNOWN) for _ in works]
+            results = [Unavailable("OUTCOME_UNKNOWN", UNKNOWN) for _ in works]
+        for (_, taker, _), result in zip(taken, results, strict=True):
+            if not isinstance(taker, asyncio.Future):
+                taker.answer(result)
+        return results
 
     def _require_time(self, caller: str, deadline: float) -> None:
         """Raises Exhausted if the caller's turn may come after its deadline, as far as known.
@@ -384,29 +402,30 @@ class Committer:
             if pause and not self._closing:
                 await self._linger(pause)
             taken = self._take()
-            works = [work for work, _, _ in taken]
             began_s, others = time.perf_counter(), len(self._queue)
             for _, _, since_s in taken:
                 self.statistics.queue_seconds.add(began_s - since_s)
-            results = await self._writer.run(partial(self._applied, works))
+            results = await self._writer.run(partial(self._applied, taken))
             took_s = time.perf_counter() - began_s
             self.statistics.batch_seconds.add(took_s)
             if others:
-                self._measure(len(works), took_s)
-            self._crowd.answered(len(self._queue) + len(works))
+                self._measure(len(taken), took_s)
+            self._crowd.answered(len(self._queue) + len(taken))
             self.statistics.batches += 1
-            self.statistics.commands += len(works)
-            self.statistics.sizes[len(works)] += 1
+            self.statistics.commands += len(taken)
+            self.statistics.sizes[len(taken)] += 1
             refusals = []
-            for (_, future, _), result in zip(taken, results, strict=True):
+            for (_, taker, _), result in zip(taken, results, strict=True):
                 if isinstance(result, FreeholdError):
                     refusals.append(result)
+                if not isinstance(taker, asyncio.Future):
+                    taker.end(result)
                 # A caller that went away finds the answer by a retry.
-                if not future.done():
+                elif not taker.done():
                     if isinstance(result, FreeholdError):
-                        future.set_exception(result)
+                        taker.set_exception(result)
                     else:
-                        future.set_result(result)
+                        taker.set_result(result)
             self.gate.open()
             if refusals:
                 self._notice(refusals)

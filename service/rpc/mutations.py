@@ -19,7 +19,7 @@ from service.engine.rates import Weight
 from service.rpc import convert
 from service.rpc.answers import Writer, write_authorized
 from service.rpc.meaning import differing_field
-from service.rpc.pipeline import Call, Method
+from service.rpc.pipeline import Call, Method, as_it_is
 from service.rpc.retries import Retries
 
 Reader = Callable[[Call[Any]], Any]
@@ -54,37 +54,42 @@ def methods_of(
     committer: Committer, retries: Retries, mutations: Sequence[Mutation], max_bytes: int
 ) -> list[Method[Any]]:
     """The methods of a table; they send their commands to the committer."""
-    return [
-        Method(
-            it.name,
-            it.request,
-            it.scope,
-            _handler(committer, it),
-            max_bytes,
-            Weight.WRITE,
-            _first_answer(retries, it.name),
-        )
-        for it in mutations
-    ]
+    return [_method(committer, retries, it, max_bytes) for it in mutations]
 
 
-def _first_answer(retries: Retries, method: str) -> Callable[[Call[Any]], Awaitable[bytes | None]]:
-    return lambda call: retries.first_answer(method, call.principal.operator_id or PLATFORM, call)
+def _method(
+    committer: Committer, retries: Retries, mutation: Mutation, max_bytes: int
+) -> Method[Any]:
+    work = works_of(mutation)
+    renames = mutation.paths is not _as_they_are
 
-
-def _handler(committer: Committer, mutation: Mutation) -> Callable[[Call[Any]], Awaitable[bytes]]:
-    work_of = works_of(mutation)
+    def named(call: Call[Any], error: InvalidInput) -> InvalidInput:
+        return renamed(error, mutation.paths(call.message))
 
     def handle(call: Call[Any]) -> Awaitable[bytes]:
-        return committer.submit(work_of(call))
+        return committer.submit(work(call))
 
     async def handle_renaming(call: Call[Any]) -> bytes:
         try:
             return await handle(call)
         except InvalidInput as error:
-            raise renamed(error, mutation.paths(call.message)) from error
+            raise named(call, error) from error
 
-    return handle if mutation.paths is _as_they_are else handle_renaming
+    return Method(
+        mutation.name,
+        mutation.request,
+        mutation.scope,
+        handle_renaming if renames else handle,
+        max_bytes,
+        Weight.WRITE,
+        _first_answer(retries, mutation.name),
+        work,
+        named if renames else as_it_is,
+    )
+
+
+def _first_answer(retries: Retries, method: str) -> Callable[[Call[Any]], Awaitable[bytes | None]]:
+    return lambda call: retries.first_answer(method, call.principal.operator_id or PLATFORM, call)
 
 
 def works_of(mutation: Mutation) -> Callable[[Call[Any]], Work]:
@@ -92,7 +97,7 @@ def works_of(mutation: Mutation) -> Callable[[Call[Any]], Work]:
     name, command = mutation.name, mutation.command
     encode = partial(mutation.write, mutation.response)
 
-    def work_of(call: Call[Any]) -> Work:
+    def work(call: Call[Any]) -> Work:
         message = call.message
         return Work(
             call.principal.operator_id or PLATFORM,
@@ -105,7 +110,7 @@ def works_of(mutation: Mutation) -> Callable[[Call[Any]], Work]:
             call.deadline,
         )
 
-    return work_of
+    return work
 
 
 def renamed(error: InvalidInput, paths: Mapping[str, str]) -> InvalidInput:

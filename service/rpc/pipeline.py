@@ -40,6 +40,7 @@ from service.domain.errors import (
     Unavailable,
     Violation,
 )
+from service.engine.calls import Work
 from service.engine.hold_back import HoldBack
 from service.engine.ports import OutcomeUnknown, StorageFailed
 from service.engine.rates import Rates, Weight, retry_ms
@@ -51,7 +52,8 @@ from service.rpc.keys import KeyRing, shows_certificate
 from service.rpc.message_bounds import Arriving, InHand, too_many_calls
 from service.rpc.status import DETAILS_KEY, code_of, details_of, text_of
 from service.rpc.transport import Exchange, Metadata, Unread
-from service.rpc.validation import MALFORMED_MESSAGE, parse
+from service.rpc.validation import MALFORMED_MESSAGE
+from service.rpc.validation import parse as parse
 
 M = TypeVar("M", bound=Message)
 
@@ -72,6 +74,11 @@ class Call(Generic[M]):
     metadata: Metadata = ()
 
 
+def as_it_is(_call: Call[Any], refusal: InvalidInput) -> InvalidInput:
+    """The refusal of a method whose fields have the engine's names."""
+    return refusal
+
+
 @dataclass(frozen=True, slots=True)
 class Method(Generic[M]):
     """A method of a service: its request, the scope that it needs, and its handler."""
@@ -84,11 +91,21 @@ class Method(Generic[M]):
     weight: Weight = Weight.READ
     first_answer: Callable[[Call[M]], Awaitable[bytes | None]] | None = None
     """A function that returns the stored answer of a retry; called if the input is refused."""
+    work: Callable[[Call[M]], Work] | None = None
+    """A function that makes the command of a mutation, for transports that need no coroutine;
+    `handle` sends the same one."""
+    named: Callable[[Call[M], InvalidInput], InvalidInput] = as_it_is
+    """A function that gives a refusal of the engine the paths of this request."""
 
 
 Done = Callable[[str, str, str | None, Message | None, float], None]
 """A function that receives an ended call's code, the reason of its refusal, its caller, its message
 and the instant of its start."""
+
+
+Admission = Callable[[Principal, int, float | None], float | None]
+"""A function of the caller, the size of the message in bytes and the seconds left; its result is
+the deadline, an instant of `time.monotonic`."""
 
 
 class SecondPerson(Protocol):
@@ -117,27 +134,27 @@ class Pipeline:
         self.calls = CallCounts()
         self._notice_overload = notice_overload
         self._call_log = CallLog(limits.calls_logged_a_second)
-        self._keys = keys
+        self.keys = keys
         self._second = second
         self._limits = limits
         self._rates = Rates(limits.rates)
         self._hold_back = HoldBack(limits.refusals)
-        self._in_hand = InHand(limits)
+        self.in_hand = InHand(limits)
         self._strangers = 0
         """The calls whose key is not known to be good, and which are not refused yet."""
         self._arriving = Arriving(limits)
         self._messages = FirstMessages(limits)
-        self._closing = False
+        self.closing = False
 
     @property
     def under_way(self) -> int:
         """The number of calls in progress whose caller is known."""
-        return self._in_hand.calls
+        return self.in_hand.calls
 
     def close(self) -> None:
         """Refuses every new call as UNAVAILABLE from now on, and every call whose message is
         awaited."""
-        self._closing = True
+        self.closing = True
         self._messages.close()
 
     async def idle(self, within_s: float, look_s: float) -> None:
@@ -151,7 +168,7 @@ class Pipeline:
         """True if the transport may read the call's message; then it must call `answer` with it, in
         the same task. Otherwise it must call `receive`.
         """
-        familiar = self._keys.familiar(metadata)
+        familiar = self.keys.familiar(metadata)
         if familiar is None:
             return False
         return self._arriving.admit(familiar.operator_id)
@@ -168,14 +185,14 @@ class Pipeline:
         granted, wait_s = self._paid(principal, items, weight)
         refusal = _rate_limited(wait_s) if wait_s else None
         caller = principal.operator_id
-        more = self._in_hand.take_more(caller, max(0, granted - 1))
+        more = self.in_hand.take_more(caller, max(0, granted - 1))
         if more < granted - 1:
             self._notice_overload()
             granted, refusal = more + 1, too_many_calls()
         try:
             yield granted, refusal
         finally:
-            self._in_hand.give_more_back(caller, more)
+            self.in_hand.give_more_back(caller, more)
 
     def _paid(self, principal: Principal, calls: int, weight: Weight) -> tuple[int, float]:
         """Takes the units of as many of these calls as the key's budget has; returns their number,
@@ -209,13 +226,43 @@ class Pipeline:
 
         return done
 
+    def admission(self, method: Method[Any]) -> Admission:
+        """The checks of a call of the method that need neither its message nor a wait: scope, size,
+        deadline, rate, and a place in hand, which the call must give back.
+
+        They raise the refusal; an Exhausted should be held back for a moment.
+        """
+        limits, rates, in_hand = self._limits, self._rates, self.in_hand
+        units, usual = limits.rates.units(method.weight), limits.rates.units_a_second > 0
+
+        def admit(principal: Principal, size: int, left_s: float | None) -> float | None:
+            if method.scope not in principal.scopes:
+                raise PermissionDenied(method.scope)
+            if size > method.max_bytes:
+                raise too_large(size, method.max_bytes)
+            if left_s is not None and left_s < limits.min_time_left_s:
+                raise DeadlineTooNear
+            now_s = time.monotonic()
+            own = principal.units_a_second
+            if own is not None or usual:
+                wait_s = rates.wait_s(principal.key_id, units, now_s, own)
+                if wait_s:
+                    raise _rate_limited(wait_s)
+            try:
+                in_hand.take(principal.operator_id, size)
+            except Exhausted:
+                self._notice_overload()
+                raise
+            return None if left_s is None else now_s + left_s
+
+        return admit
+
     def answer(self, method: Method[Any]) -> Callable[[bytes, Exchange], Awaitable[bytes]]:
         """The method as a function of a message and its call. It returns the answer, or refuses
         the call."""
-        limits, rates, keys, second = self._limits, self._rates, self._keys, self._second
-        came, in_hand = self._arriving.came, self._in_hand
-        units, usual = limits.rates.units(method.weight), limits.rates.units_a_second > 0
-        done = self.done(method.name)
+        keys, second = self.keys, self._second
+        came, in_hand = self._arriving.came, self.in_hand
+        admit, done = self.admission(method), self.done(method.name)
 
         async def call(body: bytes, exchange: Exchange) -> bytes:
             began_s = time.perf_counter()
@@ -223,8 +270,8 @@ class Pipeline:
             message = None
             try:
                 came()
-                if self._closing:
-                    raise _shutting_down()
+                if self.closing:
+                    raise shutting_down()
                 metadata = exchange.invocation_metadata() or ()
                 principal = keys.known(metadata)
                 if principal is None:
@@ -232,26 +279,10 @@ class Pipeline:
                 caller = principal.operator_id
                 if principal.certificates:
                     await self._require_certificate(principal, exchange)
-                if method.scope not in principal.scopes:
-                    raise PermissionDenied(method.scope)
-                if len(body) > method.max_bytes:
-                    raise too_large(len(body), method.max_bytes)
-                left_s = exchange.time_remaining()
-                if left_s is not None and left_s < limits.min_time_left_s:
-                    raise DeadlineTooNear
-                now_s = time.monotonic()
-                deadline = None if left_s is None else now_s + left_s
-                own = principal.units_a_second
-                if own is not None or usual:
-                    wait_s = rates.wait_s(principal.key_id, units, now_s, own)
-                    if wait_s:
-                        await self._hold_back.wait()
-                        raise _rate_limited(wait_s)
                 try:
-                    in_hand.take(caller, len(body))
+                    deadline = admit(principal, len(body), exchange.time_remaining())
                 except Exhausted:
-                    self._notice_overload()
-                    await self._hold_back.wait()
+                    await self.hold_back()
                     raise
                 try:
                     message = parse(method.kind, body)
@@ -260,7 +291,7 @@ class Pipeline:
                         await second.require(method.name, sent)
                     answer = await method.handle(sent)
                 except (InvalidInput, ActRefused) as error:
-                    first = await _first_answer(method, body, principal, error)
+                    first = await first_answer(method, body, principal, error)
                     if first is None:
                         raise
                     answer = first
@@ -287,13 +318,13 @@ class Pipeline:
         async def call(exchange: Unread) -> bytes:
             began_s = time.perf_counter()
             try:
-                if self._closing:
-                    raise _shutting_down()
+                if self.closing:
+                    raise shutting_down()
                 metadata = exchange.invocation_metadata() or ()
-                principal = self._keys.familiar(metadata)
+                principal = self.keys.familiar(metadata)
                 if principal is not None and principal.certificates:
                     # The old result may have certificates of an earlier binding.
-                    principal = self._keys.known(metadata)
+                    principal = self.keys.known(metadata)
                 if principal is None:
                     principal = await self._introduced(metadata)
                 if principal.certificates:
@@ -346,7 +377,7 @@ class Pipeline:
             )
         self._strangers += 1
         try:
-            return await self._keys.principal(metadata)
+            return await self.keys.principal(metadata)
         finally:
             self._strangers -= 1
 
@@ -362,15 +393,15 @@ class Pipeline:
     async def _body(self, exchange: Unread, caller: str | None) -> bytes:
         """The call's message; raises InvalidInput if it does not come, or not in time."""
         try:
-            self._in_hand.take(caller, 0)
+            self.in_hand.take(caller, 0)
         except Exhausted:
             await self._hold_back.wait()
             raise
         try:
             return await self._messages.receive(exchange.read(), caller)
         except Late as error:
-            if self._closing:
-                raise _shutting_down() from error
+            if self.closing:
+                raise shutting_down() from error
             if isinstance(error, GivenUp):
                 text = "too many messages are arriving, and this one did not come with its call"
                 raise Exhausted("TOO_MANY_BYTES", text, 100) from error
@@ -380,10 +411,10 @@ class Pipeline:
                 f"must come within {self._limits.body_s} s after the call's headers",
             ) from error
         finally:
-            self._in_hand.give_back(caller, 0)
+            self.in_hand.give_back(caller, 0)
 
 
-async def _first_answer(
+async def first_answer(
     method: Method[Any], body: bytes, principal: Principal, refusal: FreeholdError
 ) -> bytes | None:
     """The stored answer of a refused call that was accepted before, or None: under earlier input
@@ -397,19 +428,19 @@ async def _first_answer(
 
 def _told(answer: Replayed, exchange: Exchange) -> bytes:
     """The answer's plain bytes, after the trailing metadata was given the first answer's time."""
-    exchange.set_trailing_metadata((_since(answer.since_us),))
+    exchange.set_trailing_metadata((since(answer.since_us),))
     # gRPC accepts no subclass of bytes.
     return bytes(answer)
 
 
-def _since(since_us: int) -> tuple[str, str]:
+def since(since_us: int) -> tuple[str, str]:
     """The trailing metadata of an answer or a refusal that was first given at this time."""
-    since = Timestamp()
-    since.FromMicroseconds(since_us)
-    return REPLAYED_KEY, since.ToJsonString()
+    first = Timestamp()
+    first.FromMicroseconds(since_us)
+    return REPLAYED_KEY, first.ToJsonString()
 
 
-def _shutting_down() -> Unavailable:
+def shutting_down() -> Unavailable:
     return Unavailable("SHUTTING_DOWN", "the server is shutting down")
 
 
@@ -431,10 +462,13 @@ def _id_of(message: Message | None) -> str:
     return str(getattr(message, "request_id", ""))
 
 
+def trailers_of(error: FreeholdError) -> Metadata:
+    """The trailing metadata of a refusal: its details, and the time of a stored one."""
+    details = (DETAILS_KEY, details_of(error))
+    return (details,) if error.since_us is None else (details, since(error.since_us))
+
+
 async def refuse(exchange: Exchange, error: FreeholdError) -> NoReturn:
     """Ends the call with the error's code, text and details."""
-    trailing: list[tuple[str, str | bytes]] = [(DETAILS_KEY, details_of(error))]
-    if error.since_us is not None:
-        trailing.append(_since(error.since_us))
-    await exchange.abort(code_of(error), text_of(error), trailing_metadata=tuple(trailing))
+    await exchange.abort(code_of(error), text_of(error), trailing_metadata=trailers_of(error))
     raise error  # abort does not return; this says so to the reader and the type checker

@@ -6,7 +6,7 @@ import asyncio
 import errno
 import os
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import grpc
@@ -69,6 +69,21 @@ def why_not(address: str, option: str = "--listen") -> str:
     return f"cannot listen on {address}: {why}; give another {option}"
 
 
+async def bound(address: str, bind: Callable[[], Awaitable[int]]) -> int:
+    """The port that a transport's `bind` takes; raises CannotListen."""
+    if address.startswith(UNIX) and in_use(address):
+        why = REFUSALS[errno.EADDRINUSE]
+        raise CannotListen(f"cannot listen on {address}: {why}; give another --listen")
+    try:
+        with owner_only(address):
+            port = await bind()
+    except (OSError, RuntimeError) as error:
+        raise CannotListen(why_not(address)) from error
+    if port == 0:
+        raise CannotListen(why_not(address))
+    return port
+
+
 class _Door(grpc.GenericRpcHandler):  # type: ignore[misc]
     """Hands each call to the pipeline when its headers have come, before its message is read.
 
@@ -76,7 +91,7 @@ class _Door(grpc.GenericRpcHandler):  # type: ignore[misc]
     that the pipeline does not admit is treated as a stream, whose first message is its message.
     """
 
-    def __init__(self, pipeline: Pipeline, services: dict[str, list[Method[Any]]]) -> None:
+    def __init__(self, pipeline: Pipeline, services: Mapping[str, list[Method[Any]]]) -> None:
         self._admits = pipeline.admits
         self._admitted: dict[str, grpc.RpcMethodHandler] = {}
         self._unread: dict[str, grpc.RpcMethodHandler] = {}
@@ -111,7 +126,7 @@ class GrpcServer:
     def __init__(
         self,
         pipeline: Pipeline,
-        services: dict[str, list[Method[Any]]],
+        services: Mapping[str, list[Method[Any]]],
         limits: Limits,
         gate: Gate,
     ) -> None:
@@ -143,24 +158,17 @@ class GrpcServer:
         Only `set_serving` changes the answers to health checks, except that of LIVENESS.
         """
         self._health.set((LIVENESS,), health_pb2.HealthCheckResponse.SERVING)
-        if address.startswith(UNIX) and in_use(address):
-            why = REFUSALS[errno.EADDRINUSE]
-            raise CannotListen(f"cannot listen on {address}: {why}; give another --listen")
-        try:
-            with owner_only(address):
-                port = (
-                    self._server.add_insecure_port(address)
-                    if credentials is None
-                    else self._server.add_secure_port(address, credentials)
-                )
-        except RuntimeError as error:
-            raise CannotListen(why_not(address)) from error
-        if port == 0:
-            raise CannotListen(why_not(address))
+
+        async def bind() -> int:
+            if credentials is None:
+                return int(self._server.add_insecure_port(address))
+            return int(self._server.add_secure_port(address, credentials))
+
+        port = await bound(address, bind)
         pause_by(self._gate)
         await self._server.start()
-        self._place = address.removeprefix(UNIX) if address.startswith(UNIX) else int(port)
-        return int(port)
+        self._place = address.removeprefix(UNIX) if address.startswith(UNIX) else port
+        return port
 
     def set_serving(self, serving: bool) -> None:
         """Sets the answer to health checks of all services; no effect after `stop`."""

@@ -95,6 +95,12 @@ FACTS: dict[str, dict[str, str]] = {
         "MOST_WITHIN_MINUTES": CONTRACT,
     },
     "domain/bounds_document.py": {"MOST_BOUNDS": TERMS},
+    "rpc/bounded_port.py": {"LOOKS": METHOD},
+    "rpc/frame_bounds.py": {
+        **dict.fromkeys(("EXPANSION", "HEAD_BYTES", "MOST_FRAME_BYTES", "PREFIX_BYTES"), FORMAT),
+        **dict.fromkeys(("MOST_DROPPED", "MOST_HEADER_BYTES", "PING_STRIKES"), METHOD),
+    },
+    "rpc/native.py": dict.fromkeys(("MOST_EVENTS", "MOST_IDLE_S"), METHOD),
     "rpc/terms_service.py": {"MOST_PRODUCTS": CONTRACT},
     "storage/compiling.py": {"TOGETHER": STATEMENT},
     "storage/terms_checks.py": {"MOST_NAMED": TEXT},

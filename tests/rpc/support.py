@@ -59,6 +59,7 @@ from service.engine.records.administration import NewKey
 from service.storage import admin, persons
 from service.storage.store import SqlStore
 from tests.fakes import (
+    DEFAULT,
     OPERATOR,
     OTHER_OPERATOR,
     START_US,
@@ -505,7 +506,14 @@ def serving_parts(
     thread.start()
 
     async def make() -> tuple[App, int]:
-        parts = Parts(store, scorer or FakeScorer(), clock, CountingIds(), limits or Limits())
+        parts = Parts(
+            store,
+            scorer or FakeScorer(),
+            clock,
+            CountingIds(),
+            limits or Limits(),
+            transport=DEFAULT.transport,
+        )
         app = App(parts)
         return app, await app.start("127.0.0.1:0")
 

@@ -27,8 +27,10 @@ from google.rpc.error_details_pb2 import ErrorInfo, RetryInfo
 from google.rpc.status_pb2 import Status
 
 from service.config import Limits
+from service.domain.errors import InvalidInput
 from service.engine.group_commit import CommitLimits
 from service.engine.rates import RateLimits
+from service.rpc import batches
 from tests.rpc.support import (
     BATCHED,
     RPCS,
@@ -162,6 +164,25 @@ def test_the_same_request_id_twice_is_two_calls(desk: Desks) -> None:
     (later,) = authorized(caller, item)
     assert later.response == first.response
     assert later.HasField("first_answer_time")
+
+
+def test_a_retry_in_a_batch_gets_its_answer_under_stricter_rules(
+    desk: Desks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An item that was answered gets its stored answer even if the present rules refuse it; a new
+    item beside it is refused."""
+    caller = desk.operator
+    old, new = (order(caller, desk.platform.person()) for _ in range(2))
+    (first,) = authorized(caller, old)
+
+    def refuse(_message: object) -> None:
+        raise InvalidInput.of("user_id", "user_id.tightened", "is not allowed any more")
+
+    monkeypatch.setattr(batches, "check", refuse)
+    again, refused = authorized(caller, old, new)
+    assert again.response == first.response
+    assert again.HasField("first_answer_time")
+    assert told(refused) == ("INVALID_ARGUMENT", "INVALID_INPUT")
 
 
 @pytest.mark.parametrize("count", [0, 257])

@@ -28,6 +28,7 @@ from tests.rpc.support import (
     until,
 )
 
+AIO_ONLY = {"test_grpc_refuses_calls_beyond_its_queue"}
 # A queue of two is full, and shows an overload at once. A pause does not end by itself.
 QUEUE = CommitLimits(max_queue=2, max_batch=1, overload_batches=1, longest_pause_s=2 * TIMEOUT_S)
 LIMITS = Limits(commit=QUEUE, max_pending=4)

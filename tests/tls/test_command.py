@@ -162,3 +162,19 @@ def test_files_that_cannot_be_used(tmp_path: Path, spoil: Callable[[Desk], str])
     desk = Desk(tmp_path, mutual=True)
     expected = spoil(desk)
     assert refused(tmp_path, *options(desk)).startswith(f"Error: {expected}")
+
+
+def test_the_native_transport_has_no_tls(tmp_path: Path) -> None:
+    """With a certificate the native transport is refused, and the line says what to do."""
+    files = ("--tls-certificate", "server.pem", "--tls-key", "server.key")
+    line = refused(tmp_path, "--transport", "native", *files)
+    assert line == (
+        "Error: transport (--transport): native has no TLS: give aio, or let a proxy speak TLS in"
+        " front of it"
+    )
+
+
+def test_a_transport_is_one_of_two(tmp_path: Path) -> None:
+    """Any other name of a transport is refused, and the line has both names."""
+    line = refused(tmp_path, "--transport", "http")
+    assert line == 'Error: transport is "http" (--transport): give aio or native'

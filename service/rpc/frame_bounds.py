@@ -1,0 +1,322 @@
+"""Bounds of HTTP/2 connections, for a transport that has none of its own.
+
+The transport in Rust reads every message to its end, however long it is and whoever sends it. So
+the public port belongs to this module: it passes the frames of each connection on to the transport,
+counts what they bring, and resets a stream that brings too much. A stream is named by its id; its
+headers are not read here.
+
+A message begins with five bytes: whether it is compressed, and its size. So one that is too long is
+refused before its body comes.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from typing import NamedTuple
+
+from service.config import Limits
+from service.rpc.message_bounds import longest_bytes
+
+PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+HEAD = struct.Struct(">IBI")
+"""Length and kind, flags, stream."""
+HEAD_BYTES = 9
+PREFIX_BYTES = 5
+DATA, HEADERS, RESET, PING, GOAWAY, WINDOW, CONTINUATION = 0x0, 0x1, 0x3, 0x6, 0x7, 0x8, 0x9
+END_STREAM, ACK, END_HEADERS, PADDED = 0x1, 0x1, 0x4, 0x8
+NO_ERROR, FRAME_SIZE_ERROR, REFUSED_STREAM, ENHANCE_YOUR_CALM = 0x0, 0x6, 0x7, 0xB
+MOST_FRAME_BYTES = 16_384
+"""The longest frame that HTTP/2 allows without a setting that this server does not send."""
+MOST_HEADER_BYTES = 65_536
+"""The longest block of headers; the transport refuses more than 16 KiB of metadata in any case."""
+MOST_DROPPED = 4_096
+"""The streams of one connection that were reset and whose sender has not stopped."""
+EXPANSION = 1_032
+"""The most bytes that deflate makes of one."""
+PING_STRIKES = 2
+
+
+def frame(kind: int, flags: int, stream: int, content: bytes) -> bytes:
+    """The bytes of a frame."""
+    return HEAD.pack(len(content) << 8 | kind, flags, stream) + content
+
+
+def reset(stream: int, code: int) -> bytes:
+    """A frame that ends a stream."""
+    return frame(RESET, 0, stream, struct.pack(">I", code))
+
+
+def goaway(last: int, code: int) -> bytes:
+    """A frame that ends a connection; streams above `last` were not seen, and may be sent again."""
+    return frame(GOAWAY, 0, 0, struct.pack(">II", last, code))
+
+
+class Stream:
+    """A call under way: its bytes, and whether its request has come to its end."""
+
+    __slots__ = ("began_s", "bytes", "finished", "link", "number", "prefix")
+
+    def __init__(self, link: Link, number: int, began_s: float) -> None:
+        self.link, self.number, self.began_s = link, number, began_s
+        self.bytes = 0
+        """The bytes that have come of it."""
+        self.prefix = b""
+        self.finished = False
+
+
+class Occupancy:
+    """The streams of all connections together, and the memory that they take."""
+
+    def __init__(self, limits: Limits, steady_s: Callable[[], float]) -> None:
+        self.limits = limits
+        self.steady_s = steady_s
+        self.longest = longest_bytes(limits)
+        self.links: set[Link] = set()
+        self.streams = 0
+        self.bytes = 0
+        self.unfinished: dict[Stream, None] = {}
+        """The streams whose request has not come to its end, the oldest first."""
+
+    def settle(self) -> None:
+        """Resets streams until the rest is within the bounds.
+
+        Of the memory, the stream with the most unfinished bytes of the connection with the most
+        bytes goes; of the places, the oldest stream that is late. A message that is alone stays.
+        """
+        limits = self.limits
+        while self.bytes > limits.max_in_hand_bytes and self.streams > 1:
+            fullest = max(self.links, key=lambda it: it.bytes)
+            largest = max(fullest.streams.values(), key=lambda it: (not it.finished, it.bytes))
+            fullest.refuse(largest.number, ENHANCE_YOUR_CALM)
+        while self.streams > limits.max_calls:
+            oldest = next(iter(self.unfinished), None)
+            if oldest is None or self.steady_s() - oldest.began_s < limits.late_s:
+                return
+            oldest.link.refuse(oldest.number, REFUSED_STREAM)
+
+    @property
+    def full(self) -> bool:
+        """True if there is no place for one more stream."""
+        return self.streams > self.limits.max_calls
+
+
+class Way(NamedTuple):
+    """What a link does with bytes: gives them to the client or to the transport, or ends both."""
+
+    to_client: Callable[[bytes], None]
+    to_server: Callable[[bytes], None]
+    end: Callable[[], None]
+
+
+class Link:
+    """The frames of one connection, in both directions. It passes on only whole frames and whole
+    blocks of headers, so a frame of its own may come between any two writes."""
+
+    def __init__(self, occupancy: Occupancy, way: Way) -> None:
+        self._all = occupancy
+        self._way = way
+        self.streams: dict[int, Stream] = {}
+        self.bytes = 0
+        self.began_s = self.idle_since_s = occupancy.steady_s()
+        self.greeted = False
+        """True once the client has spoken HTTP/2."""
+        self._ended = False
+        self._last = 0
+        self._dropped: set[int] = set()
+        """The streams that were reset, and of which more may come from the client."""
+        self._silent: dict[int, None] = {}
+        """The same of the transport; the oldest are forgotten."""
+        self._from_client = self._from_server = b""
+        self._ping_s, self._strikes = -1e9, 0
+        occupancy.links.add(self)
+
+    def leave(self) -> None:
+        """Forgets the connection, which has ended."""
+        self._ended = True
+        self._all.links.discard(self)
+        for number in list(self.streams):
+            self._release(number)
+
+    def sent(self, data: bytes) -> None:
+        """Takes bytes of the client."""
+        if self._ended:
+            return
+        data, at = self._from_client + data, 0
+        if not self.greeted:
+            if not PREFACE.startswith(data[: len(PREFACE)]):
+                self._way.end()
+                return
+            if len(data) < len(PREFACE):
+                self._from_client = data
+                return
+            self.greeted, at = True, len(PREFACE)
+        start, safe, size, dropped = 0, at, len(data), 0
+        pieces: list[bytes] = []
+        opened: list[int] = []
+        too_long: list[int] = []
+        while size - at >= HEAD_BYTES:
+            word, flags, number = HEAD.unpack_from(data, at)
+            length, kind = word >> 8, word & 0xFF
+            end = at + HEAD_BYTES + length
+            if length > MOST_FRAME_BYTES:
+                self._say_goodbye(FRAME_SIZE_ERROR)
+                return
+            if end > size:
+                break
+            if kind == DATA:
+                if number in self._dropped:
+                    pieces.append(data[start:at])
+                    start, dropped = end, dropped + length
+                    if flags & END_STREAM:
+                        self._dropped.discard(number)
+                elif (stream := self.streams.get(number)) is not None:
+                    body = data[at + HEAD_BYTES : min(end, at + HEAD_BYTES + 1 + PREFIX_BYTES)]
+                    if self._grew(stream, flags, body, length):
+                        too_long.append(number)
+            elif kind == HEADERS:
+                if self._opened(number, flags):
+                    opened.append(number)
+            elif kind == RESET:
+                self._dropped.discard(number)
+                self._release(number)
+            elif kind == PING and not flags & ACK and self._pinged():
+                self._say_goodbye(ENHANCE_YOUR_CALM)
+                return
+            at = end
+            if kind not in (HEADERS, CONTINUATION) or flags & END_HEADERS:
+                safe = end
+        self._from_client = data[max(safe, start) :]
+        if len(self._from_client) > MOST_HEADER_BYTES:
+            self._say_goodbye(ENHANCE_YOUR_CALM)
+            return
+        pieces.append(data[start:safe])
+        self._way.to_server(b"".join(pieces))
+        if dropped:
+            # The transport does not see these bytes, so it does not make room for new ones.
+            self._way.to_client(frame(WINDOW, 0, 0, struct.pack(">I", dropped)))
+        for number in too_long:
+            self.refuse(number, ENHANCE_YOUR_CALM)
+        self._all.settle()
+        while opened and self._all.full:
+            self.refuse(opened.pop(), REFUSED_STREAM)
+
+    def answered(self, data: bytes) -> None:
+        """Takes bytes of the transport."""
+        if self._ended:
+            return
+        data, at = self._from_server + data, 0
+        start, safe, size, dropped = 0, 0, len(data), 0
+        pieces: list[bytes] = []
+        while size - at >= HEAD_BYTES:
+            word, flags, number = HEAD.unpack_from(data, at)
+            kind, end = word & 0xFF, at + HEAD_BYTES + (word >> 8)
+            if end > size:
+                break
+            if kind in (DATA, HEADERS):
+                self._strikes = 0
+            if number in self._silent:
+                # The client was told the stream's end. Headers change the state of their encoding.
+                if kind != HEADERS and kind != CONTINUATION:
+                    pieces.append(data[start:at])
+                    start, dropped = end, dropped + (word >> 8 if kind == DATA else 0)
+            elif kind == RESET or (kind in (DATA, HEADERS) and flags & END_STREAM):
+                self._release(number)
+            at = end
+            if kind not in (HEADERS, CONTINUATION) or flags & END_HEADERS:
+                safe = end
+        self._from_server = data[max(safe, start) :]
+        pieces.append(data[start:safe])
+        self._way.to_client(b"".join(pieces))
+        if dropped:
+            self._way.to_server(frame(WINDOW, 0, 0, struct.pack(">I", dropped)))
+
+    def refuse(self, number: int, code: int) -> None:
+        """Ends a stream on both sides; what still comes of it is dropped."""
+        stream = self.streams.get(number)
+        if stream is None:
+            return
+        self._release(number)
+        if not stream.finished:
+            self._dropped.add(number)
+        self._silent[number] = None
+        if len(self._silent) > MOST_DROPPED:
+            del self._silent[next(iter(self._silent))]
+        ending = reset(number, code)
+        self._way.to_server(ending)
+        self._way.to_client(ending)
+        if len(self._dropped) > MOST_DROPPED:
+            self._say_goodbye(ENHANCE_YOUR_CALM)
+
+    def go(self) -> None:
+        """Ends the connection between two calls."""
+        self._say_goodbye(NO_ERROR)
+
+    def _say_goodbye(self, code: int) -> None:
+        self._way.to_client(goaway(self._last, code))
+        self._way.end()
+
+    def _opened(self, number: int, flags: int) -> bool:
+        """Counts a stream, or the end of its request; True if it is a new one."""
+        stream = self.streams.get(number)
+        if stream is not None:  # the end of a request
+            if flags & END_STREAM:
+                self._finish(stream)
+            return False
+        if number in self._dropped:
+            if flags & END_STREAM:
+                self._dropped.discard(number)
+            return False
+        occupancy = self._all
+        stream = self.streams[number] = Stream(self, number, occupancy.steady_s())
+        self._last = max(self._last, number)
+        occupancy.streams += 1
+        if flags & END_STREAM:
+            stream.finished = True
+        else:
+            occupancy.unfinished[stream] = None
+        return True
+
+    def _grew(self, stream: Stream, flags: int, body: bytes, length: int) -> bool:
+        """Counts a part of a message, of which `body` is the beginning; True if it is too long."""
+        too_long = False
+        if len(stream.prefix) < PREFIX_BYTES:
+            if flags & PADDED:
+                body = body[1:]
+            stream.prefix += body[: PREFIX_BYTES - len(stream.prefix)]
+            if len(stream.prefix) == PREFIX_BYTES:
+                size = int.from_bytes(stream.prefix[1:])
+                if stream.prefix[0]:
+                    size *= EXPANSION
+                too_long = size > self._all.longest
+        stream.bytes += length
+        self.bytes += length
+        self._all.bytes += length
+        if flags & END_STREAM:
+            self._finish(stream)
+        # The frames may have padding.
+        return too_long or stream.bytes > self._all.longest + MOST_FRAME_BYTES
+
+    def _finish(self, stream: Stream) -> None:
+        stream.finished = True
+        self._all.unfinished.pop(stream, None)
+
+    def _release(self, number: int) -> None:
+        stream = self.streams.pop(number, None)
+        if stream is None:
+            return
+        occupancy = self._all
+        occupancy.streams -= 1
+        occupancy.bytes -= stream.bytes
+        occupancy.unfinished.pop(stream, None)
+        self.bytes -= stream.bytes
+        if not self.streams:
+            self.idle_since_s = occupancy.steady_s()
+
+    def _pinged(self) -> bool:
+        """True if the client pings too often while nothing is sent to it."""
+        now_s, before_s = self._all.steady_s(), self._ping_s
+        self._ping_s = now_s
+        if now_s - before_s < self._all.limits.min_ping_interval_s:
+            self._strikes += 1
+        return self._strikes > PING_STRIKES
