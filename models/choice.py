@@ -31,7 +31,7 @@ LARGE_TABLE = 20_000
 """The rows from which a table is large."""
 SMALL_TABLE = 2_000
 """Up to so many rows one validation is mostly chance: it is repeated on other folds. A scorecard is
-compared by its loss alone, because the AUC of so few bad rows tells less."""
+taken within one standard error, because the limits above are smaller than chance."""
 REPEATS = 3
 
 # After the first round on a part of the rows: the best so many stay.
@@ -218,9 +218,12 @@ def simplest(tried: Sequence[Tried], rows: int) -> Tried:
         worse = each.losses - best.losses
         # A row that is validated once more is no further evidence.
         error = float(worse.std()) / math.sqrt(worse.shape[0] / each.repeats)
+        if rows <= SMALL_TABLE and each.recipe.kind == "scorecard":
+            if float(worse.mean()) <= error:
+                return each
+            continue
         allowed = min(error, most_loss * best.loss)
-        by_loss = rows <= SMALL_TABLE and each.recipe.kind == "scorecard"
-        if float(worse.mean()) <= allowed and (by_loss or highest - each.auc <= most_auc):
+        if float(worse.mean()) <= allowed and highest - each.auc <= most_auc:
             return each
     return best
 

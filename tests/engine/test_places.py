@@ -220,11 +220,16 @@ def damaged(desk: Desk, damage: str) -> Iterator[None]:
         f"UPDATE products SET places = 1 WHERE {OTHERS}",
         f"UPDATE products SET places = 0 WHERE {OTHERS}",
         f"UPDATE products SET tariff = replace(tariff, 'airport', 'centre') WHERE {AIRPORT}",
+        (
+            "UPDATE products SET stations = '[\"c-1\"]', tariff = (SELECT b.tariff FROM products b"
+            " WHERE b.operator_id = 'city' AND b.product_id = 'bank' AND b.revision = 2)"
+            f" WHERE {AIRPORT}"
+        ),
     ],
 )
 def test_verify_finds_changed_places(city: Desk, change: str) -> None:
-    """`freehold verify` finds a station that was removed, a place that lost its stations, and rows
-    of places that are not those of the tariff."""
+    """`freehold verify` finds a station that was removed, a place that lost its stations, a place
+    that is there twice in the place of another, and rows that are not those of the tariff."""
     assert fault(city) is None
     with damaged(city, change):
         found = fault(city)

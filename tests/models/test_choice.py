@@ -126,11 +126,12 @@ def test_a_simpler_recipe_is_compared_with_the_highest_auc() -> None:
     assert choice.simplest([scorecard, medium, best], 3_000) is medium
 
 
-def test_on_a_small_table_a_scorecard_is_compared_by_its_loss() -> None:
-    """Up to 2,000 rows a scorecard within one standard error and 0.5 % of the log-loss is taken,
-    whatever its AUC is; trees are not."""
+def test_on_a_small_table_a_scorecard_is_taken_within_one_standard_error() -> None:
+    """Up to 2,000 rows a scorecard within one standard error of the log-loss is taken, also if it
+    loses more than 0.5 % of it, and whatever its AUC is; trees are not."""
     best = tried(recipes.DEEP, [0.4, 0.6] * 200, 0.80)
-    wide = plus(best.losses, [0.07, -0.0698] * 200)
+    # 0.01 on average, which is 2 %, with a standard error of 0.0105.
+    wide = plus(best.losses, [0.22, -0.20] * 200)
     scorecard, medium = tried(recipes.SCORECARD, wide, 0.75), tried(recipes.MEDIUM, wide, 0.75)
     assert choice.simplest([scorecard, medium, best], 2_000) is scorecard
     assert choice.simplest([scorecard, medium, best], 2_001) is best
