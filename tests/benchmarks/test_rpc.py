@@ -217,7 +217,7 @@ def test_json_and_table_carry_the_figures(tmp_path: Path, monkeypatch: pytest.Mo
     assert content["ratio_in_flight"] == 64
     assert content["p99_ratio"] == 1.0
     told = [asdict(level) for level in levels]
-    optional = {"beside", "tls", "ruled"}
+    optional = {"beside", "tls", "ruled", "echoes"}
     assert content["levels"] == [{k: v for k, v in it.items() if k not in optional} for it in told]
     assert {"rounds", "seed", "machine", "commit"} <= content.keys()
     assert "0.62" in result.output

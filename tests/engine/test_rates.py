@@ -78,8 +78,8 @@ def test_memory_is_bounded() -> None:
 
 def test_each_kind_of_call_has_its_units() -> None:
     """The units of a call are the limit that its kind names."""
-    limits = RateLimits(read=1, list=2, quote=3, write=4, bulk=5, verify=6)
-    assert [limits.units(it) for it in Weight] == [1, 2, 3, 4, 5, 6]
+    limits = RateLimits(read=1, list=2, quote=3, write=4, batch=5, bulk=6, verify=7)
+    assert [limits.units(it) for it in Weight] == [1, 2, 3, 4, 5, 6, 7]
 
 
 def test_the_told_delay_is_never_short() -> None:

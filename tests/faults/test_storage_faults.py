@@ -22,6 +22,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import grpc
@@ -253,22 +254,25 @@ def test_a_full_database_refuses_and_recovers(
         assert set(story.refusals) == {"STORAGE_UNAVAILABLE"}
 
 
-def test_a_read_only_database_refuses_and_recovers(tmp_path: Path) -> None:
+def test_a_read_only_database_refuses_and_recovers() -> None:
     """While the file cannot be written, calls are UNAVAILABLE and nothing is half written. Calls
     work again when the file can be written again."""
-    with a_story(tmp_path) as (story, callers, _), ExitStack() as stack:
+    with ExitStack() as stack:
+        # In memory an immutable file that is open can still be written.
+        folder = Path(stack.enter_context(TemporaryDirectory(dir="/var/tmp")))
+        story, callers, _ = stack.enter_context(a_story(folder))
         person = callers.platform.person(720.0)
         assert story.authorize(person) is not None
         # The shared memory stays writable: without it the kernel ends a process with SIGBUS.
-        files = [str(tmp_path / "freehold.db"), str(tmp_path / "freehold.db-wal")]
+        files = [str(folder / "freehold.db"), str(folder / "freehold.db-wal")]
         words = ["chattr", "+i", *files]
         if shutil.which("chattr") is None or subprocess.run(words, check=False).returncode:
             pytest.skip("only root may make a file immutable, and not on every file system")
-        stack.callback(subprocess.run, ["chattr", "-i", *files], check=True)
-        for _ in range(3):
-            assert story.authorize(person) is None
-        assert callers.platform.profile(person).limit.amount_minor > 0
-        stack.pop_all().close()
+        with ExitStack() as immutable:
+            immutable.callback(subprocess.run, ["chattr", "-i", *files], check=True)
+            for _ in range(3):
+                assert story.authorize(person) is None
+            assert callers.platform.profile(person).limit.amount_minor > 0
         story.check()
 
 

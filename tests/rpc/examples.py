@@ -262,6 +262,7 @@ OTHER_FORMS: dict[str, dict[str, Any]] = {
         "reserve_time": NOW,
         "start_time": NOW,
         "end_time": LATER,
+        "station": "park",
     },
 }
 """A read's fields in the second form of its message."""

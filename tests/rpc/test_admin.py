@@ -87,7 +87,7 @@ def key_of(served: Served, owner: str, person_id: str = "", *, expire_us: int | 
 
 
 @pytest.fixture(scope="module")
-def office(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Office]:
+def office(transport: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Office]:
     clock = SandboxClock(START_US)
     limits = Limits(keys=KeyLimits(known_s=0.2, unknown_s=0.1))
     folder = tmp_path_factory.mktemp("office")

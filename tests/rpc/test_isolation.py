@@ -234,7 +234,9 @@ def world(folder: Path, *, busy: bool) -> Iterator[World]:
 
 
 @pytest.fixture(scope="module")
-def worlds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[World, World]]:
+def worlds(
+    transport: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[World, World]]:
     """The quiet world and the busy one."""
     with ExitStack() as stack:
         folders = (tmp_path_factory.mktemp("quiet"), tmp_path_factory.mktemp("busy"))

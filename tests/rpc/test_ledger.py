@@ -30,7 +30,7 @@ from tests.storage.book import KEY, verified
 
 
 @pytest.fixture(scope="module")
-def sealing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desks]:
+def sealing(transport: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desks]:
     """A server that seals every few milliseconds."""
     limits = Limits(seal_interval_s=0.005, seal_pause_s=0.001)
     folder = tmp_path_factory.mktemp("sealing")

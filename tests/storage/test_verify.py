@@ -1310,6 +1310,11 @@ PLANTED: dict[str, tuple[tuple[str, ...], str, str]] = {
         ("DELETE FROM decisions WHERE decision_id='{decision}'",),
         "REFERENCE", "users/dan/authorizations/{dans}",
     ),
+    "a decision that saw another line": (
+        (("UPDATE decisions SET line_held_minor=line_held_minor+1"
+          " WHERE decision_id='{decision}'"),),
+        "DECISION_LINE", "decisions/{decision}",
+    ),
     "a decision on another product": (
         ("UPDATE decisions SET product_id='umbrella' WHERE decision_id='{decision}'",),
         "REFERENCE", "users/dan/authorizations/{dans}",
