@@ -168,7 +168,6 @@ class Link:
         start, size, dropped = 0, len(data), 0
         pieces: list[bytes] = []
         opened: list[int] = []
-        too_long: list[int] = []
         while size - at >= HEAD_BYTES:
             word, flags, number = HEAD.unpack_from(data, at)
             length, kind = word >> 8, word & 0xFF
@@ -188,7 +187,10 @@ class Link:
                 elif (stream := self.streams.get(number)) is not None:
                     body = data[at + HEAD_BYTES : min(end, at + HEAD_BYTES + 1 + PREFIX_BYTES)]
                     if self._grew(stream, flags, body, length):
-                        too_long.append(number)
+                        # The frame itself does not pass: the transport would unpack it.
+                        self._way.to_server(b"".join(pieces) + data[start:at])
+                        self.refuse(number, ENHANCE_YOUR_CALM)
+                        pieces, start, dropped = [], end, dropped + length
             elif kind in (HEADERS, CONTINUATION):
                 if self._opened(kind, number, flags):
                     opened.append(number)
@@ -211,8 +213,6 @@ class Link:
         if dropped:
             # The transport does not see these bytes, so it does not make room for new ones.
             self._way.to_client(frame(WINDOW, 0, 0, struct.pack(">I", dropped)))
-        for number in too_long:
-            self.refuse(number, ENHANCE_YOUR_CALM)
         self._all.settle()
         while opened and self._all.full:
             self.refuse(opened.pop(), REFUSED_STREAM)
@@ -311,7 +311,8 @@ class Link:
             occupancy.unfinished[stream] = None
 
     def _grew(self, stream: Stream, flags: int, body: bytes, length: int) -> bool:
-        """Counts a part of a message, of which `body` is the beginning; True if it is too long."""
+        """Counts a part of a message, of which `body` is the beginning; True if it is too long, or
+        if it is compressed and has no room."""
         too_long = False
         if len(stream.prefix) < PREFIX_BYTES:
             if flags & PADDED and body:
@@ -327,6 +328,9 @@ class Link:
         self._all.bytes += length
         if flags & END_STREAM:
             self._finish(stream)
+        occupancy = self._all
+        if stream.factor > 1 and occupancy.streams > 1:
+            too_long = too_long or occupancy.bytes > occupancy.limits.max_in_hand_bytes
         # The frames may have padding.
         return too_long or stream.bytes > self._all.longest + MOST_FRAME_BYTES
 

@@ -190,13 +190,15 @@ def test_padding_is_no_part_of_a_message() -> None:
 
 
 def test_compressed_messages_take_the_memory_that_they_may_become() -> None:
-    """Of all messages together, a compressed one takes the most bytes that it can become."""
+    """Of all messages together, a compressed one takes the most bytes that it can become; one that
+    has no room is not passed on."""
     occupancy, _ = open_to(max_bulk_message_bytes=2**20, max_in_hand_bytes=2**20)
     end = End(occupancy).greet()
     for number in (1, 3, 5):
         end.link.sent(begun(number) + body(number, 400, end=False, compressed=True))
-    assert resets(end.to_client) == [(1, ENHANCE_YOUR_CALM)]
+    assert resets(end.to_client) == [(5, ENHANCE_YOUR_CALM)]
     assert occupancy.bytes == 2 * 405 * EXPANSION
+    assert [number for kind, _, number, _ in frames(end.to_server) if kind == DATA] == [1, 3]
 
 
 def test_a_call_that_may_be_carried_out_is_unavailable() -> None:
