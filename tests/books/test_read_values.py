@@ -91,7 +91,7 @@ def test_a_changed_count_is_found(lived: str, name: str, place: int) -> None:
     engine.dispose()
 
 
-@pytest.mark.parametrize("wrong", ["", "[]", "null", "{"])
+@pytest.mark.parametrize("wrong", ["", "[]", "null", "{", "[" * 100_000])
 def test_a_text_that_makes_no_sense_is_found(lived: str, wrong: str) -> None:
     """Values that are no table of names and numbers are a fault."""
     engine = open_database(lived)
