@@ -101,3 +101,15 @@ def test_a_text_that_makes_no_sense_is_found(lived: str, wrong: str) -> None:
     assert fault is not None
     assert fault.rule == "READ_VALUES"
     engine.dispose()
+
+
+@pytest.mark.parametrize("wrong", ["{", "[]", '{"budget":5}', '{"budget":[{}]}', "[" * 100_000])
+def test_rules_that_make_no_sense_are_found(lived: str, wrong: str) -> None:
+    """Rules of a policy that are no table of rules are a fault, if a rental holds under them."""
+    engine = open_database(lived)
+    with writing(engine) as connection:
+        connection.execute(t.policies.update().values(rules=wrong))
+    fault = verify_books(engine).fault
+    assert fault is not None
+    assert (fault.rule, fault.detail) == ("BUDGET", "its rules make no sense")
+    engine.dispose()
