@@ -20,6 +20,7 @@ from sqlalchemy import Connection, Select, and_, select, union_all
 from sqlalchemy.sql.elements import ColumnElement
 
 from service.books.columns import Cursor, kept
+from service.books.faults import SENSELESS
 from service.domain.authorization import Start
 from service.domain.ledger import LINE_COLUMNS, Account, Book
 from service.domain.policy import Offer
@@ -37,10 +38,6 @@ SEEN = (Account.LIMIT_CONTROL, Account.HELD, Account.DRAWN)
 NAMES = tuple(LINE_COLUMNS[it][0] for it in SEEN)
 GRANTS = frozenset({Transition.AUTHORIZED, Transition.ACTIVE})
 FREE, LINES, RATES, TOTAL = "total.free_minor", "total.lines", "total.rates", "total.currency"
-UNREADABLE = (
-    AttributeError, KeyError, TypeError, ValueError, ArithmeticError, RecursionError,
-)  # fmt: skip
-"""The errors of values that no decision writes."""
 Balances = tuple[int, int, int]
 _user_of, _currency_of = itemgetter(0), itemgetter(1)
 
@@ -174,7 +171,7 @@ def _wrong_total(it: _Decided, lines: _Lines) -> BookFault | None:
                 limit_minor = limit
         own = it.currency, it.limit_minor - it.held_minor - it.drawn_minor
         free_minor = _free(own, exposures, limit_minor, values)
-    except UNREADABLE:
+    except SENSELESS:
         return _fault(it.decision_id, "its total exposure is not readable")
     if free_minor != values[FREE]:
         text = f"{FREE} was {free_minor}, {values[FREE]} was read"
