@@ -236,11 +236,12 @@ class Limits:
     """The longest time that a reflection stream stays open."""
     max_calls: int = bounded(8192, 1, 1_000_000)
     """The calls in progress in the server; gRPC refuses more with RESOURCE_EXHAUSTED."""
-    max_pending: int = bounded(256, 2, 1_000_000)
+    max_pending: int = bounded(1100, 2, 1_000_000)
     """The calls that wait in gRPC until the server reads them.
 
     Above it gRPC refuses more and more of them with CANCELLED, and all above one and a half times
-    as many. A server that answers 2,500 calls in a second refuses the last of them after 0.15 s.
+    as many. It is more than `max_calls_a_caller`: one caller whose calls all begin at once must not
+    make gRPC refuse the calls of others.
     """
     max_calls_a_caller: int = bounded(1024, 1, 1_000_000)
     """The calls in progress of one operator or of the platform; the rest is for others."""
