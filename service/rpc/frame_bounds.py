@@ -110,7 +110,7 @@ class Occupancy:
 
 
 class Way(NamedTuple):
-    """What a link does with bytes: gives them to the client or to the transport, or ends both."""
+    """The effects of a link: it gives bytes to the client or to the transport, or ends both."""
 
     to_client: Callable[[bytes], None]
     to_server: Callable[[bytes], None]
