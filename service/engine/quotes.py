@@ -168,6 +168,7 @@ class Quotes:
             read_attestations(rows, rows[AUTHORIZATIONS], transaction)
             used = self._engine.terms.used
             if used.quotas:
+                rows.sellers = used.sellers
                 read_quotas(rows, used.catalog, transaction)
         return rows
 

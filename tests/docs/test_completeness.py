@@ -40,7 +40,7 @@ def posts_nothing() -> set[Transition]:
         *(Transition.DUE_1_DAY, Transition.DUE_31_DAYS, Transition.DUE_61_DAYS),
         *(Transition.DUE_91_DAYS, Transition.APPEARED),
         *(Transition.CASE_OPENED, Transition.EVIDENCE_ADDED),
-        Transition.RESUMED,
+        *(Transition.RESUMED, Transition.PASS_GRANTED),
     }
 
 
