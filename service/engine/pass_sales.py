@@ -103,6 +103,7 @@ def _row(
         request_id=work.request_id,
         record_us=context.now_us,
         refund_us=None,
+        refund_request_id="",
         uses=0,
         changes=1,
     )

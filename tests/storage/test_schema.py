@@ -281,7 +281,7 @@ VALID: dict[str, dict[str, Any]] = {
     },
     "passes": {
         "gives": "PERCENT", "size": 20, "price_minor": 990, "from_us": 1, "until_us": 2, "uses": 0,
-        "changes": 1, "refund_us": None,
+        "changes": 1, "refund_us": None, "refund_request_id": "",
     },
     "open_items": {"kind": "RENTED"},
     "users": {"feature_version": 2, "score_version": 2, "score": 700, "unscorable_reason": ""},
@@ -557,7 +557,8 @@ BROKEN: list[tuple[str, str, dict[str, Any]]] = [
     ("passes", "price_positive", {"price_minor": 0}),
     ("passes", "ends_later", {"until_us": 1}),
     ("passes", "uses_not_negative", {"uses": -1}),
-    ("passes", "only_unused_refunded", {"refund_us": 2, "uses": 1}),
+    ("passes", "only_unused_refunded", {"refund_us": 2, "refund_request_id": "a", "uses": 1}),
+    ("passes", "refund_is_whole", {"refund_us": 2}),
     ("passes", "changes_positive", {"changes": 0}),
     ("quota_uses", "version_positive", {"authorization_version": 0, "returned_version": 0}),
     ("quota_uses", "returned_later", {"returned_version": 1}),

@@ -46,7 +46,9 @@ def decide(work: Work, it: RefundPass, rows: Rows, context: Context) -> Decided:
             result = apply(draft, step, line, rows, context)
     if result is None:
         announce_of(draft, Transition.PASS_REFUNDED, held.user_id, context)
-    refunded = held._replace(refund_us=context.now_us, changes=held.changes + 1)
+    refunded = held._replace(
+        refund_us=context.now_us, refund_request_id=work.request_id, changes=held.changes + 1
+    )
     draft[PASSES].append(refunded)
     authorization_id = "" if result is None else result.authorization_id
     return Decided(draft, PassTold(refunded, result), held.user_id, authorization_id)

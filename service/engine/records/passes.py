@@ -13,8 +13,9 @@ class PassRecord(NamedTuple):
     `name` is that of the pass in the tariff of the product's revision; the gift, the price and the
     time zone are those of that tariff. `authorization_id` is the debt of a pass that the person
     bought, and empty for one that the operator sold elsewhere. `reference` is the operator's own,
-    and `request_id` names its call. `uses` is the number of rentals that use the pass. `changes`
-    counts the changes of the row. Amounts are minor units, times microseconds since the epoch, UTC.
+    and `request_id` names its call, as `refund_request_id` does that of the refund. `uses` is the
+    number of rentals that use the pass. `changes` counts the changes of the row. Amounts are minor
+    units, times microseconds since the epoch, UTC.
     """
 
     user_id: str
@@ -35,6 +36,7 @@ class PassRecord(NamedTuple):
     request_id: str
     record_us: int
     refund_us: int | None
+    refund_request_id: str
     uses: int
     changes: int
 

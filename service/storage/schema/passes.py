@@ -17,6 +17,7 @@ passes = of_records(
     CheckConstraint("from_us < until_us", "ends_later"),
     CheckConstraint("uses >= 0", "uses_not_negative"),
     CheckConstraint("refund_us IS NULL OR uses = 0", "only_unused_refunded"),
+    CheckConstraint("(refund_us IS NULL) = (refund_request_id = '')", "refund_is_whole"),
     CheckConstraint("changes > 0", "changes_positive"),
     gives=String(16),
     currency=String(3),

@@ -53,6 +53,7 @@ def upgrade() -> None:
         *map(_text, ("authorization_id", "reference", "request_id")),
         _number("record_us"),
         _number("refund_us", nullable=True),
+        _text("refund_request_id"),
         *map(_number, ("uses", "changes")),
         _check("gives_known", " OR ".join(f"gives = '{it}'" for it in GIFTS)),
         _check("size_positive", "size > 0"),
@@ -60,6 +61,7 @@ def upgrade() -> None:
         _check("ends_later", "from_us < until_us"),
         _check("uses_not_negative", "uses >= 0"),
         _check("only_unused_refunded", "refund_us IS NULL OR uses = 0"),
+        _check("refund_is_whole", "(refund_us IS NULL) = (refund_request_id = '')"),
         _check("changes_positive", "changes > 0"),
         sa.PrimaryKeyConstraint("user_id", "operator_id", "pass_id", name=op.f("pk_passes")),
     )
