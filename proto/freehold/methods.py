@@ -11,6 +11,7 @@ from freehold.v1 import (
     collection_service_pb2,
     credit_service_pb2,
     ledger_service_pb2,
+    pass_service_pb2,
     rail_service_pb2,
     sandbox_service_pb2,
     terms_service_pb2,
@@ -509,6 +510,30 @@ class Methods:
         "LedgerService",
         ledger_service_pb2.ListEntriesRequest,
         ledger_service_pb2.ListEntriesResponse,
+    )
+
+    grant_pass = Method(
+        "PassService",
+        pass_service_pb2.GrantPassRequest,
+        pass_service_pb2.GrantPassResponse,
+    )
+
+    buy_pass = Method(
+        "PassService",
+        pass_service_pb2.BuyPassRequest,
+        pass_service_pb2.BuyPassResponse,
+    )
+
+    refund_pass = Method(
+        "PassService",
+        pass_service_pb2.RefundPassRequest,
+        pass_service_pb2.RefundPassResponse,
+    )
+
+    list_passes = Method(
+        "PassService",
+        pass_service_pb2.ListPassesRequest,
+        pass_service_pb2.ListPassesResponse,
     )
 
     report_transfer = Method(
