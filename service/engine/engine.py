@@ -38,7 +38,7 @@ from service.engine.increment_tries import read_tries
 from service.engine.items_in_use import name_product
 from service.engine.lapsed_holds import LapsedHolds
 from service.engine.late_pickups import read_late_pickups
-from service.engine.operations import BY_COMMAND, Authorize, Wake
+from service.engine.operations import BY_COMMAND, Authorize, BuyPass, GrantPass, Wake
 from service.engine.passes import read_named_passes
 from service.engine.ports import (
     AuthorizationKey,
@@ -269,7 +269,15 @@ class Engine:
             for work in batch
             if isinstance(work.command, Authorize)
             for item in work.command.items
-        }.difference(terms.catalog.products, terms.catalog.refused, terms.catalog.retired)
+        }
+        unknown.update(
+            (work.caller, work.command.product_id)
+            for work in batch
+            if isinstance(work.command, _SELLING)
+        )
+        unknown = unknown.difference(
+            terms.catalog.products, terms.catalog.refused, terms.catalog.retired
+        )
         if unknown and self.terms.learn(unknown):
             return self.terms.used
         return terms
@@ -484,6 +492,7 @@ class Engine:
         return self._fault(error, work)
 
 
+_SELLING = (BuyPass, GrantPass)
 _LOST = (Custody.MISSING, Custody.UNKNOWN)
 _BY_USER, _BY_GROUP = ("user_id",), ("user_id", "group_id")
 _BY_AUTHORIZATION = ("user_id", "authorization_id")

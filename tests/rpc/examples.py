@@ -103,6 +103,7 @@ READS: dict[str, dict[str, Any]] = {
     },
     "AdvanceClock": {"now": NOW},
     "GetCase": {"name": NO_CASE},
+    "ListPasses": {"user_id": "somebody", "page_size": 10, "page_token": "token"},
     "ListCases": {
         "state": 1,
         "kind": 1,
