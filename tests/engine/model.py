@@ -809,7 +809,8 @@ class Model:
         self._check_questions()
         self._check_quotas()
         debts = {
-            (self._keys[row[1]], row[2]): {
+            # The debt of a pass cites the pass, and stands under its own key.
+            (self._keys[row[3] if row[2] == "PASS_BOUGHT" else row[1]], row[2]): {
                 "user_id": row[0], "key": self._keys[row[3]], "amount": row[5],
                 "evidence": row[7], "consent": row[8],
             }

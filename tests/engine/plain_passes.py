@@ -43,9 +43,9 @@ def begin(of: Any, caller: str, command: Any, from_us: int, now_us: int) -> Row:
     user_id = of.survivor(command.user_id)
     for held in of.passes.values():
         mine = (held["user_id"], held["operator_id"], held["product_id"])
-        if mine == (user_id, caller, command.product_id) and not held["refund_us"]:
-            if held["from_us"] < until_us and from_us < held["until_us"]:
-                raise Refused("PASS_HELD")
+        same = mine == (user_id, caller, command.product_id) and not held["refund_us"]
+        if same and held["from_us"] < until_us and from_us < held["until_us"]:
+            raise Refused("PASS_HELD")
     of.line(user_id)
     if user_id not in of.people:
         unknown = {"score": None, "other": None, "consent": False, "as_of_us": 0, "features": 0}

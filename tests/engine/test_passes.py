@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import select
 
 from service.books.verify import verify_books
+from service.domain.access import PLATFORM
 from service.domain.authorization import Authorization
 from service.domain.errors import FreeholdError
 from service.domain.fee_lines import FeeItem
@@ -32,7 +33,7 @@ from tests.engine.test_quotas import (
     ride,
     settle,
 )
-from tests.fakes import MINUTE_US, OPERATOR, OTHER_OPERATOR, PLATFORM, Desk
+from tests.fakes import MINUTE_US, OPERATOR, OTHER_OPERATOR, Desk
 
 EACH = Pass("each", 900, 7, PassGift.MINUTES_A_RENTAL, 20)
 DAY = Pass("day", 600, 7, PassGift.MINUTES_A_DAY, 20)
