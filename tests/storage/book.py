@@ -178,18 +178,20 @@ def _passed(desk: Desk) -> None:
     held, debt = passes.buy(desk, user_id="una")
     scooters.ride(desk, 25, "una")
     desk.do(pay(debt, 400, reference="una-1"), caller=PLATFORM)
-    desk.clock.advance(held.until_us)
+    until_us = held.until_us
+    desk.clock.advance(until_us)
     for name, lowered in (("day", True), ("share", False)):
         granted = c.GrantPass("una", "scooter", name, reference=f"{name}-1")
         told = desk.do(granted)
         assert isinstance(told, PassTold)
+        until_us = told.held.until_us
         it = scooters.rent(desk, "una")
         scooters.after(desk, 35)
         settled = scooters.settle(desk, it).authorization
         if lowered:
             rental(desk, acts.lower(settled, settled.captured_minor))
             passes.refund(desk, told.held)
-    later = c.BuyPass("una", "scooter", "day", told.held.until_us)
+    later = c.BuyPass("una", "scooter", "day", until_us)
     bought = desk.do(later)
     assert isinstance(bought, PassTold)
     passes.refund(desk, bought.held)
