@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, text
 
 from service.books.verify import verify_books
 from service.domain.access import PLATFORM
@@ -266,3 +266,28 @@ def test_a_person_may_begin_with_a_pass(city: Desk) -> None:
     told = city.do(GrantPass("newer", "scooter", "each"))
     assert isinstance(told, PassTold)
     sound(city)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "DELETE FROM passes WHERE authorization_id = ''",
+        "DELETE FROM passes WHERE authorization_id <> ''",
+        "UPDATE passes SET until_us = until_us + 1",
+        "UPDATE passes SET uses = uses + 1, changes = changes + 1",
+        "UPDATE passes SET refund_us = NULL, refund_request_id = '', changes = 1",
+        "UPDATE quota_uses SET name = 'other'",
+        "DELETE FROM quota_uses",
+    ],
+)
+def test_a_changed_pass_is_found(city: Desk, change: str) -> None:
+    """The verifier finds a pass that was removed, lengthened or used by no rental, a refund that
+    was undone, and a use that was moved or removed."""
+    held, _ = buy(city)
+    refund(city, held)
+    grant(city)
+    ride(city, 25)
+    sound(city)
+    with city.store.engine.begin() as connection:
+        connection.execute(text(change))
+    assert verify_books(city.store.engine, read_payload=read_payload).fault is not None
