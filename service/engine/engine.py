@@ -38,7 +38,8 @@ from service.engine.increment_tries import read_tries
 from service.engine.items_in_use import name_product
 from service.engine.lapsed_holds import LapsedHolds
 from service.engine.late_pickups import read_late_pickups
-from service.engine.operations import BY_COMMAND, Authorize, BuyPass, GrantPass, Wake
+from service.engine.named_products import named_products
+from service.engine.operations import BY_COMMAND, Wake
 from service.engine.passes import read_named_passes
 from service.engine.ports import (
     AuthorizationKey,
@@ -206,8 +207,7 @@ class Engine:
                         )
                     read_admission(batch, rows, keys, transaction, context)
                     if (used := self.terms.used).quotas:
-                        rows.sellers = used.sellers
-                        read_quotas(rows, context.catalog, transaction)
+                        read_quotas(rows, context.catalog, transaction, used.sellers)
                     lapsed = LapsedHolds(frozenset(keys.users), transaction, rows, context)
                     results = [self._decide(work, rows, context, lapsed) for work in batch]
                     if rows.budgets is not None:
@@ -264,18 +264,7 @@ class Engine:
         if terms is not self._last_terms:
             self._last_terms = terms
             self._missing.clear()
-        unknown = {
-            (work.caller, item.product_id)
-            for work in batch
-            if isinstance(work.command, Authorize)
-            for item in work.command.items
-        }
-        unknown.update(
-            (work.caller, work.command.product_id)
-            for work in batch
-            if isinstance(work.command, _SELLING)
-        )
-        unknown = unknown.difference(
+        unknown = named_products(batch).difference(
             terms.catalog.products, terms.catalog.refused, terms.catalog.retired
         )
         if unknown and self.terms.learn(unknown):
@@ -492,7 +481,6 @@ class Engine:
         return self._fault(error, work)
 
 
-_SELLING = (BuyPass, GrantPass)
 _LOST = (Custody.MISSING, Custody.UNKNOWN)
 _BY_USER, _BY_GROUP = ("user_id",), ("user_id", "group_id")
 _BY_AUTHORIZATION = ("user_id", "authorization_id")

@@ -31,9 +31,19 @@ from service.engine.tables import AUTHORIZATIONS, PASSES, QUOTA_USES, QUOTAS, Qu
 _BY_AUTHORIZATION = ("user_id", "authorization_id")
 
 
-def read_quotas(rows: Rows, catalog: Catalog, transaction: Transaction) -> None:
+def read_quotas(
+    rows: Rows,
+    catalog: Catalog,
+    transaction: Transaction,
+    sellers: frozenset[str] | None = None,
+) -> None:
     """Reads the quotas of all rentals in the rows, the passes of their people, and the minutes that
-    the closed ones used."""
+    the closed ones used.
+
+    `sellers` are the operators that sell or sold passes; None means those of an earlier call.
+    """
+    if sellers is not None:
+        rows.sellers = sellers
     known = rows.pools = {} if rows.pools is None else rows.pools
     found = list[Authorization]()
     for key, it in rows[AUTHORIZATIONS].items():
