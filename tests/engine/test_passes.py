@@ -274,7 +274,7 @@ def test_a_person_may_begin_with_a_pass(city: Desk) -> None:
         "DELETE FROM passes WHERE authorization_id = ''",
         "DELETE FROM passes WHERE authorization_id <> ''",
         "UPDATE passes SET until_us = until_us + 1",
-        "UPDATE passes SET uses = uses + 1, changes = changes + 1",
+        "UPDATE passes SET uses = uses + 1, changes = changes + 1 WHERE refund_us IS NULL",
         "UPDATE passes SET refund_us = NULL, refund_request_id = '', changes = 1",
         "UPDATE quota_uses SET name = 'other'",
         "DELETE FROM quota_uses",
