@@ -1,8 +1,9 @@
-"""The fee of a usage with a meter: pauses and waivers."""
+"""The fee of a usage with a meter: pauses, waivers, quotas, and the person's pass."""
 
 from __future__ import annotations
 
 from service.domain.meter import RUNNING, Meter
+from service.domain.passes import discounted, with_pass_minutes
 from service.domain.tariff import MINUTE_US, AnyTariff, Fee, fee
 
 
@@ -23,20 +24,23 @@ def fee_between(
     if meter is RUNNING and free_us is None:
         return fee(tariff, start_us, end_us, reserved_us=reserved_us)
     paused_us, waived_minor = meter.paused_us(end_us), meter.pending_minor
-    pauses = meter.times if tariff.by_clock else ()
+    pauses, percent = meter.times if tariff.by_clock else (), meter.pass_percent
 
     def after(minutes: int) -> Fee:
-        return fee(
+        usage = fee(
             tariff,
             start_us,
             end_us,
             paused_us=paused_us,
-            waived_minor=waived_minor,
+            waived_minor=0 if percent else waived_minor,
             free_us=free_us,
             pauses=pauses,
             quota_us=minutes * MINUTE_US,
             reserved_us=reserved_us,
         )
+        if percent:
+            usage = discounted(usage, percent, waived_minor)
+        return with_pass_minutes(usage, meter.pass_minutes) if meter.pass_minutes else usage
 
     used_minutes = max(1, -((start_us + paused_us - end_us) // MINUTE_US))
     high = min(meter.quota_minutes, used_minutes)

@@ -61,6 +61,11 @@ class Tariff(NamedTuple):
         return ()
 
     @property
+    def passes(self) -> tuple[()]:
+        """A tariff of arithmetic 1 sells no passes."""
+        return ()
+
+    @property
     def reservation(self) -> None:
         """A tariff of arithmetic 1 has no price for a reservation."""
         return None

@@ -403,6 +403,8 @@ class Fee(_message.Message):
             ITEM_RESERVATION_CAP_REDUCTION: _ClassVar[Fee.Line.Item]
             ITEM_CANCELLATION_FEE: _ClassVar[Fee.Line.Item]
             ITEM_PLACE: _ClassVar[Fee.Line.Item]
+            ITEM_PASS_MINUTES: _ClassVar[Fee.Line.Item]
+            ITEM_PASS_DISCOUNT: _ClassVar[Fee.Line.Item]
         ITEM_UNSPECIFIED: Fee.Line.Item
         ITEM_FULL_DAYS: Fee.Line.Item
         ITEM_START_FEE: Fee.Line.Item
@@ -422,6 +424,8 @@ class Fee(_message.Message):
         ITEM_RESERVATION_CAP_REDUCTION: Fee.Line.Item
         ITEM_CANCELLATION_FEE: Fee.Line.Item
         ITEM_PLACE: Fee.Line.Item
+        ITEM_PASS_MINUTES: Fee.Line.Item
+        ITEM_PASS_DISCOUNT: Fee.Line.Item
         ITEM_FIELD_NUMBER: _ClassVar[int]
         QUANTITY_FIELD_NUMBER: _ClassVar[int]
         UNIT_FIELD_NUMBER: _ClassVar[int]
