@@ -51,7 +51,7 @@ from service.engine.ports import (
     Store,
     Transaction,
 )
-from service.engine.quotas import read_quotas
+from service.engine.quotas import read_begun, read_quotas
 from service.engine.records.requests import RequestRecord
 from service.engine.references import read_references
 from service.engine.refusals import advise_on_payment, keep_refusal, keep_what_time_brought
@@ -398,6 +398,8 @@ class Engine:
             return self._refused(error, work)
         if first is not None:
             return first
+        if rows.pools is not None:
+            read_begun(work.command, rows, context.catalog, lapsed.transaction)
         decided = self._decide_without_lapsed(work, rows, context, lapsed)
         if isinstance(decided, FreeholdError):
             operation = BY_COMMAND[type(work.command)]
@@ -407,9 +409,7 @@ class Engine:
                 rows.merge(operation.leaves(work, work.command, decided, rows, context))
             return decided
         events = decided.draft.get(OUTBOX, ())
-        told = {}
-        for it in events:
-            told[it.authorization_id, it.authorization_version] = it.payload
+        told = {(it.authorization_id, it.authorization_version): it.payload for it in events}
         try:
             answer = work.encode(decided.answer, Payloads(context.told, told))
         except Exception as error:

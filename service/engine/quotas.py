@@ -22,6 +22,7 @@ from service.domain.quotas import (
 from service.domain.receipt import Receipt
 from service.domain.segment_tariff import PassGift, SegmentTariff
 from service.engine import passes
+from service.engine.calls import AuthorizationCommand
 from service.engine.catalog import Catalog
 from service.engine.ports import Transaction
 from service.engine.records.quotas import QuotaRecord, QuotaUseRecord
@@ -65,6 +66,20 @@ def read_quotas(
     wishes = [Wish(QUOTAS, QUOTAS.key, counters - rows.read[QUOTAS].keys())]
     wishes.append(Wish(QUOTA_USES, _BY_AUTHORIZATION, closed))
     transaction.read(rows, wishes)
+
+
+def read_begun(command: object, rows: Rows, catalog: Catalog, transaction: Transaction) -> None:
+    """Reads the quotas of the rental of a command if an earlier command of the batch began it:
+    before that, the instant whose periods count was not known."""
+    if not isinstance(command, AuthorizationCommand):
+        return
+    key = (command.user_id, command.authorization_id)
+    it = rows[AUTHORIZATIONS].get(key)
+    if it is None or it.start_us is None:
+        return
+    before = rows.read[AUTHORIZATIONS].get(key)
+    if before is None or before.start_us is None:
+        read_quotas(rows, catalog, transaction)
 
 
 class Share(NamedTuple):

@@ -67,8 +67,8 @@ def uses(of: Books, it: Row) -> list[Row]:
 
 
 def minutes_of(of: Books, it: Row, us: int, pauses: Any, waived: int) -> int:
-    """The minutes for a use of so many microseconds: those that the settlement used, or else the
-    fewest with the least fee. Minutes that would raise the fee do not count."""
+    """The minutes for a use of so many microseconds: those that the settlement used, unless they
+    would raise the fee, or else the fewest with the least fee."""
     if it["close_us"] is None and not pools(of, it):
         return 0
     used = max(1, -(-us // MINUTE_US))
@@ -81,10 +81,7 @@ def minutes_of(of: Books, it: Row, us: int, pauses: Any, waived: int) -> int:
         minutes = min(used, sum(int(use["minutes"]) for use in uses(of, it)))
         return minutes if due(minutes) <= due(0) else 0
     most = min(sum(left(of, it)), used)
-    best = due(most)
-    if best >= due(0):
-        return 0
-    return next(minutes for minutes in range(1, most + 1) if due(minutes) == best)
+    return min(range(most + 1), key=due)
 
 
 def use_minutes(of: Books, it: Row, minutes: int, *, shared: bool, nothing: bool) -> None:

@@ -9,17 +9,28 @@ from sqlalchemy import select, text
 
 from service.books.verify import verify_books
 from service.domain.access import PLATFORM
-from service.domain.authorization import Authorization
+from service.domain.authorization import Authorization, Start
 from service.domain.errors import FreeholdError
 from service.domain.fee_lines import FeeItem
 from service.domain.ledger import Standing
 from service.domain.segment_tariff import Pass, PassGift
 from service.domain.time_zones import time_zone
 from service.engine.calls import PassTold, Settled
-from service.engine.operations import BuyPass, GrantPass, LowerCharge, RefundPass, SetStanding
+from service.engine.operations import (
+    Authorize,
+    BuyPass,
+    GrantPass,
+    Item,
+    LowerCharge,
+    RefundPass,
+    SetStanding,
+    Settle,
+    StartRental,
+)
 from service.engine.records.passes import PassRecord
 from service.rpc.stored import read_payload
 from service.storage import schema as t
+from service.storage.store import SqlStore
 from tests.engine.acts import money
 from tests.engine.calls import pay
 from tests.engine.test_quotas import (
@@ -45,6 +56,11 @@ SOLD = TARIFF._replace(quotas=(), passes=(DAY, EACH, SHARE))
 @pytest.fixture
 def city(desk: Desk) -> Desk:
     """A desk at noon in Shanghai, with scooters and passes."""
+    return with_scooters(desk)
+
+
+def with_scooters(desk: Desk) -> Desk:
+    """The desk at noon in Shanghai, with scooters and passes."""
     noon = datetime(2026, 6, 3, 12, tzinfo=time_zone(ZONE))
     desk.clock.advance(int(noon.timestamp()) * 1_000_000)
     desk.put_user("ann", 700)
@@ -115,6 +131,24 @@ def test_all_rentals_of_a_day_share_the_minutes_of_a_pass(city: Desk) -> None:
     assert [ride(city, 15), ride(city, 15)] == [0, 200]
     after(city, 24 * 60)
     assert ride(city, 15) == 0
+    sound(city)
+
+
+def test_a_rental_that_one_batch_starts_and_settles_uses_a_pass(city: Desk) -> None:
+    """A rental that starts in a batch and is settled by a later call of the same batch has the
+    minutes of the person's pass."""
+    grant(city)
+    it = city.do(Authorize("ann", (Item("scooter", ""),), Start.ON_PICKUP, ()))
+    assert isinstance(it, Authorization)
+    name, began_us = (it.user_id, it.authorization_id), city.clock.now_us()
+    after(city, 15)
+    begin, end = StartRental(*name, "", began_us), Settle(*name, None, final=True)
+    settled = city.apply(city.work(begin), city.work(end, request_id="end"))[1]
+    assert not isinstance(settled, Exception)
+    answer = city.answers["end"]
+    assert isinstance(answer, Settled)
+    assert lines(answer) == [(FeeItem.PASS_MINUTES, 15, 0)]
+    assert uses(city) == [1]
     sound(city)
 
 
@@ -280,9 +314,10 @@ def test_a_person_may_begin_with_a_pass(city: Desk) -> None:
         "DELETE FROM quota_uses",
     ],
 )
-def test_a_changed_pass_is_found(city: Desk, change: str) -> None:
+def test_a_changed_pass_is_found(store: SqlStore, change: str) -> None:
     """The verifier finds a pass that was removed, lengthened or used by no rental, a refund that
     was undone, and a use that was moved or removed."""
+    city = with_scooters(Desk(store))
     held, _ = buy(city)
     refund(city, held)
     grant(city)
