@@ -74,6 +74,30 @@ def test_more_free_minutes_never_cost_more(
     assert large <= small
 
 
+@pytest.mark.parametrize(
+    ("start", "end", "minutes", "minor", "taken"),
+    [
+        (0, 120, 40, 200, 0),
+        (0, 120, 60, 100, 60),
+        (0, 120, 110, 100, 60),
+        (0, 120, 120, 0, 120),
+        (140, 190, 9, 900, 0),
+        (140, 190, 20, 100, 10),
+        (140, 190, 50, 0, 50),
+    ],
+)
+def test_a_rental_takes_the_minutes_that_miss_a_dear_hour(
+    start: int, end: int, minutes: int, minor: int, taken: int
+) -> None:
+    """From 07:30 to 09:30 with 110 free minutes, 60 leave one hour from 08:30 for 1.00; all would
+    leave one that begins in the dear hour, for 9.00. From 09:50 to 10:40 it takes the 10 minutes
+    until the dear hour is over."""
+    times = (HALF_PAST_SEVEN_US + it * MINUTE_US for it in (start, end))
+    found = fee_between(DEARER_LATER, *times, Meter(quota_minutes=minutes))
+    assert found.total_minor == minor
+    assert taken == sum(it.quantity for it in found.lines if it.item is FeeItem.QUOTA_MINUTES)
+
+
 @pytest.mark.parametrize(("interval", "most_looks"), [(60, 24), (1, 16)])
 def test_a_long_quota_takes_few_looks(interval: int, most_looks: int) -> None:
     """A use of ten days with a quota of a week, a dear hour and a cap of the day is billed after

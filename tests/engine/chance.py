@@ -333,7 +333,7 @@ class Chance:
     def call(self, seed: int, now_us: int) -> Call:
         """The call that this number gives now."""
         chance = Random(seed)
-        made = None
+        made = self._of_begun(chance)
         for _ in range(TRIES):
             made = made or self._call(chance, chance.choice(KINDS), now_us)
         made = made or self._asking(chance, "Authorize")
@@ -341,6 +341,17 @@ class Chance:
             made = made._replace(late=True)
         self.sent.append(made)
         return made
+
+    def _of_begun(self, chance: Random) -> Call | None:
+        """The usage of a rental that the call before starts, mostly in the same batch."""
+        before = self.sent[-1] if self.sent else None
+        if before is None or not isinstance(before.command, c.StartRental):
+            return None
+        if chance.random() > 0.4:
+            return None
+        name = (before.command.user_id, before.command.authorization_id)
+        settle = c.Settle(*name, None, chance.random() < 0.8)
+        return Call("Settle begun", before.caller, self._fresh("f"), settle)
 
     def fresh(self) -> int:
         """A number that was not used before."""
