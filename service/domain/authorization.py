@@ -144,6 +144,8 @@ class Authorization(NamedTuple):
     Since `refund_since_us` some of it may go out. `refund_tries` counts the payouts that failed or
     came back since the last PayOutRefund. `paused_us` is the length of all pauses (`pauses.py`). A
     running pause counts up to the policy's bound. A reservation is billed from `reserve_us` on.
+    `order_fee_minor` is the most that is charged for the usage (`order_fees.py`); None means that
+    the order has no fee of its own.
     """
 
     user_id: str
@@ -219,6 +221,7 @@ class Authorization(NamedTuple):
     unheld_until_us: int | None = None
     paused_us: int = 0
     reserve_us: int | None = None
+    order_fee_minor: int | None = None
 
     @property
     def name(self) -> str:

@@ -45,6 +45,7 @@ from service.engine.details import add_order
 from service.engine.exposure import free_minor, with_total
 from service.engine.listings import Asked, listed_in
 from service.engine.operation import Asks, Operation, Pair
+from service.engine.order_fees import OrderFees, order_fees_of, with_fees
 from service.engine.people import open_line
 from service.engine.posting import apply, claim, line_for, require_free
 from service.engine.records.authorizations import Decision
@@ -57,12 +58,14 @@ from service.engine.tables import AUTHORIZATIONS, DECISIONS, DETAILS, REQUESTS, 
 class Item(NamedTuple):
     """One requested item; an empty `asset_id` means that the item is not known yet.
 
-    `price_hash` is the hash of the price that the user was shown, or empty.
+    `price_hash` is the hash of the price that the user was shown, or empty. `order_fee` is the fee
+    that the order knows (`domain/order_fees.py`), or None.
     """
 
     product_id: str
     asset_id: str
     price_hash: str = ""
+    order_fee: Money | None = None
 
 
 class Authorize(NamedTuple):
@@ -126,9 +129,12 @@ def decide(work: Work, command: Authorize, rows: Rows, context: Context) -> Deci
     products = _products(work.caller, command, context)
     if context.debts and not command.parent_id:
         _require_solvent(work.caller, products[0].currency, context)
+    fees: OrderFees | None = None
     for product, item in zip(products, command.items, strict=True):
         if item.price_hash:
             require_price(product, item.price_hash)
+        if item.order_fee is not None and fees is None:
+            fees = order_fees_of(command, products)
     known = context.assessed.asking.get(user_id)
     assessment = usable(known or UNKNOWN_PERSON, products, now_us)
     if command.parent_id or command.amount is not None or command.user_consent_reference:
@@ -139,7 +145,12 @@ def decide(work: Work, command: Authorize, rows: Rows, context: Context) -> Deci
     draft = Draft(list)
     if is_new:
         open_line(draft, line, known, rows, context)
-    choice, read_values = _choice(work, command, products, assessment, line, rows, context)
+    asked: Sequence[Wanted] = products
+    if fees is not None:
+        asked = with_fees(products, fees)
+    elif command.amount is not None:
+        asked = [Part(command.amount.amount_minor, it.policy, it.category) for it in products]
+    choice, read_values = _choice(work, command, products, asked, assessment, line, rows, context)
     if known is None and rows[USERS].get(user_id) is None:
         draft[USERS] = [UserRecord(user_id, False, 0, 0, now_us)]
     band = assessment.scored.band if assessment.scored else UNSCORED_BAND
@@ -160,7 +171,7 @@ def decide(work: Work, command: Authorize, rows: Rows, context: Context) -> Deci
         product, split = products[place], choice.splits[place]
         pickup_us, rental_us = windows[place]
         # Positional arguments cost half as much as keywords.
-        asked = Authorization(
+        new = Authorization(
             user_id,
             context.ids.new(now_us),
             work.caller,
@@ -190,11 +201,13 @@ def decide(work: Work, command: Authorize, rows: Rows, context: Context) -> Deci
             expire_us,
             refund_after_us=product.policy.refund_after_us,
         )
+        if fees is not None:
+            new = new._replace(order_fee_minor=fees[place])
         if at_once:
-            step = hold.grant(asked, product, now_us)
+            step = hold.grant(new, product, now_us)
             claim(draft, step.authorization)
         else:
-            step = hold.ask(asked, now_us)
+            step = hold.ask(new, now_us)
         results.append(apply(draft, step, line, rows, context))
         if order is not None or item.price_hash:
             add_order(draft, results[-1], order or NO_ORDER, item.price_hash, context)
@@ -352,12 +365,13 @@ def _choice(
     work: Work,
     command: Authorize,
     products: list[Product],
+    asked: Sequence[Wanted],
     assessment: Assessment,
     line: Line,
     rows: Rows,
     context: Context,
 ) -> tuple[Choice, str | None]:
-    """The offer by the policy, and the values that its rules read.
+    """The offer by the policy for the amounts `asked`, and the values that its rules read.
 
     A cancelled request, and a suspended or listed user, is declined first.
     """
@@ -376,10 +390,6 @@ def _choice(
         skipped = found.skipped
     if command.identity_hash and _is_another(command, rows):
         return decline(len(products), Reason.IDENTITY_MISMATCH), None
-    asked: Sequence[Wanted] = products
-    if command.amount is not None:
-        minor = command.amount.amount_minor
-        asked = [Part(minor, product.policy, product.category) for product in products]
     score = assessment.scored.score if assessment.scored else None
     offers, read_values = command.accept_offers, None
     available_minor = free_minor(line, rows, context)
