@@ -47,13 +47,10 @@ def metered_fee(
     meter: Meter,
     free_us: int | None = None,
 ) -> Fee:
-    """The fee of the rental and its reservation, if the usage ended at `end_us`.
-
-    It is at most that of the order. See `tariff.fee` for `free_us`.
-    """
-    start_us = started_us(authorization)
+    """The fee of the rental and its reservation until `end_us`, at most that of the order; see
+    `tariff.fee` for `free_us`."""
+    start_us, most_minor = started_us(authorization), authorization.order_fee_minor
     waited_us = reserved_us(authorization, start_us)
-    most_minor = authorization.order_fee_minor
     return fee_between(tariff, start_us, end_us, meter, free_us, waited_us, most_minor)
 
 
@@ -67,8 +64,7 @@ def unwaived_minor(
 
 # Read once, because every settlement uses them (see `authorization._SETTLED`).
 _FEE, _IN_STATION = Purpose.FEE, Custody.IN_STATION
-_SETTLED = State.SETTLED
-_BECOMES_SETTLED = Transition.SETTLED
+_SETTLED, _BECOMES_SETTLED = State.SETTLED, Transition.SETTLED
 _DEPOSIT, _OPERATOR_PAYABLE = Account.DEPOSIT, Account.OPERATOR_PAYABLE
 _FEE_INCOME, _RECEIVABLE = Account.FEE_INCOME, Account.RECEIVABLE
 _DRAWN, _HELD = Account.DRAWN, Account.HELD
@@ -210,8 +206,7 @@ def settle(
             "amount.exceeds_hold",
             f"must be at most {authorization.held_minor}, the amount held",
         )
-    if authorization.order_fee_minor is not None:
-        require_ordered(authorization, purpose, amount_minor)
+    require_ordered(authorization, purpose, amount_minor)
     if purpose is _FEE:
         require_claimed(authorization, product, amount_minor, now_us, meter)
         require_unwaived(authorization, product, amount_minor, event_us, meter)

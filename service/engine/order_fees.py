@@ -55,9 +55,16 @@ def order_fees_of(command: Asking, products: Sequence[Product]) -> OrderFees:
     return found
 
 
-def with_fees(products: Sequence[Product], fees: OrderFees) -> list[Part]:
-    """The amounts to hold: each deposit with the fee of its order."""
+def amounts_of(
+    products: Sequence[Product], fees: OrderFees | None, damage: Money | None
+) -> list[Part]:
+    """The amounts to hold: that of the damage, or each deposit with the fee of its order."""
+    known = [None] * len(products) if fees is None else fees
     return [
-        Part(product.deposit_minor + (fee_minor or 0), product.policy, product.category)
-        for product, fee_minor in zip(products, fees, strict=True)
+        Part(
+            (product.deposit_minor if damage is None else damage.amount_minor) + (fee_minor or 0),
+            product.policy,
+            product.category,
+        )
+        for product, fee_minor in zip(products, known, strict=True)
     ]

@@ -26,7 +26,6 @@ from service.domain.policy import (
     MAX_REASONS,
     Choice,
     Offer,
-    Part,
     Policy,
     Reason,
     Wanted,
@@ -45,7 +44,7 @@ from service.engine.details import add_order
 from service.engine.exposure import free_minor, with_total
 from service.engine.listings import Asked, listed_in
 from service.engine.operation import Asks, Operation, Pair
-from service.engine.order_fees import OrderFees, order_fees_of, with_fees
+from service.engine.order_fees import OrderFees, amounts_of, order_fees_of
 from service.engine.people import open_line
 from service.engine.posting import apply, claim, line_for, require_free
 from service.engine.records.authorizations import Decision
@@ -58,8 +57,8 @@ from service.engine.tables import AUTHORIZATIONS, DECISIONS, DETAILS, REQUESTS, 
 class Item(NamedTuple):
     """One requested item; an empty `asset_id` means that the item is not known yet.
 
-    `price_hash` is the hash of the price that the user was shown, or empty. `order_fee` is the fee
-    that the order knows (`domain/order_fees.py`), or None.
+    `price_hash` is that of the price that the user was shown, or empty. `order_fee` is the fee that
+    the order knows (`domain/order_fees.py`), or None.
     """
 
     product_id: str
@@ -146,10 +145,8 @@ def decide(work: Work, command: Authorize, rows: Rows, context: Context) -> Deci
     if is_new:
         open_line(draft, line, known, rows, context)
     asked: Sequence[Wanted] = products
-    if fees is not None:
-        asked = with_fees(products, fees)
-    elif command.amount is not None:
-        asked = [Part(command.amount.amount_minor, it.policy, it.category) for it in products]
+    if fees is not None or command.amount is not None:
+        asked = amounts_of(products, fees, command.amount)
     choice, read_values = _choice(work, command, products, asked, assessment, line, rows, context)
     if known is None and rows[USERS].get(user_id) is None:
         draft[USERS] = [UserRecord(user_id, False, 0, 0, now_us)]
