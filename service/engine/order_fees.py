@@ -5,12 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
+from service.domain.authorization import Authorization
 from service.domain.errors import InvalidInput
 from service.domain.money import Money
 from service.domain.order_fees import require_fee
 from service.domain.policy import Part
 from service.domain.product import Product
+from service.engine.records.compatibility import CompatibilityRecord
+from service.engine.rows import Draft, Rows
+from service.engine.tables import COMPATIBILITY
 
+ORDER_FEES_BUILD = 42
+"""The first build that knows fees of orders: an earlier one would charge the tariff's fee."""
 OrderFees = Sequence[int | None]
 """The fee of each item in minor units; None for an item whose fee is not known."""
 
@@ -53,6 +59,13 @@ def order_fees_of(command: Asking, products: Sequence[Product]) -> OrderFees:
         require_fee(fee_minor, product, field)
         found.append(fee_minor)
     return found
+
+
+def with_fee(it: Authorization, fee_minor: int | None, draft: Draft, rows: Rows) -> Authorization:
+    """A new authorization with the fee of its order. The first one shuts out older builds."""
+    if not (rows[COMPATIBILITY].get(ORDER_FEES_BUILD) or draft[COMPATIBILITY]):
+        draft[COMPATIBILITY] = [CompatibilityRecord(ORDER_FEES_BUILD)]
+    return it._replace(order_fee_minor=fee_minor)
 
 
 def amounts_of(

@@ -15,8 +15,6 @@ from service.domain.errors import (
     InvalidInput,
     NotFound,
     OperatorOwes,
-    ProductMisconfigured,
-    ProductRetired,
 )
 from service.domain.graded_offers import choose_graded
 from service.domain.increments import require_charge_try
@@ -44,7 +42,14 @@ from service.engine.details import add_order
 from service.engine.exposure import free_minor, with_total
 from service.engine.listings import Asked, listed_in
 from service.engine.operation import Asks, Operation, Pair
-from service.engine.order_fees import OrderFees, amounts_of, order_fees_of
+from service.engine.order_fees import (
+    ORDER_FEES_BUILD,
+    OrderFees,
+    amounts_of,
+    order_fees_of,
+    with_fee,
+)
+from service.engine.ordered_products import products_of
 from service.engine.people import open_line
 from service.engine.posting import apply, claim, line_for, require_free
 from service.engine.records.authorizations import Decision
@@ -102,7 +107,11 @@ class Authorize(NamedTuple):
 def wanted(caller: str, it: Authorize, keys: Keys) -> None:
     """Needs the user's line, the items, and the rental that a damage charge cites."""
     keys.users.add(it.user_id)
-    keys.items.update(items_of(caller, it))
+    for item in it.items:
+        if item.asset_id:
+            keys.items.add((caller, item.asset_id))
+        if item.order_fee is not None:
+            keys.builds.add(ORDER_FEES_BUILD)
     if it.identity_hash:
         keys.registered.add(it.user_id)
     if it.parent_id:
@@ -125,7 +134,7 @@ def decide(work: Work, command: Authorize, rows: Rows, context: Context) -> Deci
     """Scores the person, decides, and holds offers without cash. Of several items it holds all or
     none."""
     user_id, now_us = command.user_id, context.now_us
-    products = _products(work.caller, command, context)
+    products = products_of(work.caller, command, context.catalog)
     if context.debts and not command.parent_id:
         _require_solvent(work.caller, products[0].currency, context)
     fees: OrderFees | None = None
@@ -199,7 +208,7 @@ def decide(work: Work, command: Authorize, rows: Rows, context: Context) -> Deci
             refund_after_us=product.policy.refund_after_us,
         )
         if fees is not None:
-            new = new._replace(order_fee_minor=fees[place])
+            new = with_fee(new, fees[place], draft, rows)
         if at_once:
             step = hold.grant(new, product, now_us)
             claim(draft, step.authorization)
@@ -257,38 +266,6 @@ def _require_free(operator_id: str, items: tuple[Item, ...], rows: Rows) -> None
                 )
     for item in items:
         require_free(rows, operator_id, item.asset_id)
-
-
-def _products(operator_id: str, command: Authorize, context: Context) -> list[Product]:
-    """The products in force, at the prices of the station at which the items go out."""
-    known, operators = context.catalog.products, context.catalog.operators
-    products = []
-    for item in command.items:
-        key = (operator_id, item.product_id)
-        product = known.get(key)
-        if key in context.catalog.refused or (product and operator_id not in operators):
-            raise ProductMisconfigured(item.product_id)
-        if product is None and key in context.catalog.retired:
-            raise ProductRetired(item.product_id)
-        if product is None:
-            raise NotFound("product", item.product_id)
-        if product.by_station and command.order is not None:
-            product = product.at(command.order.place.station)
-        products.append(product)
-    if len(products) > 1:
-        _require_one_currency(products)
-    return products
-
-
-def _require_one_currency(products: list[Product]) -> None:
-    currency = products[0].currency
-    for place, product in enumerate(products):
-        if product.currency != currency:
-            raise InvalidInput.of(
-                f"items[{place}].product_id",
-                "items.currency",
-                f"must be priced in {currency}, as the first item is",
-            )
 
 
 def _require_charge(
