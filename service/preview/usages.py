@@ -36,8 +36,8 @@ class Usage(NamedTuple):
     was captured for the fee. `meter` has its pauses and waivers. `reserved_us` is the length of its
     reservation, which is known only if the tariff had a price for it. It was settled at `close_us`,
     and nothing of a `given_back` charge is left. One that is not `billed` only uses minutes of
-    quotas. `station` is that of the pick-up, or empty. `order_fee_minor` is the fee of the order, or
-    None.
+    quotas. `station` is that of the pick-up, or empty. `order_fee_minor` is the fee of the order,
+    or None.
     """
 
     rental: tuple[str, str]
