@@ -44,7 +44,6 @@ from service.engine.listings import Asked, listed_in
 from service.engine.operation import Asks, Operation, Pair
 from service.engine.order_fees import (
     ORDER_FEES_BUILD,
-    OrderFees,
     amounts_of,
     order_fees_of,
     with_fee,
@@ -137,12 +136,13 @@ def decide(work: Work, command: Authorize, rows: Rows, context: Context) -> Deci
     products = products_of(work.caller, command, context.catalog)
     if context.debts and not command.parent_id:
         _require_solvent(work.caller, products[0].currency, context)
-    fees: OrderFees | None = None
+    knows_fee = False
     for product, item in zip(products, command.items, strict=True):
         if item.price_hash:
             require_price(product, item.price_hash)
-        if item.order_fee is not None and fees is None:
-            fees = order_fees_of(command, products)
+        if item.order_fee is not None:
+            knows_fee = True
+    fees = order_fees_of(command, products) if knows_fee else None
     known = context.assessed.asking.get(user_id)
     assessment = usable(known or UNKNOWN_PERSON, products, now_us)
     if command.parent_id or command.amount is not None or command.user_consent_reference:
