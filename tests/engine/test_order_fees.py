@@ -290,6 +290,23 @@ def test_a_late_pick_up_has_the_fee_of_its_reservation(desk: Desk) -> None:
     verified(desk)
 
 
+def test_a_late_amount_above_the_hold_stays_within_the_fee(desk: Desk) -> None:
+    """The hold of a late pick-up and the debt above it take at most the order's fee together."""
+    it = rental(desk, order(FEE, start=Start.ON_PICKUP))
+    it = rental(desk, acts.decrease(it, 20_600))
+    it = acts.woken(desk, it, START_US + 40 * MINUTE_US)
+    begun = rental(desk, acts.picked_up(it, START_US + 11 * MINUTE_US))
+    assert begun.held_minor == 300
+    assert rule(desk, settle(begun, FEE + 1)) == "amount.exceeds_order_fee"
+    answer = desk.do(settle(begun, FEE))
+    assert isinstance(answer, Settled)
+    assert (answer.authorization.captured_minor, answer.authorization.uncollected_minor) == (
+        300, 700,
+    )  # fmt: skip
+    assert answer.debt
+    verified(desk)
+
+
 def test_a_quote_has_the_fee_of_the_order(desk: Desk) -> None:
     """QuoteFee of a rental stays within its order's fee, before and after the pick-up, and
     QuoteAuthorization splits deposit and fee."""
