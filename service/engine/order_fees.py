@@ -63,7 +63,7 @@ def order_fees_of(command: Asking, products: Sequence[Product]) -> OrderFees:
 
 def with_fee(it: Authorization, fee_minor: int | None, draft: Draft, rows: Rows) -> Authorization:
     """A new authorization with the fee of its order. The first one shuts out older builds."""
-    if not (rows[COMPATIBILITY].get(ORDER_FEES_BUILD) or draft[COMPATIBILITY]):
+    if ORDER_FEES_BUILD not in rows[COMPATIBILITY] and COMPATIBILITY not in draft:
         draft[COMPATIBILITY] = [CompatibilityRecord(ORDER_FEES_BUILD)]
     return it._replace(order_fee_minor=fee_minor)
 
