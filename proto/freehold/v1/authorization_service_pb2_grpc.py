@@ -298,8 +298,8 @@ class AuthorizationServiceServicer:
 
     def QuoteFee(self, request, context):
         """Computes the fee of a usage by the tariff in force, or of a rental by the
-        tariff under which it began, with the same arithmetic as the settlement.
-        Nothing is recorded.
+        tariff under which it began and within the fee of its order, with the same
+        arithmetic as the settlement. Nothing is recorded.
 
         FAILED_PRECONDITION with the reason DAMAGE_CHARGE: the authorization has no
         usage. NOT_STARTED: it was closed before the item went out.
