@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, Select, and_, or_, select
 
 from service.books.columns import kept, rows_of
-from service.books.faults import Found
+from service.books.faults import SENSELESS, Found
 from service.domain.breakers import BY_RULE, OpenedBreaker
 from service.domain.ledger import Account
 from service.domain.tariff import DAY_US
@@ -74,12 +74,18 @@ def check_breakers(connection: Connection) -> None:
 
 
 def _check_bounds(it: OpenedBreaker, rules: str | None) -> None:
-    stored: list[dict[str, Any]] = [] if rules is None else json.loads(rules).get("breaker", [])
-    bounds = [row for row in stored if row["currency"] == it.currency]
+    try:
+        stored: list[dict[str, Any]] = [] if rules is None else json.loads(rules).get("breaker", [])
+        bounds = [
+            (row["days"] * DAY_US, row["most_minor"], row.get("least_rentals", 1))
+            for row in stored
+            if row["currency"] == it.currency
+        ]
+    except SENSELESS:
+        raise _wrong(it, "the rules of its policy make no sense") from None
     if not bounds:
         raise _wrong(it, "its revision of the policy has no such breaker")
-    found = bounds[0]
-    expected = found["days"] * DAY_US, found["most_minor"], found.get("least_rentals", 1)
+    expected = bounds[0]
     if (it.window_us, it.most_minor, it.least_rentals) != expected:
         raise _wrong(it, "its bounds are not those of the policy")
 

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, Select, and_, func, select
 
 from service.books.columns import kept, rows_of
-from service.books.faults import Found
+from service.books.faults import SENSELESS, Found
 from service.domain.rules import Span
 from service.storage import schema as t
 
@@ -22,7 +22,7 @@ def check_budgets(connection: Connection) -> None:
     those of its leases."""
     held: Counter[Key] = Counter()
     for operator_id, policy_id, rules, currency, minor in rows_of(connection, _held(connection)):
-        if _counts_open(rules, currency):
+        if _counts_open(policy_id, rules, currency):
             held[operator_id, policy_id, currency] += minor
     told: Counter[Key] = Counter()
     granted: Counter[tuple[str, ...]] = Counter()
@@ -44,11 +44,14 @@ def check_budgets(connection: Connection) -> None:
             raise Found("BUDGET", name, f"{told[of]} is told, and {held[of]} is held")
 
 
-def _counts_open(rules: str, currency: str) -> bool:
-    budgets: list[dict[str, Any]] = json.loads(rules).get("budget", [])
-    return any(
-        it["currency"] == currency and it.get("span", Span.OPEN) == Span.OPEN for it in budgets
-    )
+def _counts_open(policy_id: str, rules: str, currency: str) -> bool:
+    try:
+        budgets: list[dict[str, Any]] = json.loads(rules).get("budget", [])
+        return any(
+            it["currency"] == currency and it.get("span", Span.OPEN) == Span.OPEN for it in budgets
+        )
+    except SENSELESS:
+        raise Found("BUDGET", f"policies/{policy_id}", "its rules make no sense") from None
 
 
 @kept

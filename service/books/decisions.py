@@ -9,8 +9,9 @@ person's other lines and the rates, from which the free part follows.
 from __future__ import annotations
 
 import json
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 from itertools import groupby
 from operator import itemgetter
 from typing import Any, NamedTuple
@@ -19,6 +20,7 @@ from sqlalchemy import Connection, Select, and_, select, union_all
 from sqlalchemy.sql.elements import ColumnElement
 
 from service.books.columns import Cursor, kept
+from service.books.faults import SENSELESS
 from service.domain.authorization import Start
 from service.domain.ledger import LINE_COLUMNS, Account, Book
 from service.domain.policy import Offer
@@ -37,7 +39,7 @@ NAMES = tuple(LINE_COLUMNS[it][0] for it in SEEN)
 GRANTS = frozenset({Transition.AUTHORIZED, Transition.ACTIVE})
 FREE, LINES, RATES, TOTAL = "total.free_minor", "total.lines", "total.rates", "total.currency"
 Balances = tuple[int, int, int]
-_line_of = itemgetter(0, 1)
+_user_of, _currency_of = itemgetter(0), itemgetter(1)
 
 
 class _Decided(NamedTuple):
@@ -58,49 +60,72 @@ class _Decided(NamedTuple):
 
 
 class _Line:
-    """The entries of one line: the balances after each, and each authorization's first entry."""
+    """The balances after each entry of one line, and each authorization's first entry that changed
+    them."""
 
     def __init__(self, entries: Iterable[tuple[Any, ...]]) -> None:
-        self._steps: list[tuple[int, Balances]] = [(0, (0, 0, 0))]
+        self._sequences, self._balances = [0], [(0, 0, 0)]
         self.firsts: dict[str, tuple[int, str, int]] = {}
         sums = dict.fromkeys(SEEN, 0)
         for _, _, sequence, debit, credit, minor, name, transition, event_us in entries:
             for account, sign in ((debit, 1), (credit, -1)):
                 if account in sums:
                     sums[account] += sign * LINE_COLUMNS[Account(account)][1] * minor
-            self._steps.append((sequence, tuple(sums.values())))  # type: ignore[arg-type]
+            limit_minor, held_minor, drawn_minor = sums.values()
+            self._sequences.append(sequence)
+            self._balances.append((limit_minor, held_minor, drawn_minor))
             self.firsts.setdefault(name, (sequence, transition, event_us))
-        self._place = 0
 
     def at(self, version: int) -> Balances:
-        """The balances after so many entries; versions must come in their order."""
-        steps = self._steps
-        while self._place + 1 < len(steps) and steps[self._place + 1][0] <= version:
-            self._place += 1
-        return steps[self._place][1]
+        """The balances after so many entries, of both books together."""
+        return self._balances[max(1, bisect_right(self._sequences, version)) - 1]
+
+
+class _Lines:
+    """The lines of a person, and those of merged people as far as they are asked for."""
+
+    def __init__(
+        self, connection: Connection, user_id: str, entries: Iterable[tuple[Any, ...]]
+    ) -> None:
+        """`entries` are those of the person, in the order of the lines."""
+        self._connection, self._user_id = connection, user_id
+        of_lines = groupby(entries, key=_currency_of)
+        self._known = {(user_id, currency): _Line(its) for currency, its in of_lines}
+
+    def of(self, user_id: str, currency: str) -> _Line:
+        """A line; it has no entries if it does not exist."""
+        found = self._known.get((user_id, currency))
+        if found is None:
+            its: Iterable[tuple[Any, ...]] = ()
+            if user_id != self._user_id:
+                e = t.entries.c
+                mine = _entries_of(e.user_id == user_id, e.currency == currency)
+                its = map(tuple, self._connection.execute(mine))
+            found = self._known[user_id, currency] = _Line(its)
+        return found
 
 
 def wrong_line(connection: Connection, people: People) -> BookFault | None:
-    """The fault of the first decision, in the order of the lines, that saw another line than the
-    entries tell."""
+    """The fault of the first decision, in the order of the lines, that saw another line or another
+    total exposure than the entries tell."""
     with ExitStack() as stack:
         streams = []
         for name, query in (("line_entries", _entries), ("line_decisions", _decided)):
             cursor = Cursor(connection, name, query(connection, people))
             stack.callback(cursor.close)
-            streams.append(groupby(_rows(cursor), key=_line_of))
+            streams.append(groupby(_rows(cursor), key=_user_of))
         entries, decisions = streams
         known = next(entries, None)
-        for key, decided in decisions:
-            while known is not None and known[0] < key:
+        for user_id, decided in decisions:
+            while known is not None and known[0] < user_id:
                 known = next(entries, None)
-            mine = known[1] if known is not None and known[0] == key else ()
-            line = _Line(mine)
-            for row in decided:
-                fault = _wrong(_Decided._make(row), line)
+            mine = known[1] if known is not None and known[0] == user_id else ()
+            lines = _Lines(connection, user_id, mine)
+            for it in map(_Decided._make, decided):
+                fault = _wrong(it, lines.of(user_id, it.currency)) or _wrong_total(it, lines)
                 if fault is not None:
                     return fault
-    return _wrong_total(connection, people)
+    return None
 
 
 def _rows(cursor: Cursor) -> Iterator[tuple[Any, ...]]:
@@ -111,8 +136,7 @@ def _rows(cursor: Cursor) -> Iterator[tuple[Any, ...]]:
 def _wrong(it: _Decided, line: _Line) -> BookFault | None:
     if not all(isinstance(value, int) for value in it[2:6]):
         return _fault(it.decision_id, "its line has a value that is no number")
-    seen, found = it[3:6], line.at(it.version)
-    for name, stored, expected in zip(NAMES, seen, found, strict=True):
+    for name, stored, expected in zip(NAMES, it[3:6], line.at(it.version), strict=True):
         if stored != expected:
             text = f"line_{name} was {expected} after {it.version} entries, {stored} is stored"
             return _fault(it.decision_id, text)
@@ -131,28 +155,27 @@ def _fault(decision_id: str, text: str) -> BookFault:
     return BookFault(RULE, f"decisions/{decision_id}", text)
 
 
-def _wrong_total(connection: Connection, people: People) -> BookFault | None:
-    """The fault of the first decision that saw another total exposure than the entries tell."""
-    with closing(Cursor(connection, "totals", _totals(connection, people))) as cursor:
-        decided = [_Decided._make(row) for row in _rows(cursor)]
-    for it in decided:
-        values = json.loads(str(it.read_values))
-        exposures: dict[str, list[int]] = {}
-        limit_minor = None
-        try:
-            others = [(*name.rsplit("/", 1), version) for name, version in values[LINES].items()]
-            for user_id, currency, version in [(*it[:3],), *others]:
-                limit, held, drawn = _balances(connection, user_id, currency, version)
-                exposures.setdefault(currency, []).append(held + drawn)
-                if (user_id, currency) == (it.user_id, values[TOTAL]):
-                    limit_minor = limit
-            own = it.currency, it.limit_minor - it.held_minor - it.drawn_minor
-            free_minor = _free(own, exposures, limit_minor, values)
-        except (KeyError, TypeError, ValueError, ZeroDivisionError):
-            return _fault(it.decision_id, "its total exposure is not readable")
-        if free_minor != values[FREE]:
-            text = f"{FREE} was {free_minor}, {values[FREE]} was read"
-            return _fault(it.decision_id, text)
+def _wrong_total(it: _Decided, lines: _Lines) -> BookFault | None:
+    """The fault of a decision that saw another total exposure than the entries tell."""
+    if it.read_values is None or f'"{FREE}"' not in it.read_values:
+        return None
+    exposures: dict[str, list[int]] = {}
+    limit_minor = None
+    try:
+        values = json.loads(it.read_values)
+        others = [(*name.rsplit("/", 1), version) for name, version in values[LINES].items()]
+        for user_id, currency, version in [(*it[:3],), *others]:
+            limit, held, drawn = lines.of(user_id, currency).at(version)
+            exposures.setdefault(currency, []).append(held + drawn)
+            if (user_id, currency) == (it.user_id, values[TOTAL]):
+                limit_minor = limit
+        own = it.currency, it.limit_minor - it.held_minor - it.drawn_minor
+        free_minor = _free(own, exposures, limit_minor, values)
+    except SENSELESS:
+        return _fault(it.decision_id, "its total exposure is not readable")
+    if free_minor != values[FREE]:
+        text = f"{FREE} was {free_minor}, {values[FREE]} was read"
+        return _fault(it.decision_id, text)
     return None
 
 
@@ -180,33 +203,17 @@ def _free(
     return free_minor
 
 
-def _balances(connection: Connection, user_id: str, currency: str, version: int) -> Balances:
-    e = t.entries.c
-    query = select(e.debit, e.credit, e.amount_minor).where(
-        e.user_id == user_id,
-        e.currency == currency,
-        e.sequence <= version,
-        e.book == str(Book.LINE),
-    )
-    sums = dict.fromkeys(SEEN, 0)
-    for debit, credit, minor in connection.execute(query):
-        for account, sign in ((debit, 1), (credit, -1)):
-            if account in sums:
-                sums[account] += sign * LINE_COLUMNS[Account(account)][1] * minor
-    limit_minor, held_minor, drawn_minor = sums.values()
-    return limit_minor, held_minor, drawn_minor
-
-
 @kept
 def _entries(_connection: Connection, people: People) -> Select[Any]:
+    return _entries_of(*people(t.entries.c.user_id))
+
+
+def _entries_of(*those: ColumnElement[bool]) -> Select[Any]:
+    """Selects entries of lines, in the order of the lines and of their entries."""
     e = t.entries.c
     key = (e.user_id, e.currency, e.sequence)
     values = (e.debit, e.credit, e.amount_minor, e.authorization_id, e.transition, e.event_us)
-    return (
-        select(*key, *values)
-        .where(e.book == str(Book.LINE), *people(e.user_id))
-        .order_by(e.user_id, e.currency, e.sequence)
-    )
+    return select(*key, *values).where(e.book == str(Book.LINE), *those).order_by(*key)
 
 
 @kept
@@ -215,18 +222,6 @@ def _decided(_connection: Connection, people: People) -> Any:
     both = union_all(_of_orders(people), _of_increments(people)).subquery()
     b = both.c
     return select(both).order_by(b.user_id, b.currency, b.line_version, b.decision_id)
-
-
-@kept
-def _totals(_connection: Connection, people: People) -> Any:
-    """Selects the decisions that read a total exposure."""
-    both = union_all(_of_orders(people), _of_increments(people)).subquery()
-    b = both.c
-    return (
-        select(both)
-        .where(b.read_values.contains(f'"{FREE}"'))
-        .order_by(b.user_id, b.currency, b.line_version, b.decision_id)
-    )
 
 
 def _of_orders(people: People) -> Select[Any]:

@@ -13,6 +13,8 @@ Array = np.ndarray[Any, np.dtype[Any]]
 Place = tuple[int, ...]
 """The place of a check in a verification; the smaller place comes first."""
 Text = str | Callable[[int], str]
+SENSELESS = (AttributeError, KeyError, TypeError, ValueError, ArithmeticError, RecursionError)
+"""The errors of a stored JSON text that has another form than the texts that Freehold writes."""
 
 
 class Found(Exception):

@@ -155,7 +155,7 @@ def _place(tariff: str) -> str:
     """The place in a tariff of arithmetic 2; empty for the ordinary prices."""
     try:
         return str(json.loads(tariff).get("place", ""))
-    except (ValueError, AttributeError):
+    except (ValueError, AttributeError, RecursionError):
         return ""
 
 

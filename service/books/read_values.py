@@ -173,7 +173,7 @@ def _values(text: object) -> dict[str, Any]:
     """The table in a JSON text; a text that makes no sense has a name that no rule reads."""
     try:
         found = json.loads(str(text))
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, RecursionError):
         found = None
     return found if isinstance(found, dict) else {"user.unreadable": text}
 

@@ -87,7 +87,7 @@ def details_of(it: AuditEvent) -> dict[str, Any] | None:
     form = _FORMS.get(it.act)
     try:
         details = json.loads(it.details)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     if form is None or not isinstance(details, dict):
         return None

@@ -64,7 +64,7 @@ def rules_of_json(text: str) -> Rules:
     """The rules of a stored text. Raises InvalidInput if the text makes no sense."""
     try:
         document = json.loads(text)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, RecursionError):
         document = None
     faults: list[Violation] = []
     fields = Fields(document, faults)

@@ -47,19 +47,38 @@ def before_of(usage: Usage, product: Product) -> int:
     return fee.most if usage.lost else fee.least
 
 
+def _everywhere(draft: Product) -> list[Product]:
+    """A draft at the usual prices, and at those of each place."""
+    of_places = {it.tariff.place: it for it in draft.by_station.values()}
+    return [draft, *of_places.values()]
+
+
+def _together(fees: Iterable[Range]) -> Range:
+    """The least and the most of some fees."""
+    least, most = zip(*fees, strict=True)
+    return Range(min(least), max(most))
+
+
 def fees_of(usages: Iterable[Usage], in_force: dict[tuple[str, int], Product],
             drafts: dict[tuple[str, int], Product],
             meters: Mapping[tuple[str, str], Meter]) -> tuple[Fees, ...]:  # fmt: skip
     """The fees of usages in each currency; products are named by their ids and revisions. `meters`
-    are those of rentals under the drafts, if tariffs have quotas."""
+    are those of rentals under the drafts, if tariffs have quotas. A rental whose order's station is
+    not known may have the prices of any place."""
     sums: dict[str, list[int]] = defaultdict(lambda: [0] * 8)
+    everywhere: dict[tuple[str, int], list[Product]] = {}
     for usage in usages:
         name = usage.product_id, usage.revision
-        product, draft = in_force[name], drafts[name].at(usage.station)
-        before = before_of(usage, product)
-        least, most = fee_of(usage, draft, meters.get(usage.rental, usage.meter))
-        if draft.tariff == product.tariff:
-            least = most = before
+        product, draft = in_force[name], drafts[name]
+        before, meter = before_of(usage, product), meters.get(usage.rental, usage.meter)
+        if usage.station is None:
+            possible = everywhere.setdefault(name, _everywhere(draft))
+        else:
+            possible = [draft.at(usage.station)]
+        least, most = _together(
+            Range(before, before) if it.tariff == product.tariff else fee_of(usage, it, meter)
+            for it in possible
+        )
         total = sums[product.currency]
         values = (
             *(1, usage.charged_minor, before, least, most),

@@ -29,7 +29,7 @@ def meters_under(
     used: Counter[tuple[str, str, str, int]] = Counter()
     found = {}
     for usage in sorted(usages, key=lambda it: (it.close_us, it.start_us)):
-        product = drafts[usage.product_id, usage.revision].at(usage.station)
+        product = drafts[usage.product_id, usage.revision].at(usage.station or "")
         meter = usage.meter._replace(quota_minutes=0, quota_fixed=False)
         pools = pools_of(product.tariff, usage.start_us)
         keys = [(usage.rental[0], it.name, str(it.per), it.period_us) for it in pools]

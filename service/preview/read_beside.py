@@ -30,25 +30,34 @@ from service.storage.schema.record_tables import CONVERTERS
 _A, _D, _O = t.authorizations.c, t.decisions.c, t.authorization_details.c
 NAMES = ("told", "assets", "start_us", "start_stations", "end_stations")
 """The columns that `columns` adds to a history, beside the name of the authorization."""
+REPLACED = or_(
+    _A.start == str(Start.LATE_PICKUP),
+    and_(_A.start == str(Start.ON_PICKUP), _O.authorization_version > 1),
+)
+"""A later call, such as the pick-up, may have told another station than the order."""
 _Told = tuple[str | None, str, str, str, int, int, int, str | None]
 
 
 def columns() -> list[ColumnElement[Any]]:
     """The details of an order, the item, its stations, its start, and the authorization's id."""
-    # A pick-up may have told another station than the order.
-    replaced = and_(_A.start == str(Start.ON_PICKUP), _O.authorization_version > 1)
     return [
-        case((replaced, None), else_=func.coalesce(_O.start_station, "")),
+        station(),
         *(func.coalesce(it, "") for it in (_O.labels, _O.time_zone)),
         _A.band,
         case((_A.start == str(Start.ON_PICKUP), 1), else_=0),
         *(case((it != "", 1), else_=0) for it in (_O.device_hash, _O.payment_account_hash)),
-        case((replaced, _D.read_values)),
+        case((REPLACED, _D.read_values)),
         _A.asset_id,
         func.coalesce(_A.start_us, NEVER),
         *(func.coalesce(it, "") for it in (_O.start_station, _O.end_station)),
         _A.authorization_id,
     ]
+
+
+def station() -> ColumnElement[Any]:
+    """The station of an order; empty if it named none, and NULL if a later call may have replaced
+    it."""
+    return case((REPLACED, None), else_=func.coalesce(_O.start_station, ""))
 
 
 class BesideCodes:

@@ -228,8 +228,8 @@ def _notes(whole: Part, draft: Draft, found: Replayed) -> tuple[str, ...]:
     if draft.bills:
         notes.append(
             "Fees are of rentals that are settled, for the same usage under both tariffs. Of prices"
-            " of places, those of the pick-up's station count. What people would have done at other"
-            " prices is not known."
+            " of places, those of the order's station count, or all if a later call may have told"
+            " another one. What people would have done at other prices is not known."
         )
     if whole.repeated < whole.decisions:
         notes.append(

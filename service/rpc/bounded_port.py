@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 from contextlib import suppress
+from functools import partial
 from typing import cast
 
 from service.config import Limits
@@ -16,6 +18,9 @@ from service.rpc.unix_socket import UNIX
 
 LOOKS = 4
 """The looks at all connections in the shortest of their times."""
+BACKLOG = 1024
+EVERYWHERE = ("0.0.0.0", "::", "")
+"""The hosts that mean all addresses of the machine, of both families, as in gRPC."""
 
 
 class _Side(asyncio.Protocol):
@@ -25,19 +30,33 @@ class _Side(asyncio.Protocol):
     other: _Side
     early = b""
     """The bytes to send before the socket is there; uvloop gives a few in spite of a pause."""
+    holds = 0
+    """The reasons for which the socket is not read."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)
         self.transport.write(self.early)
         self.early = b""
+        if self.holds:
+            self.transport.pause_reading()
+
+    def hold(self) -> None:
+        """Reads no more until `free` was called as often."""
+        self.holds += 1
+        if self.holds == 1 and self.transport is not None and not self.transport.is_closing():
+            self.transport.pause_reading()
+
+    def free(self) -> None:
+        """Takes one `hold` back."""
+        self.holds -= 1
+        if not self.holds and self.transport is not None and not self.transport.is_closing():
+            self.transport.resume_reading()
 
     def pause_writing(self) -> None:
-        if self.other.transport is not None:
-            self.other.transport.pause_reading()
+        self.other.hold()
 
     def resume_writing(self) -> None:
-        if self.other.transport is not None:
-            self.other.transport.resume_reading()
+        self.other.free()
 
     def write(self, data: bytes) -> None:
         """Sends bytes."""
@@ -66,7 +85,10 @@ class _Server(_Side):
 
 
 class _Client(_Side):
-    """The client's side, which begins the other one."""
+    """The client's side, which begins the other one.
+
+    A client that reads nothing is not read either: frames of the link's own would fill the memory.
+    """
 
     def __init__(self, port: BoundedPort) -> None:
         self._port = port
@@ -80,7 +102,7 @@ class _Client(_Side):
         if not self._port.welcome(self):
             transport.close()
             return
-        cast(asyncio.Transport, transport).pause_reading()
+        self.hold()
         self._connecting = asyncio.get_running_loop().create_task(self._connect())
 
     async def _connect(self) -> None:
@@ -93,7 +115,15 @@ class _Client(_Side):
         if self.transport is None or self.transport.is_closing():
             self.server.close()
         else:
-            self.transport.resume_reading()
+            self.free()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self.hold()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self.free()
 
     def data_received(self, data: bytes) -> None:
         self.link.sent(data)
@@ -133,9 +163,13 @@ class BoundedPort:
             port = 1
         else:
             host, _, number = address.rpartition(":")
-            self._server = await loop.create_server(
-                lambda: _Client(self), host.strip("[]"), int(number), backlog=1024
-            )
+            make, host = partial(_Client, self), host.strip("[]")
+            if host in EVERYWHERE and socket.has_dualstack_ipv6():
+                place = "::", int(number)
+                both = socket.create_server(place, family=socket.AF_INET6, dualstack_ipv6=True)
+                self._server = await loop.create_server(make, sock=both, backlog=BACKLOG)
+            else:
+                self._server = await loop.create_server(make, host, int(number), backlog=BACKLOG)
             port = self._server.sockets[0].getsockname()[1]
         self._look_again()
         return port

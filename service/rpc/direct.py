@@ -62,8 +62,8 @@ class DirectCall:
     """One call under way; it is the committer's ticket."""
 
     __slots__ = (
-        "_began_s", "_body", "_call", "_desk", "_direct", "_principal", "_reply", "_waiting",
-        "over",
+        "_began_s", "_body", "_call", "_desk", "_direct", "_in_hand", "_principal", "_reply",
+        "_waiting", "over",
     )  # fmt: skip
 
     def __init__(
@@ -73,6 +73,8 @@ class DirectCall:
         self._principal, self._body = principal, body
         self._began_s = time.perf_counter()
         self._call: Call[Any] | None = None
+        self._in_hand = False
+        """True while the call has its place in hand."""
         self._waiting: asyncio.Task[None] | None = None
         self.over = False
 
@@ -88,6 +90,7 @@ class DirectCall:
         except Exception as error:
             self._refuse(error)
             return
+        self._in_hand = True
         try:
             message = pipeline.parse(method.kind, self._body)
             call = self._call = Call(message, self._body, principal, deadline, metadata)
@@ -117,7 +120,7 @@ class DirectCall:
         if self.over:
             return
         if self._waiting is not None:
-            self._waiting.cancel()  # the task ends the call
+            self._waiting.cancel()  # its end ends the call
             return
         self._give_back()
         self._count("CANCELLED", "")
@@ -139,9 +142,6 @@ class DirectCall:
             self._give_back()
             self._refuse(other)
             return
-        except asyncio.CancelledError:
-            self._give_back()
-            raise
         self._give_back()
         if first is None:
             self._refuse(error)
@@ -155,20 +155,20 @@ class DirectCall:
 
     def _wait(self, rest: Coroutine[Any, Any, None]) -> None:
         """Lets a task end the call."""
+        self._waiting = asyncio.get_running_loop().create_task(rest)
+        self._waiting.add_done_callback(self._waited)
 
-        async def run() -> None:
-            try:
-                await rest
-            except asyncio.CancelledError:
-                self._count("CANCELLED", "")
-                raise
-            finally:
-                self._waiting = None
-
-        self._waiting = asyncio.get_running_loop().create_task(run())
+    def _waited(self, task: asyncio.Task[None]) -> None:
+        # A task that is cancelled before its first step runs no line of its coroutine.
+        self._waiting = None
+        if task.cancelled():
+            self._give_back()
+            self._count("CANCELLED", "")
 
     def _give_back(self) -> None:
-        self._direct.pipeline.in_hand.give_back(self._principal.operator_id, len(self._body))
+        if self._in_hand:
+            self._in_hand = False
+            self._direct.pipeline.in_hand.give_back(self._principal.operator_id, len(self._body))
 
     def _refuse(self, error: Exception) -> None:
         message = None if self._call is None else self._call.message

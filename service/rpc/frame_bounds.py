@@ -35,6 +35,8 @@ MOST_DROPPED = 4_096
 EXPANSION = 1_032
 """The most bytes that deflate makes of one."""
 PING_STRIKES = 2
+STREAM_BITS = 0x7FFFFFFF
+"""The bits of a frame's stream; receivers ignore the one above them."""
 
 
 def frame(kind: int, flags: int, stream: int, content: bytes) -> bytes:
@@ -55,12 +57,14 @@ def goaway(last: int, code: int) -> bytes:
 class Stream:
     """A call under way: its bytes, and whether its request has come to its end."""
 
-    __slots__ = ("began_s", "bytes", "finished", "link", "number", "prefix")
+    __slots__ = ("bytes", "factor", "finished", "link", "number", "prefix", "since_s")
 
-    def __init__(self, link: Link, number: int, began_s: float) -> None:
-        self.link, self.number, self.began_s = link, number, began_s
+    def __init__(self, link: Link, number: int, since_s: float) -> None:
+        self.link, self.number, self.since_s = link, number, since_s
         self.bytes = 0
-        """The bytes that have come of it."""
+        """The bytes that have come of it, or the most that they can become."""
+        self.factor = 1
+        """The most bytes that the transport makes of one of them."""
         self.prefix = b""
         self.finished = False
 
@@ -76,22 +80,26 @@ class Occupancy:
         self.streams = 0
         self.bytes = 0
         self.unfinished: dict[Stream, None] = {}
-        """The streams whose request has not come to its end, the oldest first."""
+        """The streams that wait for their client since `since_s`, the longest first: for the rest
+        of the request, or for room for the answer."""
 
     def settle(self) -> None:
         """Resets streams until the rest is within the bounds.
 
         Of the memory, the stream with the most unfinished bytes of the connection with the most
-        bytes goes; of the places, the oldest stream that is late. A message that is alone stays.
+        bytes goes; of the places, the stream that waits for its client the longest, if it is late.
+        A message that is alone stays.
         """
         limits = self.limits
         while self.bytes > limits.max_in_hand_bytes and self.streams > 1:
             fullest = max(self.links, key=lambda it: it.bytes)
             largest = max(fullest.streams.values(), key=lambda it: (not it.finished, it.bytes))
-            fullest.refuse(largest.number, ENHANCE_YOUR_CALM)
+            # What has come to its end may be carried out: UNAVAILABLE says that nobody knows.
+            code = REFUSED_STREAM if largest.finished else ENHANCE_YOUR_CALM
+            fullest.refuse(largest.number, code)
         while self.streams > limits.max_calls:
             oldest = next(iter(self.unfinished), None)
-            if oldest is None or self.steady_s() - oldest.began_s < limits.late_s:
+            if oldest is None or self.steady_s() - oldest.since_s < limits.late_s:
                 return
             oldest.link.refuse(oldest.number, REFUSED_STREAM)
 
@@ -128,6 +136,11 @@ class Link:
         self._silent: dict[int, None] = {}
         """The same of the transport; the oldest are forgotten."""
         self._from_client = self._from_server = b""
+        self._counted = 0
+        """The bytes of `_from_client` whose frames are counted; its block of headers is not whole.
+        """
+        self._block: tuple[int, int] | None = None
+        """The stream and the flags of that block."""
         self._ping_s, self._strikes = -1e9, 0
         occupancy.links.add(self)
 
@@ -142,7 +155,7 @@ class Link:
         """Takes bytes of the client."""
         if self._ended:
             return
-        data, at = self._from_client + data, 0
+        data, at, safe = self._from_client + data, self._counted, 0
         if not self.greeted:
             if not PREFACE.startswith(data[: len(PREFACE)]):
                 self._way.end()
@@ -150,14 +163,15 @@ class Link:
             if len(data) < len(PREFACE):
                 self._from_client = data
                 return
-            self.greeted, at = True, len(PREFACE)
-        start, safe, size, dropped = 0, at, len(data), 0
+            self.greeted = True
+            at = safe = len(PREFACE)
+        start, size, dropped = 0, len(data), 0
         pieces: list[bytes] = []
         opened: list[int] = []
-        too_long: list[int] = []
         while size - at >= HEAD_BYTES:
             word, flags, number = HEAD.unpack_from(data, at)
             length, kind = word >> 8, word & 0xFF
+            number &= STREAM_BITS
             end = at + HEAD_BYTES + length
             if length > MOST_FRAME_BYTES:
                 self._say_goodbye(FRAME_SIZE_ERROR)
@@ -173,9 +187,12 @@ class Link:
                 elif (stream := self.streams.get(number)) is not None:
                     body = data[at + HEAD_BYTES : min(end, at + HEAD_BYTES + 1 + PREFIX_BYTES)]
                     if self._grew(stream, flags, body, length):
-                        too_long.append(number)
-            elif kind == HEADERS:
-                if self._opened(number, flags):
+                        # The frame itself does not pass: the transport would unpack it.
+                        self._way.to_server(b"".join(pieces) + data[start:at])
+                        self.refuse(number, ENHANCE_YOUR_CALM)
+                        pieces, start, dropped = [], end, dropped + length
+            elif kind in (HEADERS, CONTINUATION):
+                if self._opened(kind, number, flags):
                     opened.append(number)
             elif kind == RESET:
                 self._dropped.discard(number)
@@ -186,7 +203,8 @@ class Link:
             at = end
             if kind not in (HEADERS, CONTINUATION) or flags & END_HEADERS:
                 safe = end
-        self._from_client = data[max(safe, start) :]
+        rest = max(safe, start)
+        self._from_client, self._counted = data[rest:], at - rest
         if len(self._from_client) > MOST_HEADER_BYTES:
             self._say_goodbye(ENHANCE_YOUR_CALM)
             return
@@ -195,8 +213,6 @@ class Link:
         if dropped:
             # The transport does not see these bytes, so it does not make room for new ones.
             self._way.to_client(frame(WINDOW, 0, 0, struct.pack(">I", dropped)))
-        for number in too_long:
-            self.refuse(number, ENHANCE_YOUR_CALM)
         self._all.settle()
         while opened and self._all.full:
             self.refuse(opened.pop(), REFUSED_STREAM)
@@ -222,6 +238,8 @@ class Link:
                     start, dropped = end, dropped + (word >> 8 if kind == DATA else 0)
             elif kind == RESET or (kind in (DATA, HEADERS) and flags & END_STREAM):
                 self._release(number)
+            elif kind == HEADERS:
+                self._answering(number)
             at = end
             if kind not in (HEADERS, CONTINUATION) or flags & END_HEADERS:
                 safe = end
@@ -256,20 +274,28 @@ class Link:
         self._way.to_client(goaway(self._last, code))
         self._way.end()
 
-    def _opened(self, number: int, flags: int) -> bool:
-        """Counts a stream, or the end of its request; True if it is a new one."""
+    def _opened(self, kind: int, number: int, flags: int) -> bool:
+        """Counts a stream, or the end of its request, by a frame of headers; True if the stream is
+        a new one. A block of several frames counts at its end."""
+        if kind == CONTINUATION:
+            if self._block is None or number != self._block[0] or not flags & END_HEADERS:
+                return False
+            flags, self._block = self._block[1], None
+        elif not flags & END_HEADERS:
+            self._block = number, flags
+            return False
         stream = self.streams.get(number)
-        if stream is not None:  # the end of a request
+        if stream is not None:
             if flags & END_STREAM:
                 self._finish(stream)
             return False
-        if number in self._dropped:
+        if number <= self._last:  # the transport takes no stream twice
             if flags & END_STREAM:
                 self._dropped.discard(number)
             return False
         occupancy = self._all
         stream = self.streams[number] = Stream(self, number, occupancy.steady_s())
-        self._last = max(self._last, number)
+        self._last = number
         occupancy.streams += 1
         if flags & END_STREAM:
             stream.finished = True
@@ -277,23 +303,34 @@ class Link:
             occupancy.unfinished[stream] = None
         return True
 
+    def _answering(self, number: int) -> None:
+        """Counts a stream whose answer has begun as waiting for its client."""
+        stream, occupancy = self.streams.get(number), self._all
+        if stream is not None and stream not in occupancy.unfinished:
+            stream.since_s = occupancy.steady_s()
+            occupancy.unfinished[stream] = None
+
     def _grew(self, stream: Stream, flags: int, body: bytes, length: int) -> bool:
-        """Counts a part of a message, of which `body` is the beginning; True if it is too long."""
+        """Counts a part of a message, of which `body` is the beginning; True if it is too long, or
+        if it is compressed and has no room."""
         too_long = False
         if len(stream.prefix) < PREFIX_BYTES:
-            if flags & PADDED:
-                body = body[1:]
+            if flags & PADDED and body:
+                body = body[1 : max(1, length - body[0])]
             stream.prefix += body[: PREFIX_BYTES - len(stream.prefix)]
+            if stream.prefix[:1] > b"\0":
+                stream.factor = EXPANSION
             if len(stream.prefix) == PREFIX_BYTES:
-                size = int.from_bytes(stream.prefix[1:])
-                if stream.prefix[0]:
-                    size *= EXPANSION
-                too_long = size > self._all.longest
+                too_long = int.from_bytes(stream.prefix[1:]) * stream.factor > self._all.longest
+        length *= stream.factor
         stream.bytes += length
         self.bytes += length
         self._all.bytes += length
         if flags & END_STREAM:
             self._finish(stream)
+        occupancy = self._all
+        if stream.factor > 1 and occupancy.streams > 1:
+            too_long = too_long or occupancy.bytes > occupancy.limits.max_in_hand_bytes
         # The frames may have padding.
         return too_long or stream.bytes > self._all.longest + MOST_FRAME_BYTES
 

@@ -10,6 +10,7 @@ to grpc.aio. Front and grpc.aio listen on socket files in a folder of their own.
 from __future__ import annotations
 
 import asyncio
+import os
 import tempfile
 import threading
 import time
@@ -46,6 +47,10 @@ metadata, peer and seconds left. A cancellation has only a kind and a call's num
 
 Calls = dict[int, "DirectCall | asyncio.Task[None]"]
 """The calls under way by their numbers."""
+
+
+MOST_PATH_BYTES = 103
+"""The longest path of a socket file on every system."""
 
 
 class Refused(Exception):
@@ -102,6 +107,22 @@ class _Exchange:
         return self._body
 
 
+def _folder() -> tempfile.TemporaryDirectory[str]:
+    """A folder for socket files that other users cannot enter. Raises CannotListen."""
+    try:
+        folder = tempfile.TemporaryDirectory(prefix="freehold-")
+    except OSError as error:
+        why = error.strerror or str(error)
+    else:
+        if len(os.fsencode(folder.name)) + len("/front.sock") <= MOST_PATH_BYTES:
+            return folder
+        folder.cleanup()
+        why = f"{folder.name} is too long for a socket file's path"
+    raise CannotListen(
+        f"the native transport has no folder for its socket files: {why}; set TMPDIR to another one"
+    )
+
+
 class NativeServer:
     """The front with Freehold's mutations, and the grpc.aio server behind it."""
 
@@ -133,7 +154,7 @@ class NativeServer:
         self._reading: asyncio.Task[None] | None = None
         full = Exhausted("QUEUE_FULL", "too many calls are waiting", retry_after_ms=100)
         self._full = code_of(full).value[0], text_of(full), list(trailers_of(full))
-        self._folder = tempfile.TemporaryDirectory(prefix="freehold-")
+        self._folder = _folder()
         self._front: NativeGrpcFront | None = None
         self._port: BoundedPort | None = None
         self._thread: threading.Thread | None = None

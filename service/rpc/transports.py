@@ -37,7 +37,8 @@ def listener(
     limits: Limits,
     committer: Committer,
 ) -> Listener:
-    """The server of a transport. Raises TransportMissing."""
+    """The server of a transport. Raises TransportMissing, and CannotListen if it has no folder for
+    its files."""
     if transport == NATIVE:
         try:
             from service.rpc.native import NativeServer

@@ -17,7 +17,7 @@ from service.engine import operations as c
 from service.storage.database import writing
 from service.storage.store import SqlStore
 from tests.engine import acts
-from tests.engine.calls import authorize, pay, rental, settle
+from tests.engine.calls import authorize, confirm, line, pay, rental, reverse, settle
 from tests.engine.currencies import EUR, EURO_RATE, offer_euros
 from tests.fakes import Desk
 
@@ -94,6 +94,35 @@ def test_another_place_in_the_order_is_found(city: Desk) -> None:
     assert fault(city) == ""
 
 
+def test_a_place_beyond_an_entry_of_money_is_found(store: SqlStore) -> None:
+    """An entry of the book of money leaves a line's balances alone. A decision that held its amount
+    at once is found even if it was moved only over such an entry."""
+    desk = Desk(store)
+    desk.put_user("ann", 700)
+    first = rental(desk, authorize("ann", "umbrella"))
+    rental(desk, settle(first, first.credit_minor))
+    rental(desk, authorize("ann", "umbrella"))
+    it = decisions(desk)[1]
+    change(desk, it["decision_id"], "line_version", it["line_version"] - 1)
+    assert fault(desk).startswith(f"DECISION_LINE decisions/{it['decision_id']}: line_version is")
+
+
+def test_a_place_after_the_release_is_found(store: SqlStore) -> None:
+    """After a reversal the line's balances are those from before the hold. A decision that was
+    moved behind both is found, also if its amount was held only after a payment."""
+    desk = Desk(store)
+    desk.put_user("ann", 600)
+    asked = rental(desk, authorize("ann", accept=(Offer.REDUCED,)))
+    before = line(desk)
+    assert asked.cash_minor
+    rental(desk, reverse(rental(desk, confirm(asked))))
+    after = line(desk)
+    assert (before.held_minor, before.version) < (after.held_minor, after.version)
+    (it,) = decisions(desk)
+    change(desk, it["decision_id"], "line_version", after.version)
+    assert fault(desk).startswith(f"DECISION_LINE decisions/{it['decision_id']}: line_version is")
+
+
 def set_name(name: str, value: Any) -> Callable[[dict[str, Any]], None]:
     """A change of one value that a decision read."""
     return lambda values: values.__setitem__(name, value)
@@ -107,6 +136,10 @@ def set_name(name: str, value: Any) -> Callable[[dict[str, Any]], None]:
         set_name("total.lines", {"ann/EUR": 0}),
         set_name("total.rates", {}),
         set_name("total.rates", {EUR: [785, 0]}),
+        set_name("total.rates", {EUR: [1e308, 1e-308]}),
+        set_name("total.lines", ["ann/EUR"]),
+        set_name("total.lines", {"ann/EUR": "1"}),
+        set_name("total.lines", {"ann": 1}),
         lambda values: values.pop("total.lines"),
     ],
 )
@@ -119,3 +152,29 @@ def test_another_total_exposure_is_found(
     change_of(values)
     change(city, it["decision_id"], "read_values", json.dumps(values))
     assert fault(city).startswith(f"DECISION_LINE decisions/{it['decision_id']}:")
+
+
+@pytest.mark.parametrize("text", ['{"total.free_minor": 1', '["total.free_minor"]', "[" * 100_000])
+def test_a_text_that_makes_no_sense_is_found(city: Desk, text: str) -> None:
+    """A text that is no table is found, and ends no verification."""
+    it = decisions(city)[2]
+    change(city, it["decision_id"], "read_values", text + '"total.free_minor"' * ("[[" in text))
+    assert fault(city).startswith(f"DECISION_LINE decisions/{it['decision_id']}:")
+
+
+def test_the_lines_of_a_merged_person_are_read(store: SqlStore) -> None:
+    """A decision names the lines of people who were merged into the person; they are read too."""
+    desk = Desk(store)
+    offer_euros(desk, {EUR: EURO_RATE})
+    desk.put_users(ann=700, dan=700)
+    rental(desk, authorize("ann", "scooter"))
+    desk.do(c.ProposeMerge("ann", "dan", "same id card", "key-1"), caller=PLATFORM)
+    desk.do(c.ApproveMerge("ann", "dan", "key-2"), caller=PLATFORM)
+    rental(desk, authorize("dan", "umbrella"))
+    assert fault(desk) == ""
+    it = decisions(desk)[-1]
+    values = json.loads(it["read_values"])
+    assert values["total.lines"]["ann/EUR"] > 0
+    values["total.lines"]["ann/EUR"] = 0
+    change(desk, it["decision_id"], "read_values", json.dumps(values))
+    assert fault(desk).startswith(f"DECISION_LINE decisions/{it['decision_id']}: total.free_minor")

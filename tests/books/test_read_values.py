@@ -91,7 +91,7 @@ def test_a_changed_count_is_found(lived: str, name: str, place: int) -> None:
     engine.dispose()
 
 
-@pytest.mark.parametrize("wrong", ["", "[]", "null", "{"])
+@pytest.mark.parametrize("wrong", ["", "[]", "null", "{", "[" * 100_000])
 def test_a_text_that_makes_no_sense_is_found(lived: str, wrong: str) -> None:
     """Values that are no table of names and numbers are a fault."""
     engine = open_database(lived)
@@ -100,4 +100,16 @@ def test_a_text_that_makes_no_sense_is_found(lived: str, wrong: str) -> None:
     fault = verify_books(engine).fault
     assert fault is not None
     assert fault.rule == "READ_VALUES"
+    engine.dispose()
+
+
+@pytest.mark.parametrize("wrong", ["{", "[]", '{"budget":5}', '{"budget":[{}]}', "[" * 100_000])
+def test_rules_that_make_no_sense_are_found(lived: str, wrong: str) -> None:
+    """Rules of a policy that are no table of rules are a fault, if a rental holds under them."""
+    engine = open_database(lived)
+    with writing(engine) as connection:
+        connection.execute(t.policies.update().values(rules=wrong))
+    fault = verify_books(engine).fault
+    assert fault is not None
+    assert (fault.rule, fault.detail) == ("BUDGET", "its rules make no sense")
     engine.dispose()

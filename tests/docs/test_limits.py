@@ -95,12 +95,16 @@ FACTS: dict[str, dict[str, str]] = {
         "MOST_WITHIN_MINUTES": CONTRACT,
     },
     "domain/bounds_document.py": {"MOST_BOUNDS": TERMS},
-    "rpc/bounded_port.py": {"LOOKS": METHOD},
+    "rpc/bounded_port.py": {"BACKLOG": METHOD, "LOOKS": METHOD},
     "rpc/frame_bounds.py": {
-        **dict.fromkeys(("EXPANSION", "HEAD_BYTES", "MOST_FRAME_BYTES", "PREFIX_BYTES"), FORMAT),
+        **dict.fromkeys(
+            ("EXPANSION", "HEAD_BYTES", "MOST_FRAME_BYTES", "PREFIX_BYTES", "STREAM_BITS"), FORMAT
+        ),
         **dict.fromkeys(("MOST_DROPPED", "MOST_HEADER_BYTES", "PING_STRIKES"), METHOD),
     },
-    "rpc/native.py": dict.fromkeys(("MOST_EVENTS", "MOST_IDLE_S"), METHOD),
+    "rpc/native.py": {
+        "MOST_EVENTS": METHOD, "MOST_IDLE_S": METHOD, "MOST_PATH_BYTES": FORMAT,
+    },
     "rpc/terms_service.py": {"MOST_PRODUCTS": CONTRACT},
     "storage/compiling.py": {"TOGETHER": STATEMENT},
     "storage/terms_checks.py": {"MOST_NAMED": TEXT},

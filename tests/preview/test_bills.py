@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -20,7 +21,7 @@ from service.preview.text import shown
 from service.storage.store import SqlStore
 from service.storage.terms_acts import Order, apply_terms
 from tests.engine.acts import found, pause, settle_usage, waive
-from tests.engine.calls import authorize, rental, settle
+from tests.engine.calls import authorize, pick_up, rental, settle, start
 from tests.fakes import MINUTE_US, OPERATOR, Desk
 from tests.preview.histories import HOUR_US, play
 from tests.storage.administered import shell
@@ -94,7 +95,7 @@ def test_a_draft_bills_within_the_fee_of_an_order(
 
 
 def test_a_draft_with_places_bills_a_rental_by_its_station(city: Desk) -> None:
-    """A rental is billed by the draft's prices of the place in which it was picked up."""
+    """A rental is billed by the draft's prices of the station that its order named."""
     places = [{"name": "airport", "stations": ["t-1"], "start_fee_minor": 500}]
     for station, minor in (("t-1", 800), ("x-1", 1_100)):
         asked = authorize("ann")._replace(order=details.Order(place=details.ItemPlace(station)))
@@ -104,6 +105,22 @@ def test_a_draft_with_places_bills_a_rental_by_its_station(city: Desk) -> None:
         advance(city, HOUR_US)
         city.do(settle_usage(answer.answer))
         assert fees(city, place=places).after_minor == Range(minor, minor)
+
+
+def test_a_pick_up_elsewhere_leaves_the_place_open(city: Desk) -> None:
+    """The station of the order decides, and the pick-up replaced it. So a reservation may have the
+    draft's prices of the airport or the usual ones, and without places it has only these."""
+    order = details.Order(place=details.ItemPlace("t-1"))
+    answer = city.do(pick_up("ann")._replace(order=order))
+    assert isinstance(answer, Priced)
+    assert isinstance(answer.answer, Authorization)
+    city.do(replace(start(answer.answer), place=details.ItemPlace("x-1")))
+    advance(city, HOUR_US)
+    city.do(settle_usage(answer.answer))
+    places = [{"name": "airport", "stations": ["t-1"], "start_fee_minor": 500}]
+    found = fees(city, place=places)
+    assert (found.after_minor, found.open_ended) == (Range(300, 800), 1)
+    assert fees(city).after_minor == Range(300, 300)
 
 
 def test_a_rental_of_another_product_is_not_billed(city: Desk) -> None:

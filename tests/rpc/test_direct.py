@@ -23,6 +23,7 @@ from service.rpc.pipeline import Call, Method, Pipeline
 from service.rpc.second_person import SecondPerson
 from service.rpc.transport import Metadata
 from tests.fakes import START_US
+from tests.rpc.support import TIMEOUT_S
 from tests.rpc.test_door import bearer
 
 KEYS = {
@@ -170,6 +171,33 @@ def test_refusals_are_those_of_the_pipeline() -> None:
         assert late.told == [code.UNAVAILABLE]
         assert it.pipeline.under_way == 0
         it.pool.shutdown()
+
+    asyncio.run(main())
+
+
+def test_a_caller_that_leaves_a_refused_call_gives_its_place_back() -> None:
+    """A call that waits for its refusal, and is cancelled before the wait begins or meanwhile,
+    gives its place back and counts once."""
+
+    async def main() -> None:
+        it = Entrance(max_calls_a_caller=1)
+        for turns in (0, 1, 2):
+            begun, reply = await it.begin("good", b"\xff")
+            assert begun is not None
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            begun.cancel()
+            await asyncio.wait_for(reply.over.wait(), TIMEOUT_S)
+            assert it.pipeline.under_way == 0
+        _, first = await it.begin("good")
+        begun, second = await it.begin("good")
+        assert begun is not None
+        begun.cancel()
+        await asyncio.wait_for(second.over.wait(), TIMEOUT_S)
+        await first.over.wait()
+        assert it.pipeline.under_way == 0
+        assert it.pipeline.calls.methods["Put"].codes.total() == 5
+        await it.close()
 
     asyncio.run(main())
 

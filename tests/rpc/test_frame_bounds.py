@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -170,6 +171,93 @@ def test_a_message_is_refused_by_its_first_five_bytes(
     expected = [] if passes else [(1, ENHANCE_YOUR_CALM)]
     assert resets(end.to_client) == resets(end.to_server) == expected
     assert occupancy.streams == passes
+
+
+def test_padding_is_no_part_of_a_message() -> None:
+    """Neither padding nor the bit that receivers ignore hides the first five bytes of a message."""
+    prefix = struct.pack(">BI", 0, LONGEST + 1)
+    for hidden in (
+        frame(DATA, PADDED, 1, b"\x05" + bytes(5)) + frame(DATA, 0, 1, prefix),
+        frame(DATA, PADDED, 1, b"\x03" + prefix[:2] + bytes(3)) + frame(DATA, 0, 1, prefix[2:]),
+        frame(DATA, PADDED, 1, b"") + frame(DATA, PADDED, 1, b"\xff") + frame(DATA, 0, 1, prefix),
+        frame(DATA, 0, 1 << 31 | 1, prefix),
+    ):
+        occupancy, _ = open_to()
+        end = End(occupancy).greet()
+        end.link.sent(begun(1) + hidden)
+        assert resets(end.to_client) == [(1, ENHANCE_YOUR_CALM)]
+        assert occupancy.streams == occupancy.bytes == 0
+
+
+def test_compressed_messages_take_the_memory_that_they_may_become() -> None:
+    """Of all messages together, a compressed one takes the most bytes that it can become; one that
+    has no room is not passed on."""
+    occupancy, _ = open_to(max_bulk_message_bytes=2**20, max_in_hand_bytes=2**20)
+    end = End(occupancy).greet()
+    for number in (1, 3, 5):
+        end.link.sent(begun(number) + body(number, 400, end=False, compressed=True))
+    assert resets(end.to_client) == [(5, ENHANCE_YOUR_CALM)]
+    assert occupancy.bytes == 2 * 405 * EXPANSION
+    assert [number for kind, _, number, _ in frames(end.to_server) if kind == DATA] == [1, 3]
+
+
+def test_a_call_that_may_be_carried_out_is_unavailable() -> None:
+    """A call whose request has come, and for which there is no memory, ends with UNAVAILABLE: its
+    caller asks again with the same request id."""
+    occupancy, _ = open_to(max_bulk_message_bytes=2**20, max_in_hand_bytes=10_000)
+    end = End(occupancy).greet()
+    end.link.sent(begun(1) + body(1, 6_000) + begun(3) + body(3, 5_000))
+    assert resets(end.to_client) == [(1, REFUSED_STREAM)]
+
+
+def test_a_stream_counts_once_and_with_its_whole_headers() -> None:
+    """A block of headers that comes in pieces counts at its end, a reset comes after it, and later
+    headers of the same stream, or its number with the ignored bit, take no place."""
+    occupancy, _ = open_to(max_calls=1)
+    end, other = End(occupancy).greet(), End(occupancy).greet()
+    end.link.sent(begun(1, end=True))
+    head, rest = frame(HEADERS, END_STREAM, 1, b"first"), frame(CONTINUATION, END_HEADERS, 1, b"x")
+    for piece in (head, rest[:4], rest[4:-1]):
+        other.link.sent(piece)
+        assert (other.to_server, other.to_client) == (b"", b"")
+    other.link.sent(rest[-1:])
+    assert other.to_server == head + rest + reset(1, REFUSED_STREAM)
+    assert occupancy.streams == 1
+    end.link.answered(begun(1, end=True))
+    for again in (begun(1, end=True), begun(1 << 31 | 1, end=True)):
+        end.link.sent(again)
+        assert occupancy.streams == 0
+    end.link.sent(begun(1 << 31 | 3, end=True))
+    end.link.answered(begun(3, end=True))
+    assert occupancy.streams == 0
+
+
+def test_empty_frames_of_headers_are_read_once() -> None:
+    """The pieces of a block of headers are not read again with each later piece."""
+    occupancy, _ = open_to()
+    end = End(occupancy).greet()
+    end.link.sent(frame(HEADERS, END_STREAM, 1, b"") + 7_000 * frame(CONTINUATION, 0, 1, b""))
+    end.link.sent(frame(CONTINUATION, 0, 1, bytes(MOST_FRAME_BYTES))[:HEAD_BYTES])
+    began_s = time.process_time()
+    for _ in range(2_000):
+        end.link.sent(b"\0")
+    assert time.process_time() - began_s < 2.0
+    assert not end.ended
+
+
+def test_answers_without_room_leave_their_places() -> None:
+    """If all places are taken, a call goes whose client has not made room for its answer in time;
+    one whose answer has not begun stays."""
+    occupancy, clock = open_to(max_calls=2, late_s=0.25)
+    end, other = End(occupancy).greet(), End(occupancy).greet()
+    end.link.sent(begun(1, end=True) + begun(3, end=True))
+    end.link.answered(begun(3))
+    clock.now_s = 0.3
+    other.link.sent(begun(1, end=True))
+    assert resets(other.to_client) == []
+    assert resets(end.to_client) == [(3, REFUSED_STREAM)]
+    other.link.sent(begun(3, end=True))
+    assert resets(other.to_client) == [(3, REFUSED_STREAM)]
 
 
 def test_a_message_longer_than_it_says_is_refused() -> None:
