@@ -11,12 +11,10 @@ from service.domain.money import Money
 from service.domain.order_fees import require_fee
 from service.domain.policy import Part
 from service.domain.product import Product
-from service.engine.records.compatibility import CompatibilityRecord
+from service.engine.records.compatibility import ORDER_FEES_BUILD, CompatibilityRecord
 from service.engine.rows import Draft, Rows
 from service.engine.tables import COMPATIBILITY
 
-ORDER_FEES_BUILD = 42
-"""The first build that knows fees of orders: an earlier one would charge the tariff's fee."""
 OrderFees = Sequence[int | None]
 """The fee of each item in minor units; None for an item whose fee is not known."""
 

@@ -554,7 +554,7 @@ class Reference(Documents):
                 rules = judged(self, caller, asked.user_id, terms, details, now_us, skipped=skipped)
                 ordered = Ordered(
                     caller, asked.user_id, asked.order or Order(), asked.start == "ON_PICKUP",
-                    list(terms), score, now_us,
+                    list(terms), score, now_us, sum(it or 0 for it in fees),
                 )  # fmt: skip
                 rules = with_conditions(self, rules, ordered, skipped)
                 rules = with_breakers(self, rules, caller, terms)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from threading import Thread
 
 import pytest
-from sqlalchemy import func, select, update
+from sqlalchemy import func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from service.books.verify import verify_books
@@ -16,18 +17,22 @@ from service.domain.errors import InvalidInput
 from service.domain.fee_lines import FeeItem
 from service.domain.ledger import Standing
 from service.domain.money import Money
+from service.domain.rules import Condition, Outcome, Rules
+from service.domain.rules_document import json_of_rules
 from service.engine import operations as c
 from service.engine.calls import Settled
-from service.engine.order_fees import ORDER_FEES_BUILD
 from service.engine.quotes import Quotes, Usage
+from service.engine.records.compatibility import ORDER_FEES_BUILD
 from service.rpc.stored import read_payload
 from service.storage import schema as t
+from service.storage.database import open_database, writing
 from service.storage.quoting import QuoteStore
 from tests.engine import acts
 from tests.engine.acts import Books
 from tests.engine.calls import CNY, balances, confirm, refused, rental, reverse, settle, stored
 from tests.engine.test_quotas import offer
 from tests.engine.test_reservations import TARIFF, pass_time
+from tests.engine.test_velocity import read_values
 from tests.fakes import MINUTE_US, OPERATOR, START_US, Desk
 
 FEE = 1_000
@@ -267,6 +272,25 @@ def test_a_group_names_the_item_with_a_wrong_fee(desk: Desk) -> None:
     assert error.violations[0].field == "items[1].order_fee.amount_minor"
 
 
+def test_conditions_read_the_known_fees(desk: Desk) -> None:
+    """A condition reads the known fees of all items together; an unknown fee and one that is paid
+    elsewhere count as zero."""
+    when = Condition("dear", "order_fee_minor >= 1000", Outcome.DECLINE)
+    for policy in ("bike", "small-item"):
+        stored = json_of_rules(Rules(condition=(when,)))
+        acts.change_terms(desk, t.policies, policy, rules=stored)
+    for fee_minor, read in ((None, 0), (0, 0), (999, 999), (1_000, 1_000)):
+        it = rental(desk, order(fee_minor))
+        assert (it.state is State.DECLINED) is (read == 1_000)
+        assert read_values(desk, it) == {"order_fee_minor": read}
+        if it.state is State.ACTIVE:
+            rental(desk, settle(it, 0))
+    fees = (Money(CNY, 600), None, Money(CNY, 400))
+    items = tuple(c.Item("power-bank", "", "", fee) for fee in fees)
+    made = acts.members(desk, c.Authorize("ann", items, Start.IMMEDIATE, (), grouped=True))
+    assert {it.reasons for it in made} == {("CONDITION/dear",)}
+
+
 def test_a_review_keeps_the_fee(desk: Desk) -> None:
     """A review that is approved holds deposit and fee."""
     desk.do(c.SetStanding("ann", Standing.WATCHED), caller=PLATFORM)
@@ -349,6 +373,28 @@ def test_two_first_fees_in_one_batch(desk: Desk) -> None:
     answers = desk.apply(desk.work(order(0)), desk.work(order(FEE, "ben")))
     assert all(isinstance(it, bytes) for it in answers)
     assert oldest(desk) == ORDER_FEES_BUILD
+
+
+def test_two_servers_store_the_first_fee_at_once(desk: Desk, url: str) -> None:
+    """If another server names the build between this server's reading and writing, the order is
+    decided again and held, and the build is named once."""
+    named = insert(t.compatibility).values(oldest_build=ORDER_FEES_BUILD)
+    answers: list[Authorization] = []
+    engine = open_database(url)
+    try:
+        with writing(engine) as connection:
+            connection.execute(named)
+            server = Thread(target=lambda: answers.append(rental(desk, order(FEE))))
+            server.start()
+            # It waits for the other transaction: at its key, or on SQLite for the file.
+            server.join(0.3)
+            assert answers == []
+        server.join(30)
+    finally:
+        engine.dispose()
+    assert [(it.order_fee_minor, it.held_minor) for it in answers] == [(FEE, 20_900)]
+    assert oldest(desk) == ORDER_FEES_BUILD
+    verified(desk)
 
 
 def test_the_database_refuses_a_fee_above_the_order(desk: Desk) -> None:

@@ -94,6 +94,20 @@ def test_a_preview_holds_the_known_fee_of_an_order(city: Desk) -> None:
     assert (held.before.peak_minor, held.most.peak_minor) == (20_900 + 10_450, 20_900)
 
 
+def test_conditions_of_a_draft_read_the_known_fee(city: Desk) -> None:
+    """A draft that declines orders with a fee of 10.00 or more declines one of three orders: that
+    of 10.00, and not those of 9.99 and without a fee."""
+    city.put_users(ann=700, ben=700, cem=700)
+    fees = {"ann": Money("CNY", 1_000), "ben": Money("CNY", 999), "cem": None}
+    for user_id, fee in fees.items():
+        item = Item("bike", "", order_fee=fee)
+        rental(city, authorize(user_id)._replace(items=(item,)))
+    city.clock.advance(city.clock.now_us() + 60 * MINUTE_US)
+    dear = {"name": "dear", "when": "order_fee_minor >= 1000", "then": "DECLINE"}
+    whole = previewed(city, policy(city.store, condition=[dear])).whole
+    assert {it.reason: it.after for it in whole.refusals} == {"CONDITION/dear": Range(1, 1)}
+
+
 def test_the_mean_of_the_credit_held_is_over_the_whole_time(city: Desk) -> None:
     """A bike of 19,900 for one of two days is 9,950 on average."""
     city.put_users(ann=700)

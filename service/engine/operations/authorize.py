@@ -42,16 +42,12 @@ from service.engine.details import add_order
 from service.engine.exposure import free_minor, with_total
 from service.engine.listings import Asked, listed_in
 from service.engine.operation import Asks, Operation, Pair
-from service.engine.order_fees import (
-    ORDER_FEES_BUILD,
-    amounts_of,
-    order_fees_of,
-    with_fee,
-)
+from service.engine.order_fees import amounts_of, order_fees_of, with_fee
 from service.engine.ordered_products import products_of
 from service.engine.people import open_line
 from service.engine.posting import apply, claim, line_for, require_free
 from service.engine.records.authorizations import Decision
+from service.engine.records.compatibility import ORDER_FEES_BUILD
 from service.engine.records.requests import TOMBSTONE
 from service.engine.records.users import UserRecord
 from service.engine.rows import Draft, Keys, Rows
