@@ -70,6 +70,7 @@ class Charged(NamedTuple):
     paused_us: int
     corrections: int
     reserve_us: int | None
+    order_fee_minor: int | None
     state: str
 
 
@@ -115,6 +116,25 @@ def _plain(lines: Lines) -> list[Line]:
 
 def _once(item: ReceiptItem, amount_minor: int) -> Line:
     return item.value, 1, amount_minor, amount_minor, 0, 0, "", ""
+
+
+def _within_order(it: Charged, lines: list[Line], waived_minor: int) -> int:
+    """The sum of a fee's lines, after the line that lowers it to the fee of the order, if any.
+
+    Such a line comes before those of pauses and waivers, and at most what is left is waived.
+    """
+    most_minor = it.order_fee_minor
+    after = [one for one in lines if one[0] in (ReceiptItem.PAUSED_MINUTES, ReceiptItem.WAIVED)]
+    priced_minor = sum(one[3] for one in lines if one not in after)
+    if most_minor is not None and priced_minor > most_minor:
+        item = ReceiptItem.ORDER_FEE_REDUCTION if most_minor else ReceiptItem.PAID_ELSEWHERE
+        lines[len(lines) - len(after) :] = [
+            _once(item, most_minor - priced_minor),
+            *(one for one in after if one[0] == ReceiptItem.PAUSED_MINUTES),
+        ]
+        if waived_minor := min(waived_minor, most_minor):
+            lines.append(_once(ReceiptItem.WAIVED, -waived_minor))
+    return sum(one[3] for one in lines)
 
 
 def docks() -> ColumnElement[bool]:
@@ -219,7 +239,7 @@ def wrong_receipt(connection: Connection, receipt: Receipt | None, stored: Seque
 
 class _Bill(NamedTuple):
     """What is billed between two instants: the lines, their sum, and the sums of the tariff's lines
-    and of the walk from unit to unit, both before waivers."""
+    and of the walk from unit to unit, both before waivers and without the fee of the order."""
 
     start_us: int
     end_us: int
@@ -244,7 +264,8 @@ def _ended(it: Charged, tariff: AnyTariff, terms: Terms, beside: Beside) -> _Bil
     if waived_minor:
         plain.append(_once(ReceiptItem.WAIVED, -waived_minor))
     walked_minor = walked_reservation_minor(tariff, end_us - begin_us) + flat_minor
-    return _Bill(begin_us, end_us, plain, sum_minor - waived_minor, (sum_minor, walked_minor))
+    asked_minor = _within_order(it, plain, beside.waived_minor)
+    return _Bill(begin_us, end_us, plain, asked_minor, (sum_minor, walked_minor))
 
 
 def _billed(it: Charged, tariff: AnyTariff, free_us: int | None, beside: Beside) -> _Bill:
@@ -278,7 +299,8 @@ def _billed(it: Charged, tariff: AnyTariff, free_us: int | None, beside: Beside)
             free = [FeeLine(item, us // MINUTE_US, 0, 0) for item, us in times]
             usage = Fee(tuple(line for line in free if line.quantity), 0)
             usage = after_reservation(reservation_lines(tariff, reserved_us), usage, waived_minor)
-        lines, asked_minor = _with_pass(usage, beside)
+        lines = _with_pass(it, usage, beside)
+        asked_minor = _within_order(it, lines, beside.waived_minor)
         if isinstance(tariff, SegmentTariff):
             unwaived = [it for it in usage.lines if it.item is not FeeItem.WAIVED]
             summed_minor = sum(it.amount_minor for it in unwaived)
@@ -293,9 +315,11 @@ def _billed(it: Charged, tariff: AnyTariff, free_us: int | None, beside: Beside)
     return _Bill(start_us, end_us, lines, asked_minor, walked)
 
 
-def _with_pass(usage: Fee, beside: Beside) -> tuple[list[Line], int]:
-    """The lines of a fee and their sum, after the gift of a pass; a fee with a share of a pass is
-    not waived yet."""
+def _with_pass(it: Charged, usage: Fee, beside: Beside) -> list[Line]:
+    """The lines of a fee after the gift of a pass; a fee with a share of a pass is not waived yet.
+
+    A share that leaves no less than the fee of the order takes nothing off.
+    """
     lines, sum_minor = list[Line](), usage.total_minor
     for line in _plain(usage.lines):
         if line[0] == FeeItem.QUOTA_MINUTES and beside.pass_minutes:
@@ -305,8 +329,10 @@ def _with_pass(usage: Fee, beside: Beside) -> tuple[list[Line], int]:
         if line[0] != FeeItem.QUOTA_MINUTES or line[1]:
             lines.append(line)
     if not beside.percent:
-        return lines, sum_minor
+        return lines
     kept_minor = sum_minor * (100 - beside.percent) // 100
+    if it.order_fee_minor is not None and kept_minor >= it.order_fee_minor:
+        kept_minor = sum_minor
     paused = [line for line in lines if line[0] == FeeItem.PAUSED_MINUTES]
     lines = [line for line in lines if line[0] != FeeItem.PAUSED_MINUTES]
     if kept_minor != sum_minor:
@@ -315,7 +341,7 @@ def _with_pass(usage: Fee, beside: Beside) -> tuple[list[Line], int]:
     waived_minor = min(beside.waived_minor, kept_minor)
     if waived_minor:
         lines.append(_once(ReceiptItem.WAIVED, -waived_minor))
-    return lines, kept_minor - waived_minor
+    return lines
 
 
 def _told(

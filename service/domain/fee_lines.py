@@ -31,6 +31,8 @@ class FeeItem(StrEnum):
     CAP_REDUCTION = "CAP_REDUCTION"
     BUY_OUT_REDUCTION = "BUY_OUT_REDUCTION"
     PASS_DISCOUNT = "PASS_DISCOUNT"
+    ORDER_FEE_REDUCTION = "ORDER_FEE_REDUCTION"
+    PAID_ELSEWHERE = "PAID_ELSEWHERE"
     PAUSED_MINUTES = "PAUSED_MINUTES"
     WAIVED = "WAIVED"
 
@@ -44,7 +46,8 @@ class FeeLine(NamedTuple):
     quotas that the rental used, PAUSED_MINUTES the full minutes for which the meter stood.
     Reductions, PASS_DISCOUNT and WAIVED have quantity 1 and a negative amount. BUY_OUT_REDUCTION
     is the excess of the whole rental over the buy-out cap, PASS_DISCOUNT the share of the fee that
-    the person's pass takes off.
+    the person's pass takes off, and ORDER_FEE_REDUCTION the excess over the known fee of the order.
+    PAID_ELSEWHERE takes the whole fee off, because the order says that it is paid elsewhere.
 
     Arithmetic 1 writes FULL_DAYS, full 24 hours at the day cap; INTERVALS, the started intervals of
     the day under way; DAY_CAP_REDUCTION, the excess of that day over the day cap.

@@ -1,9 +1,11 @@
-"""The fee of a usage with a meter: pauses, waivers, quotas, and the person's pass."""
+"""The fee of a usage with a meter: pauses, waivers, quotas, the person's pass, and the fee of the
+order."""
 
 from __future__ import annotations
 
 from service.domain.least_fee import cheapest, fewest_minutes
 from service.domain.meter import RUNNING, Meter
+from service.domain.order_fees import within_order
 from service.domain.passes import discounted, with_pass_minutes
 from service.domain.segment_fee import Use
 from service.domain.segment_tariff import SegmentTariff
@@ -17,14 +19,17 @@ def fee_between(
     meter: Meter,
     free_us: int | None = None,
     reserved_us: int = 0,
+    order_fee_minor: int | None = None,
 ) -> Fee:
-    """The fee of a usage with this meter; see `tariff.fee` for `free_us` and `reserved_us`.
+    """The fee of a usage with this meter; see `tariff.fee` for `free_us` and `reserved_us`, and
+    `order_fees.py` for `order_fee_minor`.
 
     Of the meter's quota it takes the fewest full minutes with the least fee. Minutes that a rental
     has used count as they are, but not if they would raise the fee.
     """
     if meter is RUNNING and free_us is None:
-        return fee(tariff, start_us, end_us, reserved_us=reserved_us)
+        running = fee(tariff, start_us, end_us, reserved_us=reserved_us)
+        return within_order(running, order_fee_minor, 0)
     paused_us, waived_minor = meter.paused_us(end_us), meter.pending_minor
     pauses, percent = meter.times if tariff.by_clock else (), meter.pass_percent
 
@@ -41,7 +46,8 @@ def fee_between(
             reserved_us=reserved_us,
         )
         if percent:
-            usage = discounted(usage, percent, waived_minor)
+            usage = discounted(usage, percent, waived_minor, order_fee_minor)
+        usage = within_order(usage, order_fee_minor, waived_minor)
         return with_pass_minutes(usage, meter.pass_minutes) if meter.pass_minutes else usage
 
     used_us = end_us - start_us - paused_us

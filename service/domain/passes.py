@@ -96,9 +96,14 @@ def require_unused(uses: int, refund_us: int | None) -> None:
         )
 
 
-def discounted(it: Fee, percent: int, waived_minor: int) -> Fee:
-    """A fee less the share of a pass, which is rounded up, and less at most the waived amount."""
+def discounted(it: Fee, percent: int, waived_minor: int, order_fee_minor: int | None = None) -> Fee:
+    """A fee less the share of a pass, which is rounded up, and less at most the waived amount.
+
+    A share that leaves no less than the fee of the order takes nothing off.
+    """
     off_minor = -(-it.total_minor * percent // 100)
+    if order_fee_minor is not None and it.total_minor - off_minor >= order_fee_minor:
+        off_minor = 0
     left_minor = it.total_minor - off_minor
     waived_minor = min(waived_minor, left_minor)
     lines = list(it.lines)

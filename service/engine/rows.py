@@ -109,6 +109,7 @@ class Keys:
     carried         authorizations whose late pick-up, or reservation, is read with its group
     suspense        items in suspense, by caller and reference
     detailed        authorizations whose details are read
+    builds          builds that the rows of calls need, if they are known as the oldest ones
     passes          people whose passes are read, each with the operator that sold them
     refunded        passes whose debts are read: user id, operator id, pass id
     seal            whether the number of the last seal is read
@@ -145,6 +146,7 @@ class Keys:
     carried: set[Pair] = field(default_factory=set)
     suspense: set[Pair] = field(default_factory=set)
     detailed: set[Pair] = field(default_factory=set)
+    builds: set[int] = field(default_factory=set)
     passes: set[Pair] = field(default_factory=set)
     refunded: set[tuple[str, str, str]] = field(default_factory=set)
     seal: bool = False

@@ -42,7 +42,7 @@ class Usage(NamedTuple):
     and nothing of a `given_back` charge is left. One that is not `billed` only uses minutes of
     quotas. `station` is that of the order, or empty; None if a later call may have replaced it.
     `held` is the pool of the pass that counted for it, which goes on under a draft; None if there
-    was none.
+    was none. `order_fee_minor` is the fee of the order, or None.
     """
 
     rental: tuple[str, str]
@@ -61,6 +61,7 @@ class Usage(NamedTuple):
     billed: bool = True
     station: str | None = ""
     held: Pool | None = None
+    order_fee_minor: int | None = None
 
 
 def read_usages(
@@ -92,7 +93,7 @@ def read_usages(
         *(_A.claim_us, _A.lost_us, _A.start, _A.credit_minor + _A.cash_minor),
         *(_A.captured_minor - _A.other_captured_minor, _A.reserve_us, _A.close_us),
         *(_A.create_us, and_(_A.captured_minor > 0, _A.captured_minor <= _A.conceded_minor)),
-        station(),
+        *(station(), _A.order_fee_minor),
     )
     query = query.select_from(t.authorizations.outerjoin(t.authorization_details, own))
     query = query.where(_settled(window, products))
@@ -102,7 +103,7 @@ def read_usages(
         if end is None or (window.operator_id, product_id, revision) not in catalog.revisions:
             continue
         lost_us, start, hold_minor, charged_minor, reserve_us, *closed = rest
-        close_us, create_us, given_back, ordered_at = closed
+        close_us, create_us, given_back, ordered_at, order_fee_minor = closed
         lost, end_us = end
         # A claimed return, or a granted complaint, stopped the fee earlier.
         if claim_us is not None and claim_us < end_us:
@@ -129,6 +130,7 @@ def read_usages(
             create_us >= from_us and product_id in billed,
             ordered_at,
             passes.get((user_id, authorization_id)),
+            order_fee_minor,
         )
 
 

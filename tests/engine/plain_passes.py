@@ -15,6 +15,7 @@ from tests.engine.plain_terms import (
     Row,
     grantable,
     of_terms,
+    ordered,
 )
 
 if TYPE_CHECKING:
@@ -161,5 +162,11 @@ def share_of(of: Books, it: Row) -> int:
 
 
 def kept(of: Books, it: Row, whole: int) -> int:
-    """What the share of a pass leaves of a fee."""
-    return whole * (100 - share_of(of, it)) // 100
+    """What the share of a pass leaves of a fee, at most the fee of the order."""
+    return ordered(it, whole * (100 - share_of(of, it)) // 100)
+
+
+def lowers(of: Books, name: Any, it: Row, whole: int) -> bool:
+    """Whether the share of this pass lowers what a rental costs."""
+    left = whole * (100 - int(of.passes[name]["size"])) // 100
+    return ordered(it, left) < ordered(it, whole)

@@ -84,13 +84,13 @@ def minutes_of(of: Books, it: Row, us: int, pauses: Any, waived: int) -> int:
     return min(range(most + 1), key=due)
 
 
-def use_minutes(of: Books, it: Row, minutes: int, *, shared: bool, nothing: bool) -> None:
-    """Uses minutes of the quotas in their order, and a pass whose share lowered the fee; with
-    `nothing` charged they are free at once."""
+def use_minutes(of: Books, it: Row, minutes: int, asked: int, *, nothing: bool) -> None:
+    """Uses minutes of the quotas in their order, and a pass whose share lowered the fee that was
+    asked for; with `nothing` charged they are free at once."""
     for (name, per, begin_us, _), there in zip(pools(of, it), left(of, it), strict=True):
         part = min(minutes, there)
         minutes -= part
-        if part or (per == "PERCENT" and shared):
+        if part or (per == "PERCENT" and plain_passes.lowers(of, name, it, asked)):
             key = (it["key"], it["user_id"], it["operator_id"], name, per, begin_us)
             of.put(of.quota_uses, key, {"minutes": part, "returned": nothing})
 
