@@ -92,8 +92,8 @@ def test_a_rental_takes_the_minutes_that_miss_a_dear_hour(
     """From 07:30 to 09:30 with 110 free minutes, 60 leave one hour from 08:30 for 1.00; all would
     leave one that begins in the dear hour, for 9.00. From 09:50 to 10:40 it takes the 10 minutes
     until the dear hour is over."""
-    times = (HALF_PAST_SEVEN_US + it * MINUTE_US for it in (start, end))
-    found = fee_between(DEARER_LATER, *times, Meter(quota_minutes=minutes))
+    start_us, end_us = (HALF_PAST_SEVEN_US + it * MINUTE_US for it in (start, end))
+    found = fee_between(DEARER_LATER, start_us, end_us, Meter(quota_minutes=minutes))
     assert found.total_minor == minor
     assert taken == sum(it.quantity for it in found.lines if it.item is FeeItem.QUOTA_MINUTES)
 
