@@ -46,6 +46,24 @@ def test_a_share_leaves_a_part_of_the_fee(
     assert all(it.amount_minor == it.quantity * it.unit_minor for it in found.lines)
 
 
+@given(
+    ANY_TARIFFS, STARTS, USES, st.integers(1, 99), st.integers(0, 300), st.integers(0, 3_000),
+)  # fmt: skip
+def test_a_share_counts_below_the_fee_of_the_order(
+    tariff: AnyTariff, start_us: int, used_us: int, percent: int, waived: int, order_minor: int
+) -> None:
+    """A share is taken off the fee by the tariff, and the fee of the order bounds the rest. A share
+    that leaves no less than that is not told, so it uses no pass."""
+    end_us = start_us + used_us
+    left_minor = fee_between(tariff, start_us, end_us, Meter()).total_minor * (100 - percent) // 100
+    meter = Meter(pending_minor=waived, pass_percent=percent)
+    found = fee_between(tariff, start_us, end_us, meter, order_fee_minor=order_minor)
+    assert found.total_minor == max(0, min(left_minor, order_minor) - waived)
+    assert sum(it.amount_minor for it in found.lines) == found.total_minor
+    if left_minor >= order_minor:
+        assert FeeItem.PASS_DISCOUNT not in {it.item for it in found.lines}
+
+
 @given(SEGMENT_TARIFFS, STARTS, USES, FREE, FREE, st.integers(0, 99))
 def test_the_minutes_of_a_pass_never_raise_a_fee(
     tariff: SegmentTariff, start_us: int, used_us: int, of_pass: int, more: int, percent: int

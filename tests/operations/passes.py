@@ -25,7 +25,6 @@ TARIFF = COMPANY._replace(
         Pass("week", 990, 7, PassGift.MINUTES_A_RENTAL, 30),
     ),
 )
-UNRACED = "the person's lines are locked, as in the race `quota`"
 PARTS = {
     "user_id": "somebody",
     "product_id": "bike",
@@ -65,20 +64,18 @@ def _names_a_held_pass(desk: Desks, request: Any) -> None:
 
 OF_SALES = frozenset({"user_id", "product_id", "pass_name"})
 CALLS = (
-    Call(
-        method="GrantPass", required=OF_SALES, parts=(PARTS,), fill=_names_a_pass, unraced=UNRACED
-    ),
+    Call(method="GrantPass", required=OF_SALES, parts=(PARTS,), fill=_names_a_pass, race="pass"),
     Call(
         method="BuyPass",
         required=OF_SALES,
         parts=({**PARTS, "price_hash": "0" * 64},),
         fill=_names_a_pass,
-        unraced=UNRACED,
+        race="pass",
     ),
     Call(
         method="RefundPass",
         parts=({"name": f"users/somebody/passes/{'0' * 20}"},),
         fill=_names_a_held_pass,
-        unraced=UNRACED,
+        race="pass",
     ),
 )
