@@ -2,9 +2,9 @@
 
 A rental draws on the person's pass (`passes.py`), and then on the quotas of its tariff, in the
 tariff's order, in the periods in which it began. A day begins at midnight and a week on Monday, in
-the tariff's time zone. A rental uses full minutes, and no more of them than lower its fee. The
-minutes are used up when the rental is settled by its usage. A loss uses none, because its price is
-no fee.
+the tariff's time zone. A rental uses the fewest full minutes with the least fee (`least_fee.py`).
+They are used up when the rental is settled by its usage. A loss uses none, because its price is no
+fee.
 
 The texts of tariffs do not say when minutes come back, so the reading that is cheaper for the user
 counts. They come back when nothing of the charge is left, because the operator charged nothing or
