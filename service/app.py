@@ -230,8 +230,8 @@ class App:
             window=limits.page_window,
         )
         url = store.engine.url.render_as_string(hide_password=False)
-        seal_keys = parts.seal_key and [parts.seal_key.public.public_bytes_raw()]
-        self._verifications = VerificationJob(url, seal_keys, limits.verifications, limits)
+        seals = None if parts.seal_key is None else [parts.seal_key.public.public_bytes_raw()]
+        self._verifications = VerificationJob(url, seals, limits.verifications, limits)
         self._previews = PreviewJob(url, limits.previews, limits)
         self._rails = Rails(
             self.committer,
