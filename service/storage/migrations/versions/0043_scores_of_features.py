@@ -3,7 +3,7 @@
 Snapshots of before, and those of a server of the build before, have none: the model scores them in
 each call, as before.
 
-Revision: 0044, after 0041.
+Revision: 0043, after 0042.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from alembic import op
 
 from service.storage.migrations.checks import add_check
 
-revision = "0044"
-down_revision = "0041"
+revision = "0043"
+down_revision = "0042"
 branch_labels = None
 depends_on = None
 
