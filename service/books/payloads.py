@@ -31,6 +31,7 @@ TOLD = (
     *("refund_payable", "uncollected", "unheld_disputed", "unheld_until_us", "product_id"),
     *("asset_id", "custody", "offer", "reasons", "band", "deposit", "decision_id", "model_id"),
     *("policy_revision", "lost_us", "claim_until_us", "sold_us", "request_id", "group", "parent"),
+    "order_fee",
     # The last one, because events of earlier builds do not tell it.
     "product_revision",
 )
@@ -105,6 +106,7 @@ def _query(_connection: Connection, people: People, *, newest: bool) -> Select[A
         ),
         *(a.request_id, a.group_id),
         case((a.parent_id == "", ""), else_=named_by + a.parent_id),
+        func.coalesce(a.order_fee_minor, literal_column("-1")),
         a.product_revision,
     )
     read, is_newest = wrong != "", o.authorization_version == a.version

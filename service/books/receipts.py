@@ -65,6 +65,7 @@ class Charged(NamedTuple):
     paused_us: int
     corrections: int
     reserve_us: int | None
+    order_fee_minor: int | None
     state: str
 
 
@@ -110,6 +111,25 @@ def _plain(lines: Lines) -> list[Line]:
 
 def _once(item: ReceiptItem, amount_minor: int) -> Line:
     return item.value, 1, amount_minor, amount_minor, 0, 0, "", ""
+
+
+def _within_order(it: Charged, lines: list[Line], waived_minor: int) -> int:
+    """The sum of a fee's lines, after the line that lowers it to the fee of the order, if any.
+
+    Such a line comes before those of pauses and waivers, and at most what is left is waived.
+    """
+    most_minor = it.order_fee_minor
+    after = [one for one in lines if one[0] in (ReceiptItem.PAUSED_MINUTES, ReceiptItem.WAIVED)]
+    priced_minor = sum(one[3] for one in lines if one not in after)
+    if most_minor is not None and priced_minor > most_minor:
+        item = ReceiptItem.ORDER_FEE_REDUCTION if most_minor else ReceiptItem.PAID_ELSEWHERE
+        lines[len(lines) - len(after) :] = [
+            _once(item, most_minor - priced_minor),
+            *(one for one in after if one[0] == ReceiptItem.PAUSED_MINUTES),
+        ]
+        if waived_minor := min(waived_minor, most_minor):
+            lines.append(_once(ReceiptItem.WAIVED, -waived_minor))
+    return sum(one[3] for one in lines)
 
 
 def docks() -> ColumnElement[bool]:
@@ -203,7 +223,7 @@ def wrong_receipt(connection: Connection, receipt: Receipt | None, stored: Seque
 
 class _Bill(NamedTuple):
     """What is billed between two instants: the lines, their sum, and the sums of the tariff's lines
-    and of the walk from unit to unit, both before waivers."""
+    and of the walk from unit to unit, both before waivers and without the fee of the order."""
 
     start_us: int
     end_us: int
@@ -228,7 +248,8 @@ def _ended(it: Charged, tariff: AnyTariff, terms: Terms, beside: Beside) -> _Bil
     if waived_minor:
         plain.append(_once(ReceiptItem.WAIVED, -waived_minor))
     walked_minor = walked_reservation_minor(tariff, end_us - begin_us) + flat_minor
-    return _Bill(begin_us, end_us, plain, sum_minor - waived_minor, (sum_minor, walked_minor))
+    asked_minor = _within_order(it, plain, beside.waived_minor)
+    return _Bill(begin_us, end_us, plain, asked_minor, (sum_minor, walked_minor))
 
 
 def _billed(it: Charged, tariff: AnyTariff, free_us: int | None, beside: Beside) -> _Bill:
@@ -262,7 +283,8 @@ def _billed(it: Charged, tariff: AnyTariff, free_us: int | None, beside: Beside)
             usage = after_reservation(
                 reservation_lines(tariff, reserved_us), usage, beside.waived_minor
             )
-        lines, asked_minor = _plain(usage.lines), usage.total_minor
+        lines = _plain(usage.lines)
+        asked_minor = _within_order(it, lines, beside.waived_minor)
         if isinstance(tariff, SegmentTariff):
             unwaived = [it for it in usage.lines if it.item is not FeeItem.WAIVED]
             summed_minor = sum(it.amount_minor for it in unwaived)

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Select, Table, and_, or_, select
 from sqlalchemy.sql.elements import ColumnElement
 
+from service.books.order_fees import held_otherwise
 from service.domain.authorization import HOLDING, Custody, Start, State
 from service.domain.policy import Reason
 from service.engine.records.authorizations import ItemKind
@@ -97,6 +98,11 @@ def _references() -> list[Reference]:
         n.create_us == late.record_us,
         n.create_us >= a.close_us,
         n.reserve_us.is_not_distinct_from(a.reserve_us),
+        # An increment of the rental may raise the fee since.
+        or_(
+            and_(n.order_fee_minor.is_(None), a.order_fee_minor.is_(None)),
+            n.order_fee_minor >= a.order_fee_minor,
+        ),
         *(n[key] == a[key] for key in (*terms, *rests)),
     )
     pickups = t.late_pickups.outerjoin(t.authorizations, cited).outerjoin(rental, begun)
@@ -193,6 +199,12 @@ def _references() -> list[Reference]:
                 a.start == Start.ON_PICKUP,
             ),
             "the beginning of its reservation is missing",
+        ),
+        Reference(
+            "ORDER_FEE",
+            t.authorizations,
+            held_otherwise(),
+            "it holds another amount than the deposit and the fee of its order",
         ),
         Reference(
             "REFERENCE",

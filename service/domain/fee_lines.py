@@ -29,6 +29,8 @@ class FeeItem(StrEnum):
     DAY_CAP_REDUCTION = "DAY_CAP_REDUCTION"
     CAP_REDUCTION = "CAP_REDUCTION"
     BUY_OUT_REDUCTION = "BUY_OUT_REDUCTION"
+    ORDER_FEE_REDUCTION = "ORDER_FEE_REDUCTION"
+    PAID_ELSEWHERE = "PAID_ELSEWHERE"
     PAUSED_MINUTES = "PAUSED_MINUTES"
     WAIVED = "WAIVED"
 
@@ -40,7 +42,9 @@ class FeeLine(NamedTuple):
     in `place`, which is empty in all other lines; FREE_MINUTES counts the tariff's
     free minutes, QUOTA_MINUTES the started minutes of quotas that the rental used, PAUSED_MINUTES
     the full minutes for which the meter stood. Reductions and WAIVED have quantity 1 and a negative
-    amount. BUY_OUT_REDUCTION is the excess of the whole rental over the buy-out cap.
+    amount. BUY_OUT_REDUCTION is the excess of the whole rental over the buy-out cap, and
+    ORDER_FEE_REDUCTION that over the known fee of the order. PAID_ELSEWHERE takes the whole fee
+    off, because the order says that it is paid elsewhere.
 
     Arithmetic 1 writes FULL_DAYS, full 24 hours at the day cap; INTERVALS, the started intervals of
     the day under way; DAY_CAP_REDUCTION, the excess of that day over the day cap.

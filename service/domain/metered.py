@@ -1,8 +1,9 @@
-"""The fee of a usage with a meter: pauses and waivers."""
+"""The fee of a usage with a meter: pauses, waivers, and the fee of the order."""
 
 from __future__ import annotations
 
 from service.domain.meter import RUNNING, Meter
+from service.domain.order_fees import within_order
 from service.domain.tariff import MINUTE_US, AnyTariff, Fee, fee
 
 
@@ -13,20 +14,23 @@ def fee_between(
     meter: Meter,
     free_us: int | None = None,
     reserved_us: int = 0,
+    order_fee_minor: int | None = None,
 ) -> Fee:
-    """The fee of a usage with this meter; see `tariff.fee` for `free_us` and `reserved_us`.
+    """The fee of a usage with this meter; see `tariff.fee` for `free_us` and `reserved_us`, and
+    `order_fees.py` for `order_fee_minor`.
 
     Of the meter's quota it takes the fewest full minutes with the same fee as with all of them; if
     the quota does not lower the fee, it takes none. A quota moves units to other windows and hours,
     so it could raise a fee: it never does, not even with minutes that the rental has used.
     """
     if meter is RUNNING and free_us is None:
-        return fee(tariff, start_us, end_us, reserved_us=reserved_us)
+        running = fee(tariff, start_us, end_us, reserved_us=reserved_us)
+        return within_order(running, order_fee_minor, 0)
     paused_us, waived_minor = meter.paused_us(end_us), meter.pending_minor
     pauses = meter.times if tariff.by_clock else ()
 
     def after(minutes: int) -> Fee:
-        return fee(
+        metered = fee(
             tariff,
             start_us,
             end_us,
@@ -37,6 +41,7 @@ def fee_between(
             quota_us=minutes * MINUTE_US,
             reserved_us=reserved_us,
         )
+        return within_order(metered, order_fee_minor, waived_minor)
 
     used_minutes = max(1, -((start_us + paused_us - end_us) // MINUTE_US))
     high = min(meter.quota_minutes, used_minutes)

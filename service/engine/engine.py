@@ -58,6 +58,7 @@ from service.engine.scoring import Assessor
 from service.engine.survivors import read_whole, to_survivors
 from service.engine.tables import (
     AUTHORIZATIONS,
+    COMPATIBILITY,
     DEBTS,
     DECISIONS,
     LINES,
@@ -342,11 +343,10 @@ class Engine:
             read_attestations(rows, keys.attested, transaction)
         if keys.cased or keys.questions:
             read_cases(rows, keys, transaction)
-        if keys.items or keys.registered:
-            wishes = [
-                Wish(OPEN_ITEMS, OPEN_ITEMS.key, keys.items),
-                Wish(USERS, USERS.key, keys.registered),
-            ]
+        if keys.items or keys.registered or keys.builds:
+            wishes = [Wish(OPEN_ITEMS, OPEN_ITEMS.key, keys.items)]
+            wishes.append(Wish(USERS, USERS.key, keys.registered))
+            wishes.append(Wish(COMPATIBILITY, COMPATIBILITY.key, keys.builds))
             transaction.read(rows, wishes)
         if keys.named:
             require_aliases(rows, keys)

@@ -109,6 +109,7 @@ class Keys:
     carried         authorizations whose late pick-up, or reservation, is read with its group
     suspense        items in suspense, by caller and reference
     detailed        authorizations whose details are read
+    builds          builds that the rows of calls need, if they are known as the oldest ones
     seal            whether the number of the last seal is read
     """
 
@@ -143,6 +144,7 @@ class Keys:
     carried: set[Pair] = field(default_factory=set)
     suspense: set[Pair] = field(default_factory=set)
     detailed: set[Pair] = field(default_factory=set)
+    builds: set[int] = field(default_factory=set)
     seal: bool = False
 
 

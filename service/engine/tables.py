@@ -24,6 +24,7 @@ from service.engine.records.aliases import AliasRecord
 from service.engine.records.attestations import AttestationRecord
 from service.engine.records.authorizations import Decision, OpenItem
 from service.engine.records.captures import CaptureRecord, CorrectionRecord
+from service.engine.records.compatibility import CompatibilityRecord
 from service.engine.records.consents import ConsentRecord
 from service.engine.records.debts import DebtRecord
 from service.engine.records.details import DetailsRecord
@@ -148,6 +149,7 @@ AUTHORIZATIONS: Table[Pair, Authorization] = Table(
         *("overpaid_written_off_minor", "other_captured_minor", "corrections"),
         *("uncollected_minor", "refund_since_us", "refund_tries", "unheld_minor"),
         *("unheld_dropped_minor", "unheld_disputed_minor", "unheld_until_us", "reserve_us"),
+        "order_fee_minor",
     ],
     usual={
         **dict.fromkeys(["parent_id", "group_id"], ""),
@@ -248,6 +250,9 @@ DETAILS: Table[Pair, DetailsRecord] = Table(
     version="authorization_version",
     fixed=["operator_id"],
 )
+COMPATIBILITY: Table[int, CompatibilityRecord] = Table(
+    "compatibility", CompatibilityRecord, ["oldest_build"]
+)
 LAPSES: Table[tuple[str, str, int], LapseRecord] = Table(
     "lapses", LapseRecord, ["user_id", "authorization_id", "authorization_version"]
 )
@@ -324,6 +329,7 @@ TABLES: tuple[Table[Any, Any], ...] = (
     CHARGE_BACKS,
     SUSPENSE,
     DETAILS,
+    COMPATIBILITY,
     LAPSES,
     CONSENTS,
     UNPOSTED,

@@ -39,7 +39,8 @@ def meters_under(
             continue
         times = usage.start_us, usage.end_us
         free_us = product.policy.free_cancellation_us
-        fee = fee_between(product.tariff, *times, meter, free_us, usage.reserved_us)
+        reserved_us, most_minor = usage.reserved_us, usage.order_fee_minor
+        fee = fee_between(product.tariff, *times, meter, free_us, reserved_us, most_minor)
         if not usage.charged_minor and any(it.amount_minor for it in fee.lines):
             continue
         minutes = sum(it.quantity for it in fee.lines if it.item == FeeItem.QUOTA_MINUTES)

@@ -38,6 +38,7 @@ class Usage(NamedTuple):
     reservation, which is known only if the tariff had a price for it. It was settled at `close_us`,
     and nothing of a `given_back` charge is left. One that is not `billed` only uses minutes of
     quotas. `station` is that of the order, or empty; None if a later call may have replaced it.
+    `order_fee_minor` is the fee of the order, or None.
     """
 
     rental: tuple[str, str]
@@ -55,6 +56,7 @@ class Usage(NamedTuple):
     given_back: bool = False
     billed: bool = True
     station: str | None = ""
+    order_fee_minor: int | None = None
 
 
 def read_usages(
@@ -84,7 +86,7 @@ def read_usages(
         *(_A.claim_us, _A.lost_us, _A.start, _A.credit_minor + _A.cash_minor),
         *(_A.captured_minor - _A.other_captured_minor, _A.reserve_us, _A.close_us),
         *(_A.create_us, and_(_A.captured_minor > 0, _A.captured_minor <= _A.conceded_minor)),
-        station(),
+        *(station(), _A.order_fee_minor),
     )
     query = query.select_from(t.authorizations.outerjoin(t.authorization_details, own))
     query = query.where(_settled(window, products))
@@ -94,7 +96,7 @@ def read_usages(
         if end is None or (window.operator_id, product_id, revision) not in catalog.revisions:
             continue
         lost_us, start, hold_minor, charged_minor, reserve_us, *closed = rest
-        close_us, create_us, given_back, ordered_at = closed
+        close_us, create_us, given_back, ordered_at, order_fee_minor = closed
         lost, end_us = end
         # A claimed return, or a granted complaint, stopped the fee earlier.
         if claim_us is not None and claim_us < end_us:
@@ -119,6 +121,7 @@ def read_usages(
             bool(given_back),
             create_us >= from_us and product_id in billed,
             ordered_at,
+            order_fee_minor,
         )
 
 

@@ -263,7 +263,7 @@ def _version(version: int) -> bytes:
 RARE = (
     *("claim_us", "claim_until_us", "sold_us", "group_id", "parent_id", "captured_minor"),
     *("refund_payable_minor", "uncollected_minor", "charged_back_minor", "overpaid_minor"),
-    *("unheld_minor", "paused_us"),
+    *("unheld_minor", "paused_us", "order_fee_minor"),
 )
 """The fields that `encode_rest` asks for first; with their defaults it encodes nothing."""
 _rare = itemgetter(*map(Authorization._fields.index, RARE))
@@ -301,6 +301,9 @@ def encode_rest(it: Authorization) -> bytes:
         _write_debt(it, message)
     if it.paused_us:
         message.paused.FromMicroseconds(it.paused_us)
+    if it.order_fee_minor is not None:
+        message.order_fee.currency_code = it.currency
+        message.order_fee.amount_minor = it.order_fee_minor
     return message.SerializeToString()
 
 

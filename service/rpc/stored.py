@@ -115,6 +115,7 @@ def read_payload(payload: bytes) -> Told:
         it.request_id,
         it.group,
         it.parent,
+        it.order_fee.amount_minor if it.HasField("order_fee") else -1,
         it.product_revision,
         it.price_hash,
         it.price_place,

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from sqlalchemy import Connection, func, insert, select
 
+from service.domain.conditions import read_by
+from service.domain.rules import Rules
 from service.domain.tariff_document import TariffDocument
+from service.engine.records.compatibility import ORDER_FEES_BUILD
 from service.storage import schema as t
 
 RULES_BUILD = 27
@@ -35,6 +38,12 @@ def build_of_tariff(document: TariffDocument) -> int:
     if tariff.reservation is not None:
         return RESERVATIONS_BUILD
     return QUOTAS_BUILD if tariff.quotas else TARIFFS_BUILD
+
+
+def build_of_rules(rules: Rules) -> int:
+    """The first build that decides by these rules."""
+    fees = "order_fee_minor" in read_by(rules.condition or ())
+    return ORDER_FEES_BUILD if fees else RULES_BUILD
 
 
 def shut_out_older(connection: Connection, build: int) -> None:

@@ -51,6 +51,12 @@ RELEASED = [
     ((I.CAP_REDUCTION, 1, 60), "每 1 小时封顶减免", "Reduction to the cap of each hour"),
     ((I.CAP_REDUCTION, 1, 90), "每 90 分钟封顶减免", "Reduction to the cap of each 90 minutes"),
     ((I.BUY_OUT_REDUCTION, 1, 0), "总封顶减免", "Reduction to the buy-out cap"),
+    (
+        (I.ORDER_FEE_REDUCTION, 1, 0),
+        "减至下单时约定的费用",
+        "Reduction to the fee agreed at the order",
+    ),
+    ((I.PAID_ELSEWHERE, 1, 0), "费用另行支付，此处不收取", "Fee paid elsewhere, not charged here"),
     ((I.PAUSED_MINUTES, 1, 0), "暂停计费 1 分钟", "1 paused minute"),
     ((I.PAUSED_MINUTES, 9, 0), "暂停计费 9 分钟", "9 paused minutes"),
     ((I.WAIVED, 1, 0), "费用减免", "Waived by the operator"),

@@ -26,6 +26,7 @@ from tests.engine import plain_places
 from tests.engine.plain_accounts import NAMES
 from tests.engine.plain_books import Key, RentalKey
 from tests.engine.plain_details import ORDERS, PLACES, shown
+from tests.engine.plain_order_fees import any_fee
 from tests.engine.plain_questions import is_open, question
 from tests.engine.plain_terms import (
     DAY_US,
@@ -711,7 +712,12 @@ class Chance:
         if parent and chance.random() < 0.9:
             items = [c.Item(product, chance.choice(ASSETS))]
         order = chance.choice(ORDERS)
-        items = [it._replace(price_hash=self._shown(chance, caller, it, order)) for it in items]
+        items = [
+            it._replace(
+                price_hash=self._shown(chance, caller, it, order), order_fee=any_fee(chance)
+            )
+            for it in items
+        ]
         return c.Authorize(
             user_id,
             tuple(items),

@@ -270,6 +270,7 @@ def waive(books: Any, caller: str, it: Row, command: c.WaiveFee, now_us: int) ->
         cap = it["terms"]["buy_out"]
         open_now = max(0, books._usage(it, now_us) - captured)
         open_ever = max(0, cap - waived(books, it, "pending") - captured)
+        open_ever = 0 if it["order_fee"] == 0 else open_ever
     if kept + above + (open_ever if asked is None else open_now) == 0:
         raise Refused("NOTHING_TO_WAIVE")
     if asked is not None and asked > kept + above + open_now:

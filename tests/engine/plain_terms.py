@@ -183,11 +183,16 @@ def waited(it: Row, until_us: int) -> int:
     return plain_reservation(document, max(0, until_us - it["reserve_us"]))
 
 
+def ordered(it: Row, cost: int) -> int:
+    """A cost, at most the fee of the order."""
+    return cost if it["order_fee"] is None else min(cost, int(it["order_fee"]))
+
+
 def whole_fee(it: Row, us: int, pauses: Pauses = (), quota_us: int = 0) -> int:
     """The fee of a rental and its reservation, after `us` microseconds on the meter."""
     used = fee(it["terms"], us, it["start_us"], pauses, quota_us)
     most = int(it["terms"]["buy_out"])
-    return min(most, used + waited(it, it["start_us"]))
+    return ordered(it, min(most, used + waited(it, it["start_us"])))
 
 
 def moves(product: Row) -> bool:
@@ -470,5 +475,5 @@ EMPTY: Row = {
     "unheld": 0, "unheld_dropped": 0, "unheld_disputed": 0, "unheld_until_us": None,
     "reserved": False,
     "open_cases": (),
-    "paused_us": 0, "reserve_us": None,
+    "paused_us": 0, "reserve_us": None, "order_fee": None,
 }  # fmt: skip

@@ -15,6 +15,7 @@ from service.engine import operations as c
 from tests.engine import (
     plain_breakers,
     plain_budgets,
+    plain_order_fees,
     plain_places,
     plain_questions,
     plain_stops,
@@ -79,6 +80,7 @@ from tests.engine.plain_terms import (
     minor,
     no_damage,
     of_terms,
+    ordered,
     payable_out,
     refund_time,
     refundable,
@@ -488,7 +490,10 @@ class Reference(Documents):
             it.price_hash not in ("", price(of)) for it, of in zip(asked.items, terms, strict=True)
         ):
             raise Refused("PRICE_CHANGED")
-        products = [Asked(of["deposit"], of) for of in terms]
+        fees = plain_order_fees.fees_of(asked, terms)
+        products = [
+            Asked(of["deposit"] + (fee or 0), of) for of, fee in zip(terms, fees, strict=True)
+        ]
         if asked.amount is not None:
             amount = minor(asked.amount)
             if not asked.parent_id or any(not 1 <= amount <= it.deposit for it in products):
@@ -549,7 +554,7 @@ class Reference(Documents):
                 rules = judged(self, caller, asked.user_id, terms, details, now_us, skipped=skipped)
                 ordered = Ordered(
                     caller, asked.user_id, asked.order or Order(), asked.start == "ON_PICKUP",
-                    list(terms), score, now_us,
+                    list(terms), score, now_us, sum(it or 0 for it in fees),
                 )  # fmt: skip
                 rules = with_conditions(self, rules, ordered, skipped)
                 rules = with_breakers(self, rules, caller, terms)
@@ -580,8 +585,8 @@ class Reference(Documents):
         keys = [(caller, request_id, place) for place in range(len(asked.items))]
         self.put(self.groups, (caller, request_id), keys)
         cash_all = sum(it.deposit for it in products) - sum(choice.credits)
-        for key, item, product, credit in zip(
-            keys, asked.items, products, choice.credits, strict=True
+        for key, item, product, credit, fee in zip(
+            keys, asked.items, products, choice.credits, fees, strict=True
         ):
             cash = product.deposit - credit if offer is not None else 0
             it = {
@@ -596,7 +601,7 @@ class Reference(Documents):
                 "credit": credit, "cash": cash, "expire_us": expire_us,
                 "close_us": now_us if offer is None else None,
                 "pickup_window_us": 0, "rental_period_us": product.terms["period"],
-                "refund_after_us": product.terms["refund"],
+                "refund_after_us": product.terms["refund"], "order_fee": fee,
             }  # fmt: skip
             if asked.start == "ON_PICKUP":
                 it["pickup_window_us"] = shorter(asked.pickup_window_us, product.terms["pickup_us"])
@@ -890,6 +895,7 @@ class Reference(Documents):
             held_cash=it["held_cash"] + cash,
             refund_payable=it["refund_payable"] + paid - cash,
             received=it["received"] + paid,
+            order_fee=plain_order_fees.raised(it, amount),
         )
         self._consent(it, command.user_consent_reference)
 
@@ -962,8 +968,7 @@ class Reference(Documents):
         kept = (
             *("user_id", "operator_id", "product_id", "accept_offers", "offer", "reasons"),
             *("band", "model_id", "fee_bp", "pickup_window_us", "rental_period_us"),
-            "refund_after_us",
-            "reserve_us",
+            *("refund_after_us", "reserve_us", "order_fee"),
             *OF_TERMS,
         )
         key = (caller, self.request_id, 0)
@@ -1112,7 +1117,7 @@ class Reference(Documents):
         elif free_us is not None:
             begun_us = it["reserve_us"] or it["expire_us"] - it["pickup_window_us"]
             cost += product["cancelling"] if now_us - begun_us > free_us else 0
-        cost = max(0, cost - waived(self, it, "pending"))
+        cost = max(0, ordered(it, cost) - waived(self, it, "pending"))
         held = it["held_credit"] + it["held_cash"]
         if it["captured"] or not cost or (it["reserve_us"] is not None and not held):
             return False
@@ -1340,6 +1345,8 @@ class Reference(Documents):
                 self._within_damage(it["key"], amount, command.user_consent_reference, now_us)
             if amount > most:
                 raise Refused("INVALID_INPUT")
+        if not plain_order_fees.allowed(it, purpose, self._fees(it), amount):
+            raise Refused("INVALID_INPUT")
         claimed = it["claim_us"] is not None and amount > 0 and purpose == "FEE"
         if claimed and self._fees(it) + amount > self._usage(it, now_us):
             raise Refused("INVALID_INPUT")
@@ -2391,8 +2398,12 @@ class Reference(Documents):
         state = it["state"]
         if refund_time(it) == at_us:
             self._refund_by_time(it, at_us, now_us)
-        elif state == "AUTHORIZED" and waited(it, at_us) and it["held_credit"] + it["held_cash"]:
-            self._end_reservation(it, "expired", waited(it, at_us), at_us)
+        elif (
+            state == "AUTHORIZED"
+            and (cost := ordered(it, waited(it, at_us)))
+            and it["held_credit"] + it["held_cash"]
+        ):
+            self._end_reservation(it, "expired", cost, at_us)
         elif state in LAPSING:
             self._close(it, "authorization.expired", at_us, at_us, state="EXPIRED")
         elif it["parent_id"] and state == "ACTIVE":

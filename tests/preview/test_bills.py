@@ -11,7 +11,9 @@ from service.domain import details
 from service.domain.authorization import Authorization
 from service.domain.documents import DocumentKind
 from service.domain.errors import InvalidInput
+from service.domain.money import Money
 from service.engine.calls import Priced
+from service.engine.operations import Item
 from service.ids import RandomIds
 from service.preview.report import Fees, Preview, Range
 from service.preview.run import Asked, preview
@@ -74,6 +76,22 @@ def test_a_fee_is_computed_again_by_the_draft(city: Desk) -> None:
     city.do(settle_usage(it))
     assert fees(city) == Fees("CNY", 1, 550, 550, Range(300, 300), 0, 1, 0)
     assert "fees by the tariff" in shown(previewed(city))
+
+
+@pytest.mark.parametrize(("fee", "before", "after"), [
+    (400, 400, 300), (200, 200, 200), (0, 0, 0),
+])  # fmt: skip
+def test_a_draft_bills_within_the_fee_of_an_order(
+    city: Desk, fee: int, before: int, after: int
+) -> None:
+    """An hour costs 550 by the tariff and 300 by the draft, both at most the order's fee."""
+    item = Item("bike", "", order_fee=Money("CNY", fee))
+    it = rental(city, authorize("ann")._replace(items=(item,)))
+    advance(city, HOUR_US)
+    city.do(settle_usage(it))
+    found = fees(city)
+    assert (found.charged_minor, found.before_minor) == (before, before)
+    assert found.after_minor == Range(after, after)
 
 
 def test_a_draft_with_places_bills_a_rental_by_its_station(city: Desk) -> None:

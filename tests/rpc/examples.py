@@ -58,7 +58,14 @@ READS: dict[str, dict[str, Any]] = {
     },
     "QuoteAuthorization": {
         "user_id": "somebody",
-        "items": [{"product_id": "bike", "asset_id": "a-1", "price_hash": "0" * 64}],
+        "items": [
+            {
+                "product_id": "bike",
+                "asset_id": "a-1",
+                "price_hash": "0" * 64,
+                "order_fee": {"currency_code": "CNY", "amount_minor": 700},
+            }
+        ],
         "start": 2,
         "accept_offers": [1],
         "pickup_window": Duration(seconds=60),

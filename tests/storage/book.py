@@ -113,6 +113,7 @@ def live(desk: Desk) -> None:
     rental(desk, authorize("dan", accept=(Offer.ZERO,)))  # is declined
     desk.do(c.PayOutOperator("city", acts.money(700), "treasury-1"), caller=PLATFORM)
     desk.do(c.RecordOperatorPayment("city", acts.money(90), "treasury-2"), caller=PLATFORM)
+    _with_fees(desk)
 
 
 def lived(base: Path) -> Path:
@@ -160,6 +161,22 @@ def _reserved(desk: Desk) -> None:
     it = rental(desk, acts.picked_up(it, begun_us + 12 * acts.MINUTE_US))
     rental(desk, acts.settle_usage(it))
     rental(desk, pick_up("sam", "scooter", asset_id="s-2"))
+
+
+def _with_fees(desk: Desk) -> None:
+    """Val's umbrellas, whose orders know a fee. One is out, and its fee was raised; the usage of
+    another one cost more; and of the last one only damage was charged, because its fee was paid
+    elsewhere."""
+    desk.put_user("val", 700)
+    umbrella = c.Item("umbrella", "", order_fee=acts.money(200))
+    order = authorize("val")._replace(items=(umbrella,))
+    rental(desk, acts.increment(rental(desk, order), 100))
+    it = rental(desk, order)
+    desk.clock.advance(desk.clock.now_us() + 2 * acts.DAY_US)
+    assert rental(desk, acts.settle_usage(it)).captured_minor == 200
+    elsewhere = (umbrella._replace(order_fee=acts.money(0)),)
+    it = rental(desk, order._replace(items=elsewhere))
+    rental(desk, acts.capture(it, 300, Purpose.DAMAGE, final=True))
 
 
 def _budgeted(desk: Desk) -> None:
