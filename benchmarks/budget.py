@@ -1,7 +1,8 @@
 """``python -m benchmarks budget``: the CPU time of each step of an Authorize, in µs a call.
 
 At each number of calls in flight, and with each kind of rules, a server on a SQLite file serves
-distinct people with real features, as in ``benchmarks rpc``. Its steps are timed on the clock of
+distinct people with real features, as in ``benchmarks rpc``; with ``--unscored`` the model scores
+each of them in the call. Its steps are timed on the clock of
 their thread's CPU (`budget_server.py`), and the price of measuring is taken off. All variants take
 turns in each round, and the figures are medians over the rounds. "the wire" is all that the process
 spends outside of the steps: gRPC, the event loop and the threads' hand-over.
@@ -38,8 +39,8 @@ from benchmarks.harness import (
     write_json,
 )
 from benchmarks.load import Job, generate
-from benchmarks.options import FOLDER, json_option, model_option
-from benchmarks.prepared import PRODUCT, Prepared, copy, prepare, serve_url
+from benchmarks.options import FOLDER, json_option, model_option, unscored_option
+from benchmarks.prepared import PRODUCT, Prepared, copy, prepare, serve_url, without_scores
 from benchmarks.processes import Server, two_cores
 from benchmarks.rules import NONE, RULES, with_rules
 
@@ -134,12 +135,24 @@ def sample(
 
 
 def measure(
-    work: Path, model: Path, variants: list[Variant], rounds: int, calls: int, seed: int
+    work: Path,
+    model: Path,
+    variants: list[Variant],
+    rounds: int,
+    calls: int,
+    seed: int,
+    *,
+    unscored: bool = False,
 ) -> dict[Variant, list[Sample]]:
-    """The samples of each variant in each round, after a round that does not count."""
+    """The samples of each variant in each round, after a round that does not count.
+
+    With `unscored` nobody's score is stored beside the features.
+    """
     server_core, _ = two_cores()
     of_rules = {it.rules for it in variants}
     prepared = prepare(work, model, (rounds * calls + _WARM_UP), seed)
+    if unscored:
+        prepared = without_scores(prepared)
     found: dict[Variant, list[Sample]] = defaultdict(list)
     with ExitStack() as running:
         servers = {}
@@ -202,6 +215,7 @@ def _prices(found: dict[Variant, list[Sample]]) -> dict[Variant, Quartiles]:
 @click.option("--calls", default=512, show_default=True, type=click.IntRange(64))
 @click.option("--seed", default=1, show_default=True, type=click.IntRange(0))
 @model_option()
+@unscored_option()
 @json_option()
 def budget(
     in_flight: str,
@@ -210,6 +224,7 @@ def budget(
     calls: int,
     seed: int,
     model: Path | None,
+    unscored: bool,
     json_file: Path | None,
 ) -> None:
     """Microseconds of CPU of each step of an Authorize."""
@@ -218,7 +233,10 @@ def budget(
     described, head = machine(FOLDER), commit()
     try:
         with tempfile.TemporaryDirectory(prefix="budget-", dir=FOLDER) as work:
-            found = measure(Path(work), model or FOLDER / "model", variants, rounds, calls, seed)
+            found = measure(
+                Path(work), model or FOLDER / "model", variants, rounds, calls, seed,
+                unscored=unscored,
+            )  # fmt: skip
     except BenchmarkError as error:
         raise click.ClickException(str(error)) from error
     prices = _prices(found)
@@ -233,6 +251,7 @@ def budget(
             commit=head,
             figures={
                 "calls": calls,
+                "unscored": unscored,
                 "variants": [
                     {
                         "in_flight": it.in_flight,

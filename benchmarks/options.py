@@ -41,6 +41,15 @@ def beside_option(text: str) -> Option:
     return _existing_folder("--beside", text)
 
 
+def unscored_option() -> Option:
+    """`--unscored`, a flag."""
+    return click.option(
+        "--unscored",
+        is_flag=True,
+        help="Without the scores that PutUsers stored: the model scores each person in the call.",
+    )
+
+
 def json_option() -> Option:
     """`--json FILE`, as the parameter `json_file`: a path, or None."""
     return click.option(

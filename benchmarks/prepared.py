@@ -172,6 +172,21 @@ def serve_url(
     return kind(arguments, core=core, port=port, log=log, checkout=checkout)
 
 
+def without_scores(prepared: Prepared) -> Prepared:
+    """The same database without the scores that PutUsers stored beside the features.
+
+    Every person is scored once, when they are loaded. So a server on it scores each person in the
+    call, as it does for people of earlier builds and after another model was promoted.
+    """
+    with closing(sqlite3.connect(prepared.database)) as connection:
+        connection.execute(
+            "UPDATE feature_snapshots"
+            " SET model_id = '', margin = '', reasons = NULL, extrapolated = ''"
+        )
+        connection.commit()
+    return prepared
+
+
 def copy(prepared: Prepared, target: Path) -> Path:
     """A copy of the prepared database at `target`."""
     shutil.copyfile(prepared.database, target)

@@ -12,7 +12,9 @@ figures are of the settlements alone, but the batches are of both calls.
 
 The database is prepared once: migrated, with an operator and its products, and all people loaded by
 PutUsers. Each level of calls in flight starts servers on fresh copies of it, so the mean batch is
-that level's; its rounds use people that no earlier round has used.
+that level's; its rounds use people that no earlier round has used. PutUsers has scored every one of
+them with the served model and stored the score, so no Authorize asks the model. With ``--unscored``
+nobody has a stored score, and the model scores each person in the call.
 
 On a busy machine rounds differ by more than builds do. With ``--beside FOLDER`` a third server
 takes its turn in each round: that of another checkout, on a database that its own code prepared. To
@@ -60,8 +62,23 @@ from benchmarks.harness import (
     write_json,
 )
 from benchmarks.load import AUTHORIZE, METHODS, SETTLE, Job, Report, generate
-from benchmarks.options import beside_option, folder_option, json_option, model_option
-from benchmarks.prepared import PRODUCT, Prepared, copy, count_rows, prepare, prepare_beside, serve
+from benchmarks.options import (
+    beside_option,
+    folder_option,
+    json_option,
+    model_option,
+    unscored_option,
+)
+from benchmarks.prepared import (
+    PRODUCT,
+    Prepared,
+    copy,
+    count_rows,
+    prepare,
+    prepare_beside,
+    serve,
+    without_scores,
+)
 from benchmarks.processes import Server, free_port, two_cores
 from benchmarks.rpc_figures import (
     Level,
@@ -96,7 +113,8 @@ class Plan:
     build, if there is one. `method` is one of METHODS. With `tls` the echo and this build are also
     measured by TLS. With `metrics` this build's server serves metrics, and is scraped once a
     second. With `rules` this build is also measured under a policy with them. `transport` is that
-    of this build's servers.
+    of this build's servers. With `unscored` nobody's score is stored beside the features in this
+    build's database.
     """
 
     in_flight: tuple[int, ...]
@@ -111,6 +129,7 @@ class Plan:
     metrics: bool = False
     rules: str = NONE
     transport: str = AIO
+    unscored: bool = False
 
     @property
     def echoes(self) -> tuple[str, ...]:
@@ -200,6 +219,7 @@ class Plan:
     type=click.Choice(TRANSPORTS),
     help="The transport of this build's server.",
 )
+@unscored_option()
 @json_option()
 def rpc(
     method: str,
@@ -216,6 +236,7 @@ def rpc(
     metrics: bool,
     rules: str,
     transport: str,
+    unscored: bool,
     json_file: Path | None,
 ) -> None:
     """Measure Authorize or Settle against a bare gRPC echo, in turn, with the same messages and
@@ -226,6 +247,7 @@ def rpc(
         metrics,
         rules,
         transport,
+        unscored,
     )  # fmt: skip
     console = Console(stderr=True)
     folder.mkdir(parents=True, exist_ok=True)
@@ -252,6 +274,7 @@ def rpc(
             "warm_up": warm_up,
             "metrics": metrics,
             "transport": transport,
+            "unscored": unscored,
             "levels": [_as_json(level) for level in measured],
         },
     )
@@ -302,6 +325,8 @@ def _measure(
             progress.update(task, description=done, advance=1)
 
         prepared = prepare(work, given or own, plan.people, plan.seed)
+        if plan.unscored:
+            prepared = without_scores(prepared)
         answer = probe(work, prepared, plan.seed, plan.method)
         builds = {"here": prepared}
         if plan.beside is not None:

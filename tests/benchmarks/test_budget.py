@@ -51,7 +51,7 @@ def test_each_step_of_an_authorize_has_its_time(tmp_path: Path, model: Path) -> 
     steps add up to the process."""
     file = tmp_path / "budget.json"
     words = ["--in-flight", "4", "--rounds", "1", "--calls", "64", "--json", str(file)]
-    words += ["--model", str(model)]
+    words += ["--model", str(model), "--unscored"]
     for rules in (NONE, VELOCITY, CONDITIONS):
         words += ["--rules", rules]
     done = CliRunner().invoke(benchmark.budget, words)
@@ -68,3 +68,14 @@ def test_each_step_of_an_authorize_has_its_time(tmp_path: Path, model: Path) -> 
         assert (it["engine_over_none"] is None) == (it["rules"] == NONE)
     assert variants[1]["steps_us"]["SQLite reads open_of_users"] > 0
     assert "SQLite reads open_of_users" not in variants[0]["steps_us"]
+
+
+def test_a_stored_score_costs_no_time_of_the_model(tmp_path: Path, model: Path) -> None:
+    """The model is not asked about people whose scores PutUsers stored."""
+    file = tmp_path / "budget.json"
+    words = ["--in-flight", "4", "--rounds", "1", "--calls", "64", "--json", str(file)]
+    done = CliRunner().invoke(benchmark.budget, [*words, "--model", str(model)])
+    assert done.exit_code == 0, done.output
+    (variant,) = json.loads(file.read_text())["variants"]
+    assert variant["steps_us"]["score: assessments"] > 0
+    assert variant["steps_us"].get("score: model", 0) == 0
