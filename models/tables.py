@@ -171,15 +171,13 @@ class _Alone:
         trees: int,
     ) -> None:
         """`searched` has the thresholds of the columns, each with the place of its column as the
-        real part; numpy orders complex numbers by that part first."""
+        real part; numpy orders complex numbers by that part first, and NaN behind all."""
         self._columns = np.array(columns, dtype=np.intp)
-        self._searched = searched
-        # A column's first interval is behind the last one of the column before.
-        self._step = np.arange(len(columns), dtype=np.intp)
+        self._search = searched.searchsorted
         self._trees = trees
         # Eight trees at a time.
-        self._words = bits.view(np.uint64)
-        self._key = self._step.astype(np.complex128)
+        self._take = bits.view(np.uint64).take
+        self._key = np.arange(len(columns)).astype(np.complex128)
         self._value = self._key.imag
 
     @classmethod
@@ -191,31 +189,31 @@ class _Alone:
                 asked.setdefault(feature, {}).setdefault(threshold, []).append((t, node))
         columns = sorted(asked)
         width = -(-len(trees) // 8) * 8
-        rows = sum(len(asked[column]) + 1 for column in columns)
-        if not rows or rows * width > _MOST_BYTES:
+        # A value is searched for behind the mark of its column, so the first row is of none.
+        rows = 1 + sum(len(asked[column]) + 1 for column in columns)
+        if rows == 1 or rows * width > _MOST_BYTES:
             return None
         bits, searched, row = np.zeros((rows, width), dtype=np.uint8), [], 0
         for place, column in enumerate(columns):
+            searched.append(complex(place - 0.5, 0.0))
+            row += 1
             for threshold, slots in sorted(asked[column].items()):
                 bits[row + 1] = bits[row]
                 for t, node in slots:
                     bits[row + 1, t] |= 1 << node
                 searched.append(complex(place, threshold))
                 row += 1
-            row += 1
+        # A NaN is found behind this last mark, where the table has no row.
+        searched.append(complex(len(columns) - 0.5, 0.0))
         return cls(columns, np.array(searched), bits, len(trees))
 
     def patterns(self, x: Floats) -> NDArray[np.uint8] | None:
         """(k,) values to (trees,) patterns; None if a value is missing."""
-        values = x.take(self._columns)
-        # The maximum is NaN if any value is.
-        largest = np.maximum.reduce(values)
-        if largest != largest:
+        x.take(self._columns, out=self._value, mode="clip")
+        try:
+            words = np.bitwise_or.reduce(self._take(self._search(self._key), axis=0), axis=0)
+        except IndexError:
             return None
-        self._value[:] = values
-        found = self._searched.searchsorted(self._key)
-        found += self._step
-        words = np.bitwise_or.reduce(self._words.take(found, axis=0), axis=0)
         patterns: NDArray[np.uint8] = words.view(np.uint8)[: self._trees]
         return patterns
 
