@@ -35,6 +35,8 @@ from benchmarks.prepared import PRODUCT, Prepared, copy, count_rows, prepare, se
 from benchmarks.processes import Server, two_cores
 from benchmarks.rpc import echo_of, probe
 from benchmarks.rpc_figures import Side, acknowledged_of, check_moved, check_rows, moved_of, side_of
+from benchmarks.transport import transport_option
+from service.config import AIO
 
 _ROOT = Path(__file__).resolve().parent.parent
 _ECHO = "echo"
@@ -45,7 +47,8 @@ _ECHO_IN_FLIGHT = 64
 class Plan:
     """The parameters of a run: in each of the `rounds`, `calls` items a side, after `warm_up`.
 
-    A message has `items` items, and `in_flight` messages are under way at a time.
+    A message has `items` items, and `in_flight` messages are under way at a time. `transport` is
+    that of Freehold's servers.
     """
 
     items: int
@@ -54,6 +57,7 @@ class Plan:
     calls: int
     warm_up: int
     seed: int
+    transport: str = AIO
 
     @property
     def each(self) -> int:
@@ -99,6 +103,7 @@ class Batched:
     type=click.Path(file_okay=False, resolve_path=True, path_type=Path),
     help="Folder for the database files; on a disk, for honest figures.",
 )
+@transport_option
 @click.option("--json", "json_file", type=click.Path(dir_okay=False, path_type=Path),
               help="Write the figures to this file.")  # fmt: skip
 def batch(
@@ -110,10 +115,11 @@ def batch(
     seed: int,
     model: Path | None,
     folder: Path,
+    transport: str,
     json_file: Path | None,
 ) -> None:
     """Measure BatchAuthorize and BatchSettle against single calls of a bare gRPC echo, in turn."""
-    plan = Plan(items, in_flight, rounds, calls, warm_up, seed)
+    plan = Plan(items, in_flight, rounds, calls, warm_up, seed, transport)
     folder.mkdir(parents=True, exist_ok=True)
     described, head = machine(folder), commit()
     try:
@@ -130,7 +136,7 @@ def batch(
         commit=head,
         figures={
             **{"items": items, "in_flight": in_flight, "echo_in_flight": _ECHO_IN_FLIGHT},
-            **{"calls": calls, "warm_up": warm_up, "echo": asdict(echo)},
+            **{"calls": calls, "warm_up": warm_up, "transport": transport, "echo": asdict(echo)},
             "batches": [asdict(it) for it in measured],
         },
     )
@@ -144,11 +150,12 @@ def measure(work: Path, model: Path, plan: Plan) -> tuple[Side, list[Batched]]:
     prepared = prepare(work, model, plan.rounds * plan.each, plan.seed)
     answer = probe(work, prepared, plan.seed, AUTHORIZE)
     server_core, _ = two_cores()
+    options = "--transport", plan.transport
     databases = {method: copy(prepared, work / f"{method}.db") for method in METHODS}
     with ExitStack() as running:
         servers = {
             method: running.enter_context(
-                serve(database, prepared, work / f"{method}.log", server_core)
+                serve(database, prepared, work / f"{method}.log", server_core, *options)
             )
             for method, database in databases.items()
         }

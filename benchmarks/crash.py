@@ -56,6 +56,8 @@ from benchmarks.harness import (
 from benchmarks.postgres import Cluster
 from benchmarks.prepared import serve_url
 from benchmarks.processes import Server, free_port
+from benchmarks.transport import transport_option
+from service.config import AIO
 
 _ROOT = Path(__file__).resolve().parent.parent
 _ROUNDS_A_DATABASE = 25
@@ -76,6 +78,7 @@ class Plan:
     clients       client processes
     seed          the load and the moments follow from it
     defect        a name of `benchmarks.crash_server.DEFECTS`; empty for the real build
+    transport     of the server
     """
 
     rounds: int
@@ -83,6 +86,7 @@ class Plan:
     clients: int
     seed: int
     defect: str = ""
+    transport: str = AIO
 
     @property
     def people(self) -> int:
@@ -256,7 +260,8 @@ def run(
     program = ("benchmarks.crash_server", plan.defect or REAL)
 
     def serve(url: str, log: Path) -> Server:
-        return serve_url(url, model, log, port=port, program=program)
+        options = "--transport", plan.transport
+        return serve_url(url, model, log, *options, port=port, program=program)
 
     with Crowd(jobs(plan, site, port), work) as crowd:
         rounds = Rounds(plan, site, crowd, serve, work, step)
@@ -306,6 +311,7 @@ def run(
     type=click.Path(file_okay=False, path_type=Path),
     help="Folder for databases and histories; a failed run's files stay.",
 )
+@transport_option
 @click.option("--json", "json_file", type=click.Path(dir_okay=False, path_type=Path),
               help="Write the figures to this file.")  # fmt: skip
 def crash(
@@ -317,6 +323,7 @@ def crash(
     defect: str | None,
     model: Path | None,
     folder: Path,
+    transport: str,
     json_file: Path | None,
 ) -> None:
     """Kill the server under load by SIGKILL, again and again: no acknowledged call is lost or
@@ -325,7 +332,7 @@ def crash(
     Exits with 1 if a call is lost or doubled, if the books do not verify, or if the kills came at
     idle moments and prove nothing.
     """
-    plan = Plan(rounds, acknowledged, clients, seed, defect or "")
+    plan = Plan(rounds, acknowledged, clients, seed, defect or "", transport)
     folder.mkdir(parents=True, exist_ok=True)
     described, head = machine(folder), commit()
     work = Path(tempfile.mkdtemp(prefix="crash-", dir=folder))
@@ -418,6 +425,7 @@ def _document(
             "database": database,
             "database_version": version,
             "defect": plan.defect or None,
+            "transport": plan.transport,
             "lost": len(findings.lost),
             "doubled": len(findings.doubled),
             "faults": findings.faults,

@@ -41,6 +41,8 @@ from benchmarks.open_loop import Job, Report, generate
 from benchmarks.prepared import PRODUCT, checkpoint, count_rows, fill, serve_url
 from benchmarks.processes import Server, free_port, two_cores
 from benchmarks.rpc_figures import check_rows
+from benchmarks.transport import transport_option
+from service.config import AIO
 
 LEAST_GOODPUT = 0.8
 MOST_REFUSAL_MS = 200.0
@@ -85,6 +87,7 @@ class Plan:
     slow_readers  connections that never read their answers
     proxy         HAProxy stands in front of the server
     people        each for one call that is not refused
+    transport     of the server
     """
 
     rounds: int
@@ -100,6 +103,7 @@ class Plan:
     proxy: bool
     people: int
     seed: int
+    transport: str = AIO
 
 
 @dataclass(frozen=True)
@@ -147,6 +151,7 @@ class Round:
     type=click.Path(exists=True, file_okay=False, resolve_path=True, path_type=Path),
     help="A model directory; without it one is trained once, into .freehold/model.",
 )
+@transport_option
 @click.option("--json", "json_file", type=click.Path(dir_okay=False, path_type=Path),
               help="Write the figures to this file.")  # fmt: skip
 def overload(
@@ -161,6 +166,7 @@ def overload(
     seed: int,
     folder: Path,
     model: Path | None,
+    transport: str,
     json_file: Path | None,
 ) -> None:
     """Offer the server three times its peak; exit with 1 unless it keeps its speed."""
@@ -173,7 +179,7 @@ def overload(
     plan = Plan(
         rounds=rounds, peak_s=peak_s, seconds=seconds, warm_up_s=warm_up_s, times=times,
         connections=connections, in_flight=2 * connections, deadline_s=_DEADLINE_S, idle=idle,
-        slow_readers=slow_readers, proxy=proxy, people=people, seed=seed,
+        slow_readers=slow_readers, proxy=proxy, people=people, seed=seed, transport=transport,
     )  # fmt: skip
     folder.mkdir(parents=True, exist_ok=True)
     described, head, console = machine(folder), commit(), Console()
@@ -264,7 +270,7 @@ def _measure(work: Path, model: Path, plan: Plan) -> list[Round]:
     url = f"sqlite:///{database}"
     filled = fill(url, model, work / "prepare.log", plan.people, plan.seed)
     metrics_port = free_port()
-    options = ("--metrics", f"127.0.0.1:{metrics_port}")
+    options = ("--metrics", f"127.0.0.1:{metrics_port}", "--transport", plan.transport)
     server = serve_url(url, model, work / "server.log", *options, core=core)
     with server, _front(server.port, plan.proxy, work / "proxy.log") as port:
         made = list(

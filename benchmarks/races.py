@@ -40,6 +40,7 @@ from benchmarks.races_round import Round, Tally
 from benchmarks.races_rows import Reader
 from benchmarks.races_scenarios import RACES
 from benchmarks.races_wave import Wave
+from benchmarks.transport import transport_option
 from models import train
 
 _ROOT = Path(__file__).resolve().parent.parent
@@ -172,6 +173,7 @@ def shortcomings(tallies: dict[str, Tally]) -> list[str]:
     type=click.Path(file_okay=False, path_type=Path),
     help="Folder for databases and logs; a failed run's files stay.",
 )
+@transport_option
 @click.option("--json", "json_file", type=click.Path(dir_okay=False, path_type=Path),
               help="Write the figures to this file.")  # fmt: skip
 def races(
@@ -181,6 +183,7 @@ def races(
     seed: int,
     model: Path | None,
     folder: Path,
+    transport: str,
     json_file: Path | None,
 ) -> None:
     """Many clients at one barrier ask for one object: exactly one client gets it.
@@ -196,14 +199,15 @@ def races(
             described["file_system"] = site.file_system
             served = _trained(model or folder / "model")
             names = scenarios or tuple(RACES)
-            tallies = _measure(Console(stderr=True), site, served, work, names, rounds, seed)
+            console = Console(stderr=True)
+            tallies = _measure(console, site, served, work, names, rounds, seed, transport)
             failed = shortcomings(tallies)
     except BenchmarkError as error:
         raise click.ClickException(f"{error}\nWhat it left is in {work}") from error
     finally:
         if not failed:
             shutil.rmtree(work)
-    content = _document(tallies, site, seed, described, head)
+    content = _document(tallies, site, seed, described, head, transport)
     Console().print(_table(content, failed))
     if json_file is not None:
         write_json(json_file, content)
@@ -272,6 +276,7 @@ def _measure(
     names: Sequence[str],
     rounds: int,
     seed: int,
+    transport: str,
 ) -> dict[str, Tally]:
     columns = (
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
@@ -287,7 +292,7 @@ def _measure(
 
             folder = work / name
             folder.mkdir()
-            with arena(site.new(), model, folder, SERVERS[site.name]) as there:
+            with arena(site.new(), model, folder, SERVERS[site.name], transport) as there:
                 tallies[name] = run(there, name, rounds, seed, step)
                 tallies[name].faults = there.faults()
     return tallies
@@ -299,6 +304,7 @@ def _document(
     seed: int,
     described: dict[str, Any],
     head: dict[str, Any],
+    transport: str,
 ) -> dict[str, Any]:
     rounds = sum(tally.rounds for tally in tallies.values())
     violations = sum(tally.violations for tally in tallies.values())
@@ -314,6 +320,7 @@ def _document(
             "database_version": site.version,
             "servers": SERVERS[site.name],
             "connections": CONNECTIONS,
+            "transport": transport,
             "violations": violations,
             "scenarios": {
                 name: asdict(tally)

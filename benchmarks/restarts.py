@@ -44,6 +44,7 @@ from benchmarks.harness import (
 )
 from benchmarks.prepared import PRODUCT, prepare, serve_url
 from benchmarks.processes import START_LIMIT_S, Server, command, free_port
+from benchmarks.transport import transport_option
 from service.config import LIMITS
 
 _ROOT = Path(__file__).resolve().parent.parent
@@ -193,6 +194,7 @@ def shortcomings(outcome: Outcome, rows: Counter[str]) -> list[str]:
     type=click.Path(exists=True, file_okay=False, resolve_path=True, path_type=Path),
     help="A model directory; without it one is trained once, into .freehold/model.",
 )
+@transport_option
 @click.option("--json", "json_file", type=click.Path(dir_okay=False, path_type=Path),
               help="Write the results to this file.")  # fmt: skip
 def restarts(
@@ -201,6 +203,7 @@ def restarts(
     seed: int,
     folder: Path,
     model: Path | None,
+    transport: str,
     json_file: Path | None,
 ) -> None:
     """Restart the server under load; exit with 1 if a retry does not cure every call."""
@@ -213,7 +216,7 @@ def restarts(
             outcome = asyncio.run(
                 _run(
                     url, prepared.model, prepared.key, prepared.users, Path(work),
-                    restarts_wanted, in_flight, random.Random(seed), console,
+                    restarts_wanted, in_flight, random.Random(seed), console, transport,
                 )
             )  # fmt: skip
             rows = _rows(prepared.database)
@@ -224,7 +227,7 @@ def restarts(
     figures = _figures(outcome, rows, wrong)
     content = document(
         name="restarts", ratio=None, rounds=outcome.restarts, seed=seed, machine=described,
-        commit=head, figures=figures,
+        commit=head, figures={"transport": transport} | figures,
     )  # fmt: skip
     console.print_json(json.dumps(figures))
     if json_file is not None:
@@ -243,11 +246,13 @@ async def _run(
     in_flight: int,
     moments: random.Random,
     console: Console,
+    transport: str,
 ) -> Outcome:
     outcome, port = Outcome(), free_port()
     server = serve_url(
-        url, model, work / "server.log", port=port, program=("benchmarks.crash_server", REAL)
-    )
+        url, model, work / "server.log", "--transport", transport,
+        port=port, program=("benchmarks.crash_server", REAL),
+    )  # fmt: skip
     callers = Callers(port, key, users, outcome)
     loop = asyncio.get_running_loop()
     with ThreadPoolExecutor(1) as hand:

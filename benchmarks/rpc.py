@@ -77,7 +77,8 @@ from benchmarks.rpc_figures import (
 from benchmarks.rpc_table import show
 from benchmarks.rules import NONE, RULES, with_rules
 from benchmarks.scrape import Scraper
-from service.config import AIO, TRANSPORTS
+from benchmarks.transport import transport_option
+from service.config import AIO
 
 _ROOT = Path(__file__).resolve().parent.parent
 _HEADLINE_IN_FLIGHT = 64
@@ -205,13 +206,7 @@ class Plan:
     type=click.Choice(RULES),
     help="Measure this build under a policy with such rules too, in the same rounds.",
 )
-@click.option(
-    "--transport",
-    default=AIO,
-    show_default=True,
-    type=click.Choice(TRANSPORTS),
-    help="The transport of this build's server.",
-)
+@transport_option
 @click.option("--json", "json_file", type=click.Path(dir_okay=False, path_type=Path),
               help="Write the figures to this file.")  # fmt: skip
 def rpc(

@@ -26,6 +26,7 @@ from benchmarks.harness import BenchmarkError, commit, document, machine, write_
 from benchmarks.prepared import create_keys, serve_url
 from benchmarks.processes import two_cores
 from benchmarks.soak_load import START, Job, Report, generate
+from benchmarks.transport import transport_option
 
 MOST_MB_IN_10_MINUTES = 1.0
 MOST_SLOWER = 1.5
@@ -60,6 +61,7 @@ _TEN_MINUTES_S = 600.0
     type=click.Path(exists=True, file_okay=False, resolve_path=True, path_type=Path),
     help="A model directory; without it one is trained once, into .freehold/model.",
 )
+@transport_option
 @click.option("--json", "json_file", type=click.Path(dir_okay=False, path_type=Path),
               help="Write the figures to this file.")  # fmt: skip
 def soak(
@@ -70,6 +72,7 @@ def soak(
     seed: int,
     folder: Path,
     model: Path | None,
+    transport: str,
     json_file: Path | None,
 ) -> None:
     """Load the server for a long time; exit with 1 if its memory grows or it becomes slower."""
@@ -79,7 +82,7 @@ def soak(
     try:
         with tempfile.TemporaryDirectory(prefix="soak-", dir=folder) as work:
             report = _measure(
-                Path(work), chosen, minutes * 60, share, rentals, people, seed, console
+                Path(work), chosen, minutes * 60, share, rentals, people, seed, console, transport
             )
     except BenchmarkError as error:
         raise click.ClickException(str(error)) from error
@@ -96,6 +99,7 @@ def soak(
             "share_of_peak": share,
             "people": people,
             "rentals_a_day": rentals,
+            "transport": transport,
             **figures,
             **asdict(report),
         },
@@ -150,12 +154,13 @@ def _measure(
     people: int,
     seed: int,
     console: Console,
+    transport: str,
 ) -> Report:
     url = f"sqlite:///{work / 'soak.db'}"
     operator_key, platform_key = create_keys(url, model)
     server_core, load_core = two_cores()
-    sandbox = ("--sandbox", f"{START:%Y-%m-%dT%H:%M:%SZ}")
-    with serve_url(url, model, work / "server.log", *sandbox, core=server_core) as server:
+    options = ("--sandbox", f"{START:%Y-%m-%dT%H:%M:%SZ}", "--transport", transport)
+    with serve_url(url, model, work / "server.log", *options, core=server_core) as server:
         job = Job(
             port=server.port, server_pid=server.pid, operator_key=operator_key,
             platform_key=platform_key, model=str(model), people=people, rentals=rentals,

@@ -26,7 +26,8 @@ from benchmarks.harness import BenchmarkError, commit, document, machine, write_
 from benchmarks.load import GET
 from benchmarks.prepared import PRODUCT, serve_url
 from benchmarks.processes import Server, command, two_cores
-from service.config import AIO, TRANSPORTS
+from benchmarks.transport import transport_option
+from service.config import AIO
 
 _ROOT = Path(__file__).resolve().parents[2]
 
@@ -105,13 +106,7 @@ ATTACKS = (
     type=click.Path(exists=True, file_okay=False, resolve_path=True, path_type=Path),
     help="A model directory; without it one is trained once, into .freehold/model.",
 )
-@click.option(
-    "--transport",
-    default=AIO,
-    show_default=True,
-    type=click.Choice(TRANSPORTS),
-    help="The transport of the server under attack.",
-)
+@transport_option
 @click.option("--json", "json_file", type=click.Path(dir_okay=False, path_type=Path),
               help="Write the results to this file.")  # fmt: skip
 def attacks(
