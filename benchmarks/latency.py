@@ -42,11 +42,11 @@ from benchmarks.harness import (
 )
 from benchmarks.load import AUTHORIZE
 from benchmarks.open_loop import NO_SKEW, OPERATOR, SKEWS, Job, Report, generate
+from benchmarks.options import folder_option, json_option, model_option, transport_option
 from benchmarks.prepared import PRODUCT, Prepared, checkpoint, count_rows, prepare, serve
 from benchmarks.processes import Server, command, two_cores
 from benchmarks.rpc import echo_of, probe
 from benchmarks.rpc_figures import check_rows
-from benchmarks.transport import transport_option
 from service.config import AIO
 
 MOST_ABOVE_MS = 0.5
@@ -64,7 +64,6 @@ BOUNDS = {
 OTHERS = 8
 """The operators besides the hot one."""
 
-_ROOT = Path(__file__).resolve().parent.parent
 _ECHO, _HERE = "echo", "freehold"
 _WARM_UP_S = 0.5
 _DEADLINE_S = 1.0
@@ -135,21 +134,10 @@ class Round:
               help="Length of each open loop; the peak takes a half.")  # fmt: skip
 @click.option("--connections", default=16, show_default=True, type=click.IntRange(1, 1024))
 @click.option("--seed", default=1, show_default=True, type=click.IntRange(0, 2**32))
-@click.option(
-    "--folder",
-    default=_ROOT / ".freehold",
-    show_default=".freehold",
-    type=click.Path(file_okay=False, resolve_path=True, path_type=Path),
-    help="Folder for the database files; on a disk, for honest figures.",
-)
-@click.option(
-    "--model",
-    type=click.Path(exists=True, file_okay=False, resolve_path=True, path_type=Path),
-    help="A model directory; without it one is trained once, into .freehold/model.",
-)
-@transport_option
-@click.option("--json", "json_file", type=click.Path(dir_okay=False, path_type=Path),
-              help="Write the figures to this file.")  # fmt: skip
+@folder_option()
+@model_option()
+@transport_option()
+@json_option()
 def latency(
     share: float,
     skew: str,

@@ -205,7 +205,8 @@ def _latest_features(dialect: Dialect) -> RowsStatement:
     statement = select(
         *(users.c.user_id, users.c.scoring_consent, users.c.feature_version),
         *(snapshots.c.schema_id, snapshots.c.raw, snapshots.c.as_of_us),
-        *(users.c.alias_of, snapshots.c.texts),
+        *(users.c.alias_of, snapshots.c.texts, snapshots.c.model_id),
+        *(snapshots.c.margin, snapshots.c.reasons, snapshots.c.extrapolated),
     ).select_from(people.outerjoin(snapshots, latest))
     return _reading(statement, keys, dialect)
 

@@ -570,6 +570,17 @@ BROKEN: list[tuple[str, str, dict[str, Any]]] = [
     ("users", "score_or_reason", {"score": None, "score_model_id": "", "unscorable_reason": ""}),
     ("users", "score_or_reason", {"score_model_id": ""}),
     ("users", "score_or_reason", {"unscorable_reason": "NO_CONSENT"}),
+    ("feature_snapshots", "margin_of_a_model", {"model_id": ""}),
+    (
+        "feature_snapshots",
+        "reasons_of_a_margin",
+        {"model_id": "", "margin": "", "reasons": "", "extrapolated": ""},
+    ),
+    (
+        "feature_snapshots",
+        "reasons_of_a_margin",
+        {"model_id": "", "margin": "", "reasons": None, "extrapolated": "x"},
+    ),
     ("payments", "kind_known", {"kind": "GIFT"}),
     ("open_items", "kind_known", {"kind": "LENT"}),
     ("transfers", "amount_positive", {"amount_minor": 0}),
