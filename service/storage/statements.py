@@ -58,6 +58,7 @@ from service.engine.tables import (
     LATER_DECISIONS,
     LINES,
     LISTINGS,
+    PASSES,
     QUOTA_USES,
     RAIL_ACCOUNTS,
     REFUSED_INCREMENTS,
@@ -405,6 +406,7 @@ ALSO_FOUND_BY: dict[RecordTable[Any, Any], list[tuple[str, ...]]] = {
     LATER_DECISIONS: [("user_id", "authorization_id")],
     REFUSED_INCREMENTS: [("user_id", "authorization_id")],
     QUOTA_USES: [("user_id", "authorization_id")],
+    PASSES: [("user_id", "operator_id")],
     CHARGE_BACKS: [("user_id",)],
 }
 """The columns, beside the keys, by which rows are found."""
