@@ -30,8 +30,8 @@ MOST_LOSS_LARGE, MOST_AUC_LARGE = 0.002, 0.002
 LARGE_TABLE = 20_000
 """The rows from which a table is large."""
 SMALL_TABLE = 2_000
-"""Up to so many rows one validation is mostly chance: it is repeated on other folds. The limits above
-are smaller than chance there, so trees are taken only if they are surely better than a scorecard."""
+"""Up to so many rows one validation is mostly chance: it is repeated on other folds. The limits
+above are smaller than chance there, so trees must be surely better than a scorecard."""
 SURE = 2.0
 """The standard errors of the log-loss by which they must be better."""
 REPEATS = 3
