@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import fields, replace
@@ -322,6 +323,8 @@ class _Codes:
         self.bearers: dict[str, int] = {}
         self.beside = beside.BesideCodes()
         self.calls = 0
+        self.of_totals = Counter[bool]()
+        """The number of judged decisions that kept a free part under a total exposure, or none."""
 
     def bearer(self, digest: str) -> int:
         """The number of a device or of a payment account; NEVER if there is none."""
@@ -348,8 +351,12 @@ def _take(
     product, accept, reasons, marks, fees, groups, users, *more = values[len(_NUMBERS) :]
     if window.totals:
         place = _NUMBERS.index("available")
-        both = zip(values[place], more.pop(0), strict=True)
+        read = more.pop(0)
+        both = zip(values[place], read, strict=True)
         free = [minor if it is None else json.loads(it)[FREE] for minor, it in both]
+        times_us = values[_NUMBERS.index("at_us")]
+        judged = zip(times_us, read, strict=True)
+        codes.of_totals.update(it is not None for at_us, it in judged if at_us >= window.from_us)
         columns["available"][-1] = np.array(free, dtype=np.int64)
     ages = more.pop(0) if window.ages else values[0]
     devices, accounts = more[:2] if window.names else ((), ())
@@ -410,6 +417,7 @@ def _history(
             _happened(marks, told),
         ]
     sound = table[0][whole["kinds"]] != NEVER
+    left_out = int(np.count_nonzero(~sound & (whole["at_us"] >= window.from_us)))
     if not sound.all():
         whole.update({name: column[sound] for name, column in whole.items()})
     product, accept, facts, offers, reason, happened = table[:, whole["kinds"]]
@@ -435,6 +443,8 @@ def _history(
         devices=whole["devices"],
         accounts=whole["accounts"],
         pasts=pasts,
+        left_out=left_out,
+        without_total=codes.of_totals[False] if catalog.total or codes.of_totals[True] else 0,
         **{name: whole[name] for name in _NUMBERS},  # type: ignore[arg-type]
     )
 

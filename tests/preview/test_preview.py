@@ -8,6 +8,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
+from sqlalchemy import update
 
 from service.domain.errors import Exhausted, InvalidInput, NotFound
 from service.domain.money import Money
@@ -20,6 +21,8 @@ from service.preview.report import Preview, Range, to_json
 from service.preview.run import Asked, preview
 from service.preview.shortcut import replay_fast
 from service.preview.text import shown
+from service.storage import schema as t
+from service.storage.database import writing
 from service.storage.store import SqlStore
 from tests.cli.test_commands import invoke
 from tests.engine.acts import settle_usage
@@ -291,6 +294,42 @@ def test_the_free_part_under_a_total_exposure_counts(city: Desk) -> None:
     again = replay_fast(made, terms)
     ranks = [again.verdicts.all[it].rank for it in again.strict.tolist()]
     assert ranks[-1] == 0
+
+
+def test_a_free_part_that_was_not_kept_is_told(city: Desk) -> None:
+    """Of three decisions under a total exposure two kept no free part, as earlier builds kept none:
+    a note of the platform's preview counts them. The operator's preview reads no free part."""
+    offer_euros(city, {EUR: EURO_RATE})
+    city.put_users(ann=700, ben=700, cem=700)
+    made = [rental(city, authorize(it)) for it in ("ann", "ben", "cem")]
+    city.clock.advance(city.clock.now_us() + 24 * HOUR_US)
+    note = "decisions kept no free part under a total exposure"
+    assert note not in shown(previewed(city, policy(city.store)))
+    with writing(city.store.engine) as connection:
+        forgotten = [it.decision_id for it in made[:2]]
+        of_earlier = t.decisions.c.decision_id.in_(forgotten)
+        connection.execute(update(t.decisions).where(of_earlier).values(read_values=None))
+    found = previewed(city, policy(city.store))
+    assert f"2 {note}" in shown(found)
+    assert note not in shown(previewed(city, policy(city.store), least_people=3))
+
+
+def test_decisions_without_sound_terms_are_told(city: Desk) -> None:
+    """A decision under a revision of a product that makes no sense is in no figure; a note counts
+    it."""
+    city.put_users(ann=700, ben=700)
+    rental(city, authorize("ann"))
+    rental(city, authorize("ben", "umbrella"))
+    city.clock.advance(city.clock.now_us() + MINUTE_US)
+    note = "1 decisions were made under revisions of products that make no sense"
+    assert note not in shown(previewed(city, policy(city.store)))
+    with writing(city.store.engine) as connection:
+        connection.execute(
+            update(t.authorizations)
+            .where(t.authorizations.c.product_id == "umbrella")
+            .values(product_revision=7)
+        )
+    assert note in shown(previewed(city, policy(city.store)))
 
 
 def test_the_command_prints_a_preview(tmp_path: Path, file_city: Path) -> None:
