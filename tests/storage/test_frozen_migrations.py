@@ -52,6 +52,7 @@ RELEASED = {
     "0040_breakers.py": "59c037faeb2c725c28f0f121bde8e717",
     "0041_prices_of_places.py": "5e7091ed554d50a684b0d257fd7bbef3",
     "0042_fees_of_orders.py": "2fa67b63c7d253370a812841e4d8842b",
+    "0043_places_stay.py": "5d9ba2d60917c7176adda55f399fc583",
 }
 """Half of the SHA-256 of each migration's file: a new migration adds a line, and no line ever
 changes."""
