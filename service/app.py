@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
@@ -13,6 +14,7 @@ from typing import Any
 from service.administering import acts_of, admission_of, terms_acts_of
 from service.alarms import (
     FaultCount,
+    log_failure,
     log_fault,
     log_health,
     log_seal,
@@ -145,11 +147,12 @@ class Parts:
 class App:
     """One server process."""
 
-    def __init__(self, parts: Parts) -> None:
+    def __init__(self, parts: Parts, stop: Callable[[], None] = lambda: None) -> None:
+        """`stop` is called if a part fails without which no call is answered."""
         check_reference_data()
-        limits = parts.limits
+        self._stop, self.failed = stop, False
         self.parts = parts
-        store = parts.store
+        limits, store = parts.limits, parts.store
         assessor = Assessor(store, parts.scorer)
         register_served(store.engine, assessor.features, parts.clock.now_us())
         self.faults = FaultCount(log_fault)
@@ -171,25 +174,19 @@ class App:
             log_debt=tell_debt,
             conditions=CelConditions(),
         )
-        self.engine_statistics = engine.statistics
-        self.decisions = engine.decisions
+        self.engine_statistics, self.decisions = engine.statistics, engine.decisions
         self.terms, self.debts = engine.terms, engine.debts
         self._readers = Readers(limits.reads)
         familiar = Pool("key lookups", limits.key_lookups)
         strangers = Pool("unknown key lookups", limits.unknown_key_lookups)
         backstage = Pool("background reads", limits.background)
         administrators = Pool("administrative acts", limits.administrators)
-        self.pools: tuple[Readers | Pool, ...] = (
-            self._readers,
-            familiar,
-            strangers,
-            backstage,
-            administrators,
-        )
+        pools = self._readers, familiar, strangers, backstage, administrators
+        self.pools: tuple[Readers | Pool, ...] = pools
         self.prober = Prober(
             partial(probe, store.engine), self._tell_health, limits.probe, log_health
         )
-        self.committer = Committer(engine.apply, limits.commit, self.prober.notice)
+        self.committer = Committer(engine.apply, limits.commit, self.prober.notice, self._fail)
         horizon = Horizon(store.engine, log_waiting, notice_after_s=limits.horizon_log_s)
         self._timers = Timers(
             store, self.committer, parts.clock, backstage, portion=limits.sweep_portion
@@ -232,15 +229,10 @@ class App:
             retry_ms=limits.page_retry_ms,
             window=limits.page_window,
         )
-        self._verifications = VerificationJob(
-            store.engine.url.render_as_string(hide_password=False),
-            None if parts.seal_key is None else [parts.seal_key.public.public_bytes_raw()],
-            limits.verifications,
-            limits,
-        )
-        self._previews = PreviewJob(
-            store.engine.url.render_as_string(hide_password=False), limits.previews, limits
-        )
+        url = store.engine.url.render_as_string(hide_password=False)
+        seals = None if parts.seal_key is None else [parts.seal_key.public.public_bytes_raw()]
+        self._verifications = VerificationJob(url, seals, limits.verifications, limits)
+        self._previews = PreviewJob(url, limits.previews, limits)
         self._rails = Rails(
             self.committer,
             lists,
@@ -251,7 +243,9 @@ class App:
         )
         quotes = Quotes(engine, QuoteStore(store), parts.clock)
         services = self._services(assessor, lists, quotes)
-        self._server = listener(parts.transport, self.pipeline, services, limits, self.committer)
+        self._server = listener(
+            parts.transport, self.pipeline, services, limits, self.committer, self._fail
+        )
         self._probing: asyncio.Task[None] | None = None
         self._searching: asyncio.Task[None] | None = None
         self._stopping = Event()
@@ -336,6 +330,12 @@ class App:
         for worker in self.workers:
             worker.start()
         return port
+
+    def _fail(self, part: str, error: BaseException) -> None:
+        """Lets the server stop, because without this part no call is answered."""
+        self.failed = True
+        log_failure(part, error)
+        self._stop()
 
     async def _search(self) -> None:
         """Looks for damage in the database's file, and reports it."""

@@ -137,7 +137,7 @@ FACTS: dict[str, dict[str, str]] = {
     "engine/figures.py": {"_DAY_US": UNIT},
     "engine/group_commit.py": {"COLLECTING": METHOD, "CAUTION": METHOD},
     "engine/occurrence.py": {"EARLIEST_OCCURRENCE_US": CONTRACT},
-    "ending.py": {"NOT_ENDED": EXIT_CODE, "KILLED": EXIT_CODE},
+    "ending.py": {"FAILED": EXIT_CODE, "KILLED": EXIT_CODE},
     "engine/records/compatibility.py": {"ORDER_FEES_BUILD": FORMAT},
     "engine/process_job.py": {"COLLECT_S": METHOD, "LONGEST_ANSWER_BYTES": METHOD},
     "ids.py": {"_EPOCH_US": FORMAT, "_STEP_BITS": FORMAT, "_CHANCE_BITS": FORMAT},
