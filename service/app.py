@@ -409,13 +409,13 @@ class App:
     async def stop(self) -> list[str]:
         """Stops accepting calls, lets running calls finish, drains the queue, and closes.
 
-        It takes at most `drain_s` and `closing_s` seconds. Returns the parts that still run then.
+        It takes at most `drain_s` and `closing_s` seconds. A part has what those before it
+        left. Returns the parts that still run then.
         """
         limits = self.parts.limits
         time = TimeLeft(limits.drain_s + limits.closing_s)
         self.prober.close()
         self._stopping.set()
-        # They have as long as the calls to end: on a busy machine a moment is too short.
         jobs = asyncio.gather(self._verifications.close(), self._previews.close())
         if self._probing is not None:
             self._probing.cancel()
@@ -423,9 +423,9 @@ class App:
         drain_s = max(0.0, time.left_s - limits.closing_s)
         calls = self._server.stop(drain_s, limits.notice_s)
         await time.end("calls", calls, drain_s + limits.closing_s / 4)
-        await time.end("verification and preview", jobs, limits.closing_s / 4)
+        await time.end("verification and preview", jobs, time.left_s - limits.closing_s / 2)
         if self._searching is not None:
-            await time.end("search for damage", self._searching, limits.closing_s / 4)
+            await time.end("search for damage", self._searching, time.left_s - limits.closing_s / 4)
         if self.sealer is not None:
             await self.sealer.close(min(limits.last_seal_s, time.left_s / 4))
         writer = asyncio.create_task(self.committer.close())
