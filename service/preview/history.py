@@ -155,8 +155,8 @@ class History:
 
     Rows before `from_us` are not judged: their holds began earlier, and last into the window.
     `products` and `accepted` are the lists that the columns of these names refer to: the product in
-    the revision that was in force (once more for each known fee of an order, as the increments left
-    it), and the offers that the caller accepted. `calls` has the same number for all items of one
+    the revision that was in force (once more for each known fee of an order, before increments),
+    and the offers that the caller accepted. `calls` has the same number for all items of one
     Authorize. `offers` are ranks of strictness, `DECLINED` for a decline. `reasons` refers to
     `reason_lists`. `users` are numbers that mean nothing outside this history. `available` is the
     free part of the line before the decision.

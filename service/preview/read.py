@@ -6,7 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -35,8 +35,8 @@ from service.preview.history import (
     Happened,
     History,
     Numbers,
-    OrderedProduct,
 )
+from service.preview.order_fees import first_fee, ordered
 from service.storage import schema as t
 from service.storage.database import backend_of
 
@@ -289,8 +289,7 @@ def _kind(window: Window) -> tuple[ColumnElement[Any], ...]:
         (_Mark.STALE, _D.unscorable_reason == str(Reason.FEATURES_STALE)),
     ):
         marks = marks + case((condition, mark), else_=0)
-    fee_minor = func.coalesce(_A.order_fee_minor, 0)
-    return _A.product_id, _A.accept_offers, _D.reasons, marks, fee_minor
+    return _A.product_id, _A.accept_offers, _D.reasons, marks, first_fee()
 
 
 def _happened(marks: int, reasons: str) -> int:
@@ -401,7 +400,7 @@ def _history(
     for place, (product_id, offers_text, told, marks, fee_minor) in enumerate(codes.kinds):
         name = product_id, marks // _Mark.REVISION, fee_minor
         if name not in products:
-            known = _ordered(catalog.revisions.get((window.operator_id, *name[:2])), fee_minor)
+            known = ordered(catalog.revisions.get((window.operator_id, *name[:2])), fee_minor)
             products[name] = NEVER if known is None else len(made)
             made += [] if known is None else [known]
         reasons_told = told.split(",")
@@ -447,14 +446,6 @@ def _history(
         without_total=codes.of_totals[False] if catalog.total or codes.of_totals[True] else 0,
         **{name: whole[name] for name in _NUMBERS},  # type: ignore[arg-type]
     )
-
-
-def _ordered(product: Product | None, fee_minor: int) -> Product | None:
-    """The product of orders with a known fee, or without one."""
-    if product is None or not fee_minor:
-        return product
-    values = {it.name: getattr(product, it.name) for it in fields(product)}
-    return OrderedProduct(**values, order_fee_minor=fee_minor)
 
 
 def _reviewing(catalog: Catalog, operator_id: str) -> set[str]:

@@ -15,6 +15,7 @@ from service.domain.money import Money
 from service.domain.policy_document import write_policy
 from service.engine.operations import Item
 from service.ids import RandomIds
+from service.preview.history import asked_minor
 from service.preview.picture import svg
 from service.preview.replay import Terms, replay
 from service.preview.report import Preview, Range, to_json
@@ -25,7 +26,7 @@ from service.storage import schema as t
 from service.storage.database import writing
 from service.storage.store import SqlStore
 from tests.cli.test_commands import invoke
-from tests.engine.acts import settle_usage
+from tests.engine.acts import increment, settle_usage
 from tests.engine.calls import authorize, confirm, rental
 from tests.engine.currencies import EUR, EURO_RATE, offer_euros
 from tests.fakes import MINUTE_US, OPERATOR, OTHER_OPERATOR, Desk
@@ -95,6 +96,26 @@ def test_a_preview_holds_the_known_fee_of_an_order(city: Desk) -> None:
     assert whole.cash_asked == (("CNY", 10_450, Range(20_900, 20_900)),)
     held = whole.held[0]
     assert (held.before.peak_minor, held.most.peak_minor) == (20_900 + 10_450, 20_900)
+
+
+@pytest.mark.parametrize("score", [700, 520])
+def test_a_preview_holds_the_fee_from_before_increments(city: Desk, score: int) -> None:
+    """An order with a fee of 10.00 asked for 209.00, and still does after increments of 7.00 and
+    2.00, whether they are held on credit alone or half of them is paid in cash."""
+    city.put_users(ann=score)
+    item = Item("bike", "", order_fee=Money("CNY", 1_000))
+    it = rental(city, authorize("ann")._replace(items=(item,)))
+    it = rental(city, confirm(it)) if it.cash_minor else it
+    assert (score < 550) is (it.cash_minor > 0)
+    for minor in (700, 200):
+        half = minor // 2 if it.cash_minor else None
+        it = rental(city, increment(it, minor, half, f"paid-{minor}"))
+    assert it.order_fee_minor == 1_900
+    city.clock.advance(city.clock.now_us() + 60 * MINUTE_US)
+    whole = previewed(city, policy(city.store)).whole
+    assert (whole.decisions, whole.repeated, whole.exact) == (1, 1, True)
+    made = read(city.store, city.clock.now_us() + 1)
+    assert [asked_minor(it) for it in made.products] == [20_900]
 
 
 def test_conditions_of_a_draft_read_the_known_fee(city: Desk) -> None:
