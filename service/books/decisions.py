@@ -230,8 +230,7 @@ def _entries_of(those: Callable[[Any], Iterable[ColumnElement[bool]]]) -> Any:
     key = (e.user_id, e.currency, e.sequence)
     values = (e.debit, e.credit, e.amount_minor, e.authorization_id, e.transition, e.event_us)
     entries = select(*key, *values).where(e.book == str(Book.LINE), *those(e))
-    no_text, nothing = literal_column("''"), literal_column("0")
-    no_values = (no_text, no_text, nothing, no_text, no_text, nothing)
+    no_values: list[Any] = [literal_column(it) for it in ("''", "''", "0", "''", "''", "0")]
     ends = select(line.user_id, line.currency, line.version, *no_values).where(*those(line))
     return union_all(entries, ends).order_by("user_id", "currency", "sequence")
 
