@@ -4,15 +4,15 @@ A running server of a build before 0041 knows no places. If a new policy comes i
 it, it copies the newest row of each product, and the copy has no places. The trigger refuses a copy
 under the same revision of the tariff; then the server changes nothing.
 
-Revision: 0043, after 0042.
+Revision: 0044, after 0043.
 """
 
 from __future__ import annotations
 
 from alembic import op
 
-revision = "0043"
-down_revision = "0042"
+revision = "0044"
+down_revision = "0043"
 branch_labels = None
 depends_on = None
 
