@@ -649,11 +649,7 @@ BROKEN: list[tuple[str, str, dict[str, Any]]] = [
     ("authorizations", "fee_within_kept", {"fee_minor": 11}),
     ("authorizations", "fee_within_kept", {"conceded_minor": 11}),
     ("authorizations", "order_fee_minor_not_negative", {"order_fee_minor": -1}),
-<<<<<<< HEAD
-    ("authorizations", "fee_within_order", {"order_fee_minor": 0}),
-=======
     ("authorizations", "fee_within_order", {"order_fee_minor": 1}),
->>>>>>> origin/main
     ("authorizations", "recovered_within_written_off", {"recovered_minor": 2}),
     ("authorizations", "recovered_within_written_off", {"forgiven_minor": 1}),
     ("authorizations", "provisioned_before_written_off", {"provisioned_minor": 0}),
