@@ -4,15 +4,15 @@ A running server of a build before 0041 knows no places. If a new policy comes i
 it, it copies the newest row of each product, and the copy has no places. The trigger refuses a copy
 under the same revision of the tariff; then the server changes nothing.
 
-Revision: 0044, after 0043.
+Revision: 0045, after 0044.
 """
 
 from __future__ import annotations
 
 from alembic import op
 
-revision = "0044"
-down_revision = "0043"
+revision = "0045"
+down_revision = "0044"
 branch_labels = None
 depends_on = None
 
