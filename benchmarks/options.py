@@ -11,6 +11,8 @@ from typing import Any, TypeAlias
 
 import click
 
+from service.config import AIO, TRANSPORTS
+
 FOLDER = Path(__file__).resolve().parent.parent / ".freehold"
 """The checkout's own folder for results and models, in which benchmarks work by default."""
 
@@ -47,6 +49,17 @@ def unscored_option() -> Option:
         "--unscored",
         is_flag=True,
         help="Without the scores that PutUsers stored: the model scores each person in the call.",
+    )
+
+
+def transport_option() -> Option:
+    """`--transport`, one of `config.TRANSPORTS`."""
+    return click.option(
+        "--transport",
+        default=AIO,
+        show_default=True,
+        type=click.Choice(TRANSPORTS),
+        help="The transport of Freehold's servers.",
     )
 
 

@@ -67,6 +67,7 @@ from benchmarks.options import (
     folder_option,
     json_option,
     model_option,
+    transport_option,
     unscored_option,
 )
 from benchmarks.prepared import (
@@ -95,7 +96,7 @@ from benchmarks.rpc_figures import (
 from benchmarks.rpc_table import show
 from benchmarks.rules import NONE, RULES, with_rules
 from benchmarks.scrape import Scraper
-from service.config import AIO, TRANSPORTS
+from service.config import AIO
 
 _HEADLINE_IN_FLIGHT = 64
 _PROBE_CALLS = 64
@@ -212,13 +213,7 @@ class Plan:
     type=click.Choice(RULES),
     help="Measure this build under a policy with such rules too, in the same rounds.",
 )
-@click.option(
-    "--transport",
-    default=AIO,
-    show_default=True,
-    type=click.Choice(TRANSPORTS),
-    help="The transport of this build's server.",
-)
+@transport_option()
 @unscored_option()
 @json_option()
 def rpc(
