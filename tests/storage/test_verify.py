@@ -209,6 +209,10 @@ class Where(dict[str, object]):
         self["day"] = ask("SELECT period FROM budget_accounts WHERE period<>''")[0][0]
         quotas = "SELECT user_id, operator_id, name, per, period_us FROM quotas"
         (quota,) = ask(f"{quotas} WHERE per='DAY'")
+        used_pass = "SELECT pass_id FROM passes WHERE user_id='una' AND uses=1 ORDER BY 1"
+        self["used_pass"] = ask(used_pass)[0][0]
+        bought = "SELECT request_id FROM requests WHERE method='BuyPass' ORDER BY record_us"
+        self["buying"] = ask(bought)[0][0]
         self["quota"] = "/".join(map(str, quota))
         self["dans"] = ask(f"{of} user_id='dan'")[0][0]
         connection.close()
@@ -1192,6 +1196,14 @@ PLANTED: dict[str, tuple[tuple[str, ...], str, str]] = {
     "a use of a quota": (
         ("DELETE FROM quota_uses WHERE returned_version=0",),
         "QUOTAS", "quotas/{quota}",
+    ),
+    "the uses of a pass": (
+        ("UPDATE passes SET uses=uses+1, changes=changes+1 WHERE pass_id='{used_pass}'",),
+        "PASSES", "users/una/passes/{used_pass}",
+    ),
+    "a pass of a call": (
+        ("DELETE FROM passes WHERE pass_id='{used_pass}'",),
+        "PASS", "requests/city/{buying}",
     ),
     "an owner of a key": (
         (f"UPDATE api_keys SET operator_id='city' WHERE key_hash LIKE '{id_of('ada')}%'",),
