@@ -37,7 +37,7 @@ def preview_options(command: Callable[..., None]) -> Callable[..., None]:
 
 @click.group()
 def policy() -> None:
-    """Policies."""
+    """Keep policies: to whom, for which deposit, for how long."""
 
 
 @policy.command("preview")
@@ -52,7 +52,7 @@ def preview_policy(file: Path, **given: Any) -> None:
 
 @click.group()
 def product() -> None:
-    """Products."""
+    """Keep products: items with deposit, tariff and policy."""
 
 
 @product.command("preview")
