@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -95,7 +96,7 @@ def list_all(database: str, as_json: bool) -> None:
     """List the models, the first registered first."""
     from service.storage.models import list_models
 
-    found = [
+    found: list[dict[str, Any]] = [
         {
             "model": it.model_id,
             "outcome": it.outcome,
