@@ -62,6 +62,7 @@ from service.rpc import (
     collection_service,
     credit_service,
     ledger_service,
+    pass_service,
     previews,
     rail_service,
     sandbox_service,
@@ -69,22 +70,17 @@ from service.rpc import (
 )
 from service.rpc.admin_service import Administration
 from service.rpc.admission_service import Admission
-from service.rpc.authorization_service import AuthorizationReads
 from service.rpc.batches import Batches
 from service.rpc.beside import encode_beside
-from service.rpc.case_service import CaseReads
 from service.rpc.charge_backs import ChargeBackReads
-from service.rpc.collection_service import CollectionReads
 from service.rpc.convert import encode_authorization
 from service.rpc.credit_service import People
 from service.rpc.keys import KeyRing
-from service.rpc.ledger_service import LedgerServicer
 from service.rpc.mutations import methods_of
 from service.rpc.pipeline import Method, Pipeline
 from service.rpc.quotes import QuoteReads
 from service.rpc.rail_service import Rails
 from service.rpc.retries import Retries
-from service.rpc.sandbox_service import SandboxServicer
 from service.rpc.second_person import SecondPerson
 from service.rpc.tls import ServerTls
 from service.rpc.transports import listener
@@ -96,6 +92,7 @@ from service.storage.horizon import Horizon
 from service.storage.keys import find_principal
 from service.storage.lists import Lists
 from service.storage.models import register_served
+from service.storage.passes import PassLists
 from service.storage.payables import payables_of
 from service.storage.probe import probe
 from service.storage.quoting import QuoteStore
@@ -255,19 +252,15 @@ class App:
     ) -> dict[str, list[Method[Any]]]:
         parts, store, small = self.parts, self.parts.store, self.parts.limits.max_message_bytes
         retries = Retries(partial(find_requests, store.engine), self._readers)
-        people = People(
-            self.committer,
-            store,
-            assessor,
-            self._readers,
-            retries,
-            currency=CURRENCY,
-            bulk_in_flight=parts.limits.bulk_in_flight,
-        )
+        needed = (self.committer, store, assessor, self._readers, retries)
+        at_once = parts.limits.bulk_in_flight
+        people = People(*needed, currency=CURRENCY, bulk_in_flight=at_once)
         prices = Prices(self.terms)
-        rentals = AuthorizationReads(store, lists, prices, self._readers)
-        treasury = CollectionReads(partial(payables_of, store.engine), self._readers)
-        books = LedgerServicer(self._verifications.verify, History(store.engine), self._readers)
+        rentals = authorization_service.AuthorizationReads(store, lists, prices, self._readers)
+        payables = partial(payables_of, store.engine)
+        treasury = collection_service.CollectionReads(payables, self._readers)
+        history = History(store.engine)
+        books = ledger_service.LedgerServicer(self._verifications.verify, history, self._readers)
         changing = partial(methods_of, self.committer, retries)
         batches = Batches(self.committer, retries, self.pipeline, parts.limits)
         services = {
@@ -288,8 +281,12 @@ class App:
                 *changing(collection_service.MUTATIONS, small),
             ],
             case_service.SERVICE: [
-                *CaseReads(store, lists, self._readers).methods(small),
+                *case_service.CaseReads(store, lists, self._readers).methods(small),
                 *changing(case_service.MUTATIONS, small),
+            ],
+            pass_service.SERVICE: [
+                *pass_service.PassReads(PassLists(store.engine), self._readers).methods(small),
+                *changing(pass_service.MUTATIONS, small),
             ],
             ledger_service.SERVICE: books.methods(small),
             rail_service.SERVICE: self._rails.methods(small),
@@ -302,7 +299,7 @@ class App:
         }
         self._administration.know(services)
         if isinstance(parts.clock, SandboxClock):
-            hand = SandboxServicer(parts.clock, self._catch_up)
+            hand = sandbox_service.SandboxServicer(parts.clock, self._catch_up)
             services[sandbox_service.SERVICE] = hand.methods(small)
         return services
 

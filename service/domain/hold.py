@@ -40,9 +40,11 @@ def lost_after_us(tariff: AnyTariff, start_us: int = 0, pauses: Pauses = ()) -> 
     """
     if not tariff.buy_out_minor:
         return None
-    # Nobody knows yet how much of the quotas is left: all of them put the loss off. They could also
-    # bring it nearer, because they move units to other windows and hours; then they do not count.
-    quota_us = sum(it.minutes for it in tariff.quotas) * MINUTE_US
+    # Nobody knows yet how much of the quotas is left, or whether the person has a pass: all of them
+    # put the loss off. They could also bring it nearer, because they move units to other windows
+    # and hours; then they do not count.
+    pass_minutes = max((it.minutes for it in tariff.passes), default=0)
+    quota_us = (sum(it.minutes for it in tariff.quotas) + pass_minutes) * MINUTE_US
     found = []
     for free_us in dict.fromkeys((0, quota_us)):
         lost_us = reaches_us(

@@ -169,7 +169,7 @@ class Quotes:
             read_attestations(rows, rows[AUTHORIZATIONS], transaction)
             used = self._engine.terms.used
             if used.quotas:
-                read_quotas(rows, used.catalog, transaction)
+                read_quotas(rows, used.catalog, transaction, used.sellers)
         return rows
 
     def _quoted(

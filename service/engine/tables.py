@@ -32,6 +32,7 @@ from service.engine.records.events import Event
 from service.engine.records.lapses import LapseRecord
 from service.engine.records.late_pickups import LatePickupRecord
 from service.engine.records.later_decisions import LaterDecisionRecord
+from service.engine.records.passes import PassRecord
 from service.engine.records.payments import PaymentRecord
 from service.engine.records.quotas import QuotaRecord, QuotaUseRecord
 from service.engine.records.rail_accounts import RailAccountRecord
@@ -304,6 +305,17 @@ QUOTA_USES: Table[tuple[str, str, str, str], QuotaUseRecord] = Table(
     version="returned_version",
     fixed=["operator_id", "period_us", "minutes", "authorization_version"],
 )
+PASSES: Table[tuple[str, str, str], PassRecord] = Table(
+    "passes",
+    PassRecord,
+    ["user_id", "operator_id", "pass_id"],
+    version="changes",
+    fixed=[
+        *("product_id", "product_revision", "name", "gives", "size", "time_zone", "price_minor"),
+        *("currency", "from_us", "until_us", "authorization_id", "reference", "request_id"),
+        "record_us",
+    ],
+)
 OUTBOX: Table[None, Event] = Table("outbox", Event)
 
 TABLES: tuple[Table[Any, Any], ...] = (
@@ -337,6 +349,7 @@ TABLES: tuple[Table[Any, Any], ...] = (
     REFUSED_INCREMENTS,
     QUOTAS,
     QUOTA_USES,
+    PASSES,
     LISTINGS,
     BREAKERS,
     BUDGET_ACCOUNTS,

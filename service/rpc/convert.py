@@ -22,7 +22,7 @@ from service.domain.errors import InvalidInput
 from service.domain.lapses import Lapse
 from service.domain.ledger import Standing
 from service.domain.money import Money
-from service.domain.policy import Offer
+from service.domain.policy import Offer, Reason
 from service.domain.receipt import Receipt
 from service.domain.tariff import FeeItem
 from service.rpc.receipts import encode_receipt
@@ -284,7 +284,8 @@ def encode_rest(it: Authorization) -> bytes:
     if it.group_id:
         message.group = it.group_id
     if it.parent_id:
-        message.parent = f"users/{it.user_id}/authorizations/{it.parent_id}"
+        kind = "passes" if Reason.PASS_BOUGHT in it.reasons else "authorizations"
+        message.parent = f"users/{it.user_id}/{kind}/{it.parent_id}"
     if it.captured_minor:
         _write_captured(it, message)
     if it.refund_payable_minor and (refund_us := it.refund_us) is not None:

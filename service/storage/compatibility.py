@@ -22,6 +22,8 @@ QUOTAS_BUILD = 34
 """The first build that counts quotas of free minutes."""
 RESERVATIONS_BUILD = 39
 """The first build that bills the time of a reservation."""
+PASSES_BUILD = 44
+"""The first build that knows passes."""
 PLACES_BUILD = 41
 """The first build that asks for the prices of places."""
 EXPOSURE_BUILD = 37
@@ -33,6 +35,8 @@ RETIRED_BUILD = 35
 def build_of_tariff(document: TariffDocument) -> int:
     """The first build that bills by this tariff."""
     tariff = document.tariff
+    if tariff.passes:
+        return PASSES_BUILD
     if document.places:
         return PLACES_BUILD
     if tariff.reservation is not None:

@@ -6,6 +6,7 @@ from typing import Any
 
 from service.domain.receipt import Receipt
 from tests.engine.plain_attestations import stood, times, waived
+from tests.engine.plain_passes import kept
 from tests.engine.plain_quotas import minutes_of
 from tests.engine.plain_terms import MINUTE_US, Row, ordered, waited, whole_fee
 
@@ -16,6 +17,7 @@ TARIFF = frozenset(
         *("COMPLETED_UNITS", "ONE_TIME", "CAP_REDUCTION", "RESERVATION"),
         *("RESERVATION_CAP_REDUCTION", "CANCELLATION_FEE", "QUOTA_MINUTES", "PLACE"),
         *("ORDER_FEE_REDUCTION", "PAID_ELSEWHERE"),
+        *("PASS_MINUTES", "PASS_DISCOUNT"),
     }
 )
 """The kinds of lines that follow from the terms, the meter and the order alone."""
@@ -39,7 +41,7 @@ def receipt_of(books: Any, it: Row, transition: str, event_us: int, version: int
     pauses = times(books, it, version)
     us = end_us - it["start_us"] - paused_us
     minutes = minutes_of(books, it, us, pauses, 0)
-    asked = whole_fee(it, us, pauses, minutes * MINUTE_US)
+    asked = kept(books, it, whole_fee(it, us, pauses, minutes * MINUTE_US))
     given_up = min(asked, waived(books, it, "pending"))
     if kind == "lost":
         asked, given_up, paused_us = it["terms"]["buy_out"], 0, 0

@@ -16,6 +16,7 @@ from tests.engine import (
     plain_breakers,
     plain_budgets,
     plain_order_fees,
+    plain_passes,
     plain_places,
     plain_questions,
     plain_stops,
@@ -299,6 +300,15 @@ class Reference(Documents):
                 return self._wake(command, now_us)
             case c.ReportTransfer():
                 return self._report_transfer(command, now_us)
+            case c.GrantPass():
+                self.request_id = request_id
+                return plain_passes.grant(self, caller, command, now_us)
+            case c.BuyPass():
+                self.request_id = request_id
+                return plain_passes.buy(self, caller, command, now_us)
+            case c.RefundPass():
+                self.request_id = request_id
+                return plain_passes.refund(self, caller, command, now_us)
             case c.PutUser():
                 return self._put_user(command, now_us), command.user_id, None
             case c.SetLimit():
@@ -648,7 +658,7 @@ class Reference(Documents):
             if row["purpose"] == "DAMAGE":
                 most -= row["amount"] - row["conceded"]
         for it in self.rentals.values():
-            if it["parent_id"] and self.names[it["user_id"], it["parent_id"]] == key:
+            if it["parent_id"] and self.names.get((it["user_id"], it["parent_id"])) == key:
                 at_us = life(it)
                 over = it["close_us"] is not None or (at_us is not None and at_us <= now_us)
                 charged = it["captured"] if over else it["credit"] + it["cash"]
@@ -1275,17 +1285,17 @@ class Reference(Documents):
         us = until_us - it["start_us"] - stood(self, it, until_us)
         pauses, pending = times(self, it), waived(self, it, "pending")
         minutes = minutes_of(self, it, us, pauses, pending)
-        whole = whole_fee(it, us, pauses, minutes * MINUTE_US)
+        whole = plain_passes.kept(self, it, whole_fee(it, us, pauses, minutes * MINUTE_US))
         return max(0, whole - pending)
 
     def _use_minutes(self, it: Row, minutes: int, asked: int) -> None:
         """Uses minutes for a rental that is settled now. They are free at once if the operator
         charges nothing of what it may ask for."""
-        if not minutes:
+        if not (minutes or asked):
             return
         debt = self.debts.get((it["key"], "FEE_ABOVE_HOLD"))
         charged = it["captured"] - it["other_captured"] + (debt["amount"] if debt else 0)
-        use_minutes(self, it, minutes, nothing=asked > 0 and not charged)
+        use_minutes(self, it, minutes, asked, nothing=asked > 0 and not charged)
         give_back(self, it)
 
     def _quota(self, it: Row, until_us: int) -> tuple[int, int]:

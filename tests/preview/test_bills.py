@@ -13,7 +13,7 @@ from service.domain.documents import DocumentKind
 from service.domain.errors import InvalidInput
 from service.domain.money import Money
 from service.engine.calls import Priced
-from service.engine.operations import Item
+from service.engine.operations import GrantPass, Item
 from service.ids import RandomIds
 from service.preview.report import Fees, Preview, Range
 from service.preview.run import Asked, preview
@@ -250,6 +250,35 @@ def test_quotas_in_force_change_no_fee(city: Desk) -> None:
     more = fees(city, **{**QUOTA, "quota": [{**QUOTA["quota"][0], "minutes": 90}]})
     assert more.after_minor == Range(150, 150)
     assert fees(city).after_minor == Range(750, 750)
+
+
+HOURS: dict[str, Any] = {"segment": [{"interval_minutes": 60, "price_minor": 200}]}
+
+
+@pytest.mark.parametrize(
+    ("gift", "before", "after"),
+    [
+        ({"minutes": 30}, 450, 400),
+        ({"minutes": 60, "per": "DAY"}, 300, 200),
+        ({"percent": 50}, 375, 300),
+    ],
+)
+def test_a_pass_goes_on_under_a_draft(
+    city: Desk, gift: dict[str, Any], before: int, after: int
+) -> None:
+    """Rides of 50 and of 70 minutes, 5 of each free, were billed with a pass, and so they are under
+    a draft of 2.00 an hour that sells no pass."""
+    sold = {"name": "p", "price_minor": 900, "days": 7, **gift}
+    in_force(
+        city, DocumentKind.TARIFF, {**HALF_HOURS, "time_zone": "Asia/Shanghai", "pass": [sold]}
+    )
+    in_force(city, DocumentKind.POLICY, POLICY)
+    in_force(city, DocumentKind.PRODUCT, {**BIKE, "tariff": "half-hours"})
+    city.do(GrantPass("ann", "bike", "p"))
+    ridden(city, 50, 70)
+    found = fees(city, **HOURS)
+    assert (found.charged_minor, found.before_minor) == (before, before)
+    assert found.after_minor == Range(after, after)
 
 
 @pytest.mark.parametrize(

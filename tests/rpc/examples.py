@@ -110,6 +110,7 @@ READS: dict[str, dict[str, Any]] = {
     },
     "AdvanceClock": {"now": NOW},
     "GetCase": {"name": NO_CASE},
+    "ListPasses": {"user_id": "somebody", "page_size": 10, "page_token": "token"},
     "ListCases": {
         "state": 1,
         "kind": 1,
@@ -287,6 +288,7 @@ REQUIRED_OF_READS: dict[str, set[str]] = {
     "ListEntries": {"user_id", "currency_code"},
     "ReportTransfer": {"body", "signature"},
     "AdvanceClock": {"now"},
+    "ListPasses": {"user_id"},
     "GetCase": {"name"},
     "CreateKey": {"request_id", "scopes"},
     "UpdateKey": {"request_id", "key_id"},
@@ -328,6 +330,7 @@ SCOPES_OF_READS: dict[str, str] = {
     "ListChargeBacks": "transfers.read",
     "ListSuspense": "transfers.read",
     "AdvanceClock": "sandbox.clock",
+    "ListPasses": "authorizations.read",
     "GetCase": "cases.read",
     "ListCases": "cases.read",
     **dict.fromkeys(ADMIN_RPCS, "keys.admin"),

@@ -409,6 +409,8 @@ class Fee(_message.Message):
             ITEM_PLACE: _ClassVar[Fee.Line.Item]
             ITEM_ORDER_FEE_REDUCTION: _ClassVar[Fee.Line.Item]
             ITEM_PAID_ELSEWHERE: _ClassVar[Fee.Line.Item]
+            ITEM_PASS_MINUTES: _ClassVar[Fee.Line.Item]
+            ITEM_PASS_DISCOUNT: _ClassVar[Fee.Line.Item]
         ITEM_UNSPECIFIED: Fee.Line.Item
         ITEM_FULL_DAYS: Fee.Line.Item
         ITEM_START_FEE: Fee.Line.Item
@@ -430,6 +432,8 @@ class Fee(_message.Message):
         ITEM_PLACE: Fee.Line.Item
         ITEM_ORDER_FEE_REDUCTION: Fee.Line.Item
         ITEM_PAID_ELSEWHERE: Fee.Line.Item
+        ITEM_PASS_MINUTES: Fee.Line.Item
+        ITEM_PASS_DISCOUNT: Fee.Line.Item
         ITEM_FIELD_NUMBER: _ClassVar[int]
         QUANTITY_FIELD_NUMBER: _ClassVar[int]
         UNIT_FIELD_NUMBER: _ClassVar[int]
