@@ -20,7 +20,7 @@ from service.domain.breakers import OpenedBreaker
 
 @click.group()
 def breaker() -> None:
-    """See which policies wait for a look at their losses, and let them waive deposits again."""
+    """List breakers with their losses, and close them."""
 
 
 @breaker.command("list")
@@ -29,7 +29,7 @@ def breaker() -> None:
 @database_option
 @json_option
 def list_breakers(operator_id: str, open_only: bool, database: str, as_json: bool) -> None:
-    """List the openings of an operator's breakers, with the losses that opened them."""
+    """List the openings of an operator's breakers with their losses."""
     from service.storage import breakers
 
     _report(breakers.list_breakers(opened(database), operator_id, open_only=open_only), as_json)
@@ -72,6 +72,8 @@ def _report(found: Sequence[OpenedBreaker], as_json: bool) -> None:
             f" {instant_text(it.since_us)}, at most {it.most_minor} are allowed; opened"
             f" {instant_text(it.open_us)}{closed}"
         )
+    if not found:
+        click.echo("no openings")
 
 
 @click.group()
@@ -96,3 +98,5 @@ def list_budgets(operator_id: str, database: str, as_json: bool) -> None:
             f"{it.policy_id} {it.span} {it.currency}: {it.used_minor} of {it.most_minor} used,"
             f" {it.leased_minor} leased, {it.left_minor} left, next slice {it.next_slice_minor}"
         )
+    if not found:
+        click.echo("no budgets")

@@ -28,9 +28,10 @@ def config() -> None:
 @server_options
 @json_option
 def show(options: dict[str, Any], config_file: Path | None, as_json: bool) -> None:
-    """Print every setting with its value, its source, its bounds and its unit.
+    """Print every setting with its value and its source.
 
-    The output is a configuration file in TOML. Passwords are not shown."""
+    Its bounds and its unit are shown too. The output is a configuration file in TOML. Passwords
+    are not shown."""
     found = loaded(options, config_file, required=False)
     if as_json:
         shown = [_described(it, found) for it in all_settings().values()]

@@ -38,7 +38,7 @@ def faults_of(where: object) -> Iterator[None]:
 
 @click.group()
 def tariff() -> None:
-    """Tariffs as files, and as pricing plans of GBFS."""
+    """Keep tariffs, and exchange them as pricing plans of GBFS."""
 
 
 @tariff.command("export")
@@ -60,10 +60,10 @@ def tariff() -> None:
     help="Seconds until the file is made again.",
 )
 def export_tariffs(files: tuple[Path, ...], gbfs: bool, gbfs_version: str, ttl_s: int) -> None:
-    """Print the tariffs of these FILES in TOML as pricing plans, one more for each place.
+    """Print the tariffs of these FILES in TOML as pricing plans.
 
-    A tariff with a key that a plan cannot express is refused, and the key is named. A plan names
-    the buy-out in its description only."""
+    Each place of a tariff is one more plan. A tariff with a key that a plan cannot express is
+    refused, and the key is named. A plan names the buy-out in its description only."""
     version = GbfsVersion(gbfs_version)
     plans: dict[str, Any] = {}
     for file in files:

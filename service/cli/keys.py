@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import sys
 from collections.abc import Callable
@@ -16,9 +15,11 @@ from service.cli.parts import (
     instant_text,
     json_option,
     key_only_option,
+    key_request_option,
     now_us,
     opened,
     report_key,
+    report_rows,
     request_option,
     shell_user,
 )
@@ -151,7 +152,7 @@ def operator() -> None:
 @database_option
 @json_option
 @key_only_option
-@request_option
+@key_request_option
 def create_operator(
     operator_id: str,
     name: str,
@@ -181,7 +182,7 @@ def create_operator(
 @database_option
 @json_option
 @key_only_option
-@request_option
+@key_request_option
 def create_operator_key(
     operator_id: str,
     database: str,
@@ -207,7 +208,7 @@ def platform() -> None:
 @database_option
 @json_option
 @key_only_option
-@request_option
+@key_request_option
 def create_platform_key(
     database: str, as_json: bool, key_only: bool, request_id: str, **wanted: Any
 ) -> None:
@@ -287,7 +288,7 @@ def update_key(
 @database_option
 @json_option
 @key_only_option
-@request_option
+@key_request_option
 def roll_key(
     key_id: str, overlap_us: int, database: str, as_json: bool, key_only: bool, request_id: str
 ) -> None:
@@ -361,9 +362,4 @@ def keys(database: str, as_json: bool) -> None:
         }
         for it in list_keys(opened(database))
     ]
-    if as_json:
-        click.echo(json.dumps(found))
-        return
-    for key in found:
-        texts = {n: " ".join(it) if isinstance(it, list) else it for n, it in key.items()}
-        click.echo("  ".join(f"{name}: {text}" for name, text in texts.items() if text))
+    report_rows(found, as_json, "no keys: make one by freehold platform create-key")

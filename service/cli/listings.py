@@ -33,7 +33,7 @@ _snooze_expiry = expires_option_of("When the rules count again", name="--until",
 
 @click.group()
 def listing() -> None:
-    """Refuse users, devices and payment accounts, or spare them rules of a policy.
+    """Refuse users, devices and accounts, or spare them rules.
 
     OWNER is an operator, or "platform", whose listings count for all operators. A listing is never
     changed; it expires or is ended, and stays in the history."""
@@ -79,7 +79,7 @@ def add_listing(
     database: str,
     as_json: bool,
 ) -> None:
-    """Add listings of an operator, or of the platform if OWNER is "platform"."""
+    """Add listings of an operator or of the platform."""
     if deny == bool(rules):
         raise click.UsageError("give either --deny or --allow")
     effect = ListingEffect.DENY if deny else ListingEffect.ALLOW
@@ -168,10 +168,10 @@ def snooze(
     database: str,
     as_json: bool,
 ) -> None:
-    """Turn rules of policies off until a time, for everybody or for one user.
+    """Turn rules of policies off until a time.
 
-    A snooze is a listing: `freehold listing list` shows it, `freehold listing end` ends it
-    early."""
+    They are off for everybody, or for one user. A snooze is a listing: `freehold listing list`
+    shows it, `freehold listing end` ends it early."""
     kind = ListingKind.USER if user else ListingKind.EVERYBODY
     named = tuple(sorted(rules))
     it = Listing(
@@ -231,3 +231,5 @@ def _report(listings: Sequence[Listing], as_json: bool) -> None:
             f"{it.number}  {it.effect}{rules} for {subject}{policy}{until}"
             f"  (since {instant_text(it.create_us)} by {it.created_by}: {it.reason}){ended}"
         )
+    if not listings:
+        click.echo("no listings")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -13,6 +13,7 @@ from service.cli.parts import (
     json_option,
     now_us,
     opened,
+    report_rows,
     request_option,
     shell_user,
 )
@@ -20,7 +21,7 @@ from service.cli.parts import (
 
 @click.group()
 def model() -> None:
-    """Register, list and retire the models that people's features are kept for.
+    """Register, accept, list, rebuild and retire models.
 
     PutUsers keeps the features that any registered model knows. A server registers its own model.
     Register the next model before you send its new features, and retire models of the past."""
@@ -77,7 +78,9 @@ def accept(folder: Path, reason: str, database: str, request_id: str) -> None:
 @database_option
 @request_option
 def retire(model_id: str, reason: str, database: str, request_id: str) -> None:
-    """Retire a model: features that no other model knows are no longer kept."""
+    """Retire a model.
+
+    Features that no other model knows are no longer kept."""
     from service.storage.admin import by_shell
     from service.storage.models import retire_model
 
@@ -93,7 +96,7 @@ def list_all(database: str, as_json: bool) -> None:
     """List the models, the first registered first."""
     from service.storage.models import list_models
 
-    found = [
+    found: list[dict[str, Any]] = [
         {
             "model": it.model_id,
             "outcome": it.outcome,
@@ -106,9 +109,6 @@ def list_all(database: str, as_json: bool) -> None:
         }
         for it in list_models(opened(database))
     ]
-    if as_json:
-        click.echo(json.dumps(found))
-        return
-    for row in found:
-        kept = row | {"features": len(row["features"])}
-        click.echo("  ".join(f"{name}: {told}" for name, told in kept.items() if told))
+    if not as_json:
+        found = [it | {"features": len(it["features"])} for it in found]
+    report_rows(found, as_json, "no models: a server registers its own at its start")

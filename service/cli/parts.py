@@ -5,7 +5,7 @@ from __future__ import annotations
 import getpass
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial, wraps
 from pathlib import Path
@@ -180,12 +180,35 @@ def report_key(record: dict[str, str], as_json: bool, key_only: bool) -> None:
             click.echo(f"{name.replace('_', ' ')}: {value}")
 
 
+def report_rows(rows: Sequence[Mapping[str, Any]], as_json: bool, nothing: str) -> None:
+    """Prints rows as JSON, or one a line with the fields that have a value; `nothing` if none."""
+    if as_json:
+        click.echo(json.dumps(rows))
+        return
+    for row in rows:
+        texts = {name: _text(value) for name, value in row.items()}
+        click.echo("  ".join(f"{name}: {text}" for name, text in texts.items() if text))
+    if not rows:
+        click.echo(nothing)
+
+
+def _text(value: Any) -> str:
+    """A field's value in a line: a list as its items, an object as JSON, None as nothing."""
+    if isinstance(value, list):
+        return " ".join(value)
+    if value is None:
+        return ""
+    return json.dumps(value) if isinstance(value, dict) else str(value)
+
+
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-request_option = click.option(
+_SAFE_RETRY = "Id for a safe retry: a command with the same id is done once."
+request_option = click.option("--request-id", default="", help=_SAFE_RETRY)
+key_request_option = click.option(
     "--request-id",
     default="",
-    help="Id for a safe retry: a command with the same id is done once. A key is shown only once, "
-    "so a retry makes a new key in place of the first.",
+    help=f"{_SAFE_RETRY} A key is shown only once, so a retry makes a new key in place of the "
+    "first.",
 )
 key_only_option = click.option("--key-only", is_flag=True, help="Print the key and nothing else.")
 postgres_bin_option = click.option(

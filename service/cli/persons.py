@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 import click
 
@@ -14,6 +13,7 @@ from service.cli.parts import (
     json_option,
     now_us,
     opened,
+    report_rows,
     request_option,
     shell_user,
 )
@@ -69,7 +69,7 @@ def list_all(database: str, as_json: bool) -> None:
         }
         for it in list_persons(opened(database))
     ]
-    _print(found, as_json)
+    report_rows(found, as_json, "no persons: add one by freehold person add")
 
 
 @person.command("leave")
@@ -117,13 +117,4 @@ def audit(since: str | None, database: str, as_json: bool) -> None:
         }
         for it in list_audit(opened(database), None, since_us)
     ]
-    _print(found, as_json)
-
-
-def _print(found: list[dict[str, Any]], as_json: bool) -> None:
-    if as_json:
-        click.echo(json.dumps(found))
-        return
-    for row in found:
-        texts = {n: json.dumps(it) if isinstance(it, dict) else it for n, it in row.items()}
-        click.echo("  ".join(f"{name}: {text}" for name, text in texts.items() if text))
+    report_rows(found, as_json, "no acts")

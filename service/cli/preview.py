@@ -9,9 +9,14 @@ from typing import Any
 
 import click
 
+from service.cli.keys import read_instant_us
 from service.cli.parts import database_option, json_option, limits_given, now_us, opened
 from service.cli.terms import read_table
 from service.domain.errors import InvalidInput
+
+
+def _instant(_context: click.Context, _option: click.Parameter, text: str | None) -> int:
+    return now_us() if text is None else read_instant_us(text)
 
 
 def preview_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -25,8 +30,11 @@ def preview_options(command: Callable[..., None]) -> Callable[..., None]:
         click.option("--product", "products", multiple=True,
                      help="Product that the draft is for; may be repeated. The default is every"
                      " product under terms of the same name."),
+        click.option("--until", metavar="INSTANT", callback=_instant,
+                     help="End of the time that is decided again (ISO 8601, UTC), for example of a"
+                     " sandbox's days. The default is now."),
         click.option("--days", default=30, show_default=True, type=click.IntRange(1, 92),
-                     help="Length of the time until now that is decided again."),
+                     help="Length of the time that is decided again."),
         click.option("--operator", "operator_id", required=True, help="Operator of the terms."),
         database_option,
         click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path)),
@@ -37,7 +45,7 @@ def preview_options(command: Callable[..., None]) -> Callable[..., None]:
 
 @click.group()
 def policy() -> None:
-    """Policies."""
+    """Keep policies: to whom, for which deposit, for how long."""
 
 
 @policy.command("preview")
@@ -52,7 +60,7 @@ def preview_policy(file: Path, **given: Any) -> None:
 
 @click.group()
 def product() -> None:
-    """Products."""
+    """Keep products: items with deposit, tariff and policy."""
 
 
 @product.command("preview")
@@ -82,6 +90,7 @@ def _preview(
     database: str,
     operator_id: str,
     days: int,
+    until: int,
     products: tuple[str, ...],
     as_json: bool,
     picture: Path | None,
@@ -94,7 +103,7 @@ def _preview(
 
     document = read_table(file)
     most = limits_given().previews.most_decisions
-    asked = Asked(operator_id, kind, document, frozenset(products), days, now_us(), most)
+    asked = Asked(operator_id, kind, document, frozenset(products), days, until, most)
     try:
         found = preview(opened(database), asked)
     except InvalidInput as error:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-import json
-
 import click
 
-from service.cli.parts import database_option, json_option, now_us, opened, shell_user
+from service.cli.parts import (
+    database_option,
+    json_option,
+    now_us,
+    opened,
+    report_rows,
+    shell_user,
+)
 from service.engine.records.rail_accounts import RailAccountRecord, account_name
 
 
@@ -28,7 +33,9 @@ def rail_account() -> None:
 def create_account(
     owner: str, name: str, currency: str, label: str, database: str, as_json: bool
 ) -> None:
-    """Add an account of an operator, or of the platform if OWNER is "platform"."""
+    """Add an account of an operator or of the platform.
+
+    OWNER is an operator's id, or "platform"."""
     from service.storage import rail_accounts
 
     made = rail_accounts.create(
@@ -79,8 +86,4 @@ def _report(accounts: list[RailAccountRecord], as_json: bool) -> None:
         }
         for it in accounts
     ]
-    if as_json:
-        click.echo(json.dumps(found))
-        return
-    for account in found:
-        click.echo("  ".join(f"{name}: {text}" for name, text in account.items() if text))
+    report_rows(found, as_json, "no accounts but the default ones")

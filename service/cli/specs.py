@@ -28,7 +28,7 @@ def training_extra() -> Iterator[None]:
 
 @click.group()
 def spec() -> None:
-    """Specs of models: a draft from a table, and checks before training."""
+    """Draft a model's spec from a table, and check it."""
 
 
 @spec.command("init")

@@ -55,12 +55,12 @@ BOUNDS = OfKind(DocumentKind.BOUNDS, "bounds", operators=False)
 
 @click.group()
 def limit() -> None:
-    """Credit limits by score and currency."""
+    """Keep credit limits by score and currency."""
 
 
 @click.group()
 def bounds() -> None:
-    """Bounds inside which operators' terms must stay."""
+    """Keep the bounds inside which operators' terms must stay."""
 
 
 def add_commands(group: click.Group, of: OfKind) -> None:

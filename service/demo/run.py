@@ -204,6 +204,7 @@ def _paths(console: Console, options: Options, model_dir: Path) -> None:
         ("server log", options.out / "server.log"),
         ("database", options.out / "freehold.db"),
         ("model figures", shown_model / manifest.METRICS),
+        ("model page", shown_model / "report.html"),
         ("report", options.out / "report.json"),
     ):
         console.print(f"{title:<14}{path}", highlight=False, soft_wrap=True)

@@ -110,6 +110,7 @@ def _end_states(found: Findings) -> RenderableType:
 def _waived(found: Findings) -> RenderableType:
     waived = found.waived
     table = _table("Deposits waived", "", "")
+    table.show_header = False
     table.add_row("deposits secured, yuan", yuan(waived.asked_minor))
     table.add_row("of these held on credit in place of cash, yuan", yuan(waived.minor))
     table.add_row("share of deposits held on credit", _share(waived.minor, waived.asked_minor))

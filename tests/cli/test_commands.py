@@ -6,10 +6,11 @@ import json
 import shutil
 import sqlite3
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 from click.testing import CliRunner, Result
 
@@ -410,3 +411,52 @@ def test_help_works_without_a_database() -> None:
         done = page()
         assert done.exit_code == 0
         assert "Usage:" in done.output
+
+
+def test_every_command_has_a_whole_line_in_the_list() -> None:
+    """The list of commands tells each command's work in one line of 80 characters, uncut."""
+    cut = [line for group in groups(cli, ()) for line in group if line.endswith("...")]
+    assert cut == []
+
+
+def groups(command: click.Command, words: tuple[str, ...]) -> Iterator[list[str]]:
+    """The list of commands of each group, as its --help prints it at 80 columns."""
+    if not isinstance(command, click.Group):
+        return
+    said = CliRunner(env={"COLUMNS": "80"}).invoke(cli, [*words, "--help"]).output
+    listed = said.partition("Commands:\n")[2].splitlines()
+    assert len(listed) >= len(command.commands)
+    yield listed
+    for name, it in command.commands.items():
+        yield from groups(it, (*words, name))
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("keys",), "no keys: make one by freehold platform create-key"),
+        (("person", "list"), "no persons: add one by freehold person add"),
+        (("audit",), "no acts"),
+        (("model", "list"), "no models: a server registers its own at its start"),
+        (("rail-account", "list"), "no accounts but the default ones"),
+    ],
+)
+def test_an_empty_list_says_so(migrated: str, words: tuple[str, ...], said: str) -> None:
+    """A list without rows says that there are none; as JSON it is empty."""
+    assert invoke(*words, "--database", migrated).output == f"{said}\n"
+    assert json.loads(invoke(*words, "--json", "--database", migrated).output) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("listing", "list"), "no listings"),
+        (("breaker", "list"), "no openings"),
+        (("budget", "list"), "no budgets"),
+    ],
+)
+def test_an_operators_empty_list_says_so(migrated: str, words: tuple[str, ...], said: str) -> None:
+    """A list of an operator without rows says that there are none; as JSON it is empty."""
+    operator(migrated, "city")
+    assert invoke(*words, "city", "--database", migrated).output == f"{said}\n"
+    assert json.loads(invoke(*words, "city", "--json", "--database", migrated).output) == []

@@ -29,9 +29,10 @@ def test_the_walk_through_may_be_pasted(checkout: Path, tmp_path: Path) -> None:
     said = done.stdout
     assert "the settings are right" in said
     assert said.count("SERVING") == 3
-    assert said.count("is asked for a deposit of") == 3
+    assert said.count("is asked for a deposit of 5900 minor units\npaid: STATE_ACTIVE\n") == 3
     assert 'freehold_calls_total{code="OK",method="Authorize"} 1.0' in said
     assert said.count("books verified") == 4
+    assert re.search(r"^[1-9]\d* seals, signatures checked$", said, re.MULTILINE)
     assert "nothing was written; the restore can be done" in said
     assert list(temporary.iterdir()) == []
     assert at_work(temporary) == []

@@ -364,6 +364,8 @@ def test_the_command_prints_a_preview(tmp_path: Path, file_city: Path) -> None:
     assert done.exit_code == 0, done.output
     assert "there are no decisions in this time" in done.output
     assert picture.read_text("utf-8").startswith("<svg ")
+    earlier = invoke(*words, url, "--until", "2026-06-02", "--days", "1")
+    assert "from 2026-06-01T00:00:00Z until 2026-06-02T00:00:00Z" in earlier.output
     told = json.loads(invoke(*words, url, "--json").output)
     assert (told["kind"], told["name"], told["whole"]["decisions"]) == ("policy", "bike", 0)
     draft.write_text(DRAFT.replace("600", '"high"'), "utf-8")
