@@ -380,12 +380,13 @@ def _attribute(
         ]
         if verdicts is not None:
             usual = "not judged" if group["small"] else fairness_gate.FINE
-            row.append(verdicts.get((attribute["attribute"], group["group"]), usual))
+            # Beside the name: a telephone shows the first columns.
+            row.insert(1, verdicts.get((attribute["attribute"], group["group"]), usual))
         rows.append(row)
     n = sum(group["n"] for group in attribute["groups"])
     name, largest = escape(attribute["attribute"]), escape(attribute["compared_with"])
     return f"<h3>{name}: {escape(title)}, n = {n:,}; compared with {largest}</h3>\n" + _table(
-        titles if verdicts is None else [*titles, "Gate"], rows
+        titles if verdicts is None else [titles[0], "Gate", *titles[1:]], rows
     )
 
 

@@ -49,5 +49,5 @@ def judge(metrics: Mapping[str, Any], pinned: Recipe | None, chosen: Sequence[st
         return Verdict("trees", f"Use the trees: against the scorecard they have {figures}{sure}.")
     return Verdict(
         "scorecard",
-        f"Use the scorecard: it is as good, as the trees have only {figures} against it.",
+        f"Use the scorecard: it is as good; against it the trees have {figures}.",
     )
