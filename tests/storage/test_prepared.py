@@ -245,27 +245,24 @@ def test_d2_a_column_of_another_type() -> None:
 
 
 @pytest.mark.parametrize("failing", range(3))
-def test_statements_together_fail_as_one_after_the_other(plain: Any, failing: int) -> None:
+def test_statements_together_fail_as_one_after_the_other(store: SqlStore, failing: int) -> None:
     """The numbers of changed rows come until the statement that failed, whose own error is raised;
     the statements after it change nothing."""
-    connection = plain.connection
-    connection.rollback()
-    plain.execute("CREATE TEMPORARY TABLE twice (c0 BIGINT PRIMARY KEY) ON COMMIT DROP")
+    cursor = session(store).cursor()
+    cursor.execute("CREATE TEMPORARY TABLE twice (c0 BIGINT PRIMARY KEY) ON COMMIT DROP")
     insert = ArraysStatement("INSERT INTO twice ", "", [Column("c0", Integer())])
-    plain.execute(*insert.bound([(1,)]))
+    cursor.execute(*insert.bound([(1,)]))
     runs = [(insert, [(10 * place + 2,), (10 * place + 3,)]) for place in range(40)]
     runs[failing] = (insert, [(1,)])
-    changed = []
+    counts = PIPELINED.run(cursor, runs)
+    assert [next(counts) for _ in range(failing)] == [2] * failing
     with pytest.raises(UniqueViolation):
-        for number in PIPELINED.run(plain, runs):
-            changed.append(number)
-    assert changed == [2] * failing
-    connection.rollback()
+        next(counts)
 
 
-def test_statements_together_find_what_each_finds(plain: Any) -> None:
+def test_statements_together_find_what_each_finds(store: SqlStore) -> None:
     """The rows of several statements are those of each, in the order of the statements."""
     reads = [ArraysStatement(f"SELECT {place}, c0 FROM (", ") AS it (c0)",
                              [Column("c0", Integer())]) for place in range(3)]  # fmt: skip
-    found = PIPELINED.fetch(plain, [(it, [(7,), (5,)]) for it in reads])
+    found = PIPELINED.fetch(session(store).cursor(), [(it, [(7,), (5,)]) for it in reads])
     assert found == [[(place, 5), (place, 7)] for place in range(3)]
