@@ -31,12 +31,12 @@ from benchmarks.harness import (
     write_json,
 )
 from benchmarks.load import AUTHORIZE, METHODS, SETTLE, Job, Report, generate
+from benchmarks.options import folder_option, json_option, model_option
 from benchmarks.prepared import PRODUCT, Prepared, copy, count_rows, prepare, serve
 from benchmarks.processes import Server, two_cores
 from benchmarks.rpc import echo_of, probe
 from benchmarks.rpc_figures import Side, acknowledged_of, check_moved, check_rows, moved_of, side_of
 
-_ROOT = Path(__file__).resolve().parent.parent
 _ECHO = "echo"
 _ECHO_IN_FLIGHT = 64
 
@@ -87,20 +87,9 @@ class Batched:
 @click.option("--warm-up", default=512, show_default=True, type=click.IntRange(1),
               help="Items before the clock starts.")  # fmt: skip
 @click.option("--seed", default=1, show_default=True, type=click.IntRange(0, 2**32))
-@click.option(
-    "--model",
-    type=click.Path(exists=True, file_okay=False, resolve_path=True, path_type=Path),
-    help="A model directory; without it one is trained once, into .freehold/model.",
-)
-@click.option(
-    "--folder",
-    default=_ROOT / ".freehold",
-    show_default=".freehold",
-    type=click.Path(file_okay=False, resolve_path=True, path_type=Path),
-    help="Folder for the database files; on a disk, for honest figures.",
-)
-@click.option("--json", "json_file", type=click.Path(dir_okay=False, path_type=Path),
-              help="Write the figures to this file.")  # fmt: skip
+@model_option()
+@folder_option()
+@json_option()
 def batch(
     items: int,
     in_flight: int,

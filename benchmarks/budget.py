@@ -38,11 +38,11 @@ from benchmarks.harness import (
     write_json,
 )
 from benchmarks.load import Job, generate
+from benchmarks.options import FOLDER, json_option, model_option
 from benchmarks.prepared import PRODUCT, Prepared, copy, prepare, serve_url
 from benchmarks.processes import Server, two_cores
 from benchmarks.rules import NONE, RULES, with_rules
 
-_ROOT = Path(__file__).resolve().parent.parent
 WIRE = "the wire"
 _ON_THE_LOOP = ("parse and check the message", "make the command", "queue", "take turns")
 _LEAST_US = 0.05
@@ -201,13 +201,8 @@ def _prices(found: dict[Variant, list[Sample]]) -> dict[Variant, Quartiles]:
 @click.option("--rounds", default=12, show_default=True, type=click.IntRange(1))
 @click.option("--calls", default=512, show_default=True, type=click.IntRange(64))
 @click.option("--seed", default=1, show_default=True, type=click.IntRange(0))
-@click.option(
-    "--model",
-    type=click.Path(exists=True, file_okay=False, resolve_path=True, path_type=Path),
-    help="A model directory; without it one is trained once, into .freehold/model.",
-)
-@click.option("--json", "json_file", type=click.Path(dir_okay=False, path_type=Path),
-              help="Write the figures to this file.")  # fmt: skip
+@model_option()
+@json_option()
 def budget(
     in_flight: str,
     rules: tuple[str, ...],
@@ -219,12 +214,11 @@ def budget(
 ) -> None:
     """Microseconds of CPU of each step of an Authorize."""
     variants = [Variant(int(level), it) for level in in_flight.split(",") for it in rules]
-    folder = _ROOT / ".freehold"
-    folder.mkdir(exist_ok=True)
-    described, head = machine(folder), commit()
+    FOLDER.mkdir(exist_ok=True)
+    described, head = machine(FOLDER), commit()
     try:
-        with tempfile.TemporaryDirectory(prefix="budget-", dir=folder) as work:
-            found = measure(Path(work), model or folder / "model", variants, rounds, calls, seed)
+        with tempfile.TemporaryDirectory(prefix="budget-", dir=FOLDER) as work:
+            found = measure(Path(work), model or FOLDER / "model", variants, rounds, calls, seed)
     except BenchmarkError as error:
         raise click.ClickException(str(error)) from error
     prices = _prices(found)

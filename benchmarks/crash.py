@@ -53,11 +53,11 @@ from benchmarks.harness import (
     spread,
     write_json,
 )
+from benchmarks.options import folder_option, json_option, model_option
 from benchmarks.postgres import Cluster
 from benchmarks.prepared import serve_url
 from benchmarks.processes import Server, free_port
 
-_ROOT = Path(__file__).resolve().parent.parent
 _ROUNDS_A_DATABASE = 25
 _PEOPLE_A_CLIENT = 300
 _LEAST_IN_FLIGHT, _MOST_IN_FLIGHT = 8, 64
@@ -294,20 +294,9 @@ def run(
     type=click.Choice(tuple(DEFECTS)),
     help="Run against a build with this defect, which must fail.",
 )
-@click.option(
-    "--model",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="A model directory; without it one is trained once into .freehold/model.",
-)
-@click.option(
-    "--folder",
-    default=_ROOT / ".freehold",
-    show_default=".freehold",
-    type=click.Path(file_okay=False, path_type=Path),
-    help="Folder for databases and histories; a failed run's files stay.",
-)
-@click.option("--json", "json_file", type=click.Path(dir_okay=False, path_type=Path),
-              help="Write the figures to this file.")  # fmt: skip
+@model_option()
+@folder_option("Folder for databases and histories; a failed run's files stay.")
+@json_option()
 def crash(
     rounds: int,
     database: str,

@@ -38,6 +38,7 @@ from benchmarks.attacks.scene import Scene
 from benchmarks.harness import BenchmarkError, commit, document, machine, write_json
 from benchmarks.load import AUTHORIZE
 from benchmarks.open_loop import Job, Report, generate
+from benchmarks.options import folder_option, json_option, model_option
 from benchmarks.prepared import PRODUCT, checkpoint, count_rows, fill, serve_url
 from benchmarks.processes import Server, free_port, two_cores
 from benchmarks.rpc_figures import check_rows
@@ -59,7 +60,6 @@ REFUSAL_MEANS = (
     " connections of the load itself; the server's metrics do not part times by code"
 )
 
-_ROOT = Path(__file__).resolve().parent.parent
 _PROXY = Path(service.__file__).parent / "deploy" / "haproxy.cfg"
 _PROXY_LIMIT_S = 10.0
 _FILES = 8_192
@@ -135,20 +135,9 @@ class Round:
 @click.option("--people", type=click.IntRange(100),
               help="People in the database; without it as many as the time needs.")  # fmt: skip
 @click.option("--seed", default=1, show_default=True, type=click.IntRange(0, 2**32))
-@click.option(
-    "--folder",
-    default=_ROOT / ".freehold",
-    show_default=".freehold",
-    type=click.Path(file_okay=False, resolve_path=True, path_type=Path),
-    help="Folder for the database files; on a disk, for honest figures.",
-)
-@click.option(
-    "--model",
-    type=click.Path(exists=True, file_okay=False, resolve_path=True, path_type=Path),
-    help="A model directory; without it one is trained once, into .freehold/model.",
-)
-@click.option("--json", "json_file", type=click.Path(dir_okay=False, path_type=Path),
-              help="Write the figures to this file.")  # fmt: skip
+@folder_option()
+@model_option()
+@json_option()
 def overload(
     rounds: int,
     seconds: float,

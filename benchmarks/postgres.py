@@ -11,6 +11,7 @@ stops the server and removes its folder.
 
 from __future__ import annotations
 
+import ctypes
 import itertools
 import os
 import shutil
@@ -33,6 +34,9 @@ USER = "freehold"
 START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 60.0
 POLL_S = 0.02
+# The line of postmaster.pid with the key and the id of the server's System V segment.
+SEGMENT_LINE = 6
+IPC_RMID = 0
 # A recently used database may have a session that is still ending, for which DROP DATABASE waits
 # 100 ms; after a pause the drop takes 5 ms.
 RESTING = 16
@@ -44,6 +48,9 @@ SETTINGS = {
     "wal_level": "minimal",
     "max_wal_senders": "0",
     "log_line_prefix": "'%m [%p] %d '",
+    # In files of the server's folder, which is removed, and not in POSIX segments: a server that is
+    # killed and does not start again would leave these behind.
+    "dynamic_shared_memory_type": "mmap",
 }
 # For tests that are not about crashes, which need not pay for durability.
 UNSAFE = {"fsync": "off", "full_page_writes": "off"}
@@ -296,14 +303,34 @@ def keep(folder: Path) -> None:
             os.kill(server, signal.SIGKILL)
             break
         time.sleep(POLL_S)
+    _release_segment(folder)
     shutil.rmtree(folder, ignore_errors=True)
+
+
+def _release_segment(folder: Path) -> None:
+    """Removes the System V segment that a killed server left; any other end removes it by itself.
+
+    PostgreSQL locks its data folder by this segment, and only its next start would remove it.
+    """
+    noted = _noted(folder)
+    if len(noted) > SEGMENT_LINE:
+        _, segment = noted[SEGMENT_LINE].split()
+        ctypes.CDLL(None).shmctl(int(segment), IPC_RMID, None)
+
+
+def _noted(folder: Path) -> list[str]:
+    """The lines of postmaster.pid; none when the server has removed it."""
+    try:
+        return (folder / "data" / "postmaster.pid").read_text("utf-8").splitlines()
+    except OSError:
+        return []
 
 
 def _running(folder: Path) -> int | None:
     """The process of the folder's server; None if there is none. It never returns another
     process."""
     try:
-        number = int((folder / "data" / "postmaster.pid").read_text("utf-8").split()[0])
+        number = int(_noted(folder)[0])
         words = _words(number)
     except (OSError, ValueError, IndexError):
         return None

@@ -36,6 +36,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from benchmarks.harness import BenchmarkError, commit, document, machine, write_json
+from benchmarks.options import json_option
 from benchmarks.power_kill import Death, all_deaths, moments
 from benchmarks.power_load import CHECKPOINT_PAGES
 from benchmarks.power_states import (
@@ -105,8 +106,7 @@ class _CannotTrace(click.ClickException):
     type=click.Path(file_okay=False, path_type=Path),
     help="Folder for rebuilt disks; in memory if possible.",
 )
-@click.option("--json", "json_file", type=click.Path(dir_okay=False, path_type=Path),
-              help="Write the figures to this file.")  # fmt: skip
+@json_option()
 def power(
     states: int,
     control_states: int,

@@ -114,10 +114,14 @@ class TellingScorer:
     def _one(self, value: float, below: int) -> tuple[ToldScore | ToldUnscorable, tuple[str, ...]]:
         if math.isnan(value):
             return ToldUnscorable("MISSING_FEATURE"), ()
-        score = int(value)
+        scored = self.scored((600 - int(value)) / 72.0, ())
+        return scored, ("LOW_VALUE",) if scored.score < below else ()
+
+    def scored(self, margin: float, extrapolated: tuple[str, ...]) -> ToldScore:
+        """The score of a margin."""
+        score = round(600 - margin * 72.0)
         band = next((band for bound, band in _BANDS if score >= bound), "E")
-        scored = ToldScore((600 - score) / 72.0, 0.2, score, band)
-        return scored, ("LOW_VALUE",) if score < below else ()
+        return ToldScore(margin, 0.2, score, band, extrapolated)
 
 
 class CountingIds:

@@ -34,6 +34,7 @@ from benchmarks.harness import (
     spread,
     write_json,
 )
+from benchmarks.options import json_option, model_option
 from benchmarks.power_load import CURRENCY, OPERATOR, START_US, TellingScorer, create_database
 from models import reading, spec
 from models.scorer import ModelScorer
@@ -248,14 +249,11 @@ def measure(folder: Path, decisions: int, people: int, seed: int, model: Path | 
 @click.option("--people", default=20_000, show_default=True, type=click.IntRange(1))
 @click.option("--rounds", default=3, show_default=True, type=click.IntRange(1))
 @click.option("--seed", default=1, show_default=True, type=click.IntRange(0))
-@click.option(
-    "--model",
-    type=click.Path(exists=True, file_okay=False, resolve_path=True, path_type=Path),
-    help="A model directory, so that decisions are scored as by a server; without it the one "
-    "feature is the score.",
+@model_option(
+    "A model directory, so that decisions are scored as by a server; without it the one "
+    "feature is the score."
 )
-@click.option("--json", "json_file", type=click.Path(dir_okay=False, path_type=Path),
-              help="Write the figures to this file.")  # fmt: skip
+@json_option()
 def previews(
     decisions: int,
     people: int,

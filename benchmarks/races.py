@@ -34,6 +34,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from benchmarks.harness import BenchmarkError, commit, document, file_system, machine, write_json
+from benchmarks.options import folder_option, json_option, model_option
 from benchmarks.postgres import Cluster
 from benchmarks.races_arena import CONNECTIONS, Arena, Clients, arena
 from benchmarks.races_round import Round, Tally
@@ -160,20 +161,9 @@ def shortcomings(tallies: dict[str, Tally]) -> list[str]:
     type=click.IntRange(0, 2**32),
     help="Seed of the calls and their order; it does not decide the winners.",
 )
-@click.option(
-    "--model",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="A model directory; without it one is trained once into .freehold/model.",
-)
-@click.option(
-    "--folder",
-    default=_ROOT / ".freehold",
-    show_default=".freehold",
-    type=click.Path(file_okay=False, path_type=Path),
-    help="Folder for databases and logs; a failed run's files stay.",
-)
-@click.option("--json", "json_file", type=click.Path(dir_okay=False, path_type=Path),
-              help="Write the figures to this file.")  # fmt: skip
+@model_option()
+@folder_option("Folder for databases and logs; a failed run's files stay.")
+@json_option()
 def races(
     rounds: int,
     database: str,

@@ -40,6 +40,8 @@ from service.domain.rules import Budget, Counted, Of, Outcome, Rules, Span, Velo
 from service.domain.rules_document import json_of_rules
 from service.domain.segment_tariff import (
     FreeMinutes,
+    Pass,
+    PassGift,
     Quota,
     QuotaPeriod,
     Rounding,
@@ -59,6 +61,8 @@ PAYEES = tuple(f"payee-{number}" for number in range(5))
 """Operators; the payees are those whose payables are raced for."""
 SCOOTER, FREE_MINUTES = "scooter", 2
 """A product whose tariff has so many free minutes for each person and day."""
+TRICYCLE, PASS_NAME = "tricycle", "week"
+"""A product whose tariff sells a pass with free minutes for each rental."""
 BOUNDED = "bounded"
 """A product whose policy allows `MOST` rentals of a person, a device and an account in a day."""
 MOST = 2
@@ -169,7 +173,7 @@ def populate(url: str) -> Keys:
             admin.create_operator(engine, operator_id, operator_id, FEE_BP, _START_US)
             operators[operator_id] = new_key()
             admin.add_key(engine, operators[operator_id], operator_id, _START_US)
-        _add_scooter(engine)
+        _add_free_minutes(engine)
         rail_accounts.create(engine, PLATFORM, JOINT, "", "", _START_US)
         for operator_id in (CITY, HARBOUR):
             rail_accounts.share(engine, JOINT, operator_id, JOINT, _START_US)
@@ -182,18 +186,24 @@ def populate(url: str) -> Keys:
     return Keys(operators, platform)
 
 
-def _add_scooter(engine: Engine) -> None:
-    """Adds the product of the city with a quota."""
+def _add_free_minutes(engine: Engine) -> None:
+    """Adds the products of the city with a quota and with a pass."""
     tariff = SegmentTariff(
         Rounding.STARTED, 100, 0, FreeMinutes.DEDUCTED, 0, 1_000, (Segment(0, None, 60, 100),),
-        time_zone="Asia/Shanghai", quotas=(Quota("daily", FREE_MINUTES, QuotaPeriod.DAY),),
+        time_zone="Asia/Shanghai",
     )  # fmt: skip
+    tariffs = {
+        SCOOTER: tariff._replace(quotas=(Quota("daily", FREE_MINUTES, QuotaPeriod.DAY),)),
+        TRICYCLE: tariff._replace(passes=(Pass(PASS_NAME, 500, 7, PassGift.MINUTES_A_RENTAL, 30),)),
+    }
     p = t.products.c
     with writing(engine) as connection:
         bikes = (p.operator_id == CITY, p.product_id == "bike")
         bike = connection.execute(select(t.products).where(*bikes)).mappings().one()
-        small = {"product_id": SCOOTER, "deposit_minor": 1_000, "most_hold_minor": None}
-        connection.execute(insert(t.products), {**bike, **small, **tariff_columns(tariff)})
+        small = {"deposit_minor": 1_000, "most_hold_minor": None}
+        for name, of_product in tariffs.items():
+            row = {**bike, **small, "product_id": name, **tariff_columns(of_product)}
+            connection.execute(insert(t.products), row)
 
 
 def budgeted(place: int) -> str:

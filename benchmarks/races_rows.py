@@ -65,6 +65,7 @@ class Stored:
     payments        user ids by payment reference
     items           authorization ids of open items, by asset id
     quotas          free minutes used, of each user id, one number for each quota and period
+    passes          of each user id, the rentals that use a pass, and if it was refunded
     """
 
     lines: dict[str, Line] = field(default_factory=dict)
@@ -80,6 +81,9 @@ class Stored:
     payments: defaultdict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     items: defaultdict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     quotas: defaultdict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
+    passes: defaultdict[str, list[tuple[int, bool]]] = field(
+        default_factory=lambda: defaultdict(list)
+    )
 
     def authorization(self, name: str) -> Authorization:
         """The authorization with this resource name; raises KeyError."""
@@ -157,6 +161,10 @@ class Reader:
         used = select(q.user_id, q.used_minutes).where(q.user_id.in_(users))
         for user_id, minutes in connection.execute(used):
             stored.quotas[user_id].append(minutes)
+        p = t.passes.c
+        held = select(p.user_id, p.uses, p.refund_us).where(p.user_id.in_(users))
+        for user_id, uses, refund_us in connection.execute(held):
+            stored.passes[user_id].append((uses, refund_us is not None))
 
     def _read_events(self, connection: Connection, users: Collection[str], stored: Stored) -> None:
         o = t.outbox.c

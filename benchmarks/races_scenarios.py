@@ -17,6 +17,7 @@ from benchmarks.races_late import late_pickup, late_start
 from benchmarks.races_line import group, item, line, suspension
 from benchmarks.races_merges import merge
 from benchmarks.races_money import captures, debit, payment, payout, refund, write_off
+from benchmarks.races_passes import passes
 from benchmarks.races_quotas import quota
 from benchmarks.races_references import shared_payment
 from benchmarks.races_request_ids import one_id, tombstone, two_bodies
@@ -62,6 +63,7 @@ RACES: dict[str, Race] = {
     "debit": Race(debit, ("late", "next")),
     "debt": Race(debt, ("one", "other")),
     "quota": Race(quota, ("one", "other")),
+    "pass": Race(passes, ("bought", "granted", "used", "refunded")),
     "case": Race(case, ("complaint", "granted", "refused")),
     "complaint": Race(complaint, ("settled first", "granted first")),
     "merge": Race(

@@ -42,11 +42,11 @@ from benchmarks.harness import (
     percentile,
     write_json,
 )
+from benchmarks.options import folder_option, json_option, model_option
 from benchmarks.prepared import PRODUCT, prepare, serve_url
 from benchmarks.processes import START_LIMIT_S, Server, command, free_port
 from service.config import LIMITS
 
-_ROOT = Path(__file__).resolve().parent.parent
 _PATH = "/freehold.v1.AuthorizationService/Authorize"
 _PEOPLE = 2_000
 # A call may have to wait for a whole start.
@@ -181,20 +181,9 @@ def shortcomings(outcome: Outcome, rows: Counter[str]) -> list[str]:
               type=click.IntRange(1), help="Restarts.")  # fmt: skip
 @click.option("--in-flight", default=32, show_default=True, type=click.IntRange(2))
 @click.option("--seed", default=1, show_default=True, type=click.IntRange(0))
-@click.option(
-    "--folder",
-    default=_ROOT / ".freehold",
-    show_default=".freehold",
-    type=click.Path(file_okay=False, resolve_path=True, path_type=Path),
-    help="Folder for the database files.",
-)
-@click.option(
-    "--model",
-    type=click.Path(exists=True, file_okay=False, resolve_path=True, path_type=Path),
-    help="A model directory; without it one is trained once, into .freehold/model.",
-)
-@click.option("--json", "json_file", type=click.Path(dir_okay=False, path_type=Path),
-              help="Write the results to this file.")  # fmt: skip
+@folder_option("Folder for the database files.")
+@model_option()
+@json_option()
 def restarts(
     restarts_wanted: int,
     in_flight: int,

@@ -32,6 +32,7 @@ from benchmarks.harness import (
     write_json,
 )
 from benchmarks.load import Job, generate
+from benchmarks.options import folder_option, json_option, model_option
 from benchmarks.postgres import Cluster
 from benchmarks.prepared import PRODUCT, count_rows, fill, prepare, serve, serve_url
 from benchmarks.prepared import people as people_of
@@ -105,20 +106,9 @@ Speed = Callable[[int], float]
               help="Messages of BatchAuthorize under way.")  # fmt: skip
 @click.option("--seed", default=1, show_default=True, type=click.IntRange(0, 2**32))
 @click.option("--tigerbeetle", metavar="ADDRESS", help="A server of TigerBeetle's cluster 0.")
-@click.option(
-    "--model",
-    type=click.Path(exists=True, file_okay=False, resolve_path=True, path_type=Path),
-    help="A model directory; without it one is trained once, into .freehold/model.",
-)
-@click.option(
-    "--folder",
-    default=_ROOT / ".freehold",
-    show_default=".freehold",
-    type=click.Path(file_okay=False, resolve_path=True, path_type=Path),
-    help="Folder for the SQLite files; on a disk, for honest figures.",
-)
-@click.option("--json", "json_file", type=click.Path(dir_okay=False, path_type=Path),
-              help="Write the figures to this file.")  # fmt: skip
+@model_option()
+@folder_option("Folder for the SQLite files; on a disk, for honest figures.")
+@json_option()
 def rivals(
     rounds: int,
     calls: int,

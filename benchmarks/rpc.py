@@ -60,6 +60,7 @@ from benchmarks.harness import (
     write_json,
 )
 from benchmarks.load import AUTHORIZE, METHODS, SETTLE, Job, Report, generate
+from benchmarks.options import beside_option, folder_option, json_option, model_option
 from benchmarks.prepared import PRODUCT, Prepared, copy, count_rows, prepare, prepare_beside, serve
 from benchmarks.processes import Server, free_port, two_cores
 from benchmarks.rpc_figures import (
@@ -79,7 +80,6 @@ from benchmarks.rules import NONE, RULES, with_rules
 from benchmarks.scrape import Scraper
 from service.config import AIO, TRANSPORTS
 
-_ROOT = Path(__file__).resolve().parent.parent
 _HEADLINE_IN_FLIGHT = 64
 _PROBE_CALLS = 64
 _TLS, _TLS_ECHO, _RULED = "tls", "tls echo", "ruled"
@@ -170,24 +170,12 @@ class Plan:
     type=click.IntRange(0, 2**32),
     help="Seed of the request ids and of the order of people.",
 )
-@click.option(
-    "--model",
-    type=click.Path(exists=True, file_okay=False, resolve_path=True, path_type=Path),
-    help="A model directory; without it each checkout trains one once, by its own code, into its "
-    ".freehold/model.",
+@model_option(
+    "A model directory; without it each checkout trains one once, by its own code, into its "
+    ".freehold/model."
 )
-@click.option(
-    "--folder",
-    default=_ROOT / ".freehold",
-    show_default=".freehold",
-    type=click.Path(file_okay=False, resolve_path=True, path_type=Path),
-    help="Folder for the database files; on a disk, for honest figures.",
-)
-@click.option(
-    "--beside",
-    type=click.Path(exists=True, file_okay=False, resolve_path=True, path_type=Path),
-    help="A checkout of another revision, whose server is measured in turn with this one's.",
-)
+@folder_option()
+@beside_option("A checkout of another revision, whose server is measured in turn with this one's.")
 @click.option(
     "--tls",
     is_flag=True,
@@ -212,8 +200,7 @@ class Plan:
     type=click.Choice(TRANSPORTS),
     help="The transport of this build's server.",
 )
-@click.option("--json", "json_file", type=click.Path(dir_okay=False, path_type=Path),
-              help="Write the figures to this file.")  # fmt: skip
+@json_option()
 def rpc(
     method: str,
     in_flight: str,

@@ -42,6 +42,7 @@ from benchmarks.harness import (
     ratios,
     write_json,
 )
+from benchmarks.options import FOLDER, json_option, model_option
 from benchmarks.prepared import trained
 from models import reading, spec, tables
 from models.explain import Explainer, TreeShap
@@ -255,21 +256,15 @@ def _ratios(taken: dict[int, dict[str, list[float]]]) -> dict[str, Quartiles]:
 @click.option("--rounds", default=20, show_default=True, type=click.IntRange(1))
 @click.option("--rows", default=1024, show_default=True, type=click.IntRange(TOGETHER, 8192))
 @click.option("--seed", default=1, show_default=True, type=click.IntRange(0))
-@click.option(
-    "--model",
-    type=click.Path(exists=True, file_okay=False, resolve_path=True, path_type=Path),
-    help="A model directory; without it one is trained once, into .freehold/model.",
-)
-@click.option("--json", "json_file", type=click.Path(dir_okay=False, path_type=Path),
-              help="Write the figures to this file.")  # fmt: skip
+@model_option()
+@json_option()
 def scoring(rounds: int, rows: int, seed: int, model: Path | None, json_file: Path | None) -> None:
     """Time of a score and of its reasons, against LightGBM's own."""
     rows -= rows % TOGETHER
-    folder = _ROOT / ".freehold"
-    folder.mkdir(exist_ok=True)
-    described, head = machine(folder), commit()
+    FOLDER.mkdir(exist_ok=True)
+    described, head = machine(FOLDER), commit()
     try:
-        scorer = ModelScorer.load(model or trained(folder / "model"))
+        scorer = ModelScorer.load(model or trained(FOLDER / "model"))
         bench = Bench(scorer, rows_of(scorer, rows, seed))
         taken = {size: measure(bench.ways(size), rows, rounds) for size in (1, TOGETHER)}
         same = exactness(bench, rows)

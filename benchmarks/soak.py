@@ -23,6 +23,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.harness import BenchmarkError, commit, document, machine, write_json
+from benchmarks.options import folder_option, json_option, model_option
 from benchmarks.prepared import create_keys, serve_url
 from benchmarks.processes import two_cores
 from benchmarks.soak_load import START, Job, Report, generate
@@ -34,7 +35,6 @@ BOUNDS = {
     "most_p99_ratio": MOST_SLOWER,
 }
 
-_ROOT = Path(__file__).resolve().parent.parent
 _MB = 1e6
 _TEN_MINUTES_S = 600.0
 
@@ -48,20 +48,9 @@ _TEN_MINUTES_S = 600.0
               help="Rentals of a day.")  # fmt: skip
 @click.option("--people", default=5_000, show_default=True, type=click.IntRange(10))
 @click.option("--seed", default=1, show_default=True, type=click.IntRange(0))
-@click.option(
-    "--folder",
-    default=_ROOT / ".freehold",
-    show_default=".freehold",
-    type=click.Path(file_okay=False, resolve_path=True, path_type=Path),
-    help="Folder for the database files; on a disk, for honest figures.",
-)
-@click.option(
-    "--model",
-    type=click.Path(exists=True, file_okay=False, resolve_path=True, path_type=Path),
-    help="A model directory; without it one is trained once, into .freehold/model.",
-)
-@click.option("--json", "json_file", type=click.Path(dir_okay=False, path_type=Path),
-              help="Write the figures to this file.")  # fmt: skip
+@folder_option()
+@model_option()
+@json_option()
 def soak(
     minutes: float,
     share: float,

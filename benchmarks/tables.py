@@ -31,6 +31,7 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from benchmarks import raw_tables
 from benchmarks.harness import commit, document, machine, write_json
+from benchmarks.options import json_option
 from models import budget, checking, choice, drafting, fits, metrics, recipes, spec
 from models.dataset import Dataset
 from models.fits import Task, Work
@@ -65,16 +66,14 @@ class Table(NamedTuple):
     show_default=True,
     help="Processor time that each training is planned for.",
 )
-@click.option(
-    "--json", "json_path", type=click.Path(dir_okay=False, path_type=Path), help="File to write."
-)
+@json_option()
 def tables(
     seed: int,
     only: tuple[str, ...],
     rows: int | None,
     specs: Path | None,
     budget_s: float,
-    json_path: Path | None,
+    json_file: Path | None,
 ) -> None:
     """Compare the default recipe with a scorecard and plain LightGBM on many tables."""
     kinds = [k for k in raw_tables.SERIES if not only or k.name in only]
@@ -87,7 +86,7 @@ def tables(
         for table in _made(kinds, seed, folder) if specs is None else _given(specs, folder):
             found.append(compare(table, budget_s))
             click.echo(_line(found[-1]))
-        if json_path is not None:
+        if json_file is not None:
             facts = document(
                 name="tables",
                 ratio=None,
@@ -101,7 +100,7 @@ def tables(
                     "tables": found,
                 },
             )
-            write_json(json_path, facts)
+            write_json(json_file, facts)
     if not all(it["holds"] for it in found):
         raise click.ClickException("the default does not hold on every table")
 

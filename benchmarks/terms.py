@@ -23,6 +23,7 @@ import click
 from sqlalchemy import Engine, insert, select
 
 from benchmarks.harness import BenchmarkError, Spread, commit, document, machine, spread, write_json
+from benchmarks.options import json_option
 from service.engine.terms import Terms
 from service.storage import admin
 from service.storage import schema as t
@@ -153,8 +154,7 @@ def measure(folder: Path, operators: int, rounds: int) -> Level:
 @click.command()
 @click.option("--operators", default="1000,10000", show_default=True, help="Numbers, with commas.")
 @click.option("--rounds", default=20, show_default=True, type=click.IntRange(1))
-@click.option("--json", "json_file", type=click.Path(dir_okay=False, path_type=Path),
-              help="Write the figures to this file.")  # fmt: skip
+@json_option()
 def terms(operators: str, rounds: int, json_file: Path | None) -> None:
     """Measure what a change of one operator's terms costs, beside the writer and in it."""
     try:

@@ -31,9 +31,9 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.harness import BenchmarkError, commit, document, machine, revision, write_json
+from benchmarks.options import FOLDER, beside_option, json_option
 from benchmarks.prepared import PRODUCT, Prepared, prepare, prepare_beside, serve_url
 
-_ROOT = Path(__file__).resolve().parent.parent
 _PEOPLE = 16
 _WARM_UP = 3
 """Calls that do not count: they look the key up and compile statements."""
@@ -124,23 +124,17 @@ def _last_call(port: int, prepared: Prepared) -> tuple[float, float]:
 
 
 @click.command()
-@click.option(
-    "--beside",
-    type=click.Path(exists=True, file_okay=False, resolve_path=True, path_type=Path),
-    help="A checkout of another revision, whose Authorize is counted too.",
-)
-@click.option("--json", "json_file", type=click.Path(dir_okay=False, path_type=Path),
-              help="Write the figures to this file.")  # fmt: skip
+@beside_option("A checkout of another revision, whose Authorize is counted too.")
+@json_option()
 def trace(beside: Path | None, json_file: Path | None) -> None:
     """Calls, functions, modules and borders of one Authorize."""
-    folder = _ROOT / ".freehold"
-    folder.mkdir(exist_ok=True)
-    described, head = machine(folder), commit()
+    FOLDER.mkdir(exist_ok=True)
+    described, head = machine(FOLDER), commit()
     theirs: Counts | None = None
     try:
-        with tempfile.TemporaryDirectory(prefix="trace-", dir=folder) as name:
+        with tempfile.TemporaryDirectory(prefix="trace-", dir=FOLDER) as name:
             work = Path(name)
-            ours = count(prepare(work, folder / "model", _PEOPLE, _SEED), work)
+            ours = count(prepare(work, FOLDER / "model", _PEOPLE, _SEED), work)
             if beside is not None:
                 model = beside / ".freehold" / "model"
                 prepared = prepare_beside(beside, work / "beside", model, _PEOPLE, _SEED)

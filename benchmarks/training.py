@@ -21,6 +21,7 @@ import click
 
 from benchmarks import raw_tables
 from benchmarks.harness import BenchmarkError, commit, document, machine, write_json
+from benchmarks.options import json_option
 from models import budget, drafting
 
 AIM = 0.3
@@ -38,11 +39,9 @@ USUAL = ("small-crossed", "large-crossed")
 )
 @click.option("--seed", default=1, show_default=True)
 @click.option("--budget-s", default=float(budget.USUAL_S), show_default=True)
-@click.option(
-    "--json", "json_path", type=click.Path(dir_okay=False, path_type=Path), help="File to write."
-)
+@json_option()
 def training(
-    rows: int | None, columns: int, seed: int, budget_s: float, json_path: Path | None
+    rows: int | None, columns: int, seed: int, budget_s: float, json_file: Path | None
 ) -> None:
     """Measure how much of a training's CPU time and memory is not its fits'."""
     kinds = [k for k in raw_tables.SERIES if k.name in USUAL]
@@ -57,12 +56,12 @@ def training(
             found.append(_measured(kind, seed, budget_s, folder))
             click.echo(_line(found[-1]))
     worst = max(it["ratio"] for it in found)
-    if json_path is not None:
+    if json_file is not None:
         facts = document(
             name="training", ratio=worst, rounds=1, seed=seed, machine=here, commit=head,
             figures={"budget_s": budget_s, "aim": AIM, "tables": found},
         )  # fmt: skip
-        write_json(json_path, facts)
+        write_json(json_file, facts)
     if worst > AIM:
         raise click.ClickException(f"everything but the fits takes {worst:.2f} of their CPU time")
 

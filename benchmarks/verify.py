@@ -36,6 +36,7 @@ from benchmarks.harness import (
     revision,
     write_json,
 )
+from benchmarks.options import beside_option, folder_option, json_option, model_option
 from benchmarks.prepared import checkpoint
 from benchmarks.processes import environment
 
@@ -124,26 +125,13 @@ class Side:
 @click.option("--rentals", default=20_000, show_default=True, type=click.IntRange(100))
 @click.option("--rounds", default=5, show_default=True, type=click.IntRange(1))
 @click.option("--seed", default=1, show_default=True, type=click.IntRange(0))
-@click.option(
-    "--folder",
-    default=_ROOT / ".freehold",
-    show_default=".freehold",
-    type=click.Path(file_okay=False, resolve_path=True, path_type=Path),
-    help="Folder for the database files.",
+@folder_option("Folder for the database files.")
+@model_option(
+    "A model directory; without it the checkout that makes the day trains one once, into its "
+    ".freehold/model."
 )
-@click.option(
-    "--model",
-    type=click.Path(exists=True, file_okay=False, resolve_path=True, path_type=Path),
-    help="A model directory; without it the checkout that makes the day trains one once, into its "
-    ".freehold/model.",
-)
-@click.option(
-    "--beside",
-    type=click.Path(exists=True, file_okay=False, resolve_path=True, path_type=Path),
-    help="A checkout of another revision, whose verifier takes turns with this one's.",
-)
-@click.option("--json", "json_file", type=click.Path(dir_okay=False, path_type=Path),
-              help="Write the figures to this file.")  # fmt: skip
+@beside_option("A checkout of another revision, whose verifier takes turns with this one's.")
+@json_option()
 def verify(
     rentals: int,
     rounds: int,

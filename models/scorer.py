@@ -166,6 +166,14 @@ class ModelScorer:
             explained += self._explained(derived[start : start + _BLOCK], below)
         return _in_place(admitted, explained, len(rows))
 
+    def scored(self, margin: float, extrapolated: tuple[str, ...]) -> Scored:
+        """The score of a margin that this model gave; raises ValueError for no finite number."""
+        if not math.isfinite(margin):
+            raise ValueError("a margin must be a finite number")
+        score = self._scale.score(margin)
+        pd = sigmoid_one(self._platt.a * margin + self._platt.b)
+        return Scored(margin, pd, score, self._bands[score - scorecard.LOWEST], extrapolated)
+
     def _explained(self, derived: Floats, below: int) -> list[tuple[Scored, tuple[str, ...]]]:
         """Scores and reasons of one block of rows."""
         if self._tables is None:
@@ -184,13 +192,7 @@ class ModelScorer:
         return [(row, reasons.get(i, ())) for i, row in enumerate(scored)]
 
     def _scored(self, margins: Floats) -> list[Scored]:
-        scale, platt, bands = self._scale, self._platt, self._bands
-        scored = []
-        for margin in margins.tolist():
-            score = scale.score(margin)
-            pd = sigmoid_one(platt.a * margin + platt.b)
-            scored.append(Scored(margin, pd, score, bands[score - scorecard.LOWEST]))
-        return scored
+        return [self.scored(margin, ()) for margin in margins.tolist()]
 
     def _margins(self, derived: Floats) -> Floats:
         if self._tables is None:

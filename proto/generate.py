@@ -40,9 +40,9 @@ from {package} import (
 class Methods:
     """Every method of the contract, a call of a client.
 
-    The methods of AuthorizationService want an operator's key, those of CaseService, AdminService,
-    AdmissionService and TermsService, and `claim_return`, take either, and the others want a
-    platform's.
+    The methods of AuthorizationService and PassService want an operator's key. Those of
+    CaseService, AdminService, AdmissionService and TermsService, and `claim_return`, take either.
+    The others want a platform's.
     """
 '''
 METHOD = """

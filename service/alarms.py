@@ -207,6 +207,12 @@ def log_fault(fault_id: str, error: BaseException, about: Work | None = None) ->
         log.error("fault", fault_id=fault_id, **met, exc_info=error)
 
 
+def log_failure(part: str, error: BaseException) -> None:
+    """Logs that a part has failed without which the server cannot go on."""
+    with suppress(Exception):
+        log.error("part_failed", part=part, why="the server stops", exc_info=error)
+
+
 def warn_of_open_files(paths: Sequence[str]) -> None:
     """Warns that other users of the machine may read or write these files."""
     if paths:

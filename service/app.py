@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
@@ -13,6 +14,7 @@ from typing import Any
 from service.administering import acts_of, admission_of, terms_acts_of
 from service.alarms import (
     FaultCount,
+    log_failure,
     log_fault,
     log_health,
     log_seal,
@@ -60,6 +62,7 @@ from service.rpc import (
     collection_service,
     credit_service,
     ledger_service,
+    pass_service,
     previews,
     rail_service,
     sandbox_service,
@@ -67,22 +70,17 @@ from service.rpc import (
 )
 from service.rpc.admin_service import Administration
 from service.rpc.admission_service import Admission
-from service.rpc.authorization_service import AuthorizationReads
 from service.rpc.batches import Batches
 from service.rpc.beside import encode_beside
-from service.rpc.case_service import CaseReads
 from service.rpc.charge_backs import ChargeBackReads
-from service.rpc.collection_service import CollectionReads
 from service.rpc.convert import encode_authorization
 from service.rpc.credit_service import People
 from service.rpc.keys import KeyRing
-from service.rpc.ledger_service import LedgerServicer
 from service.rpc.mutations import methods_of
 from service.rpc.pipeline import Method, Pipeline
 from service.rpc.quotes import QuoteReads
 from service.rpc.rail_service import Rails
 from service.rpc.retries import Retries
-from service.rpc.sandbox_service import SandboxServicer
 from service.rpc.second_person import SecondPerson
 from service.rpc.tls import ServerTls
 from service.rpc.transports import listener
@@ -94,6 +92,7 @@ from service.storage.horizon import Horizon
 from service.storage.keys import find_principal
 from service.storage.lists import Lists
 from service.storage.models import register_served
+from service.storage.passes import PassLists
 from service.storage.payables import payables_of
 from service.storage.probe import probe
 from service.storage.quoting import QuoteStore
@@ -145,11 +144,12 @@ class Parts:
 class App:
     """One server process."""
 
-    def __init__(self, parts: Parts) -> None:
+    def __init__(self, parts: Parts, stop: Callable[[], None] = lambda: None) -> None:
+        """`stop` is called if a part fails without which no call is answered."""
         check_reference_data()
-        limits = parts.limits
+        self._stop, self.failed = stop, False
         self.parts = parts
-        store = parts.store
+        limits, store = parts.limits, parts.store
         assessor = Assessor(store, parts.scorer)
         register_served(store.engine, assessor.features, parts.clock.now_us())
         self.faults = FaultCount(log_fault)
@@ -171,25 +171,19 @@ class App:
             log_debt=tell_debt,
             conditions=CelConditions(),
         )
-        self.engine_statistics = engine.statistics
-        self.decisions = engine.decisions
+        self.engine_statistics, self.decisions = engine.statistics, engine.decisions
         self.terms, self.debts = engine.terms, engine.debts
         self._readers = Readers(limits.reads)
         familiar = Pool("key lookups", limits.key_lookups)
         strangers = Pool("unknown key lookups", limits.unknown_key_lookups)
         backstage = Pool("background reads", limits.background)
         administrators = Pool("administrative acts", limits.administrators)
-        self.pools: tuple[Readers | Pool, ...] = (
-            self._readers,
-            familiar,
-            strangers,
-            backstage,
-            administrators,
-        )
+        pools = self._readers, familiar, strangers, backstage, administrators
+        self.pools: tuple[Readers | Pool, ...] = pools
         self.prober = Prober(
             partial(probe, store.engine), self._tell_health, limits.probe, log_health
         )
-        self.committer = Committer(engine.apply, limits.commit, self.prober.notice)
+        self.committer = Committer(engine.apply, limits.commit, self.prober.notice, self._fail)
         horizon = Horizon(store.engine, log_waiting, notice_after_s=limits.horizon_log_s)
         self._timers = Timers(
             store, self.committer, parts.clock, backstage, portion=limits.sweep_portion
@@ -232,15 +226,10 @@ class App:
             retry_ms=limits.page_retry_ms,
             window=limits.page_window,
         )
-        self._verifications = VerificationJob(
-            store.engine.url.render_as_string(hide_password=False),
-            None if parts.seal_key is None else [parts.seal_key.public.public_bytes_raw()],
-            limits.verifications,
-            limits,
-        )
-        self._previews = PreviewJob(
-            store.engine.url.render_as_string(hide_password=False), limits.previews, limits
-        )
+        url = store.engine.url.render_as_string(hide_password=False)
+        seals = None if parts.seal_key is None else [parts.seal_key.public.public_bytes_raw()]
+        self._verifications = VerificationJob(url, seals, limits.verifications, limits)
+        self._previews = PreviewJob(url, limits.previews, limits)
         self._rails = Rails(
             self.committer,
             lists,
@@ -251,7 +240,9 @@ class App:
         )
         quotes = Quotes(engine, QuoteStore(store), parts.clock)
         services = self._services(assessor, lists, quotes)
-        self._server = listener(parts.transport, self.pipeline, services, limits, self.committer)
+        self._server = listener(
+            parts.transport, self.pipeline, services, limits, self.committer, self._fail
+        )
         self._probing: asyncio.Task[None] | None = None
         self._searching: asyncio.Task[None] | None = None
         self._stopping = Event()
@@ -261,19 +252,15 @@ class App:
     ) -> dict[str, list[Method[Any]]]:
         parts, store, small = self.parts, self.parts.store, self.parts.limits.max_message_bytes
         retries = Retries(partial(find_requests, store.engine), self._readers)
-        people = People(
-            self.committer,
-            store,
-            assessor,
-            self._readers,
-            retries,
-            currency=CURRENCY,
-            bulk_in_flight=parts.limits.bulk_in_flight,
-        )
+        needed = (self.committer, store, assessor, self._readers, retries)
+        at_once = parts.limits.bulk_in_flight
+        people = People(*needed, currency=CURRENCY, bulk_in_flight=at_once)
         prices = Prices(self.terms)
-        rentals = AuthorizationReads(store, lists, prices, self._readers)
-        treasury = CollectionReads(partial(payables_of, store.engine), self._readers)
-        books = LedgerServicer(self._verifications.verify, History(store.engine), self._readers)
+        rentals = authorization_service.AuthorizationReads(store, lists, prices, self._readers)
+        payables = partial(payables_of, store.engine)
+        treasury = collection_service.CollectionReads(payables, self._readers)
+        history = History(store.engine)
+        books = ledger_service.LedgerServicer(self._verifications.verify, history, self._readers)
         changing = partial(methods_of, self.committer, retries)
         batches = Batches(self.committer, retries, self.pipeline, parts.limits)
         services = {
@@ -294,8 +281,12 @@ class App:
                 *changing(collection_service.MUTATIONS, small),
             ],
             case_service.SERVICE: [
-                *CaseReads(store, lists, self._readers).methods(small),
+                *case_service.CaseReads(store, lists, self._readers).methods(small),
                 *changing(case_service.MUTATIONS, small),
+            ],
+            pass_service.SERVICE: [
+                *pass_service.PassReads(PassLists(store.engine), self._readers).methods(small),
+                *changing(pass_service.MUTATIONS, small),
             ],
             ledger_service.SERVICE: books.methods(small),
             rail_service.SERVICE: self._rails.methods(small),
@@ -308,7 +299,7 @@ class App:
         }
         self._administration.know(services)
         if isinstance(parts.clock, SandboxClock):
-            hand = SandboxServicer(parts.clock, self._catch_up)
+            hand = sandbox_service.SandboxServicer(parts.clock, self._catch_up)
             services[sandbox_service.SERVICE] = hand.methods(small)
         return services
 
@@ -336,6 +327,12 @@ class App:
         for worker in self.workers:
             worker.start()
         return port
+
+    def _fail(self, part: str, error: BaseException) -> None:
+        """Lets the server stop, because without this part no call is answered."""
+        self.failed = True
+        log_failure(part, error)
+        self._stop()
 
     async def _search(self) -> None:
         """Looks for damage in the database's file, and reports it."""
@@ -409,13 +406,13 @@ class App:
     async def stop(self) -> list[str]:
         """Stops accepting calls, lets running calls finish, drains the queue, and closes.
 
-        It takes at most `drain_s` and `closing_s` seconds. Returns the parts that still run then.
+        It takes at most `drain_s` and `closing_s` seconds. A part has what those before it
+        left. Returns the parts that still run then.
         """
         limits = self.parts.limits
         time = TimeLeft(limits.drain_s + limits.closing_s)
         self.prober.close()
         self._stopping.set()
-        # They have as long as the calls to end: on a busy machine a moment is too short.
         jobs = asyncio.gather(self._verifications.close(), self._previews.close())
         if self._probing is not None:
             self._probing.cancel()
@@ -423,9 +420,9 @@ class App:
         drain_s = max(0.0, time.left_s - limits.closing_s)
         calls = self._server.stop(drain_s, limits.notice_s)
         await time.end("calls", calls, drain_s + limits.closing_s / 4)
-        await time.end("verification and preview", jobs, limits.closing_s / 4)
+        await time.end("verification and preview", jobs, time.left_s - limits.closing_s / 2)
         if self._searching is not None:
-            await time.end("search for damage", self._searching, limits.closing_s / 4)
+            await time.end("search for damage", self._searching, time.left_s - limits.closing_s / 4)
         if self.sealer is not None:
             await self.sealer.close(min(limits.last_seal_s, time.left_s / 4))
         writer = asyncio.create_task(self.committer.close())

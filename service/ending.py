@@ -20,8 +20,8 @@ import structlog
 log = structlog.get_logger("freehold")
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
-NOT_ENDED = 1
-"""The exit code if a part of the server did not end in time."""
+FAILED = 1
+"""The exit code if a part of the server failed, or did not end in time."""
 KILLED = 128
 """The exit code after a second signal is the signal's number above this."""
 
@@ -79,7 +79,7 @@ def heed_signals(
             log.warning("ended_by_signal", signal=signal.Signals(number).name)
             end_process(KILLED + number)
         log.error("not_ended_in_time", seconds=within_s)
-        end_process(NOT_ENDED)
+        end_process(FAILED)
 
     threading.Thread(target=watch, name="signals", daemon=True).start()
     # Python writes each signal's number into the pipe at once, even while the main thread does not

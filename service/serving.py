@@ -14,7 +14,7 @@ import structlog
 
 from service.app import App, Parts, build_version
 from service.clock import SandboxClock
-from service.ending import NOT_ENDED, heed_signals
+from service.ending import FAILED, heed_signals
 from service.engine.pool import NoPool
 from service.logs import LogStream, end_process
 from service.metrics.collector import registry_of, text_of
@@ -67,7 +67,8 @@ async def serve(
 ) -> None:
     """Serves until SIGTERM or SIGINT, then drains and returns; raises as `App.start`.
 
-    Ends the process if a part of the server does not end in time, or after a second signal.
+    Ends the process if a part of the server fails or does not end in time, or after a second
+    signal.
     `metrics` is the address of the endpoint for Prometheus. `log_stream` counts dropped lines.
     """
     _take_turns()
@@ -76,7 +77,7 @@ async def serve(
     limits = parts.limits
     end = partial(end_process, limits=limits.log)
     heed_signals(stopping.set, limits.drain_s + 2 * limits.closing_s, end)
-    app = App(parts)
+    app = App(parts, stopping.set)
     _calm_collector()
     endpoint = None if metrics is None else _export(app, metrics, log_stream)
     try:
@@ -120,4 +121,5 @@ async def serve(
     )
     if running:
         log.error("not_ended_in_time", parts=running)
-        end(NOT_ENDED)
+    if running or app.failed:
+        end(FAILED)

@@ -108,9 +108,15 @@ class FakeScorer:
     def _one(self, value: float) -> FakeScored | FakeUnscorable:
         if math.isnan(value):
             return FakeUnscorable("MISSING_FEATURE", "score")
-        score = int(value)
+        return self.scored((600 - int(value)) / 72.0, ())
+
+    def scored(self, margin: float, extrapolated: tuple[str, ...]) -> FakeScored:
+        """The score of a margin."""
+        if not math.isfinite(margin):
+            raise ValueError(margin)
+        score = round(600 - margin * 72.0)
         band = next((band for bound, band in BANDS if score >= bound), "E")
-        return FakeScored(margin=(600 - score) / 72.0, pd=0.2, score=score, band=band)
+        return FakeScored(margin, 0.2, score, band, extrapolated)
 
 
 class CountingIds:

@@ -24,11 +24,10 @@ from benchmarks.attacks.siege import SURVIVED_MEANS, Attack, Good, Verdict, besi
 from benchmarks.attacks.unread_log import UnreadServer
 from benchmarks.harness import BenchmarkError, commit, document, machine, write_json
 from benchmarks.load import GET
+from benchmarks.options import folder_option, json_option, model_option
 from benchmarks.prepared import PRODUCT, serve_url
 from benchmarks.processes import Server, command, two_cores
 from service.config import AIO, TRANSPORTS
-
-_ROOT = Path(__file__).resolve().parents[2]
 
 
 @dataclass(frozen=True)
@@ -93,18 +92,8 @@ ATTACKS = (
 )
 @click.option("--quick", is_flag=True, help="Small attacks: whether they work, not how fast.")
 @click.option("--seed", default=1, show_default=True, type=click.IntRange(0))
-@click.option(
-    "--folder",
-    default=_ROOT / ".freehold",
-    show_default=".freehold",
-    type=click.Path(file_okay=False, resolve_path=True, path_type=Path),
-    help="Folder for the database files.",
-)
-@click.option(
-    "--model",
-    type=click.Path(exists=True, file_okay=False, resolve_path=True, path_type=Path),
-    help="A model directory; without it one is trained once, into .freehold/model.",
-)
+@folder_option("Folder for the database files.")
+@model_option()
 @click.option(
     "--transport",
     default=AIO,
@@ -112,8 +101,7 @@ ATTACKS = (
     type=click.Choice(TRANSPORTS),
     help="The transport of the server under attack.",
 )
-@click.option("--json", "json_file", type=click.Path(dir_okay=False, path_type=Path),
-              help="Write the results to this file.")  # fmt: skip
+@json_option()
 def attacks(
     names: tuple[str, ...],
     quick: bool,

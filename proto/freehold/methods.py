@@ -11,6 +11,7 @@ from freehold.v1 import (
     collection_service_pb2,
     credit_service_pb2,
     ledger_service_pb2,
+    pass_service_pb2,
     rail_service_pb2,
     sandbox_service_pb2,
     terms_service_pb2,
@@ -20,9 +21,9 @@ from freehold.v1 import (
 class Methods:
     """Every method of the contract, a call of a client.
 
-    The methods of AuthorizationService want an operator's key, those of CaseService, AdminService,
-    AdmissionService and TermsService, and `claim_return`, take either, and the others want a
-    platform's.
+    The methods of AuthorizationService and PassService want an operator's key. Those of
+    CaseService, AdminService, AdmissionService and TermsService, and `claim_return`, take either.
+    The others want a platform's.
     """
 
     create_key = Method(
@@ -509,6 +510,30 @@ class Methods:
         "LedgerService",
         ledger_service_pb2.ListEntriesRequest,
         ledger_service_pb2.ListEntriesResponse,
+    )
+
+    grant_pass = Method(
+        "PassService",
+        pass_service_pb2.GrantPassRequest,
+        pass_service_pb2.GrantPassResponse,
+    )
+
+    buy_pass = Method(
+        "PassService",
+        pass_service_pb2.BuyPassRequest,
+        pass_service_pb2.BuyPassResponse,
+    )
+
+    refund_pass = Method(
+        "PassService",
+        pass_service_pb2.RefundPassRequest,
+        pass_service_pb2.RefundPassResponse,
+    )
+
+    list_passes = Method(
+        "PassService",
+        pass_service_pb2.ListPassesRequest,
+        pass_service_pb2.ListPassesResponse,
     )
 
     report_transfer = Method(

@@ -14,6 +14,7 @@ import numpy as np
 from service.books import expectations as e
 from service.books.columns import Columns, Maybe
 from service.books.faults import Array, Faults, Place
+from service.books.order_fees import wrong_order_fees
 from service.books.portion import (
     ACCOUNTS,
     CUSTODIES,
@@ -389,6 +390,7 @@ def _wrong_amounts(it: Columns, charge: Array) -> Iterator[tuple[str, Array]]:
     yield "a proposal has a person and an amount", by_somebody != (proposed > 0)
     unpaid = due + it["overpaid_minor"]
     yield "proposed only while something is unpaid", (proposed != 0) & (unpaid == 0)
+    yield from wrong_order_fees(it, charge)
     debt = it["unheld_minor"] != 0
     parts = it["paid_minor"] + it["unheld_dropped_minor"] + it["unheld_disputed_minor"]
     yield "a debt is a settled charge", debt & ~(settled & charge)

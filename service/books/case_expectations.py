@@ -34,6 +34,8 @@ CASE_ENDS: Final = {
         (CaseKind.DISPUTE, transition): {Outcome.FOR_USER}
         for transition in (
             *(T.DISPUTE_WON, T.FOUND, T.RETURN_PRESUMED, T.CASE_DECIDED, T.CASE_DECIDED_BY_TIME),
+            # The fee of a reservation is given back, because the rental bills its time.
+            T.DEPOSIT_CARRIED_OVER,
         )
     },
     **{

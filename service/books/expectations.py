@@ -296,6 +296,7 @@ _OWN_EFFECTS: Final[dict[T, Effects]] = {
     T.SUSPENSE_REGAINED: {(A.CASH, A.SUSPENSE): ()},
     T.DEBT_BOOKED: {(A.RECEIVABLE_UNHELD, A.OPERATOR_DEFERRED): _moves(unheld_minor=1)},
     T.DEBT_DROPPED: _DROPPED,
+    T.PASS_REFUNDED: _GIVEN_BACK | _DROPPED,
     T.CASE_DECIDED: {**_GIVEN_BACK, **_DROPPED},
     T.CASE_DECIDED_BY_TIME: {**_GIVEN_BACK, **_DROPPED},
 }
@@ -338,6 +339,7 @@ CORRECTING: Final[dict[T, tuple[tuple[bool, int], ...]]] = {
     # A late pick-up bills the time that its reservation had billed.
     T.DEPOSIT_CARRIED_OVER: ((True, 0), (True, -1)),
     T.PAUSED: ((True, 0), (True, -1)),
+    T.PASS_REFUNDED: ((True, 0), (True, -1)),
     T.CASE_DECIDED: ((True, 0), (True, -1)),
     T.CASE_DECIDED_BY_TIME: ((True, 0), (True, -1)),
     # A part that was not captured yet is waived without a capture.
@@ -357,7 +359,7 @@ CORRECTING_DEBTS: Final = frozenset(
     {
         *(T.LOWERED, T.DISPUTE_OPENED, T.DISPUTE_LOST, T.DISPUTE_WON),
         *(T.CASE_DECIDED, T.CASE_DECIDED_BY_TIME),
-        *(T.FOUND, T.RETURN_PRESUMED, T.PAUSED),
+        *(T.FOUND, T.RETURN_PRESUMED, T.PAUSED, T.PASS_REFUNDED),
     }
 )
 """The transitions that correct a debt without a hold: it has no captures, and nothing is given up

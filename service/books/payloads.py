@@ -19,6 +19,7 @@ from sqlalchemy.sql.elements import ColumnElement
 
 from service.books import receipts
 from service.books.columns import Cursor, kept
+from service.domain.policy import Reason
 from service.domain.verification import BookFault, Told
 from service.storage import schema as t
 from service.storage.schema.columns import NoBytes
@@ -31,6 +32,7 @@ TOLD = (
     *("refund_payable", "uncollected", "unheld_disputed", "unheld_until_us", "product_id"),
     *("asset_id", "custody", "offer", "reasons", "band", "deposit", "decision_id", "model_id"),
     *("policy_revision", "lost_us", "claim_until_us", "sold_us", "request_id", "group", "parent"),
+    "order_fee",
     # The last one, because events of earlier builds do not tell it.
     "product_revision",
 )
@@ -89,6 +91,7 @@ def _query(_connection: Connection, people: People, *, newest: bool) -> Select[A
     )
     owed = a.paid_minor + a.lowered_minor + a.disputed_minor + a.written_off_minor
     named_by = literal("users/") + a.user_id + literal("/authorizations/")
+    of_pass = literal("users/") + a.user_id + literal("/passes/")
     stored = (
         named_by + a.authorization_id,
         *(a.version, a.state, a.held_credit_minor, a.held_cash_minor, a.captured_minor),
@@ -104,7 +107,12 @@ def _query(_connection: Connection, people: People, *, newest: bool) -> Select[A
             for it in (a.lost_us, a.claim_until_us, a.sold_us)
         ),
         *(a.request_id, a.group_id),
-        case((a.parent_id == "", ""), else_=named_by + a.parent_id),
+        case(
+            (a.parent_id == "", ""),
+            (a.reasons == Reason.PASS_BOUGHT, of_pass + a.parent_id),
+            else_=named_by + a.parent_id,
+        ),
+        func.coalesce(a.order_fee_minor, literal_column("-1")),
         a.product_revision,
     )
     read, is_newest = wrong != "", o.authorization_version == a.version

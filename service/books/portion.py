@@ -165,7 +165,7 @@ AUTHORIZATIONS = Fields(
         **among("unheld_dropped_minor", "unheld_disputed_minor", kind=AMOUNT),
         "unheld_until_us": MAYBE,
         "paused_us": NUMBER,
-        "reserve_us": MAYBE,
+        **among("reserve_us", "order_fee_minor", kind=MAYBE),
         "write_off_by": TEXT,
         **among("rung", "version", "captures", "corrections", kind=NUMBER),
         **among("other_captured_minor", "uncollected_minor", kind=AMOUNT),

@@ -1,4 +1,5 @@
-"""Checks quotas of free minutes against their uses, and the uses against rentals and tariffs.
+"""Checks quotas of free minutes and passes against their uses, and the uses against rentals,
+tariffs and passes.
 
 The minutes of a use are compared with the receipt, whose fee is computed with them.
 """
@@ -14,9 +15,10 @@ from sqlalchemy import Connection, Select, and_, select
 from sqlalchemy.sql.elements import ColumnElement
 
 from service.books.columns import Cursor, kept, typed
+from service.books.passes import Pass, Uses, wrong_pass
 from service.books.receipts import docks, terms
 from service.domain.errors import InvalidInput
-from service.domain.segment_tariff import Quota, QuotaPeriod
+from service.domain.segment_tariff import PassGift, QuotaPeriod
 from service.domain.tariff import AnyTariff
 from service.domain.time_zones import time_zone
 from service.domain.verification import BookFault
@@ -27,6 +29,7 @@ from service.storage.tariffs import TARIFF_COLUMNS, tariff_in_row
 TOGETHER = 1_000
 """The number of rows fetched together."""
 RULE = "QUOTAS"
+GIFTS = frozenset(map(str, PassGift))
 People = Callable[[ColumnElement[str]], list[ColumnElement[bool]]]
 """A function that gives the conditions on a column of user ids."""
 
@@ -35,6 +38,7 @@ class _Rental(NamedTuple):
     """The stored values of a rental that used minutes; None for a missing one."""
 
     operator_id: str | None
+    product_id: str | None
     start_us: int | None
     version: int
     captured_minor: int
@@ -49,6 +53,14 @@ class _Rental(NamedTuple):
     tariff: str | None
 
 
+class _Most(NamedTuple):
+    """The minutes of the quota or the pass that a use draws on, and whether several rentals share
+    them."""
+
+    minutes: int
+    shared: bool
+
+
 class _Expected(NamedTuple):
     """The values of a quota by its uses."""
 
@@ -58,9 +70,10 @@ class _Expected(NamedTuple):
 
 
 def wrong_quota(connection: Connection, people: People) -> BookFault | None:
-    """The fault of the first wrong use, or of the first quota that does not fit its uses; None if
-    there is none."""
+    """The fault of the first wrong use, or of the first quota or pass that does not fit its uses;
+    None if there is none."""
     expected: dict[tuple[Any, ...], _Expected] = {}
+    of_passes: dict[tuple[str, str, str], Uses] = {}
     with closing(Cursor(connection, "quota_uses", _uses(connection, people))) as cursor:
         while rows := cursor.fetch(TOGETHER):
             for readable, *row in rows:
@@ -68,13 +81,18 @@ def wrong_quota(connection: Connection, people: People) -> BookFault | None:
                 name = "/".join(("quota_uses", *map(str, use[:4])))
                 if not readable:
                     return BookFault("UNREADABLE", name, "has a value of another type")
-                rental = _Rental(*row[len(QuotaUseRecord._fields) :])
-                quota = _quota(use, rental)
-                detail = _wrong_use(use, rental, quota)
-                if detail or quota is None:
+                rental = _Rental(*row[len(QuotaUseRecord._fields) : -len(Pass._fields)])
+                held = Pass(*row[-len(Pass._fields) :])
+                most = _gift(use, rental, held) if use.per in GIFTS else _quota(use, rental)
+                detail = _wrong_use(use, rental, most)
+                if detail or most is None:
                     return BookFault(RULE, name, detail)
-                key = (use.user_id, use.operator_id, use.name, use.per, use.period_us)
-                expected[key] = _added(expected.get(key, _Expected()), use, quota)
+                if use.per in GIFTS:
+                    of_pass = (use.user_id, use.operator_id, use.name)
+                    of_passes[of_pass] = _used(of_passes.get(of_pass, Uses()), use)
+                if most.shared:
+                    key = (use.user_id, use.operator_id, use.name, use.per, use.period_us)
+                    expected[key] = _added(expected.get(key, _Expected()), use, most)
     with closing(Cursor(connection, "quotas", _quotas(connection, people))) as cursor:
         while rows := cursor.fetch(TOGETHER):
             for readable, *row in rows:
@@ -88,10 +106,18 @@ def wrong_quota(connection: Connection, people: People) -> BookFault | None:
     for key, by_uses in sorted(expected.items()):
         if by_uses.changes:
             return BookFault(RULE, "/".join(("quotas", *map(str, key))), "is missing")
-    return None
+    return wrong_pass(connection, people, of_passes)
 
 
-def _added(before: _Expected, use: QuotaUseRecord, quota: Quota) -> _Expected:
+def _used(before: Uses, use: QuotaUseRecord) -> Uses:
+    """The uses of a pass, with one more. A use that ended at once did not change the pass."""
+    if use.returned_version == use.authorization_version:
+        return before
+    returned = bool(use.returned_version)
+    return Uses(before.uses + (not returned), before.changes + 1 + returned)
+
+
+def _added(before: _Expected, use: QuotaUseRecord, quota: _Most) -> _Expected:
     """A quota with one more use. Minutes that were free again at once did not change it."""
     if use.returned_version == use.authorization_version:
         return before
@@ -103,7 +129,7 @@ def _added(before: _Expected, use: QuotaUseRecord, quota: Quota) -> _Expected:
     )
 
 
-def _quota(use: QuotaUseRecord, rental: _Rental) -> Quota | None:
+def _quota(use: QuotaUseRecord, rental: _Rental) -> _Most | None:
     """The quota of a use in the tariff of its rental."""
     if rental.start_fee_minor is None:
         return None
@@ -111,17 +137,32 @@ def _quota(use: QuotaUseRecord, rental: _Rental) -> Quota | None:
         tariff: AnyTariff = tariff_in_row(rental)
     except InvalidInput:
         return None
-    if not _began(use, rental, tariff):
+    if not tariff.quotas or not _began(use, rental, getattr(tariff, "time_zone", "")):
         return None
     found = [it for it in tariff.quotas if (it.name, str(it.per)) == (use.name, use.per)]
-    return found[0] if found else None
+    return _Most(found[0].minutes, shared=True) if found else None
 
 
-def _began(use: QuotaUseRecord, rental: _Rental, tariff: AnyTariff) -> bool:
-    """Whether the rental began in the period of the use."""
-    if rental.start_us is None or not tariff.quotas:
+def _gift(use: QuotaUseRecord, rental: _Rental, held: Pass) -> _Most | None:
+    """The gift of the pass of a use, if the pass counts for its rental."""
+    if held.from_us is None or rental.start_us is None or rental.tariff is None:
+        return None
+    if (held.gives, held.product_id) != (use.per, rental.product_id):
+        return None
+    if not held.from_us <= rental.start_us < held.until_us:
+        return None
+    if held.refund_us is not None and not use.returned_version:
+        return None
+    by_day = use.per == PassGift.MINUTES_A_DAY
+    if not (_began(use, rental, held.time_zone) if by_day else use.period_us == held.from_us):
+        return None
+    return _Most(0 if use.per == PassGift.PERCENT else held.size, shared=by_day)
+
+
+def _began(use: QuotaUseRecord, rental: _Rental, zone: str) -> bool:
+    """Whether the rental began in the period of the use, in a time zone."""
+    if rental.start_us is None:
         return False
-    zone = getattr(tariff, "time_zone", "")
     start, first, before = (
         (datetime.fromtimestamp(0, UTC) + timedelta(microseconds=at_us))
         .astimezone(time_zone(zone))
@@ -133,14 +174,14 @@ def _began(use: QuotaUseRecord, rental: _Rental, tariff: AnyTariff) -> bool:
     return first == start and before < first
 
 
-def _wrong_use(use: QuotaUseRecord, rental: _Rental, quota: Quota | None) -> str:
+def _wrong_use(use: QuotaUseRecord, rental: _Rental, quota: _Most | None) -> str:
     """The fault of a use, or an empty text."""
     if rental.operator_id is None:
         return "the authorization is missing"
     if rental.operator_id != use.operator_id:
         return f"is of {use.operator_id}, the authorization of {rental.operator_id}"
     if quota is None:
-        return "the tariff has no such quota at the start of the rental"
+        return "neither the tariff nor a pass gives it at the start of the rental"
     if use.minutes > quota.minutes:
         return f"{use.minutes} minutes of {quota.minutes}"
     if rental.docking_version != use.authorization_version:
@@ -165,10 +206,14 @@ def _uses(connection: Connection, people: People) -> Select[Any]:
         docks(),
     )
     rows = t.quota_uses.outerjoin(t.authorizations, own).outerjoin(t.products, terms())
+    p = t.passes.c
+    held = and_(p.user_id == u.user_id, p.operator_id == u.operator_id, p.pass_id == u.name)
+    rows = rows.outerjoin(t.passes, held)
     rental: Sequence[ColumnElement[Any]] = (
-        *(a.operator_id, a.start_us, a.version, a.captured_minor, a.conceded_minor),
+        *(a.operator_id, a.product_id, a.start_us, a.version, a.captured_minor, a.conceded_minor),
         o.authorization_version.label("docking_version"),
         *TARIFF_COLUMNS,
+        *(p[name] for name in Pass._fields),
     )
     return (
         select(typed(connection, list(u)), *t.recorded(t.quota_uses), *rental)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, and_, func, or_, select
+from sqlalchemy import Connection, and_, or_, select
 from sqlalchemy.sql.elements import ColumnElement
 
 from service.books.walked_fees import walked_minor, walked_reservation_minor
@@ -15,7 +15,7 @@ from service.domain.errors import InvalidInput
 from service.domain.policy import Reason
 from service.domain.receipt import Lines, Receipt, ReceiptItem
 from service.domain.reservation_fee import after_reservation, reservation_lines
-from service.domain.segment_tariff import SegmentTariff
+from service.domain.segment_tariff import PassGift, SegmentTariff
 from service.domain.tariff import MINUTE_US, AnyTariff, Fee, FeeItem, FeeLine, fee, interval_minutes
 from service.domain.transitions import Transition
 from service.storage import schema as t
@@ -26,6 +26,8 @@ DOCKINGS = (
     *(Transition.LOST, Transition.SETTLED),
 )
 """The steps whose events have a receipt; a second telling, like `expectations`."""
+OF_PASSES = (ReceiptItem.PASS_MINUTES, ReceiptItem.PASS_DISCOUNT)
+"""The kinds of lines that only a pass gives."""
 ENDS = (Transition.CANCELLED, Transition.EXPIRED)
 """The steps that have one if they bill a reservation whose time has a price."""
 
@@ -35,13 +37,16 @@ class Beside(NamedTuple):
 
     `stood` are the times in which the meter did not run. `waived_minor` is the part of the fee that
     was waived before the capture. `debt_minor` is the fee above the hold that became a debt.
-    `quota_us` of the use were free by quotas.
+    `quota_us` of the use were free by quotas and a pass, the first `pass_minutes` by the pass.
+    `percent` is the share that a pass took off the fee.
     """
 
     stood: Sequence[tuple[int, int]] = ()
     waived_minor: int = 0
     debt_minor: int = 0
     quota_us: int = 0
+    pass_minutes: int = 0
+    percent: int = 0
 
 
 class Charged(NamedTuple):
@@ -65,6 +70,7 @@ class Charged(NamedTuple):
     paused_us: int
     corrections: int
     reserve_us: int | None
+    order_fee_minor: int | None
     state: str
 
 
@@ -110,6 +116,25 @@ def _plain(lines: Lines) -> list[Line]:
 
 def _once(item: ReceiptItem, amount_minor: int) -> Line:
     return item.value, 1, amount_minor, amount_minor, 0, 0, "", ""
+
+
+def _within_order(it: Charged, lines: list[Line], waived_minor: int) -> int:
+    """The sum of a fee's lines, after the line that lowers it to the fee of the order, if any.
+
+    Such a line comes before those of pauses and waivers, and at most what is left is waived.
+    """
+    most_minor = it.order_fee_minor
+    after = [one for one in lines if one[0] in (ReceiptItem.PAUSED_MINUTES, ReceiptItem.WAIVED)]
+    priced_minor = sum(one[3] for one in lines if one not in after)
+    if most_minor is not None and priced_minor > most_minor:
+        item = ReceiptItem.ORDER_FEE_REDUCTION if most_minor else ReceiptItem.PAID_ELSEWHERE
+        lines[len(lines) - len(after) :] = [
+            _once(item, most_minor - priced_minor),
+            *(one for one in after if one[0] == ReceiptItem.PAUSED_MINUTES),
+        ]
+        if waived_minor := min(waived_minor, most_minor):
+            lines.append(_once(ReceiptItem.WAIVED, -waived_minor))
+    return sum(one[3] for one in lines)
 
 
 def docks() -> ColumnElement[bool]:
@@ -165,11 +190,21 @@ def _beside(connection: Connection, it: Charged) -> Beside:
     return Beside([(begin, end) for begin, end, _ in stood], waived_minor, debt_minor)
 
 
-def _quota_us(connection: Connection, it: Charged) -> int:
-    """The time of the use that was free by quotas, as their rows tell."""
-    u = t.quota_uses.c
-    own = (u.user_id == it.user_id, u.authorization_id == it.authorization_id)
-    return MINUTE_US * int(connection.scalar(select(func.sum(u.minutes)).where(*own)) or 0)
+def _with_uses(connection: Connection, it: Charged, beside: Beside) -> Beside:
+    """Reads the minutes of the use that were free by quotas and a pass, and the pass's share of the
+    fee, as their rows tell."""
+    u, p = t.quota_uses.c, t.passes.c
+    of_use = (p.user_id == u.user_id, p.operator_id == u.operator_id, p.pass_id == u.name)
+    minutes, of_pass, percent = 0, 0, 0
+    for per, used, size in connection.execute(
+        select(u.per, u.minutes, p.size)
+        .select_from(t.quota_uses.outerjoin(t.passes, and_(*of_use)))
+        .where(u.user_id == it.user_id, u.authorization_id == it.authorization_id)
+    ):
+        minutes += used
+        of_pass += used if per in (PassGift.MINUTES_A_RENTAL, PassGift.MINUTES_A_DAY) else 0
+        percent += size or 0 if per == PassGift.PERCENT else 0
+    return beside._replace(quota_us=MINUTE_US * minutes, pass_minutes=of_pass, percent=percent)
 
 
 def wrong_receipt(connection: Connection, receipt: Receipt | None, stored: Sequence[Any]) -> str:
@@ -192,8 +227,9 @@ def wrong_receipt(connection: Connection, receipt: Receipt | None, stored: Seque
     except InvalidInput:
         return "the tariff of its product makes no sense"
     beside = _beside(connection, it)
-    if tariff.quotas:
-        beside = beside._replace(quota_us=_quota_us(connection, it))
+    told = any(line.item in OF_PASSES for line in receipt.lines)
+    if told or tariff.quotas or tariff.passes:
+        beside = _with_uses(connection, it, beside)
     bill = _ended(it, tariff, terms, beside) if ends else _billed(it, tariff, terms.free_us, beside)
     for name, said, expected in _told(receipt, it, tariff, bill, beside.debt_minor):
         if said != expected:
@@ -203,7 +239,7 @@ def wrong_receipt(connection: Connection, receipt: Receipt | None, stored: Seque
 
 class _Bill(NamedTuple):
     """What is billed between two instants: the lines, their sum, and the sums of the tariff's lines
-    and of the walk from unit to unit, both before waivers."""
+    and of the walk from unit to unit, both before waivers and without the fee of the order."""
 
     start_us: int
     end_us: int
@@ -228,7 +264,8 @@ def _ended(it: Charged, tariff: AnyTariff, terms: Terms, beside: Beside) -> _Bil
     if waived_minor:
         plain.append(_once(ReceiptItem.WAIVED, -waived_minor))
     walked_minor = walked_reservation_minor(tariff, end_us - begin_us) + flat_minor
-    return _Bill(begin_us, end_us, plain, sum_minor - waived_minor, (sum_minor, walked_minor))
+    asked_minor = _within_order(it, plain, beside.waived_minor)
+    return _Bill(begin_us, end_us, plain, asked_minor, (sum_minor, walked_minor))
 
 
 def _billed(it: Charged, tariff: AnyTariff, free_us: int | None, beside: Beside) -> _Bill:
@@ -244,12 +281,14 @@ def _billed(it: Charged, tariff: AnyTariff, free_us: int | None, beside: Beside)
     if not lost:
         cut = [(begin, min(end, end_us)) for begin, end in beside.stood]
         paused_us = sum(max(0, end - begin) for begin, end in cut)
+        # The share of a pass is taken off before the waived amount.
+        waived_minor = 0 if beside.percent else beside.waived_minor
         usage = fee(
             tariff,
             start_us,
             end_us,
             paused_us=paused_us,
-            waived_minor=beside.waived_minor,
+            waived_minor=waived_minor,
             pauses=tuple(sorted(beside.stood)) if tariff.by_clock else (),
             quota_us=beside.quota_us,
             reserved_us=reserved_us,
@@ -259,10 +298,9 @@ def _billed(it: Charged, tariff: AnyTariff, free_us: int | None, beside: Beside)
             times = ((FeeItem.FREE_MINUTES, free_us), (FeeItem.PAUSED_MINUTES, paused_us))
             free = [FeeLine(item, us // MINUTE_US, 0, 0) for item, us in times]
             usage = Fee(tuple(line for line in free if line.quantity), 0)
-            usage = after_reservation(
-                reservation_lines(tariff, reserved_us), usage, beside.waived_minor
-            )
-        lines, asked_minor = _plain(usage.lines), usage.total_minor
+            usage = after_reservation(reservation_lines(tariff, reserved_us), usage, waived_minor)
+        lines = _with_pass(it, usage, beside)
+        asked_minor = _within_order(it, lines, beside.waived_minor)
         if isinstance(tariff, SegmentTariff):
             unwaived = [it for it in usage.lines if it.item is not FeeItem.WAIVED]
             summed_minor = sum(it.amount_minor for it in unwaived)
@@ -275,6 +313,35 @@ def _billed(it: Charged, tariff: AnyTariff, free_us: int | None, beside: Beside)
     elif asked_minor:
         lines = [_once(ReceiptItem.LOST_ITEM, asked_minor)]
     return _Bill(start_us, end_us, lines, asked_minor, walked)
+
+
+def _with_pass(it: Charged, usage: Fee, beside: Beside) -> list[Line]:
+    """The lines of a fee after the gift of a pass; a fee with a share of a pass is not waived yet.
+
+    A share that leaves no less than the fee of the order takes nothing off.
+    """
+    lines, sum_minor = list[Line](), usage.total_minor
+    for line in _plain(usage.lines):
+        if line[0] == FeeItem.QUOTA_MINUTES and beside.pass_minutes:
+            free = min(line[1], beside.pass_minutes)
+            lines.append((FeeItem.PASS_MINUTES.value, free, *line[2:]))
+            line = (line[0], line[1] - free, *line[2:])
+        if line[0] != FeeItem.QUOTA_MINUTES or line[1]:
+            lines.append(line)
+    if not beside.percent:
+        return lines
+    kept_minor = sum_minor * (100 - beside.percent) // 100
+    if it.order_fee_minor is not None and kept_minor >= it.order_fee_minor:
+        kept_minor = sum_minor
+    paused = [line for line in lines if line[0] == FeeItem.PAUSED_MINUTES]
+    lines = [line for line in lines if line[0] != FeeItem.PAUSED_MINUTES]
+    if kept_minor != sum_minor:
+        lines.append(_once(ReceiptItem.PASS_DISCOUNT, kept_minor - sum_minor))
+    lines += paused
+    waived_minor = min(beside.waived_minor, kept_minor)
+    if waived_minor:
+        lines.append(_once(ReceiptItem.WAIVED, -waived_minor))
+    return lines
 
 
 def _told(

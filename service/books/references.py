@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 from sqlalchemy import Select, Table, and_, or_, select
 from sqlalchemy.sql.elements import ColumnElement
 
+from service.books.order_fees import held_otherwise
+from service.books.passes import BUY, GRANT, REFUND
 from service.domain.authorization import HOLDING, Custody, Start, State
 from service.domain.policy import Reason
 from service.engine.records.authorizations import ItemKind
@@ -97,6 +99,11 @@ def _references() -> list[Reference]:
         n.create_us == late.record_us,
         n.create_us >= a.close_us,
         n.reserve_us.is_not_distinct_from(a.reserve_us),
+        # An increment of the rental may raise the fee since.
+        or_(
+            and_(n.order_fee_minor.is_(None), a.order_fee_minor.is_(None)),
+            n.order_fee_minor >= a.order_fee_minor,
+        ),
         *(n[key] == a[key] for key in (*terms, *rests)),
     )
     pickups = t.late_pickups.outerjoin(t.authorizations, cited).outerjoin(rental, begun)
@@ -121,6 +128,14 @@ def _references() -> list[Reference]:
         r.record_us == tried.record_us,
     )
     is_refused = r.method.endswith(REFUSED)
+    held = t.passes.c
+    # The pass of a refund was refunded.
+    passed = and_(
+        held.user_id == r.user_id,
+        held.operator_id == r.caller,
+        or_(r.method != REFUND, held.refund_request_id == r.request_id),
+    )
+    passed_debt = and_(held.user_id == a.user_id, held.operator_id == a.operator_id)
     p, e, later, question = t.products.c, t.entries.c, t.later_decisions.c, t.cases.c
     of_terms = and_(
         p.operator_id == a.operator_id,
@@ -193,6 +208,12 @@ def _references() -> list[Reference]:
                 a.start == Start.ON_PICKUP,
             ),
             "the beginning of its reservation is missing",
+        ),
+        Reference(
+            "ORDER_FEE",
+            t.authorizations,
+            held_otherwise(),
+            "it holds another amount than the deposit and the fee of its order",
         ),
         Reference(
             "REFERENCE",
@@ -288,6 +309,26 @@ def _references() -> list[Reference]:
                 *(r.authorization_id == "", r.method.in_([ADD_EVIDENCE, RESOLVE_CASE])),
             ),
             "its question to the platform is missing",
+        ),
+        Reference(
+            "PASS",
+            t.requests,
+            _alone(
+                *(t.requests, t.passes, and_(passed, HasText(r.answer, held.pass_id))),
+                r.method.in_([GRANT, BUY, REFUND]),
+            ),
+            "its pass is missing",
+        ),
+        Reference(
+            "PASS",
+            t.authorizations,
+            _alone(
+                t.authorizations,
+                t.passes,
+                and_(passed_debt, held.authorization_id == a.authorization_id),
+                a.reasons == str(Reason.PASS_BOUGHT),
+            ),
+            "the pass that it paid for is missing",
         ),
         Reference(
             "ALIAS",

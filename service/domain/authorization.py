@@ -106,8 +106,7 @@ class Authorization(NamedTuple):
     With a `parent_id` it is a damage charge on that rental. It is ACTIVE, no item is out, and it
     holds until it is settled or reversed, or lapses at `expire_us`.
 
-    `accept_offers` are the offers that the caller accepts, in the caller's order; an empty tuple
-    accepts every offer.
+    `accept_offers` are the accepted offers, in the caller's order; an empty tuple accepts all.
 
     Authorized is `credit_minor` + `cash_minor`; of these, `held_credit_minor` and `held_cash_minor`
     are still held.
@@ -144,6 +143,7 @@ class Authorization(NamedTuple):
     Since `refund_since_us` some of it may go out. `refund_tries` counts the payouts that failed or
     came back since the last PayOutRefund. `paused_us` is the length of all pauses (`pauses.py`). A
     running pause counts up to the policy's bound. A reservation is billed from `reserve_us` on.
+    `order_fee_minor` bounds the fee of the usage, unless it is None (`order_fees.py`).
     """
 
     user_id: str
@@ -219,6 +219,7 @@ class Authorization(NamedTuple):
     unheld_until_us: int | None = None
     paused_us: int = 0
     reserve_us: int | None = None
+    order_fee_minor: int | None = None
 
     @property
     def name(self) -> str:
@@ -399,8 +400,7 @@ class Authorization(NamedTuple):
 
 # Reading a member from its enumeration costs 0.25 us on Python 3.11, ten times as much as a
 # module's name. The code that every call runs therefore uses module names.
-_SETTLED, _NOTHING_TO_COLLECT = State.SETTLED, Collection.NONE
-_MISSING = Custody.MISSING
+_SETTLED, _MISSING, _NOTHING_TO_COLLECT = State.SETTLED, Custody.MISSING, Collection.NONE
 
 
 def _active_wake_us(it: Authorization) -> int | None:

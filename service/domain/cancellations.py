@@ -15,6 +15,7 @@ from service.domain.captures import Purpose, Taken
 from service.domain.errors import IllegalState
 from service.domain.fee_lines import Fee, FeeItem, line, shown
 from service.domain.hold import REVERSE, expire, reverse
+from service.domain.order_fees import within_order
 from service.domain.product import Product
 from service.domain.reservation_fee import after_reservation, reservation_lines
 from service.domain.settlement import final_capture
@@ -89,11 +90,12 @@ def ended_fee(
 ) -> Fee:
     """The fee of a reservation that lasted until `until_us`, and the flat fee of its cancellation.
 
-    At most `waived_minor` is taken off.
+    It is at most that of the order. At most `waived_minor` is taken off.
     """
     reserved = reservation_lines(tariff, reserved_us(authorization, until_us))
     flat = line(FeeItem.CANCELLATION_FEE, 1, flat_minor)
-    return after_reservation(shown((*reserved, flat)), Fee((), 0), waived_minor)
+    ended = after_reservation(shown((*reserved, flat)), Fee((), 0), waived_minor)
+    return within_order(ended, authorization.order_fee_minor, waived_minor)
 
 
 def flat_fee_minor(

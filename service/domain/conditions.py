@@ -39,6 +39,11 @@ VARIABLES = (
     Variable("band", Kind.STRING, "the band of the score; empty without one"),
     Variable("deposit_minor", Kind.INT, "the deposit of the item, in minor units"),
     Variable("order_minor", Kind.INT, "the deposits of all items of the order, in minor units"),
+    Variable(
+        "order_fee_minor",
+        Kind.INT,
+        "the known fees of all items of the order, in minor units; 0 if none is known",
+    ),
     Variable("items", Kind.INT, "the number of items of the order"),
     Variable("currency", Kind.STRING, "the currency, such as CNY"),
     Variable("product", Kind.STRING, "the id of the product"),

@@ -3,7 +3,8 @@
 A suspended person, or one whose line is full, may still have damaged an item. The operator books
 the damage as a debt with recourse: Freehold owes the operator only the amount that the person pays,
 less the commission. A debt is an authorization of its own that cites the rental. It is SETTLED from
-its beginning, holds nothing, and posts nothing on the credit line.
+its beginning, holds nothing, and posts nothing on the credit line. A pass that a person buys is
+such a debt too; it cites the pass.
 
 An amount counts as captured when it is paid. From then on it is a charge like any other, which may
 be refunded or charged back.
@@ -11,12 +12,15 @@ be refunded or charged back.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from service.domain.acts import Act, require
 from service.domain.authorization import Authorization, Custody, Start, State, Step, step
 from service.domain.captures import WITHOUT_ROW, Part
 from service.domain.errors import IllegalState, InvalidInput, InvariantBroken
 from service.domain.ledger import Account, Posting
 from service.domain.money import share_minor
+from service.domain.policy import Reason
 from service.domain.product import Product
 from service.domain.tariff import DAY_US
 from service.domain.transitions import Transition
@@ -50,27 +54,63 @@ def book(
     All damage to one rental is within its deposit (`damage.py`), which is the policy's price list.
     """
     require_out(parent)
+    cited = Cited(parent.user_id, parent.authorization_id, parent.fee_bp, parent.asset_id)
+    return _booked(cited, product, authorization_id, request_id, amount_minor, now_us)
+
+
+def book_pass(
+    cited: Cited,
+    product: Product,
+    authorization_id: str,
+    request_id: str,
+    amount_minor: int,
+    now_us: int,
+) -> Step:
+    """Books the price of a pass, by the product's terms in force."""
+    booked = _booked(cited, product, authorization_id, request_id, amount_minor, now_us)
+    debt = booked.authorization._replace(reasons=(Reason.PASS_BOUGHT,))
+    return booked._replace(authorization=debt)
+
+
+class Cited(NamedTuple):
+    """The rental or the pass that a debt cites, with the person, the commission in basis points,
+    and the item, which is empty for a pass."""
+
+    user_id: str
+    parent_id: str
+    fee_bp: int
+    asset_id: str = ""
+
+
+def _booked(
+    cited: Cited,
+    product: Product,
+    authorization_id: str,
+    request_id: str,
+    amount_minor: int,
+    now_us: int,
+) -> Step:
     debt = Authorization(
-        user_id=parent.user_id,
+        user_id=cited.user_id,
         authorization_id=authorization_id,
-        operator_id=parent.operator_id,
+        operator_id=product.operator_id,
         request_id=request_id,
-        product_id=parent.product_id,
-        product_revision=parent.product_revision,
-        parent_id=parent.authorization_id,
+        product_id=product.product_id,
+        product_revision=product.revision,
+        parent_id=cited.parent_id,
         group_id="",
-        currency=parent.currency,
+        currency=product.currency,
         start=Start.IMMEDIATE,
         accept_offers=(),
         band="",
         decision_id="",
         model_id="",
         policy_revision=product.policy.revision,
-        fee_bp=parent.fee_bp,
+        fee_bp=cited.fee_bp,
         create_us=now_us,
         pickup_window_us=0,
         rental_period_us=0,
-        asset_id=parent.asset_id,
+        asset_id=cited.asset_id,
         offer=None,
         state=State.SETTLED,
         custody=Custody.IN_STATION,

@@ -20,6 +20,7 @@ class FeeItem(StrEnum):
     FULL_DAYS = "FULL_DAYS"
     START_FEE = "START_FEE"
     FREE_MINUTES = "FREE_MINUTES"
+    PASS_MINUTES = "PASS_MINUTES"
     QUOTA_MINUTES = "QUOTA_MINUTES"
     INTERVALS = "INTERVALS"
     FIRST_UNIT = "FIRST_UNIT"
@@ -29,6 +30,9 @@ class FeeItem(StrEnum):
     DAY_CAP_REDUCTION = "DAY_CAP_REDUCTION"
     CAP_REDUCTION = "CAP_REDUCTION"
     BUY_OUT_REDUCTION = "BUY_OUT_REDUCTION"
+    PASS_DISCOUNT = "PASS_DISCOUNT"
+    ORDER_FEE_REDUCTION = "ORDER_FEE_REDUCTION"
+    PAID_ELSEWHERE = "PAID_ELSEWHERE"
     PAUSED_MINUTES = "PAUSED_MINUTES"
     WAIVED = "WAIVED"
 
@@ -38,9 +42,12 @@ class FeeLine(NamedTuple):
 
     These lines have a price of 0, and explain the others: PLACE names the place whose prices count
     in `place`, which is empty in all other lines; FREE_MINUTES counts the tariff's
-    free minutes, QUOTA_MINUTES the started minutes of quotas that the rental used, PAUSED_MINUTES
-    the full minutes for which the meter stood. Reductions and WAIVED have quantity 1 and a negative
-    amount. BUY_OUT_REDUCTION is the excess of the whole rental over the buy-out cap.
+    free minutes, PASS_MINUTES and QUOTA_MINUTES the started minutes of the person's pass and of
+    quotas that the rental used, PAUSED_MINUTES the full minutes for which the meter stood.
+    Reductions, PASS_DISCOUNT and WAIVED have quantity 1 and a negative amount. BUY_OUT_REDUCTION
+    is the excess of the whole rental over the buy-out cap, PASS_DISCOUNT the share of the fee that
+    the person's pass takes off, and ORDER_FEE_REDUCTION the excess over the known fee of the order.
+    PAID_ELSEWHERE takes the whole fee off, because the order says that it is paid elsewhere.
 
     Arithmetic 1 writes FULL_DAYS, full 24 hours at the day cap; INTERVALS, the started intervals of
     the day under way; DAY_CAP_REDUCTION, the excess of that day over the day cap.
@@ -71,7 +78,7 @@ class Fee(NamedTuple):
     """A fee and its lines, whose amounts add up to `total_minor` exactly.
 
     The total is at least 0 and at most the buy-out cap. Lines of 0 are left out, except
-    PLACE, FREE_MINUTES, QUOTA_MINUTES and PAUSED_MINUTES; a fee of 0 may have no lines.
+    PLACE and those of minutes; a fee of 0 may have no lines.
     """
 
     lines: tuple[FeeLine, ...]
@@ -79,7 +86,10 @@ class Fee(NamedTuple):
 
 
 FREE = frozenset(
-    {FeeItem.PLACE, FeeItem.FREE_MINUTES, FeeItem.QUOTA_MINUTES, FeeItem.PAUSED_MINUTES}
+    {
+        *(FeeItem.PLACE, FeeItem.FREE_MINUTES, FeeItem.PASS_MINUTES, FeeItem.QUOTA_MINUTES),
+        FeeItem.PAUSED_MINUTES,
+    }
 )
 """Lines without a price, which explain the others."""
 

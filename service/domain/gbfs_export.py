@@ -132,6 +132,8 @@ def _faults(tariff: SegmentTariff, version: GbfsVersion) -> Iterator[Violation]:
             yield _fault(f"segment[{place}].price", text)
     if tariff.quotas:
         yield _fault("quota", "GBFS has no free minutes of a person and period")
+    if tariff.passes:
+        yield _fault("pass", "GBFS has no passes of a person: export the tariff without them")
     if len(tariff.caps) > 1:
         yield _fault("cap[1]", "a GBFS plan has one cap")
     if tariff.caps and version is GbfsVersion.V3_0:

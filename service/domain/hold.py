@@ -21,6 +21,7 @@ from service.domain.authorization import (
 )
 from service.domain.errors import IllegalState, InvalidInput
 from service.domain.ledger import Account, Posting
+from service.domain.order_fees import raised_minor
 from service.domain.policy import MAX_REASONS, Offer, Split
 from service.domain.product import Product
 from service.domain.tariff import DAY_US, MINUTE_US, AnyTariff, Pauses, reaches_us
@@ -39,9 +40,11 @@ def lost_after_us(tariff: AnyTariff, start_us: int = 0, pauses: Pauses = ()) -> 
     """
     if not tariff.buy_out_minor:
         return None
-    # Nobody knows yet how much of the quotas is left: all of them put the loss off. They could also
-    # bring it nearer, because they move units to other windows and hours; then they do not count.
-    quota_us = sum(it.minutes for it in tariff.quotas) * MINUTE_US
+    # Nobody knows yet how much of the quotas is left, or whether the person has a pass: all of them
+    # put the loss off. They could also bring it nearer, because they move units to other windows
+    # and hours; then they do not count.
+    pass_minutes = max((it.minutes for it in tariff.passes), default=0)
+    quota_us = (sum(it.minutes for it in tariff.quotas) + pass_minutes) * MINUTE_US
     found = []
     for free_us in dict.fromkeys((0, quota_us)):
         lost_us = reaches_us(
@@ -248,7 +251,10 @@ INCREMENT = Act(
 
 
 def increment(authorization: Authorization, split: Split, excess_minor: int, now_us: int) -> Step:
-    """Holds more: `split` says how much on credit and in cash; `excess_minor` is owed back."""
+    """Holds more: `split` says how much on credit and in cash; `excess_minor` is owed back.
+
+    A known fee of the order rises by as much.
+    """
     require(authorization, INCREMENT)
     raised = authorization._replace(
         credit_minor=authorization.credit_minor + split.credit_minor,
@@ -257,6 +263,7 @@ def increment(authorization: Authorization, split: Split, excess_minor: int, now
         held_cash_minor=authorization.held_cash_minor + split.cash_minor,
         refund_payable_minor=authorization.refund_payable_minor + excess_minor,
         received_minor=authorization.received_minor + split.cash_minor + excess_minor,
+        order_fee_minor=raised_minor(authorization, split.credit_minor + split.cash_minor),
     )
     postings = (
         Posting(Account.HELD, Account.AVAILABLE, split.credit_minor),

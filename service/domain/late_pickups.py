@@ -24,10 +24,11 @@ from typing import NamedTuple
 from service.domain import complaints, debts, hold, settlement
 from service.domain.acts import Act, require
 from service.domain.authorization import Authorization, Custody, Start, State, Step, step
-from service.domain.captures import Capture
+from service.domain.captures import Capture, Purpose
 from service.domain.errors import InvalidInput, InvariantBroken
 from service.domain.ledger import Account, Posting
 from service.domain.meter import Meter
+from service.domain.order_fees import require_ordered
 from service.domain.policy import MAX_REASONS, Reason
 from service.domain.product import Product
 from service.domain.transitions import Transition
@@ -138,6 +139,7 @@ def pick_up(
         received_minor=deposit_minor,
         refund_after_us=reservation.refund_after_us,
         reserve_us=reservation.reserve_us,
+        order_fee_minor=reservation.order_fee_minor,
     )
     begun = step(
         rental,
@@ -202,8 +204,8 @@ def split_fee(
 ) -> int:
     """The part of a late pick-up's fee that is captured from the hold; the rest becomes a debt.
 
-    Raises InvalidInput if hold and debt together cannot take the amount, if it is above the fee
-    when the return was claimed, or above the fee that a waiver left.
+    Raises InvalidInput if hold and debt together cannot take the amount, if it is above the fee of
+    the order, above the fee when the return was claimed, or above the fee that a waiver left.
     """
     most_minor = max(it.held_minor, _most_minor(it, product))
     if amount_minor > most_minor:
@@ -212,6 +214,7 @@ def split_fee(
             "amount.exceeds_cap",
             f"must be at most {most_minor}: the amount held, or the buy-out cap",
         )
+    require_ordered(it, Purpose.FEE, amount_minor)
     settlement.require_claimed(it, product, amount_minor, now_us, meter)
     settlement.require_unwaived(it, product, amount_minor, event_us, meter)
     return min(amount_minor, it.held_minor)

@@ -28,7 +28,8 @@ class Meter(NamedTuple):
     `pauses` are in the order of time, and no two overlap. `pending_minor` was waived of the fee
     before it was captured, `given_minor` after that. Up to `quota_minutes` of the use are free by
     quotas: the fee takes no more of them than lower it, or all of them if `quota_fixed`, because
-    the rental has used them.
+    the rental has used them. The first `pass_minutes` of these are those of the person's pass.
+    `pass_percent` is the share that a pass takes off the fee.
     """
 
     pauses: tuple[Pause, ...] = ()
@@ -36,6 +37,8 @@ class Meter(NamedTuple):
     given_minor: int = 0
     quota_minutes: int = 0
     quota_fixed: bool = False
+    pass_minutes: int = 0
+    pass_percent: int = 0
 
     def paused_us(self, until_us: int) -> int:
         """The time until `until_us` in which the meter stood, in microseconds."""

@@ -1,9 +1,15 @@
-"""The fee of a usage with a meter: pauses and waivers."""
+"""The fee of a usage with a meter: pauses, waivers, quotas, the person's pass, and the fee of the
+order."""
 
 from __future__ import annotations
 
+from service.domain.least_fee import cheapest, fewest_minutes
 from service.domain.meter import RUNNING, Meter
-from service.domain.tariff import MINUTE_US, AnyTariff, Fee, fee
+from service.domain.order_fees import within_order
+from service.domain.passes import discounted, with_pass_minutes
+from service.domain.segment_fee import Use
+from service.domain.segment_tariff import SegmentTariff
+from service.domain.tariff import MINUTE_US, AnyTariff, Fee, fee, stops_of
 
 
 def fee_between(
@@ -13,46 +19,54 @@ def fee_between(
     meter: Meter,
     free_us: int | None = None,
     reserved_us: int = 0,
+    order_fee_minor: int | None = None,
 ) -> Fee:
-    """The fee of a usage with this meter; see `tariff.fee` for `free_us` and `reserved_us`.
+    """The fee of a usage with this meter; see `tariff.fee` for `free_us` and `reserved_us`, and
+    `order_fees.py` for `order_fee_minor`.
 
-    Of the meter's quota it takes the fewest full minutes with the same fee as with all of them; if
-    the quota does not lower the fee, it takes none. A quota moves units to other windows and hours,
-    so it could raise a fee: it never does, not even with minutes that the rental has used.
+    Of the meter's quota it takes the fewest full minutes with the least fee. Minutes that a rental
+    has used count as they are, but not if they would raise the fee.
     """
     if meter is RUNNING and free_us is None:
-        return fee(tariff, start_us, end_us, reserved_us=reserved_us)
+        running = fee(tariff, start_us, end_us, reserved_us=reserved_us)
+        return within_order(running, order_fee_minor, 0)
     paused_us, waived_minor = meter.paused_us(end_us), meter.pending_minor
-    pauses = meter.times if tariff.by_clock else ()
+    pauses, percent = meter.times if tariff.by_clock else (), meter.pass_percent
 
-    def after(minutes: int) -> Fee:
-        return fee(
-            tariff,
+    def after(minutes: int, by: AnyTariff = tariff) -> Fee:
+        usage = fee(
+            by,
             start_us,
             end_us,
             paused_us=paused_us,
-            waived_minor=waived_minor,
+            waived_minor=0 if percent else waived_minor,
             free_us=free_us,
             pauses=pauses,
             quota_us=minutes * MINUTE_US,
             reserved_us=reserved_us,
         )
+        if percent:
+            usage = discounted(usage, percent, waived_minor, order_fee_minor)
+        usage = within_order(usage, order_fee_minor, waived_minor)
+        return with_pass_minutes(usage, meter.pass_minutes) if meter.pass_minutes else usage
 
-    used_minutes = max(1, -((start_us + paused_us - end_us) // MINUTE_US))
-    high = min(meter.quota_minutes, used_minutes)
-    low, without = 0, after(0)
+    used_us = end_us - start_us - paused_us
+    high = min(meter.quota_minutes, max(1, -(-used_us // MINUTE_US)))
+    if high <= 0 or not isinstance(tariff, SegmentTariff):
+        return after(0)
     if meter.quota_fixed:
-        return min(after(max(0, high)), without, key=_total_minor)
-    if high <= 0 or (best_minor := after(high).total_minor) >= without.total_minor:
-        return without
-    # The fee with `high` minutes is never above that with all of them.
-    while high - low > 1:
-        middle = (low + high) // 2
-        if after(middle).total_minor <= best_minor:
-            high = middle
-        else:
-            low = middle
-    return after(high)
+        return min(after(high), after(0), key=_total_minor)
+    use = Use(start_us, used_us, stops_of(start_us, end_us, pauses))
+    floor = cheapest(tariff)
+    return after(
+        fewest_minutes(
+            tariff,
+            use,
+            high,
+            lambda minutes: after(minutes).total_minor,
+            lambda minutes: after(minutes, floor).total_minor,
+        )
+    )
 
 
 def _total_minor(it: Fee) -> int:

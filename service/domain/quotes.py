@@ -43,14 +43,14 @@ class Cost(NamedTuple):
     most_minor: int
 
 
-def cost_of(product: Product) -> Cost:
-    """The bounds of a rental's cost under the present terms.
+def cost_of(product: Product, order_fee_minor: int | None = None) -> Cost:
+    """The bounds of a rental's cost under the present terms, and with the fee of the order.
 
     The least is the fee of an item that is returned at once. The most is the buy-out cap, which is
     also the price of an item that does not come back.
     """
     free_us = product.policy.free_cancellation_us
-    at_once = fee_between(product.tariff, 0, 0, Meter(), free_us)
+    at_once = fee_between(product.tariff, 0, 0, Meter(), free_us, order_fee_minor=order_fee_minor)
     return Cost(at_once.total_minor, product.tariff.buy_out_minor)
 
 
@@ -83,8 +83,9 @@ def quote_usage(
     end_us: int,
     pauses: tuple[Pause, ...],
     reserve_us: int | None = None,
+    order_fee_minor: int | None = None,
 ) -> QuotedFee:
-    """The fee of a usage with these pauses, by the product's tariff.
+    """The fee of a usage with these pauses, by the product's tariff, and at most that of the order.
 
     Since `reserve_us` the item was reserved; None means that it was not.
 
@@ -99,7 +100,8 @@ def quote_usage(
     _require_order(start_us, end_us, pauses)
     _require_bounds(product.policy, pauses)
     free_us = product.policy.free_cancellation_us
-    fee = fee_between(product.tariff, start_us, end_us, Meter(pauses), free_us, waited_us)
+    times_us = (start_us, end_us)
+    fee = fee_between(product.tariff, *times_us, Meter(pauses), free_us, waited_us, order_fee_minor)
     return QuotedFee(product, start_us, end_us, fee)
 
 

@@ -42,6 +42,8 @@ def text_of(
             return Text(f"{quantity} 个整日按日封顶价", f"{quantity} full day{many} at the day cap")
         case ReceiptItem.FREE_MINUTES:
             return Text(f"免费时长 {quantity} 分钟", f"{quantity} free minute{many}")
+        case ReceiptItem.PASS_MINUTES:
+            return Text(f"周期卡抵扣 {quantity} 分钟", f"{quantity} free minute{many} of the pass")
         case ReceiptItem.QUOTA_MINUTES:
             return Text(f"免费额度抵扣 {quantity} 分钟", f"{quantity} free minute{many} of a quota")
         case ReceiptItem.PAUSED_MINUTES:
@@ -146,6 +148,13 @@ _TEXTS = {
     ReceiptItem.START_FEE: Text("起步费", "Starting fee"),
     ReceiptItem.DAY_CAP_REDUCTION: Text("单日封顶减免", "Reduction to the day cap"),
     ReceiptItem.BUY_OUT_REDUCTION: Text("总封顶减免", "Reduction to the buy-out cap"),
+    ReceiptItem.ORDER_FEE_REDUCTION: Text(
+        "减至下单时约定的费用", "Reduction to the fee agreed at the order"
+    ),
+    ReceiptItem.PAID_ELSEWHERE: Text(
+        "费用另行支付，此处不收取", "Fee paid elsewhere, not charged here"
+    ),
+    ReceiptItem.PASS_DISCOUNT: Text("周期卡折扣", "Discount of the pass"),
     ReceiptItem.WAIVED: Text("费用减免", "Waived by the operator"),
     ReceiptItem.LOST_ITEM: Text("未归还物品买断价", "Item not returned, buy-out price"),
     ReceiptItem.NOT_COLLECTED: Text("超出授权额度未收取", "Above the hold, not collected"),

@@ -39,6 +39,12 @@ its prices, and is empty in the tariff of all other stations. The station at whi
 authorized decides. The place of the pick-up or of the return changes no price, because the user was
 shown the price before.
 
+**Passes.** A pass is sold for a price and counts for some days from its beginning until the same
+time of day, in the tariff's time zone. To each rental that begins in that time it gives free
+minutes, or to all rentals of a day together, or it takes a share off each fee. Its minutes are
+those of a quota, and are used before them. A share is taken off the whole fee after its caps,
+rounded up. The price of a lost item is no fee: it is not reduced.
+
 **Loss.** An item counts as lost when the fee reaches the buy-out cap, but not after more than a
 year of use, or 92 days with prices of hours. From then on only a report makes it lost.
 
@@ -70,6 +76,15 @@ class QuotaPeriod(StrEnum):
 
     DAY = "DAY"
     WEEK = "WEEK"
+
+
+class PassGift(StrEnum):
+    """The gift of a pass: free minutes of each rental, or of all rentals of a day, or a share of
+    each fee."""
+
+    MINUTES_A_RENTAL = "MINUTES_A_RENTAL"
+    MINUTES_A_DAY = "MINUTES_A_DAY"
+    PERCENT = "PERCENT"
 
 
 class HourPrice(NamedTuple):
@@ -115,6 +130,22 @@ class Quota(NamedTuple):
     per: QuotaPeriod
 
 
+class Pass(NamedTuple):
+    """A pass that the tariff sells: its price in minor units, the days for which it counts, its
+    gift, and the minutes or the percent that it gives."""
+
+    name: str
+    price_minor: int
+    days: int
+    gives: PassGift
+    size: int
+
+    @property
+    def minutes(self) -> int:
+        """The free minutes that it gives to a rental or a day; 0 if it gives a share of the fee."""
+        return 0 if self.gives is PassGift.PERCENT else self.size
+
+
 class Reservation(NamedTuple):
     """The price of the time from the hold until the pick-up, in minutes and minor units.
 
@@ -131,8 +162,9 @@ class SegmentTariff(NamedTuple):
     """A tariff of arithmetic 2; see the module for the meaning of each field.
 
     Segments are in the order of their beginnings, caps in the order of their windows. `time_zone`
-    is a name of the IANA data base; it is empty if neither prices nor quotas need it. `place` names
-    the place whose prices these are; it is empty for all other stations.
+    is a name of the IANA data base; it is empty if neither prices, quotas nor passes need it.
+    `place` names the place whose prices these are; it is empty for all other stations. `passes` are
+    in the order of their names.
     """
 
     rounding: Rounding
@@ -147,6 +179,7 @@ class SegmentTariff(NamedTuple):
     quotas: tuple[Quota, ...] = ()
     reservation: Reservation | None = None
     place: str = ""
+    passes: tuple[Pass, ...] = ()
 
     @property
     def by_clock(self) -> bool:

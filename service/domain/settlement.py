@@ -13,6 +13,7 @@ from service.domain.ledger import Account, Posting
 from service.domain.meter import RUNNING, Meter
 from service.domain.metered import fee_between
 from service.domain.money import share_minor
+from service.domain.order_fees import require_ordered
 from service.domain.product import Product
 from service.domain.tariff import AnyTariff, Fee, day_most_minor
 from service.domain.transitions import Transition
@@ -46,11 +47,11 @@ def metered_fee(
     meter: Meter,
     free_us: int | None = None,
 ) -> Fee:
-    """The fee of the rental and its reservation, if the usage ended at `end_us`; see `tariff.fee`
-    for `free_us`."""
-    start_us = started_us(authorization)
+    """The fee of the rental and its reservation until `end_us`, at most that of the order; see
+    `tariff.fee` for `free_us`."""
+    start_us, most_minor = started_us(authorization), authorization.order_fee_minor
     waited_us = reserved_us(authorization, start_us)
-    return fee_between(tariff, start_us, end_us, meter, free_us, waited_us)
+    return fee_between(tariff, start_us, end_us, meter, free_us, waited_us, most_minor)
 
 
 def unwaived_minor(
@@ -63,8 +64,7 @@ def unwaived_minor(
 
 # Read once, because every settlement uses them (see `authorization._SETTLED`).
 _FEE, _IN_STATION = Purpose.FEE, Custody.IN_STATION
-_SETTLED = State.SETTLED
-_BECOMES_SETTLED = Transition.SETTLED
+_SETTLED, _BECOMES_SETTLED = State.SETTLED, Transition.SETTLED
 _DEPOSIT, _OPERATOR_PAYABLE = Account.DEPOSIT, Account.OPERATOR_PAYABLE
 _FEE_INCOME, _RECEIVABLE = Account.FEE_INCOME, Account.RECEIVABLE
 _DRAWN, _HELD = Account.DRAWN, Account.HELD
@@ -195,8 +195,8 @@ def settle(
 
     `wanted_minor` is the whole fee of the usage, if it is settled. `handed_over` says that the item
     was returned without a dock. Raises IllegalState unless the item is out. Raises InvalidInput if
-    the amount is above the hold, or if the fee is larger than a claimed return, a granted complaint
-    or a waiver allows.
+    the amount is above the hold, or if the fee is larger than the order, a claimed return, a
+    granted complaint or a waiver allows.
     """
     require_capturable(authorization)
     taken = Taken(purpose, amount_minor, business_reference)
@@ -206,6 +206,7 @@ def settle(
             "amount.exceeds_hold",
             f"must be at most {authorization.held_minor}, the amount held",
         )
+    require_ordered(authorization, purpose, amount_minor)
     if purpose is _FEE:
         require_claimed(authorization, product, amount_minor, now_us, meter)
         require_unwaived(authorization, product, amount_minor, event_us, meter)

@@ -61,6 +61,11 @@ class Tariff(NamedTuple):
         return ()
 
     @property
+    def passes(self) -> tuple[()]:
+        """A tariff of arithmetic 1 sells no passes."""
+        return ()
+
+    @property
     def reservation(self) -> None:
         """A tariff of arithmetic 1 has no price for a reservation."""
         return None
@@ -112,7 +117,7 @@ def fee(
     if free_us is not None and used_us <= free_us:
         return after_reservation(reserved, cancelled_in_time(free_us, paused_us), waived_minor)
     if isinstance(tariff, SegmentTariff):
-        stops = _stops(start_us, end_us, pauses) if tariff.by_clock else ()
+        stops = stops_of(start_us, end_us, pauses) if tariff.by_clock else ()
         if tariff.by_clock and paused_us != (stops[-1].paused_us if stops else 0):
             raise InvariantBroken("a tariff with prices of hours needs all pauses of the rental")
         use = Use(start_us, used_us, stops, quota_us)
@@ -131,7 +136,7 @@ Pauses = tuple[tuple[int, int], ...]
 """Times in which the meter stood: from when until when, in microseconds since the epoch."""
 
 
-def _stops(start_us: int, end_us: int, pauses: Pauses) -> tuple[Stop, ...]:
+def stops_of(start_us: int, end_us: int, pauses: Pauses) -> tuple[Stop, ...]:
     """The pauses until the end of a rental, by the use before them."""
     found, paused_us = list[Stop](), 0
     for from_us, until_us in pauses:
@@ -209,7 +214,7 @@ def reaches_us(
 def _segments_reach_us(
     tariff: SegmentTariff, start_us: int, amount_minor: int, pauses: Pauses, quota_us: int
 ) -> int | None:
-    stops = _stops(start_us, max((until_us for _, until_us in pauses), default=0), pauses)
+    stops = stops_of(start_us, max((until_us for _, until_us in pauses), default=0), pauses)
     priced = stops if tariff.by_clock else ()
     used_us = reaches(tariff, Use(start_us, 0, priced, quota_us), amount_minor)
     if used_us is None:

@@ -8,7 +8,7 @@ start_fee_minor = 0             # this and the next keys may be left out
 free_minutes = 5
 free = "DEDUCTED"               # or GRACE
 first_use_minutes = 0
-time_zone = "Asia/Shanghai"     # needed by prices of hours and by quotas
+time_zone = "Asia/Shanghai"     # needed by prices of hours, quotas and passes
 
 [[segment]]
 from_minute = 0                 # may be left out
@@ -30,6 +30,13 @@ most_minor = 3_000
 name = "commuters"
 minutes = 30
 per = "DAY"                     # or WEEK
+
+[[pass]]                        # sold by BuyPass, or elsewhere (GrantPass)
+name = "weekly"
+price_minor = 990
+days = 7
+minutes = 30                    # free ones, or instead: percent = 20, off each fee
+per = "RENTAL"                  # or DAY: for all rentals of a day together
 
 [reservation]                   # the price of the time before the pick-up; may be left out
 free_minutes = 10               # may be left out
@@ -55,6 +62,7 @@ from typing import Any, NamedTuple
 from service.domain.document_fields import CURRENCY, MOST_MINOR, NAME, Fields, require_none
 from service.domain.documents import Table, canonical
 from service.domain.errors import Violation
+from service.domain.pass_document import read_passes, written_pass
 from service.domain.segment_tariff import (
     Cap,
     FreeMinutes,
@@ -236,6 +244,7 @@ def _arithmetic(it: Fields) -> SegmentTariff:
         it.text("time_zone", ZONE, ""),
         _quotas(it),
         _reservation(it),
+        passes=read_passes(it),
     )
     if tariff.time_zone and tariff.time_zone not in time_zones():
         it.fault("time_zone", "unknown_zone", "must be a zone of the IANA data base")
@@ -288,8 +297,8 @@ def _require_few_prices(it: Fields, tariff: SegmentTariff) -> None:
 
 
 def _require_zone(it: Fields, tariffs: Sequence[SegmentTariff]) -> None:
-    if any(not one.time_zone and (one.by_clock or one.quotas) for one in tariffs):
-        text = "is missing: prices of hours and quotas need it, as in Asia/Shanghai"
+    if any(not one.time_zone and (one.by_clock or one.quotas or one.passes) for one in tariffs):
+        text = "is missing: prices of hours, quotas and passes need it, as in Asia/Shanghai"
         it.fault("time_zone", "missing", text)
 
 
@@ -439,6 +448,7 @@ def _written(it: SegmentTariff) -> dict[str, Any]:
         "cap": [one._asdict() for one in it.caps],
         "time_zone": it.time_zone,
         "quota": [{**one._asdict(), "per": str(one.per)} for one in it.quotas],
+        "pass": [written_pass(one) for one in it.passes],
     }
     if it.reservation is not None:
         reservation = it.reservation._asdict()

@@ -9,6 +9,8 @@ from service.domain.currencies import decimal_of
 from service.domain.segment_tariff import (
     FreeMinutes,
     HourPrice,
+    Pass,
+    PassGift,
     QuotaPeriod,
     Reservation,
     Rounding,
@@ -70,10 +72,28 @@ def _parts(tariff: SegmentTariff, currency: str) -> Iterator[Words]:
             f"每人{'每日' if day else '每周'}可免费使用 {quota.minutes} 分钟",
             f"each person has {_many(quota.minutes, 'free minute')} a {'day' if day else 'week'}",
         )
+    for sold in tariff.passes:
+        yield _pass(sold, currency)
     price = _money(tariff.buy_out_minor, currency)
     yield Words(
         f"总封顶 {price.zh}，届时未归还视为买断",
         f"at most {price.en} in all, and an item that is still out then counts as bought",
+    )
+
+
+def _pass(it: Pass, currency: str) -> Words:
+    price, days = _money(it.price_minor, currency), _many(it.days, "day")
+    minutes = _many(it.size, "free minute")
+    match it.gives:
+        case PassGift.MINUTES_A_RENTAL:
+            gift = Words(f"每次租借免费 {it.size} 分钟", f"{minutes} for each rental")
+        case PassGift.MINUTES_A_DAY:
+            gift = Words(f"每日免费 {it.size} 分钟", f"{minutes} a day")
+        case PassGift.PERCENT:
+            gift = Words(f"租金减免 {it.size}%", f"{it.size} % off each fee")
+    return Words(
+        f"周期卡 {it.name}：{price.zh}，有效 {it.days} 天，{gift.zh}",
+        f"the pass {it.name} costs {price.en} and gives {gift.en} for {days}",
     )
 
 

@@ -69,6 +69,9 @@ class Transition(StrEnum):
     PAID_OUT_BY_TIME = "collection.paid_out_by_time"
     DEBT_BOOKED = "collection.debt_booked"
     DEBT_DROPPED = "collection.debt_dropped"
+    # passes; the purchase of a pass books a debt
+    PASS_GRANTED = "pass.granted"
+    PASS_REFUNDED = "pass.refunded"
     # cases
     CASE_OPENED = "case.opened"
     EVIDENCE_ADDED = "case.evidence_added"

@@ -50,10 +50,10 @@ class Told(NamedTuple):
     """The values of a payload's authorization: amounts in minor units.
 
     Times are in microseconds since the epoch, 0 for none. `reasons` are separated by commas, and
-    `parent` is a resource name. `product_revision` is 0, and `price_hash` empty, in events of
-    earlier builds. `price_place` names the place whose prices count. `lapse`, `case`, `details`,
-    `moved_no_money`, `step_decision_id` and `consent` name other rows of the step. A text is empty
-    if there is nothing to tell.
+    `parent` is a resource name. `order_fee_minor` is -1 if the order has no fee. `product_revision`
+    is 0, and `price_hash` empty, in events of earlier builds. `price_place` names the place whose
+    prices count. `lapse`, `case`, `details`, `moved_no_money`, `step_decision_id` and `consent`
+    name other rows of the step. A text is empty if there is nothing to tell.
     """
 
     name: str
@@ -83,6 +83,7 @@ class Told(NamedTuple):
     request_id: str
     group_id: str
     parent: str
+    order_fee_minor: int
     product_revision: int
     price_hash: str
     price_place: str

@@ -64,6 +64,8 @@ def waive(
         total_minor = usage_fee(authorization, product, now_us, meter).total_minor
         most_minor = kept_minor + max(0, total_minor - captured_minor)
         left_minor = product.tariff.buy_out_minor - meter.pending_minor - captured_minor
+        if authorization.order_fee_minor == 0:
+            left_minor = 0  # it is paid elsewhere, and never grows
         grown_minor = kept_minor + max(0, left_minor)
     waived_minor = grown_minor if amount_minor is None else amount_minor
     if waived_minor == 0 or (amount_minor is not None and most_minor == 0):

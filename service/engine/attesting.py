@@ -54,13 +54,21 @@ def _rows_of(it: Authorization, rows: Rows) -> list[AttestationRecord]:
 
 
 def meter(it: Authorization, rows: Rows, draft: Draft, *, closes: bool = False) -> Meter:
-    """The meter of a rental by its attestations and quotas, which must have been read.
+    """The meter of a rental by its attestations, quotas and pass, which must have been read.
 
     `closes` means that the present step closes it; `draft` has the steps of the same command.
     """
     found = _attested(it, rows)
-    if rows.pools and (share := share_of(it, rows, draft, closes=closes)).minutes:
-        return found._replace(quota_minutes=share.minutes, quota_fixed=share.fixed)
+    if not rows.pools or (it.user_id, it.authorization_id) not in rows.pools:
+        return found
+    share = share_of(it, rows, draft, closes=closes)
+    if share.minutes or share.percent:
+        return found._replace(
+            quota_minutes=share.minutes,
+            quota_fixed=share.fixed,
+            pass_minutes=share.pass_minutes,
+            pass_percent=share.percent,
+        )
     return found
 
 

@@ -22,6 +22,7 @@ from service.engine.records.consents import ConsentRecord
 from service.engine.records.details import DetailsRecord
 from service.engine.records.lapses import LapseRecord
 from service.engine.records.later_decisions import LaterDecisionRecord
+from service.engine.records.passes import PassRecord
 from service.engine.records.transfers import TransferRecord
 from service.engine.records.unposted import UnpostedRecord
 
@@ -123,6 +124,14 @@ class CaseTold:
 
 
 @dataclass(frozen=True, slots=True)
+class PassTold:
+    """A pass after a call on it, and the debt of its price if the call booked or changed it."""
+
+    held: PassRecord
+    authorization: Authorization | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ChargedBack:
     """An authorization after a charge-back, and the row of the bank's case."""
 
@@ -198,6 +207,7 @@ Answer = (
     | CaseTold
     | AliasRecord
     | Attestation
+    | PassTold
     | ChargedBack
     | Matched
     | Tombstone

@@ -11,6 +11,7 @@ from service.domain.admission import Hit, Verdict, counted, with_hits
 from service.domain.conditions import read_by
 from service.domain.details import NO_ORDER, Order
 from service.domain.listings import CONDITION_PREFIX
+from service.domain.money import Money
 from service.domain.policy import Reason
 from service.domain.product import Product
 from service.domain.rules import Counted, Of, Over, Rules, SignalRule
@@ -25,10 +26,13 @@ from service.engine.tables import USERS
 
 
 class AskedItem(Protocol):
-    """A requested item; the id is empty if the item is not known yet."""
+    """A requested item, with the fee that the order knows, if any; the id is empty if the item is
+    not known yet."""
 
     @property
     def asset_id(self) -> str: ...
+    @property
+    def order_fee(self) -> Money | None: ...
 
 
 class Asking(Protocol):
@@ -192,6 +196,9 @@ _READERS: dict[str, Reader] = {
     "deposit_minor": lambda _it, product, _rows, _context: product.deposit_minor,
     "order_minor": lambda it, _product, _rows, _context: sum(
         product.deposit_minor for product in it.products
+    ),
+    "order_fee_minor": lambda it, _product, _rows, _context: sum(
+        item.order_fee.amount_minor for item in it.command.items if item.order_fee is not None
     ),
     "items": lambda it, _product, _rows, _context: len(it.products),
     "currency": lambda _it, product, _rows, _context: product.currency,

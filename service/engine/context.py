@@ -50,13 +50,15 @@ class Assessed(NamedTuple):
     """Assessments: of people who ask for a hold, by user id, and of people sent by PutUser.
 
     `survivors` gives, for the id of each merged person, the survivor who gets the new rentals; both
-    are assessed. `surviving` has all people who ask and into whom others were merged.
+    are assessed. `surviving` has all people who ask and into whom others were merged. Scores below
+    `explain_below` have their reasons.
     """
 
     asking: Mapping[str, Assessment]
     put: Mapping[Any, Assessment]
     survivors: Mapping[str, str]
     surviving: frozenset[str] = frozenset()
+    explain_below: int = 0
 
 
 @dataclass(frozen=True, slots=True)

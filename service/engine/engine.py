@@ -38,7 +38,9 @@ from service.engine.increment_tries import read_tries
 from service.engine.items_in_use import name_product
 from service.engine.lapsed_holds import LapsedHolds
 from service.engine.late_pickups import read_late_pickups
-from service.engine.operations import BY_COMMAND, Authorize, Wake
+from service.engine.named_products import named_products
+from service.engine.operations import BY_COMMAND, Wake
+from service.engine.passes import read_named_passes
 from service.engine.ports import (
     AuthorizationKey,
     Conditions,
@@ -49,7 +51,7 @@ from service.engine.ports import (
     Store,
     Transaction,
 )
-from service.engine.quotas import read_quotas
+from service.engine.quotas import read_begun, read_quotas
 from service.engine.records.requests import RequestRecord
 from service.engine.references import read_references
 from service.engine.refusals import advise_on_payment, keep_refusal, keep_what_time_brought
@@ -58,6 +60,7 @@ from service.engine.scoring import Assessor
 from service.engine.survivors import read_whole, to_survivors
 from service.engine.tables import (
     AUTHORIZATIONS,
+    COMPATIBILITY,
     DEBTS,
     DECISIONS,
     LINES,
@@ -204,8 +207,8 @@ class Engine:
                             budgets=used.budgets,
                         )
                     read_admission(batch, rows, keys, transaction, context)
-                    if self.terms.used.quotas:
-                        read_quotas(rows, context.catalog, transaction)
+                    if (used := self.terms.used).quotas:
+                        read_quotas(rows, context.catalog, transaction, used.sellers)
                     lapsed = LapsedHolds(frozenset(keys.users), transaction, rows, context)
                     results = [self._decide(work, rows, context, lapsed) for work in batch]
                     if rows.budgets is not None:
@@ -262,12 +265,9 @@ class Engine:
         if terms is not self._last_terms:
             self._last_terms = terms
             self._missing.clear()
-        unknown = {
-            (work.caller, item.product_id)
-            for work in batch
-            if isinstance(work.command, Authorize)
-            for item in work.command.items
-        }.difference(terms.catalog.products, terms.catalog.refused, terms.catalog.retired)
+        unknown = named_products(batch).difference(
+            terms.catalog.products, terms.catalog.refused, terms.catalog.retired
+        )
         if unknown and self.terms.learn(unknown):
             return self.terms.used
         return terms
@@ -314,11 +314,13 @@ class Engine:
         # The lines come first: on PostgreSQL this waits for transactions that change them, so that
         # later reads, above all of the request's own record, see their changes.
         wishes = [Wish(LINES, _BY_USER, keys.users), Wish(REQUESTS, REQUESTS.key, keys.requests)]
-        if not keys.origins and not keys.transfers and not keys.authorizations:
+        if not (keys.origins or keys.transfers or keys.authorizations or keys.refunded):
             # No other read depends on these rows.
             wishes.append(Wish(OPEN_ITEMS, OPEN_ITEMS.key, keys.items))
             keys.items = set()
         transaction.read(rows, wishes)
+        if keys.passes or keys.refunded:
+            read_named_passes(rows, keys, transaction)
         if keys.origins:
             made = {
                 (origin.user_id, origin.authorization_id)
@@ -342,11 +344,10 @@ class Engine:
             read_attestations(rows, keys.attested, transaction)
         if keys.cased or keys.questions:
             read_cases(rows, keys, transaction)
-        if keys.items or keys.registered:
-            wishes = [
-                Wish(OPEN_ITEMS, OPEN_ITEMS.key, keys.items),
-                Wish(USERS, USERS.key, keys.registered),
-            ]
+        if keys.items or keys.registered or keys.builds:
+            wishes = [Wish(OPEN_ITEMS, OPEN_ITEMS.key, keys.items)]
+            wishes.append(Wish(USERS, USERS.key, keys.registered))
+            wishes.append(Wish(COMPATIBILITY, COMPATIBILITY.key, keys.builds))
             transaction.read(rows, wishes)
         if keys.named:
             require_aliases(rows, keys)
@@ -397,6 +398,8 @@ class Engine:
             return self._refused(error, work)
         if first is not None:
             return first
+        if rows.pools is not None:
+            read_begun(work.command, rows, context.catalog, lapsed.transaction)
         decided = self._decide_without_lapsed(work, rows, context, lapsed)
         if isinstance(decided, FreeholdError):
             operation = BY_COMMAND[type(work.command)]
@@ -406,9 +409,7 @@ class Engine:
                 rows.merge(operation.leaves(work, work.command, decided, rows, context))
             return decided
         events = decided.draft.get(OUTBOX, ())
-        told = {}
-        for it in events:
-            told[it.authorization_id, it.authorization_version] = it.payload
+        told = {(it.authorization_id, it.authorization_version): it.payload for it in events}
         try:
             answer = work.encode(decided.answer, Payloads(context.told, told))
         except Exception as error:

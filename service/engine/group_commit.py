@@ -247,11 +247,13 @@ class Committer:
         apply: Apply,
         limits: CommitLimits,
         notice: Callable[[Sequence[FreeholdError]], None] = lambda _refusals: None,
+        fail: Callable[[str, BaseException], None] = lambda _part, _error: None,
     ) -> None:
-        """`notice` receives the refusals of each batch that has any."""
+        """`notice` receives the refusals of each batch that has any. `fail` is called with the
+        part's name if no batch can follow."""
         self._writer = WriterThread()
         self._apply = apply
-        self._notice = notice
+        self._notice, self._fail = notice, fail
         self._limits = limits
         self._queue: Turns[Waiting] = Turns(limits.max_queue, limits.max_queue_a_caller)
         self.gate = Gate(limits.longest_pause_s)
@@ -274,6 +276,7 @@ class Committer:
         """Starts the writer."""
         self._writer.start()
         self._task = asyncio.get_running_loop().create_task(self._run(), name="committer")
+        self._task.add_done_callback(self._ended)
 
     @property
     def waiting(self) -> int:
@@ -381,8 +384,13 @@ class Committer:
         self._arrived.set()
         self._filled.set()
         if self._task is not None:
-            await self._task
+            await asyncio.wait([self._task])
         self._writer.stop()
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            self._fail("committer", error)
 
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()

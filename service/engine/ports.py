@@ -303,8 +303,15 @@ class Unscorable(Protocol):
     def feature(self) -> str: ...
 
 
+REASONS_PENDING = ("REASONS_PENDING",)
+"""The reasons of a score if the model did not find them in time; a later call has them."""
+
+
 class Scorer(Protocol):
-    """The credit model; it is built once, and called by one thread at a time."""
+    """The credit model; it is built once, and called by one thread at a time.
+
+    The score and the reasons of a row depend only on the row and on the model's id.
+    """
 
     @property
     def model_id(self) -> str: ...
@@ -329,8 +336,13 @@ class Scorer(Protocol):
     ) -> Sequence[tuple[Scored | Unscorable, tuple[str, ...]]]:
         """Scores rows of `len(raw_names)` little-endian float64 together, in order.
 
-        A score less than `below` comes with up to four stable reason codes, the most harmful first.
+        A score less than `below` comes with up to four stable reason codes, the most harmful first,
+        or with `REASONS_PENDING`.
         """
+        ...
+
+    def scored(self, margin: float, extrapolated: tuple[str, ...]) -> Scored:
+        """The score of a margin that this model gave; raises ValueError for no finite number."""
         ...
 
 

@@ -156,7 +156,8 @@ class Quotes:
                     field, f"{field}.started", "must be absent, because the rental has its own"
                 )
         if it.start_us is None:
-            return self._quoted(product, usage._replace(reserve_us=it.reserve_us))
+            waited = usage._replace(reserve_us=it.reserve_us)
+            return self._quoted(product, waited, it.order_fee_minor)
         return self._metered(it, product, usage.end_us, meter(it, rows, Draft(list)))
 
     def _read(self, name: Pair) -> Rows:
@@ -168,14 +169,17 @@ class Quotes:
             read_attestations(rows, rows[AUTHORIZATIONS], transaction)
             used = self._engine.terms.used
             if used.quotas:
-                read_quotas(rows, used.catalog, transaction)
+                read_quotas(rows, used.catalog, transaction, used.sellers)
         return rows
 
-    def _quoted(self, product: Product, usage: Usage) -> QuotedFee:
+    def _quoted(
+        self, product: Product, usage: Usage, order_fee_minor: int | None = None
+    ) -> QuotedFee:
         now_us = self._clock.now_us()
         start_us = now_us if usage.start_us is None else usage.start_us
         end_us = now_us if usage.end_us is None else usage.end_us
-        return quote_usage(product, start_us, end_us, usage.pauses, usage.reserve_us)
+        reserve_us = usage.reserve_us
+        return quote_usage(product, start_us, end_us, usage.pauses, reserve_us, order_fee_minor)
 
     def _metered(
         self, it: Authorization, product: Product, end_us: int | None, meter: Meter

@@ -19,6 +19,7 @@ from service.engine.records.attestations import AttestationRecord
 from service.engine.records.captures import CaptureRecord, CorrectionRecord
 from service.engine.records.consents import ConsentRecord
 from service.engine.records.details import DetailsRecord
+from service.engine.records.passes import PassRecord
 from service.engine.records.transfers import TransferRecord, TransferState
 from service.engine.records.users import UserRecord
 
@@ -156,6 +157,14 @@ class ChargeBackReader(Protocol):
         self, *, matched_too: bool, after: Sequence[str], size: int
     ) -> Keyed[SuspenseItem]:
         """A page of the items in suspense."""
+        ...
+
+
+class PassReader(Protocol):
+    """Reads the passes of people; thread-safe."""
+
+    def passes(self, user_id: str, operator_id: str, *, after: str, size: int) -> Page[PassRecord]:
+        """A page of the passes that an operator gave a person, after an id."""
         ...
 
 

@@ -109,6 +109,9 @@ class Keys:
     carried         authorizations whose late pick-up, or reservation, is read with its group
     suspense        items in suspense, by caller and reference
     detailed        authorizations whose details are read
+    builds          builds that the rows of calls need, if they are known as the oldest ones
+    passes          people whose passes are read, each with the operator that sold them
+    refunded        passes whose debts are read: user id, operator id, pass id
     seal            whether the number of the last seal is read
     """
 
@@ -143,6 +146,9 @@ class Keys:
     carried: set[Pair] = field(default_factory=set)
     suspense: set[Pair] = field(default_factory=set)
     detailed: set[Pair] = field(default_factory=set)
+    builds: set[int] = field(default_factory=set)
+    passes: set[Pair] = field(default_factory=set)
+    refunded: set[tuple[str, str, str]] = field(default_factory=set)
     seal: bool = False
 
 
@@ -199,6 +205,10 @@ class Rows(defaultdict[Table[Any, Any], dict[Any, Any]]):
         """The rentals that rules of policies count; None if no policy in use has such rules."""
         self.pools: dict[Pair, tuple[Pool, ...]] | None = None
         """The quotas of free minutes of each rental in the rows; None if no tariff has some."""
+        self.sellers: frozenset[str] = frozenset()
+        """Operators with a tariff that sells passes."""
+        self.holders: set[Pair] = set()
+        """People whose passes were read, each with the operator that sold them."""
 
     if TYPE_CHECKING:
 

@@ -1,5 +1,8 @@
 """Scoring: scores all people of a batch together, before its transaction begins.
 
+A score depends only on the features and the model. PutUser stores what the model gave beside the
+features, so the model is asked again only after another one was promoted.
+
 The model runs in this process and takes microseconds, so no deadline passes while it runs. It may
 fail on a row, though. Then each person is scored alone, and a person whose row fails gets a
 stand-in: no score, with the reason STAND_IN_DECISION, so that the full deposit is asked for.
@@ -29,7 +32,7 @@ from service.engine.feature_values import (
 )
 from service.engine.operations import BY_COMMAND
 from service.engine.operations.put_user import PutUser
-from service.engine.ports import Scorer, Store
+from service.engine.ports import Scored, Scorer, Store
 from service.engine.records.users import UserFeatures
 
 
@@ -78,7 +81,7 @@ class Assessor:
         if survivors:
             people |= self._store.features(set(survivors.values()).difference(people))
         sent = [work.command for work in batch if isinstance(work.command, PutUser)]
-        persons = [self._stored(it) for it in people.values()]
+        persons = [self._stored(it, explain_below) for it in people.values()]
         persons += [self._sent(it) for it in sent]
         assessments = self._assessments(persons, explain_below, note_failure)
         return Assessed(
@@ -86,6 +89,7 @@ class Assessor:
             put=dict(zip(sent, assessments[len(people) :], strict=True)),
             survivors=survivors,
             surviving=frozenset([name for name, it in people.items() if it.alias_of == name]),
+            explain_below=explain_below,
         )
 
     def assess_again(self, people: Sequence[UserFeatures]) -> list[Assessment]:
@@ -94,7 +98,7 @@ class Assessor:
         def give_up(error: Exception) -> None:
             raise error
 
-        return self._assessments([self._stored(it) for it in people], 0, give_up)
+        return self._assessments([self._stored(it, 0) for it in people], 0, give_up)
 
     def _assessments(
         self,
@@ -110,7 +114,10 @@ class Assessor:
                 results = iter(self._scores(rows, explain_below, note_failure))
         made = []
         for consent, version, as_of_us, row in persons:
-            if not isinstance(row, bytes):
+            if isinstance(row, _Known):
+                made.append(Assessment(consent, version, as_of_us, row.scored, row.why))
+                continue
+            if isinstance(row, _Refusal):
                 made.append(Assessment(consent, version, as_of_us, None, (row.why,), row.feature))
                 continue
             result, why = next(results)
@@ -142,18 +149,37 @@ class Assessor:
                 found.append(_STAND_IN)
         return found
 
-    def _stored(self, it: UserFeatures) -> _Person:
-        """A person's stored values in the served model's order, or the reason against scoring."""
-        row: bytes | _Refusal
+    def _stored(self, it: UserFeatures, explain_below: int) -> _Person:
+        """A person's stored values in the served model's order, their known score, or the reason
+        against scoring."""
+        row: bytes | _Known | _Refusal
         if it.schema_id is None or it.raw is None:
             row = _NO_FEATURES
         elif not it.scoring_consent:
             row = _NO_CONSENT
+        elif it.model_id == self.model_id and (known := self._known(it, explain_below)):
+            row = known
         elif it.schema_id == self.schema_id and not self._levels and not it.texts:
             row = it.raw
         else:
             row = self._row(self._store.feature_names(it.schema_id), it.raw, it.texts or "")
         return _Person(it.scoring_consent, it.version, it.as_of_us, row)
+
+    def _known(self, it: UserFeatures, explain_below: int) -> _Known | None:
+        """What the served model gave when it scored these features; None if it must be asked.
+
+        It is asked for reasons that nobody needed then, and if the stored margin is no number.
+        """
+        names = tuple(it.extrapolated.split(",")) if it.extrapolated else ()
+        try:
+            scored = self._scorer.scored(float.fromhex(it.margin or ""), names)
+        except (ValueError, OverflowError):
+            return None
+        if scored.score >= explain_below:
+            return _Known(scored, ())
+        if it.reasons is None:
+            return None
+        return _Known(scored, tuple(it.reasons.split(",")) if it.reasons else ())
 
     def _sent(self, command: PutUser) -> _Person:
         """A PutUser's values in the served model's order, or the reason against scoring.
@@ -195,13 +221,20 @@ class _Refusal(NamedTuple):
     feature: str = ""
 
 
+class _Known(NamedTuple):
+    """A score that the served model gave before, with its reasons."""
+
+    scored: Scored
+    why: tuple[str, ...]
+
+
 class _Person(NamedTuple):
-    """A person to assess: the row of values, or the reason against scoring."""
+    """A person to assess: the row of values, the known score, or the reason against scoring."""
 
     scoring_consent: bool
     version: int
     as_of_us: int | None
-    row: bytes | _Refusal
+    row: bytes | _Known | _Refusal
 
 
 class _StandIn(NamedTuple):

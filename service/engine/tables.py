@@ -24,6 +24,7 @@ from service.engine.records.aliases import AliasRecord
 from service.engine.records.attestations import AttestationRecord
 from service.engine.records.authorizations import Decision, OpenItem
 from service.engine.records.captures import CaptureRecord, CorrectionRecord
+from service.engine.records.compatibility import CompatibilityRecord
 from service.engine.records.consents import ConsentRecord
 from service.engine.records.debts import DebtRecord
 from service.engine.records.details import DetailsRecord
@@ -31,6 +32,7 @@ from service.engine.records.events import Event
 from service.engine.records.lapses import LapseRecord
 from service.engine.records.late_pickups import LatePickupRecord
 from service.engine.records.later_decisions import LaterDecisionRecord
+from service.engine.records.passes import PassRecord
 from service.engine.records.payments import PaymentRecord
 from service.engine.records.quotas import QuotaRecord, QuotaUseRecord
 from service.engine.records.rail_accounts import RailAccountRecord
@@ -148,6 +150,7 @@ AUTHORIZATIONS: Table[Pair, Authorization] = Table(
         *("overpaid_written_off_minor", "other_captured_minor", "corrections"),
         *("uncollected_minor", "refund_since_us", "refund_tries", "unheld_minor"),
         *("unheld_dropped_minor", "unheld_disputed_minor", "unheld_until_us", "reserve_us"),
+        "order_fee_minor",
     ],
     usual={
         **dict.fromkeys(["parent_id", "group_id"], ""),
@@ -248,6 +251,9 @@ DETAILS: Table[Pair, DetailsRecord] = Table(
     version="authorization_version",
     fixed=["operator_id"],
 )
+COMPATIBILITY: Table[int, CompatibilityRecord] = Table(
+    "compatibility", CompatibilityRecord, ["oldest_build"]
+)
 LAPSES: Table[tuple[str, str, int], LapseRecord] = Table(
     "lapses", LapseRecord, ["user_id", "authorization_id", "authorization_version"]
 )
@@ -299,6 +305,17 @@ QUOTA_USES: Table[tuple[str, str, str, str], QuotaUseRecord] = Table(
     version="returned_version",
     fixed=["operator_id", "period_us", "minutes", "authorization_version"],
 )
+PASSES: Table[tuple[str, str, str], PassRecord] = Table(
+    "passes",
+    PassRecord,
+    ["user_id", "operator_id", "pass_id"],
+    version="changes",
+    fixed=[
+        *("product_id", "product_revision", "name", "gives", "size", "time_zone", "price_minor"),
+        *("currency", "from_us", "until_us", "authorization_id", "reference", "request_id"),
+        "record_us",
+    ],
+)
 OUTBOX: Table[None, Event] = Table("outbox", Event)
 
 TABLES: tuple[Table[Any, Any], ...] = (
@@ -324,6 +341,7 @@ TABLES: tuple[Table[Any, Any], ...] = (
     CHARGE_BACKS,
     SUSPENSE,
     DETAILS,
+    COMPATIBILITY,
     LAPSES,
     CONSENTS,
     UNPOSTED,
@@ -331,6 +349,7 @@ TABLES: tuple[Table[Any, Any], ...] = (
     REFUSED_INCREMENTS,
     QUOTAS,
     QUOTA_USES,
+    PASSES,
     LISTINGS,
     BREAKERS,
     BUDGET_ACCOUNTS,

@@ -31,7 +31,8 @@ class TermsInUse:
     """The sound terms, and the score below which the model must give reasons.
 
     `counts` is True if the rules of a policy read the rentals of the past, and `quotas` if a tariff
-    has quotas of free minutes. `budgets` are those in force.
+    has quotas of free minutes or sells passes. `sellers` are the operators with passes in any
+    revision. `budgets` are those in force.
     """
 
     catalog: Catalog
@@ -39,6 +40,7 @@ class TermsInUse:
     counts: bool
     quotas: bool
     budgets: InForce
+    sellers: frozenset[str] = frozenset()
 
 
 class Terms:
@@ -98,7 +100,8 @@ class Terms:
             # If the other thread was first, this read may be older, and is repeated.
             quotas = used.quotas or more.quotas
             budgets = newest(used.budgets, more.budgets)
-            if self._swap(used, TermsInUse(after, below, counts, quotas, budgets)):
+            sellers = used.sellers | more.sellers
+            if self._swap(used, TermsInUse(after, below, counts, quotas, budgets, sellers)):
                 return True
 
     def _swap(self, before: TermsInUse, after: TermsInUse) -> bool:
@@ -133,9 +136,10 @@ class Terms:
 def _in_use(catalog: Catalog) -> TermsInUse:
     # Offers that wait were made under earlier revisions.
     counts = any(admission.reads_past(it.policy.rules) for it in catalog.revisions.values())
-    quotas = any(it.tariff.quotas for it in catalog.revisions.values())
+    sellers = frozenset(it.operator_id for it in catalog.revisions.values() if it.tariff.passes)
+    quotas = bool(sellers) or any(it.tariff.quotas for it in catalog.revisions.values())
     budgets = budgets_in(catalog.revisions.values(), catalog.products.values())
-    return TermsInUse(catalog, _explain_below(catalog), counts, quotas, budgets)
+    return TermsInUse(catalog, _explain_below(catalog), counts, quotas, budgets, sellers)
 
 
 def _explain_below(catalog: Catalog) -> int:

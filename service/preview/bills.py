@@ -24,7 +24,7 @@ def fee_of(usage: Usage, product: Product, meter: Meter) -> Range:
         return _bounded(usage, Range(tariff.buy_out_minor, tariff.buy_out_minor))
     free_us = product.policy.free_cancellation_us
     times = (usage.start_us, end_us, meter, free_us, usage.reserved_us)
-    minor = fee_between(tariff, *times).total_minor
+    minor = fee_between(tariff, *times, usage.order_fee_minor).total_minor
     if not usage.lost:
         return _bounded(usage, Range(minor, minor))
     # The price of a lost item is not reduced by pauses or waivers.

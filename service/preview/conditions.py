@@ -23,7 +23,7 @@ from service.domain.policy import Reason
 from service.domain.product import Product
 from service.domain.rules import Condition, Counted, Of, Over
 from service.domain.time_zones import time_zone
-from service.preview.history import UNSCORED, Told
+from service.preview.history import UNSCORED, Told, asked_minor
 
 MOST_COMBINATIONS = 64
 """The most combinations of possible counts that are tried; more count as not known."""
@@ -171,6 +171,9 @@ _READERS: dict[str, Callable[[Order, Product], object]] = {
     "band": lambda it, _product: "" if it.score == UNSCORED else it.told.band,
     "deposit_minor": lambda _it, product: product.deposit_minor,
     "order_minor": lambda it, _product: sum(one.deposit_minor for one in it.products),
+    "order_fee_minor": lambda it, _product: sum(
+        asked_minor(one) - one.deposit_minor for one in it.products
+    ),
     "items": lambda it, _product: len(it.products),
     "currency": lambda _it, product: product.currency,
     "product": lambda _it, product: product.product_id,

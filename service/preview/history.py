@@ -136,12 +136,27 @@ NOTHING_BESIDE = Beside()
 
 
 @dataclass(frozen=True, slots=True)
+class OrderedProduct(Product):
+    """A product of orders that knew a fee, in minor units: it is held with the deposit."""
+
+    order_fee_minor: int = 0
+
+
+def asked_minor(product: Product) -> int:
+    """The amount that an order of a product asks to hold, in minor units."""
+    if isinstance(product, OrderedProduct):
+        return product.deposit_minor + product.order_fee_minor
+    return product.deposit_minor
+
+
+@dataclass(frozen=True, slots=True)
 class History:
     """The decisions of one operator in a window of time.
 
     Rows before `from_us` are not judged: their holds began earlier, and last into the window.
     `products` and `accepted` are the lists that the columns of these names refer to: the product in
-    the revision that was in force, and the offers that the caller accepted. `calls` has the same
+    the revision that was in force (once more for each known fee of an order, as the increments left
+    it), and the offers that the caller accepted. `calls` has the same
     number for all items of one Authorize. `offers` are ranks of strictness, `DECLINED` for a
     decline. `reasons` refers to `reason_lists`. `users` are numbers that mean nothing outside this
     history. `available` is the free part of the line before the decision.

@@ -15,7 +15,7 @@ import numpy as np
 
 from service.domain.policy import Reason
 from service.preview.conditions import Conditions
-from service.preview.history import History, Numbers
+from service.preview.history import History, Numbers, asked_minor
 from service.preview.replay import Replayed, asked_of, order_of, rows_of
 from service.preview.rulebook import quiet_said
 from service.preview.shortcut import credit_steps
@@ -64,7 +64,7 @@ def _known(history: History, found: Replayed, row: int) -> tuple[int, int]:
     ]
     if same:
         return same[0][0], same[-1][1]
-    return before.credit_minor, _most(product.deposit_minor, exhausted in before.reasons)
+    return before.credit_minor, _most(asked_minor(product), exhausted in before.reasons)
 
 
 def _most(asked_minor: int, exhausted: bool) -> int:
@@ -74,7 +74,7 @@ def _most(asked_minor: int, exhausted: bool) -> int:
 def _of_calls(history: History, found: Replayed) -> tuple[Numbers, Numbers]:
     """The least and the most free part for all items of each row's call together."""
     credit = found.verdicts.column("credit_minor", found.before)
-    deposits = np.array([it.deposit_minor for it in history.products], dtype=np.int64)
+    deposits = np.array([asked_minor(it) for it in history.products], dtype=np.int64)
     count = int(history.calls.max()) + 1
     granted, asked = np.zeros(count, np.int64), np.zeros(count, np.int64)
     np.add.at(granted, history.calls, credit)

@@ -1,4 +1,5 @@
-"""The free minutes of quotas under a draft: used up in the order in which rentals were settled."""
+"""The free minutes of quotas and passes under a draft: used up in the order in which rentals were
+settled."""
 
 from __future__ import annotations
 
@@ -15,8 +16,8 @@ from service.preview.usages import Usage
 
 
 def have_quotas(products: Iterable[Product]) -> bool:
-    """True if a tariff of these products has quotas."""
-    return any(isinstance(it.tariff, SegmentTariff) and it.tariff.quotas for it in products)
+    """True if a tariff of these products has quotas, or sells passes."""
+    return any(it.tariff.quotas or it.tariff.passes for it in products)
 
 
 def meters_under(
@@ -31,18 +32,28 @@ def meters_under(
     for usage in sorted(usages, key=lambda it: (it.close_us, it.start_us)):
         product = drafts[usage.product_id, usage.revision].at(usage.station or "")
         meter = usage.meter._replace(quota_minutes=0, quota_fixed=False)
+        meter = meter._replace(pass_minutes=0, pass_percent=0)
         pools = pools_of(product.tariff, usage.start_us)
+        held = usage.held if isinstance(product.tariff, SegmentTariff) else None
+        if held is not None:
+            pools = (held, *pools)
         keys = [(usage.rental[0], it.name, str(it.per), it.period_us) for it in pools]
         left = [max(0, it.most_minutes - used[key]) for it, key in zip(pools, keys, strict=True)]
-        found[usage.rental] = meter = meter._replace(quota_minutes=sum(left))
+        meter = meter._replace(quota_minutes=sum(left))
+        if held is not None:
+            meter = meter._replace(pass_minutes=left[0], pass_percent=held.percent)
+        found[usage.rental] = meter
         if usage.lost or not sum(left) or usage.given_back:
             continue
         times = usage.start_us, usage.end_us
         free_us = product.policy.free_cancellation_us
-        fee = fee_between(product.tariff, *times, meter, free_us, usage.reserved_us)
+        reserved_us, most_minor = usage.reserved_us, usage.order_fee_minor
+        fee = fee_between(product.tariff, *times, meter, free_us, reserved_us, most_minor)
         if not usage.charged_minor and any(it.amount_minor for it in fee.lines):
             continue
-        minutes = sum(it.quantity for it in fee.lines if it.item == FeeItem.QUOTA_MINUTES)
-        for key, part in zip(keys, divided(minutes, left), strict=True):
-            used[key] += part
+        free = (FeeItem.PASS_MINUTES, FeeItem.QUOTA_MINUTES)
+        minutes = sum(it.quantity for it in fee.lines if it.item in free)
+        for pool, key, part in zip(pools, keys, divided(minutes, left), strict=True):
+            # Each rental has the whole minutes of a pass for each.
+            used[key] += part if pool.counted else 0
     return found

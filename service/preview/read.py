@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -34,6 +34,7 @@ from service.preview.history import (
     Happened,
     History,
     Numbers,
+    OrderedProduct,
 )
 from service.storage import schema as t
 from service.storage.database import backend_of
@@ -78,9 +79,10 @@ _NUMBERS: tuple[str, ...] = (
 _BEARERS = ("devices", "accounts")
 FREE = "total.free_minor"
 """The name under which a decision keeps the free part of a line under a total exposure."""
-_Kind = tuple[str, str, str, int]
+_Kind = tuple[str, str, str, int, int]
 """The values of a decision of which there are few combinations: the product's id, the accepted
-offers, the reasons, and a number of `_Mark`s with the product's revision."""
+offers, the reasons, a number of `_Mark`s with the product's revision, and the known fee of the
+order."""
 
 
 class _Mark:
@@ -286,7 +288,8 @@ def _kind(window: Window) -> tuple[ColumnElement[Any], ...]:
         (_Mark.STALE, _D.unscorable_reason == str(Reason.FEATURES_STALE)),
     ):
         marks = marks + case((condition, mark), else_=0)
-    return _A.product_id, _A.accept_offers, _D.reasons, marks
+    fee_minor = func.coalesce(_A.order_fee_minor, 0)
+    return _A.product_id, _A.accept_offers, _D.reasons, marks, fee_minor
 
 
 def _happened(marks: int, reasons: str) -> int:
@@ -342,7 +345,7 @@ def _take(
     values = list(zip(*rows, strict=True))
     for name, column in zip(_NUMBERS, values, strict=False):
         columns[name].append(np.array(column, dtype=np.int64))
-    product, accept, reasons, marks, groups, users, *more = values[len(_NUMBERS) :]
+    product, accept, reasons, marks, fees, groups, users, *more = values[len(_NUMBERS) :]
     if window.totals:
         place = _NUMBERS.index("available")
         both = zip(values[place], more.pop(0), strict=True)
@@ -350,7 +353,7 @@ def _take(
         columns["available"][-1] = np.array(free, dtype=np.int64)
     ages = more.pop(0) if window.ages else values[0]
     devices, accounts = more[:2] if window.names else ((), ())
-    kinds = zip(product, accept, reasons, marks, strict=True)
+    kinds = zip(product, accept, reasons, marks, fees, strict=True)
     known_users, known_kinds = codes.users, codes.kinds
     for name, numbers in (
         ("users", [known_users.setdefault(it, len(known_users)) for it in users]),
@@ -383,15 +386,15 @@ def _history(
     pasts: dict[int, Past],
 ) -> History:
     reviewing = _reviewing(catalog, window.operator_id)
-    products: dict[tuple[str, int], int] = {}
+    products: dict[tuple[str, int, int], int] = {}
     accepted: dict[str, int] = {}
     reasons: dict[str, int] = {}
     made: list[Product] = []
     table = np.zeros((6, len(codes.kinds)), dtype=np.int64)
-    for place, (product_id, offers_text, told, marks) in enumerate(codes.kinds):
-        name = product_id, marks // _Mark.REVISION
+    for place, (product_id, offers_text, told, marks, fee_minor) in enumerate(codes.kinds):
+        name = product_id, marks // _Mark.REVISION, fee_minor
         if name not in products:
-            known = catalog.revisions.get((window.operator_id, *name))
+            known = _ordered(catalog.revisions.get((window.operator_id, *name[:2])), fee_minor)
             products[name] = NEVER if known is None else len(made)
             made += [] if known is None else [known]
         reasons_told = told.split(",")
@@ -434,6 +437,14 @@ def _history(
         pasts=pasts,
         **{name: whole[name] for name in _NUMBERS},  # type: ignore[arg-type]
     )
+
+
+def _ordered(product: Product | None, fee_minor: int) -> Product | None:
+    """The product of orders with a known fee, or without one."""
+    if product is None or not fee_minor:
+        return product
+    values = {it.name: getattr(product, it.name) for it in fields(product)}
+    return OrderedProduct(**values, order_fee_minor=fee_minor)
 
 
 def _reviewing(catalog: Catalog, operator_id: str) -> set[str]:

@@ -32,6 +32,7 @@ from service.preview.history import (
     Happened,
     History,
     Numbers,
+    asked_minor,
 )
 from service.preview.replay import (
     Replayed,
@@ -177,7 +178,7 @@ def _alone(history: History) -> Bits:
 
 def credit_steps(product: Product) -> tuple[int, ...]:
     """The credit parts of all offers for a product, in minor units and in order."""
-    policy, minor = product.policy, product.deposit_minor
+    policy, minor = product.policy, asked_minor(product)
     shares = {0, SHARE_BP, policy.reduced_credit_share_bp}
     rules = policy.rules or Rules()
     shares |= {it.credit_share_bp for it in rules.ladder or ()}

@@ -7,11 +7,14 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, and_, func, literal, or_, select
+from sqlalchemy import Connection, and_, case, func, literal, or_, select
 
 from service.domain.attestations import AttestationKind, Attested, Versioned, meter_of, told_before
 from service.domain.authorization import Start, State
 from service.domain.meter import RUNNING, Meter
+from service.domain.passes import Span
+from service.domain.quotas import Pool, pool_of_pass
+from service.domain.segment_tariff import PassGift
 from service.domain.settlement import DOCKINGS
 from service.domain.transitions import Transition
 from service.engine.catalog import Catalog
@@ -38,6 +41,8 @@ class Usage(NamedTuple):
     reservation, which is known only if the tariff had a price for it. It was settled at `close_us`,
     and nothing of a `given_back` charge is left. One that is not `billed` only uses minutes of
     quotas. `station` is that of the order, or empty; None if a later call may have replaced it.
+    `held` is the pool of the pass that counted for it, which goes on under a draft; None if there
+    was none. `order_fee_minor` is the fee of the order, or None.
     """
 
     rental: tuple[str, str]
@@ -55,6 +60,8 @@ class Usage(NamedTuple):
     given_back: bool = False
     billed: bool = True
     station: str | None = ""
+    held: Pool | None = None
+    order_fee_minor: int | None = None
 
 
 def read_usages(
@@ -69,12 +76,14 @@ def read_usages(
     """The usages of rentals of these products that were asked for in a window and are settled.
 
     A rental without a known end or without a sound product revision is left out. `billed` are the
-    products with fees; `quotas` says that tariffs have quotas, whose uses reach back further.
+    products with fees; `quotas` says that tariffs have quotas or passes, whose uses reach back
+    further.
     """
     from_us = window.from_us
     if quotas:
         window = window._replace(from_us=from_us - LEAD_US)
-    minutes = _minutes(connection, window, products) if quotas else {}
+    uses = _uses(connection, window, products) if quotas else {}
+    passes = _passes(connection, window, products) if quotas else {}
     ends = _ends(connection, window, products)
     meters = _meters(connection, window, products)
     d = t.authorization_details.c
@@ -84,7 +93,7 @@ def read_usages(
         *(_A.claim_us, _A.lost_us, _A.start, _A.credit_minor + _A.cash_minor),
         *(_A.captured_minor - _A.other_captured_minor, _A.reserve_us, _A.close_us),
         *(_A.create_us, and_(_A.captured_minor > 0, _A.captured_minor <= _A.conceded_minor)),
-        station(),
+        *(station(), _A.order_fee_minor),
     )
     query = query.select_from(t.authorizations.outerjoin(t.authorization_details, own))
     query = query.where(_settled(window, products))
@@ -94,15 +103,16 @@ def read_usages(
         if end is None or (window.operator_id, product_id, revision) not in catalog.revisions:
             continue
         lost_us, start, hold_minor, charged_minor, reserve_us, *closed = rest
-        close_us, create_us, given_back, ordered_at = closed
+        close_us, create_us, given_back, ordered_at, order_fee_minor = closed
         lost, end_us = end
         # A claimed return, or a granted complaint, stopped the fee earlier.
         if claim_us is not None and claim_us < end_us:
             lost, end_us = False, claim_us
         meter = meters.get((user_id, authorization_id), RUNNING)
-        used = minutes.get((user_id, authorization_id), 0)
-        if used:
-            meter = meter._replace(quota_minutes=used, quota_fixed=True)
+        if used := uses.get((user_id, authorization_id)):
+            minutes, of_pass, percent = used
+            meter = meter._replace(quota_minutes=minutes, quota_fixed=True)
+            meter = meter._replace(pass_minutes=of_pass, pass_percent=percent)
         yield Usage(
             (user_id, authorization_id),
             product_id,
@@ -119,6 +129,8 @@ def read_usages(
             bool(given_back),
             create_us >= from_us and product_id in billed,
             ordered_at,
+            passes.get((user_id, authorization_id)),
+            order_fee_minor,
         )
 
 
@@ -162,17 +174,53 @@ def _ends(
     return found
 
 
-def _minutes(connection: Connection, window: Window, products: Collection[str]) -> dict[_Name, int]:
-    """The minutes of quotas that each rental used."""
-    u = t.quota_uses.c
+def _uses(
+    connection: Connection, window: Window, products: Collection[str]
+) -> dict[_Name, tuple[int, int, int]]:
+    """The minutes of quotas and a pass that each rental used, those of the pass among them, and the
+    percent that the pass took off the fee."""
+    u, p = t.quota_uses.c, t.passes.c
     own = and_(u.user_id == _A.user_id, u.authorization_id == _A.authorization_id)
+    of_use = and_(p.user_id == u.user_id, p.operator_id == u.operator_id, p.pass_id == u.name)
+    of_pass = case((u.per.in_(sorted(map(str, PassGift))), u.minutes), else_=0)
+    percent = case((u.per == str(PassGift.PERCENT), p.size), else_=0)
     query = (
-        select(u.user_id, u.authorization_id, func.sum(u.minutes))
-        .select_from(t.authorizations.join(t.quota_uses, own))
+        select(
+            *(u.user_id, u.authorization_id, func.sum(u.minutes), func.sum(of_pass)),
+            func.max(percent),
+        )
+        .select_from(t.authorizations.join(t.quota_uses, own).outerjoin(t.passes, of_use))
         .where(_settled(window, products))
         .group_by(u.user_id, u.authorization_id)
     )
-    return {(user_id, name): int(minutes) for user_id, name, minutes in connection.execute(query)}
+    return {
+        (user_id, name): (int(minutes), int(of_pass), int(percent))
+        for user_id, name, minutes, of_pass, percent in connection.execute(query)
+    }
+
+
+def _passes(connection: Connection, window: Window, products: Collection[str]) -> dict[_Name, Pool]:
+    """The pools of the passes that counted for rentals."""
+    p = t.passes.c
+    counts = and_(
+        p.user_id == _A.user_id,
+        p.operator_id == _A.operator_id,
+        p.product_id == _A.product_id,
+        p.refund_us.is_(None),
+        p.from_us <= _A.start_us,
+        p.until_us > _A.start_us,
+    )
+    gift = (p.pass_id, p.gives, p.size, p.time_zone)
+    query = (
+        select(_A.user_id, _A.authorization_id, *gift, p.from_us, p.until_us, _A.start_us)
+        .select_from(t.authorizations.join(t.passes, counts))
+        .where(_settled(window, products))
+    )
+    found = {}
+    for user_id, name, pass_id, gives, size, zone, *times, start_us in connection.execute(query):
+        gift_of = (pass_id, PassGift(gives), size, zone)
+        found[user_id, name] = pool_of_pass(*gift_of, Span(*times), start_us)
+    return found
 
 
 def _in_order(row: Any) -> tuple[str, bool, int]:

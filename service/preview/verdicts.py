@@ -14,6 +14,7 @@ from service.domain.policy import (
     MAX_REASONS,
     Choice,
     Offer,
+    Part,
     Reason,
     Split,
     Wanted,
@@ -23,7 +24,17 @@ from service.domain.policy import (
 )
 from service.domain.product import Product
 from service.engine.budgets import within_budget
-from service.preview.history import DECLINED, OFFERS, RANKS, UNSCORED, Fact, History, Numbers
+from service.preview.history import (
+    DECLINED,
+    OFFERS,
+    RANKS,
+    UNSCORED,
+    Fact,
+    History,
+    Numbers,
+    OrderedProduct,
+    asked_minor,
+)
 
 
 class Verdict(NamedTuple):
@@ -107,7 +118,10 @@ def judge(
     `available_minor` is the free part of the line before the request, and `found` has the verdict
     of rules on it.
     """
-    choice = _choice(asked, wanted, available_minor, found)
+    amounts: Sequence[Wanted] = wanted
+    if any(isinstance(it, OrderedProduct) for it in wanted):
+        amounts = [Part(asked_minor(it), it.policy, it.category) for it in wanted]
+    choice = _choice(asked, amounts, available_minor, found)
     reasons = of_rules(choice.reasons)
     review = _REVIEW in reasons
     rank = RANKS[choice.offer]
@@ -186,7 +200,7 @@ def stored(history: History, verdicts: Verdicts) -> Numbers:
         told = of_rules(history.reason_lists[history.reasons[row]])
         offer, split = OFFERS[rank], Split(0, 0)
         if offer is not None:
-            split = split_deposit(offer, it.deposit_minor, it.policy)
+            split = split_deposit(offer, asked_minor(it), it.policy)
         review = offer is not None and _REVIEW in told
         numbers.append(verdicts.number(Verdict(rank, review, *split, told)))
     return np.array(numbers, dtype=np.int64)[places]

@@ -68,10 +68,11 @@ SERVICE = "freehold.v1.AuthorizationService"
 def _authorize(call: Call[pb.AuthorizeRequest]) -> Authorize:
     message = call.message
     has, instant_us = message.HasField, convert.instant_us
+    fee = convert.money(message.order_fee) if has("order_fee") else None
     # Positional arguments cost half as much as keywords.
     return Authorize(
         message.user_id,
-        (Item(message.product_id, message.asset_id, message.price_hash),),
+        (Item(message.product_id, message.asset_id, message.price_hash, fee),),
         convert.START_OF[message.start],
         tuple([convert.OFFER_OF[it] for it in message.accept_offers]),
         instant_us(message.pickup_window, "pickup_window") if has("pickup_window") else None,

@@ -22,7 +22,7 @@ from service.domain.errors import InvalidInput
 from service.domain.lapses import Lapse
 from service.domain.ledger import Standing
 from service.domain.money import Money
-from service.domain.policy import Offer
+from service.domain.policy import Offer, Reason
 from service.domain.receipt import Receipt
 from service.domain.tariff import FeeItem
 from service.rpc.receipts import encode_receipt
@@ -263,7 +263,7 @@ def _version(version: int) -> bytes:
 RARE = (
     *("claim_us", "claim_until_us", "sold_us", "group_id", "parent_id", "captured_minor"),
     *("refund_payable_minor", "uncollected_minor", "charged_back_minor", "overpaid_minor"),
-    *("unheld_minor", "paused_us"),
+    *("unheld_minor", "paused_us", "order_fee_minor"),
 )
 """The fields that `encode_rest` asks for first; with their defaults it encodes nothing."""
 _rare = itemgetter(*map(Authorization._fields.index, RARE))
@@ -284,7 +284,8 @@ def encode_rest(it: Authorization) -> bytes:
     if it.group_id:
         message.group = it.group_id
     if it.parent_id:
-        message.parent = f"users/{it.user_id}/authorizations/{it.parent_id}"
+        kind = "passes" if Reason.PASS_BOUGHT in it.reasons else "authorizations"
+        message.parent = f"users/{it.user_id}/{kind}/{it.parent_id}"
     if it.captured_minor:
         _write_captured(it, message)
     if it.refund_payable_minor and (refund_us := it.refund_us) is not None:
@@ -301,6 +302,9 @@ def encode_rest(it: Authorization) -> bytes:
         _write_debt(it, message)
     if it.paused_us:
         message.paused.FromMicroseconds(it.paused_us)
+    if it.order_fee_minor is not None:
+        message.order_fee.currency_code = it.currency
+        message.order_fee.amount_minor = it.order_fee_minor
     return message.SerializeToString()
 
 

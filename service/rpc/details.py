@@ -41,7 +41,7 @@ def group_order(message: Any) -> Authorize:
     """
     return Authorize(
         user_id=message.user_id,
-        items=tuple([Item(it.product_id, it.asset_id, it.price_hash) for it in message.items]),
+        items=tuple([_item(it) for it in message.items]),
         start=convert.START_OF[message.start],
         accept_offers=tuple([convert.OFFER_OF[it] for it in message.accept_offers]),
         pickup_window_us=convert.optional_us(message, "pickup_window"),
@@ -50,6 +50,11 @@ def group_order(message: Any) -> Authorize:
         order=order_of(message),
         identity_hash=message.identity_hash,
     )
+
+
+def _item(it: Any) -> Item:
+    fee = convert.money(it.order_fee) if it.HasField("order_fee") else None
+    return Item(it.product_id, it.asset_id, it.price_hash, fee)
 
 
 def item_place_of(message: Any) -> ItemPlace | None:

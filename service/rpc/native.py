@@ -15,7 +15,7 @@ import tempfile
 import threading
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -132,12 +132,16 @@ class NativeServer:
         services: Mapping[str, list[Method[Any]]],
         limits: Limits,
         committer: Committer,
+        fail: Callable[[str, BaseException], None],
     ) -> None:
+        """`fail` is called with the part's name if no call can follow."""
         # The front brings all callers' calls on one connection, which must not end.
         shared = replace(limits, max_concurrent_streams=limits.max_calls, idle_s=MOST_IDLE_S)
         self._behind = GrpcServer(pipeline, services, shared, committer.gate)
         self._limits = limits
         self._gate = committer.gate
+        self._pipeline = pipeline
+        self._fail = fail
         self._direct = Direct(pipeline, committer)
         found = [
             (f"/{service}/{it.name}", it)
@@ -209,9 +213,12 @@ class NativeServer:
 
     def _receive(self, front: NativeGrpcFront, loop: asyncio.AbstractEventLoop) -> None:
         """Hands over what comes until the front is closed; runs in a thread of its own."""
-        while (events := front.recv_batch_details(MOST_EVENTS)) is not None:
-            with suppress(RuntimeError):  # the loop was closed
-                loop.call_soon_threadsafe(self._take, front, events, time.monotonic())
+        with suppress(RuntimeError):  # the loop was closed
+            try:
+                while (events := front.recv_batch_details(MOST_EVENTS)) is not None:
+                    loop.call_soon_threadsafe(self._take, front, events, time.monotonic())
+            except Exception as error:
+                loop.call_soon_threadsafe(self._fail, "receiver", error)
 
     def _take(self, front: NativeGrpcFront, events: list[Event], came_s: float) -> None:
         """Begins calls that came at an instant of `time.monotonic`."""
@@ -219,7 +226,7 @@ class NativeServer:
             self._keep(front, events, came_s)
             return
         for event in events:
-            self._begin(front, event, came_s)
+            self._try(front, event, came_s)
 
     def _keep(self, front: NativeGrpcFront, events: list[Event], came_s: float) -> None:
         """Keeps calls until the gate opens, and refuses what is too much."""
@@ -235,8 +242,17 @@ class NativeServer:
     async def _read_later(self, front: NativeGrpcFront) -> None:
         while self._unread:
             await self._gate.wait()
-            self._begin(front, *self._unread.popleft())
+            self._try(front, *self._unread.popleft())
         self._reading = None
+
+    def _try(self, front: NativeGrpcFront, event: Event, came_s: float) -> None:
+        """Begins a call; one that meets a defect is refused, and harms no other."""
+        try:
+            self._begin(front, event, came_s)
+        except Exception as error:
+            refusal = self._pipeline.refusal_of("", None, error)
+            trailers = list(trailers_of(refusal))
+            front.fail(event[1], code_of(refusal).value[0], text_of(refusal), trailers)
 
     def _begin(self, front: NativeGrpcFront, event: Event, came_s: float) -> None:
         kind, call_id, method_id, body, _, details = event

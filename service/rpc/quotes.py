@@ -80,7 +80,7 @@ def _encoded(quote: QuotedAuthorization) -> bytes:
         score_band=convert.BANDS[first.band],
     )
     for it, product in zip(quote.authorizations, quote.products, strict=True):
-        cost = cost_of(product)
+        cost = cost_of(product, it.order_fee_minor)
         item = message.items.add(
             product_id=product.product_id,
             price_hash=price_hash(product),

@@ -21,6 +21,7 @@ from freehold.v1 import (
     case_service_pb2,
     collection_service_pb2,
     credit_service_pb2,
+    pass_service_pb2,
     terms_service_pb2,
 )
 from freehold.v1.authorization_pb2 import Authorization
@@ -40,7 +41,7 @@ REMOVED: dict[str, type[Message]] = {}
 
 _SERVICES = (
     admin_service_pb2, admission_service_pb2, authorization_service_pb2, case_service_pb2,
-    collection_service_pb2, credit_service_pb2, terms_service_pb2,
+    collection_service_pb2, credit_service_pb2, pass_service_pb2, terms_service_pb2,
 )  # fmt: skip
 _BULK = "PutUsers"
 """Its answers are stored for each user, and one without bytes for the whole call."""
@@ -115,6 +116,7 @@ def read_payload(payload: bytes) -> Told:
         it.request_id,
         it.group,
         it.parent,
+        it.order_fee.amount_minor if it.HasField("order_fee") else -1,
         it.product_revision,
         it.price_hash,
         it.price_place,
@@ -144,6 +146,8 @@ def _about(kind: type[Message]) -> Callable[[Any], str | None]:
         return lambda message: message.authorizations[0].name if message.authorizations else ""
     if "case" in fields:
         return lambda message: None if message.case.kind in _HIDDEN else message.case.authorization
+    if "held" in fields:
+        return _about_pass
     if "authorization" not in fields:
         return lambda _: None
     name = attrgetter("authorization.name")
@@ -153,6 +157,14 @@ def _about(kind: type[Message]) -> Callable[[Any], str | None]:
     if "tombstone" in fields:
         return lambda message: None if message.tombstone else name(message)
     return name
+
+
+def _about_pass(message: Any) -> str:
+    """The debt of a pass that a call booked or changed, or else the person who has the pass."""
+    debt = (
+        message.authorization.name if "authorization" in message.DESCRIPTOR.fields_by_name else ""
+    )
+    return debt or message.held.name.rpartition("/passes/")[0]
 
 
 _ABOUT = {kind: _about(kind) for kind in _RESPONSES.values()}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 import grpc
@@ -36,9 +36,12 @@ def listener(
     services: Mapping[str, list[Method[Any]]],
     limits: Limits,
     committer: Committer,
+    fail: Callable[[str, BaseException], None],
 ) -> Listener:
-    """The server of a transport. Raises TransportMissing, and CannotListen if it has no folder for
-    its files."""
+    """The server of a transport; `fail` is called with a part's name if no call can follow.
+
+    Raises TransportMissing, and CannotListen if it has no folder for its files.
+    """
     if transport == NATIVE:
         try:
             from service.rpc.native import NativeServer
@@ -47,5 +50,5 @@ def listener(
                 raise
             text = "the native transport is not installed: pip install 'freehold[native]'"
             raise TransportMissing(text) from error
-        return NativeServer(pipeline, services, limits, committer)
+        return NativeServer(pipeline, services, limits, committer, fail)
     return GrpcServer(pipeline, services, limits, committer.gate)

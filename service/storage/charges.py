@@ -5,12 +5,14 @@ from __future__ import annotations
 from operator import attrgetter
 from typing import Any
 
-from sqlalchemy import Connection, Select, Table, and_, func, select
+from sqlalchemy import Connection, Select, Table, and_, select
 
 from service.domain.attestations import meter_of, told_before
 from service.domain.authorization import Authorization, Start
+from service.domain.meter import Meter
 from service.domain.policy import Reason
 from service.domain.receipt import has_receipt
+from service.domain.segment_tariff import PassGift
 from service.domain.transitions import Transition
 from service.engine.reads import Docked, Told
 from service.engine.tables import (
@@ -95,16 +97,34 @@ def docked(connection: Connection, told: Told) -> Docked | None:
     row = connection.execute(terms).one()
     words = [(row.authorization_version, row.attested) for row in told.attestations]
     meter = meter_of(told_before(words))
-    u = t.quota_uses.c
-    own = (u.user_id == it.user_id, u.authorization_id == it.authorization_id)
-    used = connection.scalar(select(func.sum(u.minutes)).where(*own))
-    if used:
-        meter = meter._replace(quota_minutes=int(used), quota_fixed=True)
+    meter = _with_uses(connection, it, meter)
     debt_minor = _fee_above_hold_minor(connection, it)
     transition = Transition(step[0])
     tariff, free_us = tariff_in_row(row), row.free_cancellation_us
     values = (transition, step[1], meter, debt_minor, free_us, row.cancellation_fee_minor)
     return Docked(told, tariff, *values)
+
+
+def _with_uses(connection: Connection, it: Authorization, meter: Meter) -> Meter:
+    """The meter with the minutes of quotas and of a pass that a rental used, and with the share
+    that a pass took off its fee."""
+    u, p = t.quota_uses.c, t.passes.c
+    of_use = and_(p.user_id == u.user_id, p.operator_id == u.operator_id, p.pass_id == u.name)
+    uses = (
+        select(u.per, u.minutes, p.size)
+        .select_from(t.quota_uses.outerjoin(t.passes, of_use))
+        .where(u.user_id == it.user_id, u.authorization_id == it.authorization_id)
+    )
+    for per, minutes, size in connection.execute(uses):
+        meter = meter._replace(quota_minutes=meter.quota_minutes + minutes, quota_fixed=True)
+        if per == PassGift.PERCENT:
+            meter = meter._replace(pass_percent=size)
+        elif per in _GIFTS:
+            meter = meter._replace(pass_minutes=minutes)
+    return meter
+
+
+_GIFTS = frozenset(map(str, PassGift))
 
 
 def _docking(connection: Connection, it: Authorization) -> tuple[str, int] | None:

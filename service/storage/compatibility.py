@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from sqlalchemy import Connection, func, insert, select
 
+from service.domain.conditions import read_by
+from service.domain.rules import Rules
 from service.domain.tariff_document import TariffDocument
+from service.engine.records.compatibility import ORDER_FEES_BUILD
 from service.storage import schema as t
 
 RULES_BUILD = 27
@@ -19,6 +22,8 @@ QUOTAS_BUILD = 34
 """The first build that counts quotas of free minutes."""
 RESERVATIONS_BUILD = 39
 """The first build that bills the time of a reservation."""
+PASSES_BUILD = 43
+"""The first build that knows passes."""
 PLACES_BUILD = 41
 """The first build that asks for the prices of places."""
 EXPOSURE_BUILD = 37
@@ -30,11 +35,19 @@ RETIRED_BUILD = 35
 def build_of_tariff(document: TariffDocument) -> int:
     """The first build that bills by this tariff."""
     tariff = document.tariff
+    if tariff.passes:
+        return PASSES_BUILD
     if document.places:
         return PLACES_BUILD
     if tariff.reservation is not None:
         return RESERVATIONS_BUILD
     return QUOTAS_BUILD if tariff.quotas else TARIFFS_BUILD
+
+
+def build_of_rules(rules: Rules) -> int:
+    """The first build that decides by these rules."""
+    fees = "order_fee_minor" in read_by(rules.condition or ())
+    return ORDER_FEES_BUILD if fees else RULES_BUILD
 
 
 def shut_out_older(connection: Connection, build: int) -> None:

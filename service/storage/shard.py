@@ -39,6 +39,7 @@ BY_USER = (
     "refused_increments",
     "quotas",
     "quota_uses",
+    "passes",
     "transfers",
     "sealed_heads",
     "outbox",

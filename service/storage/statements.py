@@ -58,6 +58,7 @@ from service.engine.tables import (
     LATER_DECISIONS,
     LINES,
     LISTINGS,
+    PASSES,
     QUOTA_USES,
     RAIL_ACCOUNTS,
     REFUSED_INCREMENTS,
@@ -205,7 +206,8 @@ def _latest_features(dialect: Dialect) -> RowsStatement:
     statement = select(
         *(users.c.user_id, users.c.scoring_consent, users.c.feature_version),
         *(snapshots.c.schema_id, snapshots.c.raw, snapshots.c.as_of_us),
-        *(users.c.alias_of, snapshots.c.texts),
+        *(users.c.alias_of, snapshots.c.texts, snapshots.c.model_id),
+        *(snapshots.c.margin, snapshots.c.reasons, snapshots.c.extrapolated),
     ).select_from(people.outerjoin(snapshots, latest))
     return _reading(statement, keys, dialect)
 
@@ -404,6 +406,7 @@ ALSO_FOUND_BY: dict[RecordTable[Any, Any], list[tuple[str, ...]]] = {
     LATER_DECISIONS: [("user_id", "authorization_id")],
     REFUSED_INCREMENTS: [("user_id", "authorization_id")],
     QUOTA_USES: [("user_id", "authorization_id")],
+    PASSES: [("user_id", "operator_id")],
     CHARGE_BACKS: [("user_id",)],
 }
 """The columns, beside the keys, by which rows are found."""

@@ -34,7 +34,7 @@ from service.storage.adoption import ADOPTED, FROM_ROWS, Adoption
 from service.storage.compatibility import (
     EXPOSURE_BUILD,
     RETIRED_BUILD,
-    RULES_BUILD,
+    build_of_rules,
     build_of_tariff,
     shut_out_older,
 )
@@ -326,7 +326,7 @@ class _TermsDesk:
         match parsed.kind:
             case DocumentKind.POLICY:
                 if parsed.value.rules is not None:
-                    shut_out_older(self._connection, RULES_BUILD)
+                    shut_out_older(self._connection, build_of_rules(parsed.value.rules))
                 write_policy_row(self._connection, it)
                 return compile_users_of(self._connection, it)
             case DocumentKind.TARIFF:

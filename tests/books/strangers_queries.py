@@ -125,6 +125,12 @@ PROMISES: Mapping[str, str] = {
     "no more is captured than was authorized": """
         SELECT user_id FROM authorizations WHERE captured_minor > credit_minor + cash_minor
         AND unheld_minor = 0""",
+    "no more is kept for the usage than the fee of the order": """
+        SELECT a.user_id FROM authorizations a WHERE a.order_fee_minor IS NOT NULL
+        AND (a.state <> 'SETTLED' OR a.custody = 'IN_STATION')
+        AND a.order_fee_minor < (SELECT sum(c.amount_minor - c.conceded_minor) FROM captures c
+        WHERE c.user_id = a.user_id AND c.authorization_id = a.authorization_id
+        AND c.purpose = 'FEE')""",
     "money that came in has its place": """
         SELECT user_id FROM authorizations WHERE received_minor + elsewhere_minor + overpaid_minor
         + overpaid_written_off_minor <> paid_out_minor + held_cash_minor + refund_payable_minor

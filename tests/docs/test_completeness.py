@@ -40,7 +40,7 @@ def posts_nothing() -> set[Transition]:
         *(Transition.DUE_1_DAY, Transition.DUE_31_DAYS, Transition.DUE_61_DAYS),
         *(Transition.DUE_91_DAYS, Transition.APPEARED),
         *(Transition.CASE_OPENED, Transition.EVIDENCE_ADDED),
-        Transition.RESUMED,
+        *(Transition.RESUMED, Transition.PASS_GRANTED),
     }
 
 
@@ -83,9 +83,13 @@ def test_the_wire_has_every_method_of_the_contract() -> None:
         case_service,
         collection_service,
         credit_service,
+        pass_service,
     )
 
-    services = (authorization_service, case_service, collection_service, credit_service)
+    services = (
+        *(authorization_service, case_service, collection_service, credit_service),
+        pass_service,
+    )
     rows = {it.name for service in services for it in service.MUTATIONS}
     rows |= {credit_service.PUT_USERS}
     none_left(contract() - rows, "has no row in the MUTATIONS of its service in service/rpc")

@@ -49,6 +49,7 @@ FACTS: dict[str, dict[str, str]] = {
     "books/consents.py": {"TOGETHER": METHOD},
     "books/increments.py": {"TOGETHER": METHOD},
     "books/quotas.py": {"TOGETHER": METHOD},
+    "books/passes.py": {"TOGETHER": METHOD},
     "books/payloads.py": {"TOGETHER": METHOD},
     "books/portion.py": dict.fromkeys(
         ("PAYMENT_ROWS", "EVENTS", "MONEY", "LAST", "AUTHORIZATION_ROWS", "OPERATORS_OWN",
@@ -111,6 +112,7 @@ FACTS: dict[str, dict[str, str]] = {
     "domain/document_fields.py": {
         "MOST_MINOR": TERMS, "MOST_MINUTES": TERMS, "MOST_SCORE": TERMS,
     },
+    "domain/least_fee.py": {"MOST_LOOKS": METHOD},
     "domain/limits_document.py": {"MOST_STEPS": TERMS, "MOST_RATES": TERMS},
     "domain/hash_chain.py": {
         "SUBJECT_BYTES": FORMAT, "LINK_FORMAT": FORMAT, "_FORMAT_PLACE": FORMAT,
@@ -119,6 +121,11 @@ FACTS: dict[str, dict[str, str]] = {
     "domain/currencies.py": {"MOST_DIGITS": TERMS},
     "domain/dunning.py": {"HOUR_US": UNIT, "DAY_US": UNIT},
     "domain/line_items.py": {"MOST_NAMES": TERMS},
+    "domain/pass_document.py": {
+        "DAY_MINUTES": UNIT, "MOST_DAYS": TERMS, "MOST_PASSES": TERMS, "MOST_PERCENT": TERMS,
+        "MOST_PRICE_MINOR": TERMS,
+    },
+    "domain/passes.py": {"MOST_AHEAD_US": CONTRACT, "MOST_BEHIND_US": CONTRACT},
     "domain/policy.py": {"MAX_REASONS": CONTRACT},
     "domain/quotes.py": {"LONGEST_US": CONTRACT},
     "domain/hour_prices.py": {"EPOCH_MINUTE": FORMAT, "WEEK_MINUTES": UNIT, "USUAL": FORMAT},
@@ -137,7 +144,8 @@ FACTS: dict[str, dict[str, str]] = {
     "engine/figures.py": {"_DAY_US": UNIT},
     "engine/group_commit.py": {"COLLECTING": METHOD, "CAUTION": METHOD},
     "engine/occurrence.py": {"EARLIEST_OCCURRENCE_US": CONTRACT},
-    "ending.py": {"NOT_ENDED": EXIT_CODE, "KILLED": EXIT_CODE},
+    "ending.py": {"FAILED": EXIT_CODE, "KILLED": EXIT_CODE},
+    "engine/records/compatibility.py": {"ORDER_FEES_BUILD": FORMAT},
     "engine/process_job.py": {"COLLECT_S": METHOD, "LONGEST_ANSWER_BYTES": METHOD},
     "ids.py": {"_EPOCH_US": FORMAT, "_STEP_BITS": FORMAT, "_CHANCE_BITS": FORMAT},
     "preview/condition_columns.py": {"QUARTER_US": METHOD},
@@ -177,7 +185,7 @@ FACTS: dict[str, dict[str, str]] = {
     "storage/bindings.py": {"MOST_CERTIFICATES": FORMAT},
     "storage/compatibility.py": dict.fromkeys(
         ("KEYS_BUILD", "RULES_BUILD", "LISTINGS_BUILD", "TARIFFS_BUILD", "QUOTAS_BUILD",
-         "RETIRED_BUILD", "RESERVATIONS_BUILD", "EXPOSURE_BUILD", "PLACES_BUILD"),
+         "RETIRED_BUILD", "RESERVATIONS_BUILD", "EXPOSURE_BUILD", "PLACES_BUILD", "PASSES_BUILD"),
         FORMAT,
     ),
     "storage/models.py": {"SIGNATURES": METHOD},

@@ -51,11 +51,15 @@ class Bill(NamedTuple):
     lost_us: int | None
     reserved_us: int
     quota_minutes: int
+    of_pass: tuple[int, int]
+    """The minutes of a pass, and its percent."""
 
     def fee(self) -> Fee:
         """The fee of the code under test."""
-        if self.quota_minutes:
-            meter = Meter(quota_minutes=self.quota_minutes)
+        if self.quota_minutes or any(self.of_pass):
+            minutes, percent = self.of_pass
+            meter = Meter(quota_minutes=self.quota_minutes, pass_minutes=minutes)
+            meter = meter._replace(pass_percent=percent)
             return fee_between(self.tariff, self.start_us, self.end_us, meter)
         until = [min(until_us, self.end_us) - from_us for from_us, until_us in self.pauses]
         return fee(
@@ -85,7 +89,8 @@ def bill_of(entry: dict[str, Any]) -> Bill:
     lost_us = start_us + duration_us(entry["lost"]) if "lost" in entry else None
     tariff, lines = tariff_at(entry["tariff"], entry.get("station", "")), entry["lines"]
     reserved_us = duration_us(entry.get("reserved", "0:00:00"))
-    beside = lost_us, reserved_us, entry.get("quota_minutes", 0)
+    of_pass = entry.get("pass_minutes", 0), entry.get("pass_percent", 0)
+    beside = lost_us, reserved_us, entry.get("quota_minutes", 0), of_pass
     return Bill(tariff, start_us, end_us, pauses, entry["sum_minor"], lines, *beside)
 
 
@@ -95,6 +100,7 @@ def name_of(entry: dict[str, Any]) -> str:
     before = f" after {entry['reserved']}" if "reserved" in entry else ""
     where = f" at {entry['station']}" if "station" in entry else ""
     where += f" with {entry['quota_minutes']}" if "quota_minutes" in entry else ""
+    where += f" less {entry['pass_percent']} %" if "pass_percent" in entry else ""
     return f"{entry['tariff']} {when}{' paused' if 'pauses' in entry else ''}{before}{where}"
 
 
@@ -117,7 +123,11 @@ def test_a_bill_has_its_sum_and_its_lines(it: Bill) -> None:
 
 @pytest.mark.parametrize(
     "it",
-    [it for it, entry in zip(BILLS, DOCUMENT["bill"], strict=True) if "quota_minutes" not in entry],
+    [
+        it
+        for it, entry in zip(BILLS, DOCUMENT["bill"], strict=True)
+        if not {"quota_minutes", "pass_percent"} & entry.keys()
+    ],
 )
 def test_the_instant_of_a_bill_is_exact(it: Bill) -> None:
     """The sum of a bill's usage is reached at its end or earlier, and more than it only later."""

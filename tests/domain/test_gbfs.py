@@ -117,19 +117,20 @@ def test_each_place_has_a_plan() -> None:
 
 
 def test_what_gbfs_cannot_say_is_refused_by_its_key() -> None:
-    """Prices of hours, quotas, a second cap, and a cap in version 3.0 are refused together, each by
-    its key."""
+    """Prices of hours, quotas, passes, a second cap, and a cap in version 3.0 are refused together,
+    each by its key."""
     it = document({
         "time_zone": "Asia/Shanghai",
         "segment": [{**HALF_HOURS, "price": [{"from": "07:00", "to": "09:00", "price_minor": 1}]}],
         "quota": [{"name": "q", "minutes": 30, "per": "DAY"}],
+        "pass": [{"name": "p", "price_minor": 900, "days": 7, "percent": 20}],
         "cap": [{"window_minutes": 720, "most_minor": 2_000}, CAP],
     })  # fmt: skip
     with pytest.raises(InvalidInput) as refused:
         plan_of(it, GbfsVersion.V3_0)
     assert refused.value.reason == "GBFS_NOT_EXPRESSIBLE"
     assert [one.field for one in refused.value.violations] == [
-        "segment[0].price", "quota", "cap[1]", "cap[0]",
+        "segment[0].price", "quota", "pass", "cap[1]", "cap[0]",
     ]  # fmt: skip
     one_cap = document({"segment": [HALF_HOURS], "cap": [CAP]})
     assert plan_of(one_cap, GbfsVersion.V3_1)["fare_capping"]["duration"] == 1_440

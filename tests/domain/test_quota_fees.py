@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from service.books.walked_fees import walked_minor
-from service.domain.fee_lines import MINUTE_US, FeeItem
+from service.domain.fee_lines import DAY_US, MINUTE_US, FeeItem
 from service.domain.hold import lost_after_us
+from service.domain.least_fee import MOST_LOOKS, fewest_minutes
 from service.domain.meter import Meter
 from service.domain.metered import fee_between
+from service.domain.segment_fee import Use
 from service.domain.segment_tariff import Cap, HourPrice, Quota, QuotaPeriod, Segment, SegmentTariff
-from tests.domain.segment_tariffs import DEDUCTED, SEGMENT_TARIFFS, STARTED
+from service.domain.tariff import fee as fee_of
+from tests.domain.segment_tariffs import DAY_CAP, DEDUCTED, SEGMENT_TARIFFS, STARTED
 
 STARTS = st.integers(1_750_000_000, 1_790_000_000).map(lambda it: it * 1_000_000)
 USES = st.one_of(st.integers(0, 3_000), st.integers(0, 10_000)).flatmap(
@@ -44,12 +48,80 @@ def test_a_quota_never_raises_a_fee(
     assert found.total_minor == walked_minor(tariff, start_us, end_us, (), taken * MINUTE_US)
 
 
+@given(SEGMENT_TARIFFS, STARTS, USES, st.integers(1, 200))
+def test_a_rental_takes_the_fewest_minutes_with_the_least_fee(
+    tariff: SegmentTariff, start_us: int, used_us: int, minutes: int
+) -> None:
+    """Of up to 200 free minutes a rental takes the fewest for which the least is due."""
+    end_us = start_us + used_us
+    most = min(minutes, max(1, -(-used_us // MINUTE_US)))
+    fees = [walked_minor(tariff, start_us, end_us, (), it * MINUTE_US) for it in range(most + 1)]
+    found = fee_between(tariff, start_us, end_us, Meter(quota_minutes=minutes))
+    taken = sum(it.quantity for it in found.lines if it.item is FeeItem.QUOTA_MINUTES)
+    assert (found.total_minor, taken) == min((fee, it) for it, fee in enumerate(fees))
+
+
+@given(SEGMENT_TARIFFS, STARTS, USES, st.integers(1, MOST_LOOKS), st.integers(1, MOST_LOOKS))
+def test_more_free_minutes_never_cost_more(
+    tariff: SegmentTariff, start_us: int, used_us: int, fewer: int, more: int
+) -> None:
+    """The fee with a larger quota is at most that with a smaller one."""
+    fewer, more = sorted((fewer, more))
+    small, large = (
+        fee_between(tariff, start_us, start_us + used_us, Meter(quota_minutes=it)).total_minor
+        for it in (fewer, more)
+    )
+    assert large <= small
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "minutes", "minor", "taken"),
+    [
+        (0, 120, 40, 200, 0),
+        (0, 120, 60, 100, 60),
+        (0, 120, 110, 100, 60),
+        (0, 120, 120, 0, 120),
+        (140, 190, 9, 900, 0),
+        (140, 190, 20, 100, 10),
+        (140, 190, 50, 0, 50),
+    ],
+)
+def test_a_rental_takes_the_minutes_that_miss_a_dear_hour(
+    start: int, end: int, minutes: int, minor: int, taken: int
+) -> None:
+    """From 07:30 to 09:30 with 110 free minutes, 60 leave one hour from 08:30 for 1.00; all would
+    leave one that begins in the dear hour, for 9.00. From 09:50 to 10:40 it takes the 10 minutes
+    until the dear hour is over."""
+    start_us, end_us = (HALF_PAST_SEVEN_US + it * MINUTE_US for it in (start, end))
+    found = fee_between(DEARER_LATER, start_us, end_us, Meter(quota_minutes=minutes))
+    assert found.total_minor == minor
+    assert taken == sum(it.quantity for it in found.lines if it.item is FeeItem.QUOTA_MINUTES)
+
+
+@pytest.mark.parametrize(("interval", "most_looks"), [(60, 24), (1, 16)])
+def test_a_long_quota_takes_few_looks(interval: int, most_looks: int) -> None:
+    """A use of ten days with a quota of a week, a dear hour and a cap of the day is billed after
+    few looks at fees of numbers of minutes, also with units of one minute."""
+    (segment,) = DEARER_LATER.segments
+    segment = segment._replace(interval_minutes=interval)
+    tariff = DEARER_LATER._replace(segments=(segment,), caps=DAY_CAP, buy_out_minor=10**6)
+    used, looks = Use(HALF_PAST_SEVEN_US, 10 * DAY_US), list[int]()
+
+    def due_minor(minutes: int) -> int:
+        looks.append(minutes)
+        end_us = used.start_us + used.used_us
+        return fee_of(tariff, used.start_us, end_us, quota_us=minutes * MINUTE_US).total_minor
+
+    assert fewest_minutes(tariff, used, 7 * 1_440, due_minor, lambda _: 0)
+    assert len(looks) <= most_looks
+
+
 @given(SEGMENT_TARIFFS, STARTS, FREE)
 def test_a_quota_never_brings_a_loss_nearer(
     tariff: SegmentTariff, start_us: int, minutes: int
 ) -> None:
-    """An item under a quota counts as lost no earlier than without it, and at the first instant at
-    which the fee with the whole quota is the buy-out cap."""
+    """An item under a quota counts as lost at the first instant at which both the fee without it
+    and the fee after all its minutes are the buy-out cap."""
     assume(tariff.buy_out_minor)
     tariff = tariff._replace(time_zone=tariff.time_zone or "Asia/Shanghai")
     without_us = lost_after_us(tariff._replace(quotas=()), start_us)
@@ -59,10 +131,13 @@ def test_a_quota_never_brings_a_loss_nearer(
         return
     assert without_us is not None
     assert lost_us >= without_us
-    meter = Meter(quota_minutes=minutes)
+    at_us, before_us = start_us + lost_us, start_us + max(0, lost_us - 1)
     at, before = (
-        fee_between(tariff, start_us, start_us + it, meter).total_minor
-        for it in (lost_us, max(0, lost_us - 1))
+        min(
+            fee_of(tariff, start_us, end_us, quota_us=it).total_minor
+            for it in (0, minutes * MINUTE_US)
+        )
+        for end_us in (at_us, before_us)
     )
     assert at == tariff.buy_out_minor
     assert before < tariff.buy_out_minor or not lost_us

@@ -14,6 +14,8 @@ from service.domain.segment_tariff import (
     Cap,
     FreeMinutes,
     HourPrice,
+    Pass,
+    PassGift,
     Quota,
     QuotaPeriod,
     Reservation,
@@ -74,6 +76,17 @@ most_minor = 2_000
 name = "commuters"
 minutes = 30
 per = "WEEK"
+[[pass]]
+name = "share"
+price_minor = 500
+days = 30
+percent = 20
+[[pass]]
+name = "week"
+price_minor = 990
+days = 7
+minutes = 30
+per = "DAY"
 [reservation]
 free_minutes = 10
 interval_minutes = 1
@@ -101,6 +114,10 @@ TARIFF = SegmentTariff(
     "Asia/Shanghai",
     (Quota("commuters", 30, QuotaPeriod.WEEK),),
     Reservation(10, 1, 20, 500),
+    passes=(
+        Pass("share", 500, 30, PassGift.PERCENT, 20),
+        Pass("week", 990, 7, PassGift.MINUTES_A_DAY, 30),
+    ),
 )
 
 
@@ -167,6 +184,7 @@ def _faults(document: object) -> list[tuple[str, str]]:
     return [(it.field, it.rule) for it in refused.value.violations]
 
 
+PASS = {"name": "p", "price_minor": 900, "days": 7, "percent": 20}
 SEGMENT = {"interval_minutes": 30, "price_minor": 100}
 HOURS = {"from": "08:00", "to": "09:00", "price_minor": 1}
 
@@ -274,6 +292,31 @@ def _priced(*prices: dict[str, Any], **more: Any) -> dict[str, Any]:
             {"quota": [{"name": "a", "minutes": 5, "per": "DAY"}]},
             "time_zone",
             "time_zone.missing",
+        ),
+        (
+            {"pass": [PASS]},
+            "time_zone",
+            "time_zone.missing",
+        ),
+        (
+            {"time_zone": "UTC", "pass": [PASS, PASS]},
+            "pass[1].name",
+            "pass.name.repeated",
+        ),
+        (
+            {"time_zone": "UTC", "pass": [{**PASS, "percent": 100}]},
+            "pass[0].percent",
+            "pass.percent.range",
+        ),
+        (
+            {"time_zone": "UTC", "pass": [{**PASS, "minutes": 30}]},
+            "pass[0].minutes",
+            "pass.minutes.two_gifts",
+        ),
+        (
+            {"time_zone": "UTC", "pass": [{"name": "p", "price_minor": 900, "days": 7}]},
+            "pass[0].minutes",
+            "pass.minutes.missing",
         ),
         (
             {"reservation": {"price_minor": 1}},

@@ -69,11 +69,16 @@ HALF_HOURS = {"interval_minutes": 30, "price_minor": 150}
         (
             {"time_zone": "Asia/Shanghai", "segment": [{**HALF_HOURS, "price": [
                 {"days": ["SAT", "SUN"], "from": "22:00", "to": "06:00", "price_minor": 100}]}],
-             "quota": [{"name": "q", "minutes": 30, "per": "DAY"}]},
+             "quota": [{"name": "q", "minutes": 30, "per": "DAY"}],
+             "pass": [{"name": "p", "price_minor": 990, "days": 7, "minutes": 20},
+                      {"name": "s", "price_minor": 500, "days": 1, "percent": 30}]},
             ("每 30 分钟 1.50 元，不足 30 分钟按 30 分钟计（周六、周日 22:00-06:00 1.00 元）；"
-            "每人每日可免费使用 30 分钟；"),
+            "每人每日可免费使用 30 分钟；周期卡 p：9.90 元，有效 7 天，每次租借免费 20 分钟；"
+            "周期卡 s：5.00 元，有效 1 天，租金减免 30%；"),
             ("CNY 1.50 for each started 30 minutes (CNY 1.00 on Sat, Sun 22:00-06:00);"
-            " each person has 30 free minutes a day; "),
+            " each person has 30 free minutes a day;"
+            " the pass p costs CNY 9.90 and gives 20 free minutes for each rental for 7 days;"
+            " the pass s costs CNY 5.00 and gives 30 % off each fee for 1 day; "),
         ),
     ],
 )  # fmt: skip

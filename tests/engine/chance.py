@@ -26,6 +26,7 @@ from tests.engine import plain_places
 from tests.engine.plain_accounts import NAMES
 from tests.engine.plain_books import Key, RentalKey
 from tests.engine.plain_details import ORDERS, PLACES, shown
+from tests.engine.plain_order_fees import any_fee
 from tests.engine.plain_questions import is_open, question
 from tests.engine.plain_terms import (
     DAY_US,
@@ -169,7 +170,7 @@ OTHERS = {
     "Authorize deposit": 8,
     "Reverse by origin": 3,
     "Reverse unseen": 2, "ReportTransfer": 12, "PutUser": 6, "SetLimit": 4, "SetStanding": 3,
-    "ProposeMerge": 1, "ApproveMerge": 1,
+    "ProposeMerge": 1, "ApproveMerge": 1, "GrantPass": 4, "BuyPass": 5, "RefundPass": 3,
     "RecordUnmatched": 3, "MatchSuspense": 8, "MatchSuspense deposit": 12,
     "ResolveCase question": 7,
     "PayOutOperator": 3, "RecordOperatorPayment": 2, "OpenBulk": 1, "retry": 10, "reuse": 4,
@@ -203,6 +204,8 @@ OF_PLATFORM = frozenset(
 )
 OF_BOTH = frozenset({"ClaimReturn", "OpenComplaint", "AddEvidence", "ResolveCase"})
 """Commands that an operator or the platform sends."""
+NOT_OF_THE_PLATFORM = (c.StartRental, c.BookDebt, c.GrantPass, c.BuyPass, c.RefundPass)
+"""Commands that only operators' keys send."""
 COLLECTING = frozenset(
     {"RecordPayment", "RecordPaidElsewhere", "LowerCharge", "ForgiveCharge", "OpenDispute"}
     | {"ProposeWriteOff"}
@@ -331,7 +334,7 @@ class Chance:
     def call(self, seed: int, now_us: int) -> Call:
         """The call that this number gives now."""
         chance = Random(seed)
-        made = None
+        made = self._of_begun(chance)
         for _ in range(TRIES):
             made = made or self._call(chance, chance.choice(KINDS), now_us)
         made = made or self._asking(chance, "Authorize")
@@ -339,6 +342,17 @@ class Chance:
             made = made._replace(late=True)
         self.sent.append(made)
         return made
+
+    def _of_begun(self, chance: Random) -> Call | None:
+        """The usage of a rental that the call before starts, mostly in the same batch."""
+        before = self.sent[-1] if self.sent else None
+        if before is None or not isinstance(before.command, c.StartRental):
+            return None
+        if chance.random() > 0.4:
+            return None
+        name = (before.command.user_id, before.command.authorization_id)
+        settle = c.Settle(*name, None, chance.random() < 0.8)
+        return Call("Settle begun", before.caller, self._fresh("f"), settle)
 
     def fresh(self) -> int:
         """A number that was not used before."""
@@ -358,6 +372,8 @@ class Chance:
             return self._deposit_with_a_wrong_id(chance)
         if kind == "ResolveCase question":
             return self._answer(chance)
+        if kind in ("GrantPass", "BuyPass", "RefundPass"):
+            return self._of_pass(chance, kind, now_us)
         if kind in OF_PLATFORM:
             return Call(kind, PLATFORM, self._fresh("p"), self._of_platform(chance, kind, now_us))
         if kind == "Reverse unseen":
@@ -379,8 +395,8 @@ class Chance:
             new = self._call(chance, chance.choice(KINDS), now_us)
             if new is None or not (new.request_id and old.request_id):
                 return None  # no caller sends Wake or DecideCase
-            if old.caller == PLATFORM and isinstance(new.command, c.StartRental | c.BookDebt):
-                return None  # only operators' keys start rentals and book debts
+            if old.caller == PLATFORM and isinstance(new.command, NOT_OF_THE_PLATFORM):
+                return None
             return new._replace(kind="reuse", caller=old.caller, request_id=old.request_id)
         user_id = getattr(old.command, "user_id", "ann")
         if chance.random() < 0.1:
@@ -392,6 +408,32 @@ class Chance:
     def _asking(self, chance: Random, kind: str) -> Call:
         caller = chance.choice(OPERATORS)
         return Call(kind, caller, self._fresh("a"), self._authorize(chance, kind, caller))
+
+    def _of_pass(self, chance: Random, kind: str, now_us: int) -> Call | None:
+        """A pass that is granted, bought or refunded; mostly one that a tariff sells."""
+        reference, caller = self.reference, chance.choice(OPERATORS)
+        if kind == "RefundPass":
+            names = [it for it in reference.pass_names.items() if chance.random() < 0.5]
+            if not names:
+                return None
+            named, (seller, _) = chance.choice(names)
+            caller = seller if chance.random() < 0.95 else caller
+            return Call(kind, caller, self._fresh("g"), c.RefundPass(*named))
+        sold = [
+            (operator, product_id, row["name"])
+            for (operator, product_id), its in sorted(reference.revisions.items())
+            if its and its[-1] is not None
+            for row in its[-1].get("document", {}).get("pass", ())
+        ]
+        product_id, name = "bike", "weekly"
+        if sold and chance.random() < 0.97:
+            caller, product_id, name = chance.choice(sold)
+        ahead = (None, None, None, 0, HOUR_US, 8 * DAY_US, -HOUR_US, -40 * DAY_US, 366 * DAY_US + 1)
+        ahead_us = chance.choice(ahead)
+        from_us = None if ahead_us is None else now_us + ahead_us
+        command = c.GrantPass if kind == "GrantPass" else c.BuyPass
+        asked = command(chance.choice(USERS), product_id, name, from_us, chance.choice(("", "o-1")))
+        return Call(kind, caller, self._fresh("g"), asked)
 
     # -- people and operators ----------------------------------------------------------------
 
@@ -711,7 +753,12 @@ class Chance:
         if parent and chance.random() < 0.9:
             items = [c.Item(product, chance.choice(ASSETS))]
         order = chance.choice(ORDERS)
-        items = [it._replace(price_hash=self._shown(chance, caller, it, order)) for it in items]
+        items = [
+            it._replace(
+                price_hash=self._shown(chance, caller, it, order), order_fee=any_fee(chance)
+            )
+            for it in items
+        ]
         return c.Authorize(
             user_id,
             tuple(items),

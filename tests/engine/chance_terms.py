@@ -333,6 +333,15 @@ def _tariff(chance: Random, books: Documents, owner: str) -> tuple[Row, bool]:
             {"name": "weekly", "minutes": chance.choice((30, 45, 300)), "per": "WEEK"},
         ]
         it["quota"] = quotas[: chance.choice((1, 2))]
+    it.pop("pass", None)
+    if chance.random() < 0.6:
+        it.setdefault("time_zone", "Asia/Shanghai")
+        passes = [
+            {"name": "daily", "price_minor": 600, "days": 7, "minutes": 20, "per": "DAY"},
+            {"name": "each", "price_minor": 900, "days": 3, "minutes": 30, "per": "RENTAL"},
+            {"name": "share", "price_minor": 500, "days": 30, "percent": chance.choice((5, 50))},
+        ]
+        it["pass"] = passes[: chance.choice((1, 2, 3))]
     return it, plain_places.drawn(chance, it)
 
 

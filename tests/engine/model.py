@@ -34,6 +34,7 @@ from service.engine.calls import (
     LateStart,
     Matched,
     Paid,
+    PassTold,
     Payloads,
     Priced,
     Profile,
@@ -48,6 +49,7 @@ from service.engine.group_commit import CommitLimits, Committer
 from service.engine.ports import Conflict, OutcomeUnknown, StorageFailed
 from service.engine.profile import read_profile
 from service.engine.records.aliases import AliasRecord
+from service.engine.records.passes import PassRecord
 from service.engine.records.transfers import TransferRecord
 from service.engine.scoring import Assessor
 from service.engine.tables import ALIASES, CASES
@@ -59,7 +61,7 @@ from service.storage.admin import by_shell
 from service.storage.breakers import BreakerStore, reset_breaker
 from service.storage.database import open_database
 from service.storage.schema.record_tables import CONVERTERS
-from tests.engine import plain_breakers, plain_questions
+from tests.engine import plain_breakers, plain_passes, plain_questions
 from tests.engine.chance import Call, Chance
 from tests.engine.faults import DEATHS, Died, Fault, FaultyStore
 from tests.engine.model_terms import TermsSteps
@@ -216,6 +218,7 @@ class Model:
         self._rival: tuple[FaultyStore, Engine] | None = None
         self._names: dict[RentalKey, str] = {}
         self._keys: dict[str, RentalKey | None] = {"": None}
+        self._passes: dict[str, Key] = {}
         """From authorization id to rental; also ids of entries without a rental."""
         self._entries: Counter[str] = Counter()
         self._events = 0
@@ -595,6 +598,11 @@ class Model:
             answer = answer.answer
         if isinstance(answer, LateStart):
             answer = answer.authorization
+        if isinstance(answer, PassTold):
+            self._learn_pass(name, answer)
+            if answer.authorization is None:
+                return
+            answer = answer.authorization
         if isinstance(answer, Authorization):
             its = (answer,)
         elif isinstance(answer, Group):
@@ -607,6 +615,15 @@ class Model:
                 self.chance.named(key, it.authorization_id)
                 require(bool(it.group_id), len(its) > 1, "group", name)
         require(len({it.group_id for it in its}), min(1, len(its)), "one group", name)
+
+    def _learn_pass(self, name: Key, answer: PassTold) -> None:
+        """Learns the id of a new pass, which its debt names."""
+        held, reference = answer.held, self.reference
+        if name in reference.passes:
+            reference.pass_names[held.user_id, held.pass_id] = name
+            self._passes[held.pass_id] = name
+            if (*name, 0) in reference.rentals:
+                reference.rentals[*name, 0]["parent_id"] = held.pass_id
 
     def _learn_fees(self) -> None:
         """Learns the names of debts for fees, which no answer needs to name."""
@@ -644,6 +661,12 @@ class Model:
                 of = self.reference.rentals[cited]["user_id"]
                 reservation = f"users/{of}/authorizations/{self._names[cited]}"
                 require(answer.reservation, reservation, call)
+            case PassTold(), ("pass", row, debt):
+                require(self._plain_pass(answer.held), _plain_held(row), call)
+                require(answer.authorization is None, debt is None, call)
+                if answer.authorization is not None:
+                    expected_debt = {**debt, "parent_id": answer.held.pass_id}
+                    self._compare_row(_plain(answer.authorization), expected_debt, call)
             case Group(), ("group", its):
                 require(len(answer.authorizations), len(its), call)
                 for it, row in zip(answer.authorizations, its, strict=True):
@@ -707,6 +730,14 @@ class Model:
             "user_id": user_id, "key": self._keys[authorization_id], "kind": kind,
             "amount": amount, "state": state, "detail": detail, "request_us": asked_us,
             "change_us": at_us, "earlier": tuple(earlier),
+        }  # fmt: skip
+
+    def _plain_pass(self, it: PassRecord) -> Row:
+        return {
+            "user_id": it.user_id, "operator_id": it.operator_id, "product_id": it.product_id,
+            "name": it.name, "price": it.price_minor, "gives": str(it.gives), "size": it.size,
+            "zone": it.time_zone, "from_us": it.from_us, "until_us": it.until_us,
+            "refund_us": it.refund_us,
         }  # fmt: skip
 
     def _plain_item(self, it: SuspenseItem) -> Row:
@@ -778,7 +809,8 @@ class Model:
         self._check_questions()
         self._check_quotas()
         debts = {
-            (self._keys[row[1]], row[2]): {
+            # The debt of a pass cites the pass, and stands under its own key.
+            (self._keys[row[3] if row[2] == "PASS_BOUGHT" else row[1]], row[2]): {
                 "user_id": row[0], "key": self._keys[row[3]], "amount": row[5],
                 "evidence": row[7], "consent": row[8],
             }
@@ -856,7 +888,10 @@ class Model:
     def _check_quotas(self) -> None:
         """Compares the minutes of quotas that rentals used, and their sums."""
         found = {
-            (self._keys[of], user_id, operator, name, per, begin_us): (minutes, bool(returned))
+            (self._keys[of], user_id, operator, self._passes.get(name, name), per, begin_us): (
+                minutes,
+                bool(returned),
+            )
             for user_id, of, name, per, operator, begin_us, minutes, returned in self.read(
                 "SELECT user_id, authorization_id, name, per, operator_id, period_us, minutes,"
                 " returned_version FROM quota_uses"
@@ -866,15 +901,28 @@ class Model:
         require(found, {key: (it["minutes"], it["returned"]) for key, it in uses.items()}, "quotas")
         sums: Counter[tuple[Any, ...]] = Counter()
         for key, it in uses.items():
-            sums[key[1:]] += 0 if it["returned"] else it["minutes"]
+            if key[4] != "MINUTES_A_RENTAL":
+                sums[key[1:]] += 0 if it["returned"] else it["minutes"]
         used = {
-            tuple(row[:5]): row[5]
+            (*row[:2], self._passes.get(row[2], row[2]), *row[3:5]): row[5]
             for row in self.read(
                 "SELECT user_id, operator_id, name, per, period_us, used_minutes FROM quotas"
                 " WHERE used_minutes > 0"
             )
         }
         require(used, {key: number for key, number in sums.items() if number}, "sums of quotas")
+        counted = {
+            self._passes[pass_id]: (number, refund_us)
+            for pass_id, number, refund_us in self.read(
+                "SELECT pass_id, uses, refund_us FROM passes"
+            )
+        }
+        passes = self.reference.passes
+        expected = {
+            name: (plain_passes.uses(self.reference, name), it["refund_us"])
+            for name, it in passes.items()
+        }
+        require(counted, expected, "passes")
 
     def _check_questions(self) -> None:
         """An item that stayed in suspense has one case, open as long as a part of the item is."""
@@ -1173,6 +1221,11 @@ def _name(call: Call) -> Key:
     if isinstance(call.command, c.DecideCase) and not call.request_id:
         return "case", call.command.case_id
     return call.caller, call.request_id
+
+
+def _plain_held(it: Row) -> Row:
+    """A pass of the reference without what the engine does not tell."""
+    return {name: value for name, value in it.items() if name not in ("terms", "debt")}
 
 
 def _plain(it: Authorization) -> Row:

@@ -9,6 +9,7 @@ from typing import Any
 
 from service.engine import operations as c
 from tests.engine import reference_charge_backs as bank
+from tests.engine.plain_passes import kept
 from tests.engine.plain_quotas import minutes_of
 from tests.engine.plain_terms import (
     CHARGED,
@@ -186,7 +187,7 @@ def _unwaived(books: Any, it: Row, run_us: int, pauses: Pauses) -> int:
     """The fee for a time on the meter, less all waived amounts."""
     pending = waived(books, it, "pending")
     minutes = minutes_of(books, it, run_us, pauses, pending)
-    whole = whole_fee(it, run_us, pauses, minutes * MINUTE_US)
+    whole = kept(books, it, whole_fee(it, run_us, pauses, minutes * MINUTE_US))
     due = max(0, whole - pending)
     return max(0, due - waived(books, it, "given"))
 
@@ -270,6 +271,7 @@ def waive(books: Any, caller: str, it: Row, command: c.WaiveFee, now_us: int) ->
         cap = it["terms"]["buy_out"]
         open_now = max(0, books._usage(it, now_us) - captured)
         open_ever = max(0, cap - waived(books, it, "pending") - captured)
+        open_ever = 0 if it["order_fee"] == 0 else open_ever
     if kept + above + (open_ever if asked is None else open_now) == 0:
         raise Refused("NOTHING_TO_WAIVE")
     if asked is not None and asked > kept + above + open_now:

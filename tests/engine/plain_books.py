@@ -79,6 +79,10 @@ class Books:
         self.requests: dict[Key, Row] = {}
         self.quota_uses: dict[Any, Row] = {}
         """Minutes of quotas that rentals used: by rental, person, operator, quota and period."""
+        self.passes: dict[Key, Row] = {}
+        """By operator and the request id of the call that made the pass."""
+        self.pass_names: dict[Key, Key] = {}
+        """From person and pass id, which the engine assigns, to the pass."""
         self.held_on: dict[tuple[str, str, int], int] = {}
         """The sums held on credit under a budget of a day, by operator, policy and day."""
         self.now_us = 0

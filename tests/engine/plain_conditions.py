@@ -27,6 +27,7 @@ class Ordered(NamedTuple):
     products: Sequence[Row]
     score: int | None
     now_us: int
+    fees_minor: int
 
 
 class Failing(Exception):
@@ -45,6 +46,7 @@ EXPRESSIONS: dict[str, tuple[tuple[str, ...], Callable[[Row], bool]]] = {
         ("deposit_minor", "items"), lambda v: v["deposit_minor"] >= 10_000 and v["items"] == 1,
     ),
     "order_minor > 25000": (("order_minor",), lambda v: v["order_minor"] > 25_000),
+    "order_fee_minor >= 700": (("order_fee_minor",), lambda v: v["order_fee_minor"] >= 700),
     "open_rentals >= 1 && starts_hour >= 2": (
         ("open_rentals", "starts_hour"), lambda v: v["open_rentals"] >= 1 and v["starts_hour"] >= 2,
     ),
@@ -119,6 +121,7 @@ def _values(of: Reference, it: Ordered, product: Row, names: set[str]) -> Row:
         "band": lambda: band(it.score),
         "deposit_minor": lambda: product["deposit"],
         "order_minor": lambda: sum(one["deposit"] for one in it.products),
+        "order_fee_minor": lambda: it.fees_minor,
         "items": lambda: len(it.products),
         "currency": lambda: "CNY",
         "product": lambda: product["product_id"],

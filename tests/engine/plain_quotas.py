@@ -6,21 +6,30 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
+from tests.engine import plain_passes
 from tests.engine.plain_terms import MINUTE_US, Row, whole_fee
 
 if TYPE_CHECKING:
     from tests.engine.plain_books import Books
 
-Pool = tuple[str, str, int, int]
+Pool = tuple[Any, str, int, int]
 """A name, a kind of period, the beginning of the period, and the minutes that the tariff gives."""
 
 
-def pools(it: Row) -> list[Pool]:
-    """The quotas of a rental whose item was out."""
+def pools(of: Books, it: Row) -> list[Pool]:
+    """The pass and the quotas of a rental whose item was out."""
     document = it["terms"].get("document", {})
     if it["start_us"] is None or it["parent_id"]:
         return []
-    return [
+    found, name = list[Pool](), plain_passes.held(of, it)
+    if name is not None:
+        one = of.passes[name]
+        minutes = 0 if one["gives"] == "PERCENT" else one["size"]
+        begin_us = one["from_us"]
+        if one["gives"] == "MINUTES_A_DAY":
+            begin_us = _begin_us(one["zone"], "DAY", it["start_us"])
+        found.append((name, one["gives"], begin_us, minutes))
+    return found + [
         (row["name"], row["per"], _begin_us(document["time_zone"], row["per"], it["start_us"]),
          row["minutes"])
         for row in document.get("quota", [])
@@ -39,7 +48,10 @@ def _begin_us(zone: str, per: str, at_us: int) -> int:
 def left(of: Books, it: Row) -> list[int]:
     """The minutes that are left in each quota of a rental."""
     found = []
-    for name, per, begin_us, most in pools(it):
+    for name, per, begin_us, most in pools(of, it):
+        if per == "MINUTES_A_RENTAL":
+            found.append(most)
+            continue
         same = (it["user_id"], it["operator_id"], name, per, begin_us)
         used = sum(
             use["minutes"] for key, use in of.quota_uses.items()
@@ -55,32 +67,30 @@ def uses(of: Books, it: Row) -> list[Row]:
 
 
 def minutes_of(of: Books, it: Row, us: int, pauses: Any, waived: int) -> int:
-    """The minutes for a use of so many microseconds: those that the settlement used, or else the
-    fewest with the least fee. Minutes that would raise the fee do not count."""
-    if not pools(it):
+    """The minutes for a use of so many microseconds: those that the settlement used, unless they
+    would raise the fee, or else the fewest with the least fee."""
+    if it["close_us"] is None and not pools(of, it):
         return 0
     used = max(1, -(-us // MINUTE_US))
 
     def due(minutes: int) -> int:
-        whole = whole_fee(it, us, pauses, minutes * MINUTE_US)
+        whole = plain_passes.kept(of, it, whole_fee(it, us, pauses, minutes * MINUTE_US))
         return max(0, whole - waived)
 
     if it["close_us"] is not None:
         minutes = min(used, sum(int(use["minutes"]) for use in uses(of, it)))
         return minutes if due(minutes) <= due(0) else 0
     most = min(sum(left(of, it)), used)
-    best = due(most)
-    if best >= due(0):
-        return 0
-    return next(minutes for minutes in range(1, most + 1) if due(minutes) == best)
+    return min(range(most + 1), key=due)
 
 
-def use_minutes(of: Books, it: Row, minutes: int, *, nothing: bool) -> None:
-    """Uses minutes of the quotas in their order; with `nothing` charged they are free at once."""
-    for (name, per, begin_us, _), there in zip(pools(it), left(of, it), strict=True):
+def use_minutes(of: Books, it: Row, minutes: int, asked: int, *, nothing: bool) -> None:
+    """Uses minutes of the quotas in their order, and a pass whose share lowered the fee that was
+    asked for; with `nothing` charged they are free at once."""
+    for (name, per, begin_us, _), there in zip(pools(of, it), left(of, it), strict=True):
         part = min(minutes, there)
         minutes -= part
-        if part:
+        if part or (per == "PERCENT" and plain_passes.lowers(of, name, it, asked)):
             key = (it["key"], it["user_id"], it["operator_id"], name, per, begin_us)
             of.put(of.quota_uses, key, {"minutes": part, "returned": nothing})
 

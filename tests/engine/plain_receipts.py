@@ -6,8 +6,9 @@ from typing import Any
 
 from service.domain.receipt import Receipt
 from tests.engine.plain_attestations import stood, times, waived
+from tests.engine.plain_passes import kept
 from tests.engine.plain_quotas import minutes_of
-from tests.engine.plain_terms import MINUTE_US, Row, waited, whole_fee
+from tests.engine.plain_terms import MINUTE_US, Row, ordered, waited, whole_fee
 
 TARIFF = frozenset(
     {
@@ -15,9 +16,11 @@ TARIFF = frozenset(
         *("BUY_OUT_REDUCTION", "LOST_ITEM", "PAUSED_MINUTES", "FIRST_UNIT", "STARTED_UNITS"),
         *("COMPLETED_UNITS", "ONE_TIME", "CAP_REDUCTION", "RESERVATION"),
         *("RESERVATION_CAP_REDUCTION", "CANCELLATION_FEE", "QUOTA_MINUTES", "PLACE"),
+        *("ORDER_FEE_REDUCTION", "PAID_ELSEWHERE"),
+        *("PASS_MINUTES", "PASS_DISCOUNT"),
     }
 )
-"""The kinds of lines that follow from the terms and the meter alone."""
+"""The kinds of lines that follow from the terms, the meter and the order alone."""
 
 
 def receipt_of(books: Any, it: Row, transition: str, event_us: int, version: int) -> Any:
@@ -38,7 +41,7 @@ def receipt_of(books: Any, it: Row, transition: str, event_us: int, version: int
     pauses = times(books, it, version)
     us = end_us - it["start_us"] - paused_us
     minutes = minutes_of(books, it, us, pauses, 0)
-    asked = whole_fee(it, us, pauses, minutes * MINUTE_US)
+    asked = kept(books, it, whole_fee(it, us, pauses, minutes * MINUTE_US))
     given_up = min(asked, waived(books, it, "pending"))
     if kind == "lost":
         asked, given_up, paused_us = it["terms"]["buy_out"], 0, 0
@@ -75,6 +78,7 @@ def _of_reservation(books: Any, it: Row, kind: str, event_us: int, version: int)
     late = product["free_us"] is not None and event_us > begin_us + product["free_us"]
     if kind == "cancelled" and it["start_us"] is None and late:
         asked += product["cancelling"]
+    asked = ordered(it, asked)
     given_up = min(asked, waived(books, it, "pending"))
     missing = it["captured"] - asked + given_up
     beside = {"WAIVED": -given_up, "NOT_COLLECTED": missing}

@@ -183,6 +183,11 @@ def waited(it: Row, until_us: int) -> int:
     return plain_reservation(document, max(0, until_us - it["reserve_us"]))
 
 
+def ordered(it: Row, cost: int) -> int:
+    """A cost, at most the fee of the order."""
+    return cost if it["order_fee"] is None else min(cost, int(it["order_fee"]))
+
+
 def whole_fee(it: Row, us: int, pauses: Pauses = (), quota_us: int = 0) -> int:
     """The fee of a rental and its reservation, after `us` microseconds on the meter."""
     used = fee(it["terms"], us, it["start_us"], pauses, quota_us)
@@ -199,10 +204,12 @@ def moves(product: Row) -> bool:
 def lost_after(product: Terms, start_us: int = 0, pauses: tuple[tuple[int, int], ...] = ()) -> int:
     """The first use in microseconds whose fee is the buy-out cap, by search."""
 
-    # All free minutes of the quotas put the loss off, whatever is left of them, and never bring it
-    # nearer.
-    quotas = product.get("document", {}).get("quota", [])
-    quota_us = sum(row["minutes"] for row in quotas) * MINUTE_US
+    # All free minutes of the quotas and of one pass put the loss off, whatever is left of them, and
+    # never bring it nearer.
+    document = product.get("document", {})
+    minutes = sum(row["minutes"] for row in document.get("quota", []))
+    minutes += max([0, *(row.get("minutes", 0) for row in document.get("pass", []))])
+    quota_us = minutes * MINUTE_US
 
     def lost(us: int) -> bool:
         fees = [fee(product, us, start_us, pauses, free_us) for free_us in {0, quota_us}]
@@ -470,5 +477,5 @@ EMPTY: Row = {
     "unheld": 0, "unheld_dropped": 0, "unheld_disputed": 0, "unheld_until_us": None,
     "reserved": False,
     "open_cases": (),
-    "paused_us": 0, "reserve_us": None,
+    "paused_us": 0, "reserve_us": None, "order_fee": None,
 }  # fmt: skip

@@ -53,7 +53,7 @@ def require_charge_try(of: Reference, parent: RentalKey, most: int | None, more:
     charged = [
         key
         for key, it in of.rentals.items()
-        if it["parent_id"] and of.names[it["user_id"], it["parent_id"]] == parent
+        if it["parent_id"] and of.names.get((it["user_id"], it["parent_id"])) == parent
     ]
     if most is not None and len(set(charged) - debts) + more > most:
         raise Refused("DAMAGE_TRIES_USED")

@@ -15,6 +15,8 @@ from service.engine import operations as c
 from tests.engine import (
     plain_breakers,
     plain_budgets,
+    plain_order_fees,
+    plain_passes,
     plain_places,
     plain_questions,
     plain_stops,
@@ -79,6 +81,7 @@ from tests.engine.plain_terms import (
     minor,
     no_damage,
     of_terms,
+    ordered,
     payable_out,
     refund_time,
     refundable,
@@ -297,6 +300,15 @@ class Reference(Documents):
                 return self._wake(command, now_us)
             case c.ReportTransfer():
                 return self._report_transfer(command, now_us)
+            case c.GrantPass():
+                self.request_id = request_id
+                return plain_passes.grant(self, caller, command, now_us)
+            case c.BuyPass():
+                self.request_id = request_id
+                return plain_passes.buy(self, caller, command, now_us)
+            case c.RefundPass():
+                self.request_id = request_id
+                return plain_passes.refund(self, caller, command, now_us)
             case c.PutUser():
                 return self._put_user(command, now_us), command.user_id, None
             case c.SetLimit():
@@ -488,7 +500,10 @@ class Reference(Documents):
             it.price_hash not in ("", price(of)) for it, of in zip(asked.items, terms, strict=True)
         ):
             raise Refused("PRICE_CHANGED")
-        products = [Asked(of["deposit"], of) for of in terms]
+        fees = plain_order_fees.fees_of(asked, terms)
+        products = [
+            Asked(of["deposit"] + (fee or 0), of) for of, fee in zip(terms, fees, strict=True)
+        ]
         if asked.amount is not None:
             amount = minor(asked.amount)
             if not asked.parent_id or any(not 1 <= amount <= it.deposit for it in products):
@@ -549,7 +564,7 @@ class Reference(Documents):
                 rules = judged(self, caller, asked.user_id, terms, details, now_us, skipped=skipped)
                 ordered = Ordered(
                     caller, asked.user_id, asked.order or Order(), asked.start == "ON_PICKUP",
-                    list(terms), score, now_us,
+                    list(terms), score, now_us, sum(it or 0 for it in fees),
                 )  # fmt: skip
                 rules = with_conditions(self, rules, ordered, skipped)
                 rules = with_breakers(self, rules, caller, terms)
@@ -580,8 +595,8 @@ class Reference(Documents):
         keys = [(caller, request_id, place) for place in range(len(asked.items))]
         self.put(self.groups, (caller, request_id), keys)
         cash_all = sum(it.deposit for it in products) - sum(choice.credits)
-        for key, item, product, credit in zip(
-            keys, asked.items, products, choice.credits, strict=True
+        for key, item, product, credit, fee in zip(
+            keys, asked.items, products, choice.credits, fees, strict=True
         ):
             cash = product.deposit - credit if offer is not None else 0
             it = {
@@ -596,7 +611,7 @@ class Reference(Documents):
                 "credit": credit, "cash": cash, "expire_us": expire_us,
                 "close_us": now_us if offer is None else None,
                 "pickup_window_us": 0, "rental_period_us": product.terms["period"],
-                "refund_after_us": product.terms["refund"],
+                "refund_after_us": product.terms["refund"], "order_fee": fee,
             }  # fmt: skip
             if asked.start == "ON_PICKUP":
                 it["pickup_window_us"] = shorter(asked.pickup_window_us, product.terms["pickup_us"])
@@ -643,7 +658,7 @@ class Reference(Documents):
             if row["purpose"] == "DAMAGE":
                 most -= row["amount"] - row["conceded"]
         for it in self.rentals.values():
-            if it["parent_id"] and self.names[it["user_id"], it["parent_id"]] == key:
+            if it["parent_id"] and self.names.get((it["user_id"], it["parent_id"])) == key:
                 at_us = life(it)
                 over = it["close_us"] is not None or (at_us is not None and at_us <= now_us)
                 charged = it["captured"] if over else it["credit"] + it["cash"]
@@ -890,6 +905,7 @@ class Reference(Documents):
             held_cash=it["held_cash"] + cash,
             refund_payable=it["refund_payable"] + paid - cash,
             received=it["received"] + paid,
+            order_fee=plain_order_fees.raised(it, amount),
         )
         self._consent(it, command.user_consent_reference)
 
@@ -962,8 +978,7 @@ class Reference(Documents):
         kept = (
             *("user_id", "operator_id", "product_id", "accept_offers", "offer", "reasons"),
             *("band", "model_id", "fee_bp", "pickup_window_us", "rental_period_us"),
-            "refund_after_us",
-            "reserve_us",
+            *("refund_after_us", "reserve_us", "order_fee"),
             *OF_TERMS,
         )
         key = (caller, self.request_id, 0)
@@ -1112,7 +1127,7 @@ class Reference(Documents):
         elif free_us is not None:
             begun_us = it["reserve_us"] or it["expire_us"] - it["pickup_window_us"]
             cost += product["cancelling"] if now_us - begun_us > free_us else 0
-        cost = max(0, cost - waived(self, it, "pending"))
+        cost = max(0, ordered(it, cost) - waived(self, it, "pending"))
         held = it["held_credit"] + it["held_cash"]
         if it["captured"] or not cost or (it["reserve_us"] is not None and not held):
             return False
@@ -1270,17 +1285,17 @@ class Reference(Documents):
         us = until_us - it["start_us"] - stood(self, it, until_us)
         pauses, pending = times(self, it), waived(self, it, "pending")
         minutes = minutes_of(self, it, us, pauses, pending)
-        whole = whole_fee(it, us, pauses, minutes * MINUTE_US)
+        whole = plain_passes.kept(self, it, whole_fee(it, us, pauses, minutes * MINUTE_US))
         return max(0, whole - pending)
 
     def _use_minutes(self, it: Row, minutes: int, asked: int) -> None:
         """Uses minutes for a rental that is settled now. They are free at once if the operator
         charges nothing of what it may ask for."""
-        if not minutes:
+        if not (minutes or asked):
             return
         debt = self.debts.get((it["key"], "FEE_ABOVE_HOLD"))
         charged = it["captured"] - it["other_captured"] + (debt["amount"] if debt else 0)
-        use_minutes(self, it, minutes, nothing=asked > 0 and not charged)
+        use_minutes(self, it, minutes, asked, nothing=asked > 0 and not charged)
         give_back(self, it)
 
     def _quota(self, it: Row, until_us: int) -> tuple[int, int]:
@@ -1340,6 +1355,8 @@ class Reference(Documents):
                 self._within_damage(it["key"], amount, command.user_consent_reference, now_us)
             if amount > most:
                 raise Refused("INVALID_INPUT")
+        if not plain_order_fees.allowed(it, purpose, self._fees(it), amount):
+            raise Refused("INVALID_INPUT")
         claimed = it["claim_us"] is not None and amount > 0 and purpose == "FEE"
         if claimed and self._fees(it) + amount > self._usage(it, now_us):
             raise Refused("INVALID_INPUT")
@@ -2391,8 +2408,12 @@ class Reference(Documents):
         state = it["state"]
         if refund_time(it) == at_us:
             self._refund_by_time(it, at_us, now_us)
-        elif state == "AUTHORIZED" and waited(it, at_us) and it["held_credit"] + it["held_cash"]:
-            self._end_reservation(it, "expired", waited(it, at_us), at_us)
+        elif (
+            state == "AUTHORIZED"
+            and (cost := ordered(it, waited(it, at_us)))
+            and it["held_credit"] + it["held_cash"]
+        ):
+            self._end_reservation(it, "expired", cost, at_us)
         elif state in LAPSING:
             self._close(it, "authorization.expired", at_us, at_us, state="EXPIRED")
         elif it["parent_id"] and state == "ACTIVE":

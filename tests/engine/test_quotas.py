@@ -33,6 +33,7 @@ from service.engine.operations import (
     PauseRental,
     ReportFound,
     Settle,
+    StartRental,
     WaiveFee,
     Wake,
 )
@@ -280,6 +281,28 @@ def test_two_settlements_in_one_batch_share_the_minutes(city: Desk) -> None:
     fees = [city.answers[work.request_id] for work in works]
     totals = [it.fee.total_minor for it in fees if isinstance(it, Settled) and it.fee]
     assert totals == [0, 400]
+    assert used(city)[ANN] == 30
+
+
+def test_a_rental_that_one_batch_starts_and_settles_uses_minutes(city: Desk) -> None:
+    """A rental that starts in a batch and is settled by a later call of the same batch has the free
+    minutes of the period in which it began, and no more than are left."""
+    assert ride(city, 10) == 0
+    reserved = [
+        city.do(Authorize("ann", (Item("scooter", ""),), Start.ON_PICKUP, ())) for _ in "12"
+    ]
+    began_us = city.clock.now_us()
+    after(city, 15)
+    works = []
+    for it in reserved:
+        assert isinstance(it, Authorization)
+        name = (it.user_id, it.authorization_id)
+        works.append(city.work(StartRental(*name, "", began_us)))
+        works.append(city.work(Settle(*name, None, final=True)))
+    assert not [it for it in city.apply(*works) if isinstance(it, Exception)]
+    fees = [city.answers[work.request_id] for work in works]
+    totals = [it.fee.total_minor for it in fees if isinstance(it, Settled) and it.fee]
+    assert totals == [0, 200]
     assert used(city)[ANN] == 30
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 from service.books.verify import verify_books
+from service.domain.access import PLATFORM
 from service.domain.authorization import Authorization, Custody, State
 from service.domain.details import price_hash
 from service.domain.fee_lines import FeeItem
@@ -27,7 +28,7 @@ from service.storage.charges import docked, told
 from service.storage.quoting import QuoteStore
 from tests.engine import acts
 from tests.engine.acts import Books
-from tests.engine.calls import balances, confirm, pick_up, rental, reverse
+from tests.engine.calls import balances, confirm, pick_up, rental, reverse, stored
 from tests.engine.test_quotas import offer
 from tests.fakes import MINUTE_US, OPERATOR, START_US, Desk
 
@@ -232,6 +233,22 @@ def test_a_late_pick_up_follows_a_cancellation_for_a_fee(desk: Desk) -> None:
     assert it.captured_minor == 200
     begun = rental(desk, acts.picked_up(it, START_US + 11 * MINUTE_US))
     assert (begun.state, begun.reserve_us) == (State.ACTIVE, START_US)
+
+
+def test_a_late_pick_up_ends_the_dispute_about_the_reservation(desk: Desk) -> None:
+    """The fee of a reservation that a late pick-up gives back is not disputed any more: the dispute
+    ends for the user, and the books verify."""
+    it = reserve(desk)
+    pass_time(desk, 20 * MINUTE_US)
+    it = rental(desk, cancel(it))
+    rental(desk, acts.dispute(it, 200), caller=PLATFORM)
+    rental(desk, acts.picked_up(it, START_US + 11 * MINUTE_US))
+    it = stored(desk, it)
+    assert (it.disputed_minor, it.lowered_minor, it.conceded_minor) == (0, 200, 200)
+    with desk.store.engine.connect() as connection:
+        outcomes = connection.execute(select(t.cases.c.kind, t.cases.c.outcome)).all()
+    assert [tuple(row) for row in outcomes] == [("DISPUTE", "FOR_USER")]
+    assert verify_books(desk.store.engine, read_payload=read_payload).fault is None
 
 
 def test_a_quote_of_a_reservation_is_the_later_fee(desk: Desk) -> None:

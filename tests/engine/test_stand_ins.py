@@ -44,10 +44,12 @@ def scorer() -> FailingScorer:
 
 @pytest.fixture
 def shop(store: SqlStore, scorer: FailingScorer) -> Desk:
-    """A desk whose model can fail; Ann scores 700, Ben 690 and Cem 450."""
-    desk = Desk(store, scorer=scorer)
-    desk.put_users(ann=700, ben=690, cem=450)
-    return desk
+    """A desk whose model can fail, and has not scored anybody yet; Ann scores 700, Ben 690 and Cem
+    450."""
+    earlier = FakeScorer()
+    earlier.model_id = "earlier"
+    Desk(store, scorer=earlier).put_users(ann=700, ben=690, cem=450)
+    return Desk(store, scorer=scorer)
 
 
 def test_a_person_on_whom_the_model_fails_is_asked_for_the_full_deposit(

@@ -1,4 +1,4 @@
-"""`freehold` with a rail that hangs if asked.
+"""`freehold` with a rail that hangs, or a search for damage that ends late, if asked.
 
 It says when the writer begins a transaction.
 """
@@ -7,13 +7,18 @@ from __future__ import annotations
 
 import asyncio
 import os
+import threading
 import time
 from typing import Any
 from unittest.mock import patch
 
+from sqlalchemy import Engine
+
+from service import app
 from service.cli import main
 from service.rails.simulated import SimulatedRail
 from service.storage.sqlite import SqliteSession
+from service.storage.start_check import StartCheck, check_tables
 
 
 async def _waits(_rail: SimulatedRail, _deliver: Any) -> None:
@@ -35,12 +40,20 @@ def _begins(session: SqliteSession) -> Any:
     return begin(session)
 
 
+def _searches(_engine: Engine, _most_s: float, stopping: threading.Event) -> StartCheck:
+    stopping.wait()
+    time.sleep(1)
+    return StartCheck(None, (), ())
+
+
 begin = SqliteSession.begin
-HANGS = {"": SimulatedRail.tell, "waits": _waits, "blocks": _blocks}
+HANGS = {"waits": _waits, "blocks": _blocks}
+SEARCHES = {"searches": _searches}
 
 if __name__ == "__main__":
     with (
-        patch.object(SimulatedRail, "tell", HANGS[os.environ["HANGS"]]),
+        patch.object(SimulatedRail, "tell", HANGS.get(os.environ["HANGS"], SimulatedRail.tell)),
+        patch.object(app, "check_tables", SEARCHES.get(os.environ["HANGS"], check_tables)),
         patch.object(SqliteSession, "begin", _begins),
     ):
         main()

@@ -172,6 +172,16 @@ def test_a7_a_rail_that_hangs_is_left(tmp_path: Path, model: Path, hangs: str) -
     assert '"not_ended_in_time"' in running.log
 
 
+def test_a_late_search_for_damage_is_waited_for(tmp_path: Path, model: Path) -> None:
+    """A server whose search for damage ends a second after SIGTERM waits for it within the time of
+    the calls, and ends with exit code 0."""
+    url = f"sqlite:///{tmp_path / 'freehold.db'}"
+    prepare(url)
+    with short(url, model, drain_s=SOON_S, closing_s=0.5, hangs="searches") as running:
+        assert running.terminate() == 0
+    assert running.events()[-1] == "stopped"
+
+
 def test_a7_a_wait_for_postgresql_is_cancelled(
     cluster: Cluster, model: Path, stack: ExitStack
 ) -> None:

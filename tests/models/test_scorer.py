@@ -87,6 +87,21 @@ def test_the_score_follows_from_the_margin(
         assert answer.band == scorecard.band(answer.score)
 
 
+def test_a_margin_gives_the_score_of_its_row(
+    scorer: ModelScorer, shipped_data: dataset.Dataset
+) -> None:
+    """A stored margin gives the same score as the row that it is of, and one that is no finite
+    number gives none."""
+    found = scorer.score([row.tobytes() for row in shipped_data.raw[:200]])
+    scored = [it for it in found if isinstance(it, Scored)]
+    assert len(scored) > 190
+    for it in scored:
+        assert scorer.scored(float.fromhex(it.margin.hex()), it.extrapolated) == it
+    for margin in (math.nan, math.inf):
+        with pytest.raises(ValueError, match="finite"):
+            scorer.scored(margin, ())
+
+
 def test_rows_that_cannot_be_scored_give_a_reason_and_affect_no_others(
     scorer: ModelScorer, shipped_data: dataset.Dataset
 ) -> None:

@@ -120,14 +120,32 @@ def copy_project(target: Path) -> None:
             shutil.copy(source, target / name)
 
 
+def chosen(names: list[str]) -> list[Mutant]:
+    """The mutants with these names, in the list's order; all without names.
+
+    Raises MutantError for a name that no mutant has.
+    """
+    mutants = load()
+    unknown = sorted(set(names) - {it.name for it in mutants})
+    if unknown:
+        raise MutantError(f"mutants.toml has no mutant {', '.join(unknown)}")
+    return [it for it in mutants if not names or it.name in names]
+
+
 def main() -> None:
     """Tries every mutant and says which test killed it."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--only", nargs="*", default=[], metavar="NAME")
-    parser.add_argument("--jobs", type=int, default=1)
-    parser.add_argument("--json", type=Path)
+    parser.add_argument(
+        "--only", nargs="+", action="extend", default=[], metavar="NAME",
+        help="names of mutants; all without it",
+    )  # fmt: skip
+    parser.add_argument("--jobs", type=int, default=1, help="mutants at a time, 1 by default")
+    parser.add_argument("--json", type=Path, help="file for the outcomes")
     arguments = parser.parse_args()
-    mutants = [it for it in load() if not arguments.only or it.name in arguments.only]
+    try:
+        mutants = chosen(arguments.only)
+    except MutantError as error:
+        parser.error(str(error))
     machine, commit = harness.machine(ROOT), harness.commit()
     with ThreadPoolExecutor(arguments.jobs) as pool:
         outcomes = []

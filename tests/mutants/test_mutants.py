@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.mutants.run import ROOT, Mutant, load
+from tests.mutants.run import ROOT, Mutant, MutantError, chosen, load
 
 MUTANTS = load()
 
@@ -33,3 +33,12 @@ def test_every_mutant_can_be_applied(mutant: Mutant, tmp_path: Path) -> None:
     assert mutant.tests
     for test in mutant.tests:
         assert (ROOT / test.partition("::")[0]).exists(), test
+
+
+def test_several_mutants_can_be_chosen_by_name() -> None:
+    """Chosen mutants run in the list's order, and a name that no mutant has is refused."""
+    first, second = MUTANTS[0], MUTANTS[1]
+    assert chosen([second.name, first.name]) == [first, second]
+    assert chosen([]) == MUTANTS
+    with pytest.raises(MutantError, match="no mutant no-such-guard"):
+        chosen([first.name, "no-such-guard"])

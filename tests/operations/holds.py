@@ -112,6 +112,7 @@ CALLS = (
                 **AMOUNT,
                 "order": ORDER,
                 "price_hash": price_hash(BIKE),
+                "order_fee": yuan(700),
                 **CONSENT,
             },
         ),
@@ -124,7 +125,12 @@ CALLS = (
         parts=(
             {
                 "items": [
-                    {"product_id": "bike", "asset_id": "bike-1", "price_hash": price_hash(BIKE)}
+                    {
+                        "product_id": "bike",
+                        "asset_id": "bike-1",
+                        "price_hash": price_hash(BIKE),
+                        "order_fee": yuan(700),
+                    }
                 ],
                 **ASKED,
                 "order": ORDER,

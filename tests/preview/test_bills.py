@@ -11,7 +11,9 @@ from service.domain import details
 from service.domain.authorization import Authorization
 from service.domain.documents import DocumentKind
 from service.domain.errors import InvalidInput
+from service.domain.money import Money
 from service.engine.calls import Priced
+from service.engine.operations import GrantPass, Item
 from service.ids import RandomIds
 from service.preview.report import Fees, Preview, Range
 from service.preview.run import Asked, preview
@@ -74,6 +76,22 @@ def test_a_fee_is_computed_again_by_the_draft(city: Desk) -> None:
     city.do(settle_usage(it))
     assert fees(city) == Fees("CNY", 1, 550, 550, Range(300, 300), 0, 1, 0)
     assert "fees by the tariff" in shown(previewed(city))
+
+
+@pytest.mark.parametrize(("fee", "before", "after"), [
+    (400, 400, 300), (200, 200, 200), (0, 0, 0),
+])  # fmt: skip
+def test_a_draft_bills_within_the_fee_of_an_order(
+    city: Desk, fee: int, before: int, after: int
+) -> None:
+    """An hour costs 550 by the tariff and 300 by the draft, both at most the order's fee."""
+    item = Item("bike", "", order_fee=Money("CNY", fee))
+    it = rental(city, authorize("ann")._replace(items=(item,)))
+    advance(city, HOUR_US)
+    city.do(settle_usage(it))
+    found = fees(city)
+    assert (found.charged_minor, found.before_minor) == (before, before)
+    assert found.after_minor == Range(after, after)
 
 
 def test_a_draft_with_places_bills_a_rental_by_its_station(city: Desk) -> None:
@@ -232,6 +250,35 @@ def test_quotas_in_force_change_no_fee(city: Desk) -> None:
     more = fees(city, **{**QUOTA, "quota": [{**QUOTA["quota"][0], "minutes": 90}]})
     assert more.after_minor == Range(150, 150)
     assert fees(city).after_minor == Range(750, 750)
+
+
+HOURS: dict[str, Any] = {"segment": [{"interval_minutes": 60, "price_minor": 200}]}
+
+
+@pytest.mark.parametrize(
+    ("gift", "before", "after"),
+    [
+        ({"minutes": 30}, 450, 400),
+        ({"minutes": 60, "per": "DAY"}, 300, 200),
+        ({"percent": 50}, 375, 300),
+    ],
+)
+def test_a_pass_goes_on_under_a_draft(
+    city: Desk, gift: dict[str, Any], before: int, after: int
+) -> None:
+    """Rides of 50 and of 70 minutes, 5 of each free, were billed with a pass, and so they are under
+    a draft of 2.00 an hour that sells no pass."""
+    sold = {"name": "p", "price_minor": 900, "days": 7, **gift}
+    in_force(
+        city, DocumentKind.TARIFF, {**HALF_HOURS, "time_zone": "Asia/Shanghai", "pass": [sold]}
+    )
+    in_force(city, DocumentKind.POLICY, POLICY)
+    in_force(city, DocumentKind.PRODUCT, {**BIKE, "tariff": "half-hours"})
+    city.do(GrantPass("ann", "bike", "p"))
+    ridden(city, 50, 70)
+    found = fees(city, **HOURS)
+    assert (found.charged_minor, found.before_minor) == (before, before)
+    assert found.after_minor == Range(after, after)
 
 
 @pytest.mark.parametrize(

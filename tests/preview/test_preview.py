@@ -10,7 +10,9 @@ from xml.etree import ElementTree
 import pytest
 
 from service.domain.errors import Exhausted, InvalidInput, NotFound
+from service.domain.money import Money
 from service.domain.policy_document import write_policy
+from service.engine.operations import Item
 from service.ids import RandomIds
 from service.preview.picture import svg
 from service.preview.replay import Terms, replay
@@ -74,6 +76,36 @@ def test_a_preview_adds_up_a_small_history(city: Desk) -> None:
     assert [it.product_id for it in found.products] == ["bike"]
     reasons = {it.reason: (it.before, it.after) for it in whole.refusals}
     assert reasons == {"SCORE_BELOW_ZERO_DEPOSIT": (1, Range(2, 2))}
+
+
+def test_a_preview_holds_the_known_fee_of_an_order(city: Desk) -> None:
+    """An order with a fee of 10.00 asks for 209.00. Ann (700) pays no deposit and Cem (550) half of
+    it; if 720 is needed for no deposit, both pay half of it."""
+    city.put_users(ann=700, cem=550)
+    item = Item("bike", "", order_fee=Money("CNY", 1_000))
+    rentals = [rental(city, authorize(it)._replace(items=(item,))) for it in ("ann", "cem")]
+    assert rentals[1].cash_minor == 10_450
+    rental(city, confirm(rentals[1]))
+    city.clock.advance(city.clock.now_us() + 60 * MINUTE_US)
+    whole = previewed(city, policy(city.store, zero_from_score=720)).whole
+    assert (whole.decisions, whole.repeated, whole.exact) == (2, 2, True)
+    assert whole.cash_asked == (("CNY", 10_450, Range(20_900, 20_900)),)
+    held = whole.held[0]
+    assert (held.before.peak_minor, held.most.peak_minor) == (20_900 + 10_450, 20_900)
+
+
+def test_conditions_of_a_draft_read_the_known_fee(city: Desk) -> None:
+    """A draft that declines orders with a fee of 10.00 or more declines one of three orders: that
+    of 10.00, and not those of 9.99 and without a fee."""
+    city.put_users(ann=700, ben=700, cem=700)
+    fees = {"ann": Money("CNY", 1_000), "ben": Money("CNY", 999), "cem": None}
+    for user_id, fee in fees.items():
+        item = Item("bike", "", order_fee=fee)
+        rental(city, authorize(user_id)._replace(items=(item,)))
+    city.clock.advance(city.clock.now_us() + 60 * MINUTE_US)
+    dear = {"name": "dear", "when": "order_fee_minor >= 1000", "then": "DECLINE"}
+    whole = previewed(city, policy(city.store, condition=[dear])).whole
+    assert {it.reason: it.after for it in whole.refusals} == {"CONDITION/dear": Range(1, 1)}
 
 
 def test_the_mean_of_the_credit_held_is_over_the_whole_time(city: Desk) -> None:

@@ -58,7 +58,14 @@ READS: dict[str, dict[str, Any]] = {
     },
     "QuoteAuthorization": {
         "user_id": "somebody",
-        "items": [{"product_id": "bike", "asset_id": "a-1", "price_hash": "0" * 64}],
+        "items": [
+            {
+                "product_id": "bike",
+                "asset_id": "a-1",
+                "price_hash": "0" * 64,
+                "order_fee": {"currency_code": "CNY", "amount_minor": 700},
+            }
+        ],
         "start": 2,
         "accept_offers": [1],
         "pickup_window": Duration(seconds=60),
@@ -103,6 +110,7 @@ READS: dict[str, dict[str, Any]] = {
     },
     "AdvanceClock": {"now": NOW},
     "GetCase": {"name": NO_CASE},
+    "ListPasses": {"user_id": "somebody", "page_size": 10, "page_token": "token"},
     "ListCases": {
         "state": 1,
         "kind": 1,
@@ -280,6 +288,7 @@ REQUIRED_OF_READS: dict[str, set[str]] = {
     "ListEntries": {"user_id", "currency_code"},
     "ReportTransfer": {"body", "signature"},
     "AdvanceClock": {"now"},
+    "ListPasses": {"user_id"},
     "GetCase": {"name"},
     "CreateKey": {"request_id", "scopes"},
     "UpdateKey": {"request_id", "key_id"},
@@ -321,6 +330,7 @@ SCOPES_OF_READS: dict[str, str] = {
     "ListChargeBacks": "transfers.read",
     "ListSuspense": "transfers.read",
     "AdvanceClock": "sandbox.clock",
+    "ListPasses": "authorizations.read",
     "GetCase": "cases.read",
     "ListCases": "cases.read",
     **dict.fromkeys(ADMIN_RPCS, "keys.admin"),

@@ -113,9 +113,8 @@ def _rpcs() -> Iterator[Rpc]:
 
 RPCS = {rpc.name: rpc for rpc in _rpcs()}
 OF_CASES = tuple(it.name for it in RPCS.values() if it.service == "freehold.v1.CaseService")
-OPERATOR_RPCS = OF_CASES + tuple(
-    it.name for it in RPCS.values() if it.service == "freehold.v1.AuthorizationService"
-)
+OF_OPERATORS = tuple(f"freehold.v1.{it}Service" for it in ("Authorization", "Pass"))
+OPERATOR_RPCS = OF_CASES + tuple(it.name for it in RPCS.values() if it.service in OF_OPERATORS)
 PLATFORM_RPCS = tuple(name for name in RPCS if name not in OPERATOR_RPCS)
 ADMINISTRATION = tuple(f"freehold.v1.{it}Service" for it in ("Admin", "Admission", "Terms"))
 ADMIN_RPCS = tuple(it.name for it in RPCS.values() if it.service in ADMINISTRATION)

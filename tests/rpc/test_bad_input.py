@@ -165,6 +165,9 @@ def bad_values(leaf: Leaf) -> tuple[Any, ...]:
             return (b"x" * 31, b"x" * 33, b"")
         case "amount_minor" if leaf.path.startswith("line_items"):
             return (-(10**12) - 1, -(2**63), *TOO_MUCH)
+        case "amount_minor" if "order_fee" in leaf.path:
+            # A fee that is paid elsewhere is zero.
+            return (*bad, *TOO_MUCH)
         case "amount_minor":
             return (*bad, *TOO_MUCH, *(() if leaf.method in MAY_BE_ZERO else (0,)))
         case "document":

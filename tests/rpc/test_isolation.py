@@ -40,6 +40,7 @@ from service.storage import admin
 from service.storage.breakers import BreakerStore
 from tests.fakes import OPERATOR, OTHER_OPERATOR, START_US, serving
 from tests.operations.every import CALLS
+from tests.operations.passes import granted
 from tests.rpc import ready
 from tests.rpc.examples import example, named, passing
 from tests.rpc.support import (
@@ -316,6 +317,7 @@ def of_mine(desk: Desks) -> dict[str, Callable[[], dict[str, Any]]]:
                 evidence="photo",
             ).case.name
         },
+        "ListPasses": lambda: {"user_id": granted(desk).held.name.split("/")[1]},
         "ListCases": lambda: {"user_id": ready.settled(desk).name.split("/")[1]},
     }
 

@@ -250,3 +250,23 @@ def test_a_taken_port_is_named(tmp_path: Path) -> None:
             assert not Path(app._server._folder.name).exists()
 
         asyncio.run(start())
+
+
+def test_a_call_that_meets_a_defect_harms_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A call that meets a defect before its checks is refused with INTERNAL, and the next one is
+    answered."""
+    with serving(tmp_path) as served, desks(served) as desk:
+        person, server = desk.platform.person(), native(served)
+
+        def fail(*_: Any) -> Any:
+            monkeypatch.undo()
+            raise RuntimeError("a defect")
+
+        desk.operator.page()
+        monkeypatch.setattr(server._direct, "begin", fail)
+        refusal = desk.operator.refused("Authorize", rental(desk.operator, person))
+        assert (refusal.code, refusal.reason) == (code.INTERNAL, "INTERNAL")
+        assert desk.operator.authorize(person).name
+        assert served.app.pipeline.calls.faults == 1

@@ -33,7 +33,7 @@ from service.domain.suspense import Direction
 from service.domain.verification import Verification, Witness
 from service.engine import operations as c
 from service.engine.breakers import LossWatch
-from service.engine.calls import CaseTold, Priced
+from service.engine.calls import CaseTold, PassTold, Priced
 from service.engine.cases import add_evidence
 from service.engine.group_commit import CommitLimits, Committer
 from service.engine.ports import SealKeys, Signer
@@ -43,7 +43,13 @@ from service.engine.records.seals import SealRecord
 from service.engine.records.transfers import TransferState
 from service.engine.rows import Draft, Rows
 from service.engine.workers.seals import Sealer
-from service.rpc import authorization_service, case_service, collection_service, credit_service
+from service.rpc import (
+    authorization_service,
+    case_service,
+    collection_service,
+    credit_service,
+    pass_service,
+)
 from service.rpc.stored import read_payload
 from service.signing import PublicKeys, SealKey
 from service.storage import rows
@@ -54,6 +60,7 @@ from service.storage.database import open_database, writing
 from service.storage.seals import SqlSealStore
 from service.storage.store import SqlStore
 from tests.engine import acts
+from tests.engine import test_passes as passes
 from tests.engine import test_quotas as scooters
 from tests.engine.calls import (
     authorize,
@@ -107,12 +114,14 @@ def live(desk: Desk) -> None:
     _paused_late(desk)
     _free_minutes(desk)
     _reserved(desk)
+    _passed(desk)
     _budgeted(desk)
     administer(desk.store, desk.clock.now_us())
     _broken(desk)
     rental(desk, authorize("dan", accept=(Offer.ZERO,)))  # is declined
     desk.do(c.PayOutOperator("city", acts.money(700), "treasury-1"), caller=PLATFORM)
     desk.do(c.RecordOperatorPayment("city", acts.money(90), "treasury-2"), caller=PLATFORM)
+    _with_fees(desk)
 
 
 def lived(base: Path) -> Path:
@@ -160,6 +169,49 @@ def _reserved(desk: Desk) -> None:
     it = rental(desk, acts.picked_up(it, begun_us + 12 * acts.MINUTE_US))
     rental(desk, acts.settle_usage(it))
     rental(desk, pick_up("sam", "scooter", asset_id="s-2"))
+
+
+def _with_fees(desk: Desk) -> None:
+    """Val's umbrellas, whose orders know a fee. One is out, and its fee was raised; the usage of
+    another one cost more; and of the last one only damage was charged, because its fee was paid
+    elsewhere."""
+    desk.put_user("val", 700)
+    umbrella = c.Item("umbrella", "", order_fee=acts.money(200))
+    order = authorize("val")._replace(items=(umbrella,))
+    rental(desk, acts.increment(rental(desk, order), 100))
+    it = rental(desk, order)
+    desk.clock.advance(desk.clock.now_us() + 2 * acts.DAY_US)
+    assert rental(desk, acts.settle_usage(it)).captured_minor == 200
+    elsewhere = (umbrella._replace(order_fee=acts.money(0)),)
+    it = rental(desk, order._replace(items=elsewhere))
+    rental(desk, acts.capture(it, 300, Purpose.DAMAGE, final=True))
+
+
+def _passed(desk: Desk) -> None:
+    """Una's passes of every gift: one is bought, used and paid, one is bought and refunded, and two
+    are granted. The use of the one of a day ends with the charge."""
+    desk.put_user("una", 700)
+    scooters.offer(desk, passes.SOLD)
+    held, debt = passes.buy(desk, user_id="una")
+    scooters.ride(desk, 25, "una")
+    desk.do(pay(debt, 400, reference="una-1"), caller=PLATFORM)
+    until_us = held.until_us
+    desk.clock.advance(until_us)
+    for name, lowered in (("day", True), ("share", False)):
+        granted = c.GrantPass("una", "scooter", name, reference=f"{name}-1")
+        told = desk.do(granted)
+        assert isinstance(told, PassTold)
+        until_us = told.held.until_us
+        it = scooters.rent(desk, "una")
+        scooters.after(desk, 35)
+        settled = scooters.settle(desk, it).authorization
+        if lowered:
+            rental(desk, acts.lower(settled, settled.captured_minor))
+            passes.refund(desk, told.held)
+    later = c.BuyPass("una", "scooter", "day", until_us)
+    bought = desk.do(later)
+    assert isinstance(bought, PassTold)
+    passes.refund(desk, bought.held)
 
 
 def _budgeted(desk: Desk) -> None:
@@ -740,7 +792,12 @@ def multiply(file: Path, times: int) -> None:
     own: dict[str, dict[str, str]] = {
         "lines": {"subject_key": "x''"},  # the chain does not contain the person's name
         "entries": {},
-        "authorizations": {"request_id": "''", "asset_id": "{n} || asset_id"},
+        "authorizations": {
+            "request_id": "''",
+            "asset_id": "{n} || asset_id",
+            # The copies have no passes, which tell their calls.
+            "reasons": "CASE old.reasons WHEN 'PASS_BOUGHT' THEN '' ELSE old.reasons END",
+        },
         "users": {
             "alias_of": "CASE old.alias_of WHEN '' THEN '' ELSE {n} || old.alias_of END",
         },
@@ -807,7 +864,10 @@ def multiply(file: Path, times: int) -> None:
 
 _RESPONSES: dict[str, type[Any]] = {
     it.name: it.response
-    for service in (authorization_service, credit_service, collection_service, case_service)
+    for service in (
+        *(authorization_service, credit_service, collection_service, case_service),
+        pass_service,
+    )
     for it in service.MUTATIONS
 }
 _METHODS = {
@@ -836,6 +896,9 @@ def real_answers(file: Path) -> None:
                 (case_id,) = re.findall(rb"case_id='([^']+)'", said)
                 message.case.name = f"cases/{case_id.decode()}"
                 message.case.kind = case_service.KINDS[CaseKind.SECOND_REFERENCE]
+            if method.endswith("Pass"):
+                (pass_id,) = re.findall(rb"pass_id='([^']+)'", said)
+                message.held.name = f"users/{user_id}/passes/{pass_id.decode()}"
             answer = message.SerializeToString()
             change = "UPDATE requests SET method = ?, answer = ? WHERE rowid = ?"
             connection.execute(change, (method, answer, row))

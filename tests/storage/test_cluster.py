@@ -141,6 +141,25 @@ def test_a_killed_server_keeps_its_commits(tmp_path: Path) -> None:
     assert not own.folder.exists()
 
 
+@pytest.mark.skipif(not Path("/proc/sysvipc/shm").exists(), reason="only Linux lists segments")
+def test_a_killed_server_leaves_no_shared_memory() -> None:
+    """A server that was killed and not started again leaves no shared memory behind."""
+    own = Cluster()
+    listed = own.data / "postmaster.pid"
+    segment = listed.read_text("utf-8").splitlines()[postgres.SEGMENT_LINE].split()[1]
+    assert own.admin.execute("SHOW dynamic_shared_memory_type").fetchone() == ("mmap",)
+    own.kill()
+    assert segment in segments()
+    own.close()
+    assert segment not in segments()
+
+
+def segments() -> set[str]:
+    """The ids of this machine's System V segments of shared memory."""
+    lines = Path("/proc/sysvipc/shm").read_text("utf-8").splitlines()[1:]
+    return {line.split()[1] for line in lines}
+
+
 def test_a_lent_database_comes_back_clean(cluster: Cluster) -> None:
     """A returned database is like a fresh one: without rows, and with sequences reset."""
     name = cluster.lend()

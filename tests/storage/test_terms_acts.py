@@ -16,11 +16,18 @@ from service.domain.product import Product
 from service.domain.segment_tariff import SegmentTariff
 from service.domain.tariff_document import tariff_columns
 from service.engine.records.administration import Approval, Asked, By
+from service.engine.records.compatibility import ORDER_FEES_BUILD
 from service.engine.records.documents import DocumentName
 from service.storage import schema as t
 from service.storage.administration import list_audit
-from service.storage.compatibility import RESERVATIONS_BUILD, RETIRED_BUILD, TARIFFS_BUILD
+from service.storage.compatibility import (
+    RESERVATIONS_BUILD,
+    RETIRED_BUILD,
+    RULES_BUILD,
+    TARIFFS_BUILD,
+)
 from service.storage.database import writing
+from service.storage.migrate import oldest_build_of
 from service.storage.proof import verify_database
 from service.storage.store import SqlStore
 from service.storage.terms_acts import (
@@ -512,6 +519,16 @@ def test_a_condition_is_checked_with_line_and_column(store: SqlStore) -> None:
     with pytest.raises(InvalidInput):
         apply(store, K.POLICY, {**POLICY, "condition": [scored]})
     apply(store, K.POLICY, {**POLICY, "condition": [{**wrong, "when": "hour > 3"}]})
+
+
+def test_a_condition_on_fees_shuts_out_older_builds(store: SqlStore) -> None:
+    """Builds that do not know fees of orders cannot evaluate a condition that reads them, so they
+    do not start once such a policy is in force."""
+    for when, build in (("hour > 3", RULES_BUILD), ("order_fee_minor > 1", ORDER_FEES_BUILD)):
+        condition = {"name": "fees", "when": when, "then": "FULL"}
+        apply(store, K.POLICY, {**POLICY, "condition": [condition]})
+        with store.engine.connect() as connection:
+            assert oldest_build_of(connection) == build
 
 
 def test_a_deposit_covers_the_reservation(store: SqlStore) -> None:

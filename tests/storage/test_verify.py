@@ -113,6 +113,8 @@ class Where(dict[str, object]):
             f"{of} user_id='ben' AND captured_minor > captured_credit_minor ORDER BY 1"
         )[0][0]
         self["reserved"] = ask(f"{of} user_id='sam' AND state='AUTHORIZED'")[0][0]
+        self["fee"] = ask(f"{of} user_id='val' AND order_fee_minor=300")[0][0]
+        self["capped"] = ask(f"{of} user_id='val' AND order_fee_minor=200")[0][0]
         self["seventh"] = ask(f"{of} custody='UNKNOWN' AND state='SETTLED'")[0][0]
         self["gils"] = ask(f"{of} user_id='gil'")[0][0]
         asked = "SELECT case_id FROM cases WHERE reference='payments/platform"
@@ -218,7 +220,7 @@ def test_correct_books_pass(books: Path, seals: list[SealRecord]) -> None:
     """Correct books have no fault, and the verification reports how much it checked."""
     found = verified(books)
     assert found.fault is None
-    assert (found.lines, found.authorizations) == (24, 61)
+    assert (found.lines, found.authorizations) == (26, 69)
     assert found.entries > 100
     assert found.seals == found.signatures == len(seals) > 2
     assert found.last_seal == witness(seals[-1])
@@ -564,6 +566,18 @@ PLANTED: dict[str, tuple[tuple[str, ...], str, str]] = {
     ),
     "a reservation that has no price": (
         (f"{A} reserve_us=create_us {ONE}",), "EVENTS_TELL", FIRST,
+    ),
+    "a known fee that was not held": (
+        (f"{A} order_fee_minor=order_fee_minor+1 WHERE authorization_id='{{fee}}'",),
+        "ORDER_FEE", "users/val/authorizations/{fee}",
+    ),
+    "more kept than the known fee": (
+        (f"{A} order_fee_minor=0 WHERE authorization_id='{{capped}}'",),
+        "STATE_AND_AMOUNTS", "users/val/authorizations/{capped}",
+    ),
+    "a damage charge with a fee of an order": (
+        (f"{A} order_fee_minor=0 WHERE authorization_id='{{debt}}'",),
+        "STATE_AND_AMOUNTS", "users/eve/authorizations/{debt}",
     ),
     "an offer that was not accepted": (
         (f"{A} accept_offers='REDUCED,FULL' {ONE}",), "OFFER_ACCEPTED", FIRST,

@@ -18,7 +18,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class AuthorizeRequest(_message.Message):
-    __slots__ = ("request_id", "user_id", "product_id", "asset_id", "start", "accept_offers", "pickup_window", "rental_period", "parent", "amount", "order", "price_hash", "user_consent_reference", "identity_hash")
+    __slots__ = ("request_id", "user_id", "product_id", "asset_id", "start", "accept_offers", "pickup_window", "rental_period", "parent", "amount", "order", "price_hash", "order_fee", "user_consent_reference", "identity_hash")
     class Start(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         START_UNSPECIFIED: _ClassVar[AuthorizeRequest.Start]
@@ -39,6 +39,7 @@ class AuthorizeRequest(_message.Message):
     AMOUNT_FIELD_NUMBER: _ClassVar[int]
     ORDER_FIELD_NUMBER: _ClassVar[int]
     PRICE_HASH_FIELD_NUMBER: _ClassVar[int]
+    ORDER_FEE_FIELD_NUMBER: _ClassVar[int]
     USER_CONSENT_REFERENCE_FIELD_NUMBER: _ClassVar[int]
     IDENTITY_HASH_FIELD_NUMBER: _ClassVar[int]
     request_id: str
@@ -53,9 +54,10 @@ class AuthorizeRequest(_message.Message):
     amount: _types_pb2.Money
     order: _details_pb2.Order
     price_hash: str
+    order_fee: _types_pb2.Money
     user_consent_reference: str
     identity_hash: str
-    def __init__(self, request_id: _Optional[str] = ..., user_id: _Optional[str] = ..., product_id: _Optional[str] = ..., asset_id: _Optional[str] = ..., start: _Optional[_Union[AuthorizeRequest.Start, str]] = ..., accept_offers: _Optional[_Iterable[_Union[_types_pb2.Offer, str]]] = ..., pickup_window: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., rental_period: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., parent: _Optional[str] = ..., amount: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., order: _Optional[_Union[_details_pb2.Order, _Mapping]] = ..., price_hash: _Optional[str] = ..., user_consent_reference: _Optional[str] = ..., identity_hash: _Optional[str] = ...) -> None: ...
+    def __init__(self, request_id: _Optional[str] = ..., user_id: _Optional[str] = ..., product_id: _Optional[str] = ..., asset_id: _Optional[str] = ..., start: _Optional[_Union[AuthorizeRequest.Start, str]] = ..., accept_offers: _Optional[_Iterable[_Union[_types_pb2.Offer, str]]] = ..., pickup_window: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., rental_period: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., parent: _Optional[str] = ..., amount: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., order: _Optional[_Union[_details_pb2.Order, _Mapping]] = ..., price_hash: _Optional[str] = ..., order_fee: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., user_consent_reference: _Optional[str] = ..., identity_hash: _Optional[str] = ...) -> None: ...
 
 class Cut(_message.Message):
     __slots__ = ("field", "product_id", "granted")
@@ -102,14 +104,16 @@ class BatchAuthorizeResponse(_message.Message):
 class AuthorizeGroupRequest(_message.Message):
     __slots__ = ("request_id", "user_id", "items", "start", "accept_offers", "pickup_window", "rental_period", "order", "identity_hash")
     class Item(_message.Message):
-        __slots__ = ("product_id", "asset_id", "price_hash")
+        __slots__ = ("product_id", "asset_id", "price_hash", "order_fee")
         PRODUCT_ID_FIELD_NUMBER: _ClassVar[int]
         ASSET_ID_FIELD_NUMBER: _ClassVar[int]
         PRICE_HASH_FIELD_NUMBER: _ClassVar[int]
+        ORDER_FEE_FIELD_NUMBER: _ClassVar[int]
         product_id: str
         asset_id: str
         price_hash: str
-        def __init__(self, product_id: _Optional[str] = ..., asset_id: _Optional[str] = ..., price_hash: _Optional[str] = ...) -> None: ...
+        order_fee: _types_pb2.Money
+        def __init__(self, product_id: _Optional[str] = ..., asset_id: _Optional[str] = ..., price_hash: _Optional[str] = ..., order_fee: _Optional[_Union[_types_pb2.Money, _Mapping]] = ...) -> None: ...
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     USER_ID_FIELD_NUMBER: _ClassVar[int]
     ITEMS_FIELD_NUMBER: _ClassVar[int]
@@ -403,6 +407,10 @@ class Fee(_message.Message):
             ITEM_RESERVATION_CAP_REDUCTION: _ClassVar[Fee.Line.Item]
             ITEM_CANCELLATION_FEE: _ClassVar[Fee.Line.Item]
             ITEM_PLACE: _ClassVar[Fee.Line.Item]
+            ITEM_ORDER_FEE_REDUCTION: _ClassVar[Fee.Line.Item]
+            ITEM_PAID_ELSEWHERE: _ClassVar[Fee.Line.Item]
+            ITEM_PASS_MINUTES: _ClassVar[Fee.Line.Item]
+            ITEM_PASS_DISCOUNT: _ClassVar[Fee.Line.Item]
         ITEM_UNSPECIFIED: Fee.Line.Item
         ITEM_FULL_DAYS: Fee.Line.Item
         ITEM_START_FEE: Fee.Line.Item
@@ -422,6 +430,10 @@ class Fee(_message.Message):
         ITEM_RESERVATION_CAP_REDUCTION: Fee.Line.Item
         ITEM_CANCELLATION_FEE: Fee.Line.Item
         ITEM_PLACE: Fee.Line.Item
+        ITEM_ORDER_FEE_REDUCTION: Fee.Line.Item
+        ITEM_PAID_ELSEWHERE: Fee.Line.Item
+        ITEM_PASS_MINUTES: Fee.Line.Item
+        ITEM_PASS_DISCOUNT: Fee.Line.Item
         ITEM_FIELD_NUMBER: _ClassVar[int]
         QUANTITY_FIELD_NUMBER: _ClassVar[int]
         UNIT_FIELD_NUMBER: _ClassVar[int]

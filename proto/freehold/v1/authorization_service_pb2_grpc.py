@@ -298,8 +298,8 @@ class AuthorizationServiceServicer:
 
     def QuoteFee(self, request, context):
         """Computes the fee of a usage by the tariff in force, or of a rental by the
-        tariff under which it began, with the same arithmetic as the settlement.
-        Nothing is recorded.
+        tariff under which it began and within the fee of its order, with the same
+        arithmetic as the settlement. Nothing is recorded.
 
         FAILED_PRECONDITION with the reason DAMAGE_CHARGE: the authorization has no
         usage. NOT_STARTED: it was closed before the item went out.
@@ -367,8 +367,8 @@ class AuthorizationServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def IncrementAuthorization(self, request, context):
-        """Holds more, after a new decision with the person's current score. A refusal
-        changes nothing. If the money of a refused payment has arrived, for example
+        """Holds more, after a new decision with the person's current score. A known fee
+        of the order rises by as much. A refusal changes nothing. If the money of a refused payment has arrived, for example
         after the end, the platform records it with RecordUnmatched.
 
         RESOURCE_EXHAUSTED with the reason LINE_EXHAUSTED: the credit line does not
@@ -418,7 +418,9 @@ class AuthorizationServiceServicer:
 
     def SettleAuthorization(self, request, context):
         """Captures an amount, or the fee for the usage. The cash part is used first.
-        With `final`, it releases the rest. It never captures more than is held.
+        With `final`, it releases the rest. It never captures more than is held, nor
+        more for the fee than the order's known fee. If that fee is paid elsewhere, it
+        captures only damage.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -41,6 +41,10 @@ class Receipt(_message.Message):
             ITEM_RESERVATION_CAP_REDUCTION: _ClassVar[Receipt.Line.Item]
             ITEM_CANCELLATION_FEE: _ClassVar[Receipt.Line.Item]
             ITEM_PLACE: _ClassVar[Receipt.Line.Item]
+            ITEM_ORDER_FEE_REDUCTION: _ClassVar[Receipt.Line.Item]
+            ITEM_PAID_ELSEWHERE: _ClassVar[Receipt.Line.Item]
+            ITEM_PASS_MINUTES: _ClassVar[Receipt.Line.Item]
+            ITEM_PASS_DISCOUNT: _ClassVar[Receipt.Line.Item]
         ITEM_UNSPECIFIED: Receipt.Line.Item
         ITEM_FULL_DAYS: Receipt.Line.Item
         ITEM_START_FEE: Receipt.Line.Item
@@ -65,6 +69,10 @@ class Receipt(_message.Message):
         ITEM_RESERVATION_CAP_REDUCTION: Receipt.Line.Item
         ITEM_CANCELLATION_FEE: Receipt.Line.Item
         ITEM_PLACE: Receipt.Line.Item
+        ITEM_ORDER_FEE_REDUCTION: Receipt.Line.Item
+        ITEM_PAID_ELSEWHERE: Receipt.Line.Item
+        ITEM_PASS_MINUTES: Receipt.Line.Item
+        ITEM_PASS_DISCOUNT: Receipt.Line.Item
         ITEM_FIELD_NUMBER: _ClassVar[int]
         QUANTITY_FIELD_NUMBER: _ClassVar[int]
         UNIT_FIELD_NUMBER: _ClassVar[int]

@@ -10,6 +10,7 @@ from service.engine.operations.approve_merge import APPROVE_MERGE, ApproveMerge
 from service.engine.operations.approve_write_off import APPROVE_WRITE_OFF, ApproveWriteOff
 from service.engine.operations.authorize import AUTHORIZE, Authorize, Item
 from service.engine.operations.book_debt import BOOK_DEBT, BookDebt
+from service.engine.operations.buy_pass import BUY_PASS, BuyPass
 from service.engine.operations.claim_return import CLAIM_RETURN, ClaimReturn
 from service.engine.operations.confirm import CONFIRM, Confirm
 from service.engine.operations.contest_return import CONTEST_RETURN, ContestReturn
@@ -18,6 +19,7 @@ from service.engine.operations.decrease import DECREASE, Decrease
 from service.engine.operations.extend import EXTEND, Extend
 from service.engine.operations.fold_payable import FOLD_PAYABLE, FoldPayable
 from service.engine.operations.forgive_charge import FORGIVE_CHARGE, ForgiveCharge
+from service.engine.operations.grant_pass import GRANT_PASS, GrantPass
 from service.engine.operations.increment import INCREMENT, Increment
 from service.engine.operations.lower_charge import LOWER_CHARGE, LowerCharge
 from service.engine.operations.match_suspense import MATCH_SUSPENSE, MatchSuspense
@@ -43,6 +45,7 @@ from service.engine.operations.record_payment import RECORD_PAYMENT, RecordPayme
 from service.engine.operations.record_seal import RECORD_SEAL, RecordSeal
 from service.engine.operations.record_unmatched import RECORD_UNMATCHED, RecordUnmatched
 from service.engine.operations.refund_charge import REFUND_CHARGE, RefundCharge
+from service.engine.operations.refund_pass import REFUND_PASS, RefundPass
 from service.engine.operations.report_found import REPORT_FOUND, ReportFound
 from service.engine.operations.report_lost import REPORT_LOST, ReportLost
 from service.engine.operations.report_transfer import REPORT_TRANSFER, ReportTransfer
@@ -67,6 +70,7 @@ OPERATIONS: tuple[Operation[Any], ...] = (
     APPROVE_WRITE_OFF,
     AUTHORIZE,
     BOOK_DEBT,
+    BUY_PASS,
     CLAIM_RETURN,
     CONFIRM,
     CONTEST_RETURN,
@@ -75,6 +79,7 @@ OPERATIONS: tuple[Operation[Any], ...] = (
     EXTEND,
     FOLD_PAYABLE,
     FORGIVE_CHARGE,
+    GRANT_PASS,
     INCREMENT,
     LOWER_CHARGE,
     MATCH_SUSPENSE,
@@ -94,6 +99,7 @@ OPERATIONS: tuple[Operation[Any], ...] = (
     RECORD_SEAL,
     RECORD_UNMATCHED,
     REFUND_CHARGE,
+    REFUND_PASS,
     REPORT_FOUND,
     REPORT_LOST,
     REPORT_TRANSFER,
@@ -126,6 +132,7 @@ __all__ = [
     "ApproveWriteOff",
     "Authorize",
     "BookDebt",
+    "BuyPass",
     "ClaimReturn",
     "Command",
     "Confirm",
@@ -135,6 +142,7 @@ __all__ = [
     "Extend",
     "FoldPayable",
     "ForgiveCharge",
+    "GrantPass",
     "Increment",
     "Item",
     "LowerCharge",
@@ -157,6 +165,7 @@ __all__ = [
     "RecordSeal",
     "RecordUnmatched",
     "RefundCharge",
+    "RefundPass",
     "ReportFound",
     "ReportLost",
     "ReportTransfer",

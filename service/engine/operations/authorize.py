@@ -15,8 +15,6 @@ from service.domain.errors import (
     InvalidInput,
     NotFound,
     OperatorOwes,
-    ProductMisconfigured,
-    ProductRetired,
 )
 from service.domain.graded_offers import choose_graded
 from service.domain.increments import require_charge_try
@@ -26,7 +24,6 @@ from service.domain.policy import (
     MAX_REASONS,
     Choice,
     Offer,
-    Part,
     Policy,
     Reason,
     Wanted,
@@ -45,9 +42,12 @@ from service.engine.details import add_order
 from service.engine.exposure import free_minor, with_total
 from service.engine.listings import Asked, listed_in
 from service.engine.operation import Asks, Operation, Pair
+from service.engine.order_fees import amounts_of, order_fees_of, with_fee
+from service.engine.ordered_products import products_of
 from service.engine.people import open_line
 from service.engine.posting import apply, claim, line_for, require_free
 from service.engine.records.authorizations import Decision
+from service.engine.records.compatibility import ORDER_FEES_BUILD
 from service.engine.records.requests import TOMBSTONE
 from service.engine.records.users import UserRecord
 from service.engine.rows import Draft, Keys, Rows
@@ -57,12 +57,14 @@ from service.engine.tables import AUTHORIZATIONS, DECISIONS, DETAILS, REQUESTS, 
 class Item(NamedTuple):
     """One requested item; an empty `asset_id` means that the item is not known yet.
 
-    `price_hash` is the hash of the price that the user was shown, or empty.
+    `price_hash` is that of the price that the user was shown, or empty. `order_fee` is the fee that
+    the order knows (`domain/order_fees.py`), or None.
     """
 
     product_id: str
     asset_id: str
     price_hash: str = ""
+    order_fee: Money | None = None
 
 
 class Authorize(NamedTuple):
@@ -100,7 +102,11 @@ class Authorize(NamedTuple):
 def wanted(caller: str, it: Authorize, keys: Keys) -> None:
     """Needs the user's line, the items, and the rental that a damage charge cites."""
     keys.users.add(it.user_id)
-    keys.items.update(items_of(caller, it))
+    for item in it.items:
+        if item.asset_id:
+            keys.items.add((caller, item.asset_id))
+        if item.order_fee is not None:
+            keys.builds.add(ORDER_FEES_BUILD)
     if it.identity_hash:
         keys.registered.add(it.user_id)
     if it.parent_id:
@@ -123,12 +129,16 @@ def decide(work: Work, command: Authorize, rows: Rows, context: Context) -> Deci
     """Scores the person, decides, and holds offers without cash. Of several items it holds all or
     none."""
     user_id, now_us = command.user_id, context.now_us
-    products = _products(work.caller, command, context)
+    products = products_of(work.caller, command, context.catalog)
     if context.debts and not command.parent_id:
         _require_solvent(work.caller, products[0].currency, context)
+    knows_fee = False
     for product, item in zip(products, command.items, strict=True):
         if item.price_hash:
             require_price(product, item.price_hash)
+        if item.order_fee is not None:
+            knows_fee = True
+    fees = order_fees_of(command, products) if knows_fee else None
     known = context.assessed.asking.get(user_id)
     assessment = usable(known or UNKNOWN_PERSON, products, now_us)
     if command.parent_id or command.amount is not None or command.user_consent_reference:
@@ -139,7 +149,10 @@ def decide(work: Work, command: Authorize, rows: Rows, context: Context) -> Deci
     draft = Draft(list)
     if is_new:
         open_line(draft, line, known, rows, context)
-    choice, read_values = _choice(work, command, products, assessment, line, rows, context)
+    asked: Sequence[Wanted] = products
+    if fees is not None or command.amount is not None:
+        asked = amounts_of(products, fees, command.amount)
+    choice, read_values = _choice(work, command, products, asked, assessment, line, rows, context)
     if known is None and rows[USERS].get(user_id) is None:
         draft[USERS] = [UserRecord(user_id, False, 0, 0, now_us)]
     band = assessment.scored.band if assessment.scored else UNSCORED_BAND
@@ -160,7 +173,7 @@ def decide(work: Work, command: Authorize, rows: Rows, context: Context) -> Deci
         product, split = products[place], choice.splits[place]
         pickup_us, rental_us = windows[place]
         # Positional arguments cost half as much as keywords.
-        asked = Authorization(
+        new = Authorization(
             user_id,
             context.ids.new(now_us),
             work.caller,
@@ -190,11 +203,13 @@ def decide(work: Work, command: Authorize, rows: Rows, context: Context) -> Deci
             expire_us,
             refund_after_us=product.policy.refund_after_us,
         )
+        if fees is not None:
+            new = with_fee(new, fees[place], draft, rows)
         if at_once:
-            step = hold.grant(asked, product, now_us)
+            step = hold.grant(new, product, now_us)
             claim(draft, step.authorization)
         else:
-            step = hold.ask(asked, now_us)
+            step = hold.ask(new, now_us)
         results.append(apply(draft, step, line, rows, context))
         if order is not None or item.price_hash:
             add_order(draft, results[-1], order or NO_ORDER, item.price_hash, context)
@@ -247,38 +262,6 @@ def _require_free(operator_id: str, items: tuple[Item, ...], rows: Rows) -> None
                 )
     for item in items:
         require_free(rows, operator_id, item.asset_id)
-
-
-def _products(operator_id: str, command: Authorize, context: Context) -> list[Product]:
-    """The products in force, at the prices of the station at which the items go out."""
-    known, operators = context.catalog.products, context.catalog.operators
-    products = []
-    for item in command.items:
-        key = (operator_id, item.product_id)
-        product = known.get(key)
-        if key in context.catalog.refused or (product and operator_id not in operators):
-            raise ProductMisconfigured(item.product_id)
-        if product is None and key in context.catalog.retired:
-            raise ProductRetired(item.product_id)
-        if product is None:
-            raise NotFound("product", item.product_id)
-        if product.by_station and command.order is not None:
-            product = product.at(command.order.place.station)
-        products.append(product)
-    if len(products) > 1:
-        _require_one_currency(products)
-    return products
-
-
-def _require_one_currency(products: list[Product]) -> None:
-    currency = products[0].currency
-    for place, product in enumerate(products):
-        if product.currency != currency:
-            raise InvalidInput.of(
-                f"items[{place}].product_id",
-                "items.currency",
-                f"must be priced in {currency}, as the first item is",
-            )
 
 
 def _require_charge(
@@ -352,12 +335,13 @@ def _choice(
     work: Work,
     command: Authorize,
     products: list[Product],
+    asked: Sequence[Wanted],
     assessment: Assessment,
     line: Line,
     rows: Rows,
     context: Context,
 ) -> tuple[Choice, str | None]:
-    """The offer by the policy, and the values that its rules read.
+    """The offer by the policy for the amounts `asked`, and the values that its rules read.
 
     A cancelled request, and a suspended or listed user, is declined first.
     """
@@ -376,10 +360,6 @@ def _choice(
         skipped = found.skipped
     if command.identity_hash and _is_another(command, rows):
         return decline(len(products), Reason.IDENTITY_MISMATCH), None
-    asked: Sequence[Wanted] = products
-    if command.amount is not None:
-        minor = command.amount.amount_minor
-        asked = [Part(minor, product.policy, product.category) for product in products]
     score = assessment.scored.score if assessment.scored else None
     offers, read_values = command.accept_offers, None
     available_minor = free_minor(line, rows, context)

@@ -16,9 +16,17 @@ from service.engine.context import Assessment, Context, Decided
 from service.engine.feature_values import schema_id_of
 from service.engine.operation import Operation
 from service.engine.people import announce_of, bring_limit, limit_by_score, of_user
+from service.engine.ports import REASONS_PENDING
 from service.engine.posting import line_for
 from service.engine.profile import profile_of
-from service.engine.records.users import UNSCORED, FeatureSnapshot, KeptScore, UserRecord
+from service.engine.records.users import (
+    NOT_SCORED,
+    UNSCORED,
+    FeatureScore,
+    FeatureSnapshot,
+    KeptScore,
+    UserRecord,
+)
 from service.engine.rows import Draft, Rows
 from service.engine.tables import LINES, SNAPSHOTS, USERS
 
@@ -75,7 +83,10 @@ def decide(work: Work, it: PutUser, rows: Rows, context: Context) -> Decided:
     draft[LINES].append(line)
     schema_id = context.schema_id if it.names is None else schema_id_of(it.names)
     draft[SNAPSHOTS].append(
-        FeatureSnapshot(user_id, version, schema_id, it.raw, as_of_us, now_us, it.texts)
+        FeatureSnapshot(
+            *(user_id, version, schema_id, it.raw, as_of_us, now_us, it.texts),
+            *_score_of_features(context.assessed.put[it], context),
+        )
     )
     if it.as_of_us > now_us:
         draft.clock_gap = ClockGap(PLATFORM, "PutUsers", it.as_of_us - now_us, now_us)
@@ -131,6 +142,20 @@ def _kept_score(assessment: Assessment, version: int, context: Context) -> KeptS
         "",
         scored.extrapolated,
         None,
+    )
+
+
+def _score_of_features(assessment: Assessment, context: Context) -> FeatureScore:
+    """What later calls need so that the same model need not score the features again."""
+    scored = assessment.scored
+    if scored is None:
+        return NOT_SCORED
+    explained = scored.score < context.assessed.explain_below and assessment.why != REASONS_PENDING
+    return FeatureScore(
+        context.model_id,
+        scored.margin.hex(),
+        ",".join(assessment.why) if explained else None,
+        scored.extrapolated,
     )
 
 

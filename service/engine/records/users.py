@@ -61,9 +61,30 @@ class UserRecord(NamedTuple):
         return KeptScore(*self[5:14])
 
 
+class FeatureScore(NamedTuple):
+    """What the model gave for the features of a snapshot, whenever it is asked.
+
+    `model_id` and `margin`, as in `Decision`, are empty if the model did not score the features.
+    `reasons` are its reasons with commas between them; None if nobody asked for them then, or if
+    they were not found in time. `extrapolated` is as in `Decision`.
+    """
+
+    model_id: str
+    margin: str
+    reasons: str | None
+    extrapolated: tuple[str, ...]
+
+
+NOT_SCORED = FeatureScore("", "", None, ())
+"""The score of features that no model scored."""
+
+
 class FeatureSnapshot(NamedTuple):
     """A person's raw features, immutable: little-endian float64 in the order of the schema, and
-    texts as a canonical JSON object by name, or "" without any."""
+    texts as a canonical JSON object by name, or "" without any.
+
+    The fields from `model_id` on are those of `FeatureScore`.
+    """
 
     user_id: str
     version: int
@@ -72,11 +93,15 @@ class FeatureSnapshot(NamedTuple):
     as_of_us: int
     record_us: int
     texts: str = ""
+    model_id: str = ""
+    margin: str = ""
+    reasons: str | None = None
+    extrapolated: tuple[str, ...] = ()
 
 
 class UserFeatures(NamedTuple):
     """A person's latest features, as in `FeatureSnapshot`. Without features the version is 0 and
-    the rest is None."""
+    the rest is None. `extrapolated` has commas between the names."""
 
     user_id: str
     scoring_consent: bool
@@ -86,3 +111,7 @@ class UserFeatures(NamedTuple):
     as_of_us: int | None
     alias_of: str = ""
     texts: str | None = None
+    model_id: str | None = None
+    margin: str | None = None
+    reasons: str | None = None
+    extrapolated: str | None = None

@@ -35,6 +35,7 @@ from service.storage.schema.late_pickups import late_pickups
 from service.storage.schema.later_decisions import later_decisions
 from service.storage.schema.ledger import entries, lines, operator_payables
 from service.storage.schema.listings import listing_kinds, listings
+from service.storage.schema.passes import passes
 from service.storage.schema.payments import debts, payments, rail_accounts, transfers
 from service.storage.schema.quotas import quota_uses, quotas
 from service.storage.schema.record_tables import recorded
@@ -95,6 +96,7 @@ __all__ = [
     "operator_payables",
     "operators",
     "outbox",
+    "passes",
     "payments",
     "persons",
     "policies",

@@ -36,7 +36,7 @@ authorizations = of_records(
     *not_negative("forgiven_minor", "received_minor", "elsewhere_minor", "paid_out_minor"),
     *not_negative("overpaid_minor", "overpaid_written_off_minor"),
     *not_negative("unheld_minor", "unheld_dropped_minor", "unheld_disputed_minor"),
-    *not_negative("paused_us"),
+    *not_negative("paused_us", "order_fee_minor"),
     CheckConstraint(
         "captured_credit_minor + held_credit_minor <= credit_minor", "credit_within_authorized"
     ),
@@ -72,6 +72,13 @@ authorizations = of_records(
         "debt_within_booked",
     ),
     CheckConstraint("fee_minor <= captured_minor - conceded_minor", "fee_within_kept"),
+    # The price of an item that is not back is no fee.
+    CheckConstraint(
+        "order_fee_minor IS NULL"
+        " OR captured_minor - other_captured_minor - conceded_minor <= order_fee_minor"
+        " OR (state = 'SETTLED' AND custody <> 'IN_STATION')",
+        "fee_within_order",
+    ),
     CheckConstraint(
         "recovered_minor + forgiven_minor <= written_off_minor", "recovered_within_written_off"
     ),

@@ -61,10 +61,17 @@ aliases = of_records(
 
 feature_snapshots = of_records(
     SNAPSHOTS,
+    CheckConstraint("(margin = '') = (model_id = '')", "margin_of_a_model"),
+    CheckConstraint(
+        "margin <> '' OR (reasons IS NULL AND extrapolated = '')", "reasons_of_a_margin"
+    ),
     key=["user_id", "version"],
-    added={"texts": ""},
+    added={"texts": "", "model_id": "", "margin": "", "extrapolated": ""},
     schema_id=String(64),
     texts=Text(),
+    margin=String(32),
+    reasons=Text(),
+    extrapolated=Text(),
 )
 
 models = Table(
