@@ -83,6 +83,18 @@ def fit(margin: Floats, label: NDArray[np.int8], weight: Floats | None = None) -
     return Platt(a=slope / spread, b=intercept - slope * centre / spread)
 
 
+def losses(margin: Floats, label: NDArray[np.int8]) -> Floats:
+    """(n,) the log-loss of each row after calibration on the same rows; that of the mean rate for a
+    margin that ranks nothing."""
+    try:
+        log_odds = fit(margin, label).log_odds(margin)
+    except TrainingError:
+        rate = float(label.mean())
+        log_odds = np.full(margin.shape[0], math.log(rate / (1.0 - rate)))
+    found: Floats = np.logaddexp(0.0, log_odds) - label * log_odds
+    return found
+
+
 def sigmoid(x: Floats) -> Floats:
     """1 / (1 + exp(-x)) without overflow."""
     e = np.exp(-np.abs(x))

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from models import calibrate, evaluate, learners, recipes
 from models.dataset import Indices
-from models.errors import DatasetError, TrainingError
+from models.errors import DatasetError
 from models.learners import Judge
 from models.samples import State, domain_of, sample_of
 from models.spec_model import Recipe
@@ -136,7 +136,7 @@ def _try(state: State, rows: Indices, candidates: Sequence[Recipe]) -> list[Trie
                 margin[it.places] = learners.margin_of(it.learned.booster, it.x, rounds or -1)
             scored = ~np.isnan(margin)
             label = state.label[rows[scored]]
-            losses.append(_losses(margin[scored], label))
+            losses.append(calibrate.losses(margin[scored], label))
             areas.append(evaluate.auc(label, margin[scored]))
         area = float(np.mean(areas))
         found.append(Tried(candidate, np.concatenate(losses), area, rounds, repeats))
@@ -152,15 +152,16 @@ def _runs(
     leaf = recipes.leaf_of(candidates, rows.shape[0])
     runs: dict[str, list[_Run]] = {c.name: [] for c in candidates}
     for k in range(used):
-        sample = sample_of(state, rows[fold != k], leaf)
-        admitted = domain_of(state, sample).admit(state.raw[rows[fold == k]])
-        kept = np.flatnonzero(fold == k)
-        if admitted.refused:
-            kept = np.delete(kept, sorted(admitted.refused))
-        judge = Judge(admitted.derived, state.label[rows[kept]])
-        for candidate in candidates:
-            learned = learners.fit(state, sample, candidate, judge)
-            runs[candidate.name].append(_Run(learned, judge.x, kept))
+        judged = np.flatnonzero(fold == k)
+        for orders in sorted({recipes.orders(c) for c in candidates}):
+            sample = sample_of(state, rows[fold != k], leaf, orders=orders)
+            admitted = domain_of(state, sample).admit(state.raw[rows[judged]])
+            kept = np.delete(judged, sorted(admitted.refused))
+            judge = Judge(admitted.derived, state.label[rows[kept]])
+            for candidate in candidates:
+                if recipes.orders(candidate) == orders:
+                    learned = learners.fit(state, sample, candidate, judge)
+                    runs[candidate.name].append(_Run(learned, judge.x, kept))
     return runs
 
 
@@ -191,17 +192,6 @@ def _best_round(candidate: Recipe, curves: Sequence[Floats | None]) -> int:
     shortest = min(curve.shape[0] for curve in known)
     mean = np.mean([curve[:shortest] for curve in known], axis=0)
     return int(np.argmin(mean)) + 1
-
-
-def _losses(margin: Floats, label: NDArray[np.int8]) -> Floats:
-    """The log-loss of each row after calibration; that of the mean rate for a useless margin."""
-    try:
-        log_odds = calibrate.fit(margin, label).log_odds(margin)
-    except TrainingError:
-        rate = float(label.mean())
-        log_odds = np.full(margin.shape[0], math.log(rate / (1.0 - rate)))
-    losses: Floats = np.logaddexp(0.0, log_odds) - label * log_odds
-    return losses
 
 
 def simplest(tried: Sequence[Tried], rows: int) -> Tried:

@@ -3,6 +3,8 @@
 A number is a column of its own; where it has a special value, that column has no value, and a 0/1
 column says which special value it was. A code or a text becomes one 0/1 column for each level, or,
 with many levels, one column of places in the order of their bad rates. Rare levels count as one.
+Trees may get two more columns of a category, the places of its levels by bad rate and by value: so
+one split parts many levels, where 0/1 columns need one for each.
 Nothing here looks at rows outside the fit: levels that were ordered by other people's labels would
 make a validation too good.
 """
@@ -30,6 +32,7 @@ MOST_INDICATORS = 8
 PRIOR_ROWS = 20.0
 """The mean bad rate counts as this many rows of each level, so few rows cannot lead the order."""
 RARE, OTHER_SPECIAL = "RARE", "OTHER_SPECIAL"
+BY_RATE, BY_VALUE = "BY_RATE", "BY_VALUE"
 
 
 class Step(NamedTuple):
@@ -127,15 +130,18 @@ def of_function(function: str | None, columns: Sequence[Derived]) -> Preparation
     return Preparation(columns, features.resolve(function))
 
 
-def fit(the_spec: Spec, raw: Floats, label: NDArray[np.int8]) -> Preparation:
-    """The preparation that (n, k_raw) training rows with (n,) labels decide."""
+def fit(
+    the_spec: Spec, raw: Floats, label: NDArray[np.int8], *, orders: bool = False
+) -> Preparation:
+    """The preparation that (n, k_raw) training rows with (n,) labels decide. With `orders`, a
+    category of three levels or more has columns of places too."""
     if the_spec.derive_function is not None:
         return of_function(the_spec.derive_function, the_spec.derived)
     steps: list[Step] = []
     used = {name for derivation in the_spec.derivations for name in derivation.of}
     for feature, values in zip(the_spec.inputs, raw.T, strict=True):
         if is_category(feature):
-            steps += _category(feature, values, label, the_spec.house)
+            steps += _category(feature, values, label, the_spec.house, orders)
         elif feature.type != "date" or feature.name not in used:
             steps += _ordered(feature, values, the_spec.house)
         else:
@@ -167,25 +173,30 @@ def from_json(document: Mapping[str, Any], raw_names: Sequence[str]) -> Preparat
 def _ordered(feature: Feature, values: Floats, rules: HouseRules) -> list[Step]:
     """A column of amounts, one of each special value with enough rows, and one of the others."""
     special = tuple(sorted(special_values(feature)))
-    steps = [_step(feature, feature.name, "special", special, monotone=feature.monotone)]
+    steps = [_step(feature, "", "special", special, monotone=feature.monotone)]
     counts = {v: int((values == v).sum()) for v in special}
     own = [v for v in special if counts[v] >= rules.special_rows]
-    steps += [_step(feature, f"{feature.name}={v:g}", "indicator", (v,)) for v in own]
+    steps += [_step(feature, f"{v:g}", "indicator", (v,)) for v in own]
     others = tuple(v for v in special if 0 < counts[v] < rules.special_rows)
     if others:
-        steps.append(_step(feature, f"{feature.name}={OTHER_SPECIAL}", "indicator", others))
+        steps.append(_step(feature, OTHER_SPECIAL, "indicator", others))
     return steps
 
 
 def _category(
-    feature: Feature, values: Floats, label: NDArray[np.int8], rules: HouseRules
+    feature: Feature, values: Floats, label: NDArray[np.int8], rules: HouseRules, orders: bool
 ) -> list[Step]:
     kept, rare_rows = levels(values, rules)
-    if len(kept) + bool(rare_rows) > MOST_INDICATORS:
-        return [_placed(feature, values, label, kept)]
-    steps = [_step(feature, f"{feature.name}={_text(feature, v)}", "indicator", (v,)) for v in kept]
+    count = len(kept) + bool(rare_rows)
+    by_value = _order(feature, BY_VALUE, kept, range(len(kept) + 1))
+    if count > MOST_INDICATORS:
+        by_rate = _order(feature, "", kept, _by_rate(values, label, kept))
+        return [by_rate, by_value] if orders else [by_rate]
+    steps = [_step(feature, _text(feature, v), "indicator", (v,)) for v in kept]
     if rare_rows:
-        steps.append(_step(feature, f"{feature.name}={RARE}", "rare", kept))
+        steps.append(_step(feature, RARE, "rare", kept))
+    if orders and count > 2:
+        steps += [_order(feature, BY_RATE, kept, _by_rate(values, label, kept)), by_value]
     return steps
 
 
@@ -194,10 +205,9 @@ def _text(feature: Feature, value: float) -> str:
     return feature.levels[int(value)] if feature.levels else f"{value:g}"
 
 
-def _placed(
-    feature: Feature, values: Floats, label: NDArray[np.int8], kept: tuple[float, ...]
-) -> Step:
-    """One column: the place of each level in the order of (bad + 20 p) / (n + 20)."""
+def _by_rate(values: Floats, label: NDArray[np.int8], kept: tuple[float, ...]) -> list[int]:
+    """The place of each level in the order of (bad + 20 p) / (n + 20); the last one is that of the
+    rare levels."""
     mean = float(label.mean())
     present = ~np.isnan(values)
     groups = [values == v for v in kept]
@@ -206,20 +216,18 @@ def _placed(
         (float(label[g].sum()) + PRIOR_ROWS * mean) / (float(g.sum()) + PRIOR_ROWS) for g in groups
     ]
     order = sorted(range(len(rates)), key=lambda i: (rates[i], i))
-    place = {i: float(p) for p, i in enumerate(order)}
-    return _step(
-        feature,
-        feature.name,
-        "order",
-        kept,
-        places=tuple(place[i] for i in range(len(kept))),
-        rest=place[len(kept)],
-    )
+    return sorted(range(len(rates)), key=order.__getitem__)
+
+
+def _order(feature: Feature, part: str, kept: tuple[float, ...], places: Sequence[int]) -> Step:
+    """A column of places: one for each kept level, and the last one for all others."""
+    *own, rest = map(float, places)
+    return _step(feature, part, "order", kept, places=tuple(own), rest=rest)
 
 
 def _step(
     feature: Feature,
-    name: str,
+    part: str,
     operation: str,
     values: tuple[float, ...],
     *,
@@ -227,6 +235,8 @@ def _step(
     rest: float = 0.0,
     monotone: int = 0,
 ) -> Step:
+    """A column of a feature; `part` tells it from the feature's other columns."""
+    name = f"{feature.name}={part}" if part else feature.name
     return Step(name, operation, feature.name, values, places, rest, monotone, feature.reason_group)
 
 

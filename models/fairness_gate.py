@@ -51,13 +51,15 @@ def warning(gate: Mapping[str, Any]) -> list[str]:
     """A warning that names the groups of a verdict that is not fine."""
     if gate["verdict"] == FINE:
         return []
-    names = "; ".join(f"{g['attribute']} {g['group']} ({g['verdict']})" for g in gate["groups"])
-    return [
-        f"fairness: {gate['verdict']}; groups that are approved too seldom: {names}; {NEEDED}"
-        if gate["verdict"] == TWO_SIGNATURES
-        else f"fairness: {gate['verdict']}; groups that are approved too seldom: {names}; servers "
-        f"refuse this model, unless {NEEDED}"
-    ]
+    marked = gate["verdict"] == BLOCKED
+    names = "; ".join(
+        f"{g['attribute']} {g['group']}" + (f" ({g['verdict']})" if marked else "")
+        for g in gate["groups"]
+    )
+    about = f"fairness: {gate['verdict']}; approved too seldom: {names}"
+    if marked:
+        return [f"{about}; servers refuse this model, unless {NEEDED}"]
+    return [f"{about}; {NEEDED}"]
 
 
 def _of(group: Mapping[str, Any], reference: Mapping[str, Any]) -> str:

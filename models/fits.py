@@ -93,7 +93,7 @@ def work(it: Work, task: Task) -> Outcome:
         whole = task.kind in ("served", "refit")
         if whole:
             leaf = recipes.leaf(chosen.recipe, rows.shape[0])
-        sample = sample_of(it.state, rows, leaf)
+        sample = sample_of(it.state, rows, leaf, orders=recipes.orders(chosen.recipe))
         learned = learners.fit(it.state, sample, chosen.recipe)
         text = learned.booster.model_to_string() if task.kind == "served" else ""
         seen = domain_of(it.state, sample, learned.booster if whole else None)

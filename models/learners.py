@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import math
+from typing import Any, NamedTuple
 
 import lightgbm
 import numpy as np
 from numpy.typing import NDArray
 
-from models import binned, recipes
+from models import binned, calibrate, recipes
 from models.dataset import Labels
 from models.domain import Admitted, Domain
 from models.encoding import Preparation
@@ -17,6 +18,8 @@ from models.samples import Sample, State
 from models.spec_model import Recipe
 
 Floats = NDArray[np.float64]
+
+_LEAST_PD = 1e-9
 
 
 class Judge(NamedTuple):
@@ -27,7 +30,7 @@ class Judge(NamedTuple):
 
 
 class Learned(NamedTuple):
-    """A fitted model, and the loss of the judge's rows after each round if there was a judge.
+    """A fitted model, and the judge's loss after each round if early stopping watched it.
 
     `penalty` is the one that a scorecard chose.
     """
@@ -70,24 +73,58 @@ def fit(state: State, sample: Sample, recipe: Recipe, judge: Judge | None = None
         feature_name=list(names(sample.preparation)),
         free_raw_data=True,
     )
+    if judge is None or not recipe.patience:
+        return Learned(_trained(parameters, data, recipe.trees))
+    parameters["metric"] = "none"
     watched: dict[str, dict[str, list[float]]] = {}
-    judged = []
-    callbacks = []
-    if judge is not None:
-        judged = [lightgbm.Dataset(judge.x, label=judge.label, reference=data)]
-        callbacks = [lightgbm.record_evaluation(watched)]
-        if recipe.patience:
-            callbacks.append(lightgbm.early_stopping(recipe.patience, verbose=False))
+    booster = _trained(
+        parameters,
+        data,
+        recipe.trees,
+        valid_sets=[lightgbm.Dataset(judge.x, label=judge.label, reference=data)],
+        feval=Calibrated(judge.label),
+        callbacks=[
+            lightgbm.record_evaluation(watched),
+            lightgbm.early_stopping(recipe.patience, verbose=False),
+        ],
+    )
+    (losses,) = watched.values()
+    return Learned(booster, np.array(losses[Calibrated.NAME]))
+
+
+def _trained(
+    parameters: dict[str, Any], data: lightgbm.Dataset, rounds: int, **watching: Any
+) -> lightgbm.Booster:
     try:
-        booster = lightgbm.train(
-            parameters, data, recipe.trees, valid_sets=judged, callbacks=callbacks
-        )
+        return lightgbm.train(parameters, data, rounds, **watching)
     except lightgbm.basic.LightGBMError as error:
         raise TrainingError(f"LightGBM: {error}") from error
-    if judge is None:
-        return Learned(booster)
-    (losses,) = watched.values()
-    return Learned(booster, np.array(losses["binary_logloss"]))
+
+
+class Calibrated:
+    """LightGBM's metric of the judge's rows: the mean log-loss after calibration.
+
+    Before calibration trees become too sure of themselves long before they stop learning to rank,
+    and a fit would end too early. The loss is computed each `EVERY` rounds, and in between it is
+    the last one.
+    """
+
+    NAME = "calibrated"
+    EVERY = 5
+
+    def __init__(self, label: Labels) -> None:
+        self._label = label
+        self._round = 0
+        self._last = math.inf
+
+    def __call__(self, pd: Floats, _: object) -> tuple[str, float, bool]:
+        """The metric's name, its value at these PDs, and that less is better."""
+        self._round += 1
+        if self._round % self.EVERY == 0:
+            safe = np.clip(pd, _LEAST_PD, 1.0 - _LEAST_PD)
+            margin = np.log(safe) - np.log1p(-safe)
+            self._last = float(calibrate.losses(margin, self._label).mean())
+        return self.NAME, self._last, False
 
 
 def margins(booster: lightgbm.Booster, seen: Domain, raw: Floats, rounds: int = -1) -> Floats:

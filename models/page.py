@@ -47,8 +47,7 @@ svg { max-width: 100%; height: auto; }
 @media (max-width: 40rem) {
   h1 { font-size: 1.25rem; }
   table { font-size: .8rem; }
-  th, td { padding: .25rem .35rem; }
-  th { white-space: normal; }
+  th, td { padding: .25rem .35rem; white-space: normal; }
   th:first-child, td:first-child { min-width: 4.5rem; }
   td.chart { min-width: 3rem; }
 }
@@ -136,8 +135,16 @@ def _warnings(metrics: Metrics) -> str:
     about = f"n = {metrics['rows']:,} rows of the study. {_holdout(metrics)}"
     if not found:
         return _section("warnings", "Warnings", about, "<p>None.</p>\n")
-    items = "".join(f'<p class="warning">{escape(text)}.</p>\n' for text in found)
+    items = "".join(f'<p class="warning">{_prose(text)}.</p>\n' for text in found)
     return _section("warnings", "Warnings", about, items)
+
+
+def _prose(text: str) -> str:
+    """A text with its commands, which stand between back quotes, as code."""
+    parts = escape(text).split("`")
+    if len(parts) % 2 == 0:
+        return escape(text)
+    return "".join(f"<code>{p}</code>" if i % 2 else p for i, p in enumerate(parts))
 
 
 def _verdict(metrics: Metrics) -> str:
@@ -168,6 +175,7 @@ def _verdict(metrics: Metrics) -> str:
         "Verdict",
         about,
         f'<p class="verdict">{escape(metrics["verdict"]["sentence"])}</p>\n',
+        _choice(metrics["choice"]),
         f"<p>Gain over the scorecard: {gain['auc_mean']:+.4f} AUC [{low:+.4f}, {high:+.4f}] "
         f"({escape(gain['method'])}). After ± stands the standard deviation over folds. Brackets "
         "are 95 % intervals.</p>\n",
@@ -175,6 +183,18 @@ def _verdict(metrics: Metrics) -> str:
         f"<p>{escape(report.instability(metrics['instability']))}</p>\n",
         "<p>The score ranks people. Unless the outcome is rental_loss, it prices nothing.</p>\n",
     )
+
+
+def _choice(choice: Metrics) -> str:
+    """The recipe that is served, and those that the folds chose; nothing for a pinned one."""
+    if not choice["nested"]:
+        return ""
+    served = choice["served"]
+    if choice["served_trees"]:
+        served += f" with {choice['served_trees']:,} trees"
+    folds = sorted(choice["chosen_in_folds"].items(), key=lambda it: (-it[1], it[0]))
+    chosen = ", ".join(f"{name} {count}" for name, count in folds)
+    return f"<p>Served: {escape(served)}. Chosen in folds: {escape(chosen)}.</p>\n"
 
 
 def _mean(figures: Metrics, name: str) -> str:
@@ -263,7 +283,7 @@ def _gains(metrics: Metrics) -> str:
                 charts.gains(curve),
                 "So many of all bad people are among the riskiest people. The grey line is chance.",
             ),
-            _table(["Riskiest people", "Bad people among them", "Lift", "Score up to"], rows),
+            _table(["Riskiest people", "Share of all bad people", "Lift", "Score up to"], rows),
         ),
     )
 
@@ -354,9 +374,9 @@ def _attribute(
             group["group"] + ("*" if group["small"] else ""),
             f"{group['n']:,}",
             f"{_percent(approval['value'])} {_interval(approval)}",
-            _with_interval(group["ratio"]),
+            report.with_interval(group["ratio"]),
             f"{_percent(good['value'])} {_interval(good)}",
-            _with_interval(group["gap_of_good"]),
+            report.with_interval(group["gap_of_good"]),
         ]
         if verdicts is not None:
             usual = "not judged" if group["small"] else fairness_gate.FINE
@@ -376,10 +396,3 @@ def _percent(value: float | None) -> str:
 def _interval(figures: Metrics) -> str:
     low, high = figures["interval"]
     return f"[{100.0 * low:.1f}, {100.0 * high:.1f}]"
-
-
-def _with_interval(figure: Metrics | None) -> str:
-    if figure is None:
-        return "n/a"
-    low, high = figure["interval"]
-    return f"{figure['value']:.2f} [{low:.2f}, {high:.2f}]"

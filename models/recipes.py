@@ -14,7 +14,8 @@ SHALLOW = Recipe("shallow", "trees", 1_000, 0.05, 3, 8, 100, 0.8, 0.3, 10.0, 255
 MEDIUM = Recipe("medium", "trees", 800, 0.04, 5, 16, 50, 0.8, 0.4, 5.0, 255, 80)
 # LightGBM as it comes, 100 rounds of 31 leaves.
 PLAIN = Recipe("plain", "trees", 100, 0.1, -1, 31, 20, 1.0, 1.0, 0.0, 255)
-DEEP = Recipe("deep", "trees", 1_500, 0.03, 8, 48, 20, 0.8, 0.5, 1.0, 255, 80)
+# Each tree sees all columns: only so it finds what two of them do together.
+DEEP = Recipe("deep", "trees", 1_000, 0.05, -1, 31, 20, 0.8, 1.0, 1.0, 255, 100)
 
 LADDER = (SCORECARD, SHALLOW, MEDIUM, PLAIN, DEEP)
 
@@ -23,6 +24,12 @@ FEWEST_COLUMNS = 8
 
 LEAVES_IN_ROWS = 20
 """A leaf has at most one in this many of the rows."""
+
+
+def orders(recipe: Recipe) -> bool:
+    """Whether the fit has a category's levels as places too, beside a 0/1 column for each. A
+    scorecard needs none, and a pinned recipe has the columns that it was pinned with."""
+    return recipe.kind == "trees" and recipe.name != PINNED
 
 
 def leaf(recipe: Recipe, rows: int) -> int:

@@ -151,9 +151,9 @@ def _fairness(metrics: Metrics) -> list[Table]:
                 group["group"] + ("*" if group["small"] else ""),
                 f"{group['n']:,}",
                 f"{_percent(approval['value'])} {_interval(approval['interval'])}",
-                _with_interval(group["ratio"]),
+                with_interval(group["ratio"]),
                 f"{_percent(good['value'])} {_interval(good['interval'])}",
-                _with_interval(group["gap_of_good"]),
+                with_interval(group["gap_of_good"]),
             )
         tables.append(table)
     return tables
@@ -201,8 +201,8 @@ def _interval(bounds: list[float]) -> str:
     return f"[{100.0 * bounds[0]:.0f}, {100.0 * bounds[1]:.0f}]"
 
 
-def _with_interval(figure: Metrics | None) -> str:
+def with_interval(figure: Metrics | None) -> str:
     if figure is None:
         return "n/a"
     low, high = figure["interval"]
-    return f"{figure['value']:.2f} [{low:.2f}, {high:.2f}]"
+    return f"{figure['value']:z.2f} [{low:z.2f}, {high:z.2f}]"

@@ -70,10 +70,10 @@ class Sample(NamedTuple):
     preparation: Preparation
 
 
-def sample_of(state: State, rows: dataset.Indices, leaf: int) -> Sample:
+def sample_of(state: State, rows: dataset.Indices, leaf: int, *, orders: bool = False) -> Sample:
     """The rows among these that a fit with this smallest leaf can score. It learns from no others.
 
-    A complete row without a derived value is left out too.
+    A complete row without a derived value is left out too. `orders` is for `encoding.fit`.
     """
     the_spec, raw = state.spec, state.raw[rows]
     learned = domain.learn(
@@ -82,7 +82,7 @@ def sample_of(state: State, rows: dataset.Indices, leaf: int) -> Sample:
     )  # fmt: skip
     if not learned.kept.all():
         rows, raw = rows[learned.kept], raw[learned.kept]
-    preparation = encoding.fit(the_spec, raw, state.label[rows])
+    preparation = encoding.fit(the_spec, raw, state.label[rows], orders=orders)
     x = preparation.checked(raw)
     undefined = np.isnan(x).any(axis=1)
     if undefined.any():

@@ -236,7 +236,7 @@ def _course(state: State, budget_s: float) -> Course:
     """The plan for the budget. Raises DatasetError where a class has too few rows for a choice."""
     the_spec, rows = state.spec, state.training
     validation = the_spec.validation
-    sample = sample_of(state, rows, 1)
+    sample = sample_of(state, rows, 1, orders=the_spec.recipe is None)
     size = (rows.shape[0], sample.x.shape[1], validation.folds)
     if the_spec.recipe is not None:
         return budget.pinned(the_spec.recipe, *size, validation.seeds)
@@ -300,7 +300,10 @@ def _calibrated(state: State, results: metrics.Results, ruling: Verdict) -> _Ser
     platt = calibrate.fit(
         margin[scored], state.label[training][scored], state.weight_of(training[scored])
     )
-    sample = sample_of(state, training, recipes.leaf(outcome.recipe, training.shape[0]))
+    recipe = outcome.recipe
+    sample = sample_of(
+        state, training, recipes.leaf(recipe, training.shape[0]), orders=recipes.orders(recipe)
+    )
     return _Served(outcome, sample, ruling, platt, scorecard.scale(platt))
 
 

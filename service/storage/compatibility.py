@@ -22,7 +22,7 @@ QUOTAS_BUILD = 34
 """The first build that counts quotas of free minutes."""
 RESERVATIONS_BUILD = 39
 """The first build that bills the time of a reservation."""
-PASSES_BUILD = 43
+PASSES_BUILD = 44
 """The first build that knows passes."""
 PLACES_BUILD = 41
 """The first build that asks for the prices of places."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable
 from dataclasses import replace
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from models import budget, choice, recipes, spec, verdict
+from models import budget, calibrate, choice, learners, recipes, spec, verdict
 from models.choice import Plan, Tried
 from models.errors import DatasetError
 from models.samples import State
@@ -83,6 +84,49 @@ def test_a_large_table_is_first_tried_on_a_part() -> None:
     plan = Plan(SHORT, (300, 900))
     rows = [c["rows"] for c in choice.choose(state, state.everyone, plan).candidates]
     assert sorted(rows) == [300, 300, 300, 900, 900]
+
+
+def test_rounds_are_chosen_by_the_loss_after_calibration() -> None:
+    """A fit stops by the log-loss of its judge after calibration, in which a margin and three
+    times that margin are as good; so trees that are too sure of themselves may still learn."""
+    generator = np.random.default_rng(3)
+    margin = generator.normal(-1.0, 1.0, 2_000)
+    label = (generator.random(2_000) < calibrate.sigmoid(margin)).astype(np.int8)
+    right = learners.Calibrated(label)
+    found = [right(calibrate.sigmoid(margin), None) for _ in range(learners.Calibrated.EVERY)]
+    assert [value for _, value, _ in found[:-1]] == [math.inf] * (learners.Calibrated.EVERY - 1)
+    sure = learners.Calibrated(label)
+    for _ in range(learners.Calibrated.EVERY):
+        again = sure(calibrate.sigmoid(3.0 * margin), None)
+    assert again[1] == pytest.approx(found[-1][1], rel=1e-6)
+    assert found[-1][1] == pytest.approx(calibrate.losses(margin, label).mean(), rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "orders"),
+    [
+        (recipes.SCORECARD, False),
+        (recipes.SHALLOW, True),
+        (recipes.DEEP, True),
+        (replace(recipes.DEEP, name="pinned"), False),
+    ],
+)
+def test_chosen_trees_have_the_places_of_levels(recipe: Recipe, orders: bool) -> None:
+    """Trees that a training chooses have a category's levels as places too; a scorecard and a
+    pinned recipe do not."""
+    assert recipes.orders(recipe) is orders
+
+
+def test_each_kind_is_tried_on_its_own_columns() -> None:
+    """In a choice trees get the places of a category's levels, and a scorecard does not."""
+    raw = np.random.default_rng(2).integers(0, 4, (900, 1)).astype(np.float64)
+    label = (np.random.default_rng(3).random(900) < 0.2 + 0.15 * raw[:, 0]).astype(np.int8)
+    tree = small_tables.tree([{**A, "type": "code"}])
+    the_spec = spec.parse(tree, path=Path("spec.toml"), sha256="")
+    state = State(raw, label, the_spec, np.empty(0, dtype=np.int64), np.arange(900))
+    runs = choice._runs(state, state.everyone, SHORT[:2], 0)
+    widths = {name: {run.x.shape[1] for run in found} for name, found in runs.items()}
+    assert widths == {"scorecard": {4}, "shallow": {6}}
 
 
 def tried(recipe: Recipe, losses: list[float], auc: float) -> Tried:

@@ -87,6 +87,29 @@ def test_nine_levels_are_one_column_in_the_order_of_their_bad_rates() -> None:
     assert np.isnan(it(np.array([[NAN]]))).all()
 
 
+def test_trees_have_a_categorys_levels_as_places_too() -> None:
+    """With orders, a category of three levels or more also has the places of its levels by bad rate
+    and by value, the rare ones last by value; one of two levels does not, and a number does not."""
+    three = np.repeat([1.0, 2.0, 3.0, 7.0], [100, 100, 100, 10])
+    bad = np.repeat([0, 1, 0, 1, 0, 1], [50, 50, 99, 1, 70, 40]).astype(np.int8)
+    both = {"c": ("code", three), "two": ("code", three % 2), "b": ("number", three)}
+    raw = np.column_stack([values for _, values in both.values()])
+    features = [{"name": name, "type": kind} for name, (kind, _) in both.items()]
+    it = encoding.fit(parsed(features), raw, bad, orders=True)
+    assert names(it) == ["c=1", "c=2", "c=3", "c=RARE", "c=BY_RATE", "c=BY_VALUE",
+                         "two=0", "two=1", "b"]  # fmt: skip
+    # Bad are 50 of 100, 1 of 100, 30 of 100, and all 10 rare ones.
+    assert it(raw)[[0, 100, 200, 300], 4].tolist() == [2, 0, 1, 3]
+    assert it(raw)[[0, 100, 200, 300], 5].tolist() == [0, 1, 2, 3]
+    assert it(np.array([[NAN, 0.0, 0.0], [55.0, 0.0, 0.0]]))[:, 4:6].tolist()[1] == [3, 3]
+    assert np.isnan(it(np.array([[NAN, 0.0, 0.0]]))[0, 4:6]).all()
+    assert names(encoding.fit(parsed(features), raw, bad))[:5] == [*names(it)[:4], "two=0"]
+    many = np.repeat(np.arange(9.0), 100)[:, None]
+    nine = encoding.fit(parsed([{"name": "c", "type": "code"}]), many, labels(900), orders=True)
+    assert names(nine) == ["c", "c=BY_VALUE"]
+    assert nine(many)[:, 1].tolist() == many[:, 0].tolist()
+
+
 def test_the_order_of_levels_follows_the_rows_of_the_fit_alone() -> None:
     """Other labels outside a fit do not change its columns; other labels inside do."""
     generator = np.random.default_rng(0)
@@ -155,8 +178,10 @@ def test_a_code_with_a_direction_is_an_amount() -> None:
 
 
 @settings(max_examples=30, deadline=None)
-@given(st.integers(0, 2**32 - 1))
-def test_a_row_alone_has_the_bits_of_a_batch_also_after_the_manifest(seed: int) -> None:
+@given(st.integers(0, 2**32 - 1), st.booleans())
+def test_a_row_alone_has_the_bits_of_a_batch_also_after_the_manifest(
+    seed: int, orders: bool
+) -> None:
     """For random columns, each row alone, the whole batch, and the preparation that a manifest
     gives back have the same bits."""
     generator = np.random.default_rng(seed)
@@ -182,7 +207,7 @@ def test_a_row_alone_has_the_bits_of_a_batch_also_after_the_manifest(seed: int) 
         {"name": "few", "operation": "level", "of": ["b"], "values": [0, 1]},
     ]
     the_spec = parsed(features, derivation=declared)
-    it = encoding.fit(the_spec, raw, labels(rows))
+    it = encoding.fit(the_spec, raw, labels(rows), orders=orders)
     kept = json.loads(json.dumps(it.document))
     again = encoding.from_json(kept, the_spec.raw_names)
     together = it(raw)

@@ -121,6 +121,36 @@ def test_texts_of_users_are_escaped(metrics: dict[str, Any]) -> None:
         assert evil in reader.text[name], name
 
 
+def test_a_report_names_the_recipe_that_was_chosen(metrics: dict[str, Any]) -> None:
+    """The verdict of a nested choice names the served recipe and those of the folds; that of a
+    pinned recipe does not."""
+    figures = copy.deepcopy(metrics)
+    assert "Chosen in folds" not in read(page.of(figures, MODEL_ID)).text["verdict"]
+    figures["choice"] |= {"nested": True, "served": "medium", "served_trees": 1_135}
+    figures["choice"]["chosen_in_folds"] = {"deep": 1, "medium": 13, "scorecard": 1}
+    told = read(page.of(figures, MODEL_ID)).text["verdict"]
+    assert "Served: medium with 1,135 trees." in told
+    assert "Chosen in folds: medium 13, deep 1, scorecard 1." in told
+
+
+def test_a_warnings_command_is_shown_as_code(metrics: dict[str, Any]) -> None:
+    """A command between back quotes is code in the report; a single back quote stays as it is."""
+    figures = copy.deepcopy(metrics)
+    figures["warnings"] = ["do `freehold <x>` now", "a column named `"]
+    written = page.of(figures, MODEL_ID)
+    assert "do <code>freehold &lt;x&gt;</code> now." in written
+    assert "a column named `." in read(written).text["warnings"]
+
+
+def test_a_difference_of_nothing_has_no_sign(metrics: dict[str, Any]) -> None:
+    """A gap that rounds to 0 is shown as 0.00, also if it is a little below."""
+    figures = copy.deepcopy(metrics)
+    group = figures["fairness"]["attributes"][0]["groups"][0]
+    group["gap_of_good"] = {"value": -0.001, "interval": [-0.02, 0.004]}
+    assert "0.00 [-0.02, 0.00]" in read(page.of(figures, MODEL_ID)).text["fairness"]
+    assert "-0.00" not in read(page.of(figures, MODEL_ID)).text["fairness"]
+
+
 def test_a_model_is_read_without_its_report(tmp_path: Path) -> None:
     """A model whose column is named like an element trains; without its report, or with another
     one, the model is the same."""

@@ -4,7 +4,7 @@ The table of passes is empty, and the CHECKs of the uses of quotas allow more. A
 does not know passes and would bill the whole use, so whoever stores the first tariff with a pass
 names build 43 in `compatibility`.
 
-Revision: 0043, after 0042.
+Revision: 0044, after 0043.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from alembic import op
 
 from service.storage.migrations.checks import widen_check
 
-revision = "0043"
-down_revision = "0042"
+revision = "0044"
+down_revision = "0043"
 branch_labels = None
 depends_on = None
 
