@@ -141,9 +141,8 @@ class Course:
                 least = presences.facts(bearers, now_us, most=False)
                 ends = Ends(least, presences.facts(bearers, now_us, most=True))
             hits += self._conditions.hits(order, ends, strict=strict)
-        if not named.isdisjoint(self._broken) and self._breakers.is_open(
-            products, now_us, most=strict
-        ):
+        is_bound = not named.isdisjoint(self._broken)
+        if is_bound and self._breakers.is_open(products, now_us, most=strict):
             hits.append(_BREAKER)
         if self._traces is not None:
             rules = signals_of(products)
