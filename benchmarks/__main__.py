@@ -8,6 +8,7 @@ from benchmarks.attacks.command import attacks
 from benchmarks.batch import batch
 from benchmarks.budget import budget
 from benchmarks.crash import crash
+from benchmarks.latency import latency
 from benchmarks.overload import overload
 from benchmarks.power import power
 from benchmarks.preview import previews
@@ -34,6 +35,7 @@ main.add_command(attacks)
 main.add_command(batch)
 main.add_command(budget)
 main.add_command(crash)
+main.add_command(latency)
 main.add_command(overload)
 main.add_command(power)
 main.add_command(previews, "preview")

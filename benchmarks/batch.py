@@ -31,11 +31,12 @@ from benchmarks.harness import (
     write_json,
 )
 from benchmarks.load import AUTHORIZE, METHODS, SETTLE, Job, Report, generate
-from benchmarks.options import folder_option, json_option, model_option
+from benchmarks.options import folder_option, json_option, model_option, transport_option
 from benchmarks.prepared import PRODUCT, Prepared, copy, count_rows, prepare, serve
 from benchmarks.processes import Server, two_cores
 from benchmarks.rpc import echo_of, probe
 from benchmarks.rpc_figures import Side, acknowledged_of, check_moved, check_rows, moved_of, side_of
+from service.config import AIO
 
 _ECHO = "echo"
 _ECHO_IN_FLIGHT = 64
@@ -45,7 +46,8 @@ _ECHO_IN_FLIGHT = 64
 class Plan:
     """The parameters of a run: in each of the `rounds`, `calls` items a side, after `warm_up`.
 
-    A message has `items` items, and `in_flight` messages are under way at a time.
+    A message has `items` items, and `in_flight` messages are under way at a time. `transport` is
+    that of Freehold's servers.
     """
 
     items: int
@@ -54,6 +56,7 @@ class Plan:
     calls: int
     warm_up: int
     seed: int
+    transport: str = AIO
 
     @property
     def each(self) -> int:
@@ -89,6 +92,7 @@ class Batched:
 @click.option("--seed", default=1, show_default=True, type=click.IntRange(0, 2**32))
 @model_option()
 @folder_option()
+@transport_option()
 @json_option()
 def batch(
     items: int,
@@ -99,10 +103,11 @@ def batch(
     seed: int,
     model: Path | None,
     folder: Path,
+    transport: str,
     json_file: Path | None,
 ) -> None:
     """Measure BatchAuthorize and BatchSettle against single calls of a bare gRPC echo, in turn."""
-    plan = Plan(items, in_flight, rounds, calls, warm_up, seed)
+    plan = Plan(items, in_flight, rounds, calls, warm_up, seed, transport)
     folder.mkdir(parents=True, exist_ok=True)
     described, head = machine(folder), commit()
     try:
@@ -119,7 +124,7 @@ def batch(
         commit=head,
         figures={
             **{"items": items, "in_flight": in_flight, "echo_in_flight": _ECHO_IN_FLIGHT},
-            **{"calls": calls, "warm_up": warm_up, "echo": asdict(echo)},
+            **{"calls": calls, "warm_up": warm_up, "transport": transport, "echo": asdict(echo)},
             "batches": [asdict(it) for it in measured],
         },
     )
@@ -133,11 +138,12 @@ def measure(work: Path, model: Path, plan: Plan) -> tuple[Side, list[Batched]]:
     prepared = prepare(work, model, plan.rounds * plan.each, plan.seed)
     answer = probe(work, prepared, plan.seed, AUTHORIZE)
     server_core, _ = two_cores()
+    options = "--transport", plan.transport
     databases = {method: copy(prepared, work / f"{method}.db") for method in METHODS}
     with ExitStack() as running:
         servers = {
             method: running.enter_context(
-                serve(database, prepared, work / f"{method}.log", server_core)
+                serve(database, prepared, work / f"{method}.log", server_core, *options)
             )
             for method, database in databases.items()
         }

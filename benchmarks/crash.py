@@ -53,10 +53,11 @@ from benchmarks.harness import (
     spread,
     write_json,
 )
-from benchmarks.options import folder_option, json_option, model_option
+from benchmarks.options import folder_option, json_option, model_option, transport_option
 from benchmarks.postgres import Cluster
 from benchmarks.prepared import serve_url
 from benchmarks.processes import Server, free_port
+from service.config import AIO
 
 _ROUNDS_A_DATABASE = 25
 _PEOPLE_A_CLIENT = 300
@@ -76,6 +77,7 @@ class Plan:
     clients       client processes
     seed          the load and the moments follow from it
     defect        a name of `benchmarks.crash_server.DEFECTS`; empty for the real build
+    transport     of the server
     """
 
     rounds: int
@@ -83,6 +85,7 @@ class Plan:
     clients: int
     seed: int
     defect: str = ""
+    transport: str = AIO
 
     @property
     def people(self) -> int:
@@ -256,7 +259,8 @@ def run(
     program = ("benchmarks.crash_server", plan.defect or REAL)
 
     def serve(url: str, log: Path) -> Server:
-        return serve_url(url, model, log, port=port, program=program)
+        options = "--transport", plan.transport
+        return serve_url(url, model, log, *options, port=port, program=program)
 
     with Crowd(jobs(plan, site, port), work) as crowd:
         rounds = Rounds(plan, site, crowd, serve, work, step)
@@ -296,6 +300,7 @@ def run(
 )
 @model_option()
 @folder_option("Folder for databases and histories; a failed run's files stay.")
+@transport_option()
 @json_option()
 def crash(
     rounds: int,
@@ -306,6 +311,7 @@ def crash(
     defect: str | None,
     model: Path | None,
     folder: Path,
+    transport: str,
     json_file: Path | None,
 ) -> None:
     """Kill the server under load by SIGKILL, again and again: no acknowledged call is lost or
@@ -314,7 +320,7 @@ def crash(
     Exits with 1 if a call is lost or doubled, if the books do not verify, or if the kills came at
     idle moments and prove nothing.
     """
-    plan = Plan(rounds, acknowledged, clients, seed, defect or "")
+    plan = Plan(rounds, acknowledged, clients, seed, defect or "", transport)
     folder.mkdir(parents=True, exist_ok=True)
     described, head = machine(folder), commit()
     work = Path(tempfile.mkdtemp(prefix="crash-", dir=folder))
@@ -407,6 +413,7 @@ def _document(
             "database": database,
             "database_version": version,
             "defect": plan.defect or None,
+            "transport": plan.transport,
             "lost": len(findings.lost),
             "doubled": len(findings.doubled),
             "faults": findings.faults,

@@ -1,4 +1,4 @@
-"""The load generator of the overload benchmark: Authorize calls at given times, in its own process.
+"""The load generator of open loads: Authorize calls at given times, in its own process.
 
 Open loop: calls begin at random times (a Poisson process), whether earlier calls were answered or
 not, as many independent callers do. Latency counts from the intended begin of a call, so a late
@@ -8,8 +8,9 @@ the generator cancels it.
 Without a rate it is a closed loop, which measures the peak: a fixed number of calls under way, and
 the next one begins with an answer.
 
-Each call is another person's. A call that failed is retried later, with the same request id. One
-connection of its own asks for the server's health meanwhile.
+Each call is another person's, unless the load is skewed: then half of the calls, at random, are
+hot, which means of one person or of one operator. A call that failed is retried later, with the
+same request id. One connection of its own asks for the server's health meanwhile.
 """
 
 from __future__ import annotations
@@ -45,6 +46,9 @@ _REFUSALS = frozenset(
     # The generator's own cancellations have no answer, so CANCELLED is a refusal of gRPC's core.
     for it in (StatusCode.RESOURCE_EXHAUSTED, StatusCode.UNAVAILABLE, StatusCode.CANCELLED)
 )
+NO_SKEW, USER, OPERATOR = SKEWS = ("none", "user", "operator")
+"""The skews of a load: half of its calls are of one person, or of one operator."""
+_HOT = 0.5
 _LOST = (RESET, CLOSED, "")
 _WAKE_S = 0.001
 _GIVE_UP_S = 0.01
@@ -66,6 +70,8 @@ class Job:
     warm_up_s    seconds before the figures begin
     seconds      of the figures
     deadline_s   of each call
+    skew         one of SKEWS
+    others       API keys of the calls that are not hot, under the skew OPERATOR
     """
 
     port: int
@@ -80,6 +86,8 @@ class Job:
     warm_up_s: float
     seconds: float
     deadline_s: float
+    skew: str = NO_SKEW
+    others: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -92,6 +100,7 @@ class Report:
     answers           the calls that ended, by status code; CANCELLED_LATE had no answer within
                       the deadline
     latency_ms_*      of calls answered with OK, from the intended begin; None without such calls
+    other_ms_*        of those that are not hot; None without a skew
     refusal_ms_*      of RESOURCE_EXHAUSTED, UNAVAILABLE and CANCELLED, from the moment at which
                       the call was sent; None without refusals
     health_ms_*       of health checks; one without an answer counts with its limit
@@ -106,6 +115,8 @@ class Report:
     answers: dict[str, int]
     latency_ms_p50: float | None
     latency_ms_p99: float | None
+    other_ms_p50: float | None
+    other_ms_p99: float | None
     refusal_ms_p50: float | None
     refusal_ms_p99: float | None
     health_ms_p50: float
@@ -121,13 +132,19 @@ class Generator:
 
     def __init__(self, job: Job) -> None:
         self._job = job
+        chance = random.Random(f"hot {job.seed}")
+        self._hot = [job.skew != NO_SKEW and chance.random() < _HOT for _ in job.users]
+        users = job.users
+        if job.skew == USER:
+            users = tuple(users[0] if hot else it for it, hot in zip(users, self._hot, strict=True))
         made = Messages(
             port=job.port, server_pid=job.server_pid, key=job.key, product_id=job.product_id,
-            in_flight=job.in_flight, warm_up=0, users=job.users, seed=job.seed,
+            in_flight=job.in_flight, warm_up=0, users=users, seed=job.seed,
         )  # fmt: skip
         self._messages = messages(made)
         self._fresh = deque(range(len(self._messages)))
         self._calls = Calls(_AUTHORIZE, job.key)
+        self._others = [Calls(_AUTHORIZE, key) for key in job.others]
         self._check = Calls(_CHECK)
         self._times = random.Random(job.seed)
         self._message_of: list[int] = []
@@ -139,6 +156,7 @@ class Generator:
         self._begun = 0
         self._answers: Counter[str] = Counter()
         self._ok: list[float] = []
+        self._other: list[float] = []
         self._refused: list[float] = []
         self._late: list[float] = []
         self._checks: dict[int, float] = {}
@@ -202,8 +220,15 @@ class Generator:
         if self._from <= intended < self._to:
             self._begun += 1
             self._late.append(now - intended)
-        stream = connection.call(number, self._calls.block(left_ms), self._messages[message])
+        block = self._calls_of(message).block(left_ms)
+        stream = connection.call(number, block, self._messages[message])
         self._due.append((number, connection, stream))
+
+    def _calls_of(self, message: int) -> Calls:
+        """The headers of a message, which name its operator."""
+        if self._job.skew != OPERATOR or self._hot[message]:
+            return self._calls
+        return self._others[message % len(self._others)]
 
     def _give_up(self, now: float) -> None:
         """Cancel the calls whose deadline is over."""
@@ -225,6 +250,8 @@ class Generator:
             self._count("OK", now)
             if self._from <= now < self._to:
                 self._ok.append(took_s)
+                if self._job.skew != NO_SKEW and not self._hot[self._message_of[number]]:
+                    self._other.append(took_s)
             return
         self._fresh.append(self._message_of[number])
         if status in _REFUSALS and self._from <= now < self._to:
@@ -271,6 +298,8 @@ class Generator:
             answers=dict(self._answers.most_common()),
             latency_ms_p50=_ms(self._ok, 0.50),
             latency_ms_p99=_ms(self._ok, 0.99),
+            other_ms_p50=_ms(self._other, 0.50),
+            other_ms_p99=_ms(self._other, 0.99),
             refusal_ms_p50=_ms(self._refused, 0.50),
             refusal_ms_p99=_ms(self._refused, 0.99),
             health_ms_p50=_ms(health, 0.50) or 0.0,
@@ -301,7 +330,7 @@ def generate(job: Job, *, core: int) -> Report:
 def main() -> None:
     """Read a Job as JSON from stdin, run it, write its Report as JSON to stdout."""
     content = json.load(sys.stdin)
-    job = Job(**content | {"users": tuple(content["users"])})
+    job = Job(**content | {name: tuple(content[name]) for name in ("users", "others")})
     json.dump(asdict(asyncio.run(Generator(job).run())), sys.stdout)
 
 

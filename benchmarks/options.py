@@ -11,6 +11,8 @@ from typing import Any, TypeAlias
 
 import click
 
+from service.config import AIO, TRANSPORTS
+
 FOLDER = Path(__file__).resolve().parent.parent / ".freehold"
 """The checkout's own folder for results and models, in which benchmarks work by default."""
 
@@ -39,6 +41,17 @@ def model_option(text: str = _TRAINED_HERE) -> Option:
 def beside_option(text: str) -> Option:
     """`--beside`, the absolute path of another checkout, or None."""
     return _existing_folder("--beside", text)
+
+
+def transport_option() -> Option:
+    """`--transport`, one of `config.TRANSPORTS`."""
+    return click.option(
+        "--transport",
+        default=AIO,
+        show_default=True,
+        type=click.Choice(TRANSPORTS),
+        help="The transport of Freehold's servers.",
+    )
 
 
 def json_option() -> Option:

@@ -38,10 +38,11 @@ from benchmarks.attacks.scene import Scene
 from benchmarks.harness import BenchmarkError, commit, document, machine, write_json
 from benchmarks.load import AUTHORIZE
 from benchmarks.open_loop import Job, Report, generate
-from benchmarks.options import folder_option, json_option, model_option
+from benchmarks.options import folder_option, json_option, model_option, transport_option
 from benchmarks.prepared import PRODUCT, checkpoint, count_rows, fill, serve_url
 from benchmarks.processes import Server, free_port, two_cores
 from benchmarks.rpc_figures import check_rows
+from service.config import AIO
 
 LEAST_GOODPUT = 0.8
 MOST_REFUSAL_MS = 200.0
@@ -85,6 +86,7 @@ class Plan:
     slow_readers  connections that never read their answers
     proxy         HAProxy stands in front of the server
     people        each for one call that is not refused
+    transport     of the server
     """
 
     rounds: int
@@ -100,6 +102,7 @@ class Plan:
     proxy: bool
     people: int
     seed: int
+    transport: str = AIO
 
 
 @dataclass(frozen=True)
@@ -137,6 +140,7 @@ class Round:
 @click.option("--seed", default=1, show_default=True, type=click.IntRange(0, 2**32))
 @folder_option()
 @model_option()
+@transport_option()
 @json_option()
 def overload(
     rounds: int,
@@ -150,6 +154,7 @@ def overload(
     seed: int,
     folder: Path,
     model: Path | None,
+    transport: str,
     json_file: Path | None,
 ) -> None:
     """Offer the server three times its peak; exit with 1 unless it keeps its speed."""
@@ -162,7 +167,7 @@ def overload(
     plan = Plan(
         rounds=rounds, peak_s=peak_s, seconds=seconds, warm_up_s=warm_up_s, times=times,
         connections=connections, in_flight=2 * connections, deadline_s=_DEADLINE_S, idle=idle,
-        slow_readers=slow_readers, proxy=proxy, people=people, seed=seed,
+        slow_readers=slow_readers, proxy=proxy, people=people, seed=seed, transport=transport,
     )  # fmt: skip
     folder.mkdir(parents=True, exist_ok=True)
     described, head, console = machine(folder), commit(), Console()
@@ -253,7 +258,7 @@ def _measure(work: Path, model: Path, plan: Plan) -> list[Round]:
     url = f"sqlite:///{database}"
     filled = fill(url, model, work / "prepare.log", plan.people, plan.seed)
     metrics_port = free_port()
-    options = ("--metrics", f"127.0.0.1:{metrics_port}")
+    options = ("--metrics", f"127.0.0.1:{metrics_port}", "--transport", plan.transport)
     server = serve_url(url, model, work / "server.log", *options, core=core)
     with server, _front(server.port, plan.proxy, work / "proxy.log") as port:
         made = list(

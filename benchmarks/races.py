@@ -34,7 +34,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from benchmarks.harness import BenchmarkError, commit, document, file_system, machine, write_json
-from benchmarks.options import folder_option, json_option, model_option
+from benchmarks.options import folder_option, json_option, model_option, transport_option
 from benchmarks.postgres import Cluster
 from benchmarks.races_arena import CONNECTIONS, Arena, Clients, arena
 from benchmarks.races_round import Round, Tally
@@ -163,6 +163,7 @@ def shortcomings(tallies: dict[str, Tally]) -> list[str]:
 )
 @model_option()
 @folder_option("Folder for databases and logs; a failed run's files stay.")
+@transport_option()
 @json_option()
 def races(
     rounds: int,
@@ -171,6 +172,7 @@ def races(
     seed: int,
     model: Path | None,
     folder: Path,
+    transport: str,
     json_file: Path | None,
 ) -> None:
     """Many clients at one barrier ask for one object: exactly one client gets it.
@@ -186,14 +188,15 @@ def races(
             described["file_system"] = site.file_system
             served = _trained(model or folder / "model")
             names = scenarios or tuple(RACES)
-            tallies = _measure(Console(stderr=True), site, served, work, names, rounds, seed)
+            console = Console(stderr=True)
+            tallies = _measure(console, site, served, work, names, rounds, seed, transport)
             failed = shortcomings(tallies)
     except BenchmarkError as error:
         raise click.ClickException(f"{error}\nWhat it left is in {work}") from error
     finally:
         if not failed:
             shutil.rmtree(work)
-    content = _document(tallies, site, seed, described, head)
+    content = _document(tallies, site, seed, described, head, transport)
     Console().print(_table(content, failed))
     if json_file is not None:
         write_json(json_file, content)
@@ -262,6 +265,7 @@ def _measure(
     names: Sequence[str],
     rounds: int,
     seed: int,
+    transport: str,
 ) -> dict[str, Tally]:
     columns = (
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
@@ -277,7 +281,7 @@ def _measure(
 
             folder = work / name
             folder.mkdir()
-            with arena(site.new(), model, folder, SERVERS[site.name]) as there:
+            with arena(site.new(), model, folder, SERVERS[site.name], transport) as there:
                 tallies[name] = run(there, name, rounds, seed, step)
                 tallies[name].faults = there.faults()
     return tallies
@@ -289,6 +293,7 @@ def _document(
     seed: int,
     described: dict[str, Any],
     head: dict[str, Any],
+    transport: str,
 ) -> dict[str, Any]:
     rounds = sum(tally.rounds for tally in tallies.values())
     violations = sum(tally.violations for tally in tallies.values())
@@ -304,6 +309,7 @@ def _document(
             "database_version": site.version,
             "servers": SERVERS[site.name],
             "connections": CONNECTIONS,
+            "transport": transport,
             "violations": violations,
             "scenarios": {
                 name: asdict(tally)

@@ -35,6 +35,7 @@ from benchmarks.harness import BenchmarkError
 from benchmarks.prepared import people
 from benchmarks.processes import Server, free_port
 from models import reading, spec
+from service.config import AIO
 from service.domain.access import PLATFORM, new_key
 from service.domain.rules import Budget, Counted, Of, Outcome, Rules, Span, Velocity
 from service.domain.rules_document import json_of_rules
@@ -231,7 +232,9 @@ def _add_bounded(engine: Engine) -> None:
 
 
 @contextmanager
-def arena(url: str, model: Path, folder: Path, servers: int) -> Iterator[Arena]:
+def arena(
+    url: str, model: Path, folder: Path, servers: int, transport: str = AIO
+) -> Iterator[Arena]:
     """This many servers on an empty database; their logs go to `folder`."""
     keys = populate(url)
     logs = [folder / f"server-{number}.log" for number in range(servers)]
@@ -241,7 +244,7 @@ def arena(url: str, model: Path, folder: Path, servers: int) -> Iterator[Arena]:
     made: Arena | None = None
     try:
         for log in logs:
-            server = _server(url, model, log, secret)
+            server = _server(url, model, log, secret, transport)
             server.launch()
             started.append(server)
         for server in started:
@@ -257,12 +260,12 @@ def arena(url: str, model: Path, folder: Path, servers: int) -> Iterator[Arena]:
             made.engine.dispose()
 
 
-def _server(url: str, model: Path, log: Path, secret: Path) -> Server:
+def _server(url: str, model: Path, log: Path, secret: Path, transport: str) -> Server:
     port = free_port()
     arguments = [
         "benchmarks.crash_server", REAL, "serve", "--listen", f"127.0.0.1:{port}",
         "--database", url, "--model", str(model), "--sandbox", START.isoformat(),
-        "--rail-secret", str(secret),
+        "--rail-secret", str(secret), "--transport", transport,
     ]  # fmt: skip
     return Server(arguments, core=None, port=port, log=log)
 

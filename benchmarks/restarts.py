@@ -42,7 +42,7 @@ from benchmarks.harness import (
     percentile,
     write_json,
 )
-from benchmarks.options import folder_option, json_option, model_option
+from benchmarks.options import folder_option, json_option, model_option, transport_option
 from benchmarks.prepared import PRODUCT, prepare, serve_url
 from benchmarks.processes import START_LIMIT_S, Server, command, free_port
 from service.config import LIMITS
@@ -183,6 +183,7 @@ def shortcomings(outcome: Outcome, rows: Counter[str]) -> list[str]:
 @click.option("--seed", default=1, show_default=True, type=click.IntRange(0))
 @folder_option("Folder for the database files.")
 @model_option()
+@transport_option()
 @json_option()
 def restarts(
     restarts_wanted: int,
@@ -190,6 +191,7 @@ def restarts(
     seed: int,
     folder: Path,
     model: Path | None,
+    transport: str,
     json_file: Path | None,
 ) -> None:
     """Restart the server under load; exit with 1 if a retry does not cure every call."""
@@ -202,7 +204,7 @@ def restarts(
             outcome = asyncio.run(
                 _run(
                     url, prepared.model, prepared.key, prepared.users, Path(work),
-                    restarts_wanted, in_flight, random.Random(seed), console,
+                    restarts_wanted, in_flight, random.Random(seed), console, transport,
                 )
             )  # fmt: skip
             rows = _rows(prepared.database)
@@ -213,7 +215,7 @@ def restarts(
     figures = _figures(outcome, rows, wrong)
     content = document(
         name="restarts", ratio=None, rounds=outcome.restarts, seed=seed, machine=described,
-        commit=head, figures=figures,
+        commit=head, figures={"transport": transport} | figures,
     )  # fmt: skip
     console.print_json(json.dumps(figures))
     if json_file is not None:
@@ -232,11 +234,13 @@ async def _run(
     in_flight: int,
     moments: random.Random,
     console: Console,
+    transport: str,
 ) -> Outcome:
     outcome, port = Outcome(), free_port()
     server = serve_url(
-        url, model, work / "server.log", port=port, program=("benchmarks.crash_server", REAL)
-    )
+        url, model, work / "server.log", "--transport", transport,
+        port=port, program=("benchmarks.crash_server", REAL),
+    )  # fmt: skip
     callers = Callers(port, key, users, outcome)
     loop = asyncio.get_running_loop()
     with ThreadPoolExecutor(1) as hand:

@@ -60,7 +60,13 @@ from benchmarks.harness import (
     write_json,
 )
 from benchmarks.load import AUTHORIZE, METHODS, SETTLE, Job, Report, generate
-from benchmarks.options import beside_option, folder_option, json_option, model_option
+from benchmarks.options import (
+    beside_option,
+    folder_option,
+    json_option,
+    model_option,
+    transport_option,
+)
 from benchmarks.prepared import PRODUCT, Prepared, copy, count_rows, prepare, prepare_beside, serve
 from benchmarks.processes import Server, free_port, two_cores
 from benchmarks.rpc_figures import (
@@ -78,7 +84,7 @@ from benchmarks.rpc_figures import (
 from benchmarks.rpc_table import show
 from benchmarks.rules import NONE, RULES, with_rules
 from benchmarks.scrape import Scraper
-from service.config import AIO, TRANSPORTS
+from service.config import AIO
 
 _HEADLINE_IN_FLIGHT = 64
 _PROBE_CALLS = 64
@@ -193,13 +199,7 @@ class Plan:
     type=click.Choice(RULES),
     help="Measure this build under a policy with such rules too, in the same rounds.",
 )
-@click.option(
-    "--transport",
-    default=AIO,
-    show_default=True,
-    type=click.Choice(TRANSPORTS),
-    help="The transport of this build's server.",
-)
+@transport_option()
 @json_option()
 def rpc(
     method: str,

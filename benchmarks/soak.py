@@ -23,7 +23,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.harness import BenchmarkError, commit, document, machine, write_json
-from benchmarks.options import folder_option, json_option, model_option
+from benchmarks.options import folder_option, json_option, model_option, transport_option
 from benchmarks.prepared import create_keys, serve_url
 from benchmarks.processes import two_cores
 from benchmarks.soak_load import START, Job, Report, generate
@@ -50,6 +50,7 @@ _TEN_MINUTES_S = 600.0
 @click.option("--seed", default=1, show_default=True, type=click.IntRange(0))
 @folder_option()
 @model_option()
+@transport_option()
 @json_option()
 def soak(
     minutes: float,
@@ -59,6 +60,7 @@ def soak(
     seed: int,
     folder: Path,
     model: Path | None,
+    transport: str,
     json_file: Path | None,
 ) -> None:
     """Load the server for a long time; exit with 1 if its memory grows or it becomes slower."""
@@ -68,7 +70,7 @@ def soak(
     try:
         with tempfile.TemporaryDirectory(prefix="soak-", dir=folder) as work:
             report = _measure(
-                Path(work), chosen, minutes * 60, share, rentals, people, seed, console
+                Path(work), chosen, minutes * 60, share, rentals, people, seed, console, transport
             )
     except BenchmarkError as error:
         raise click.ClickException(str(error)) from error
@@ -85,6 +87,7 @@ def soak(
             "share_of_peak": share,
             "people": people,
             "rentals_a_day": rentals,
+            "transport": transport,
             **figures,
             **asdict(report),
         },
@@ -139,12 +142,13 @@ def _measure(
     people: int,
     seed: int,
     console: Console,
+    transport: str,
 ) -> Report:
     url = f"sqlite:///{work / 'soak.db'}"
     operator_key, platform_key = create_keys(url, model)
     server_core, load_core = two_cores()
-    sandbox = ("--sandbox", f"{START:%Y-%m-%dT%H:%M:%SZ}")
-    with serve_url(url, model, work / "server.log", *sandbox, core=server_core) as server:
+    options = ("--sandbox", f"{START:%Y-%m-%dT%H:%M:%SZ}", "--transport", transport)
+    with serve_url(url, model, work / "server.log", *options, core=server_core) as server:
         job = Job(
             port=server.port, server_pid=server.pid, operator_key=operator_key,
             platform_key=platform_key, model=str(model), people=people, rentals=rentals,

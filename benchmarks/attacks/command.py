@@ -24,10 +24,10 @@ from benchmarks.attacks.siege import SURVIVED_MEANS, Attack, Good, Verdict, besi
 from benchmarks.attacks.unread_log import UnreadServer
 from benchmarks.harness import BenchmarkError, commit, document, machine, write_json
 from benchmarks.load import GET
-from benchmarks.options import folder_option, json_option, model_option
+from benchmarks.options import folder_option, json_option, model_option, transport_option
 from benchmarks.prepared import PRODUCT, serve_url
 from benchmarks.processes import Server, command, two_cores
-from service.config import AIO, TRANSPORTS
+from service.config import AIO
 
 
 @dataclass(frozen=True)
@@ -94,13 +94,7 @@ ATTACKS = (
 @click.option("--seed", default=1, show_default=True, type=click.IntRange(0))
 @folder_option("Folder for the database files.")
 @model_option()
-@click.option(
-    "--transport",
-    default=AIO,
-    show_default=True,
-    type=click.Choice(TRANSPORTS),
-    help="The transport of the server under attack.",
-)
+@transport_option()
 @json_option()
 def attacks(
     names: tuple[str, ...],

@@ -21,7 +21,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from queue import SimpleQueue
-from typing import Any, NamedTuple, ParamSpec, Protocol, TypeVar
+from typing import Any, ParamSpec, Protocol, TypeVar
 
 from service.bounds import bounded
 from service.domain.errors import UNKNOWN, Exhausted, FreeholdError, Unavailable
@@ -205,36 +205,6 @@ class Ticket(Protocol):
         """Ends the call; called on the event loop's thread, after `answer`. It must not raise."""
 
 
-class _Together:
-    """Works that were submitted together: one future for the results of all."""
-
-    __slots__ = ("_left", "_results", "future")
-
-    def __init__(self, future: asyncio.Future[list[Result]], works: int) -> None:
-        self.future = future
-        self._results: list[Any] = [None] * works
-        self._left = works
-
-    def tell(self, place: int, result: Result) -> None:
-        self._results[place] = result
-        self._left -= 1
-        if not self._left:
-            _succeed(self.future, self._results)
-
-
-class _Part(NamedTuple):
-    """One of several works."""
-
-    together: _Together
-    place: int
-
-    def answer(self, result: Result) -> None:
-        """Nothing: the results are told together."""
-
-    def end(self, result: Result) -> None:
-        self.together.tell(self.place, result)
-
-
 Waiting = tuple[Work, asyncio.Future[bytes] | Ticket, float]
 """A command in the queue, the taker of its result, and the instant of its arrival."""
 
@@ -293,24 +263,6 @@ class Committer:
         self.send(work, future)
         return future
 
-    def submit_all(self, works: Sequence[Work]) -> asyncio.Future[list[Result]]:
-        """The results of works, in their order, once the last one is known; call it on the event
-        loop's thread.
-
-        Each work waits for its turn like a single one. Those that `submit` would refuse have their
-        refusals in place of an answer.
-        """
-        future: asyncio.Future[list[Result]] = asyncio.get_running_loop().create_future()
-        together = _Together(future, len(works))
-        if not works:
-            future.set_result([])
-        for place, work in enumerate(works):
-            try:
-                self.send(work, _Part(together, place))
-            except FreeholdError as refusal:
-                together.tell(place, refusal)
-        return future
-
     def send(self, work: Work, taker: asyncio.Future[bytes] | Ticket) -> None:
         """Puts a command into the queue; `taker` gets its result. Call it on the event loop's
         thread.
@@ -332,6 +284,19 @@ class Committer:
         self._arrived.set()
         if len(queue) >= self._enough:
             self._filled.set()
+
+    def send_all(self, works: Sequence[Work], taker: Ticket) -> tuple[int, FreeholdError | None]:
+        """Puts the commands of one caller into the queue, as `send`; each waits for its own turn.
+
+        `taker` gets their results in their order. Returns how many were sent, and the refusal of
+        the others, if any: what refuses one refuses those behind it.
+        """
+        for sent, work in enumerate(works):
+            try:
+                self.send(work, taker)
+            except FreeholdError as refusal:
+                return sent, refusal
+        return len(works), None
 
     def between(
         self, chore: Callable[Given, Done], *args: Given.args, **words: Given.kwargs

@@ -26,7 +26,7 @@ from service.engine.group_commit import Committer
 from service.engine.rates import Weight
 from service.engine.records.requests import Replayed
 from service.rpc.mutations import Mutation, renamed, works_of
-from service.rpc.pipeline import Call, Method, Pipeline, too_large
+from service.rpc.pipeline import Call, Done, Method, Pipeline, Running, Told, too_large
 from service.rpc.retries import Retries, answer_of
 from service.rpc.status import code_of, details_of
 from service.rpc.validation import check
@@ -50,120 +50,215 @@ class Batches:
     def __init__(
         self, committer: Committer, retries: Retries, pipeline: Pipeline, limits: Limits
     ) -> None:
-        self._committer = committer
-        self._retries = retries
-        self._pipeline = pipeline
-        self._limits = limits
+        self.committer = committer
+        self.retries = retries
+        self.pipeline = pipeline
+        self.limits = limits
 
     def methods(self, batches: Sequence[Batch]) -> list[Method[Any]]:
         """The methods of a table."""
-        most = self._limits.max_bulk_message_bytes
-        return [
-            Method(
-                it.name,
-                it.request,
-                it.mutation.scope,
-                partial(self._answer, it.mutation),
-                most,
-                Weight.BATCH,
-            )
-            for it in batches
-        ]
+        return [self._method(it) for it in batches]
 
-    async def _answer(self, mutation: Mutation, call: Call[Any]) -> bytes:
-        began_s = time.perf_counter()
-        items, principal = call.message.items, call.principal
-        done = self._pipeline.done(mutation.name)
+    def _method(self, batch: Batch) -> Method[Any]:
+        mutation = batch.mutation
+        work_of, done = works_of(mutation), self.pipeline.done(mutation.name)
+
+        def begin(call: Call[Any], tell: Told) -> Running:
+            items = _Items(self, mutation, done, call, tell)
+            items.start(work_of)
+            return items
+
+        async def handle(call: Call[Any]) -> bytes:
+            told: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+            running = begin(call, partial(_resolve, told))
+            try:
+                return await told
+            except asyncio.CancelledError:
+                running.cancel()
+                raise
+
+        most, scope = self.limits.max_bulk_message_bytes, mutation.scope
+        return Method(batch.name, batch.request, scope, handle, most, Weight.BATCH, batch=begin)
+
+
+def _resolve(told: asyncio.Future[bytes], answer: bytes | Exception) -> None:
+    if told.done():
+        return
+    if isinstance(answer, Exception):
+        told.set_exception(answer)
+    else:
+        told.set_result(answer)
+
+
+class _Items:
+    """The items of one message under way; they have one ticket at the committer.
+
+    A caller's commands keep their order in the queue, and so do their results.
+    """
+
+    __slots__ = (
+        "_batches", "_began_s", "_call", "_done", "_ended", "_items", "_left", "_mutation", "_over",
+        "_places", "_rest", "_results", "_sent", "_tell",
+    )  # fmt: skip
+
+    def __init__(
+        self, batches: Batches, mutation: Mutation, done: Done, call: Call[Any], tell: Told
+    ) -> None:
+        self._began_s = time.perf_counter()
+        self._batches, self._mutation, self._done = batches, mutation, done
+        self._call, self._tell = call, tell
+        self._items: Sequence[Message] = call.message.items
+        self._results: list[Any] = [None] * len(self._items)
+        """The answer or the refusal of each item; None while it is awaited."""
+        self._sent: list[int] = []
+        """The places of the items at the committer."""
+        self._ended = 0
+        """The number of these whose result has come."""
+        self._left = 0
+        """The number of results, and of tasks, that are awaited."""
+        self._rest: asyncio.Task[None] | None = None
+        self._over = False
+
+    def start(self, work_of: Callable[[Call[Any]], Work]) -> None:
+        """Checks the items, and sends their commands to the committer."""
+        batches, caller = self._batches, self._call.principal
+        places = batches.pipeline.places(caller, len(self._items), Weight.WRITE)
+        self._places = places
         try:
-            with self._pipeline.places(principal, len(items), Weight.WRITE) as (granted, beyond):
-                calls = self._calls(call, items[:granted])
-                results = await self._results(mutation, calls)
-                if beyond is not None:
-                    results += [beyond] * (len(items) - granted)
-                    if not granted:
-                        await self._pipeline.hold_back()
-        except asyncio.CancelledError:
-            for item in items:
-                done("CANCELLED", "", principal.operator_id, item, began_s)
+            works, wrong = self._works(work_of)
+            sent, refusal = batches.committer.send_all(works, self)
+        except BaseException:
+            self._close()
             raise
-        for item, result in zip(items, results, strict=True):
-            code, reason = "OK", ""
-            if isinstance(result, FreeholdError):
-                code, reason = code_of(result).name, result.reason
-            done(code, reason, principal.operator_id, item, began_s)
-        return _response(results, self._limits.max_bulk_message_bytes)
+        for place in self._sent[sent:]:
+            self._results[place] = refusal
+        del self._sent[sent:]
+        self._results[places.granted :] = [places.refusal] * (len(self._items) - places.granted)
+        self._left = sent
+        if wrong or not places.granted:
+            self._left += 1
+            self._rest = asyncio.get_running_loop().create_task(self._wait(wrong))
+        elif not sent:
+            self._finish()
 
-    def _calls(self, whole: Call[Any], items: Sequence[Message]) -> list[Call[Any]]:
-        """Each item as a call. Its deadline is a little earlier than that of the message, so that
-        the outcomes arrive in time if the last items are too late."""
+    def answer(self, result: Result) -> None:
+        """Nothing: all items are answered together."""
+
+    def end(self, result: Result) -> None:
+        """Keeps the result of the next item at the committer."""
+        place = self._sent[self._ended]
+        self._ended += 1
+        if isinstance(result, FreeholdError):
+            result = self._refusal(place, result)
+        self._results[place] = result
+        self._came()
+
+    def cancel(self) -> None:
+        """Forgets the caller; the commands go on."""
+        if self._over:
+            return
+        if self._rest is not None:
+            self._rest.cancel()
+        self._close()
+        for item in self._items:
+            self._done("CANCELLED", "", self._caller, item, self._began_s)
+
+    @property
+    def _caller(self) -> str | None:
+        return self._call.principal.operator_id
+
+    def _works(self, work_of: Callable[[Call[Any]], Work]) -> tuple[list[Work], list[int]]:
+        """The commands of the items that have places, and the places of wrong ones.
+
+        An item's deadline is a little earlier than that of the message, so that the outcomes arrive
+        in time if the last items are too late.
+        """
+        whole, works, wrong = self._call, [], []
         deadline = whole.deadline
         if deadline is not None:
-            deadline -= self._limits.min_time_left_s
-        return [
-            Call(it, it.SerializeToString(), whole.principal, deadline, whole.metadata)
-            for it in items
-        ]
-
-    async def _results(self, mutation: Mutation, calls: Sequence[Call[Any]]) -> list[Result]:
-        """The answer or the refusal of each call, in order."""
-        work_of, refusal_of = works_of(mutation), self._pipeline.refusal_of
-        results: list[Any] = [None] * len(calls)
-        works, places, wrong = [], [], []
-        for place, call in enumerate(calls):
+            deadline -= self._batches.limits.min_time_left_s
+        for place in range(self._places.granted):
+            item = self._items[place]
+            call = Call(item, item.SerializeToString(), whole.principal, deadline, whole.metadata)
             try:
-                works.append(self._work(mutation, work_of, call))
-                places.append(place)
+                works.append(self._work(work_of, call))
+                self._sent.append(place)
             except InvalidInput as error:
-                results[place] = error
+                self._results[place] = error
                 wrong.append(place)
             except Exception as error:
-                results[place] = refusal_of(mutation.name, call.message, error)
-        submitted = self._committer.submit_all(works)
-        if wrong:
-            await self._answer_again(mutation.name, calls, wrong, results)
-        for place, result in zip(places, await submitted, strict=True):
-            if isinstance(result, FreeholdError):
-                message = calls[place].message
-                refusal = refusal_of(mutation.name, message, result)
-                if isinstance(refusal, InvalidInput):
-                    refusal = renamed(refusal, mutation.paths(message))
-                results[place] = refusal
-            else:
-                results[place] = result
-        return results
+                self._results[place] = self._refusal(place, error)
+        return works, wrong
 
-    def _work(
-        self, mutation: Mutation, work_of: Callable[[Call[Any]], Work], call: Call[Any]
-    ) -> Work:
+    def _work(self, work_of: Callable[[Call[Any]], Work], call: Call[Any]) -> Work:
         """An item's work; raises InvalidInput."""
-        most = self._limits.max_message_bytes
+        most = self._batches.limits.max_message_bytes
         if len(call.body) > most:
             raise too_large(len(call.body), most)
         check(call.message)
         try:
             return work_of(call)
         except InvalidInput as error:
-            raise renamed(error, mutation.paths(call.message)) from error
+            raise renamed(error, self._mutation.paths(call.message)) from error
 
-    async def _answer_again(
-        self, method: str, calls: Sequence[Call[Any]], wrong: Sequence[int], results: list[Any]
-    ) -> None:
-        """Puts stored answers in place of refusals for the input: earlier rules accepted them."""
-        caller = calls[0].principal.operator_id or PLATFORM
-        ids = [calls[place].message.request_id for place in wrong]
+    def _refusal(self, place: int, error: Exception) -> FreeholdError:
+        """The error that an item is told, with the paths of its request."""
+        message, mutation = self._items[place], self._mutation
+        refusal = self._batches.pipeline.refusal_of(mutation.name, message, error)
+        if isinstance(refusal, InvalidInput):
+            return renamed(refusal, mutation.paths(message))
+        return refusal
+
+    async def _wait(self, wrong: Sequence[int]) -> None:
+        """What must wait: stored answers of wrong items, and the delay of refusals."""
+        if not self._places.granted:
+            await self._batches.pipeline.hold_back()
         try:
-            found = await self._retries.records(calls[0], caller, ids)
+            await self._answer_again(wrong)
         except Exception as error:
             for place in wrong:
-                results[place] = self._pipeline.refusal_of(method, calls[place].message, error)
-            return
-        for place, request_id in zip(wrong, ids, strict=True):
+                self._results[place] = self._refusal(place, error)
+        self._came()
+
+    async def _answer_again(self, wrong: Sequence[int]) -> None:
+        """Puts stored answers in place of refusals for the input: earlier rules accepted them."""
+        name, whole, results = self._mutation.name, self._call, self._results
+        items = {place: self._items[place] for place in wrong}
+        ids = [item.request_id for item in items.values()]  # type: ignore[attr-defined]
+        found = await self._batches.retries.records(whole, self._caller or PLATFORM, ids)
+        for (place, item), request_id in zip(items.items(), ids, strict=True):
+            call = Call(item, item.SerializeToString(), whole.principal, None)
             try:
-                first = answer_of(found.get(request_id), method, calls[place])
+                first = answer_of(found.get(request_id), name, call)
             except FreeholdError as refusal:
                 results[place] = refusal
             else:
                 results[place] = results[place] if first is None else first
+
+    def _came(self) -> None:
+        self._left -= 1
+        if not self._left and not self._over:
+            self._finish()
+
+    def _finish(self) -> None:
+        """Counts the items, and answers the message."""
+        self._close()
+        for item, result in zip(self._items, self._results, strict=True):
+            code, reason = "OK", ""
+            if isinstance(result, FreeholdError):
+                code, reason = code_of(result).name, result.reason
+            self._done(code, reason, self._caller, item, self._began_s)
+        try:
+            told: bytes | Exception = _response(
+                self._results, self._batches.limits.max_bulk_message_bytes
+            )
+        except Exception as error:
+            told = error
+        self._tell(told)
+
+    def _close(self) -> None:
+        self._over = True
+        self._batches.pipeline.in_hand.give_more_back(self._caller, self._places.more)
 
 
 def _response(results: Sequence[Result], most_bytes: int) -> bytes:

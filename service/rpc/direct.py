@@ -28,6 +28,7 @@ from service.rpc.pipeline import (
     Done,
     Method,
     Pipeline,
+    Running,
     first_answer,
     since,
     trailers_of,
@@ -51,7 +52,7 @@ class Reply(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """A mutation with its checks, made once."""
+    """A mutation or a batch with its checks, made once."""
 
     method: Method[Any]
     admit: Admission
@@ -62,8 +63,8 @@ class DirectCall:
     """One call under way; it is the committer's ticket."""
 
     __slots__ = (
-        "_began_s", "_body", "_call", "_desk", "_direct", "_in_hand", "_principal", "_reply",
-        "_waiting", "over",
+        "_began_s", "_body", "_call", "_desk", "_direct", "_in_hand", "_items", "_principal",
+        "_reply", "_waiting", "over",
     )  # fmt: skip
 
     def __init__(
@@ -76,12 +77,13 @@ class DirectCall:
         self._in_hand = False
         """True while the call has its place in hand."""
         self._waiting: asyncio.Task[None] | None = None
+        self._items: Running | None = None
+        """The items of a batch."""
         self.over = False
 
     def start(self, committer: Committer, metadata: Metadata, left_s: float | None) -> None:
         """Checks the call, and sends its command to the committer or ends the call."""
         desk, method, principal = self._desk, self._desk.method, self._principal
-        assert method.work is not None  # noqa: S101 - a desk is made of a mutation
         try:
             deadline = desk.admit(principal, len(self._body), left_s)
         except Exhausted as error:
@@ -94,7 +96,10 @@ class DirectCall:
         try:
             message = pipeline.parse(method.kind, self._body)
             call = self._call = Call(message, self._body, principal, deadline, metadata)
-            committer.send(method.work(call), self)
+            if method.work is not None:
+                committer.send(method.work(call), self)
+            elif method.batch is not None:
+                self._items = method.batch(call, self._told)
         except Exception as error:
             self._refused(error)
 
@@ -115,10 +120,20 @@ class DirectCall:
         else:
             self._refused(result)
 
+    def _told(self, answer: bytes | Exception) -> None:
+        """Sends the answer of a batch."""
+        if isinstance(answer, Exception):
+            self._refused(answer)
+            return
+        self._reply.answer(answer)
+        self.end(answer)
+
     def cancel(self) -> None:
         """Forgets the caller, who went away or whose deadline is over; the command goes on."""
         if self.over:
             return
+        if self._items is not None:
+            self._items.cancel()
         if self._waiting is not None:
             self._waiting.cancel()  # its end ends the call
             return
@@ -191,7 +206,7 @@ class Direct:
         self._committer = committer
 
     def desk(self, method: Method[Any]) -> Desk:
-        """A mutation with its checks."""
+        """A mutation or a batch with its checks."""
         return Desk(method, self.pipeline.admission(method), self.pipeline.done(method.name))
 
     def begin(

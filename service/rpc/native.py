@@ -1,4 +1,4 @@
-"""A transport in Rust, `pygrpc-native`: it brings mutations in batches, and lends its port to the
+"""A transport in Rust, `pygrpc-native`: it brings calls in batches, and lends its port to the
 grpc.aio server for everything else.
 
 Its front has no bounds, so `bounded_port.py` has the port, and passes on what is within the limits.
@@ -147,7 +147,7 @@ class NativeServer:
             (f"/{service}/{it.name}", it)
             for service, methods in services.items()
             for it in methods
-            if it.work is not None
+            if it.work is not None or it.batch is not None
         ]
         self._paths = [path for path, _ in found]
         self._desks = [self._direct.desk(it) for _, it in found]

@@ -15,10 +15,10 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Generic, NoReturn, Protocol, TypeVar
+from typing import Any, Generic, NamedTuple, NoReturn, Protocol, TypeVar
 
 import structlog
 from google.protobuf.message import Message
@@ -79,6 +79,26 @@ def as_it_is(_call: Call[Any], refusal: InvalidInput) -> InvalidInput:
     return refusal
 
 
+Told = Callable[[bytes | Exception], None]
+"""A function that receives an answer or a refusal; called once, on the event loop's thread."""
+
+
+class Running(Protocol):
+    """A call under way that has no coroutine."""
+
+    def cancel(self) -> None:
+        """Forgets the caller; nothing is told any more."""
+
+
+class Places(NamedTuple):
+    """The number of a message's items that may go on, the refusal of the others, and the places
+    that were taken besides the message's own."""
+
+    granted: int
+    refusal: Exhausted | None
+    more: int
+
+
 @dataclass(frozen=True, slots=True)
 class Method(Generic[M]):
     """A method of a service: its request, the scope that it needs, and its handler."""
@@ -96,6 +116,8 @@ class Method(Generic[M]):
     `handle` sends the same one."""
     named: Callable[[Call[M], InvalidInput], InvalidInput] = as_it_is
     """A function that gives a refusal of the engine the paths of this request."""
+    batch: Callable[[Call[M], Told], Running] | None = None
+    """A function that begins the items of a batch, for the same transports."""
 
 
 Done = Callable[[str, str, str | None, Message | None, float], None]
@@ -173,11 +195,8 @@ class Pipeline:
             return False
         return self._arriving.admit(familiar.operator_id)
 
-    @contextmanager
-    def places(
-        self, principal: Principal, items: int, weight: Weight
-    ) -> Iterator[tuple[int, Exhausted | None]]:
-        """The number of a message's items that may go on, and the refusal of the others.
+    def places(self, principal: Principal, items: int, weight: Weight) -> Places:
+        """Takes the places of a message's items; `in_hand` must get `more` of them back.
 
         Each item takes its units and a place, as a call does. The message's own place is that of
         the first item.
@@ -189,10 +208,7 @@ class Pipeline:
         if more < granted - 1:
             self._notice_overload()
             granted, refusal = more + 1, too_many_calls()
-        try:
-            yield granted, refusal
-        finally:
-            self.in_hand.give_more_back(caller, more)
+        return Places(granted, refusal, more)
 
     def _paid(self, principal: Principal, calls: int, weight: Weight) -> tuple[int, float]:
         """Takes the units of as many of these calls as the key's budget has; returns their number,

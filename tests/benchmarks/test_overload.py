@@ -17,9 +17,9 @@ from benchmarks.open_loop import Report
 
 _REPORT = Report(
     acknowledged=100, offered_per_s=300.0, ok_per_s=90.0, answers={"OK": 90}, latency_ms_p50=20.0,
-    latency_ms_p99=900.0, refusal_ms_p50=5.0, refusal_ms_p99=150.0, health_ms_p50=5.0,
-    health_ms_p99=80.0, health_ms_max=100.0, late_ms_p99=2.0, load_cpu_share=0.3,
-    server_cpu_share=1.0,
+    latency_ms_p99=900.0, other_ms_p50=None, other_ms_p99=None, refusal_ms_p50=5.0,
+    refusal_ms_p99=150.0, health_ms_p50=5.0, health_ms_p99=80.0, health_ms_max=100.0,
+    late_ms_p99=2.0, load_cpu_share=0.3, server_cpu_share=1.0,
 )  # fmt: skip
 
 

@@ -189,6 +189,19 @@ def require(found: object, expected: object, *where: object) -> None:
     raise Violation(f"{where}: found {found!r}, expected {expected!r}")
 
 
+class _Ticket(NamedTuple):
+    """The results of works that were sent together."""
+
+    results: list[Result]
+
+    def answer(self, result: Result) -> None:
+        """Nothing: the results are read at the end."""
+
+    def end(self, result: Result) -> None:
+        """Keeps a result."""
+        self.results.append(result)
+
+
 class Sent(NamedTuple):
     """Calls that one engine got together, and its results."""
 
@@ -427,15 +440,16 @@ class Model:
         """Sends calls of one caller as the items of one message, through a committer."""
         works = [self._work(call) for call in calls]
 
-        async def send() -> list[Result]:
+        ticket = _Ticket([])
+
+        async def send() -> None:
             committer = Committer(self.engine.apply, CommitLimits(max_batch=len(works)))
             committer.start()
-            try:
-                return await committer.submit_all(works)
-            finally:
-                await committer.close()
+            assert committer.send_all(works, ticket) == (len(works), None)
+            await committer.close()
 
-        return Sent(calls, asyncio.run(send()))
+        asyncio.run(send())
+        return Sent(calls, ticket.results)
 
     def _work(self, call: Call) -> Work:
         command, name = call.command, _name(call)

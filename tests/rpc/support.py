@@ -480,10 +480,18 @@ class GatedScorer(FakeScorer):
         self.gate.set()
         self.entered = threading.Event()
 
+    def scored(self, margin: float, extrapolated: tuple[str, ...]) -> FakeScored:
+        """A score that was kept."""
+        self._wait()
+        return super().scored(margin, extrapolated)
+
     def _one(self, value: float) -> FakeScored | FakeUnscorable:
+        self._wait()
+        return super()._one(value)
+
+    def _wait(self) -> None:
         self.entered.set()
         assert self.gate.wait(TIMEOUT_S)
-        return super()._one(value)
 
 
 @contextmanager

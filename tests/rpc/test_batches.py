@@ -331,6 +331,34 @@ def test_answers_without_room_are_got_by_the_same_items_again(tmp_path: Path) ->
         assert len(caller.page(user_id="somebody", page_size=100).authorizations) == 30
 
 
+def test_a_caller_that_leaves_gives_the_places_of_its_items_back(tmp_path: Path) -> None:
+    """A batch that is cancelled while it waits gives the places of its items back at once, and they
+    count as cancelled; its items are done, and the same items again have their answers."""
+    with bounded(tmp_path, Limits()) as (desk, scorer):
+        caller, pipeline = desk.operator, desk.served.app.pipeline
+        people = [desk.platform.person() for _ in range(2)]
+        items = [order(caller, people[1]) for _ in range(3)]
+        scorer.gate.clear()
+        scorer.entered.clear()
+        with ThreadPoolExecutor(1) as pool, desk.served.channel() as channel:
+            busy = pool.submit(caller.authorize, people[0])
+            until(scorer.entered.is_set, "the writer is busy")
+            body = BatchAuthorizeRequest(items=items).SerializeToString()
+            send = channel.unary_unary(RPCS["BatchAuthorize"].path)
+            batch = send.future(body, timeout=60, metadata=caller.metadata)
+            until(lambda: desk.served.app.committer.waiting == 3, "the items wait")
+            assert pipeline.under_way == 4
+            batch.cancel()
+            until(lambda: pipeline.under_way == 1, "the places are given back")
+            scorer.gate.set()
+            assert busy.result().name
+        assert pipeline.calls.of("Authorize").codes["CANCELLED"] == 3
+        outcomes = authorized(caller, *items)
+        assert codes(outcomes) == ["OK"] * 3
+        assert all(it.HasField("first_answer_time") for it in outcomes)
+        assert pipeline.under_way == 0
+
+
 def test_items_are_counted_as_calls(desk: Desks) -> None:
     """Each item counts as a call of its method, with its own code and reason."""
     calls = desk.served.app.pipeline.calls

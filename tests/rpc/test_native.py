@@ -11,7 +11,12 @@ from typing import Any
 
 import grpc
 import pytest
-from freehold.v1.authorization_service_pb2 import AuthorizeRequest, AuthorizeResponse
+from freehold.v1.authorization_service_pb2 import (
+    AuthorizeRequest,
+    AuthorizeResponse,
+    BatchAuthorizeRequest,
+    BatchAuthorizeResponse,
+)
 
 from benchmarks.attacks.frames import FrameConnection, message
 from benchmarks.attacks.held_streams import AUTHORIZE
@@ -250,6 +255,18 @@ def test_a_taken_port_is_named(tmp_path: Path) -> None:
             assert not Path(app._server._folder.name).exists()
 
         asyncio.run(start())
+
+
+def test_batches_need_no_coroutine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A batch of a known key is answered without a task for the call."""
+    with serving(tmp_path) as served, desks(served) as desk:
+        person, server = desk.platform.person(), native(served)
+        desk.operator.page()
+        monkeypatch.setattr(server, "_answer", None)
+        batch = BatchAuthorizeRequest(items=[rental(desk.operator, person) for _ in range(2)])
+        answer = BatchAuthorizeResponse.FromString(desk.operator.send("BatchAuthorize", batch))
+        assert all(it.response.authorization.name for it in answer.outcomes)
+        until(lambda: ended(served), "all is given back")
 
 
 def test_a_call_that_meets_a_defect_harms_no_other(
