@@ -45,10 +45,21 @@ class Exposures:
         self._coming: list[tuple[int, int, Key, int, int]] = []
         self._open: defaultdict[Key, list[int]] = defaultdict(lambda: [0, 0])
         self._days: defaultdict[tuple[Key, int], list[int]] = defaultdict(lambda: [0, 0])
+        self._budgets: dict[int, tuple[Product, list[tuple[Key, Budget]]]] = {}
+
+    def _of(self, product: Product) -> list[tuple[Key, Budget]]:
+        """The budgets of a product, with their keys."""
+        known = self._budgets.get(id(product))
+        if known is None:
+            key = product.policy.policy_id, product.currency
+            # The product is kept, so that no other one gets its identity.
+            known = product, [(key, it) for it in budgets_of(product)]
+            self._budgets[id(product)] = known
+        return known[1]
 
     def add(self, product: Product, it: Hold) -> None:
         """Adds the hold of an item."""
-        if not it.most_minor or not budgets_of(product):
+        if not it.most_minor or not self._of(product):
             return
         key = product.policy.policy_id, product.currency
         heappush(self._coming, (it.maybe_us, _BEGIN, key, 0, it.most_minor))
@@ -63,14 +74,14 @@ class Exposures:
     def left_minor(self, products: Sequence[Product], now_us: int, *, most: bool) -> int | None:
         """The amount that budgets leave for these products together, with the most or the least
         exposure; None without a budget."""
-        budgets = {(it.policy.policy_id, it.currency, budget)
-                   for it in products for budget in budgets_of(it)}  # fmt: skip
+        budgets = self._of(products[0])
+        if len(products) > 1:
+            budgets = [budget for it in products for budget in self._of(it)]
         if not budgets:
             return None
         self._advance(now_us)
         left = []
-        for policy_id, currency, budget in budgets:
-            key = policy_id, currency
+        for key, budget in budgets:
             used = self._open[key]
             if budget.span is Span.DAY:
                 used = self._days[key, now_us // DAY_US]

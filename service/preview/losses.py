@@ -54,19 +54,30 @@ class DraftBreakers:
     ) -> None:
         self._losses, self._openings, self._present = losses, openings, present
         self._known: dict[tuple[Key, bool], _Course] = {}
+        self._by_product: dict[tuple[int, bool], tuple[Product, list[_Course]]] = {}
 
     def is_open(self, products: Sequence[Product], now_us: int, *, most: bool) -> bool:
         """True if a breaker of these products is open, at the end with the most losses or at the
         one with the least."""
         found = False
         for product in products:
-            for breaker in breakers_of(product):
-                key = product.policy.policy_id, product.currency, breaker
-                course = self._known.get((key, most))
-                if course is None:
-                    course = self._known[key, most] = self._course(key, most)
+            for course in self._courses(product, most):
                 found = course.is_open(now_us) or found
         return found
+
+    def _courses(self, product: Product, most: bool) -> list[_Course]:
+        """The courses of a product's breakers; those of one policy are shared by its products."""
+        known = self._by_product.get((id(product), most))
+        if known is None:
+            courses = []
+            for breaker in breakers_of(product):
+                key = product.policy.policy_id, product.currency, breaker
+                if (key, most) not in self._known:
+                    self._known[key, most] = self._course(key, most)
+                courses.append(self._known[key, most])
+            # The product is kept, so that no other one gets its identity.
+            known = self._by_product[id(product), most] = product, courses
+        return known[1]
 
     def _course(self, key: Key, most: bool) -> _Course:
         policy_id, currency, breaker = key

@@ -227,6 +227,7 @@ class _Replay:
         self.history, self.terms = history, terms
         self.changes: dict[tuple[int, str], list[Change]] = {}
         self.counting = is_counting(history, terms)
+        self.real_counts = are_counting(history.products)
         both = zip(history.products, terms.products, strict=True)
         self._same = [one == other for one, other in both]
         self._touched: set[tuple[Of, int]] = set()
@@ -251,21 +252,24 @@ class _Replay:
 
     def add(self, it: Row, before: Verdict, strict: Verdict, lenient: Verdict) -> None:
         """Adds an item with its verdicts."""
-        changed = change_of(it, before, strict, lenient)
+        same = strict is before and lenient is before
+        changed = None if same else change_of(it, before, strict, lenient)
         if changed is not None:
             self.line(it).append(changed)
             self._different = True
         if self.counting:
-            times = it.at_us, it.held_us, it.close_us
+            times, bearers = (it.at_us, it.held_us, it.close_us), it.bearers
             real = presence_of(times, it.happened, before, (before,))
-            drafted = presence_of(times, it.happened, before, (strict, lenient))
+            drafted = real
+            if not same:
+                drafted = presence_of(times, it.happened, before, (strict, lenient))
             ends = strict.credit_minor, lenient.credit_minor
             own = (before.credit_minor,) * 2
-            self.real.add(it.row, it.product, it.bearers, real, own)
-            self.drafted.add(it.row, it.product, it.bearers, drafted, (min(ends), max(ends)))
+            self.real.add(it.row, it.product, bearers, real, own)
+            self.drafted.add(it.row, it.product, bearers, drafted, (min(ends), max(ends)))
             self._present[it.row] = drafted.sure, drafted.maybe
             if real != drafted:
-                self._touched.update(it.bearers.items())
+                self._touched.update(bearers.items())
                 self._different = True
 
     def is_as_it_was(self, items: Sequence[Row]) -> bool:
@@ -273,9 +277,9 @@ class _Replay:
         first = items[0]
         return (
             all(self._same[it.product] for it in items)
+            and not (self._shared and self._different)
             and not self.line(first)
             and self._touched.isdisjoint(first.bearers.items())
-            and not (self._shared and self._different)
         )
 
     def order(
@@ -334,8 +338,8 @@ def replay_rows(
                 ends = every[found.strict[it.row]], every[found.lenient[it.row]]
                 course.add(it, every[it.before], *ends)
         else:
-            # Without counting, the shortcut has judged single items under the terms in force.
-            told = known is not None and not course.counting and len(items) == 1
+            # The shortcut has judged single items under terms in force that count nothing.
+            told = known is not None and not course.real_counts and len(items) == 1
             _replay_call(course, found, items, judge, again_known=told)
 
 

@@ -17,7 +17,7 @@ from service.preview.history import DAY_US, NEVER, History
 from service.preview.losses import breakers_of
 from service.preview.presence import Presence, Presences, counts, quiet_verdict, verdict_on
 from service.preview.traces import Traces, signals_of
-from service.preview.verdicts import Said
+from service.preview.verdicts import NOTHING_SAID, Said
 
 _BREAKER = Hit(Outcome.FULL, Reason.BREAKER_OPEN)
 
@@ -91,15 +91,23 @@ class Course:
         self._history, self._products = history, products
         self._breakers, self._conditions = breakers, conditions
         self._conditioned = {id(it) for it in products if _is_conditioned(it)}
-        keep_us = max(DAY_US, longest_us(products))
-        self._presences = Presences(history.operator_id, history.from_us, history.pasts)
-        self._traces = Traces(history, keep_us) if longest_us(products) else None
+        self._counted = {id(it) for it in products if counts((it,))}
+        self._broken = {id(it) for it in products if breakers_of(it)}
+        self._presences = None
+        if self._counted or any(map(conditions_count, products)):
+            self._presences = Presences(history.operator_id, history.from_us, history.pasts)
+        longest = longest_us(products)
+        self._traces = Traces(history, max(DAY_US, longest)) if longest else None
         self._exposures = Exposures() if any(map(budgets_of, products)) else None
+        self._is_silent = not (
+            self._conditioned or self._presences or self._broken or self._traces or self._exposures
+        )
 
     def add(self, row: int, product: int, bearers: Mapping[Of, int], it: Presence,
             credit: tuple[int, int]) -> None:  # fmt: skip
         """Adds the rental of a row, which holds from the least to the most credit."""
-        self._presences.add(bearers, it)
+        if self._presences is not None:
+            self._presences.add(bearers, it)
         if self._traces is not None:
             self._traces.add(bearers, it, row)
         if self._exposures is not None and it.maybe:
@@ -118,18 +126,23 @@ class Course:
         self, order: Order, rows: Sequence[int], bearers: Mapping[Of, int], *, strict: bool
     ) -> Said:
         """The rules on an order at one end."""
+        if self._is_silent:
+            return NOTHING_SAID
         products, now_us, verdict = order.products, order.at_us, None
-        if counts(products):
-            facts = self._presences.facts(bearers, now_us, most=strict)
+        named = set(map(id, products))
+        presences = self._presences
+        if presences is not None and not named.isdisjoint(self._counted):
+            facts = presences.facts(bearers, now_us, most=strict)
             verdict = verdict_on(products, facts, order.skipped)
         hits: list[Hit] = []
-        if any(id(it) in self._conditioned for it in products):
+        if not named.isdisjoint(self._conditioned):
             ends = None
-            if any(map(conditions_count, products)):
-                least = self._presences.facts(bearers, now_us, most=False)
-                ends = Ends(least, self._presences.facts(bearers, now_us, most=True))
+            if presences is not None and any(map(conditions_count, products)):
+                least = presences.facts(bearers, now_us, most=False)
+                ends = Ends(least, presences.facts(bearers, now_us, most=True))
             hits += self._conditions.hits(order, ends, strict=strict)
-        if self._breakers.is_open(products, now_us, most=strict):
+        is_bound = not named.isdisjoint(self._broken)
+        if is_bound and self._breakers.is_open(products, now_us, most=strict):
             hits.append(_BREAKER)
         if self._traces is not None:
             rules = signals_of(products)

@@ -16,7 +16,7 @@ from sqlalchemy.sql.elements import ColumnElement
 
 from service.config import Limits
 from service.domain.verification import BookFault
-from service.storage.row_statements import RowsStatement
+from service.storage.row_statements import RowsStatement, Together
 
 
 class Session(Protocol):
@@ -77,6 +77,10 @@ class Backend(Protocol):
 
         In every row the values of `columns` are followed by the same `literals`.
         """
+        ...
+
+    def together(self) -> Together:
+        """The way to run several statements of a batch."""
         ...
 
     def open(self, url: URL, limits: Limits, *, create: bool) -> Engine:

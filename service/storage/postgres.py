@@ -11,13 +11,9 @@ from weakref import WeakSet
 
 from sqlalchemy import (
     URL,
-    Boolean,
     Column,
     Connection,
     Engine,
-    Integer,
-    LargeBinary,
-    String,
     Text,
     cast,
     create_engine,
@@ -33,7 +29,8 @@ from service.config import Limits, PostgresLimits
 from service.domain.verification import BookFault
 from service.engine.ports import OutcomeUnknown, StorageFailed
 from service.storage import postgres_integrity
-from service.storage.row_statements import RowsStatement, Values
+from service.storage.postgres_arrays import BytesArray, array_of
+from service.storage.row_statements import RowsStatement, Together, Values
 
 # An empty WAL record, so that COMMIT waits for the disk and the standbys.
 PAUSE_S = 0.1
@@ -63,7 +60,7 @@ def postgres_settings(limits: PostgresLimits) -> dict[str, str | int]:
 def open_postgres(url: URL, limits: PostgresLimits) -> Engine:
     """See `database.open_database`."""
     # Imported here, because SQLite does not need the driver.
-    from service.storage.postgres_session import Session
+    from service.storage.postgres_session import BytesDumper, Session
 
     engine = create_engine(
         url,
@@ -96,6 +93,7 @@ def open_postgres(url: URL, limits: PostgresLimits) -> Engine:
     @event.listens_for(engine, "do_connect")
     def connect_driver(_dialect: Any, _record: Any, words: Any, options: Any) -> Any:
         session = Session.connect(*words, **options)
+        session.adapters.register_dumper(BytesArray, BytesDumper)
         session.answer_s = limits.answer_s
         sessions.add(session)
         session.cancel_s = limits.cancel_s
@@ -227,54 +225,26 @@ class ArraysStatement(RowsStatement):
 
     The driver prepares a statement for each text and each combination of parameter types, and an
     integer's type depends on its size. Rows of parameters would therefore almost never reuse a
-    prepared statement. An array is passed as text and cast to one fixed type.
+    prepared statement. An array has one fixed type, and any number of rows.
     """
 
     def __init__(
         self, head: str, tail: str, columns: Sequence[Column[Any]], literals: Sequence[str] = ()
     ) -> None:
         super().__init__(head, tail, columns, literals)
-        kinds = [_array_of(column) for column in columns]
+        kinds = [array_of(column) for column in columns]
         arrays = ", ".join(f"CAST(%s AS {kind}[])" for kind, _ in kinds)
         self._text = f"{head}SELECT {', '.join(['*', *literals])} FROM unnest({arrays}){tail}"
-        self._elements = [element for _, element in kinds]
+        self._arrays = [array for _, array in kinds]
 
     def bound(self, rows: Sequence[Values], *parameters: int | str) -> tuple[str, Sequence[Any]]:
         """The text, and the columns as arrays."""
-        columns = zip(self._elements, zip(*rows, strict=True), strict=True)
-        arrays = [_array(element, values) for element, values in columns]
-        return self._text, (*arrays, *parameters)
+        columns = zip(self._arrays, zip(*rows, strict=True), strict=True)
+        return self._text, (*[array(values) for array, values in columns], *parameters)
 
-
-def _array_of(column: Column[Any]) -> tuple[str, Callable[[Any], str]]:
-    """The type of a column's array, and a function that writes a value into the array's text."""
-    match column.type:
-        case LargeBinary():
-            return "BYTEA", _bytes_element
-        case String():
-            # The type has no length, because a cast to one would silently truncate a value.
-            return "TEXT", _text_element
-        case Boolean():
-            return "BOOLEAN", str
-        case Integer():
-            return "BIGINT", str
-        case other:
-            raise TypeError(f"no array type is known for {other!r}")
-
-
-def _array(element: Callable[[Any], str], values: Sequence[Any]) -> str:
-    written = ["NULL" if value is None else element(value) for value in values]
-    return "{" + ",".join(written) + "}"
-
-
-def _text_element(value: str) -> str:
-    if "\\" in value or '"' in value:
-        value = value.replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{value}"'
-
-
-def _bytes_element(value: bytes) -> str:
-    return f'"\\\\x{value.hex()}"'
+    def portions(self, rows: Sequence[Values]) -> list[Sequence[Values]]:
+        """All rows together, because each statement costs as much as the work on several rows."""
+        return [rows] if rows else []
 
 
 class Postgres:
@@ -299,6 +269,12 @@ class Postgres:
     ) -> RowsStatement:
         """A statement with its rows between a head and a tail."""
         return ArraysStatement(head, tail, columns, literals)
+
+    def together(self) -> Together:
+        """All statements are sent before an answer is waited for."""
+        from service.storage.postgres_pipeline import PIPELINED
+
+        return PIPELINED
 
     def open(self, url: URL, limits: Limits, *, create: bool) -> Engine:
         """An engine on a database, which must exist."""

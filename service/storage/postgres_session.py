@@ -14,12 +14,25 @@ from typing import Any
 
 import psycopg
 from psycopg.abc import RV, PQGen
-from psycopg.pq import ConnStatus, TransactionStatus
+from psycopg.adapt import Dumper
+from psycopg.pq import ConnStatus, Format, TransactionStatus
 
 from service.engine.read_time import ReadTime, read_time
+from service.storage.postgres_arrays import BYTES_ARRAY_OID, BytesArray
 
 LOOK_S = 0.1
 """The interval at which the driver checks for interrupts, in seconds; the driver's default."""
+
+
+class BytesDumper(Dumper):
+    """Passes an array of bytes to the server as it is."""
+
+    format = Format.BINARY
+    oid = BYTES_ARRAY_OID
+
+    def dump(self, obj: BytesArray) -> BytesArray:
+        """The array."""
+        return obj
 
 
 class Session(psycopg.Connection[Any]):

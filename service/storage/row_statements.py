@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
-from typing import Any
+from typing import Any, Protocol
 
 from sqlalchemy import Column
 from sqlalchemy.engine.interfaces import DBAPICursor
@@ -81,3 +81,53 @@ class RowsStatement:
                 parts.append(rows[start:end])
             start = end
         return parts
+
+
+class OneRowStatement(RowsStatement):
+    """A statement with the values of one row as its parameters."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__("", "", ())
+        self._text = text
+
+    def bound(self, rows: Sequence[Values], *parameters: int | str) -> tuple[str, Sequence[Any]]:
+        """The text, and the values of the row."""
+        (row,) = rows
+        return self._text, (*row, *parameters)
+
+
+class Together(Protocol):
+    """Runs statements of one transaction in their order, each with its rows."""
+
+    def fetch(
+        self, cursor: Any, wanted: Sequence[tuple[RowsStatement, Iterable[Values]]]
+    ) -> list[list[Any]]:
+        """The rows that each statement finds for its keys; raises the driver's error."""
+        ...
+
+    def run(
+        self, cursor: Any, wanted: Sequence[tuple[RowsStatement, Sequence[Values]]]
+    ) -> Iterator[int]:
+        """The numbers of rows that the statements change; raises the driver's error at the
+        statement that failed. All statements have run when the last number is taken."""
+        ...
+
+
+class InTurn:
+    """Runs one statement after the other; see `Together`."""
+
+    def fetch(
+        self, cursor: Any, wanted: Sequence[tuple[RowsStatement, Iterable[Values]]]
+    ) -> list[list[Any]]:
+        """The rows that each statement finds for its keys; raises the driver's error."""
+        return [statement.fetch(cursor, keys) for statement, keys in wanted]
+
+    def run(
+        self, cursor: Any, wanted: Sequence[tuple[RowsStatement, Sequence[Values]]]
+    ) -> Iterator[int]:
+        """The numbers of rows that the statements change; raises the driver's error."""
+        for statement, rows in wanted:
+            yield statement.run(cursor, rows)
+
+
+IN_TURN = InTurn()

@@ -19,7 +19,7 @@ from service.domain.verification import BookFault
 from service.engine.read_time import read_time
 from service.storage import sqlite_integrity
 from service.storage.only_server import only_server
-from service.storage.row_statements import RowsStatement
+from service.storage.row_statements import IN_TURN, RowsStatement, Together
 from service.storage.sqlite_files import (
     FileGone,
     OpenFiles,
@@ -276,6 +276,10 @@ class Sqlite:
     ) -> RowsStatement:
         """A statement with its rows between a head and a tail."""
         return RowsStatement(head, tail, columns, literals, together=ROWS_TOGETHER)
+
+    def together(self) -> Together:
+        """SQLite runs each statement in this thread."""
+        return IN_TURN
 
     def open(self, url: URL, limits: Limits, *, create: bool) -> Engine:
         """An engine on a file."""

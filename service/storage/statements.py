@@ -69,7 +69,7 @@ from service.engine.tables import Table as RecordTable
 from service.storage import schema
 from service.storage.database import BACKENDS, limits_of
 from service.storage.payable_statements import payable_left, take_payables
-from service.storage.row_statements import RowsStatement
+from service.storage.row_statements import OneRowStatement, RowsStatement
 from service.storage.schema.record_tables import CONVERTERS
 from service.storage.trace_statements import traces_of_orders, traces_of_users
 from service.storage.transaction import (
@@ -139,10 +139,10 @@ def _list(names: Iterable[str]) -> str:
     return f" ({', '.join(names)})"
 
 
-def _delete(table: Table, columns: Sequence[str], dialect: Dialect) -> str:
+def _delete(table: Table, columns: Sequence[str], dialect: Dialect) -> OneRowStatement:
     """Deletes the row with these values in these columns."""
     conditions = [table.c[name] == bindparam(name) for name in columns]
-    return _text(delete(table).where(*conditions), dialect, columns)
+    return OneRowStatement(_text(delete(table).where(*conditions), dialect, columns))
 
 
 def _text(statement: ClauseElement, dialect: Dialect, parameters: Sequence[str]) -> str:
@@ -457,6 +457,7 @@ def _built(dialect: Dialect, folded_rows: int, *, locks: bool) -> BatchStatement
     t = schema.metadata.tables
     last_seal = select(func.coalesce(func.max(t["seals"].c.number), literal_column("0")))
     return BatchStatements(
+        together=BACKENDS[dialect.name].together(),
         tables={declared: _of_table(declared, dialect, locks=locks) for declared in TABLES},
         features=_latest_features(dialect),
         lapsed=_lapsed(dialect),

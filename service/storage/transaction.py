@@ -18,7 +18,7 @@ from service.domain.transitions import Transition
 from service.engine.ports import Conflict, Since
 from service.engine.rows import Docking, Rows, TakenPayable, Wish
 from service.engine.tables import TABLES, Table
-from service.storage.row_statements import RowsStatement, Values
+from service.storage.row_statements import RowsStatement, Together, Values
 
 Key = TypeVar("Key", str, tuple[str, str])
 Value = TypeVar("Value")
@@ -27,7 +27,7 @@ HEADS_TOGETHER = 50
 """The heads of a seal in one statement; on SQLite each number of rows is a text of its own."""
 
 
-_Run = tuple[RowsStatement | str, list[Values], int | None]
+_Run = tuple[RowsStatement, list[Values], int | None]
 """A statement with its rows, and the number of rows that it must change, if that may fail."""
 
 
@@ -58,13 +58,14 @@ class TableStatements(NamedTuple):
     usual_insert: Writing | None
     usual_values: Any
     usual_update: Writing | None
-    delete: str | None
+    delete: RowsStatement | None
     record: Callable[[Sequence[Any]], Any]
 
 
 class BatchStatements(NamedTuple):
-    """All statements of a batch."""
+    """All statements of a batch, and the way to run several of them."""
 
+    together: Together
     tables: dict[Table[Any, Any], TableStatements]
     features: RowsStatement
     lapsed: RowsStatement
@@ -142,15 +143,16 @@ class SqlTransaction:
 
     def read(self, rows: Rows, wishes: Iterable[Wish]) -> None:
         """Reads rows into the overlay, one statement for each wish, in the order given."""
-        cursor, tables = self.cursor, self.statements.tables
-        for table, by, keys in wishes:
-            if not keys:
-                continue
-            of = tables[table]
-            named = keys if len(by) > 1 else [(key,) for key in keys]
-            found = of.read[by].fetch(cursor, named)
-            if found and table.key_of is not None:
-                records = list(map(of.record, found))
+        tables = self.statements.tables
+        wished = [
+            (table, tables[table].read[by], keys if len(by) > 1 else [(key,) for key in keys])
+            for table, by, keys in wishes
+            if keys
+        ]
+        found = self.statements.together.fetch(self.cursor, [it[1:] for it in wished])
+        for (table, _, _), its in zip(wished, found, strict=True):
+            if its and table.key_of is not None:
+                records = list(map(tables[table].record, its))
                 read = dict(zip(map(table.key_of, records), records, strict=True))
                 rows.read[table].update(read)
                 rows[table].update(read)
@@ -255,29 +257,21 @@ class SqlTransaction:
         because no two batches share their rows.
         """
         self.has_written = True
-        cursor, statements = self.cursor, self.statements
         changed, added = rows.changed, rows.added
         runs: list[_Run] = []
         for table in TABLES:
-            if table in added:
-                self._insert(table, added[table], runs)
-            elif table in changed:
-                self._write(table, rows.read[table], changed[table], runs)
-        for statement, values, expected in runs:
-            if isinstance(statement, str):
-                cursor.execute(statement, values[0])
-                found = cursor.rowcount
-            else:
-                found = statement.run(cursor, values)
+            if new := added.get(table):
+                self._insert(table, new, runs)
+            elif now := changed.get(table):
+                self._write(table, rows.read[table], now, runs)
+        if rows.payable or rows.taken_payable:
+            self._insert_payables(rows, runs)
+        if rows.seals:
+            self._insert_seals(rows, runs)
+        counts = self.statements.together.run(self.cursor, [run[:2] for run in runs])
+        for found, (_, _, expected) in zip(counts, runs, strict=True):
             if expected is not None and found != expected:
                 raise Conflict(f"other processes changed {expected - found} of the rows")
-        if rows.payable or rows.taken_payable:
-            self._write_payables(rows)
-        for seal in rows.seals:
-            statements.insert_seals.run(cursor, [seal[:-1]])
-            heads = [(*head[:2], seal.number, *head[2:]) for head in seal.heads]
-            for start in range(0, len(heads), HEADS_TOGETHER):
-                statements.insert_sealed_heads.run(cursor, heads[start : start + HEADS_TOGETHER])
 
     def _write(
         self,
@@ -299,8 +293,10 @@ class SqlTransaction:
                 as_read.append(before)
             elif row != before or row is None:
                 # The row must be unchanged since its read.
-                delete = str(self.statements.tables[table].delete)
                 named = tuple(getattr(before, name) for name in (*table.key, *table.taken))
+                delete = self.statements.tables[table].delete
+                if delete is None:
+                    raise TypeError(f"rows of {table.name} are never replaced")
                 runs.append((delete, [named], 1))
                 if row is not None:
                     new.append(row)
@@ -341,13 +337,21 @@ class SqlTransaction:
         ]
         runs.append((update.statement, changes, len(rows)))
 
-    def _write_payables(self, rows: Rows) -> None:
-        """Writes one balance row for each operator, including the portion that was taken for
-        merging."""
+    def _insert_payables(self, rows: Rows, runs: list[_Run]) -> None:
+        """Adds one balance row for each operator, with the portion that was taken for merging."""
         amounts = {key: taken.amount_minor for key, taken in rows.taken_payable.items()}
         for key, amount_minor in rows.payable.items():
             amounts[key] = amounts.get(key, 0) + amount_minor
-        self.statements.insert_payables.run(
-            self.cursor,
-            [(*key, rows.batch_id, amount) for key, amount in sorted(amounts.items()) if amount],
-        )
+        named = [(*key, rows.batch_id, amount) for key, amount in sorted(amounts.items()) if amount]
+        if named:
+            runs.append((self.statements.insert_payables, named, None))
+
+    def _insert_seals(self, rows: Rows, runs: list[_Run]) -> None:
+        """Adds the statements for seals and the heads that they cover."""
+        statements = self.statements
+        for seal in rows.seals:
+            runs.append((statements.insert_seals, [seal[:-1]], None))
+            heads = [(*head[:2], seal.number, *head[2:]) for head in seal.heads]
+            for start in range(0, len(heads), HEADS_TOGETHER):
+                part = heads[start : start + HEADS_TOGETHER]
+                runs.append((statements.insert_sealed_heads, part, None))

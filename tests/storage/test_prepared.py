@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from psycopg.errors import UniqueViolation
 from sqlalchemy import Boolean, Column, Double, Integer, LargeBinary, String, text
 from sqlalchemy.types import TypeEngine
 
@@ -27,6 +28,7 @@ from service.storage.history import History
 from service.storage.keys import find_principal
 from service.storage.payables import payables_of
 from service.storage.postgres import ArraysStatement
+from service.storage.postgres_pipeline import PIPELINED
 from service.storage.store import SqlStore
 from tests.engine.calls import authorize, pick_up, reason, settle
 from tests.fakes import MINUTE_US, OPERATOR, START_US, Desk, lists_of
@@ -240,3 +242,27 @@ def test_d2_a_column_of_another_type() -> None:
     """D2: a column of a type without a known array is refused when statements are made."""
     with pytest.raises(TypeError, match="no array type is known"):
         ArraysStatement("", "", [Column("share", Double())])
+
+
+@pytest.mark.parametrize("failing", range(3))
+def test_statements_together_fail_as_one_after_the_other(store: SqlStore, failing: int) -> None:
+    """The numbers of changed rows come until the statement that failed, whose own error is raised;
+    the statements after it change nothing."""
+    cursor = session(store).cursor()
+    cursor.execute("CREATE TEMPORARY TABLE twice (c0 BIGINT PRIMARY KEY) ON COMMIT DROP")
+    insert = ArraysStatement("INSERT INTO twice ", "", [Column("c0", Integer())])
+    cursor.execute(*insert.bound([(1,)]))
+    runs = [(insert, [(10 * place + 2,), (10 * place + 3,)]) for place in range(40)]
+    runs[failing] = (insert, [(1,)])
+    counts = PIPELINED.run(cursor, runs)
+    assert [next(counts) for _ in range(failing)] == [2] * failing
+    with pytest.raises(UniqueViolation):
+        next(counts)
+
+
+def test_statements_together_find_what_each_finds(store: SqlStore) -> None:
+    """The rows of several statements are those of each, in the order of the statements."""
+    reads = [ArraysStatement(f"SELECT {place}, c0 FROM (", ") AS it (c0)",
+                             [Column("c0", Integer())]) for place in range(3)]  # fmt: skip
+    found = PIPELINED.fetch(session(store).cursor(), [(it, [(7,), (5,)]) for it in reads])
+    assert found == [[(place, 5), (place, 7)] for place in range(3)]
