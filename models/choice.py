@@ -30,8 +30,10 @@ MOST_LOSS_LARGE, MOST_AUC_LARGE = 0.002, 0.002
 LARGE_TABLE = 20_000
 """The rows from which a table is large."""
 SMALL_TABLE = 2_000
-"""Up to so many rows one validation is mostly chance: it is repeated on other folds. A scorecard is
-taken within one standard error, because the limits above are smaller than chance."""
+"""Up to so many rows one validation is mostly chance: it is repeated on other folds. The limits
+above are smaller than chance there, so trees must be surely better than a scorecard."""
+SURE = 2.0
+"""The standard errors of the log-loss by which they must be better."""
 REPEATS = 3
 
 # After the first round on a part of the rows: the best so many stay.
@@ -196,7 +198,8 @@ def _best_round(candidate: Recipe, curves: Sequence[Floats | None]) -> int:
 
 def simplest(tried: Sequence[Tried], rows: int) -> Tried:
     """The simplest candidate that is as good as the best one, within one standard error of the
-    log-loss and the limits of this module for a table of this many rows.
+    log-loss and the limits of this module for a table of this many rows. On a small table it is the
+    scorecard within two standard errors.
 
     The candidates come the simplest first.
     """
@@ -209,7 +212,7 @@ def simplest(tried: Sequence[Tried], rows: int) -> Tried:
         # A row that is validated once more is no further evidence.
         error = float(worse.std()) / math.sqrt(worse.shape[0] / each.repeats)
         if rows <= SMALL_TABLE and each.recipe.kind == "scorecard":
-            if float(worse.mean()) <= error:
+            if float(worse.mean()) <= SURE * error:
                 return each
             continue
         allowed = min(error, most_loss * best.loss)

@@ -16,7 +16,7 @@ from itertools import groupby
 from operator import itemgetter
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Select, and_, select, union_all
+from sqlalchemy import Connection, Select, and_, literal_column, select, union_all
 from sqlalchemy.sql.elements import ColumnElement
 
 from service.books.columns import Cursor, kept
@@ -64,6 +64,7 @@ class _Line:
     them."""
 
     def __init__(self, entries: Iterable[tuple[Any, ...]]) -> None:
+        """`entries` are those of the line, with a row of its end."""
         self._sequences, self._balances = [0], [(0, 0, 0)]
         self.firsts: dict[str, tuple[int, str, int]] = {}
         sums = dict.fromkeys(SEEN, 0)
@@ -75,6 +76,11 @@ class _Line:
             self._sequences.append(sequence)
             self._balances.append((limit_minor, held_minor, drawn_minor))
             self.firsts.setdefault(name, (sequence, transition, event_us))
+
+    @property
+    def last(self) -> int:
+        """The number of entries, of both books together."""
+        return self._sequences[-1]
 
     def at(self, version: int) -> Balances:
         """The balances after so many entries, of both books together."""
@@ -98,8 +104,7 @@ class _Lines:
         if found is None:
             its: Iterable[tuple[Any, ...]] = ()
             if user_id != self._user_id:
-                e = t.entries.c
-                mine = _entries_of(e.user_id == user_id, e.currency == currency)
+                mine = _entries_of(lambda it: (it.user_id == user_id, it.currency == currency))
                 its = map(tuple, self._connection.execute(mine))
             found = self._known[user_id, currency] = _Line(its)
         return found
@@ -140,6 +145,9 @@ def _wrong(it: _Decided, line: _Line) -> BookFault | None:
         if stored != expected:
             text = f"line_{name} was {expected} after {it.version} entries, {stored} is stored"
             return _fault(it.decision_id, text)
+    if it.version > line.last:
+        text = f"line_version is {it.version}, and the line has {line.last} entries"
+        return _fault(it.decision_id, text)
     first = line.firsts.get(it.authorization_id)
     if first is None:
         return None
@@ -165,7 +173,11 @@ def _wrong_total(it: _Decided, lines: _Lines) -> BookFault | None:
         values = json.loads(it.read_values)
         others = [(*name.rsplit("/", 1), version) for name, version in values[LINES].items()]
         for user_id, currency, version in [(*it[:3],), *others]:
-            limit, held, drawn = lines.of(user_id, currency).at(version)
+            line = lines.of(user_id, currency)
+            if version > line.last:
+                text = f"{LINES} names {version} entries of {user_id}/{currency}, of {line.last}"
+                return _fault(it.decision_id, text)
+            limit, held, drawn = line.at(version)
             exposures.setdefault(currency, []).append(held + drawn)
             if (user_id, currency) == (it.user_id, values[TOTAL]):
                 limit_minor = limit
@@ -204,16 +216,23 @@ def _free(
 
 
 @kept
-def _entries(_connection: Connection, people: People) -> Select[Any]:
-    return _entries_of(*people(t.entries.c.user_id))
+def _entries(_connection: Connection, people: People) -> Any:
+    return _entries_of(lambda it: people(it.user_id))
 
 
-def _entries_of(*those: ColumnElement[bool]) -> Select[Any]:
-    """Selects entries of lines, in the order of the lines and of their entries."""
-    e = t.entries.c
+def _entries_of(those: Callable[[Any], Iterable[ColumnElement[bool]]]) -> Any:
+    """Selects entries of lines, in the order of the lines and of their entries.
+
+    Each line has a row of its end too, because its last entry may be one of the book of money.
+    `those` gives the conditions on the columns of a table.
+    """
+    e, line = t.entries.c, t.lines.c
     key = (e.user_id, e.currency, e.sequence)
     values = (e.debit, e.credit, e.amount_minor, e.authorization_id, e.transition, e.event_us)
-    return select(*key, *values).where(e.book == str(Book.LINE), *those).order_by(*key)
+    entries = select(*key, *values).where(e.book == str(Book.LINE), *those(e))
+    no_values: list[Any] = [literal_column(it) for it in ("''", "''", "0", "''", "''", "0")]
+    ends = select(line.user_id, line.currency, line.version, *no_values).where(*those(line))
+    return union_all(entries, ends).order_by("user_id", "currency", "sequence")
 
 
 @kept

@@ -21,6 +21,8 @@ from service.domain.authorization import (
 )
 from service.domain.errors import IllegalState, InvalidInput
 from service.domain.ledger import Account, Posting
+from service.domain.meter import Meter, Pause
+from service.domain.metered import fee_between, quota_minutes
 from service.domain.order_fees import raised_minor
 from service.domain.policy import MAX_REASONS, Offer, Split
 from service.domain.product import Product
@@ -41,19 +43,23 @@ def lost_after_us(tariff: AnyTariff, start_us: int = 0, pauses: Pauses = ()) -> 
     if not tariff.buy_out_minor:
         return None
     # Nobody knows yet how much of the quotas is left, or whether the person has a pass: all of them
-    # put the loss off. They could also bring it nearer, because they move units to other windows
-    # and hours; then they do not count.
-    pass_minutes = max((it.minutes for it in tariff.passes), default=0)
-    quota_us = (sum(it.minutes for it in tariff.quotas) + pass_minutes) * MINUTE_US
-    found = []
-    for free_us in dict.fromkeys((0, quota_us)):
-        lost_us = reaches_us(
-            tariff, start_us, tariff.buy_out_minor, pauses=pauses, quota_us=free_us
+    # put the loss off. The rental takes as many of the minutes as are best for the user, and so the
+    # item is lost once no number of them costs less.
+    most = sum(it.minutes for it in tariff.quotas)
+    most += max((it.minutes for it in tariff.passes), default=0)
+    meter = Meter(tuple(Pause(*it) for it in pauses), quota_minutes=most)
+    minutes, lost_us = most, start_us
+    while True:
+        reached_us = reaches_us(
+            tariff, start_us, tariff.buy_out_minor, pauses=pauses, quota_us=minutes * MINUTE_US
         )
-        if lost_us is None or lost_us > start_us + LONGEST_US:
+        if reached_us is None or reached_us > start_us + LONGEST_US:
             return None
-        found.append(lost_us - start_us)
-    return max(found)
+        lost_us = max(lost_us, reached_us)
+        usage = fee_between(tariff, start_us, lost_us, meter) if most else None
+        if usage is None or usage.total_minor >= tariff.buy_out_minor:
+            return lost_us - start_us
+        minutes = quota_minutes(usage)
 
 
 Changes = dict[str, Any]

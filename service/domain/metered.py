@@ -3,6 +3,7 @@ order."""
 
 from __future__ import annotations
 
+from service.domain.fee_lines import FeeItem
 from service.domain.least_fee import cheapest, fewest_minutes
 from service.domain.meter import RUNNING, Meter
 from service.domain.order_fees import within_order
@@ -67,6 +68,12 @@ def fee_between(
             lambda minutes: after(minutes, floor).total_minor,
         )
     )
+
+
+def quota_minutes(it: Fee) -> int:
+    """The free minutes of quotas and of a pass that a fee uses."""
+    free = (FeeItem.QUOTA_MINUTES, FeeItem.PASS_MINUTES)
+    return sum(one.quantity for one in it.lines if one.item in free)
 
 
 def _total_minor(it: Fee) -> int:

@@ -37,9 +37,11 @@ def rough_minor(available_minor: int) -> int:
 
 
 class Cost(NamedTuple):
-    """The least and the most that a rental can cost by its usage, in minor units."""
+    """The least and the most that a rental can cost, in minor units; `most_fee_minor` is the most
+    for its usage if the item comes back."""
 
     least_minor: int
+    most_fee_minor: int
     most_minor: int
 
 
@@ -47,11 +49,13 @@ def cost_of(product: Product, order_fee_minor: int | None = None) -> Cost:
     """The bounds of a rental's cost under the present terms, and with the fee of the order.
 
     The least is the fee of an item that is returned at once. The most is the buy-out cap, which is
-    also the price of an item that does not come back.
+    also the price of an item that does not come back. The fee of the order lowers only the fee.
     """
     free_us = product.policy.free_cancellation_us
     at_once = fee_between(product.tariff, 0, 0, Meter(), free_us, order_fee_minor=order_fee_minor)
-    return Cost(at_once.total_minor, product.tariff.buy_out_minor)
+    most_minor = product.tariff.buy_out_minor
+    fee_minor = most_minor if order_fee_minor is None else min(most_minor, order_fee_minor)
+    return Cost(at_once.total_minor, fee_minor, most_minor)
 
 
 class QuotedFee(NamedTuple):

@@ -34,7 +34,7 @@ GIVING_BACK = frozenset(
     {
         *(Transition.FOUND, Transition.RETURN_PRESUMED, Transition.FEE_WAIVED),
         *(Transition.CASE_DECIDED, Transition.CASE_DECIDED_BY_TIME, Transition.PAUSED),
-        Transition.DEPOSIT_CARRIED_OVER,
+        *(Transition.DEPOSIT_CARRIED_OVER, Transition.PASS_REFUNDED),
     }
 )
 """The transitions by which an operator gives up an amount that may be charged back."""

@@ -155,11 +155,11 @@ class History:
 
     Rows before `from_us` are not judged: their holds began earlier, and last into the window.
     `products` and `accepted` are the lists that the columns of these names refer to: the product in
-    the revision that was in force (once more for each known fee of an order, as the increments left
-    it), and the offers that the caller accepted. `calls` has the same
-    number for all items of one Authorize. `offers` are ranks of strictness, `DECLINED` for a
-    decline. `reasons` refers to `reason_lists`. `users` are numbers that mean nothing outside this
-    history. `available` is the free part of the line before the decision.
+    the revision that was in force (once more for each known fee of an order, before increments),
+    and the offers that the caller accepted. `calls` has the same number for all items of one
+    Authorize. `offers` are ranks of strictness, `DECLINED` for a decline. `reasons` refers to
+    `reason_lists`. `users` are numbers that mean nothing outside this history. `available` is the
+    free part of the line before the decision.
     """
 
     operator_id: str
@@ -200,6 +200,11 @@ class History:
     pasts: Mapping[int, Past]
     """The rentals of persons from before the history; empty if no rule needs them."""
     beside: Beside = NOTHING_BESIDE
+    left_out: int = 0
+    """The decisions under revisions of products that make no sense; they have no row."""
+    without_total: int = 0
+    """The judged decisions that kept no free part under a total exposure, though one is in force or
+    others kept theirs; `available` is the free part of the line itself."""
 
     def __len__(self) -> int:
         return len(self.at_us)

@@ -43,6 +43,7 @@ def own_view(history: History) -> History:
         history,
         available=np.where(several, together[0], least),
         most_available=np.where(several, together[1], most),
+        without_total=0,
     )
 
 

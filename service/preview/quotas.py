@@ -6,9 +6,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 
-from service.domain.fee_lines import FeeItem
 from service.domain.meter import Meter
-from service.domain.metered import fee_between
+from service.domain.metered import fee_between, quota_minutes
 from service.domain.product import Product
 from service.domain.quotas import divided, pools_of
 from service.domain.segment_tariff import SegmentTariff
@@ -51,9 +50,7 @@ def meters_under(
         fee = fee_between(product.tariff, *times, meter, free_us, reserved_us, most_minor)
         if not usage.charged_minor and any(it.amount_minor for it in fee.lines):
             continue
-        free = (FeeItem.PASS_MINUTES, FeeItem.QUOTA_MINUTES)
-        minutes = sum(it.quantity for it in fee.lines if it.item in free)
-        for pool, key, part in zip(pools, keys, divided(minutes, left), strict=True):
+        for pool, key, part in zip(pools, keys, divided(quota_minutes(fee), left), strict=True):
             # Each rental has the whole minutes of a pass for each.
             used[key] += part if pool.counted else 0
     return found

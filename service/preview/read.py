@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -34,8 +35,8 @@ from service.preview.history import (
     Happened,
     History,
     Numbers,
-    OrderedProduct,
 )
+from service.preview.order_fees import first_fee, ordered
 from service.storage import schema as t
 from service.storage.database import backend_of
 
@@ -288,8 +289,7 @@ def _kind(window: Window) -> tuple[ColumnElement[Any], ...]:
         (_Mark.STALE, _D.unscorable_reason == str(Reason.FEATURES_STALE)),
     ):
         marks = marks + case((condition, mark), else_=0)
-    fee_minor = func.coalesce(_A.order_fee_minor, 0)
-    return _A.product_id, _A.accept_offers, _D.reasons, marks, fee_minor
+    return _A.product_id, _A.accept_offers, _D.reasons, marks, first_fee()
 
 
 def _happened(marks: int, reasons: str) -> int:
@@ -322,6 +322,8 @@ class _Codes:
         self.bearers: dict[str, int] = {}
         self.beside = beside.BesideCodes()
         self.calls = 0
+        self.of_totals = Counter[bool]()
+        """The number of judged decisions that kept a free part under a total exposure, or none."""
 
     def bearer(self, digest: str) -> int:
         """The number of a device or of a payment account; NEVER if there is none."""
@@ -348,8 +350,12 @@ def _take(
     product, accept, reasons, marks, fees, groups, users, *more = values[len(_NUMBERS) :]
     if window.totals:
         place = _NUMBERS.index("available")
-        both = zip(values[place], more.pop(0), strict=True)
+        read = more.pop(0)
+        both = zip(values[place], read, strict=True)
         free = [minor if it is None else json.loads(it)[FREE] for minor, it in both]
+        times_us = values[_NUMBERS.index("at_us")]
+        judged = zip(times_us, read, strict=True)
+        codes.of_totals.update(it is not None for at_us, it in judged if at_us >= window.from_us)
         columns["available"][-1] = np.array(free, dtype=np.int64)
     ages = more.pop(0) if window.ages else values[0]
     devices, accounts = more[:2] if window.names else ((), ())
@@ -394,7 +400,7 @@ def _history(
     for place, (product_id, offers_text, told, marks, fee_minor) in enumerate(codes.kinds):
         name = product_id, marks // _Mark.REVISION, fee_minor
         if name not in products:
-            known = _ordered(catalog.revisions.get((window.operator_id, *name[:2])), fee_minor)
+            known = ordered(catalog.revisions.get((window.operator_id, *name[:2])), fee_minor)
             products[name] = NEVER if known is None else len(made)
             made += [] if known is None else [known]
         reasons_told = told.split(",")
@@ -410,6 +416,7 @@ def _history(
             _happened(marks, told),
         ]
     sound = table[0][whole["kinds"]] != NEVER
+    left_out = int(np.count_nonzero(~sound & (whole["at_us"] >= window.from_us)))
     if not sound.all():
         whole.update({name: column[sound] for name, column in whole.items()})
     product, accept, facts, offers, reason, happened = table[:, whole["kinds"]]
@@ -435,16 +442,10 @@ def _history(
         devices=whole["devices"],
         accounts=whole["accounts"],
         pasts=pasts,
+        left_out=left_out,
+        without_total=codes.of_totals[False] if catalog.total or codes.of_totals[True] else 0,
         **{name: whole[name] for name in _NUMBERS},  # type: ignore[arg-type]
     )
-
-
-def _ordered(product: Product | None, fee_minor: int) -> Product | None:
-    """The product of orders with a known fee, or without one."""
-    if product is None or not fee_minor:
-        return product
-    values = {it.name: getattr(product, it.name) for it in fields(product)}
-    return OrderedProduct(**values, order_fee_minor=fee_minor)
 
 
 def _reviewing(catalog: Catalog, operator_id: str) -> set[str]:

@@ -204,13 +204,24 @@ def _report(history: History, terms: Terms, draft: Draft, found: Replayed, fees:
         history.until_us,
         whole,
         tuple(parts),
-        _notes(whole, draft, found),
+        _notes(whole, draft, found, history),
     )
 
 
-def _notes(whole: Part, draft: Draft, found: Replayed) -> tuple[str, ...]:
+def _notes(whole: Part, draft: Draft, found: Replayed, history: History) -> tuple[str, ...]:
     """Sentences about the limits of the figures."""
     notes = []
+    if history.left_out:
+        notes.append(
+            f"{history.left_out} decisions were made under revisions of products that make no"
+            " sense. They are in no figure; the server's log names the rows (terms_wrong)."
+        )
+    if history.without_total:
+        notes.append(
+            f"{history.without_total} decisions kept no free part under a total exposure: they were"
+            " made without one, or by an earlier build. There the free part of the line counts,"
+            " and it may be more than the total exposure left."
+        )
     if draft.left_out:
         notes.append(
             f"The draft has {', '.join(draft.left_out)}. They are not decided again: the figures"

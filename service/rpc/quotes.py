@@ -92,6 +92,7 @@ def _encoded(quote: QuotedAuthorization) -> bytes:
             (item.credit, it.credit_minor),
             (item.cash, it.cash_minor),
             (item.least_cost, cost.least_minor),
+            (item.most_fee, cost.most_fee_minor),
             (item.most_cost, cost.most_minor),
         ):
             amount.currency_code, amount.amount_minor = product.currency, minor

@@ -11,6 +11,8 @@ from sqlalchemy import text
 
 from service.books.verify import verify_books
 from service.domain.access import PLATFORM
+from service.domain.authorization import State
+from service.domain.ledger import Book
 from service.domain.money import Money
 from service.domain.policy import Offer
 from service.engine import operations as c
@@ -123,6 +125,23 @@ def test_a_place_after_the_release_is_found(store: SqlStore) -> None:
     assert fault(desk).startswith(f"DECISION_LINE decisions/{it['decision_id']}: line_version is")
 
 
+def test_a_place_beyond_the_line_is_found(store: SqlStore) -> None:
+    """A decision that names more entries than its line has is found, also if the line's last entry
+    is one of the book of money."""
+    desk = Desk(store)
+    desk.put_user("ann", 600)
+    asked = rental(desk, authorize("ann", accept=(Offer.REDUCED,)))
+    rental(desk, settle(rental(desk, confirm(asked)), 500))
+    last = "SELECT book FROM entries WHERE user_id = 'ann' ORDER BY sequence DESC LIMIT 1"
+    with store.engine.connect() as connection:
+        assert connection.scalar(text(last)) == Book.MONEY
+    assert rental(desk, authorize("ann", accept=(Offer.FULL,))).state is State.OFFERED
+    it = decisions(desk)[-1]
+    assert (it["line_version"], fault(desk)) == (line(desk).version, "")
+    change(desk, it["decision_id"], "line_version", it["line_version"] + 1)
+    assert fault(desk).startswith(f"DECISION_LINE decisions/{it['decision_id']}: line_version is")
+
+
 def set_name(name: str, value: Any) -> Callable[[dict[str, Any]], None]:
     """A change of one value that a decision read."""
     return lambda values: values.__setitem__(name, value)
@@ -134,6 +153,7 @@ def set_name(name: str, value: Any) -> Callable[[dict[str, Any]], None]:
         set_name("total.free_minor", 1),
         set_name("total.lines", {}),
         set_name("total.lines", {"ann/EUR": 0}),
+        set_name("total.lines", {"ann/EUR": 1_000}),
         set_name("total.rates", {}),
         set_name("total.rates", {EUR: [785, 0]}),
         set_name("total.rates", {EUR: [1e308, 1e-308]}),

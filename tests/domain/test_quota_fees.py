@@ -120,8 +120,8 @@ def test_a_long_quota_takes_few_looks(interval: int, most_looks: int) -> None:
 def test_a_quota_never_brings_a_loss_nearer(
     tariff: SegmentTariff, start_us: int, minutes: int
 ) -> None:
-    """An item under a quota counts as lost at the first instant at which both the fee without it
-    and the fee after all its minutes are the buy-out cap."""
+    """An item under a quota counts as lost no earlier than without it, and at the first instant at
+    which the fee with the quota is the buy-out cap."""
     assume(tariff.buy_out_minor)
     tariff = tariff._replace(time_zone=tariff.time_zone or "Asia/Shanghai")
     without_us = lost_after_us(tariff._replace(quotas=()), start_us)
@@ -131,13 +131,10 @@ def test_a_quota_never_brings_a_loss_nearer(
         return
     assert without_us is not None
     assert lost_us >= without_us
-    at_us, before_us = start_us + lost_us, start_us + max(0, lost_us - 1)
+    meter = Meter(quota_minutes=minutes)
     at, before = (
-        min(
-            fee_of(tariff, start_us, end_us, quota_us=it).total_minor
-            for it in (0, minutes * MINUTE_US)
-        )
-        for end_us in (at_us, before_us)
+        fee_between(tariff, start_us, start_us + it, meter).total_minor
+        for it in (lost_us, max(0, lost_us - 1))
     )
     assert at == tariff.buy_out_minor
     assert before < tariff.buy_out_minor or not lost_us

@@ -40,11 +40,16 @@ def test_a_power_of_ten_has_ten_rough_amounts() -> None:
 
 def test_the_least_and_the_most_cost() -> None:
     """A bike costs at least its starting fee, and at most the buy-out cap. With a free cancellation
-    it costs at least nothing."""
+    it costs at least nothing. A known fee lowers the least and the most for the usage, and not the
+    price of a lost item."""
     tariff = BIKE.tariff
-    assert cost_of(BIKE) == (tariff.start_fee_minor, tariff.buy_out_minor)
+    most_minor = tariff.buy_out_minor
+    assert cost_of(BIKE) == (tariff.start_fee_minor, most_minor, most_minor)
     lenient = replace(BIKE, policy=replace(BIKE.policy, free_cancellation_us=MINUTE_US))
-    assert cost_of(lenient) == (0, tariff.buy_out_minor)
+    assert cost_of(lenient) == (0, most_minor, most_minor)
+    assert cost_of(BIKE, 700) == (tariff.start_fee_minor, 700, most_minor)
+    assert cost_of(BIKE, 100) == (100, 100, most_minor)
+    assert cost_of(BIKE, 0) == (0, 0, most_minor)
 
 
 @given(st.integers(0, 366 * DAY_US), st.integers(0, 60), st.integers(0, 60))

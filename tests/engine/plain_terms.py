@@ -204,27 +204,31 @@ def moves(product: Row) -> bool:
 def lost_after(product: Terms, start_us: int = 0, pauses: tuple[tuple[int, int], ...] = ()) -> int:
     """The first use in microseconds whose fee is the buy-out cap, by search."""
 
-    # All free minutes of the quotas and of one pass put the loss off, whatever is left of them, and
-    # never bring it nearer.
+    # The free minutes of the quotas and of one pass put the loss off, whatever is left of them: as
+    # many of them as put it off the most.
     document = product.get("document", {})
     minutes = sum(row["minutes"] for row in document.get("quota", []))
     minutes += max([0, *(row.get("minutes", 0) for row in document.get("pass", []))])
-    quota_us = minutes * MINUTE_US
 
-    def lost(us: int) -> bool:
-        fees = [fee(product, us, start_us, pauses, free_us) for free_us in {0, quota_us}]
-        return min(fees) >= int(product["buy_out"])
+    def lost(us: int, free: int) -> bool:
+        return fee(product, us, start_us, pauses, free * MINUTE_US) >= int(product["buy_out"])
 
-    short, long = 0, DAY_US
-    while not lost(long):
-        short, long = long, 2 * long
-    while long - short > 1:
-        middle = (short + long) // 2
-        if lost(middle):
-            long = middle
-        else:
-            short = middle
-    return long
+    def later(us: int, free: int) -> int:
+        short, long = us, us + DAY_US
+        while not lost(long, free):
+            short, long = long, long + 2 * (long - us)
+        while long - short > 1:
+            middle = (short + long) // 2
+            if lost(middle, free):
+                long = middle
+            else:
+                short = middle
+        return long
+
+    found = later(0, minutes)
+    while cheaper := [free for free in range(minutes) if not lost(found, free)]:
+        found = later(found, cheaper[0])
+    return found
 
 
 def lost_at(product: Terms, start_us: int, pauses: Pauses = ()) -> int:

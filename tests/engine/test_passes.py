@@ -22,7 +22,9 @@ from service.engine.operations import (
     GrantPass,
     Item,
     LowerCharge,
+    RecordChargeBack,
     RefundPass,
+    ResolveChargeBack,
     SetStanding,
     Settle,
     StartRental,
@@ -241,6 +243,21 @@ def test_an_unused_pass_is_refunded(city: Desk, paid_minor: int) -> None:
     assert ride(city, 15) == 300
     assert refused(city, RefundPass("ann", held.pass_id)) == "PASS_REFUNDED"
     buy(city, "day")
+    sound(city)
+
+
+def test_a_refund_decides_the_charge_back_of_its_price(city: Desk) -> None:
+    """If a bank has taken back a part of the price of a pass, the refund decides that charge-back,
+    and only the rest is owed back."""
+    held, debt = buy(city)
+    city.do(pay(debt, 900, reference="pay-1"), caller=PLATFORM)
+    name = (debt.user_id, debt.authorization_id)
+    city.do(RecordChargeBack(*name, "case-1", money(300), payment="pay-1"), caller=PLATFORM)
+    told = refund(city, held).authorization
+    assert told is not None
+    assert (told.refund_payable_minor, told.charged_back_minor) == (600, 0)
+    decide = ResolveChargeBack(*name, user_won=True, goodwill=False, case_id="case-1")
+    assert refused(city, decide, PLATFORM) == "CHARGE_BACK_DECIDED"
     sound(city)
 
 

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 from freehold.v1 import authorization_pb2 as pb
-from sqlalchemy import func, select
+from sqlalchemy import func, insert, select
+from sqlalchemy.exc import IntegrityError
 
 from service.books.verify import verify_books
 from service.domain.authorization import Authorization, Start
@@ -24,6 +25,7 @@ from service.engine.quotes import Quotes, Usage
 from service.rpc.stored import read_payload
 from service.storage import schema as t
 from service.storage.compatibility import PLACES_BUILD
+from service.storage.database import writing
 from service.storage.quoting import QuoteStore
 from tests.engine.currencies import apply
 from tests.fakes import MINUTE_US, OPERATOR, Desk
@@ -187,6 +189,28 @@ def test_a_first_place_shuts_older_builds_out(desk: Desk) -> None:
     apply(desk, K.TARIFF, TARIFF, OPERATOR)
     with desk.store.engine.connect() as connection:
         assert connection.scalar(oldest) == PLACES_BUILD
+
+
+def copy_as_earlier_server(desk: Desk) -> None:
+    """Copies the newest row of the power banks, with its link, as builds without places do for a
+    new policy."""
+    with writing(desk.store.engine) as connection:
+        for table in (t.products, t.compiled_products):
+            columns = [it for it in table.columns if it.key not in ("places", "stations")]
+            picked = [it + 1 if it.key == "revision" else it for it in columns]
+            newest = select(*picked).where(table.c.product_id == "bank", table.c.revision == 3)
+            copied = insert(table).from_select([it.key for it in columns], newest)
+            connection.execute(copied)
+
+
+def test_an_older_server_drops_no_places(city: Desk) -> None:
+    """A running server of a build without places cannot put a policy into force for a product with
+    prices of places: the database refuses the row, and the prices stay."""
+    with pytest.raises(IntegrityError, match="prices of places"):
+        copy_as_earlier_server(city)
+    city.engine.terms.follow()
+    assert (product(city).revision, set(product(city).by_station)) == (3, {"c-1", "t-1", "t-2"})
+    assert fault(city) is None
 
 
 AIRPORT = "operator_id = 'city' AND product_id = 'bank' AND revision = 1"

@@ -8,21 +8,25 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
+from sqlalchemy import update
 
 from service.domain.errors import Exhausted, InvalidInput, NotFound
 from service.domain.money import Money
 from service.domain.policy_document import write_policy
 from service.engine.operations import Item
 from service.ids import RandomIds
+from service.preview.history import asked_minor
 from service.preview.picture import svg
 from service.preview.replay import Terms, replay
 from service.preview.report import Preview, Range, to_json
 from service.preview.run import Asked, preview
 from service.preview.shortcut import replay_fast
 from service.preview.text import shown
+from service.storage import schema as t
+from service.storage.database import writing
 from service.storage.store import SqlStore
 from tests.cli.test_commands import invoke
-from tests.engine.acts import settle_usage
+from tests.engine.acts import increment, settle_usage
 from tests.engine.calls import authorize, confirm, rental
 from tests.engine.currencies import EUR, EURO_RATE, offer_euros
 from tests.fakes import MINUTE_US, OPERATOR, OTHER_OPERATOR, Desk
@@ -92,6 +96,26 @@ def test_a_preview_holds_the_known_fee_of_an_order(city: Desk) -> None:
     assert whole.cash_asked == (("CNY", 10_450, Range(20_900, 20_900)),)
     held = whole.held[0]
     assert (held.before.peak_minor, held.most.peak_minor) == (20_900 + 10_450, 20_900)
+
+
+@pytest.mark.parametrize("score", [700, 520])
+def test_a_preview_holds_the_fee_from_before_increments(city: Desk, score: int) -> None:
+    """An order with a fee of 10.00 asked for 209.00, and still does after increments of 7.00 and
+    2.00, whether they are held on credit alone or half of them is paid in cash."""
+    city.put_users(ann=score)
+    item = Item("bike", "", order_fee=Money("CNY", 1_000))
+    it = rental(city, authorize("ann")._replace(items=(item,)))
+    it = rental(city, confirm(it)) if it.cash_minor else it
+    assert (score < 550) is (it.cash_minor > 0)
+    for minor in (700, 200):
+        half = minor // 2 if it.cash_minor else None
+        it = rental(city, increment(it, minor, half, f"paid-{minor}"))
+    assert it.order_fee_minor == 1_900
+    city.clock.advance(city.clock.now_us() + 60 * MINUTE_US)
+    whole = previewed(city, policy(city.store)).whole
+    assert (whole.decisions, whole.repeated, whole.exact) == (1, 1, True)
+    made = read(city.store, city.clock.now_us() + 1)
+    assert [asked_minor(it) for it in made.products] == [20_900]
 
 
 def test_conditions_of_a_draft_read_the_known_fee(city: Desk) -> None:
@@ -291,6 +315,42 @@ def test_the_free_part_under_a_total_exposure_counts(city: Desk) -> None:
     again = replay_fast(made, terms)
     ranks = [again.verdicts.all[it].rank for it in again.strict.tolist()]
     assert ranks[-1] == 0
+
+
+def test_a_free_part_that_was_not_kept_is_told(city: Desk) -> None:
+    """Of three decisions under a total exposure two kept no free part, as earlier builds kept none:
+    a note of the platform's preview counts them. The operator's preview reads no free part."""
+    offer_euros(city, {EUR: EURO_RATE})
+    city.put_users(ann=700, ben=700, cem=700)
+    made = [rental(city, authorize(it)) for it in ("ann", "ben", "cem")]
+    city.clock.advance(city.clock.now_us() + 24 * HOUR_US)
+    note = "decisions kept no free part under a total exposure"
+    assert note not in shown(previewed(city, policy(city.store)))
+    with writing(city.store.engine) as connection:
+        forgotten = [it.decision_id for it in made[:2]]
+        of_earlier = t.decisions.c.decision_id.in_(forgotten)
+        connection.execute(update(t.decisions).where(of_earlier).values(read_values=None))
+    found = previewed(city, policy(city.store))
+    assert f"2 {note}" in shown(found)
+    assert note not in shown(previewed(city, policy(city.store), least_people=3))
+
+
+def test_decisions_without_sound_terms_are_told(city: Desk) -> None:
+    """A decision under a revision of a product that makes no sense is in no figure; a note counts
+    it."""
+    city.put_users(ann=700, ben=700)
+    rental(city, authorize("ann"))
+    rental(city, authorize("ben", "umbrella"))
+    city.clock.advance(city.clock.now_us() + MINUTE_US)
+    note = "1 decisions were made under revisions of products that make no sense"
+    assert note not in shown(previewed(city, policy(city.store)))
+    with writing(city.store.engine) as connection:
+        connection.execute(
+            update(t.authorizations)
+            .where(t.authorizations.c.product_id == "umbrella")
+            .values(product_revision=7)
+        )
+    assert note in shown(previewed(city, policy(city.store)))
 
 
 def test_the_command_prints_a_preview(tmp_path: Path, file_city: Path) -> None:

@@ -99,8 +99,8 @@ def test_a_fee_beyond_the_terms_is_refused_with_its_field(desk: Desks) -> None:
 
 
 def test_a_quote_splits_deposit_and_fee(desk: Desks) -> None:
-    """QuoteAuthorization has the parts of deposit and fee together, and costs from the order's fee
-    of nothing to the price of a lost item."""
+    """QuoteAuthorization has the parts of deposit and fee together, the most that the usage costs,
+    which is the order's fee, and the price of a lost item."""
     for fee, held, least in ((FEE, BIKE_MINOR + 700, 150), (ELSEWHERE, BIKE_MINOR, 0)):
         items = [{"product_id": "bike", "order_fee": fee}]
         quoted = desk.operator.call(
@@ -109,6 +109,7 @@ def test_a_quote_splits_deposit_and_fee(desk: Desks) -> None:
         (item,) = quoted.items
         assert item.credit.amount_minor + item.cash.amount_minor == held
         assert (item.least_cost, item.most_cost) == (yuan(least), yuan(BIKE_MINOR))
+        assert item.most_fee == fee
 
 
 def test_no_fee_and_a_fee_of_zero_are_two_requests(desk: Desks) -> None:

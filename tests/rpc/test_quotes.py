@@ -90,6 +90,7 @@ def test_a_quote_tells_the_bounds_of_the_cost(desk: Desks) -> None:
     assert quoted.offer == OFFER_REDUCED
     bike, umbrella = quoted.items
     assert (bike.least_cost, bike.most_cost) == (yuan(150), yuan(BIKE_MINOR))
+    assert (bike.most_fee, umbrella.most_fee) == (bike.most_cost, umbrella.most_cost)
     assert (umbrella.least_cost, umbrella.most_cost) == (yuan(0), yuan(UMBRELLA_MINOR))
     assert umbrella.cash == umbrella.credit == yuan(UMBRELLA_MINOR // 2)
 

@@ -207,7 +207,8 @@ class Where(dict[str, object]):
             "SELECT decision_id FROM decisions WHERE read_values LIKE '%breaker.bounded\":2%'"
         )[0][0]
         self["day"] = ask("SELECT period FROM budget_accounts WHERE period<>''")[0][0]
-        (quota,) = ask("SELECT user_id, operator_id, name, per, period_us FROM quotas")
+        quotas = "SELECT user_id, operator_id, name, per, period_us FROM quotas"
+        (quota,) = ask(f"{quotas} WHERE per='DAY'")
         self["quota"] = "/".join(map(str, quota))
         self["dans"] = ask(f"{of} user_id='dan'")[0][0]
         connection.close()

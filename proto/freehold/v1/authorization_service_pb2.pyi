@@ -797,7 +797,7 @@ class QuoteAuthorizationRequest(_message.Message):
 class QuoteAuthorizationResponse(_message.Message):
     __slots__ = ("state", "offer", "reasons", "score_band", "items", "cuts", "quote_time")
     class Item(_message.Message):
-        __slots__ = ("product_id", "credit", "cash", "least_cost", "most_cost", "price_hash", "product_revision", "policy_revision", "price_place")
+        __slots__ = ("product_id", "credit", "cash", "least_cost", "most_cost", "price_hash", "product_revision", "policy_revision", "price_place", "most_fee")
         PRODUCT_ID_FIELD_NUMBER: _ClassVar[int]
         CREDIT_FIELD_NUMBER: _ClassVar[int]
         CASH_FIELD_NUMBER: _ClassVar[int]
@@ -807,6 +807,7 @@ class QuoteAuthorizationResponse(_message.Message):
         PRODUCT_REVISION_FIELD_NUMBER: _ClassVar[int]
         POLICY_REVISION_FIELD_NUMBER: _ClassVar[int]
         PRICE_PLACE_FIELD_NUMBER: _ClassVar[int]
+        MOST_FEE_FIELD_NUMBER: _ClassVar[int]
         product_id: str
         credit: _types_pb2.Money
         cash: _types_pb2.Money
@@ -816,7 +817,8 @@ class QuoteAuthorizationResponse(_message.Message):
         product_revision: int
         policy_revision: int
         price_place: str
-        def __init__(self, product_id: _Optional[str] = ..., credit: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., cash: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., least_cost: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., most_cost: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., price_hash: _Optional[str] = ..., product_revision: _Optional[int] = ..., policy_revision: _Optional[int] = ..., price_place: _Optional[str] = ...) -> None: ...
+        most_fee: _types_pb2.Money
+        def __init__(self, product_id: _Optional[str] = ..., credit: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., cash: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., least_cost: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., most_cost: _Optional[_Union[_types_pb2.Money, _Mapping]] = ..., price_hash: _Optional[str] = ..., product_revision: _Optional[int] = ..., policy_revision: _Optional[int] = ..., price_place: _Optional[str] = ..., most_fee: _Optional[_Union[_types_pb2.Money, _Mapping]] = ...) -> None: ...
     STATE_FIELD_NUMBER: _ClassVar[int]
     OFFER_FIELD_NUMBER: _ClassVar[int]
     REASONS_FIELD_NUMBER: _ClassVar[int]
