@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from typing import cast
@@ -19,6 +20,8 @@ from service.rpc.unix_socket import UNIX
 LOOKS = 4
 """The looks at all connections in the shortest of their times."""
 BACKLOG = 1024
+RESET_PAUSE_S = 0.005
+"""The time in which the transport begins the streams that it was given."""
 EVERYWHERE = ("0.0.0.0", "::", "")
 """The hosts that mean all addresses of the machine, of both families, as in gRPC."""
 
@@ -84,6 +87,10 @@ class _Server(_Side):
         self._client.close()
 
 
+def _later(act: Callable[[], None]) -> None:
+    asyncio.get_running_loop().call_later(RESET_PAUSE_S, act)
+
+
 class _Client(_Side):
     """The client's side, which begins the other one.
 
@@ -94,7 +101,8 @@ class _Client(_Side):
         self._port = port
         self.server = _Server(self)
         self.other = self.server
-        self.link = Link(port.occupancy, Way(self.write, self.server.write, self.end))
+        way = Way(self.write, self.server.write, self.end, _later)
+        self.link = Link(port.occupancy, way)
         self._connecting: asyncio.Task[None] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:

@@ -12,6 +12,7 @@ refused before its body comes.
 from __future__ import annotations
 
 import struct
+from collections import deque
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -30,6 +31,8 @@ MOST_FRAME_BYTES = 16_384
 """The longest frame that HTTP/2 allows without a setting that this server does not send."""
 MOST_HEADER_BYTES = 65_536
 """The longest block of headers; the transport refuses more than 16 KiB of metadata in any case."""
+MOST_RESETS = 16
+"""The most streams that the transport is told at once to forget."""
 MOST_DROPPED = 4_096
 """The streams of one connection that were reset and whose sender has not stopped."""
 EXPANSION = 1_032
@@ -110,11 +113,13 @@ class Occupancy:
 
 
 class Way(NamedTuple):
-    """The effects of a link: it gives bytes to the client or to the transport, or ends both."""
+    """The effects of a link: it gives bytes to the client or to the transport, or ends both; and it
+    has a function called a moment later."""
 
     to_client: Callable[[bytes], None]
     to_server: Callable[[bytes], None]
     end: Callable[[], None]
+    later: Callable[[Callable[[], None]], None]
 
 
 class Link:
@@ -141,6 +146,9 @@ class Link:
         """
         self._block: tuple[int, int] | None = None
         """The stream and the flags of that block."""
+        self._resets: deque[bytes] = deque()
+        """Frames for the transport, which ends a connection with more than 20 resets of streams
+        that it has not begun."""
         self._ping_s, self._strikes = -1e9, 0
         occupancy.links.add(self)
 
@@ -261,10 +269,21 @@ class Link:
         if len(self._silent) > MOST_DROPPED:
             del self._silent[next(iter(self._silent))]
         ending = reset(number, code)
-        self._way.to_server(ending)
         self._way.to_client(ending)
+        self._resets.append(ending)
+        if len(self._resets) == 1:
+            self._way.later(self._reset_some)
         if len(self._dropped) > MOST_DROPPED:
             self._say_goodbye(ENHANCE_YOUR_CALM)
+
+    def _reset_some(self) -> None:
+        """Tells the transport of refused streams, of few at a time."""
+        if self._ended:
+            return
+        some = min(len(self._resets), MOST_RESETS)
+        self._way.to_server(b"".join([self._resets.popleft() for _ in range(some)]))
+        if self._resets:
+            self._way.later(self._reset_some)
 
     def go(self) -> None:
         """Ends the connection between two calls."""

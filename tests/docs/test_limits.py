@@ -96,12 +96,14 @@ FACTS: dict[str, dict[str, str]] = {
         "MOST_WITHIN_MINUTES": CONTRACT,
     },
     "domain/bounds_document.py": {"MOST_BOUNDS": TERMS},
-    "rpc/bounded_port.py": {"BACKLOG": METHOD, "LOOKS": METHOD},
+    "rpc/bounded_port.py": {"BACKLOG": METHOD, "LOOKS": METHOD, "RESET_PAUSE_S": METHOD},
     "rpc/frame_bounds.py": {
         **dict.fromkeys(
             ("EXPANSION", "HEAD_BYTES", "MOST_FRAME_BYTES", "PREFIX_BYTES", "STREAM_BITS"), FORMAT
         ),
-        **dict.fromkeys(("MOST_DROPPED", "MOST_HEADER_BYTES", "PING_STRIKES"), METHOD),
+        **dict.fromkeys(
+            ("MOST_DROPPED", "MOST_HEADER_BYTES", "MOST_RESETS", "PING_STRIKES"), METHOD
+        ),
     },
     "rpc/native.py": {
         "MOST_EVENTS": METHOD, "MOST_IDLE_S": METHOD, "MOST_PATH_BYTES": FORMAT,

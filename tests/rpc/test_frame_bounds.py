@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 from hypothesis import given
@@ -25,6 +25,7 @@ from service.rpc.frame_bounds import (
     HEADERS,
     MOST_DROPPED,
     MOST_FRAME_BYTES,
+    MOST_RESETS,
     NO_ERROR,
     PADDED,
     PING,
@@ -61,7 +62,9 @@ class End:
         self.to_client = b""
         self.to_server = b""
         self.ended = False
-        self.link = Link(occupancy, Way(self._client, self._server, self._end))
+        self.later: list[Callable[[], None]] | None = None
+        """What waits for a moment; None if the moment is over at once."""
+        self.link = Link(occupancy, Way(self._client, self._server, self._end, self._soon))
 
     def _client(self, data: bytes) -> None:
         self.to_client += data
@@ -71,6 +74,12 @@ class End:
 
     def _end(self) -> None:
         self.ended = True
+
+    def _soon(self, act: Callable[[], None]) -> None:
+        if self.later is None:
+            act()
+        else:
+            self.later.append(act)
 
     def greet(self) -> End:
         """Sends the preface of HTTP/2."""
@@ -391,3 +400,28 @@ def test_a_call_that_its_caller_resets_is_forgotten() -> None:
     end.link.sent(reset(1, 8))
     assert (occupancy.streams, occupancy.bytes) == (0, 0)
     assert resets(end.to_server) == [(1, 8)]
+
+
+def test_the_transport_is_told_of_few_refused_streams_at_once() -> None:
+    """The client hears of each refused stream at once. The transport hears of at most 16 at a time,
+    with a pause before each time, and of none after the end of the connection."""
+    end = End(Occupancy(Limits(max_calls=1, late_s=60), Clock())).greet()
+    end.later = []
+    last = 2 * MOST_RESETS + 3
+    end.link.sent(b"".join(frame(HEADERS, END_HEADERS, 2 * n + 1, b"") for n in range(last)))
+    refused = [reset(2 * n + 1, REFUSED_STREAM) for n in range(1, last)]
+    assert end.to_client == b"".join(reversed(refused))
+    told = []
+    while end.later:
+        (act,) = end.later
+        end.later.clear()
+        end.to_server = b""
+        act()
+        told.append(end.to_server)
+    assert b"".join(told) == b"".join(reversed(refused))
+    assert [len(it) // len(refused[0]) for it in told] == [MOST_RESETS, MOST_RESETS, 2]
+    end.link.sent(frame(HEADERS, END_HEADERS, 2 * last + 1, b""))
+    end.link.leave()
+    end.to_server = b""
+    end.later[0]()
+    assert end.to_server == b""

@@ -257,6 +257,32 @@ def test_a_taken_port_is_named(tmp_path: Path) -> None:
         asyncio.run(start())
 
 
+def test_many_refused_calls_leave_their_connection(tmp_path: Path) -> None:
+    """A connection on which very many calls are begun at once keeps those that have places, and the
+    others are refused; it does not end."""
+
+    async def attack(port: int) -> None:
+        async with FrameConnection(port) as it:
+            send = it._flush
+            it._flush = lambda: None  # type: ignore[method-assign]
+            for _ in range(200):
+                it.begin(AUTHORIZE)
+            send()
+            it._flush = send  # type: ignore[method-assign]
+            await waits(lambda: it.resets.total() >= 190)
+            assert set(it.resets) == {"REFUSED_STREAM"}
+            await asyncio.sleep(0.3)
+            assert not it.goodbye
+            assert len(it.open) == 200 - it.resets.total() <= 8
+            await it.send(min(it.open), message(0, 0), end=True)
+            await waits(lambda: it.answers.total() == 1)
+            assert not it.goodbye
+
+    with serving(tmp_path, limits=Limits(max_calls=8, late_s=60)) as served:
+        played(attack(port_of(served.address)))
+        until(lambda: ended(served), "all is given back")
+
+
 def test_batches_need_no_coroutine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A batch of a known key is answered without a task for the call."""
     with serving(tmp_path) as served, desks(served) as desk:
