@@ -27,7 +27,7 @@ from freehold.v1.terms_service_pb2 import (
     TERMS_KIND_TARIFF,
 )
 from freehold.v1.types_pb2 import OFFER_FULL
-from google.protobuf.json_format import MessageToDict
+from google.protobuf.json_format import MessageToDict, MessageToJson, Parse
 from google.protobuf.message import Message
 from sqlalchemy import Engine
 
@@ -42,11 +42,12 @@ from tests.fakes import OPERATOR, OTHER_OPERATOR, START_US, serving
 from tests.operations.every import CALLS
 from tests.operations.passes import granted
 from tests.rpc import ready
-from tests.rpc.examples import example, named, passing
+from tests.rpc.examples import example, examples, named, passing
 from tests.rpc.support import (
     ADMIN_RPCS,
     EVERY,
     FOLLOWING,
+    NO_CASE,
     NOWHERE,
     OPERATOR_RPCS,
     RPCS,
@@ -442,6 +443,48 @@ def test_a_neighbour_changes_nothing_that_an_operator_sees(
 
     told = same(worlds, play)
     assert method in [name for name, _ in told]
+
+
+def of_the_neighbour(place: World, method: str, kind: str) -> list[Message]:
+    """All forms of a call, with the neighbour's names wherever an object or a person is named; in
+    the quiet world these do not exist."""
+    user_id = place.registrar.person()
+    name = foreign_name(place, kind, user_id)
+    case = place.foreign.get("case", f"{foreign_name(place, 'closed', user_id)}/cases/{'t' * 20}")
+    found = []
+    for form in examples(method):
+        text = MessageToJson(form, preserving_proto_field_name=True)
+        for old, new in ((NO_CASE, case), (NOWHERE, name), ("somebody", user_id)):
+            text = text.replace(old, new)
+        text = re.sub('"example-[^"]*"', lambda _: json.dumps(place.operator.fresh()), text)
+        found.append(Parse(text, RPCS[method].request()))
+    return found
+
+
+PROBED = [
+    it
+    for it in EVERY
+    if it in OPERATORS_OWN
+    and it not in ADMIN_RPCS
+    and any(re.search("nobody|somebody", str(form)) for form in examples(it))
+]
+"""Methods of operators that name an object or a person in some field."""
+
+
+@pytest.mark.parametrize("kind", ["open", "closed"])
+@pytest.mark.parametrize("method", PROBED)
+def test_a_neighbours_names_are_names_of_nothing(
+    worlds: tuple[World, World], method: str, kind: str
+) -> None:
+    """A call in each of its forms that names a neighbour's rentals and cases, in any field and with
+    any version, has the answer of a call that names nothing that exists."""
+
+    def play(place: World) -> None:
+        for request in of_the_neighbour(place, method, kind):
+            send(place.operator, method, request)
+
+    assert len(same(worlds, play)) >= 2
+    assert len(PROBED) >= 30
 
 
 @pytest.mark.parametrize("method", [it for it in EVERY if it not in OPERATORS_OWN])
