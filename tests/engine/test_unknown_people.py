@@ -18,13 +18,16 @@ from service.engine.operations import (
     ApproveMerge,
     Authorize,
     BookDebt,
+    BuyPass,
     Command,
     DecideCase,
+    GrantPass,
     MatchSuspense,
     OpenComplaint,
     ProposeMerge,
     PutUser,
     RecordUnmatched,
+    RefundPass,
     ReportTransfer,
     ResolveCase,
     ReverseByOrigin,
@@ -39,7 +42,7 @@ from tests.fakes import Desk
 from tests.operations.every import ON_AUTHORIZATION
 
 MISSPELT = "amn"
-REGISTERING = {Authorize, PutUser}
+REGISTERING = {Authorize, BuyPass, GrantPass, PutUser}
 """Commands that make a person known."""
 AHEAD = {ReverseByOrigin}
 """Commands that may come before the one that makes the person known: they leave a tombstone."""
@@ -52,6 +55,7 @@ PEOPLES: dict[str, tuple[Command, str]] = {
     "approved merge": (ApproveMerge(MISSPELT, "ann", "key-1"), "USER_NOT_FOUND"),
     "standing": (SetStanding(MISSPELT, Standing.WATCHED), "USER_NOT_FOUND"),
     "case": (DecideCase(MISSPELT, "0" * 20, "0" * 20), "CASE_NOT_FOUND"),
+    "pass": (RefundPass(MISSPELT, "0" * 20), "PASS_NOT_FOUND"),
     "transfer": (
         ReportTransfer(MISSPELT, "0" * 20, TransferState.SUCCEEDED, ""),
         "TRANSFER_NOT_FOUND",

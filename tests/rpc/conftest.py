@@ -25,7 +25,6 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Runs the tests that reach a server on each transport."""
     own = any(name in vars(metafunc.module) for name in SERVERS)
     if own or "desk" in metafunc.fixturenames:
-        metafunc.fixturenames.append("transport")
         names = vars(metafunc.module)
         only = metafunc.function.__name__ in names.get(AIO_ONLY, ())
         transports = (AIO,) if only else names.get(ONLY, TRANSPORTS)
@@ -37,10 +36,10 @@ def jobs(forked_jobs: None) -> None:
     """The processes of the servers' jobs; test_verifications.py has real ones."""
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="module", autouse=True)
 def transport(request: pytest.FixtureRequest) -> Iterator[str]:
-    """The transport of the servers that a test reaches."""
-    DEFAULT.transport = request.param
+    """The transport of the servers that a test reaches, whether it asks for it or not."""
+    DEFAULT.transport = getattr(request, "param", AIO)
     yield DEFAULT.transport
     DEFAULT.transport = AIO
 

@@ -19,11 +19,13 @@ from freehold.v1 import authorization_pb2 as pb
 from freehold.v1.authorization_service_pb2 import AuthorizeRequest, AuthorizeResponse
 from freehold.v1.credit_service_pb2 import PutUsersRequest
 from freehold.v1.types_pb2 import OFFER_FULL, OFFER_ZERO
+from sqlalchemy import update
 
 from service.config import Limits
 from service.engine.group_commit import CommitLimits
 from service.engine.reads import START, Told
 from service.storage.database import writing
+from service.storage.schema import feature_snapshots
 from service.storage.store import SqlStore
 from service.storage.transaction import SqlTransaction
 from tests.fakes import FakeScored, FakeScorer, FakeUnscorable, lists_of, serving
@@ -311,6 +313,9 @@ def test_a_defect_in_the_model_is_told_only_in_the_log(tmp_path: Path) -> None:
             return [it for it in logged if it["event"] == "fault"]
 
         user_id = desk.platform.person()
+        # A stored score is of another model, so that Authorize asks this one.
+        with served.app.parts.store.engine.begin() as connection:
+            connection.execute(update(feature_snapshots).values(model_id="earlier"))
         request = rental(desk.operator, user_id)
         scorer.broken = True
         answer = desk.operator.send("Authorize", request)
