@@ -302,8 +302,8 @@ def reaches(tariff: SegmentTariff, use: Use, amount_minor: int) -> int | None:
     if not tariff.by_clock:
         return _reaches(tariff, use, amount_minor, 0, HORIZON_MINUTES)
     # It is no earlier than with the dearest prices all day, and no later than with the cheapest.
-    earliest_us = _reachesflat(flat(tariff, max), use.quota_us, amount_minor)
-    latest_us = _reachesflat(flat(tariff, min), use.quota_us, amount_minor)
+    earliest_us = _reaches_flat(flat(tariff, max), use.quota_us, amount_minor)
+    latest_us = _reaches_flat(flat(tariff, min), use.quota_us, amount_minor)
     if earliest_us is None or earliest_us == 0:
         return earliest_us
     least, most = (
@@ -317,7 +317,7 @@ def reaches(tariff: SegmentTariff, use: Use, amount_minor: int) -> int | None:
 
 
 @lru_cache(maxsize=4096)
-def _reachesflat(tariff: SegmentTariff, quota_us: int, amount_minor: int) -> int | None:
+def _reaches_flat(tariff: SegmentTariff, quota_us: int, amount_minor: int) -> int | None:
     return _reaches(tariff, Use(0, 0, (), quota_us), amount_minor, 0, HORIZON_MINUTES)
 
 

@@ -53,8 +53,10 @@ def hit_column(
     (`ages`).
     """
     column = np.zeros(len(history), dtype=np.int64)
+    in_order = rows[np.argsort(history.product[rows], kind="stable")]
+    bounds = np.searchsorted(history.product[in_order], np.arange(len(products) + 1))
     for place, product in enumerate(products):
-        mine = rows[history.product[rows] == place]
+        mine = in_order[bounds[place] : bounds[place + 1]]
         found = []
         for it in conditions_of(product) if len(mine) else ():
             values = [one[mine] for one in _values(history, product, it, mine, ages)]

@@ -154,8 +154,8 @@ def _maybe_new(history: History, terms: Terms) -> Bits:
     settled = np.array([it.settled for it in pasts], dtype=np.int64)[history.users]
     first = [UNBOUNDED_US if it.first_us is None else it.first_us for it in pasts]
     age_us = history.at_us - np.array(first, dtype=np.int64)[history.users]
-    for place, both in enumerate(rules):
-        own = history.product == place
+    for both in set(rules):
+        own = np.array([it == both for it in rules])[history.product]
         for rule in both:
             if rule is not None:
                 few = settled < (rule.until_settled or 0)

@@ -164,9 +164,7 @@ def _fees(usages: list[Usage], catalog: Catalog, draft: Draft, operator_id: str)
         for name, it in in_force.items()
     }
     # People use the same minutes for all products whose tariffs have a quota of one name.
-    # A pass of an earlier revision goes on.
     quotas = have_quotas((*in_force.values(), *drafts.values()))
-    quotas = quotas or any(it.held is not None for it in usages)
     meters = meters_under(usages, drafts) if quotas else {}
     billed = [it for it in usages if it.billed]
     parts: dict[str, list[Usage]] = {"": billed} if billed else {}

@@ -63,14 +63,14 @@ def first_concerned(history: History, terms: Terms, found: Replayed, possible: B
 def _may_open(history: History, terms: Terms) -> bool:
     """True if all losses together are above the bound of a breaker."""
     losses = history.beside.losses
-    for product in terms.products:
-        for breaker in breakers_of(product):
-            name = product.policy.policy_id, product.currency
-            mine = [it for it in losses if (it.policy_id, it.currency) == name]
-            rentals = len({it.rental for it in mine})
-            total = sum(it.most_minor for it in mine)
-            if total > breaker.most_minor and rentals >= breaker.least_rentals:
-                return True
+    breakers = {(it.policy.policy_id, it.currency, breaker)
+                for it in terms.products for breaker in breakers_of(it)}  # fmt: skip
+    for *name, breaker in breakers:
+        mine = [it for it in losses if [it.policy_id, it.currency] == name]
+        rentals = len({it.rental for it in mine})
+        total = sum(it.most_minor for it in mine)
+        if total > breaker.most_minor and rentals >= breaker.least_rentals:
+            return True
     return False
 
 

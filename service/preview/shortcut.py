@@ -203,9 +203,15 @@ def _reached(history: History, terms: Terms) -> Numbers:
     """The number of cut-offs of each row's product, in force or under the draft, that its score
     reaches; -1 without a score."""
     reached = np.full(len(history), -1, dtype=np.int64)
-    for place, both in enumerate(zip(history.products, terms.products, strict=True)):
-        scores = sorted({score for it in both for score in cut_offs(it)})
-        own = (history.product == place) & (history.score != UNSCORED)
+    # Many products have the same cut-offs, above all those of orders with fees.
+    lists: dict[tuple[int, ...], int] = {}
+    of_product = np.array([
+        lists.setdefault(tuple(sorted({*cut_offs(one), *cut_offs(other)})), len(lists))
+        for one, other in zip(history.products, terms.products, strict=True)
+    ])  # fmt: skip
+    of_row = of_product[history.product]
+    for scores, place in lists.items():
+        own = (of_row == place) & (history.score != UNSCORED)
         reached[own] = np.searchsorted(np.array(scores), history.score[own], side="right")
     return reached
 

@@ -200,13 +200,15 @@ def _uses(
 
 
 def _passes(connection: Connection, window: Window, products: Collection[str]) -> dict[_Name, Pool]:
-    """The pools of the passes that counted for rentals."""
+    """The pools of the passes that counted for rentals when they were settled: a granted pass may
+    begin before that, and a used one may be refunded after it."""
     p = t.passes.c
     counts = and_(
         p.user_id == _A.user_id,
         p.operator_id == _A.operator_id,
         p.product_id == _A.product_id,
-        p.refund_us.is_(None),
+        p.record_us <= _A.close_us,
+        or_(p.refund_us.is_(None), p.refund_us > _A.close_us),
         p.from_us <= _A.start_us,
         p.until_us > _A.start_us,
     )

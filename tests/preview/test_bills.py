@@ -12,8 +12,8 @@ from service.domain.authorization import Authorization
 from service.domain.documents import DocumentKind
 from service.domain.errors import InvalidInput
 from service.domain.money import Money
-from service.engine.calls import Priced
-from service.engine.operations import GrantPass, Item
+from service.engine.calls import PassTold, Priced
+from service.engine.operations import GrantPass, Item, LowerCharge, RefundPass
 from service.ids import RandomIds
 from service.preview.report import Fees, Preview, Range
 from service.preview.run import Asked, preview
@@ -279,6 +279,31 @@ def test_a_pass_goes_on_under_a_draft(
     found = fees(city, **HOURS)
     assert (found.charged_minor, found.before_minor) == (before, before)
     assert found.after_minor == Range(after, after)
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_the_pass_at_the_settlement_counts(city: Desk, when: str) -> None:
+    """A pass that was granted after the settlement of a rental lowered its fee neither then nor
+    under a draft. One that was refunded after it did, and still does."""
+    sold = {"name": "p", "price_minor": 900, "days": 7, "minutes": 30}
+    terms = {**HALF_HOURS, "time_zone": "Asia/Shanghai", "pass": [sold]}
+    in_force(city, DocumentKind.TARIFF, terms)
+    in_force(city, DocumentKind.POLICY, POLICY)
+    in_force(city, DocumentKind.PRODUCT, {**BIKE, "tariff": "half-hours"})
+    granted = GrantPass("ann", "bike", "p", city.clock.now_us())
+    told = city.do(granted) if when == "before" else None
+    it = rental(city, authorize("ann"))
+    advance(city, 50 * MINUTE_US)
+    city.do(settle_usage(it))
+    advance(city, MINUTE_US)
+    if isinstance(told, PassTold):
+        city.do(LowerCharge(it.user_id, it.authorization_id, Money("CNY", 150)))
+        city.do(RefundPass("ann", told.held.pass_id))
+    else:
+        city.do(granted)
+    found = fees(city)
+    assert found.before_minor == (300 if when == "after" else 150)
+    assert found.after_minor == Range(found.before_minor, found.before_minor)
 
 
 @pytest.mark.parametrize(
