@@ -185,12 +185,13 @@ def folds(rows: int) -> Folds:
 
 
 def _best_round(candidate: Recipe, curves: Sequence[Floats | None]) -> int:
-    """The number of trees with the least mean loss over the folds; 0 for a scorecard."""
+    """The number of trees with the least mean loss over the folds that watched it, or all trees if
+    none did; 0 for a scorecard."""
     if candidate.kind == "scorecard":
         return 0
-    if not candidate.patience:
-        return candidate.trees
     known = [curve for curve in curves if curve is not None]
+    if not known:
+        return candidate.trees
     shortest = min(curve.shape[0] for curve in known)
     mean = np.mean([curve[:shortest] for curve in known], axis=0)
     return int(np.argmin(mean)) + 1

@@ -53,7 +53,7 @@ def names(preparation: Preparation) -> tuple[str, ...]:
 
 
 def fit(state: State, sample: Sample, recipe: Recipe, judge: Judge | None = None) -> Learned:
-    """The model of a recipe on a sample."""
+    """The model of a recipe on a sample. Early stopping needs a judge with rows of both classes."""
     label, columns = state.label[sample.rows], sample.preparation.columns
     if recipe.kind == "scorecard":
         card = binned.fit(
@@ -73,7 +73,7 @@ def fit(state: State, sample: Sample, recipe: Recipe, judge: Judge | None = None
         feature_name=list(names(sample.preparation)),
         free_raw_data=True,
     )
-    if judge is None or not recipe.patience:
+    if judge is None or not recipe.patience or np.unique(judge.label).shape[0] < 2:
         return Learned(_trained(parameters, data, recipe.trees))
     parameters["metric"] = "none"
     watched: dict[str, dict[str, list[float]]] = {}

@@ -33,6 +33,8 @@ MOST_HEADER_BYTES = 65_536
 """The longest block of headers; the transport refuses more than 16 KiB of metadata in any case."""
 MOST_RESETS = 16
 """The most streams that the transport is told at once to forget."""
+MOST_UNTOLD = 65_536
+"""The refused streams of one connection of which the transport is still to be told."""
 MOST_DROPPED = 4_096
 """The streams of one connection that were reset and whose sender has not stopped."""
 EXPANSION = 1_032
@@ -273,7 +275,7 @@ class Link:
         self._resets.append(ending)
         if len(self._resets) == 1:
             self._way.later(self._reset_some)
-        if len(self._dropped) > MOST_DROPPED:
+        if len(self._dropped) > MOST_DROPPED or len(self._resets) > MOST_UNTOLD:
             self._say_goodbye(ENHANCE_YOUR_CALM)
 
     def _reset_some(self) -> None:

@@ -12,19 +12,19 @@ from typing import Any
 import psycopg
 from psycopg.errors import PipelineAborted
 
-from service.storage.row_statements import RowsStatement, Values
+from service.storage.row_statements import IN_TURN, RowsStatement, Values
 
 
 class Pipelined:
-    """See `row_statements.Together`."""
+    """See `row_statements.Together`. Even an empty pipeline would cost a round trip, so it is used
+    from two statements on."""
 
     def fetch(
         self, cursor: Any, wanted: Sequence[tuple[RowsStatement, Iterable[Values]]]
     ) -> list[list[Any]]:
         """The rows that each statement finds for its keys; raises the driver's error."""
-        if len(wanted) == 1:
-            statement, keys = wanted[0]
-            return [statement.fetch(cursor, keys)]
+        if len(wanted) < 2:
+            return IN_TURN.fetch(cursor, wanted)
         bound = [it.bound(sorted(keys)) for it, keys in wanted]
         cursors, error = _sent(cursor.connection, bound)
         if error is not None:
@@ -36,12 +36,17 @@ class Pipelined:
     ) -> Iterator[int]:
         """The numbers of rows that the statements change; raises the driver's error at the
         statement that failed. The statements after it change nothing."""
+        if len(wanted) < 2:
+            yield from IN_TURN.run(cursor, wanted)
+            return
         bound = (it.bound(rows) for it, rows in wanted)
         cursors, error = _sent(cursor.connection, bound)
         for it in cursors:
-            if error is not None and it.pgresult is None:
-                raise error
+            if it.pgresult is None:
+                break
             yield it.rowcount
+        if error is not None:
+            raise error
 
 
 def _sent(

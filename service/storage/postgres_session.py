@@ -15,6 +15,7 @@ from typing import Any
 import psycopg
 from psycopg.abc import RV, PQGen
 from psycopg.adapt import Dumper
+from psycopg.errors import PipelineAborted
 from psycopg.pq import ConnStatus, Format, TransactionStatus
 
 from service.engine.read_time import ReadTime, read_time
@@ -69,9 +70,10 @@ class Session(psycopg.Connection[Any]):
         try:
             return super().wait(gen, interval, self.answer_s if timeout is None else timeout)
         except psycopg.OperationalError as error:
-            # An error without a state is not the server's answer. If the connection is still good,
-            # the wait took too long.
-            if error.sqlstate is not None or self.pgconn.status != ConnStatus.OK:
+            # An error without a state is not the server's answer, except that a statement was left
+            # out after a failed one. If the connection is still good, the wait took too long.
+            answered = error.sqlstate is not None or isinstance(error, PipelineAborted)
+            if answered or self.pgconn.status != ConnStatus.OK:
                 raise
             self.pgconn.finish()
             raise psycopg.OperationalError("the server did not answer in time") from None

@@ -26,6 +26,7 @@ from service.rpc.frame_bounds import (
     MOST_DROPPED,
     MOST_FRAME_BYTES,
     MOST_RESETS,
+    MOST_UNTOLD,
     NO_ERROR,
     PADDED,
     PING,
@@ -425,3 +426,16 @@ def test_the_transport_is_told_of_few_refused_streams_at_once() -> None:
     end.to_server = b""
     end.later[0]()
     assert end.to_server == b""
+
+
+def test_refused_streams_of_a_connection_have_a_bound() -> None:
+    """A connection ends whose streams are refused faster than the transport can be told, even if
+    nothing more would come of them."""
+    end = End(Occupancy(Limits(max_calls=1, late_s=60), Clock())).greet()
+    end.later = []
+    end.link.sent(begun(1))
+    for first in range(3, 2 * MOST_UNTOLD + 3, 1_024):
+        end.link.sent(b"".join(begun(it, end=True) for it in range(first, first + 1_024, 2)))
+    assert not end.ended
+    end.link.sent(begun(2 * MOST_UNTOLD + 3, end=True))
+    assert end.ended

@@ -4,12 +4,14 @@ indexes."""
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from select import select
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from psycopg import OperationalError
 from psycopg.errors import UniqueViolation
 from sqlalchemy import Boolean, Column, Double, Integer, LargeBinary, String, text
 from sqlalchemy.types import TypeEngine
@@ -258,6 +260,44 @@ def test_statements_together_fail_as_one_after_the_other(store: SqlStore, failin
     assert [next(counts) for _ in range(failing)] == [2] * failing
     with pytest.raises(UniqueViolation):
         next(counts)
+
+
+class Slow(ArraysStatement):
+    """A statement that is bound only when the server has answered those before it."""
+
+    def __init__(self, statement: ArraysStatement, connection: Any) -> None:
+        self._statement, self._connection = statement, connection
+
+    def bound(self, rows: Sequence[Any], *parameters: int | str) -> tuple[str, Sequence[Any]]:
+        """As the statement's own."""
+        select([self._connection], [], [], 10)
+        return self._statement.bound(rows, *parameters)
+
+
+def test_a_statement_that_fails_leaves_the_connection(store: SqlStore) -> None:
+    """The connection serves on after a failed statement, whenever its error and the answers to
+    those after it arrive."""
+    connection = session(store)
+    cursor = connection.cursor()
+    cursor.execute("CREATE TEMPORARY TABLE twice (c0 BIGINT PRIMARY KEY) ON COMMIT DROP")
+    insert = ArraysStatement("INSERT INTO twice ", "", [Column("c0", Integer())])
+    runs = [(it, [(1,)]) for it in (insert, insert, Slow(insert, connection), insert)]
+    with pytest.raises(UniqueViolation):
+        list(PIPELINED.run(cursor, runs))
+    connection.rollback()
+    assert connection.execute("SELECT 1").fetchall() == [(1,)]
+
+
+def test_statements_together_need_a_connection(store: SqlStore) -> None:
+    """Statements on a connection that is lost raise the driver's error; no statements ask nothing
+    of the server."""
+    connection = session(store)
+    cursor = connection.cursor()
+    connection.close()
+    insert = ArraysStatement("INSERT INTO twice ", "", [Column("c0", Integer())])
+    with pytest.raises(OperationalError):
+        list(PIPELINED.run(cursor, [(insert, [(1,)])] * 2))
+    assert (list(PIPELINED.run(cursor, [])), PIPELINED.fetch(cursor, [])) == ([], [])
 
 
 def test_statements_together_find_what_each_finds(store: SqlStore) -> None:
