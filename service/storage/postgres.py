@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from math import ceil
 from time import sleep
 from typing import Any, ClassVar
 from weakref import WeakSet
@@ -293,8 +294,16 @@ class Postgres:
         return PostgresSession(connection)
 
     def take_time(self, connection: Connection, answer_s: float | None) -> None:
-        """Each answer may take `answer_s` seconds; None means any time."""
+        """Each answer may take `answer_s` seconds; None means any time.
+
+        A transaction that only reads may also stand still for as long between two answers: it
+        blocks no rows, and its client works on what it read.
+        """
         connection.execute(text("SET LOCAL statement_timeout = 0"))
+        if connection.get_execution_options().get("postgresql_readonly"):
+            idle_ms = 0 if answer_s is None else ceil(answer_s * 1000)
+            setting = f"SET LOCAL idle_in_transaction_session_timeout = {idle_ms}"
+            connection.execute(text(setting))
         session: Any = connection.connection.driver_connection
         session.answer_s = answer_s
 

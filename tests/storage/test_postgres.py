@@ -414,6 +414,31 @@ def test_long_work_has_a_longer_bound(cluster: Cluster, name: str) -> None:
     engine.dispose()
 
 
+def test_a_full_read_may_stand_still(store: SqlStore) -> None:
+    """A full read may work on a portion for longer than a call's transaction may stand still. A
+    write may not, because it blocks rows."""
+    bound = text("SHOW idle_in_transaction_session_timeout")
+    with reading_all(store.engine, 3) as connection:
+        assert connection.scalar(bound) == "10min"
+    with reading(store.engine) as connection:
+        assert connection.scalar(bound) == "10s"
+        take_time(connection)
+        assert connection.scalar(bound) == "0"
+    with writing(store.engine) as connection:
+        take_time(connection)
+        assert connection.scalar(bound) == "10s"
+
+
+def test_a_refused_read_tells_the_state_and_no_row(store: SqlStore) -> None:
+    """The cause of a refused read is the name and the state of PostgreSQL's error, without its
+    text, which may quote a row."""
+    with pytest.raises(StorageFailed) as failed, reading(store.engine) as connection:
+        connection.execute(text("SELECT CAST('Ann' AS integer)"))
+    told = "".join(traceback.format_exception(failed.value))
+    assert "PostgresError: InvalidTextRepresentation (22P02)" in told
+    assert "invalid input syntax" not in told
+
+
 # -- conflicts between sessions --------------------------------------------------------------------
 
 
