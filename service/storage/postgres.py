@@ -33,9 +33,12 @@ from service.storage import postgres_integrity
 from service.storage.postgres_arrays import BytesArray, array_of
 from service.storage.row_statements import RowsStatement, Together, Values
 
-# An empty WAL record, so that COMMIT waits for the disk and the standbys.
+# Without them, a join of two whole tables that have no statistics yet compares every row of the one
+# with every row of the other.
+JOINS = {"enable_hashjoin": "on", "enable_mergejoin": "on"}
 PAUSE_S = 0.1
 """The time between two looks at the lock of a migration."""
+# An empty WAL record, so that COMMIT waits for the disk and the standbys.
 MESSAGE = text("SELECT pg_logical_emit_message(true, 'freehold', 'probe')")
 
 
@@ -297,13 +300,14 @@ class Postgres:
         """Each answer may take `answer_s` seconds; None means any time.
 
         A transaction that only reads may also stand still for as long between two answers: it
-        blocks no rows, and its client works on what it read.
+        blocks no rows, and its client works on what it read. It may use every kind of join, because
+        it joins whole tables.
         """
         connection.execute(text("SET LOCAL statement_timeout = 0"))
         if connection.get_execution_options().get("postgresql_readonly"):
             idle_ms = 0 if answer_s is None else ceil(answer_s * 1000)
-            setting = f"SET LOCAL idle_in_transaction_session_timeout = {idle_ms}"
-            connection.execute(text(setting))
+            for name, value in {"idle_in_transaction_session_timeout": idle_ms, **JOINS}.items():
+                connection.execute(text(f"SET LOCAL {name} = {value}"))
         session: Any = connection.connection.driver_connection
         session.answer_s = answer_s
 

@@ -21,7 +21,8 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import OperationalError
 
 from benchmarks.postgres import children
-from service.books.columns import rows_of
+from service.books import read_values
+from service.books.columns import Cursor, rows_of, text_of
 from service.books.verify import verify_books
 from service.config import LIMITS, Limits
 from service.domain.authorization import Authorization
@@ -417,7 +418,7 @@ def test_long_work_has_a_longer_bound(cluster: Cluster, name: str) -> None:
 def test_a_full_read_may_stand_still(store: SqlStore) -> None:
     """A full read may work on a portion for longer than a call's transaction may stand still. A
     write may not, because it blocks rows."""
-    bound = text("SHOW idle_in_transaction_session_timeout")
+    bound = text("SELECT current_setting('idle_in_transaction_session_timeout')")
     with reading_all(store.engine, 3) as connection:
         assert connection.scalar(bound) == "10min"
     with reading(store.engine) as connection:
@@ -744,6 +745,58 @@ def test_no_statement_of_a_call_reads_a_whole_table(store: SqlStore) -> None:
     }
     assert {sql: found for sql, found in read.items() if set(found) - catalog} == {}
     watched.store.close()
+
+
+def products(plan: dict[str, Any]) -> list[str]:
+    """The large tables that a plan reads in full for each row of another large one."""
+    parts = plan.get("Plans", [])
+    found = [name for part in parts for name in products(part)]
+    if plan["Node Type"] == "Nested Loop":
+        outer, inner = parts[:2]
+        if whole(outer) and inner["Node Type"] in ("Seq Scan", "Materialize"):
+            found += whole(inner)
+    return found
+
+
+def whole(plan: dict[str, Any]) -> list[str]:
+    """The large tables that a plan reads in full."""
+    large = {table.name for table in GROWING}
+    own = [plan["Relation Name"]] if plan["Node Type"] == "Seq Scan" else []
+    return [it for it in own if it in large] + [
+        name for part in plan.get("Plans", []) for name in whole(part)
+    ]
+
+
+def test_a_verification_joins_large_tables_without_statistics(
+    store: SqlStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On large tables without statistics, no query of a verification compares every row of one
+    table with every row of another."""
+    ran: set[str] = set()
+    opened = Cursor.__init__
+
+    def watched(it: Cursor, connection: Connection, name: str, query: Any) -> None:
+        ran.add(text_of(connection, query).sql)
+        opened(it, connection, name, query)
+
+    monkeypatch.setattr(Cursor, "__init__", watched)
+    # As if there were a policy with rules.
+    monkeypatch.setattr(read_values, "first_of", lambda *_: ("policy",))
+    desk = Desk(store)
+    desk.put_user("ann", 700)
+    assert rental(desk, authorize()).held_minor
+    assert verify_books(store.engine).fault is None
+    assert len(ran) > 30
+    with store.engine.begin() as connection:
+        fill(connection, analyze=False)
+    slow = {}
+    with reading(store.engine) as connection:
+        take_time(connection)
+        for sql in ran:
+            ((plan,),) = connection.exec_driver_sql(f"EXPLAIN (FORMAT JSON) {sql}").all()
+            if found := products(plan[0]["Plan"]):
+                slow[sql] = found
+    assert slow == {}
 
 
 # -- reads of everything ---------------------------------------------------------------------------
