@@ -8,7 +8,7 @@ import signal
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +16,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from sqlalchemy import Connection, Engine, String, event, select, text
+from sqlalchemy import Connection, Engine, String, Table, event, select, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import OperationalError
 
@@ -680,9 +680,15 @@ GROWING = (
 )  # fmt: skip
 
 
-def fill(connection: Connection, *, analyze: bool = True) -> None:
+def fill(
+    connection: Connection,
+    tables: Sequence[Table] = GROWING,
+    count: int = MANY,
+    *,
+    analyze: bool = True,
+) -> None:
     """Adds many rows to every table that grows, with keys in no order."""
-    for table in GROWING:
+    for table in tables:
         connection.execute(table.insert(), row_of(table))
         columns = ", ".join(
             f"left(md5(n::text), {column.type.length})"
@@ -694,7 +700,7 @@ def fill(connection: Connection, *, analyze: bool = True) -> None:
         key = next(iter(table.primary_key)).name
         connection.exec_driver_sql(
             f"INSERT INTO {table.name} ({', '.join(names)}) SELECT {columns} FROM {table.name}, "
-            f"generate_series(1, {MANY}) AS n WHERE {key} = 'x'"
+            f"generate_series(1, {count}) AS n WHERE {key} = 'x'"
         )
         if analyze:
             connection.exec_driver_sql(f"ANALYZE {table.name}")
@@ -747,6 +753,11 @@ def test_no_statement_of_a_call_reads_a_whole_table(store: SqlStore) -> None:
     watched.store.close()
 
 
+READ = (*GROWING, t.decisions)
+SOME = 3_000
+"""A number of rows at which the planner, without statistics, would choose nested loops."""
+
+
 def products(plan: dict[str, Any]) -> list[str]:
     """The large tables that a plan reads in full for each row of another large one."""
     parts = plan.get("Plans", [])
@@ -760,7 +771,7 @@ def products(plan: dict[str, Any]) -> list[str]:
 
 def whole(plan: dict[str, Any]) -> list[str]:
     """The large tables that a plan reads in full."""
-    large = {table.name for table in GROWING}
+    large = {table.name for table in (*READ, t.outbox)}
     own = [plan["Relation Name"]] if plan["Node Type"] == "Seq Scan" else []
     return [it for it in own if it in large] + [
         name for part in plan.get("Plans", []) for name in whole(part)
@@ -788,7 +799,14 @@ def test_a_verification_joins_large_tables_without_statistics(
     assert verify_books(store.engine).fault is None
     assert len(ran) > 30
     with store.engine.begin() as connection:
-        fill(connection, analyze=False)
+        fill(connection, READ, SOME, analyze=False)
+        connection.execute(t.outbox.insert(), row_of(t.outbox))
+        one, names = "authorization_version", ", ".join(it.name for it in t.outbox.columns)
+        values = names.replace("sequence", "1000000 + n").replace(one, "n")
+        connection.exec_driver_sql(
+            f"INSERT INTO outbox ({names}) SELECT {values} FROM outbox, "
+            f"generate_series(2, {SOME}) AS n WHERE user_id = 'x'"
+        )
     slow = {}
     with reading(store.engine) as connection:
         take_time(connection)
