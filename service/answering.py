@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 import threading
+import traceback
 from collections.abc import Callable
 from typing import IO, Any
 
@@ -20,7 +21,10 @@ Answer = Callable[[dict[str, Any], IO[str]], dict[str, Any]]
 
 
 def answer_one(answer: Answer) -> None:
-    """Reads the question, and writes the progress and then the result, each as a line of JSON."""
+    """Reads the question, and writes the progress and then the result, each as a line of JSON.
+
+    The cause of a failure goes to standard error.
+    """
     # The output is for the answers alone; whatever else is printed goes to standard error.
     out = os.fdopen(os.dup(sys.stdout.fileno()), "w", buffering=1)
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
@@ -30,6 +34,8 @@ def answer_one(answer: Answer) -> None:
     try:
         said = answer(asked, out)
     except StorageFailed as error:
+        traceback.print_exception(error)
+        sys.stderr.flush()
         said = {"unavailable": str(error)}
     out.write(json.dumps(said) + "\n")
 

@@ -154,7 +154,8 @@ class PostgresLimits:
     cancel_s: float = bounded(0.1, 0.01, 600)
     """The longest try to cancel a statement; then its connection is cut."""
     portion_s: float = bounded(600.0, 1, 86_400)
-    """The longest wait for a portion of a full read, which may first sort a whole table."""
+    """The longest wait for a portion of a full read, which may first sort a whole table, and the
+    longest pause before the next portion is fetched."""
     keepalive_s: int = bounded(10, 1, 7200)
     """The time without data after which TCP probes a connection, and between its probes."""
     keepalives: int = bounded(3, 1, 100)

@@ -25,7 +25,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from service.books.share import Part, Readers, Share, verify_share
 from service.engine.ports import StorageFailed
 from service.storage import schema as t
-from service.storage.database import backend_of, reading, reading_all
+from service.storage.database import backend_of, limits_of, reading, reading_all, take_time
 
 PORTION = 1_000
 """The number of rows that a driver fetches together, unless stated otherwise."""
@@ -159,6 +159,7 @@ def _cores() -> int:
 
 def _size(engine: Engine) -> int:
     with reading(engine) as connection:
+        take_time(connection, limits_of(connection).postgres.portion_s)
         return int(connection.scalar(select(func.sum(t.lines.c.version))) or 0)
 
 
@@ -208,6 +209,9 @@ def _help(pipe: Pipe, open_engine: Callable[[], Engine], readers: Readers) -> No
     except EOFError:
         return  # nobody waits for it any more
     except StorageFailed as error:
+        if error.__cause__ is not None:
+            # A pipe passes no causes on.
+            error.add_note(f"in a process that verified a share of the books: {error.__cause__!r}")
         pipe.send(error)
 
 

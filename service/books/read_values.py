@@ -252,6 +252,9 @@ def _events(_connection: Connection, people: People) -> Select[Any]:
         x.user_id == o.user_id, x.approve_us.is_not(None), x.survivor.in_(counted)
     )
     root = func.coalesce(survivor.scalar_subquery(), o.user_id).label("root")
+    # Of equal values PostgreSQL expects few rows while it has no statistics, and so would read a
+    # whole table for each of them.
+    without_parent = a.parent_id <= ""
     # No timer may have ended it yet.
     waits = case((a.state == State.RETURN_CLAIMED, a.claim_until_us), else_=a.expire_us)
     return (
@@ -268,6 +271,6 @@ def _events(_connection: Connection, people: People) -> Select[Any]:
             ),
         )
         .select_from(t.outbox.join(t.authorizations, own).outerjoin(t.decisions, decided))
-        .where(a.parent_id == "", or_(o.user_id.in_(counted), o.user_id.in_(merged)))
+        .where(without_parent, or_(o.user_id.in_(counted), o.user_id.in_(merged)))
         .order_by(root, o.sequence)
     )

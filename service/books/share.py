@@ -42,6 +42,7 @@ from service.domain.verification import BookFault
 from service.engine.ports import StorageFailed
 from service.storage import schema as t
 from service.storage.admin import ADMIN
+from service.storage.database import backend_of
 
 EACH_VALUE: Mapping[str, Body] = {}
 REPORT_TRANSFER, START_RENTAL = "ReportTransfer", "StartRental"
@@ -248,8 +249,13 @@ def _in_bulk(connection: Connection, share: Share) -> Iterator[tuple[str | None,
                     yield until, None
                 else:
                     yield until, found
-    except (Doubt, Found, StorageFailed):
-        # A stream ended early: SQLite makes no text of every value.
+    except StorageFailed:
+        # A stream ended early: SQLite makes no text of every value. PostgreSQL answers nothing more
+        # in this transaction.
+        if not backend_of(connection).is_file:
+            raise
+        yield None, None
+    except (Doubt, Found):
         yield None, None
 
 

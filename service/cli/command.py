@@ -126,8 +126,8 @@ def main() -> None:
 def _told(error: BaseException | None) -> str:
     """The driver's own words, for the end of a line.
 
-    PostgreSQL's errors quote rows, so only their kind is shown."""
+    PostgreSQL's errors quote rows, so only their name and state are shown."""
     if error is None:
         return ""
-    said = getattr(error, "orig", None) or error
-    return f": {said}" if telling(error) else f": {type(said).__name__}"
+    said = telling(error)
+    return f": {getattr(said, 'orig', None) or said}"

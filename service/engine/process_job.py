@@ -2,7 +2,8 @@
 
 As a process it has a lower priority than the server, its memory goes with it, and it can be ended
 at any moment. It gets one question on its standard input and answers on its standard output, each
-as a line of JSON; lines with `done` tell how far it is.
+as a line of JSON; lines with `done` tell how far it is. If the job fails, the end of its standard
+error is a note of the error, and so it is in the server's log.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from subprocess import DEVNULL, PIPE, Popen
+from subprocess import PIPE, Popen
 from typing import Any
 
 from service.domain.errors import Exhausted, Unavailable
@@ -26,6 +27,11 @@ COLLECT_S = 0.01
 """The time between two looks whether a killed process has ended."""
 LONGEST_ANSWER_BYTES = 16 * 2**20
 """The longest line that is read."""
+KEPT_BYTES = 16 * 2**10
+"""The length of the end of the standard error that is kept."""
+ENDING_S = 5.0
+"""The longest wait for a process that has answered nothing to end by itself, and for the end of its
+standard error."""
 
 
 @dataclass(slots=True)
@@ -35,6 +41,30 @@ class Running:
     process: Popen[bytes]
     began_s: float
     done: float = 0.0
+
+
+class Said(asyncio.Protocol):
+    """The end of the standard error of a process."""
+
+    def __init__(self) -> None:
+        self._kept = bytearray()
+        self._ended = asyncio.Event()
+
+    def data_received(self, data: bytes) -> None:
+        """Keeps the last bytes."""
+        self._kept += data
+        del self._kept[:-KEPT_BYTES]
+
+    def connection_lost(self, _error: Exception | None) -> None:
+        """Notes that nothing more comes."""
+        self._ended.set()
+
+    async def text(self) -> str:
+        """All that was kept, once the process has ended."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(ENDING_S):
+                await self._ended.wait()
+        return self._kept.decode(errors="replace").strip()
 
 
 class ProcessFailed(Exception):
@@ -81,7 +111,7 @@ class ProcessJob:
             [sys.executable, "-m", self._module],
             stdin=PIPE,
             stdout=PIPE,
-            stderr=DEVNULL,
+            stderr=PIPE,
             # Its own group, so that it ends with its helpers, and no terminal interrupts it.
             start_new_session=True,
         )
@@ -103,10 +133,17 @@ class ProcessJob:
         pipe, _ = await loop.connect_read_pipe(
             lambda: asyncio.StreamReaderProtocol(said_by), job.process.stdout
         )
+        beside, said = await loop.connect_read_pipe(Said, job.process.stderr)
         try:
             return await self._told(job, said_by, asked)
+        except (StorageFailed, ProcessFailed) as error:
+            await self._end(job)
+            if text := await said.text():
+                error.add_note(f"The process said:\n{text}")
+            raise
         finally:
             pipe.close()
+            beside.close()
 
     async def _told(
         self, job: Running, said_by: asyncio.StreamReader, asked: bytes
@@ -126,7 +163,9 @@ class ProcessJob:
                 return said
         if self._closed:
             raise _shutting_down()
-        raise ProcessFailed(f"the process of the {self._name} ended without a result")
+        raise ProcessFailed(
+            f"the process of the {self._name} ended without a result: {await _ending(job.process)}"
+        )
 
     async def _end(self, job: Running) -> None:
         """Ends a job's process with its helpers, and collects it."""
@@ -141,6 +180,18 @@ class ProcessJob:
                 process.stdin.close()
         if self._running is job:
             self._running = None
+
+
+async def _ending(process: Popen[bytes]) -> str:
+    """How a process ended that has closed its output."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(ENDING_S):
+            while process.poll() is None:
+                await asyncio.sleep(COLLECT_S)
+    code = process.returncode
+    if code is None:
+        return "it closed its output and runs on"
+    return f"exit code {code}" if code >= 0 else f"signal {-code}"
 
 
 def _shutting_down() -> Unavailable:

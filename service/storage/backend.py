@@ -100,7 +100,7 @@ class Backend(Protocol):
         ...
 
     def take_time(self, connection: Connection, answer_s: float | None) -> None:
-        """Lifts the time limit of a call for the rest of this transaction."""
+        """Lifts the time limits of a call for the rest of this transaction."""
         ...
 
     def lock_for_migration(self, connection: Connection, key: int, wait_ms: int) -> None:

@@ -77,10 +77,18 @@ def files_open_to_others(engine: Engine) -> list[str]:
     return backend_of(engine).open_to_others(engine.url)
 
 
-def telling(error: BaseException) -> BaseException | None:
-    """The error for the log; None for PostgreSQL's own errors, whose text may quote a row."""
+class PostgresError(Exception):
+    """The name and the SQLSTATE of an error of PostgreSQL."""
+
+
+def telling(error: BaseException) -> BaseException:
+    """The error for the log.
+
+    The text of PostgreSQL's own errors may quote a row, so only their name and state are told.
+    """
     said = getattr(error, "orig", None) or error
-    return None if getattr(said, "sqlstate", None) else error
+    state = getattr(said, "sqlstate", None)
+    return PostgresError(f"{type(said).__name__} ({state})") if state else error
 
 
 @contextmanager
@@ -134,9 +142,10 @@ def reading_all(engine: Engine, portion: int) -> Iterator[Connection]:
 
 
 def take_time(connection: Connection, answer_s: float | None = None) -> None:
-    """Lifts the time limit of a call for the rest of this transaction; SQLite has none.
+    """Lifts the time limits of a call for the rest of this transaction; SQLite has none.
 
-    Each answer may take `answer_s` seconds; None means any time.
+    Each answer may take `answer_s` seconds; None means any time. A transaction that only reads may
+    stand still for as long between two answers.
     """
     backend_of(connection).take_time(connection, answer_s)
 

@@ -16,7 +16,13 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from service.config import LIMITS, Limits
 from service.domain.errors import FreeholdError
-from service.storage.database import backend_named, backend_of, open_database, telling
+from service.storage.database import (
+    PostgresError,
+    backend_named,
+    backend_of,
+    open_database,
+    telling,
+)
 from service.storage.migrate import (
     COMPATIBILITY_TABLE,
     OLDEST_BUILD,
@@ -142,8 +148,9 @@ def _look(engine: Engine, *, to_create: bool = False) -> _Found:
 def _why_unreachable(error: SQLAlchemyError) -> str:
     """The driver's message in one line; it names host, user and database, never a password."""
     said = getattr(error, "orig", None) or error
-    if telling(error) is None:
-        return f"PostgreSQL refused the read ({type(said).__name__}): check the user in --database"
+    told = telling(error)
+    if isinstance(told, PostgresError):
+        return f"PostgreSQL refused the read, {told}: check the user in --database"
     lines = [line.strip() for line in str(said).splitlines() if line.strip()]
     text = "; ".join(lines).removeprefix("connection failed: ")[:MAX_SAID]
     what = "check host, port, user, password and database in --database, and that it runs"

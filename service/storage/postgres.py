@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from math import ceil
 from time import sleep
 from typing import Any, ClassVar
 from weakref import WeakSet
@@ -32,9 +33,12 @@ from service.storage import postgres_integrity
 from service.storage.postgres_arrays import BytesArray, array_of
 from service.storage.row_statements import RowsStatement, Together, Values
 
-# An empty WAL record, so that COMMIT waits for the disk and the standbys.
+# Without them, a join of two whole tables that have no statistics yet compares every row of the one
+# with every row of the other.
+JOINS = {"enable_hashjoin": "on", "enable_mergejoin": "on"}
 PAUSE_S = 0.1
 """The time between two looks at the lock of a migration."""
+# An empty WAL record, so that COMMIT waits for the disk and the standbys.
 MESSAGE = text("SELECT pg_logical_emit_message(true, 'freehold', 'probe')")
 
 
@@ -293,8 +297,17 @@ class Postgres:
         return PostgresSession(connection)
 
     def take_time(self, connection: Connection, answer_s: float | None) -> None:
-        """Each answer may take `answer_s` seconds; None means any time."""
+        """Each answer may take `answer_s` seconds; None means any time.
+
+        A transaction that only reads may also stand still for as long between two answers: it
+        blocks no rows, and its client works on what it read. It may use every kind of join, because
+        it joins whole tables.
+        """
         connection.execute(text("SET LOCAL statement_timeout = 0"))
+        if connection.get_execution_options().get("postgresql_readonly"):
+            idle_ms = 0 if answer_s is None else ceil(answer_s * 1000)
+            for name, value in {"idle_in_transaction_session_timeout": idle_ms, **JOINS}.items():
+                connection.execute(text(f"SET LOCAL {name} = {value}"))
         session: Any = connection.connection.driver_connection
         session.answer_s = answer_s
 

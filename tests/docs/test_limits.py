@@ -148,7 +148,9 @@ FACTS: dict[str, dict[str, str]] = {
     "engine/occurrence.py": {"EARLIEST_OCCURRENCE_US": CONTRACT},
     "ending.py": {"FAILED": EXIT_CODE, "KILLED": EXIT_CODE},
     "engine/records/compatibility.py": {"ORDER_FEES_BUILD": FORMAT},
-    "engine/process_job.py": {"COLLECT_S": METHOD, "LONGEST_ANSWER_BYTES": METHOD},
+    "engine/process_job.py": {
+        **dict.fromkeys(("COLLECT_S", "LONGEST_ANSWER_BYTES", "KEPT_BYTES", "ENDING_S"), METHOD),
+    },
     "ids.py": {"_EPOCH_US": FORMAT, "_STEP_BITS": FORMAT, "_CHANCE_BITS": FORMAT},
     "preview/condition_columns.py": {"QUARTER_US": METHOD},
     "preview/conditions.py": {"MOST_COMBINATIONS": METHOD},

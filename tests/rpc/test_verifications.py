@@ -9,15 +9,17 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import grpc
 import psycopg
 import pytest
 from freehold.v1.ledger_service_pb2 import VerifyBooksRequest, VerifyBooksResponse
+from structlog.testing import capture_logs
 
 from service.bounds import values_of
 from service.config import Limits
@@ -59,6 +61,13 @@ def is_gone(pid: int) -> bool:
 def threads() -> set[threading.Thread]:
     """The threads, without those that pools, which number them, keep for their next work."""
     return {it for it in threading.enumerate() if not re.search(r"_[0-9]+$", it.name)}
+
+
+def fault_of(lines: list[MutableMapping[str, Any]]) -> BaseException:
+    """The error of the one fault in the log."""
+    (fault,) = (it["exc_info"] for it in lines if it["event"] == "fault")
+    assert isinstance(fault, BaseException)
+    return fault
 
 
 def verify(own: Desks, timeout: float = TIMEOUT_S) -> VerifyBooksResponse:
@@ -123,14 +132,28 @@ def test_the_end_of_the_server_ends_its_verification(tmp_path: Path) -> None:
 
 
 def test_a_verification_process_that_dies_is_an_internal_fault(own: Desks) -> None:
-    """If the process is killed from outside, the call is INTERNAL, and the next one works."""
-    with ThreadPoolExecutor(1) as pool:
+    """If the process is killed from outside, the call is INTERNAL, the log tells the signal, and
+    the next call works."""
+    with ThreadPoolExecutor(1) as pool, capture_logs() as lines:
         waiting = pool.submit(verify, own)
         os.kill(process_of(own), signal.SIGKILL)
         with pytest.raises(Refused) as refused:
             waiting.result()
     assert refused.value.code is grpc.StatusCode.INTERNAL
+    assert f"without a result: signal {signal.SIGKILL:d}" in str(fault_of(lines))
     assert verify(own).verified
+
+
+def test_a_verification_process_that_fails_leaves_its_cause_in_the_log(own: Desks) -> None:
+    """If the process fails, the call is INTERNAL, and the log has the exit code and the end of the
+    standard error."""
+    own.served.app._verifications._job._module = "service.nowhere"
+    with capture_logs() as lines, pytest.raises(Refused) as refused:
+        verify(own)
+    assert refused.value.code is grpc.StatusCode.INTERNAL
+    fault = fault_of(lines)
+    assert "without a result: exit code 1" in str(fault)
+    assert "No module named service.nowhere" in "\n".join(fault.__notes__)
 
 
 def test_a_verification_ends_with_a_killed_server(cluster: Cluster) -> None:
@@ -162,9 +185,11 @@ def test_a_verification_ends_with_a_killed_server(cluster: Cluster) -> None:
 
 
 def test_an_unavailable_database_is_told(own: Desks, monkeypatch: pytest.MonkeyPatch) -> None:
-    """If the process cannot read the database, the call is UNAVAILABLE."""
+    """If the process cannot read the database, the call is UNAVAILABLE, and the log tells why."""
     monkeypatch.setattr(own.served.app._verifications, "_url", "sqlite:////nowhere/freehold.db")
-    refusal = own.platform.refused("VerifyBooks", VerifyBooksRequest())
+    with capture_logs() as lines:
+        refusal = own.platform.refused("VerifyBooks", VerifyBooksRequest())
+    assert "unable to open database file" in "\n".join(fault_of(lines).__notes__)
     assert (refusal.code, refusal.reason) == (
         grpc.StatusCode.UNAVAILABLE,
         "STORAGE_UNAVAILABLE",

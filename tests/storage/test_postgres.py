@@ -8,7 +8,7 @@ import signal
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -16,12 +16,13 @@ from typing import Any
 
 import psycopg
 import pytest
-from sqlalchemy import Connection, Engine, String, event, select, text
+from sqlalchemy import Connection, Engine, String, Table, event, select, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import OperationalError
 
 from benchmarks.postgres import children
-from service.books.columns import rows_of
+from service.books import read_values
+from service.books.columns import Cursor, rows_of, text_of
 from service.books.verify import verify_books
 from service.config import LIMITS, Limits
 from service.domain.authorization import Authorization
@@ -414,6 +415,31 @@ def test_long_work_has_a_longer_bound(cluster: Cluster, name: str) -> None:
     engine.dispose()
 
 
+def test_a_full_read_may_stand_still(store: SqlStore) -> None:
+    """A full read may work on a portion for longer than a call's transaction may stand still. A
+    write may not, because it blocks rows."""
+    bound = text("SELECT current_setting('idle_in_transaction_session_timeout')")
+    with reading_all(store.engine, 3) as connection:
+        assert connection.scalar(bound) == "10min"
+    with reading(store.engine) as connection:
+        assert connection.scalar(bound) == "10s"
+        take_time(connection)
+        assert connection.scalar(bound) == "0"
+    with writing(store.engine) as connection:
+        take_time(connection)
+        assert connection.scalar(bound) == "10s"
+
+
+def test_a_refused_read_tells_the_state_and_no_row(store: SqlStore) -> None:
+    """The cause of a refused read is the name and the state of PostgreSQL's error, without its
+    text, which may quote a row."""
+    with pytest.raises(StorageFailed) as failed, reading(store.engine) as connection:
+        connection.execute(text("SELECT CAST('Ann' AS integer)"))
+    told = "".join(traceback.format_exception(failed.value))
+    assert "PostgresError: InvalidTextRepresentation (22P02)" in told
+    assert "invalid input syntax" not in told
+
+
 # -- conflicts between sessions --------------------------------------------------------------------
 
 
@@ -654,9 +680,15 @@ GROWING = (
 )  # fmt: skip
 
 
-def fill(connection: Connection, *, analyze: bool = True) -> None:
+def fill(
+    connection: Connection,
+    tables: Sequence[Table] = GROWING,
+    count: int = MANY,
+    *,
+    analyze: bool = True,
+) -> None:
     """Adds many rows to every table that grows, with keys in no order."""
-    for table in GROWING:
+    for table in tables:
         connection.execute(table.insert(), row_of(table))
         columns = ", ".join(
             f"left(md5(n::text), {column.type.length})"
@@ -668,7 +700,7 @@ def fill(connection: Connection, *, analyze: bool = True) -> None:
         key = next(iter(table.primary_key)).name
         connection.exec_driver_sql(
             f"INSERT INTO {table.name} ({', '.join(names)}) SELECT {columns} FROM {table.name}, "
-            f"generate_series(1, {MANY}) AS n WHERE {key} = 'x'"
+            f"generate_series(1, {count}) AS n WHERE {key} = 'x'"
         )
         if analyze:
             connection.exec_driver_sql(f"ANALYZE {table.name}")
@@ -719,6 +751,70 @@ def test_no_statement_of_a_call_reads_a_whole_table(store: SqlStore) -> None:
     }
     assert {sql: found for sql, found in read.items() if set(found) - catalog} == {}
     watched.store.close()
+
+
+READ = (*GROWING, t.decisions)
+SOME = 3_000
+"""A number of rows at which the planner, without statistics, would choose nested loops."""
+
+
+def products(plan: dict[str, Any]) -> list[str]:
+    """The large tables that a plan reads in full for each row of another large one."""
+    parts = plan.get("Plans", [])
+    found = [name for part in parts for name in products(part)]
+    if plan["Node Type"] == "Nested Loop":
+        outer, inner = parts[:2]
+        if whole(outer) and inner["Node Type"] in ("Seq Scan", "Materialize"):
+            found += whole(inner)
+    return found
+
+
+def whole(plan: dict[str, Any]) -> list[str]:
+    """The large tables that a plan reads in full."""
+    large = {table.name for table in (*READ, t.outbox)}
+    own = [plan["Relation Name"]] if plan["Node Type"] == "Seq Scan" else []
+    return [it for it in own if it in large] + [
+        name for part in plan.get("Plans", []) for name in whole(part)
+    ]
+
+
+def test_a_verification_joins_large_tables_without_statistics(
+    store: SqlStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On large tables without statistics, no query of a verification compares every row of one
+    table with every row of another."""
+    ran: set[str] = set()
+    opened = Cursor.__init__
+
+    def watched(it: Cursor, connection: Connection, name: str, query: Any) -> None:
+        ran.add(text_of(connection, query).sql)
+        opened(it, connection, name, query)
+
+    monkeypatch.setattr(Cursor, "__init__", watched)
+    # As if there were a policy with rules.
+    monkeypatch.setattr(read_values, "first_of", lambda *_: ("policy",))
+    desk = Desk(store)
+    desk.put_user("ann", 700)
+    assert rental(desk, authorize()).held_minor
+    assert verify_books(store.engine).fault is None
+    assert len(ran) > 30
+    with store.engine.begin() as connection:
+        fill(connection, READ, SOME, analyze=False)
+        connection.execute(t.outbox.insert(), row_of(t.outbox))
+        one, names = "authorization_version", ", ".join(it.name for it in t.outbox.columns)
+        values = names.replace("sequence", "1000000 + n").replace(one, "n")
+        connection.exec_driver_sql(
+            f"INSERT INTO outbox ({names}) SELECT {values} FROM outbox, "
+            f"generate_series(2, {SOME}) AS n WHERE user_id = 'x'"
+        )
+    slow = {}
+    with reading(store.engine) as connection:
+        take_time(connection)
+        for sql in ran:
+            ((plan,),) = connection.exec_driver_sql(f"EXPLAIN (FORMAT JSON) {sql}").all()
+            if found := products(plan[0]["Plan"]):
+                slow[sql] = found
+    assert slow == {}
 
 
 # -- reads of everything ---------------------------------------------------------------------------
