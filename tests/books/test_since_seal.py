@@ -40,8 +40,9 @@ def book(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[SealRecor
     new_database(f"sqlite:///{file}").close()
     with at(file) as desk:
         live(desk)
-        # The last event has an entry, so the last seal covers all events.
-        desk.do(c.SetLimit("cem", acts.money(290_000)), caller=PLATFORM)
+        # Only the last event is Zoe's, so the last seal covers all events.
+        desk.put_user("zoe", 700)
+        rental(desk, authorize("zoe"))
         seals = seal(desk, max_heads=2)
         desk.do(c.SetLimit("cem", acts.money(300_000)), caller=PLATFORM)
         rental(desk, pay(rental(desk, settle(rental(desk, authorize("cem")), 500)), 500),

@@ -44,13 +44,6 @@ def transport(request: pytest.FixtureRequest) -> Iterator[str]:
     DEFAULT.transport = AIO
 
 
-@pytest.fixture(autouse=True)
-def _on_transport(request: pytest.FixtureRequest) -> None:
-    """Sets the transport for a test that starts a server of its own and names no fixture of one."""
-    if "transport" in getattr(getattr(request.node, "callspec", None), "params", ()):
-        request.getfixturevalue("transport")
-
-
 @pytest.fixture(scope="module")
 def desk(transport: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desks]:
     with serving(tmp_path_factory.mktemp("server")) as served, desks(served) as callers:
