@@ -102,7 +102,8 @@ FACTS: dict[str, dict[str, str]] = {
             ("EXPANSION", "HEAD_BYTES", "MOST_FRAME_BYTES", "PREFIX_BYTES", "STREAM_BITS"), FORMAT
         ),
         **dict.fromkeys(
-            ("MOST_DROPPED", "MOST_HEADER_BYTES", "MOST_RESETS", "PING_STRIKES"), METHOD
+            ("MOST_DROPPED", "MOST_HEADER_BYTES", "MOST_RESETS", "MOST_UNTOLD", "PING_STRIKES"),
+            METHOD,
         ),
     },
     "rpc/native.py": {

@@ -53,11 +53,16 @@ def test_a_lease_that_another_server_changed_is_not_written(store: SqlStore) -> 
     rental(desk, authorize())
     of_budget = ("operator_id", "policy_id", "currency", "period")
     wish = Wish(BUDGET_LEASES, of_budget, {("city", "bike", "CNY", "")})
+    rows = Rows()
     with store.begin() as transaction:
-        rows = Rows()
         transaction.read(rows, [wish])
-        ((key, lease),) = rows[BUDGET_LEASES].items()
-        rows.read[BUDGET_LEASES][key] = lease._replace(version=lease.version - 1)
-        rows.changed[BUDGET_LEASES][key] = lease
-        with pytest.raises(Conflict):
+    ((key, lease),) = rows[BUDGET_LEASES].items()
+    rows.read[BUDGET_LEASES][key] = lease._replace(version=lease.version - 1)
+    rows.changed[BUDGET_LEASES][key] = lease
+
+    def write() -> None:
+        with store.begin() as transaction:
             transaction.write(rows)
+
+    with pytest.raises(Conflict):
+        write()
