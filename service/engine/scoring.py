@@ -166,7 +166,7 @@ class Assessor:
         return _Person(it.scoring_consent, it.version, it.as_of_us, row)
 
     def _known(self, it: UserFeatures, explain_below: int) -> _Known | None:
-        """What the served model gave when it scored these features; None if it must be asked.
+        """The served model's result for these features; None if it must be asked.
 
         It is asked for reasons that nobody needed then, and if the stored margin is no number.
         """

@@ -210,7 +210,7 @@ class _Items:
         return refusal
 
     async def _wait(self, wrong: Sequence[int]) -> None:
-        """What must wait: stored answers of wrong items, and the delay of refusals."""
+        """Waits for the stored answers of wrong items, and for the delay of refusals."""
         if not self._places.granted:
             await self._batches.pipeline.hold_back()
         try:

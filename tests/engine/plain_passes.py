@@ -162,7 +162,7 @@ def share_of(of: Books, it: Row) -> int:
 
 
 def kept(of: Books, it: Row, whole: int) -> int:
-    """What the share of a pass leaves of a fee, at most the fee of the order."""
+    """The rest of a fee after the share of a pass, at most the fee of the order."""
     return ordered(it, whole * (100 - share_of(of, it)) // 100)
 
 

@@ -230,7 +230,7 @@ def test_the_price_of_a_pass_is_a_debt_of_the_person(city: Desk) -> None:
 
 @pytest.mark.parametrize("paid_minor", [0, 400, 900])
 def test_an_unused_pass_is_refunded(city: Desk, paid_minor: int) -> None:
-    """What is owed for an unused pass is dropped, what was paid is owed back, and the pass does not
+    """The debt of an unused pass is dropped, a payment for it is owed back, and the pass does not
     count any more."""
     held, debt = buy(city)
     if paid_minor:

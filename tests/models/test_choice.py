@@ -82,7 +82,7 @@ FEW = replace(recipes.MEDIUM, trees=30, patience=10)
 
 
 def test_a_fold_of_one_class_does_not_stop_a_fit() -> None:
-    """Where groups leave a fold without bad rows, the other folds decide the number of trees."""
+    """If groups leave a fold without bad rows, the other folds decide the number of trees."""
     state = drawn(2_000, lambda a, b: 3 * a * b)
     group = np.arange(2_000) // 40
     state = replace(state, label=np.where(group < 3, state.label, 0).astype(np.int8), group=group)
@@ -91,7 +91,7 @@ def test_a_fold_of_one_class_does_not_stop_a_fit() -> None:
 
 
 def test_folds_of_one_class_each_leave_all_trees() -> None:
-    """Where groups leave each fold with rows of one class, a fit has all trees of its recipe."""
+    """If groups leave each fold with rows of one class, a fit has all trees of its recipe."""
     state = drawn(2_000, lambda a, b: a)
     group = np.arange(2_000) // 500
     state = replace(state, label=(group < 2).astype(np.int8), group=group)

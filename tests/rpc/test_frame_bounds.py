@@ -64,7 +64,7 @@ class End:
         self.to_server = b""
         self.ended = False
         self.later: list[Callable[[], None]] | None = None
-        """What waits for a moment; None if the moment is over at once."""
+        """The act that waits for a moment; None if the moment is over at once."""
         self.link = Link(occupancy, Way(self._client, self._server, self._end, self._soon))
 
     def _client(self, data: bytes) -> None:

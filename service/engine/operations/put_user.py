@@ -146,7 +146,7 @@ def _kept_score(assessment: Assessment, version: int, context: Context) -> KeptS
 
 
 def _score_of_features(assessment: Assessment, context: Context) -> FeatureScore:
-    """What later calls need so that the same model need not score the features again."""
+    """The result for later calls, so that the same model need not score the features again."""
     scored = assessment.scored
     if scored is None:
         return NOT_SCORED

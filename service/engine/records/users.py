@@ -62,7 +62,7 @@ class UserRecord(NamedTuple):
 
 
 class FeatureScore(NamedTuple):
-    """What the model gave for the features of a snapshot, whenever it is asked.
+    """The model's result for the features of a snapshot, whenever it is asked.
 
     `model_id` and `margin`, as in `Decision`, are empty if the model did not score the features.
     `reasons` are its reasons with commas between them; None if nobody asked for them then, or if
