@@ -33,7 +33,7 @@ from service.engine.records.passes import PassRecord
 from service.rpc.stored import read_payload
 from service.storage import schema as t
 from service.storage.store import SqlStore
-from tests.engine.acts import money
+from tests.engine.acts import dispute, money
 from tests.engine.calls import pay
 from tests.engine.test_quotas import (
     DAILY,
@@ -258,6 +258,14 @@ def test_a_refund_decides_the_charge_back_of_its_price(city: Desk) -> None:
     assert (told.refund_payable_minor, told.charged_back_minor) == (600, 0)
     decide = ResolveChargeBack(*name, user_won=True, goodwill=False, case_id="case-1")
     assert refused(city, decide, PLATFORM) == "CHARGE_BACK_DECIDED"
+    sound(city)
+
+
+def test_a_refund_decides_the_dispute_of_its_price(city: Desk) -> None:
+    """If the person disputes the price of a pass, the refund decides that dispute for the person."""
+    held, debt = buy(city)
+    city.do(dispute(debt, 900))
+    refund(city, held)
     sound(city)
 
 
