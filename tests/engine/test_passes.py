@@ -262,7 +262,7 @@ def test_a_refund_decides_the_charge_back_of_its_price(city: Desk) -> None:
 
 
 def test_a_refund_decides_the_dispute_of_its_price(city: Desk) -> None:
-    """If the person disputes the price of a pass, the refund decides that dispute for the person."""
+    """If a person disputes the price of a pass, the refund decides that dispute for the person."""
     held, debt = buy(city)
     city.do(dispute(debt, 900))
     refund(city, held)
