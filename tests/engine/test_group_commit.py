@@ -99,7 +99,8 @@ def test_the_writer_lingers_only_when_calls_are_expected(
     rate_per_second: float, waiting: int, pause_s: float
 ) -> None:
     """The writer lingers for a batch, up to the limit, and only when enough calls are expected."""
-    assert linger_s(rate_per_second, waiting, LIMITS) == pytest.approx(pause_s)
+    pause = linger_s(rate_per_second, waiting, LIMITS.max_batch, LIMITS)
+    assert pause == pytest.approx(pause_s)
 
 
 def test_the_rate_follows_the_arrivals() -> None:
