@@ -41,8 +41,8 @@ SCHEMA = 3
 # Schema 1 had no `trained` and no `absent` in its raw columns: see `_trained_of_schema_1`. Schema 2
 # had no `preparation`, no `kind`, and the columns' own names in the model's text.
 SCHEMA_OF_AGES = 4
-"""Of a model with months between dates: an earlier build would neither bound them nor free the dates,
-so it must not read the model."""
+"""Of a model with months between dates. An earlier build would neither bound them nor free the
+dates, so it must not read the model."""
 _READABLE = (1, 2, SCHEMA, SCHEMA_OF_AGES)
 MANIFEST, MODEL, METRICS = "manifest.json", "model.txt", "metrics.json"
 
