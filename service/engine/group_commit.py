@@ -3,7 +3,8 @@
 Calls arrive one by one. A writer that takes only the waiting calls would commit few calls at a
 time, at the price of one transaction each time. The writer therefore waits a moment if enough calls
 are expected to arrive (`linger_s`), but not when the server is quiet. It stops waiting when all
-recent callers wait for it (`Crowd`), because no further call would come.
+recent callers wait for it (`Crowd`), because no further call would come. Of many callers a third
+suffices if the transport reads calls cheaply (`enough`).
 
 Each caller (an operator, or the platform) has a queue, and the batch takes one command of each in
 turn. So a caller with many calls delays the others by a part of a batch, not by its whole queue. A
@@ -38,6 +39,10 @@ Done = TypeVar("Done")
 COLLECTING = 8
 """One batch in so many looks whether calls wait in the transport, while several callers are
 active."""
+
+FEW_CALLERS = 32
+"""So many callers are waited for, although the writer and the callers then take turns: two smaller
+batches would cost more than the writer's wait."""
 
 CAUTION = 2
 """A call is refused unless its deadline leaves so many times the expected wait for its turn."""
@@ -136,6 +141,15 @@ class Crowd:
         return max(self._last, self._before)
 
 
+def enough(callers: int, overlapping: bool) -> int:
+    """The number of calls for which a batch does not wait for more.
+
+    If `overlapping`, a third of many callers suffices: they are answered while the others send
+    their next calls. So neither the writer nor the callers wait for the other.
+    """
+    return (callers + 2) // 3 if overlapping and callers > FEW_CALLERS else callers
+
+
 def linger_s(rate_per_second: float, waiting: int, limits: CommitLimits) -> float:
     """The time to wait for more calls before taking a batch, in seconds."""
     if waiting >= limits.max_batch or rate_per_second <= 0:
@@ -225,6 +239,9 @@ class Committer:
         self._apply = apply
         self._notice, self._fail = notice, fail
         self._limits = limits
+        self.overlapping = False
+        """Set by a transport under which the process is mostly idle while callers send their next
+        calls (`enough`). By grpc.aio the loop is busy then, and smaller batches would only cost."""
         self._queue: Turns[Waiting] = Turns(limits.max_queue, limits.max_queue_a_caller)
         self.gate = Gate(limits.longest_pause_s)
         """The gate of new calls, which is closed under overload until a batch is answered."""
@@ -366,7 +383,8 @@ class Committer:
                 self._arrived.clear()
                 await self._arrived.wait()
                 continue
-            self._enough = min(self._limits.max_batch, self._crowd.size)
+            callers = enough(self._crowd.size, self.overlapping)
+            self._enough = min(self._limits.max_batch, callers)
             arrived = self.statistics.commands + len(self._queue)
             rate = self._rate.measure(loop.time(), arrived)
             pause = linger_s(rate, len(self._queue), self._limits)
