@@ -40,10 +40,6 @@ COLLECTING = 8
 """One batch in so many looks whether calls wait in the transport, while several callers are
 active."""
 
-FEW_CALLERS = 32
-"""So many callers are waited for, although the writer and the callers then take turns: two smaller
-batches would cost more than the writer's wait."""
-
 CAUTION = 2
 """A call is refused unless its deadline leaves so many times the expected wait for its turn."""
 
@@ -75,6 +71,9 @@ class CommitLimits:
     """The factor of the wait while many callers are away."""
     min_arrivals: float = bounded(4.0, 0, 1_000_000)
     """The writer waits only if at least so many commands are expected meanwhile."""
+    few_callers: int = bounded(32, 0, 1_000_000)
+    """Up to so many callers are waited for, also by the native transport, which otherwise goes when
+    a third of them waits: smaller batches would cost more than that wait."""
     rate_window_s: float = bounded(0.05, 0.001, 60)
     """The time over which the rate of arriving commands is measured."""
     overload_batches: int = bounded(2, 1, 1_000_000)
@@ -141,13 +140,14 @@ class Crowd:
         return max(self._last, self._before)
 
 
-def enough(callers: int, overlapping: bool) -> int:
+def enough(callers: int, limits: CommitLimits, *, overlapping: bool) -> int:
     """The number of calls for which a batch does not wait for more.
 
     If `overlapping`, a third of many callers suffices: they are answered while the others send
     their next calls. So neither the writer nor the callers wait for the other.
     """
-    return (callers + 2) // 3 if overlapping and callers > FEW_CALLERS else callers
+    part = overlapping and callers > limits.few_callers
+    return min(limits.max_batch, (callers + 2) // 3 if part else callers)
 
 
 def linger_s(rate_per_second: float, waiting: int, limits: CommitLimits) -> float:
@@ -383,8 +383,7 @@ class Committer:
                 self._arrived.clear()
                 await self._arrived.wait()
                 continue
-            callers = enough(self._crowd.size, self.overlapping)
-            self._enough = min(self._limits.max_batch, callers)
+            self._enough = enough(self._crowd.size, self._limits, overlapping=self.overlapping)
             arrived = self.statistics.commands + len(self._queue)
             rate = self._rate.measure(loop.time(), arrived)
             pause = linger_s(rate, len(self._queue), self._limits)

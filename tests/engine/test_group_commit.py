@@ -232,12 +232,12 @@ def test_the_writer_goes_when_there_are_enough(
 
 @pytest.mark.parametrize(
     ("callers", "overlapping", "calls"),
-    [(32, True, 32), (33, True, 11), (64, True, 22), (33, False, 33), (64, False, 64)],
+    [(32, True, 32), (33, True, 11), (64, True, 22), (64, False, 64), (100, False, 64)],
 )
 def test_a_third_of_many_callers_is_enough(callers: int, overlapping: bool, calls: int) -> None:
     """A batch waits for all callers, but only for a third of more than 32 if the process is mostly
     idle while callers send."""
-    assert enough(callers, overlapping) == calls
+    assert enough(callers, LIMITS, overlapping=overlapping) == calls
 
 
 def test_the_writer_goes_when_a_part_of_many_callers_waits(work: Make) -> None:
