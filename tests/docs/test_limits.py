@@ -295,7 +295,7 @@ def test_a_named_number_is_found(source: str, names: set[str]) -> None:
 # -- names and bounds of limits ----------------------------------------------------------------
 
 COUNTS = frozenset({
-    "max_queue", "max_batch", "few_callers", "patience", "min_arrivals", "max_attempts", "max_concurrent_streams",
+    "max_queue", "max_batch", "patience", "min_arrivals", "max_attempts", "max_concurrent_streams",
     "max_calls", "max_calls_a_caller", "sweep_portion", "dispatch_portion", "seal_heads",
     "fold_rows", "fold_portion", "max_known", "max_unknown", "threads", "max_waiting",
     "bulk_in_flight", "cached_statements", "checkpoint_pages", "checkpoint_turns", "connections",
@@ -305,7 +305,7 @@ COUNTS = frozenset({
     "units_a_second", "read", "list", "quote", "write", "batch", "bulk", "verify",
     "calls_logged_a_second",
     "max_waiting_each", "page_window", "niceness", "most_decisions",
-    "least_people", "overload_batches",
+    "least_people", "overload_batches", "few_callers",
     "max_pending",
 })  # fmt: skip
 """Limits that are counts."""
