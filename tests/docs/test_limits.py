@@ -306,7 +306,7 @@ COUNTS = frozenset({
     "units_a_second", "read", "list", "quote", "write", "batch", "bulk", "verify",
     "calls_logged_a_second",
     "max_waiting_each", "page_window", "niceness", "most_decisions",
-    "least_people", "overload_batches", "max_bulk_batch",
+    "least_people", "overload_batches", "few_callers", "max_bulk_batch",
     "max_pending",
 })  # fmt: skip
 """Limits that are counts."""

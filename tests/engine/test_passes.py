@@ -35,6 +35,7 @@ from service.storage import schema as t
 from service.storage.store import SqlStore
 from tests.engine.acts import dispute, money
 from tests.engine.calls import pay
+from tests.engine.test_merges import merging
 from tests.engine.test_quotas import (
     DAILY,
     DAY_US,
@@ -309,6 +310,18 @@ def test_the_beginning_of_a_pass_has_bounds(city: Desk) -> None:
     told = city.do(BuyPass("ann", "scooter", "each", now_us - DAY_US))
     assert isinstance(told, PassTold)
     assert told.held.from_us == now_us
+
+
+def test_a_merge_in_the_same_batch_brings_the_passes(city: Desk) -> None:
+    """If one batch merges a person, a later sale to that person in it knows the survivor's
+    passes: a second one for the same time is refused."""
+    city.put_user("ben", 700)
+    buy(city)
+    works = [city.work(it, caller=PLATFORM) for it in merging("ben", "ann")]
+    *_, result = city.apply(*works, city.work(BuyPass("ben", "scooter", "each")))
+    assert isinstance(result, FreeholdError)
+    assert result.reason == "PASS_HELD"
+    sound(city)
 
 
 def test_a_suspended_person_buys_no_pass(city: Desk) -> None:
