@@ -305,7 +305,7 @@ COUNTS = frozenset({
     "units_a_second", "read", "list", "quote", "write", "batch", "bulk", "verify",
     "calls_logged_a_second",
     "max_waiting_each", "page_window", "niceness", "most_decisions",
-    "least_people", "overload_batches",
+    "least_people", "overload_batches", "few_callers",
     "max_pending",
 })  # fmt: skip
 """Limits that are counts."""
