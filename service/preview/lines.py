@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from service.preview.history import DECLINED, NEVER, Happened
+from service.preview.history import DECLINED, FOREVER_US, NEVER, Happened
 from service.preview.verdicts import Verdict, is_stricter
-
-_FOREVER = 2**62
 
 
 class Change(NamedTuple):
@@ -55,7 +53,7 @@ class Line:
 
     def __init__(self) -> None:
         self.least_minor = self.most_minor = 0
-        self.next_us = _FOREVER
+        self.next_us = FOREVER_US
         self._coming: list[tuple[int, int, int]] = []
 
     def at(self, now_us: int) -> tuple[int, int]:
@@ -87,7 +85,7 @@ class Line:
 
     def advance(self, now_us: int) -> None:
         """Takes all changes until now."""
-        still, next_us = [], _FOREVER
+        still, next_us = [], FOREVER_US
         for one in self._coming:
             at_us, least_minor, most_minor = one
             if at_us <= now_us:
