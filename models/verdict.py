@@ -61,7 +61,10 @@ def doubt(figures: Mapping[str, Any], folds: int) -> list[str]:
     found = evaluate.paired_gain(above, 1.0 / (folds - 1))
     if found.low > 0.0:
         return []
+    low, high = 0.5 + found.low, 0.5 + found.high
     return [
-        f"out of fold the AUC is {0.5 + found.value:.3f} (95 % interval {0.5 + found.low:.3f} to "
-        f"{0.5 + found.high:.3f}): chance alone may explain it, so the model may rank nothing"
+        (
+            f"out of fold the AUC is {0.5 + found.value:.3f} (95 % interval {low:.3f} to "
+            f"{high:.3f}): chance alone may explain it, so the model may rank nothing"
+        )
     ]
