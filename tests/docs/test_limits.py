@@ -174,7 +174,8 @@ FACTS: dict[str, dict[str, str]] = {
     "preview/crowds.py": {"UNBOUNDED": METHOD},
     "preview/exposure.py": {"POINTS": PICTURE},
     "preview/history.py": {
-        "DAY_US": UNIT, "NEVER": METHOD, "FOREVER_US": METHOD, "UNSCORED": METHOD, "DECLINED": METHOD,
+        "DAY_US": UNIT, "NEVER": METHOD, "FOREVER_US": METHOD, "UNSCORED": METHOD,
+        "DECLINED": METHOD,
         **dict.fromkeys(("CANCELLED", "SUSPENDED", "ANOTHER", "WATCHED", "STALE"), FORMAT),
         **dict.fromkeys(("HELD", "STARTED", "LOST", "LATE", "MAYBE_HELD", "AT_ONCE"), FORMAT),
         **dict.fromkeys(("EXACT", "SETTLED", "LISTED"), FORMAT),
