@@ -15,8 +15,8 @@ from models.spec import HouseRules
 
 
 def by_column(state: State, sample: Sample) -> list[dict[str, Any]]:
-    """For each raw column, the hold-out rows that are refused or marked as extrapolated because of
-    this column.
+    """For each raw column, and each column of months, the hold-out rows that are refused or marked
+    as extrapolated because of this column.
 
     These rows are known before any fit. `missing` are rows with a blank that the fit cannot score,
     `outside` are rows with a value outside the domain. A row may count for several columns. Raises
@@ -34,9 +34,17 @@ def by_column(state: State, sample: Sample) -> list[dict[str, Any]]:
         }
         for feature, trained in zip(state.spec.inputs, sample.trained, strict=True)
     }
+    for name in (span.derivation.name for span in sample.preparation.spans):
+        found[name] = {
+            "column": name, "trained_missing": 0, "may_be_missing": True,
+            "missing": 0, "outside": 0, "extrapolated": 0,
+        }  # fmt: skip
     for _, code, column in seen.faults(raw):
         found[column]["missing" if code == MISSING_FEATURE else "outside"] += 1
     admitted = seen.admit(raw)
+    for refusal in admitted.refused.values():
+        if refusal.column in found and refusal.column not in state.spec.raw_names:
+            found[refusal.column]["outside"] += 1
     for columns in admitted.extrapolated.values():
         for column in columns:
             found[column]["extrapolated"] += 1

@@ -40,7 +40,10 @@ from models.spec_columns import Derived, Feature
 SCHEMA = 3
 # Schema 1 had no `trained` and no `absent` in its raw columns: see `_trained_of_schema_1`. Schema 2
 # had no `preparation`, no `kind`, and the columns' own names in the model's text.
-_READABLE = (1, 2, SCHEMA)
+SCHEMA_OF_AGES = 4
+"""Of a model with months between dates. An earlier build would neither bound them nor free the
+dates, so it must not read the model."""
+_READABLE = (1, 2, SCHEMA, SCHEMA_OF_AGES)
 MANIFEST, MODEL, METRICS = "manifest.json", "model.txt", "metrics.json"
 
 # The parts of each document that depend on the time of training.
@@ -105,6 +108,11 @@ class Manifest:
         Raises DeriveError.
         """
         return self.fitted or encoding.of_function(self.derive_function, self.derived)
+
+
+def schema_of(preparation: Preparation) -> int:
+    """The schema of a new manifest: the earliest one that can tell the model."""
+    return SCHEMA_OF_AGES if preparation.spans else SCHEMA
 
 
 def canonical(document: Mapping[str, Any]) -> bytes:

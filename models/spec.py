@@ -181,7 +181,8 @@ def parse(tree: dict[str, Any], *, path: Path, sha256: str) -> Spec:
 
 
 def _check_columns(spec: Spec, top: TomlTable) -> None:
-    """Each column of the file has one part, except that the id may also be the group."""
+    """Each column of the file has one part, except that the id may also be the group, and the time
+    also a date among the features."""
     taken: dict[str | int, str] = {spec.label.column: "label.column"}
     time = None if spec.time is None else spec.time.column
     for column, key in (
@@ -196,6 +197,8 @@ def _check_columns(spec: Spec, top: TomlTable) -> None:
             top.fault(key, f"names the same column as {taken[column]}")
         taken[column] = key
     for index, feature in enumerate(spec.features):
+        if feature.beside_time and taken.get(feature.column) == "time.column":
+            continue
         if feature.column in taken:
             key = f"feature[{index}]." + ("name" if feature.column == feature.name else "column")
             top.fault(key, f"names the same column as {taken[feature.column]}")

@@ -206,7 +206,7 @@ def _judged(sample_: Development, progress: bool, jobs: int, budget_s: float) ->
     figures["warnings"] = warnings
     created_at = datetime.now(UTC).isoformat(timespec="seconds")
     document = {
-        "schema": manifest.SCHEMA,
+        "schema": manifest.schema_of(served.sample.preparation),
         "created_at": created_at,
         "metrics_sha256": manifest.metrics_sha256(figures),
         "spec_sha256": the_spec.sha256,

@@ -3,7 +3,8 @@
 Calls arrive one by one. A writer that takes only the waiting calls would commit few calls at a
 time, at the price of one transaction each time. The writer therefore waits a moment if enough calls
 are expected to arrive (`linger_s`), but not when the server is quiet. It stops waiting when all
-recent callers wait for it (`Crowd`), because no further call would come.
+recent callers wait for it (`Crowd`), because no further call would come. Of many callers a third
+suffices if the transport reads calls cheaply (`enough`).
 
 Each caller (an operator, or the platform) has a queue, and the batch takes one command of each in
 turn. So a caller with many calls delays the others by a part of a batch, not by its whole queue. A
@@ -70,6 +71,9 @@ class CommitLimits:
     """The factor of the wait while many callers are away."""
     min_arrivals: float = bounded(4.0, 0, 1_000_000)
     """The writer waits only if at least so many commands are expected meanwhile."""
+    few_callers: int = bounded(32, 0, 1_000_000)
+    """Up to so many callers are waited for, also by the native transport, which otherwise goes when
+    a third of them waits: smaller batches would cost more than that wait."""
     rate_window_s: float = bounded(0.05, 0.001, 60)
     """The time over which the rate of arriving commands is measured."""
     overload_batches: int = bounded(2, 1, 1_000_000)
@@ -134,6 +138,16 @@ class Crowd:
     def size(self) -> int:
         """The known number of callers."""
         return max(self._last, self._before)
+
+
+def enough(callers: int, limits: CommitLimits, *, overlapping: bool) -> int:
+    """The number of calls for which a batch does not wait for more.
+
+    If `overlapping`, a third of many callers suffices: they are answered while the others send
+    their next calls. So neither the writer nor the callers wait for the other.
+    """
+    part = overlapping and callers > limits.few_callers
+    return min(limits.max_batch, (callers + 2) // 3 if part else callers)
 
 
 def linger_s(rate_per_second: float, waiting: int, limits: CommitLimits) -> float:
@@ -225,6 +239,9 @@ class Committer:
         self._apply = apply
         self._notice, self._fail = notice, fail
         self._limits = limits
+        self.overlapping = False
+        """Set by a transport under which the process is mostly idle while callers send their next
+        calls (`enough`). By grpc.aio the loop is busy then, and smaller batches would only cost."""
         self._queue: Turns[Waiting] = Turns(limits.max_queue, limits.max_queue_a_caller)
         self.gate = Gate(limits.longest_pause_s)
         """The gate of new calls, which is closed under overload until a batch is answered."""
@@ -366,7 +383,7 @@ class Committer:
                 self._arrived.clear()
                 await self._arrived.wait()
                 continue
-            self._enough = min(self._limits.max_batch, self._crowd.size)
+            self._enough = enough(self._crowd.size, self._limits, overlapping=self.overlapping)
             arrived = self.statistics.commands + len(self._queue)
             rate = self._rate.measure(loop.time(), arrived)
             pause = linger_s(rate, len(self._queue), self._limits)
