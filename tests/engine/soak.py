@@ -337,8 +337,8 @@ def explain(options: argparse.Namespace, failed: Episode) -> None:
     again = run_episode(databases, 0, iter(steps), sys.maxsize, wire=options.wire)
     print(f"\nshortened to {len(steps)} steps:\n{again.failure}")
     print(
-        f"again: python -m tests.engine.soak --database {failed.database}{_wired(options)} --replay "
-        f"'{json.dumps(steps, separators=(',', ':'))}'"
+        f"again: python -m tests.engine.soak --database {failed.database}{_wired(options)}"
+        f" --replay '{json.dumps(steps, separators=(',', ':'))}'"
     )
 
 
