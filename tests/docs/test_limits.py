@@ -160,6 +160,7 @@ FACTS: dict[str, dict[str, str]] = {
     },
     "engine/feature_values.py": {"VALUE_BYTES": FORMAT, "UNSEEN": FORMAT},
     "engine/figures.py": {"_DAY_US": UNIT},
+    "engine/engine.py": {"FEW": METHOD},
     "engine/group_commit.py": {"COLLECTING": METHOD, "CAUTION": METHOD},
     "engine/occurrence.py": {"EARLIEST_OCCURRENCE_US": CONTRACT},
     "ending.py": {"FAILED": EXIT_CODE, "KILLED": EXIT_CODE},
@@ -320,7 +321,7 @@ COUNTS = frozenset({
     "units_a_second", "read", "list", "quote", "write", "batch", "bulk", "verify",
     "calls_logged_a_second",
     "max_waiting_each", "page_window", "niceness", "most_decisions",
-    "least_people", "overload_batches", "few_callers",
+    "least_people", "overload_batches", "few_callers", "max_bulk_batch",
     "max_pending",
 })  # fmt: skip
 """Limits that are counts."""
