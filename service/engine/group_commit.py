@@ -61,6 +61,8 @@ class CommitLimits:
     """The commands of one caller that may wait; more are refused with QUEUE_FULL."""
     max_batch: int = bounded(64, 1, 1024)
     """The most commands in one batch, which is one transaction."""
+    max_bulk_batch: int = bounded(256, 1, 1024)
+    """As `max_batch`, for a caller that waits alone and sent many commands in one message."""
     max_share: int = bounded(12, 1, 1024)
     """The most commands of one caller in a batch, while several callers are active."""
     max_linger_s: float = bounded(0.010, 0, 1)
@@ -140,21 +142,21 @@ class Crowd:
         return max(self._last, self._before)
 
 
-def enough(callers: int, limits: CommitLimits, *, overlapping: bool) -> int:
-    """The number of calls for which a batch does not wait for more.
+def enough(callers: int, most: int, limits: CommitLimits, *, overlapping: bool) -> int:
+    """The number of calls for which a batch of at most `most` does not wait for more.
 
     If `overlapping`, a third of many callers suffices: they are answered while the others send
     their next calls. So neither the writer nor the callers wait for the other.
     """
     part = overlapping and callers > limits.few_callers
-    return min(limits.max_batch, (callers + 2) // 3 if part else callers)
+    return min(most, (callers + 2) // 3 if part else callers)
 
 
-def linger_s(rate_per_second: float, waiting: int, limits: CommitLimits) -> float:
-    """The time to wait for more calls before taking a batch, in seconds."""
-    if waiting >= limits.max_batch or rate_per_second <= 0:
+def linger_s(rate_per_second: float, waiting: int, most: int, limits: CommitLimits) -> float:
+    """The time to wait for more calls before taking a batch of at most `most`, in seconds."""
+    if waiting >= most or rate_per_second <= 0:
         return 0.0
-    pause = min(limits.max_linger_s, limits.max_batch / rate_per_second)
+    pause = min(limits.max_linger_s, most / rate_per_second)
     return pause if pause * rate_per_second >= limits.min_arrivals else 0.0
 
 
@@ -249,6 +251,8 @@ class Committer:
         self._filled = asyncio.Event()
         self._closing = False
         self._crowd = Crowd()
+        self._bulk = 0
+        """At most the number of waiting commands that were sent together."""
         self._several = 0
         """The number of further batches in which one caller gets at most its share."""
         self._speed = 0.0
@@ -313,6 +317,7 @@ class Committer:
                 self.send(work, taker)
             except FreeholdError as refusal:
                 return sent, refusal
+            self._bulk += 1
         return len(works), None
 
     def between(
@@ -383,15 +388,19 @@ class Committer:
                 self._arrived.clear()
                 await self._arrived.wait()
                 continue
-            self._enough = enough(self._crowd.size, self._limits, overlapping=self.overlapping)
+            most = self._most()
+            # Few messages bring many commands that were sent together.
+            overlapping = self.overlapping and not self._bulk
+            self._enough = enough(self._crowd.size, most, self._limits, overlapping=overlapping)
             arrived = self.statistics.commands + len(self._queue)
             rate = self._rate.measure(loop.time(), arrived)
-            pause = linger_s(rate, len(self._queue), self._limits)
+            pause = linger_s(rate, len(self._queue), most, self._limits)
             if self._several and self._must_collect():
                 self._enough, pause = self._limits.max_queue, self._limits.max_linger_s
             if pause and not self._closing:
                 await self._linger(pause)
             taken = self._take()
+            self._bulk -= min(self._bulk, len(taken))
             began_s, others = time.perf_counter(), len(self._queue)
             for _, _, since_s in taken:
                 self.statistics.queue_seconds.add(began_s - since_s)
@@ -430,6 +439,16 @@ class Committer:
         long = len(self._queue) >= self._limits.max_batch
         return long or self.statistics.batches % COLLECTING == 0
 
+    def _most(self) -> int:
+        """The most commands of the next batch.
+
+        Commands that were sent together are answered together, so a larger batch delays none of
+        them and costs less a command. It would delay another caller, so it is for one alone.
+        """
+        limits = self._limits
+        alone = self._bulk and self._queue.callers < 2 and not self._several
+        return max(limits.max_batch, limits.max_bulk_batch) if alone else limits.max_batch
+
     def _take(self) -> list[Waiting]:
         """The commands of the next batch, one of each caller in turn.
 
@@ -443,7 +462,7 @@ class Committer:
         if self._several:
             self._several -= 1
             return queue.take(min(limits.max_batch, limits.max_share))
-        return queue.take(limits.max_batch)
+        return queue.take(self._most())
 
     def _measure(self, commands: int, took_s: float) -> None:
         """Follows the speed of the writer, as an average over about eight batches."""

@@ -102,7 +102,8 @@ def test_the_writer_lingers_only_when_calls_are_expected(
     rate_per_second: float, waiting: int, pause_s: float
 ) -> None:
     """The writer lingers for a batch, up to the limit, and only when enough calls are expected."""
-    assert linger_s(rate_per_second, waiting, LIMITS) == pytest.approx(pause_s)
+    pause = linger_s(rate_per_second, waiting, LIMITS.max_batch, LIMITS)
+    assert pause == pytest.approx(pause_s)
 
 
 def test_the_rate_follows_the_arrivals() -> None:
@@ -237,7 +238,7 @@ def test_the_writer_goes_when_there_are_enough(
 def test_a_third_of_many_callers_is_enough(callers: int, overlapping: bool, calls: int) -> None:
     """A batch waits for all callers, but only for a third of more than 32 if the process is mostly
     idle while callers send."""
-    assert enough(callers, LIMITS, overlapping=overlapping) == calls
+    assert enough(callers, LIMITS.max_batch, LIMITS, overlapping=overlapping) == calls
 
 
 def test_the_writer_goes_when_a_part_of_many_callers_waits(work: Make) -> None:
