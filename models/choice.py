@@ -56,7 +56,8 @@ class Chosen(NamedTuple):
 
 
 class Tried(NamedTuple):
-    """A candidate's loss of each validated row, its AUC on them, and its rounds.
+    """A candidate's loss of each validated row, by the row's weight, its AUC on them, and its
+    rounds.
 
     Each of the `repeats` adds the losses of all rows once more.
     """
@@ -137,9 +138,9 @@ def _try(state: State, rows: Indices, candidates: Sequence[Recipe]) -> list[Trie
             for it in repeat:
                 margin[it.places] = learners.margin_of(it.learned.booster, it.x, rounds or -1)
             scored = ~np.isnan(margin)
-            label = state.label[rows[scored]]
-            losses.append(calibrate.losses(margin[scored], label))
-            areas.append(evaluate.auc(label, margin[scored]))
+            label, weight = state.label[rows[scored]], state.weight_of(rows[scored])
+            losses.append(calibrate.losses(margin[scored], label, weight))
+            areas.append(evaluate.auc(label, margin[scored], weight))
         area = float(np.mean(areas))
         found.append(Tried(candidate, np.concatenate(losses), area, rounds, repeats))
     return found
@@ -159,7 +160,8 @@ def _runs(
             sample = sample_of(state, rows[fold != k], leaf, orders=orders)
             admitted = domain_of(state, sample).admit(state.raw[rows[judged]])
             kept = np.delete(judged, sorted(admitted.refused))
-            judge = Judge(admitted.derived, state.label[rows[kept]])
+            seen = rows[kept]
+            judge = Judge(admitted.derived, state.label[seen], state.weight_of(seen))
             for candidate in candidates:
                 if recipes.orders(candidate) == orders:
                     learned = learners.fit(state, sample, candidate, judge)
