@@ -173,8 +173,8 @@ def _chosen(
     order = np.argsort(bits, kind="stable")[:_ROWS_TO_CHOOSE]
     # Good and bad rows are dealt apart, so that each part has both.
     order = order[np.argsort(label[order], kind="stable")]
-    fold = np.arange(order.shape[0]) % _CHOICE_FOLDS
     label, w = label[order], w[order]
+    fold: NDArray[np.integer] = np.arange(order.shape[0]) % _CHOICE_FOLDS
     if group is not None:
         fold = dataset.stratified_folds(label, _CHOICE_FOLDS, 0, group[order])
     cut = cut._replace(x=cut.x[order], codes=cut.codes[:, order])
