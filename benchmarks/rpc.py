@@ -28,8 +28,9 @@ With ``--rules velocity`` or ``--rules conditions`` this build has a second serv
 turn in each round: its product has a policy with such rules, that of the first server one without.
 No rule applies to anybody, so that both decide alike.
 
-With ``--transport native`` this build serves by pygrpc-native, and two further echoes take their
-turns in each round: grpc.aio on uvloop, and pygrpc-native. The ratio stays that to the first echo.
+With ``--transport native`` all servers of Freehold serve by pygrpc-native, and two further echoes
+take their turns in each round: grpc.aio on uvloop, and pygrpc-native. The ratio stays that to the
+first echo.
 
 With ``--tls`` the echo and Freehold each have a second server, which takes its turn in each round
 and speaks TLS. The connection exists before the clock starts, so the price is that of encryption,
@@ -411,7 +412,7 @@ def _start(
         options += tuple(certificate.options) if name in (_TLS, _TLS_ECHO) else ()
         if name in _ECHOES:
             options += ("--wire", _ECHOES[name])
-        elif name == "here" and plan.transport != AIO:
+        elif name in ("here", "beside", _RULED) and plan.transport != AIO:
             options += ("--transport", plan.transport)
         servers[name] = (
             serve(databases[name], builds[name], log, server_core, *options)

@@ -8,9 +8,10 @@ LightGBM's C call for single rows, by ctypes, without anything of Python around 
 `pred_contrib` for the reasons. "whole" is a score from the bytes of raw values: checks, derived
 columns, margin, score, and with reasons if it says so.
 
-All ways take turns in each round. Times are CPU times of the whole process, LightGBM's threads
-included, in µs a row. Beside each way of a margin stands the number of rows in which it has the
-bits of `Booster.predict`, and beside the reasons their greatest difference from `pred_contrib`.
+All ways take turns in each round, with a rest between them, because LightGBM's threads wait in
+loops for some milliseconds after a call. Times are CPU times of the whole process, LightGBM's
+threads included, in µs a row. Beside each way of a margin stands the number of rows in which it has
+the bits of `Booster.predict`, and beside the reasons their greatest difference from `pred_contrib`.
 """
 
 from __future__ import annotations
@@ -56,6 +57,7 @@ _SPEC = _ROOT / "models" / "data" / "taiwan.toml"
 _HIGHEST = 1_000
 """Above every score, so that every row gets reasons."""
 _ONE_THREAD = "Booster.predict, one thread"
+_REST_S = 0.03
 _RAW_SCORE = 1
 _FLOAT64 = 1
 
@@ -195,6 +197,8 @@ def measure(ways: Ways, rows: int, rounds: int) -> dict[str, list[float]]:
     for _, order in in_turn(list(ways.of), rounds):
         for name in order:
             way = ways.of[name]
+            # Until then, threads of the way before may wait in loops.
+            time.sleep(_REST_S)
             # `pred_contrib` takes a hundred times as long as the others.
             mine = parts[: max(1, len(parts) // 16)] if "contrib" in name else parts
             began_s = time.process_time()

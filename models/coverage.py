@@ -27,6 +27,8 @@ def by_column(state: State, sample: Sample) -> list[dict[str, Any]]:
         feature.name: _column(feature.name, trained.missing, trained.nullable)
         for feature, trained in zip(state.spec.inputs, sample.trained, strict=True)
     }
+    for span in sample.preparation.spans:
+        found[span.derivation.name] = _column(span.derivation.name, 0, True)
     faults = seen.faults(raw)
     for _, code, column in faults:
         found[column]["missing" if code == MISSING_FEATURE else "outside"] += 1

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -41,7 +41,9 @@ class Derivation:
     `of` names raw columns or earlier derivations. `clip` bounds a value by `low` and `high`;
     `indicator` is 1 from `low` to `high`, else 0; `level` is 1 for each of the `values` of a code,
     or the positions of a text's levels. `ratio` is unknown where the second column is 0.
-    `months_between` counts whole months from the first date to the second.
+    `months_between` counts whole months from the first date to the second; its `low` and `high` are
+    those of the training, or infinite in models of earlier builds. Months beyond them count as the
+    nearer one up to the `reach`, and are infinite from there on.
     """
 
     name: str
@@ -52,6 +54,29 @@ class Derivation:
     values: tuple[float, ...]
     monotone: int
     reason_group: str | None
+
+
+def reach(low: float, high: float) -> tuple[float, float]:
+    """The bounds up to which a value counts as the nearest trained one, which are `low` and `high`:
+    one trained range beyond either end, but not below 0 where no trained value was."""
+    span = high - low
+    return max(low - span, 0.0) if low >= 0.0 else low - span, high + span
+
+
+def bounded(derivation: Derivation, columns: Sequence[Floats]) -> Derivation:
+    """A derivation that counts months, with the bounds of these training rows."""
+    months = _months(*columns)
+    months = months[~np.isnan(months)]
+    if not months.shape[0]:
+        return derivation
+    return replace(derivation, low=float(months.min()), high=float(months.max()))
+
+
+def beyond(derivation: Derivation, columns: Sequence[Floats]) -> NDArray[np.bool_]:
+    """(n,): the rows whose months lie outside the bounds of the training."""
+    months = _months(*columns)
+    outside: NDArray[np.bool_] = (months < derivation.low) | (months > derivation.high)
+    return outside
 
 
 def compute(derivation: Derivation, columns: Sequence[Floats]) -> Floats:
@@ -66,7 +91,7 @@ def compute(derivation: Derivation, columns: Sequence[Floats]) -> Floats:
         case "level":
             return _known(first, np.isin(first, derivation.values))
         case "months_between":
-            return _months(first, columns[1])
+            return _within(derivation, _months(first, columns[1]))
         case "ratio":
             divisor = np.where(columns[1] == 0.0, math.nan, columns[1])
             ratio: Floats = first / divisor + 0.0
@@ -114,6 +139,16 @@ def from_json(document: Mapping[str, Any]) -> Derivation:
 def _known(column: Floats, hit: NDArray[np.bool_]) -> Floats:
     """1 for a hit, 0 for none, NaN for an unknown value."""
     return np.where(np.isnan(column), math.nan, hit.astype(np.float64))
+
+
+def _within(derivation: Derivation, months: Floats) -> Floats:
+    """Months as the training knows them; infinite ones beyond the reach."""
+    low, high = derivation.low, derivation.high
+    if low == -math.inf:
+        return months
+    least, most = reach(low, high)
+    far = (months < least) | (months > most)
+    return np.where(far, math.inf, np.minimum(np.maximum(months, low), high))
 
 
 def _months(start: Floats, end: Floats) -> Floats:

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from models import encoding
+from models import derivations, encoding
 from models.dataset import UNSEEN
 from models.encoding import Preparation
 from models.errors import DatasetError
@@ -226,7 +226,13 @@ class Domain:
         self._names = [f.name for f in features]
         self._preparation = preparation
         self._derived_names = tuple(c.name for c in preparation.columns)
+        self._spans = preparation.spans
+        dates = {j for span in self._spans for j in span.of}
         self._bounds = [_bounds(f, t) for f, t in zip(features, trained, strict=True)]
+        self._ends = [(b.low, b.high) for b in self._bounds]
+        for j in dates:
+            # Time goes on: such a date is as old as the other one makes it.
+            self._bounds[j] = _declared(features[j])
         # Finite bounds everywhere: a comparison with them refuses infinities, and NaN too.
         self._low = np.array([b.low for b in self._bounds])
         self._high = np.array([b.high for b in self._bounds])
@@ -249,8 +255,9 @@ class Domain:
         self._blind = np.isin(np.arange(len(self._derived_names)), sorted(blind))
 
     def ends(self, j: int) -> tuple[float, float]:
-        """The smallest and the largest value of raw column j that are scored as they are."""
-        return self._bounds[j].low, self._bounds[j].high
+        """The smallest and the largest value of raw column j that are scored as they are; of a date
+        that only counts with another one, those of the training."""
+        return self._ends[j]
 
     def admit(self, raw: Floats) -> Admitted:
         """Derived columns of those rows of (n, k_raw) float64 that can be scored."""
@@ -260,6 +267,8 @@ class Domain:
         if not inside.all():
             raw = self._sift(raw, inside, refused, extrapolated)
         derived = self._preparation(raw)
+        if self._spans:
+            self._mark(raw, refused, extrapolated)
         if not np.isfinite(derived).all():
             derived = self._defined(raw, derived, refused)
         if extrapolated and refused:
@@ -314,6 +323,17 @@ class Domain:
                 extrapolated[i] = (*extrapolated.get(i, ()), name)
         return np.delete(raw, sorted(refused), axis=0) if refused else raw
 
+    def _mark(
+        self, raw: Floats, refused: dict[int, Refusal], extrapolated: dict[int, tuple[str, ...]]
+    ) -> None:
+        """Marks the rows with months that the training does not know."""
+        places = _places(raw.shape[0], refused)
+        for derivation, of in self._spans:
+            beyond = derivations.beyond(derivation, [raw[:, j] for j in of])
+            for row in np.flatnonzero(beyond).tolist():
+                i = places[row]
+                extrapolated[i] = (*extrapolated.get(i, ()), derivation.name)
+
     def _refusal(self, j: int, value: float) -> str | None:
         """The reason why a value outside the bounds of column j cannot be scored; None if it
         can."""
@@ -340,7 +360,7 @@ class Domain:
         unknown: Bools = np.logical_and(np.isnan(derived), self._blind)
         undefined = np.isinf(derived) | self._preparation.undefined(raw, derived)
         wrong = (unknown | undefined).any(axis=1)
-        places = [i for i in range(raw.shape[0] + len(refused)) if i not in refused]
+        places = _places(raw.shape[0], refused)
         for row in np.flatnonzero(wrong).tolist():
             if undefined[row].any():
                 name = self._derived_names[int(np.argmax(undefined[row]))]
@@ -352,6 +372,11 @@ class Domain:
             refused[places[row]] = Refusal(MISSING_FEATURE, name if name in lacking else lacking[0])
         defined: Floats = derived[~wrong]
         return defined
+
+
+def _places(admitted: int, refused: Mapping[int, Refusal]) -> list[int]:
+    """The place of each admitted row among all rows."""
+    return [i for i in range(admitted + len(refused)) if i not in refused]
 
 
 def _gaps(feature: Feature, trained: Trained) -> list[float] | None:
@@ -378,14 +403,21 @@ def _bounds(feature: Feature, trained: Trained) -> _Bounds:
         return _Bounds(low, low, high, high)
     if feature.type == "code":
         low, high = max(feature.minimum, trained.low), min(feature.maximum, trained.high)
-        return _Bounds(*(min(max(v, -_LARGEST), _LARGEST) for v in (low, low, high, high)))
-    low = reach_low = feature.minimum
-    high = reach_high = feature.maximum
-    span = trained.high - trained.low
+        return _finite(low, low, high, high)
+    reach_low, low, high, reach_high = _declared(feature)
+    beneath, above = derivations.reach(trained.low, trained.high)
     if np.isinf(feature.minimum):
-        low, reach_low = trained.low, trained.low - span
-        if low >= 0.0:
-            reach_low = max(reach_low, 0.0)
+        low, reach_low = trained.low, beneath
     if np.isinf(feature.maximum):
-        high, reach_high = trained.high, trained.high + span
-    return _Bounds(*(min(max(v, -_LARGEST), _LARGEST) for v in (reach_low, low, high, reach_high)))
+        high, reach_high = trained.high, above
+    return _finite(reach_low, low, high, reach_high)
+
+
+def _declared(feature: Feature) -> _Bounds:
+    """The bounds of the spec alone."""
+    low, high = feature.minimum, feature.maximum
+    return _finite(low, low, high, high)
+
+
+def _finite(*bounds: float) -> _Bounds:
+    return _Bounds(*(min(max(v, -_LARGEST), _LARGEST) for v in bounds))

@@ -6,14 +6,15 @@ import json
 import re
 import tomllib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from models import checking, profiles, reading, sniffing, spec, text_tables
+from models import checking, draft_dates, profiles, reading, sniffing, spec, text_tables
+from models.checking import Alone
 from models.dataset import Dataset
 from models.errors import DatasetError
 from models.profiles import Guess, Profile
@@ -22,10 +23,13 @@ LEAK_AUC = 0.985
 """A column that alone has this AUC is left out of a draft."""
 
 _ID_NAME = re.compile(
-    r"(^|[_\s.])(id|no|num|number|key|uuid|guid|ref|index)$|^unnamed|编号|^id", re.I
+    r"(^|[_\s.])(id|no|num|number|key|uuid|guid|ref|index|row[_\s]?names?)$|^unnamed|编号|^id", re.I
 )
 _PERSON_NAME = re.compile(
-    r"cust|client|member|user|borrower|applicant|person|account|party|客户|用户", re.I
+    r"(cust(omer)?|client|member|user|borrower|applicant|person|account|party)s?"
+    r"([\s_.-]*(id|no|num|number|key|code|ref|name|uuid|guid|hash|token))?$|"
+    r"(客户|用户)(编?号|代码|名|标识|id)?$",
+    re.I,
 )
 _PROTECTED = re.compile(
     r"(^|[^a-z])(sex|gender|female|male|wom[ae]n|age|senior|elderly|race|black|white|asian|"
@@ -35,6 +39,7 @@ _PROTECTED = re.compile(
 )
 _AGE = re.compile(r"(^|[^a-z])age([^a-z]|$)|年龄", re.I)
 _TOTAL = re.compile(r"\s*(grand\s+)?(sub)?(total|sum|summe|gesamt|合计|总计)s?\s*:?\s*", re.I)
+_A_DATE = "a date: use it in [time], or derive an age by [[derivation]] with a second date"
 _AGE_GROUPS = (25, 35, 45, 55)
 
 
@@ -60,7 +65,10 @@ class Draft(NamedTuple):
 
 @dataclass
 class _Column:
-    """A column of the draft: its part, and the comments above it."""
+    """A column of the draft: its part, and the comments above it.
+
+    From a date the months to another date, `age_at`, may be derived.
+    """
 
     profile: Profile
     guess: Guess
@@ -68,6 +76,7 @@ class _Column:
     part: str = "feature"
     comments: list[str] = field(default_factory=list)
     keys: dict[str, Any] = field(default_factory=dict)
+    age_at: str | None = None
 
 
 class _Table(NamedTuple):
@@ -91,9 +100,13 @@ def draft(path: Path, target: Path, question: Question) -> Draft:
     columns[at].part = "label"
     values = _outcomes(question, table.labels)
     _parts(columns, table.rows)
+
+    def written() -> spec.Spec:
+        return _parsed(_toml(table, columns, at, question, values), target)
+
+    _exclude_leaks(reading.load(written()), columns)
+    _derive_ages(columns, written)
     text = _toml(table, columns, at, question, values)
-    if _exclude_leaks(reading.load(_parsed(text, target)), columns):
-        text = _toml(table, columns, at, question, values)
     findings = reading.Findings()
     checking.check(_parsed(text, target), None, findings)
     findings.require()
@@ -193,7 +206,7 @@ def _part(column: _Column, rows: int) -> None:
         column.part = "group"
         _exclude(column, "several rows have one value: taken for a person, kept in one fold")
     elif guess.type == "date":
-        _exclude(column, "a date: use it in [time], or derive an age from it")
+        _exclude(column, _A_DATE)
     elif guess.type == "text" and (guess.levels > profiles.MOST_LEVELS or profile.overflow):
         _exclude(column, f"text with more than {profiles.MOST_LEVELS} different values")
     elif distinct == rows and guess.type == "text":
@@ -219,9 +232,11 @@ def _constant(profile: Profile) -> bool:
 
 
 def _sequence(profile: Profile) -> bool:
-    """Numbers that count up the rows."""
+    """Numbers that count up the rows; a few may lack."""
     values = np.concatenate(profile.numbers)
-    return values.shape[0] == profile.rows and bool(np.all(np.diff(values) == 1.0))
+    if values.shape[0] != profile.rows or not np.all(np.diff(values) >= 1.0):
+        return False
+    return bool(values[-1] - values[0] < 1.5 * profile.rows)
 
 
 def _repeats(column: _Column, distinct: int, rows: int) -> bool:
@@ -260,19 +275,55 @@ def _parsed(text: str, target: Path) -> spec.Spec:
     return spec.parse(tomllib.loads(text), path=target, sha256="")
 
 
-def _exclude_leaks(data: Dataset, columns: list[_Column]) -> bool:
-    """Excludes columns that alone tell bad from good too well; False if there are none."""
+def _exclude_leaks(data: Dataset, columns: list[_Column]) -> None:
+    """Excludes columns that alone tell bad from good too well."""
     inputs = {c.keys["name"]: c for c in columns if c.part == "feature" and c.role == "input"}
     for name, power in checking.each_alone(data).items():
-        if power.tells or power.auc >= LEAK_AUC:
-            _exclude(
-                inputs[name],
-                f"LEAK? alone it has an AUC of {power.auc:.3f}: known only after the outcome?",
-            )
-    left = sum(c.role == "input" for c in inputs.values())
-    if not left:
+        if leak := _leak(power):
+            _exclude(inputs[name], leak)
+    if not any(c.role == "input" for c in inputs.values()):
         raise DatasetError("every input column alone tells bad from good: no model is needed")
-    return left < len(inputs)
+
+
+def _leak(power: Alone) -> str | None:
+    """The comment on a column that alone tells bad from good too well."""
+    if not power.tells and power.auc < LEAK_AUC:
+        return None
+    return f"LEAK? alone it has an AUC of {power.auc:.3f}: known only after the outcome?"
+
+
+def _derive_ages(columns: list[_Column], written: Callable[[], spec.Spec]) -> None:
+    """Derives the months from each date to the date of the decision, if the table has one; the spec
+    is `written` from the columns."""
+    dates = {c.keys["name"]: c for c in columns if c.part == "feature" and c.guess.type == "date"
+             and c.role == "excluded" and c.comments[-1] == _A_DATE}  # fmt: skip
+    if len(dates) < 2:
+        return
+    for column in dates.values():
+        column.role = "input"
+    findings = reading.Findings()
+    data = reading.read(written(), findings)
+    for column in dates.values():
+        column.role = "excluded"
+    if findings.errors:
+        # A date that is written otherwise, beyond the cells that the format was guessed from.
+        return
+    days = {n: data.raw[:, j] for j, n in enumerate(data.spec.raw_names) if n in dates}
+    decided = draft_dates.decision(days)
+    if decided is None:
+        return
+    for name in draft_dates.earlier(days, decided):
+        column = dates[name]
+        months = draft_dates.months(days[name], days[decided])
+        leak = _leak(checking.alone(months, data.label, ordered=True))
+        if leak or np.unique(months).shape[0] < 2:
+            column.comments[-1] = leak or "it lies equally long before the decision in all rows"
+            continue
+        column.role, column.age_at = "input", decided
+        column.comments[-1] = f"a date: the model sees the months from it to {decided}"
+    if any(c.age_at for c in dates.values()):
+        dates[decided].role = "input"
+        dates[decided].comments[-1] = "taken for the date of the decision, which ages end at"
 
 
 def _toml(
@@ -284,7 +335,7 @@ def _toml(
 ) -> str:
     lines = [
         "# A draft by `freehold spec init`. It trains as it is; read the comments before you trust",
-        "# its model. models/SPEC.md explains every key.",
+        "# its model. models/SPEC.md explains every key, also [card], which names owner and uses.",
         "",
         "[data]",
         *(_line(k, v) for k, v in table.keys.items() if _DEFAULTS.get(k, ...) != v),
@@ -317,6 +368,9 @@ def _toml(
     for column in columns:
         if column.part == "feature":
             lines += _feature(column, columns, taken)
+    for column in columns:
+        if column.age_at:
+            lines += _age(column, taken)
     return "\n".join(lines) + "\n"
 
 
@@ -328,10 +382,11 @@ def _time(columns: list[_Column]) -> list[str]:
     dates = [c for c in columns if c.guess.type == "date" and c.part == "feature"]
     if not dates:
         return []
-    column = dates[0]
+    ends = {c.age_at for c in dates}
+    column = next((c for c in dates if c.keys.get("name") in ends), dates[0])
     return [
         "",
-        "# To hold out the latest rows, choose a date and take the column's [[feature]] out:",
+        "# To hold out the latest rows, choose a date:",
         "# [time]",
         "# " + _line("column", _reference(column, columns)),
         "# " + _line("format", column.guess.format),
@@ -364,9 +419,25 @@ def _feature(column: _Column, columns: list[_Column], taken: set[str]) -> list[s
     if guess.special and column.role == "input":
         lines.append(_line("special", list(guess.special)))
     lines += [_line(k, v) for k, v in column.keys.items() if k in ("groups", "group_names")]
-    if column.role == "input":
+    if column.role == "input" and guess.type != "date":
         lines.append(_line("reason_group", _reason(name, profile.position)))
     return lines
+
+
+def _age(column: _Column, taken: set[str]) -> list[str]:
+    name, decided = column.keys["name"], column.age_at
+    title = f"months from {name} to {decided}"
+    while title in taken:
+        title += " again"
+    taken.add(title)
+    return [
+        "",
+        "[[derivation]]",
+        _line("name", title),
+        _line("operation", "months_between"),
+        _line("of", [name, decided]),
+        _line("reason_group", _reason(f"MONTHS_SINCE_{name}", column.profile.position)),
+    ]
 
 
 def _notation(guess: Guess) -> list[str]:

@@ -56,6 +56,13 @@ class Step(NamedTuple):
     reason_group: str | None
 
 
+class Span(NamedTuple):
+    """A derivation that counts months, with bounds, and the raw positions of its two dates."""
+
+    derivation: Derivation
+    of: tuple[int, int]
+
+
 class Levels(NamedTuple):
     """The levels of a code or a text in a fit: the kept ones, ascending, and the rows of others."""
 
@@ -86,11 +93,13 @@ class Preparation:
     columns   the model's columns, in order
     document  the fitted part in JSON, or None for a derive function of a module
     rest      for each column, the place of the rare levels, if the column has them
+    spans     the columns of months whose bounds are known, each with its dates' raw positions
     """
 
     columns: tuple[Derived, ...]
     document: dict[str, Any] | None
     rest: tuple[float | None, ...]
+    spans: tuple[Span, ...]
 
     def __init__(
         self,
@@ -99,6 +108,7 @@ class Preparation:
         document: dict[str, Any] | None = None,
         special: Sequence[tuple[int, float]] = (),
         rest: Sequence[float | None] = (),
+        spans: Sequence[Span] = (),
         reads: Bools | None = None,
     ) -> None:
         """`special` are the positions and values of raw columns that count as unknown amounts.
@@ -107,6 +117,7 @@ class Preparation:
         self.columns = tuple(columns)
         self.document = document
         self.rest = tuple(rest) or (None,) * len(self.columns)
+        self.spans = tuple(spans)
         self._derive = derive
         self._special_columns = np.array([j for j, _ in special], dtype=np.intp)
         self._special = np.array([v for _, v in special])
@@ -158,7 +169,15 @@ def fit(
         else:
             # Time goes on: a date is compared with another one, not learned.
             continue
-    return _prepared([f.name for f in the_spec.inputs], steps, the_spec.derivations)
+    columns = dict(zip(the_spec.raw_names, raw.T, strict=True))
+    # Each date goes on, and what the training knows of two of them are the months between.
+    declared = [
+        derivations.bounded(d, [columns[name] for name in d.of])
+        if d.operation == "months_between"
+        else d
+        for d in the_spec.derivations
+    ]
+    return _prepared(the_spec.raw_names, steps, declared)
 
 
 def from_json(document: Mapping[str, Any], raw_names: Sequence[str]) -> Preparation:
@@ -279,6 +298,11 @@ def _prepared(
         },
         special,
         [*(s.rest if s.operation == "order" else None for s in steps), *(None for _ in declared)],
+        [
+            Span(d, (position[d.of[0]], position[d.of[1]]))
+            for d in declared
+            if d.operation == "months_between" and d.low > -math.inf
+        ],
         _reads(position, steps, declared),
     )
 

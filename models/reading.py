@@ -395,8 +395,9 @@ class _Positions:
             if not key.startswith("exclude[") and key != "group.column"
         }
         ordered = sorted(parts.items(), key=lambda pair: int(pair[1]))
+        beside_time = {f.name for f in spec.features if f.beside_time}
         for (one, at), (other, same) in pairwise(ordered):
-            if at == same:
+            if at == same and not ("time.column" in (one, other) and {one, other} & beside_time):
                 self.errors.append(f"{one} and {other} are the same column of the file")
 
 

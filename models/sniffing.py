@@ -19,6 +19,10 @@ _SAMPLE = 1 << 18
 _RECORDS = 400
 _DELIMITERS = (",", ";", "\t", "|", " ")
 _NUMBER = re.compile(r"[+-]?[0-9][0-9.,]*%?|[+-]?\.[0-9]+")
+_ARFF = re.compile(rb"(\s*(%[^\n]*)?\n)*\s*@relation\b", re.IGNORECASE)
+_ATTRIBUTE = re.compile(
+    r"@attribute\s+(?:(?P<mark>['\"])(?P<quoted>.+?)(?P=mark)|(?P<plain>[^\s{]+))", re.IGNORECASE
+)
 _PACKED = {b"\x1f\x8b": "gz", b"\xfd7zX": "xz"}
 
 
@@ -49,6 +53,8 @@ def sniff(path: Path, label: str | int, folder: Path) -> dict[str, Any]:
     keys["encoding"] = _encoding(content)
     text = file_bytes.text(data_of(keys, folder), content)[:_SAMPLE]
     sample = text[: text.rfind(b"\n") + 1] or text
+    if _ARFF.match(sample):
+        return keys | _arff(sample)
     keys["delimiter"] = _delimiter(sample)
     records = _records(sample, keys["delimiter"])
     if not records:
@@ -58,6 +64,21 @@ def sniff(path: Path, label: str | int, folder: Path) -> dict[str, Any]:
     keys["skip_lines"] = skipped
     keys["header"] = _has_header(records[skipped:], label)
     return keys
+
+
+def _arff(sample: bytes) -> dict[str, Any]:
+    """The keys for the file format of Weka and KEEL: names and types of the columns, then rows."""
+    lines = sample.decode("utf-8", "replace").splitlines()
+    names = []
+    for number, line in enumerate(lines, start=1):
+        words = line.strip()
+        if found := _ATTRIBUTE.match(words):
+            names.append(found["quoted"] or found["plain"])
+        elif words.lower() == "@data":
+            quote = "'" if any("'" in row for row in lines[number:]) else '"'
+            return {"delimiter": ",", "quote": quote, "skip_lines": number, "header": False,
+                    "columns": names}  # fmt: skip
+    raise DatasetError("the file begins like one of Weka, but has no line @data")
 
 
 def _encoding(content: bytes) -> str:

@@ -100,6 +100,11 @@ class Feature:
     levels: tuple[str, ...] = ()
     reference_group: str | None = None
 
+    @property
+    def beside_time(self) -> bool:
+        """Whether its column may also be [time]'s: the date of a decision tells ages too."""
+        return self.type == "date" or self.role == "excluded"
+
 
 @dataclass(frozen=True)
 class Derived:

@@ -36,6 +36,8 @@ CASE_ENDS: Final = {
             *(T.DISPUTE_WON, T.FOUND, T.RETURN_PRESUMED, T.CASE_DECIDED, T.CASE_DECIDED_BY_TIME),
             # The fee of a reservation is given back, because the rental bills its time.
             T.DEPOSIT_CARRIED_OVER,
+            # Nothing of the price of a pass is owed any more.
+            T.PASS_REFUNDED,
         )
     },
     **{

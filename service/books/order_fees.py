@@ -31,7 +31,8 @@ def wrong_order_fees(it: Columns, charge: Array) -> Iterator[tuple[str, Array]]:
 def held_otherwise() -> Select[Any]:
     """Selects the rentals that were asked to hold another amount than deposit and known fee.
 
-    A decrease holds less, and a late pick-up what its reservation left.
+    A decrease holds less, and so does a deposit of which a bank took a part back for good. A late
+    pick-up holds what its reservation left.
     """
     a, p, o = t.authorizations.c, t.products.c, t.outbox.c
     of_terms = and_(
@@ -39,10 +40,10 @@ def held_otherwise() -> Select[Any]:
         p.product_id == a.product_id,
         p.revision == a.product_revision,
     )
-    decreased = exists().where(
+    lessened = exists().where(
         o.user_id == a.user_id,
         o.authorization_id == a.authorization_id,
-        o.transition == Transition.DECREASED,
+        o.transition.in_((Transition.DECREASED, Transition.CHARGE_BACK_WON)),
     )
     held, asked = a.credit_minor + a.cash_minor, p.deposit_minor + a.order_fee_minor
     return (
@@ -52,6 +53,6 @@ def held_otherwise() -> Select[Any]:
             a.order_fee_minor > 0,
             a.offer.is_not(None),
             a.start != Start.LATE_PICKUP,
-            or_(held > asked, and_(held < asked, ~decreased)),
+            or_(held > asked, and_(held < asked, ~lessened)),
         )
     )

@@ -20,13 +20,13 @@ from service.domain.authorization import (
     step,
 )
 from service.domain.errors import IllegalState, InvalidInput
+from service.domain.least_fee import cheaper_minutes
 from service.domain.ledger import Account, Posting
-from service.domain.meter import Meter, Pause
-from service.domain.metered import fee_between, quota_minutes
 from service.domain.order_fees import raised_minor
 from service.domain.policy import MAX_REASONS, Offer, Split
 from service.domain.product import Product
-from service.domain.tariff import DAY_US, MINUTE_US, AnyTariff, Pauses, reaches_us
+from service.domain.segment_tariff import SegmentTariff
+from service.domain.tariff import DAY_US, MINUTE_US, AnyTariff, Pauses, reaches_us, used_until
 from service.domain.transitions import Transition
 
 LONGEST_US = 100 * 366 * DAY_US
@@ -47,19 +47,19 @@ def lost_after_us(tariff: AnyTariff, start_us: int = 0, pauses: Pauses = ()) -> 
     # item is lost once no number of them costs less.
     most = sum(it.minutes for it in tariff.quotas)
     most += max((it.minutes for it in tariff.passes), default=0)
-    meter = Meter(tuple(Pause(*it) for it in pauses), quota_minutes=most)
-    minutes, lost_us = most, start_us
-    while True:
+    minutes: int | None = most
+    lost_us = start_us
+    while minutes is not None:
         reached_us = reaches_us(
             tariff, start_us, tariff.buy_out_minor, pauses=pauses, quota_us=minutes * MINUTE_US
         )
         if reached_us is None or reached_us > start_us + LONGEST_US:
             return None
-        lost_us = max(lost_us, reached_us)
-        usage = fee_between(tariff, start_us, lost_us, meter) if most else None
-        if usage is None or usage.total_minor >= tariff.buy_out_minor:
-            return lost_us - start_us
-        minutes = quota_minutes(usage)
+        lost_us, minutes = max(lost_us, reached_us), None
+        if most and isinstance(tariff, SegmentTariff):
+            use = used_until(tariff, start_us, lost_us, pauses)
+            minutes = cheaper_minutes(tariff, use, most, tariff.buy_out_minor)
+    return lost_us - start_us
 
 
 Changes = dict[str, Any]

@@ -7,10 +7,11 @@ change of clocks moves no unit.
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
+from operator import attrgetter
 from typing import NamedTuple
 
 from service.domain.fee_lines import DAY_US, MINUTE_US
@@ -39,6 +40,8 @@ class Piece(NamedTuple):
     price: int
 
 
+_from_us = attrgetter("from_us")
+
 USUAL = -1
 """The place of a segment's usual price; the others are places in `Segment.prices`."""
 
@@ -62,48 +65,52 @@ def pieces_of(
     begins at `from_us`. After a pause a moment of use has two prices: by the clock, and as if there
     had been no pause. The lower one counts, or else that by the clock.
     """
-    pieces = [
-        Piece(max(from_us, at_us - start_us), price)
-        for at_us, price in _steps(segment.prices, zone, start_us + from_us, start_us + until_us)
-    ]
-    for place, stop in enumerate(stops):
-        begin_us = max(from_us, stop.used_us)
+    unpaused = _moved(segment, zone, start_us, from_us, until_us)
+    place = bisect_right(stops, from_us, key=attrgetter("used_us")) - 1
+    if place < 0 and (not stops or stops[0].used_us >= until_us):
+        return unpaused
+    found, begin_us = list[Piece](), from_us
+    while begin_us < until_us:
         end_us = stops[place + 1].used_us if place + 1 < len(stops) else until_us
         end_us = min(end_us, until_us)
-        if begin_us >= end_us:
-            continue
-        moved_us = start_us + stop.paused_us
-        steps = _steps(segment.prices, zone, moved_us + begin_us, moved_us + end_us)
-        by_clock = [Piece(max(begin_us, at_us - moved_us), price) for at_us, price in steps]
-        lower = _lower(segment, by_clock, _cut(pieces, begin_us, end_us))
-        pieces = [*_cut(pieces, from_us, begin_us), *lower, *_cut(pieces, end_us, until_us)]
-    return pieces
+        if begin_us < end_us:
+            there = _cut(unpaused, begin_us, end_us)
+            if place >= 0:
+                moved_us = start_us + stops[place].paused_us
+                by_clock = _moved(segment, zone, moved_us, begin_us, end_us)
+                there = _lower(segment, by_clock, there)
+            found += there
+        place, begin_us = place + 1, max(begin_us, end_us)
+    return found
+
+
+def _moved(segment: Segment, zone: str, start_us: int, from_us: int, until_us: int) -> list[Piece]:
+    """The prices by the clock of a rental that began at `start_us`, without pauses."""
+    steps = _steps(segment.prices, zone, start_us + from_us, start_us + until_us)
+    return [Piece(at_us - start_us, price) for at_us, price in steps]
 
 
 def _cut(pieces: Sequence[Piece], from_us: int, until_us: int) -> list[Piece]:
-    """The pieces between two instants; the first one begins at `from_us`."""
-    found: list[Piece] = []
-    for piece in pieces:
-        if piece.from_us >= until_us or from_us >= until_us:
-            break
-        if piece.from_us <= from_us:
-            found = [Piece(from_us, piece.price)]
-        else:
-            found.append(piece)
-    return found
+    """The pieces between two instants, of which the first one begins at `from_us`."""
+    first = bisect_right(pieces, from_us, key=_from_us) - 1
+    return [
+        Piece(from_us, pieces[first].price),
+        *pieces[first + 1 : bisect_left(pieces, until_us, key=_from_us)],
+    ]
 
 
 def _lower(segment: Segment, by_clock: list[Piece], unpaused: list[Piece]) -> list[Piece]:
     """At each moment the lower of two prices, or else the first one; both begin at one instant."""
     found: list[Piece] = []
+    places = [0, 0]
     for at_us in sorted({it.from_us for it in (*by_clock, *unpaused)}):
-        prices = [_at(pieces, at_us) for pieces in (by_clock, unpaused)]
+        for number, pieces in enumerate((by_clock, unpaused)):
+            following = places[number] + 1
+            if following < len(pieces) and pieces[following].from_us <= at_us:
+                places[number] = following
+        prices = by_clock[places[0]].price, unpaused[places[1]].price
         found.append(Piece(at_us, min(prices, key=lambda it: price_minor(segment, it))))
     return found
-
-
-def _at(pieces: list[Piece], at_us: int) -> int:
-    return next(it.price for it in reversed(pieces) if it.from_us <= at_us)
 
 
 def _steps(
@@ -123,6 +130,11 @@ def _steps(
             if place == len(places):
                 place, week_us = 0, week_us + WEEK_MINUTES * MINUTE_US
             at_us = week_us + minutes[place] * MINUTE_US
+
+
+def changes_of_week(prices: tuple[HourPrice, ...]) -> tuple[int, ...]:
+    """The minutes of a week, from Monday, at which the price changes."""
+    return _week(prices)[0]
 
 
 @lru_cache(maxsize=4096)
@@ -154,8 +166,8 @@ def _spans(zone: str, from_us: int, until_us: int) -> list[tuple[int, int, int]]
     """
     begins = [
         begin
-        for day in range(from_us // DAY_US, -(-until_us // DAY_US))
-        for begin in _offsets_of_day(zone, day)
+        for month in range(from_us // _MONTH_US, -(-until_us // _MONTH_US))
+        for begin in _offsets_of_month(zone, month)
     ]
     found: list[tuple[int, int, int]] = []
     for place, (begin_us, offset_us) in enumerate(begins):
@@ -170,24 +182,39 @@ def _spans(zone: str, from_us: int, until_us: int) -> list[tuple[int, int, int]]
     return found
 
 
+def clock_changes(zone: str, from_us: int, until_us: int) -> list[int]:
+    """The instants between two others at which the zone's offset from UTC changes."""
+    return [begin_us for begin_us, _, _ in _spans(zone, from_us, until_us)[1:]]
+
+
+_MONTH_US = 32 * DAY_US
+"""The offsets of so much time are kept together."""
+
+
 @lru_cache(maxsize=4096)
-def _offsets_of_day(zone: str, day: int) -> tuple[tuple[int, int], ...]:
-    """The offsets from UTC on a day in UTC: from which instant each counts, and its length.
+def _offsets_of_month(zone: str, month: int) -> tuple[tuple[int, int], ...]:
+    """The offsets from UTC in one of the months of 32 days since the epoch: from which instant each
+    counts, and its length.
 
     All are microseconds. A day has at most one change of clocks.
     """
-    from_us, until_us = day * DAY_US, (day + 1) * DAY_US
-    before, after = _offset_us(zone, from_us), _offset_us(zone, until_us - 1)
-    if before == after:
-        return ((from_us, before),)
-    low_us, high_us = from_us, until_us - 1
-    while high_us - low_us > 1:
-        middle_us = (low_us + high_us) // 2
-        if _offset_us(zone, middle_us) == before:
-            low_us = middle_us
-        else:
-            high_us = middle_us
-    return (from_us, before), (high_us, after)
+    from_us = month * _MONTH_US
+    before = _offset_us(zone, from_us)
+    found = [(from_us, before)]
+    for low_us in range(from_us, from_us + _MONTH_US, DAY_US):
+        high_us = low_us + DAY_US
+        after = _offset_us(zone, high_us)
+        if before == after:
+            continue
+        while high_us - low_us > 1:
+            middle_us = (low_us + high_us) // 2
+            if _offset_us(zone, middle_us) == before:
+                low_us = middle_us
+            else:
+                high_us = middle_us
+        found.append((high_us, after))
+        before = after
+    return tuple(found)
 
 
 def _offset_us(zone: str, at_us: int) -> int:

@@ -20,14 +20,16 @@ from itertools import groupby, islice
 from math import gcd
 from typing import NamedTuple
 
+from service.domain.due_units import Use
 from service.domain.fee_lines import MINUTE_US
+from service.domain.fee_reach import flat
 from service.domain.hour_prices import pieces_of
-from service.domain.segment_fee import Use, flat
+from service.domain.segment_fee import sum_minor
 from service.domain.segment_tariff import FreeMinutes, Rounding, Segment, SegmentTariff
 
 MOST_LOOKS = 250
-"""At most so many turns are looked at, from the most minutes down. Only a tariff with short units,
-prices of hours or windows, and several segments has more of them for a long quota."""
+"""At most so many turns are looked at, from the most minutes down. A tariff with more of them does
+not come into force any more (`pricing_cost.py`); some that did before have more."""
 
 
 class _Turns(NamedTuple):
@@ -39,30 +41,49 @@ class _Turns(NamedTuple):
 
 
 def fewest_minutes(
-    tariff: SegmentTariff,
-    use: Use,
-    most: int,
-    due_minor: Callable[[int], int],
-    floor_minor: Callable[[int], int],
+    tariff: SegmentTariff, use: Use, most: int, due_minor: Callable[[int], int]
 ) -> int:
     """The fewest minutes, from 0 to `most`, for which the least is due.
 
-    `due_minor` gives the amount for a number of minutes. `floor_minor` gives one that is no higher,
-    and does not rise with the minutes: by the tariff `cheapest`. The quota of the use does not
-    matter.
+    `due_minor` gives the amount that is due for a sum of lines, and does not fall as the sum rises.
+    The quota of the use does not matter.
     """
-    step = _step(tariff)
-    least_minor = without_minor = due_minor(0)
+    step, floor = _step(tariff), cheapest(tariff)
+
+    def due_after(minutes: int, by: SegmentTariff = tariff) -> int:
+        return due_minor(_sum_after(by, use, minutes))
+
+    least_minor = without_minor = due_after(0)
     found = list[int]()
     for number, minutes in enumerate(islice(_looks(tariff, use, most, step), MOST_LOOKS)):
-        if number and floor_minor(minutes) > least_minor:
+        if number and due_after(minutes, floor) > least_minor:
             break
-        minor = due_minor(minutes)
+        minor = due_after(minutes)
         if minor < least_minor:
             least_minor, found = minor, [minutes]
         elif minor == least_minor < without_minor:
             found.append(minutes)
-    return min((_earliest(it, step, due_minor, least_minor) for it in found), default=0)
+    return min((_earliest(it, step, due_after, least_minor) for it in found), default=0)
+
+
+def _sum_after(tariff: SegmentTariff, use: Use, minutes: int) -> int:
+    return sum_minor(tariff, use._replace(quota_us=minutes * MINUTE_US))
+
+
+def cheaper_minutes(tariff: SegmentTariff, use: Use, most: int, amount_minor: int) -> int | None:
+    """A number of free minutes, from 0 to `most`, with which a use costs less than an amount; None
+    if there is none.
+
+    Of the minutes from one turn until before the next one, which all cost the same, it is the last:
+    its units are due the latest.
+    """
+    following = most + 1
+    most = min(most, max(1, -(-use.used_us // MINUTE_US)))
+    for minutes in islice(_looks(tariff, use, most, _step(tariff)), MOST_LOOKS):
+        if _sum_after(tariff, use, minutes) < amount_minor:
+            return following - 1
+        following = minutes
+    return 0 if _sum_after(tariff, use, 0) < amount_minor else None
 
 
 @lru_cache(maxsize=4096)
@@ -132,14 +153,14 @@ def _changes(tariff: SegmentTariff, segment: Segment, use: Use) -> set[int]:
     return {it % interval for it in minutes} if interval else minutes
 
 
-def _earliest(minutes: int, step: int, due_minor: Callable[[int], int], least_minor: int) -> int:
+def _earliest(minutes: int, step: int, due_after: Callable[[int], int], least_minor: int) -> int:
     """The fewest minutes that are multiples of `step` before `minutes` and have the same fee."""
     if not step:
         return minutes
     low, high = 0, minutes // step + 1
     while high - low > 1:
         middle = (low + high) // 2
-        if due_minor(minutes - middle * step) <= least_minor:
+        if due_after(minutes - middle * step) <= least_minor:
             low = middle
         else:
             high = middle

@@ -3,12 +3,14 @@ order."""
 
 from __future__ import annotations
 
-from service.domain.fee_lines import FeeItem
-from service.domain.least_fee import cheapest, fewest_minutes
+from service.domain.due_units import Use
+from service.domain.fee_lines import FeeItem, line
+from service.domain.least_fee import fewest_minutes
 from service.domain.meter import RUNNING, Meter
 from service.domain.order_fees import within_order
 from service.domain.passes import discounted, with_pass_minutes
-from service.domain.segment_fee import Use
+from service.domain.reservation_fee import reservation_lines
+from service.domain.segment_fee import fee_of_lines
 from service.domain.segment_tariff import SegmentTariff
 from service.domain.tariff import MINUTE_US, AnyTariff, Fee, fee, stops_of
 
@@ -33,41 +35,45 @@ def fee_between(
         return within_order(running, order_fee_minor, 0)
     paused_us, waived_minor = meter.paused_us(end_us), meter.pending_minor
     pauses, percent = meter.times if tariff.by_clock else (), meter.pass_percent
+    # A share is taken off before the waived amount.
+    undiscounted_minor = 0 if percent else waived_minor
 
-    def after(minutes: int, by: AnyTariff = tariff) -> Fee:
+    def charged(usage: Fee) -> Fee:
+        if percent:
+            usage = discounted(usage, percent, waived_minor, order_fee_minor)
+        return within_order(usage, order_fee_minor, waived_minor)
+
+    def after(minutes: int) -> Fee:
         usage = fee(
-            by,
+            tariff,
             start_us,
             end_us,
             paused_us=paused_us,
-            waived_minor=0 if percent else waived_minor,
+            waived_minor=undiscounted_minor,
             free_us=free_us,
             pauses=pauses,
             quota_us=minutes * MINUTE_US,
             reserved_us=reserved_us,
         )
-        if percent:
-            usage = discounted(usage, percent, waived_minor, order_fee_minor)
-        usage = within_order(usage, order_fee_minor, waived_minor)
+        usage = charged(usage)
         return with_pass_minutes(usage, meter.pass_minutes) if meter.pass_minutes else usage
 
     used_us = end_us - start_us - paused_us
     high = min(meter.quota_minutes, max(1, -(-used_us // MINUTE_US)))
-    if high <= 0 or not isinstance(tariff, SegmentTariff):
+    in_time = free_us is not None and used_us <= free_us
+    if high <= 0 or in_time or not isinstance(tariff, SegmentTariff):
         return after(0)
     if meter.quota_fixed:
         return min(after(high), after(0), key=_total_minor)
     use = Use(start_us, used_us, stops_of(start_us, end_us, pauses))
-    floor = cheapest(tariff)
-    return after(
-        fewest_minutes(
-            tariff,
-            use,
-            high,
-            lambda minutes: after(minutes).total_minor,
-            lambda minutes: after(minutes, floor).total_minor,
-        )
-    )
+    reserved = reservation_lines(tariff, reserved_us) if reserved_us else ()
+
+    def due_minor(sum_minor: int) -> int:
+        lines = (line(FeeItem.STARTED_UNITS, 1, sum_minor),)
+        usage = fee_of_lines(tariff, lines, 0, undiscounted_minor, reserved)
+        return charged(usage).total_minor
+
+    return after(fewest_minutes(tariff, use, high, due_minor))
 
 
 def quota_minutes(it: Fee) -> int:

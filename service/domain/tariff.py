@@ -21,6 +21,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import NamedTuple
 
+from service.domain.due_units import Use
 from service.domain.errors import InvalidInput, InvariantBroken
 from service.domain.fee_lines import (
     DAY_US,
@@ -34,9 +35,10 @@ from service.domain.fee_lines import (
     shown,
     total,
 )
+from service.domain.fee_reach import reaches
 from service.domain.hour_prices import Stop
 from service.domain.reservation_fee import after_reservation, reservation_lines
-from service.domain.segment_fee import Use, fee_of, reaches
+from service.domain.segment_fee import fee_of
 from service.domain.segment_tariff import SegmentTariff
 
 __all__ = [
@@ -130,6 +132,13 @@ def fee(
     billable_us = max(0, today_us - free_minutes * MINUTE_US)
     intervals = _ceil_div(billable_us, tariff.interval_minutes * MINUTE_US)
     return _composed(tariff, full_days, intervals, paused_us // MINUTE_US, waived_minor)
+
+
+def used_until(tariff: SegmentTariff, start_us: int, end_us: int, pauses: Pauses) -> Use:
+    """The use of a rental until an instant; its stops only matter for prices of hours."""
+    stops = stops_of(start_us, end_us, pauses)
+    paused_us = stops[-1].paused_us if stops else 0
+    return Use(start_us, end_us - start_us - paused_us, stops if tariff.by_clock else ())
 
 
 Pauses = tuple[tuple[int, int], ...]

@@ -12,7 +12,7 @@ from service.engine.calls import Work
 from service.engine.context import Context
 from service.engine.counts import Counts, bearers_of
 from service.engine.listings import Asked, read_listings
-from service.engine.operations import ApproveMerge, Authorize
+from service.engine.operations import Authorize
 from service.engine.ports import Transaction
 from service.engine.rows import Keys, Rows, Wish
 from service.engine.tables import AUTHORIZATIONS, DETAILS
@@ -74,7 +74,7 @@ def read_listed(
             Asked(it.operator_id, it.user_id, details.get((it.user_id, it.authorization_id)))
             for it in _waiting(rows, keys)
         ]
-    read_listings(rows, asked, context.catalog.listed, transaction)
+    read_listings(rows, asked, keys.merging, context.catalog.listed, transaction)
 
 
 def _waiting(rows: Rows, keys: Keys) -> list[Authorization]:
@@ -93,10 +93,7 @@ def read_counts(
 
     The lines, and all other rows of the batch, are read and locked by now.
     """
-    commands = [work.command for work in batch]
-    counts = rows.counts = Counts(
-        [(it.user_id, it.survivor) for it in commands if isinstance(it, ApproveMerge)]
-    )
+    counts = rows.counts = Counts(keys.merging)
     orders = [
         (work.caller, work.command)
         for work in batch

@@ -7,10 +7,12 @@ never use more than the survivor's limit, and no call for a rental needs to read
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from service.domain.ledger import Line
 from service.engine.ports import Conflict, Transaction
 from service.engine.rows import Keys, Rows, Wish
-from service.engine.tables import ALIASES, LINES, USERS
+from service.engine.tables import ALIASES, LINES, USERS, Pair
 
 
 def read_aliases(rows: Rows, keys: Keys, transaction: Transaction) -> None:
@@ -58,6 +60,17 @@ def whole_person(user_id: str, rows: Rows) -> list[str]:
     """The survivor of a person, and all people merged into it; mostly the person alone."""
     root = survivor_of(user_id, rows)
     return [root, *merged_into(root, rows)]
+
+
+def may_be_whole(user_id: str, rows: Rows, merging: Collection[Pair]) -> set[str]:
+    """All people of whom a call of the batch may be about the whole person: earlier calls may have
+    merged `merging`, each person into a survivor."""
+    people, before = {user_id}, 0
+    while len(people) > before:
+        before = len(people)
+        merged = [pair for pair in merging if not people.isdisjoint(pair)]
+        people = people.union(*merged, *(whole_person(it, rows) for it in people))
+    return people
 
 
 def running_off_minor(user_id: str, currency: str, rows: Rows) -> int:

@@ -18,7 +18,7 @@ from service.domain.errors import InvariantBroken
 from service.domain.policy import Reason
 from service.domain.rules import Of, Outcome, Over, Rules
 from service.domain.tariff import DAY_US
-from service.engine.aliases import whole_person
+from service.engine.aliases import may_be_whole, whole_person
 from service.engine.context import Context
 from service.engine.groups import product_of_member
 from service.engine.listings import Asked, Hashes, listed_in
@@ -53,7 +53,7 @@ class Counts:
     batch, or not granted yet: its present row decides whether it counts.
     """
 
-    def __init__(self, merging: Sequence[Pair] = ()) -> None:
+    def __init__(self, merging: Collection[Pair] = ()) -> None:
         """`merging` are the pairs of people whom the batch may merge."""
         self.merging = merging
         self.bearers: set[Bearer] = set()
@@ -88,8 +88,7 @@ class Counts:
         """The whole person, with those whose merge an earlier call of the batch may approve."""
         if not self.merging and not rows[ALIASES]:
             return (user_id,)
-        found = {user_id, *whole_person(user_id, rows)}
-        return found.union(*(pair for pair in self.merging if not found.isdisjoint(pair)))
+        return may_be_whole(user_id, rows, self.merging)
 
     def read(self, rows: Rows, transaction: Transaction, context: Context) -> None:
         """Reads all that is wanted; the lines must be locked."""

@@ -14,7 +14,6 @@ from typing import Protocol
 from service.clock import Clock
 from service.domain.authorization import Custody
 from service.domain.errors import (
-    UNKNOWN,
     AssetInUse,
     FreeholdError,
     InternalFault,
@@ -54,7 +53,13 @@ from service.engine.ports import (
 from service.engine.quotas import read_begun, read_quotas
 from service.engine.records.requests import RequestRecord
 from service.engine.references import read_references
-from service.engine.refusals import advise_on_payment, keep_refusal, keep_what_time_brought
+from service.engine.refusals import (
+    advise_on_payment,
+    away,
+    keep_refusal,
+    keep_what_time_brought,
+    unknown,
+)
 from service.engine.rows import Keys, Rows, Wish
 from service.engine.scoring import Assessor
 from service.engine.survivors import read_whole, to_survivors
@@ -74,6 +79,8 @@ from service.engine.terms import Terms, TermsInUse, TermsLog
 from service.ids import Ids
 
 Result = bytes | FreeholdError
+FEW = 16
+"""The most commands of a part of a large batch that failed as a whole."""
 
 
 class FaultLog(Protocol):
@@ -154,20 +161,23 @@ class Engine:
         All answers are committed when it returns. An answer whose commit could not be confirmed is
         Unavailable.
         """
+        only = batch[0] if len(batch) == 1 else None
         try:
             return self._apply_together(batch)
         except OutcomeUnknown as error:
-            self._fault(error, _only(batch))
-            return [_unknown() for _ in batch]
+            self._fault(error, only)
+            return [unknown() for _ in batch]
         except StorageFailed as error:
-            self._fault(error, _only(batch))
-            return [_away() for _ in batch]
+            self._fault(error, only)
+            return [away() for _ in batch]
         except Exception as error:
             if len(batch) > 1:
-                # One work must not fail the others: from here on each is applied alone.
-                self._log_split(len(batch), error)
-                return [result for work in batch for result in self.apply([work])]
-            return [self._refusal(error, _only(batch))]
+                # One work must not fail the others: each is applied alone, or first with a few.
+                few = FEW if len(batch) > FEW else 1
+                self._log_split(len(batch), few, error)
+                parts = [batch[start : start + few] for start in range(0, len(batch), few)]
+                return [result for part in parts for result in self.apply(part)]
+            return [self._refusal(error, only)]
 
     def _refusal(self, error: Exception, work: Work | None) -> FreeholdError:
         fault = self._fault(error, work)
@@ -175,9 +185,10 @@ class Engine:
             return Unavailable("CONTENTION", "other processes changed the same rows; retry")
         return fault
 
-    def _log_split(self, calls: int, cause: Exception) -> None:
+    def _log_split(self, calls: int, few: int, cause: Exception) -> None:
         self.statistics.split += 1
-        split = BatchSplit(f"{calls} calls go one by one: {type(cause).__name__}")
+        parts = "one by one" if few == 1 else f"{few} at a time"
+        split = BatchSplit(f"{calls} calls go {parts}: {type(cause).__name__}")
         split.__cause__ = cause
         self._fault(split, None)
 
@@ -485,16 +496,3 @@ _LOST = (Custody.MISSING, Custody.UNKNOWN)
 _BY_USER, _BY_GROUP = ("user_id",), ("user_id", "group_id")
 _BY_AUTHORIZATION = ("user_id", "authorization_id")
 _BY_PARENT = ("user_id", "parent_id")
-
-
-def _only(batch: Sequence[Work]) -> Work | None:
-    """The only work of a batch, or None if there are several."""
-    return batch[0] if len(batch) == 1 else None
-
-
-def _away() -> Unavailable:
-    return Unavailable("STORAGE_UNAVAILABLE", "the database refused; nothing was written")
-
-
-def _unknown() -> Unavailable:
-    return Unavailable("OUTCOME_UNKNOWN", UNKNOWN)

@@ -3,7 +3,8 @@
 Calls arrive one by one. A writer that takes only the waiting calls would commit few calls at a
 time, at the price of one transaction each time. The writer therefore waits a moment if enough calls
 are expected to arrive (`linger_s`), but not when the server is quiet. It stops waiting when all
-recent callers wait for it (`Crowd`), because no further call would come.
+recent callers wait for it (`Crowd`), because no further call would come. Of many callers a third
+suffices if the transport reads calls cheaply (`enough`).
 
 Each caller (an operator, or the platform) has a queue, and the batch takes one command of each in
 turn. So a caller with many calls delays the others by a part of a batch, not by its whole queue. A
@@ -60,6 +61,8 @@ class CommitLimits:
     """The commands of one caller that may wait; more are refused with QUEUE_FULL."""
     max_batch: int = bounded(64, 1, 1024)
     """The most commands in one batch, which is one transaction."""
+    max_bulk_batch: int = bounded(256, 1, 1024)
+    """As `max_batch`, for a caller that waits alone and sent many commands in one message."""
     max_share: int = bounded(12, 1, 1024)
     """The most commands of one caller in a batch, while several callers are active."""
     max_linger_s: float = bounded(0.010, 0, 1)
@@ -70,6 +73,9 @@ class CommitLimits:
     """The factor of the wait while many callers are away."""
     min_arrivals: float = bounded(4.0, 0, 1_000_000)
     """The writer waits only if at least so many commands are expected meanwhile."""
+    few_callers: int = bounded(32, 0, 1_000_000)
+    """Up to so many callers are waited for, also by the native transport, which otherwise goes when
+    a third of them waits: smaller batches would cost more than that wait."""
     rate_window_s: float = bounded(0.05, 0.001, 60)
     """The time over which the rate of arriving commands is measured."""
     overload_batches: int = bounded(2, 1, 1_000_000)
@@ -136,11 +142,21 @@ class Crowd:
         return max(self._last, self._before)
 
 
-def linger_s(rate_per_second: float, waiting: int, limits: CommitLimits) -> float:
-    """The time to wait for more calls before taking a batch, in seconds."""
-    if waiting >= limits.max_batch or rate_per_second <= 0:
+def enough(callers: int, most: int, limits: CommitLimits, *, overlapping: bool) -> int:
+    """The number of calls for which a batch of at most `most` does not wait for more.
+
+    If `overlapping`, a third of many callers suffices: they are answered while the others send
+    their next calls. So neither the writer nor the callers wait for the other.
+    """
+    part = overlapping and callers > limits.few_callers
+    return min(most, (callers + 2) // 3 if part else callers)
+
+
+def linger_s(rate_per_second: float, waiting: int, most: int, limits: CommitLimits) -> float:
+    """The time to wait for more calls before taking a batch of at most `most`, in seconds."""
+    if waiting >= most or rate_per_second <= 0:
         return 0.0
-    pause = min(limits.max_linger_s, limits.max_batch / rate_per_second)
+    pause = min(limits.max_linger_s, most / rate_per_second)
     return pause if pause * rate_per_second >= limits.min_arrivals else 0.0
 
 
@@ -225,6 +241,9 @@ class Committer:
         self._apply = apply
         self._notice, self._fail = notice, fail
         self._limits = limits
+        self.overlapping = False
+        """Set by a transport under which the process is mostly idle while callers send their next
+        calls (`enough`). By grpc.aio the loop is busy then, and smaller batches would only cost."""
         self._queue: Turns[Waiting] = Turns(limits.max_queue, limits.max_queue_a_caller)
         self.gate = Gate(limits.longest_pause_s)
         """The gate of new calls, which is closed under overload until a batch is answered."""
@@ -232,6 +251,8 @@ class Committer:
         self._filled = asyncio.Event()
         self._closing = False
         self._crowd = Crowd()
+        self._bulk = 0
+        """At most the number of waiting commands that were sent together."""
         self._several = 0
         """The number of further batches in which one caller gets at most its share."""
         self._speed = 0.0
@@ -296,6 +317,7 @@ class Committer:
                 self.send(work, taker)
             except FreeholdError as refusal:
                 return sent, refusal
+            self._bulk += 1
         return len(works), None
 
     def between(
@@ -366,15 +388,19 @@ class Committer:
                 self._arrived.clear()
                 await self._arrived.wait()
                 continue
-            self._enough = min(self._limits.max_batch, self._crowd.size)
+            most = self._most()
+            # Few messages bring many commands that were sent together.
+            overlapping = self.overlapping and not self._bulk
+            self._enough = enough(self._crowd.size, most, self._limits, overlapping=overlapping)
             arrived = self.statistics.commands + len(self._queue)
             rate = self._rate.measure(loop.time(), arrived)
-            pause = linger_s(rate, len(self._queue), self._limits)
+            pause = linger_s(rate, len(self._queue), most, self._limits)
             if self._several and self._must_collect():
                 self._enough, pause = self._limits.max_queue, self._limits.max_linger_s
             if pause and not self._closing:
                 await self._linger(pause)
             taken = self._take()
+            self._bulk -= min(self._bulk, len(taken))
             began_s, others = time.perf_counter(), len(self._queue)
             for _, _, since_s in taken:
                 self.statistics.queue_seconds.add(began_s - since_s)
@@ -413,6 +439,16 @@ class Committer:
         long = len(self._queue) >= self._limits.max_batch
         return long or self.statistics.batches % COLLECTING == 0
 
+    def _most(self) -> int:
+        """The most commands of the next batch.
+
+        Commands that were sent together are answered together, so a larger batch delays none of
+        them and costs less a command. It would delay another caller, so it is for one alone.
+        """
+        limits = self._limits
+        alone = self._bulk and self._queue.callers < 2 and not self._several
+        return max(limits.max_batch, limits.max_bulk_batch) if alone else limits.max_batch
+
     def _take(self) -> list[Waiting]:
         """The commands of the next batch, one of each caller in turn.
 
@@ -426,7 +462,7 @@ class Committer:
         if self._several:
             self._several -= 1
             return queue.take(min(limits.max_batch, limits.max_share))
-        return queue.take(limits.max_batch)
+        return queue.take(self._most())
 
     def _measure(self, commands: int, took_s: float) -> None:
         """Follows the speed of the writer, as an average over about eight batches."""

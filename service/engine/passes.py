@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from service.domain import passes
 from service.domain.authorization import Authorization
-from service.engine.aliases import survivor_of
+from service.engine.aliases import may_be_whole
 from service.engine.ports import Transaction
 from service.engine.records.passes import PassRecord
 from service.engine.rows import Draft, Keys, Rows, Wish
@@ -26,8 +26,12 @@ def read_passes(rows: Rows, holders: Iterable[Pair], transaction: Transaction) -
 def read_named_passes(rows: Rows, keys: Keys, transaction: Transaction) -> None:
     """Reads the passes that calls are about, and adds the debts of those to refund to the keys."""
     # A pass is sold to the survivor of a merged person.
-    survivors = {(survivor_of(user_id, rows), operator) for user_id, operator in keys.passes}
-    read_passes(rows, keys.passes | survivors | {key[:2] for key in keys.refunded}, transaction)
+    holders = {
+        (it, operator)
+        for user_id, operator in keys.passes
+        for it in may_be_whole(user_id, rows, keys.merging)
+    }
+    read_passes(rows, holders | {key[:2] for key in keys.refunded}, transaction)
     for key in keys.refunded:
         held = rows[PASSES].get(key)
         if held is not None and held.authorization_id:

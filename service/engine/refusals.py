@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from service.domain import timers
 from service.domain.access import PLATFORM
-from service.domain.errors import FreeholdError, IllegalState
+from service.domain.errors import UNKNOWN, FreeholdError, IllegalState, Unavailable
 from service.engine.calls import AuthorizationCommand, Work, own_work
 from service.engine.context import Context
 from service.engine.operations import BY_COMMAND, Confirm, Increment, RecordPayment, Wake
@@ -20,6 +20,16 @@ _RECORD_IT = (
     "the payment is not recorded: if its money has arrived and this call stays refused, the"
     " platform records it with RecordUnmatched, and MatchSuspense brings it to the user"
 )
+
+
+def away() -> Unavailable:
+    """The refusal of a command whose transaction the database refused."""
+    return Unavailable("STORAGE_UNAVAILABLE", "the database refused; nothing was written")
+
+
+def unknown() -> Unavailable:
+    """The refusal of a command whose commit could not be confirmed."""
+    return Unavailable("OUTCOME_UNKNOWN", UNKNOWN)
 
 
 def advise_on_payment(work: Work, refusal: FreeholdError) -> None:

@@ -102,6 +102,7 @@ class Keys:
     cased           authorizations whose cases are read
     questions       questions of the platform, by user id, authorization id and case id
     named           people whose aliases, survivors and lines are read
+    merging         people whom the batch may merge, each with the survivor
     attested        rentals whose attestations are read
     charge_backs    people whose charge-backs are read
     taken_back      payments that a bank takes back: authorizations, each with the reference
@@ -139,6 +140,7 @@ class Keys:
     cased: set[Pair] = field(default_factory=set)
     questions: set[tuple[str, str, str]] = field(default_factory=set)
     named: set[str] = field(default_factory=set)
+    merging: set[Pair] = field(default_factory=set)
     attested: set[Pair] = field(default_factory=set)
     charge_backs: set[str] = field(default_factory=set)
     taken_back: set[tuple[str, str, str]] = field(default_factory=set)

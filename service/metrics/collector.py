@@ -120,7 +120,9 @@ class ServerCollector(Collector):
             family = HistogramMetricFamily(name, help_text)
             _observed(family, [], histogram.read())
             yield family
-        yield _sizes(dict(statistics.sizes), app.parts.limits.commit.max_batch)
+        commit = app.parts.limits.commit
+        most = max(commit.max_batch, commit.max_bulk_batch)
+        yield _sizes(dict(statistics.sizes), most)
         retried = CounterMetricFamily(
             "freehold_batch_retries",
             "Batches that took more than one transaction, by the cause.",

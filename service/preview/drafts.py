@@ -11,11 +11,12 @@ from sqlalchemy import Connection, select
 from service.conditions import CelConditions
 from service.domain.condition_document import faults_of_conditions
 from service.domain.day_tariff_document import DayTariffDocument
-from service.domain.document_fields import TERMS_WRONG
+from service.domain.document_fields import TERMS_WRONG, terms_wrong
 from service.domain.documents import DocumentKind
 from service.domain.errors import InvalidInput
 from service.domain.policy import Policy
 from service.domain.policy_document import read_policy
+from service.domain.pricing_cost import slow_prices
 from service.domain.product import Product
 from service.domain.product_document import read_product
 from service.domain.rules import Over, Rules
@@ -128,6 +129,9 @@ def tariff_draft(
         if of_product != currency:
             text = f"is {currency}, but the product {product_id} is in {of_product}"
             raise InvalidInput.of("currency", "currency.of_product", text)
+    slow = tuple(slow_prices(read))
+    if slow:
+        raise terms_wrong(slow)
 
     def change(it: Product) -> Product:
         return _with_tariff(it, read)

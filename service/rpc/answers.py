@@ -73,15 +73,16 @@ def _require(kind: type[T], answer: Answer) -> T:
 
 
 @cache
-def _head(length: int, number: int = 1) -> bytes:
-    """The bytes before a message of this length in the field `number`, which is below 16."""
+def head(length: int, number: int = 1) -> bytes:
+    """The bytes before a message of this length, which is not 0, in the field `number`, which is
+    below 16."""
     first = BytesValue(value=bytes(length)).SerializeToString()[:-length]
     return bytes([first[0] + 8 * (number - 1)]) + first[1:]
 
 
 def placed(authorization: bytes) -> bytes:
     """An authorization's bytes as field number 1 of a response."""
-    return _head(len(authorization)) + authorization
+    return head(len(authorization)) + authorization
 
 
 def all_placed(authorizations: Iterable[bytes], rest: Message) -> bytes:
@@ -150,7 +151,7 @@ def write_settled(
         parts.append(_fee(settled.fee, it.currency))
     if settled.capture is not None:
         capture = encode_capture(settled.capture, it.currency)
-        parts += (_head(len(capture), _CAPTURE), capture)
+        parts += (head(len(capture), _CAPTURE), capture)
     if settled.debt or settled.handover is not None:
         rest = response(debt=settled.debt)
         if settled.handover is not None:

@@ -15,7 +15,6 @@ from typing import Any, NamedTuple
 
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
-from google.protobuf.wrappers_pb2 import BytesValue
 
 from service.config import Limits
 from service.domain.access import PLATFORM
@@ -25,6 +24,7 @@ from service.engine.engine import Result
 from service.engine.group_commit import Committer
 from service.engine.rates import Weight
 from service.engine.records.requests import Replayed
+from service.rpc.answers import head
 from service.rpc.mutations import Mutation, renamed, works_of
 from service.rpc.pipeline import Call, Done, Method, Pipeline, Running, Told, too_large
 from service.rpc.retries import Retries, answer_of
@@ -97,7 +97,7 @@ class _Items:
     """
 
     __slots__ = (
-        "_batches", "_began_s", "_call", "_done", "_ended", "_items", "_left", "_mutation", "_over",
+        "_batches", "_began_s", "_call", "_came", "_done", "_items", "_left", "_mutation", "_over",
         "_places", "_rest", "_results", "_sent", "_tell",
     )  # fmt: skip
 
@@ -107,15 +107,15 @@ class _Items:
         self._began_s = time.perf_counter()
         self._batches, self._mutation, self._done = batches, mutation, done
         self._call, self._tell = call, tell
-        self._items: Sequence[Message] = call.message.items
+        self._items: list[Message] = list(call.message.items)
         self._results: list[Any] = [None] * len(self._items)
         """The answer or the refusal of each item; None while it is awaited."""
         self._sent: list[int] = []
         """The places of the items at the committer."""
-        self._ended = 0
-        """The number of these whose result has come."""
+        self._came: list[Result] = []
+        """The results of these that have come."""
         self._left = 0
-        """The number of results, and of tasks, that are awaited."""
+        """The number of parts that are awaited: the results of the committer, and a task."""
         self._rest: asyncio.Task[None] | None = None
         self._over = False
 
@@ -134,7 +134,8 @@ class _Items:
             self._results[place] = refusal
         del self._sent[sent:]
         self._results[places.granted :] = [places.refusal] * (len(self._items) - places.granted)
-        self._left = sent
+        if sent:
+            self._left += 1
         if wrong or not places.granted:
             self._left += 1
             self._rest = asyncio.get_running_loop().create_task(self._wait(wrong))
@@ -145,13 +146,15 @@ class _Items:
         """Nothing: all items are answered together."""
 
     def end(self, result: Result) -> None:
-        """Keeps the result of the next item at the committer."""
-        place = self._sent[self._ended]
-        self._ended += 1
-        if isinstance(result, FreeholdError):
-            result = self._refusal(place, result)
-        self._results[place] = result
-        self._came()
+        """Keeps the result of the next item at the committer; the last one completes them."""
+        came = self._came
+        came.append(result)
+        if len(came) < len(self._sent):
+            return
+        for place, one in zip(self._sent, came, strict=True):
+            told = one if isinstance(one, bytes) else self._refusal(place, one)
+            self._results[place] = told
+        self._part_ended()
 
     def cancel(self) -> None:
         """Forgets the caller; the commands go on."""
@@ -160,8 +163,9 @@ class _Items:
         if self._rest is not None:
             self._rest.cancel()
         self._close()
+        caller = self._caller
         for item in self._items:
-            self._done("CANCELLED", "", self._caller, item, self._began_s)
+            self._done("CANCELLED", "", caller, item, self._began_s)
 
     @property
     def _caller(self) -> str | None:
@@ -177,8 +181,7 @@ class _Items:
         deadline = whole.deadline
         if deadline is not None:
             deadline -= self._batches.limits.min_time_left_s
-        for place in range(self._places.granted):
-            item = self._items[place]
+        for place, item in enumerate(self._items[: self._places.granted]):
             call = Call(item, item.SerializeToString(), whole.principal, deadline, whole.metadata)
             try:
                 works.append(self._work(work_of, call))
@@ -218,7 +221,7 @@ class _Items:
         except Exception as error:
             for place in wrong:
                 self._results[place] = self._refusal(place, error)
-        self._came()
+        self._part_ended()
 
     async def _answer_again(self, wrong: Sequence[int]) -> None:
         """Puts stored answers in place of refusals for the input: earlier rules accepted them."""
@@ -235,7 +238,7 @@ class _Items:
             else:
                 results[place] = results[place] if first is None else first
 
-    def _came(self) -> None:
+    def _part_ended(self) -> None:
         self._left -= 1
         if not self._left and not self._over:
             self._finish()
@@ -243,11 +246,12 @@ class _Items:
     def _finish(self) -> None:
         """Counts the items, and answers the message."""
         self._close()
+        done, caller, began_s = self._done, self._caller, self._began_s
         for item, result in zip(self._items, self._results, strict=True):
-            code, reason = "OK", ""
             if isinstance(result, FreeholdError):
-                code, reason = code_of(result).name, result.reason
-            self._done(code, reason, self._caller, item, self._began_s)
+                done(code_of(result).name, result.reason, caller, item, began_s)
+            else:
+                done("OK", "", caller, item, began_s)
         try:
             told: bytes | Exception = _response(
                 self._results, self._batches.limits.max_bulk_message_bytes
@@ -266,8 +270,7 @@ def _response(results: Sequence[Result], most_bytes: int) -> bytes:
     # The refusals that may stand in place of answers need room too.
     outcomes, left = [], most_bytes - len(results) * _NO_ROOM_BYTES
     for result in results:
-        outcome = _outcome(result)
-        placed = _field(1, outcome)
+        placed = _field(1, _outcome(result))
         if len(placed) > left:
             placed = _field(1, _outcome(_no_room()))
         else:
@@ -278,6 +281,8 @@ def _response(results: Sequence[Result], most_bytes: int) -> bytes:
 
 def _outcome(result: Result) -> bytes:
     """The bytes of one outcome, whose fields have the same numbers in every batch."""
+    if type(result) is bytes:
+        return _field(1, result)
     if isinstance(result, FreeholdError):
         since_us, outcome = result.since_us, _field(2, details_of(result))
     else:
@@ -292,8 +297,7 @@ def _outcome(result: Result) -> bytes:
 
 def _field(number: int, content: bytes) -> bytes:
     """A message that is not empty, as a field of another message; the number is below 16."""
-    first = BytesValue(value=content).SerializeToString()
-    return first if number == 1 else bytes((first[0] + 8 * (number - 1),)) + first[1:]
+    return head(len(content), number) + content
 
 
 def _no_room() -> Exhausted:

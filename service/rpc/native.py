@@ -140,6 +140,7 @@ class NativeServer:
         self._behind = GrpcServer(pipeline, services, shared, committer.gate)
         self._limits = limits
         self._gate = committer.gate
+        committer.overlapping = True
         self._pipeline = pipeline
         self._fail = fail
         self._direct = Direct(pipeline, committer)

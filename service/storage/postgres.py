@@ -33,9 +33,9 @@ from service.storage import postgres_integrity
 from service.storage.postgres_arrays import BytesArray, array_of
 from service.storage.row_statements import RowsStatement, Together, Values
 
-# Without them, a join of two whole tables that have no statistics yet compares every row of the one
-# with every row of the other.
-JOINS = {"enable_hashjoin": "on", "enable_mergejoin": "on"}
+# Without joins by hashes, a join of two whole tables that have no statistics yet compares every row
+# of the one with every row of the other.
+WHOLE_TABLES = {"enable_hashjoin": "on", "enable_mergejoin": "on", "enable_seqscan": "on"}
 PAUSE_S = 0.1
 """The time between two looks at the lock of a migration."""
 # An empty WAL record, so that COMMIT waits for the disk and the standbys.
@@ -50,9 +50,14 @@ def postgres_settings(limits: PostgresLimits) -> dict[str, str | int]:
         # A process that is frozen within a transaction must not block its rows for ever.
         "idle_in_transaction_session_timeout": limits.idle_in_transaction_ms,
         "synchronous_commit": "on",
-        # For 64 keys and a table of 2,000 rows the planner would read the whole table.
+        # For 64 keys and a table of 2,000 rows the planner would read the whole table. A table that
+        # has no statistics yet looks small, and each of its rows would be compared with each key.
         "enable_hashjoin": "off",
         "enable_mergejoin": "off",
+        "enable_seqscan": "off",
+        # A table without a fitting index is still read, but looks so dear that its read would be
+        # compiled first.
+        "jit": "off",
         # Prepared statements are parsed once and planned anew each time: a plan made for a small
         # table would stay while the table grows. Planning costs a batch no more than worse plans
         # would.
@@ -300,13 +305,14 @@ class Postgres:
         """Each answer may take `answer_s` seconds; None means any time.
 
         A transaction that only reads may also stand still for as long between two answers: it
-        blocks no rows, and its client works on what it read. It may use every kind of join, because
-        it joins whole tables.
+        blocks no rows, and its client works on what it read. It may read tables from end to end and
+        join them in every way, because it needs whole tables.
         """
         connection.execute(text("SET LOCAL statement_timeout = 0"))
         if connection.get_execution_options().get("postgresql_readonly"):
             idle_ms = 0 if answer_s is None else ceil(answer_s * 1000)
-            for name, value in {"idle_in_transaction_session_timeout": idle_ms, **JOINS}.items():
+            idle = {"idle_in_transaction_session_timeout": idle_ms}
+            for name, value in {**idle, **WHOLE_TABLES}.items():
                 connection.execute(text(f"SET LOCAL {name} = {value}"))
         session: Any = connection.connection.driver_connection
         session.answer_s = answer_s

@@ -22,6 +22,7 @@ from service.domain.documents import DocumentKind
 from service.domain.errors import Violation
 from service.domain.jurisdictions import BrokenRule, violations
 from service.domain.line_items import unknown_items
+from service.domain.pricing_cost import slow_prices
 from service.domain.product_document import ProductDocument, read_product
 from service.domain.reservation_fee import reservation_minor
 from service.domain.rules import Rules
@@ -74,6 +75,7 @@ def faults_of(
             found += _of_conditions(it.value.rules, owner)
         case DocumentKind.TARIFF:
             found = [*_shadows(connection, it, owner), *_of_tariff(connection, it, owner)]
+            found += slow_prices(it.value)
         case DocumentKind.LIMITS:
             found = list(_of_limits(connection, it))
         case _:

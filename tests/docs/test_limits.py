@@ -131,10 +131,25 @@ FACTS: dict[str, dict[str, str]] = {
     "domain/passes.py": {"MOST_AHEAD_US": CONTRACT, "MOST_BEHIND_US": CONTRACT},
     "domain/policy.py": {"MAX_REASONS": CONTRACT},
     "domain/quotes.py": {"LONGEST_US": CONTRACT},
-    "domain/hour_prices.py": {"EPOCH_MINUTE": FORMAT, "WEEK_MINUTES": UNIT, "USUAL": FORMAT},
-    "domain/segment_fee.py": {
-        "HORIZON_MINUTES": CONTRACT, "HOURS_HORIZON_MINUTES": CONTRACT,
-        "FIRST_STEP_MINUTES": METHOD,
+    "domain/fee_cycles.py": {"LEAST_CYCLES": METHOD},
+    "domain/fee_reach.py": {
+        "HORIZON_MINUTES": CONTRACT,
+        "HOURS_HORIZON_MINUTES": CONTRACT,
+        "FIRST_PART_US": METHOD,
+    },
+    "domain/hour_prices.py": {
+        "EPOCH_MINUTE": FORMAT,
+        "WEEK_MINUTES": UNIT,
+        "USUAL": FORMAT,
+        "_MONTH_US": METHOD,
+    },
+    "domain/pricing_cost.py": {
+        "MOST_STEPS": TERMS,
+        "STEPS_OF_A_PRICE": METHOD,
+        "STEPS_OF_A_SEGMENT": METHOD,
+        "STEPS_OF_A_PART": METHOD,
+        "CHANGES_OF_CLOCKS": METHOD,
+        "SEARCHES": METHOD,
     },
     "domain/fee_lines.py": {"MINUTE_US": UNIT, "DAY_US": UNIT},
     "domain/tariff_document.py": {
@@ -145,6 +160,7 @@ FACTS: dict[str, dict[str, str]] = {
     },
     "engine/feature_values.py": {"VALUE_BYTES": FORMAT, "UNSEEN": FORMAT},
     "engine/figures.py": {"_DAY_US": UNIT},
+    "engine/engine.py": {"FEW": METHOD},
     "engine/group_commit.py": {"COLLECTING": METHOD, "CAUTION": METHOD},
     "engine/occurrence.py": {"EARLIEST_OCCURRENCE_US": CONTRACT},
     "ending.py": {"FAILED": EXIT_CODE, "KILLED": EXIT_CODE},
@@ -305,7 +321,7 @@ COUNTS = frozenset({
     "units_a_second", "read", "list", "quote", "write", "batch", "bulk", "verify",
     "calls_logged_a_second",
     "max_waiting_each", "page_window", "niceness", "most_decisions",
-    "least_people", "overload_batches",
+    "least_people", "overload_batches", "few_callers", "max_bulk_batch",
     "max_pending",
 })  # fmt: skip
 """Limits that are counts."""

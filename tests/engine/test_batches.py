@@ -13,7 +13,7 @@ from service.domain.authorization import Authorization, State
 from service.domain.errors import DeadlineTooNear, InternalFault, Unavailable
 from service.domain.policy import Offer
 from service.engine.calls import Answer, Payloads
-from service.engine.engine import BatchSplit, EngineStatistics, Result
+from service.engine.engine import FEW, BatchSplit, EngineStatistics, Result
 from service.engine.feature_values import pack, unpack
 from service.engine.operations import OpenBulk, PutUser, Wake
 from service.storage.store import SqlStore
@@ -131,6 +131,21 @@ def test_one_bad_command_does_not_fail_the_others(desk: Desk) -> None:
     assert [type(result) for result in results] == [bytes, InternalFault, bytes]
     assert counts(desk)["authorizations"] == 2
     assert balances(desk) == (50_000, 30_100, 19_900, 0)
+
+
+def test_a_large_batch_is_split_into_parts(desk: Desk) -> None:
+    """If a large batch fails as a whole, its commands are applied a few at a time, and one by one
+    only in the part that fails too."""
+    poison = desk.work(authorize("zoe", asset_id="\ud800"), request_id="poison")
+    works = [
+        desk.work(authorize(product_id="umbrella"), request_id=f"r{n}") for n in range(2 * FEW)
+    ]
+    results = desk.apply(*works[:3], poison, *works[3:])
+    assert [type(it) for it in results] == [bytes] * 3 + [InternalFault] + [bytes] * (2 * FEW - 3)
+    assert [str(it).partition(":")[0] for it in desk.faults if isinstance(it, BatchSplit)] == [
+        f"{2 * FEW + 1} calls go {FEW} at a time",
+        f"{FEW} calls go one by one",
+    ]
 
 
 def test_a_split_batch_is_logged_with_its_reason(desk: Desk) -> None:

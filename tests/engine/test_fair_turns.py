@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+from collections import Counter
 from dataclasses import replace
 
 import pytest
@@ -143,3 +144,65 @@ def test_a_long_queue_is_completed_while_several_callers_are_active() -> None:
         assert gate.batches.index(with_late) == 2
 
     run(main())
+
+
+class Taker:
+    """A taker of results that keeps their number."""
+
+    def __init__(self) -> None:
+        self.results = 0
+
+    def answer(self, result: object) -> None:
+        """Nothing: the number is counted at the end."""
+
+    def end(self, result: object) -> None:
+        """Counts one result."""
+        self.results += 1
+
+
+async def sizes_of(bulk: int, *singles: str, limits: CommitLimits) -> list[Counter[str]]:
+    """The batches, as numbers of commands by caller, of commands that "heavy" sent together, and of
+    single commands behind them."""
+    gate, taker = Gate(), Taker()
+    committer = Committer(gate.apply, limits)
+    committer.start()
+    first = committer.submit(of("heavy"))
+    await gate.entered()
+    assert committer.send_all([of("heavy", n) for n in range(bulk)], taker) == (bulk, None)
+    waiting = [committer.submit(of(it, n)) for n, it in enumerate(singles, bulk)]
+    gate.open()
+    await asyncio.gather(first, *waiting)
+    await committer.close()
+    assert taker.results == bulk
+    return [Counter(name.rstrip("0123456789") for name in batch) for batch in gate.batches[1:]]
+
+
+BULK = replace(LIMITS, max_bulk_batch=40)
+
+
+def test_commands_that_were_sent_together_have_a_larger_batch() -> None:
+    """Commands that were sent together are applied in batches of `max_bulk_batch`, if nobody else
+    waits."""
+    batches = run(sizes_of(100, limits=BULK))
+    assert [batch["heavy"] for batch in batches] == [40, 40, 20]
+
+
+def test_single_commands_have_no_larger_batch() -> None:
+    """Commands that were sent one by one are applied in batches of `max_batch`."""
+    batches = run(sizes_of(0, *["heavy"] * 40, limits=BULK))
+    assert [batch["heavy"] for batch in batches] == [16, 16, 8]
+
+
+def test_a_larger_batch_is_not_for_several_callers() -> None:
+    """While another caller waits, commands that were sent together get only their share of a usual
+    batch."""
+    batches = run(sizes_of(100, "light", limits=BULK))
+    assert batches[0] == {"heavy": LIMITS.max_share, "light": 1}
+    assert batches[1] == {"heavy": LIMITS.max_share}
+    assert batches[3]["heavy"] == BULK.max_bulk_batch
+
+
+def test_a_larger_batch_is_never_smaller_than_a_usual_one() -> None:
+    """A `max_bulk_batch` below `max_batch` counts as `max_batch`."""
+    batches = run(sizes_of(20, limits=replace(LIMITS, max_bulk_batch=2)))
+    assert [batch["heavy"] for batch in batches] == [16, 4]

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import string
 import threading
 from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import replace
 from typing import TypeVar
 
 import pytest
@@ -18,6 +20,7 @@ from service.engine.group_commit import (
     CommitStatistics,
     Committer,
     Crowd,
+    enough,
     linger_s,
 )
 from tests.engine.calls import authorize, counts
@@ -99,7 +102,8 @@ def test_the_writer_lingers_only_when_calls_are_expected(
     rate_per_second: float, waiting: int, pause_s: float
 ) -> None:
     """The writer lingers for a batch, up to the limit, and only when enough calls are expected."""
-    assert linger_s(rate_per_second, waiting, LIMITS) == pytest.approx(pause_s)
+    pause = linger_s(rate_per_second, waiting, LIMITS.max_batch, LIMITS)
+    assert pause == pytest.approx(pause_s)
 
 
 def test_the_rate_follows_the_arrivals() -> None:
@@ -225,6 +229,42 @@ def test_the_writer_goes_when_there_are_enough(
         return gate.batches[before:]
 
     assert run(main()) == batches
+
+
+@pytest.mark.parametrize(
+    ("callers", "overlapping", "calls"),
+    [(32, True, 32), (33, True, 11), (64, True, 22), (64, False, 64), (100, False, 64)],
+)
+def test_a_third_of_many_callers_is_enough(callers: int, overlapping: bool, calls: int) -> None:
+    """A batch waits for all callers, but only for a third of more than 32 if the process is mostly
+    idle while callers send."""
+    assert enough(callers, LIMITS.max_batch, LIMITS, overlapping=overlapping) == calls
+
+
+def test_the_writer_goes_when_a_part_of_many_callers_waits(work: Make) -> None:
+    """Of 36 recent callers, 12 that wait are one batch if the transport reads calls cheaply."""
+    names = string.ascii_letters[:36]
+
+    async def main() -> list[str]:
+        gate = Gate()
+        committer = Committer(gate.apply, replace(PATIENT, max_queue=64, max_batch=64))
+        committer.overlapping = True
+        committer.start()
+        tasks = [asyncio.ensure_future(committer.submit(work(names[0])))]
+        await gate.entered()
+        tasks += [asyncio.ensure_future(committer.submit(work(name))) for name in names[1:]]
+        await asyncio.sleep(0)
+        gate.open()
+        await asyncio.gather(*tasks)
+        tasks = [asyncio.ensure_future(committer.submit(work(name))) for name in names[:11]]
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert committer.waiting == 11
+        await asyncio.gather(*tasks, committer.submit(work("the twelfth")))
+        await committer.close()
+        return gate.batches[-1]
+
+    assert len(run(main())) == 12
 
 
 def test_the_writer_does_not_wait_for_unknown_callers(work: Make) -> None:

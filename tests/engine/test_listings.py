@@ -14,7 +14,7 @@ from service.engine.calls import Priced
 from tests.engine import listing
 from tests.engine.acts import group, members
 from tests.engine.calls import authorize, refused, rental, settle
-from tests.engine.test_merges import merge
+from tests.engine.test_merges import merge, merging
 from tests.fakes import OTHER_OPERATOR, Desk
 
 DEVICE, ACCOUNT, EVERYBODY = (
@@ -108,6 +108,18 @@ def test_the_survivor_of_a_merge_is_as_listed_as_the_merged_person(desk: Desk) -
     listing.add(desk, "ann")
     for user_id in ("ann", "dan"):
         assert is_denied(rental(desk, authorize(user_id, "umbrella")))
+
+
+def test_a_merge_in_the_same_batch_brings_the_listings(desk: Desk) -> None:
+    """If one batch merges a listed person, a later order of the survivor in it is declined."""
+    desk.put_user("dan", 700)
+    listing.add(desk, "ann")
+    works = [desk.work(it, caller=PLATFORM) for it in merging("ann", "dan")]
+    order = desk.work(authorize("dan", "umbrella"), request_id="order")
+    desk.apply(*works, order)
+    it = desk.answers["order"]
+    assert isinstance(it, Authorization)
+    assert is_denied(it)
 
 
 def test_a_damage_charge_follows_no_listing(desk: Desk) -> None:

@@ -37,10 +37,18 @@ from tests.fakes import START_US, Desk
 BIKE_MINOR = 19_900
 
 
+def merging(user_id: str = "ann", survivor: str = "dan") -> tuple[c.Command, c.Command]:
+    """The two commands that merge a person into another, by two keys."""
+    return (
+        c.ProposeMerge(user_id, survivor, "same id card", "key-1"),
+        c.ApproveMerge(user_id, survivor, "key-2"),
+    )
+
+
 def merge(desk: Desk, user_id: str = "ann", survivor: str = "dan") -> None:
     """Merges a person into another, with two keys."""
-    desk.do(c.ProposeMerge(user_id, survivor, "same id card", "key-1"), caller=PLATFORM)
-    desk.do(c.ApproveMerge(user_id, survivor, "key-2"), caller=PLATFORM)
+    for command in merging(user_id, survivor):
+        desk.do(command, caller=PLATFORM)
 
 
 @pytest.fixture

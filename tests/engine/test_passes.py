@@ -33,8 +33,9 @@ from service.engine.records.passes import PassRecord
 from service.rpc.stored import read_payload
 from service.storage import schema as t
 from service.storage.store import SqlStore
-from tests.engine.acts import money
+from tests.engine.acts import dispute, money
 from tests.engine.calls import pay
+from tests.engine.test_merges import merging
 from tests.engine.test_quotas import (
     DAILY,
     DAY_US,
@@ -261,6 +262,14 @@ def test_a_refund_decides_the_charge_back_of_its_price(city: Desk) -> None:
     sound(city)
 
 
+def test_a_refund_decides_the_dispute_of_its_price(city: Desk) -> None:
+    """If a person disputes the price of a pass, the refund decides that dispute for the person."""
+    held, debt = buy(city)
+    city.do(dispute(debt, 900))
+    refund(city, held)
+    sound(city)
+
+
 def test_a_granted_pass_is_taken_back(city: Desk) -> None:
     """A granted pass that no rental has used is taken back; no money moves."""
     held = grant(city)
@@ -301,6 +310,18 @@ def test_the_beginning_of_a_pass_has_bounds(city: Desk) -> None:
     told = city.do(BuyPass("ann", "scooter", "each", now_us - DAY_US))
     assert isinstance(told, PassTold)
     assert told.held.from_us == now_us
+
+
+def test_a_merge_in_the_same_batch_brings_the_passes(city: Desk) -> None:
+    """If one batch merges a person, a later sale to that person in it knows the survivor's
+    passes: a second one for the same time is refused."""
+    city.put_user("ben", 700)
+    buy(city)
+    works = [city.work(it, caller=PLATFORM) for it in merging("ben", "ann")]
+    *_, result = city.apply(*works, city.work(BuyPass("ben", "scooter", "each")))
+    assert isinstance(result, FreeholdError)
+    assert result.reason == "PASS_HELD"
+    sound(city)
 
 
 def test_a_suspended_person_buys_no_pass(city: Desk) -> None:

@@ -206,6 +206,48 @@ def test_a_row_alone_has_the_margin_that_it_has_in_a_batch() -> None:
         assert alone.tobytes() == expected[place : place + 1].tobytes(), row
 
 
+def edges(trees: list[tables.Tree]) -> list[float]:
+    """Values at which a comparison of the trees could go wrong, and values that no row has."""
+    limits = {limit for tree in trees for limit in tree.threshold}
+    near = {math.nextafter(it, to) for it in limits for to in (-math.inf, math.inf)}
+    zeros = {0.0, -0.0, tables.ZERO, -tables.ZERO, math.nextafter(tables.ZERO, 1.0), 5e-324}
+    return [*sorted(limits | near | zeros), -1e308, 1e308, -math.inf, math.inf, math.nan]
+
+
+@pytest.fixture(scope="module", params=["served", "with missing values"])
+def judged(request: pytest.FixtureRequest, small_directory: Path) -> lightgbm.Booster:
+    """A trained model without, and one with missing values in its training."""
+    if request.param == "served":
+        return lightgbm.Booster(model_file=str(small_directory / "model.txt"))
+    generator = np.random.default_rng(3)
+    x = np.round(generator.normal(size=(3_000, 6)), 1)
+    x[generator.random(x.shape) < 0.2] = np.nan
+    odds = np.nan_to_num(x[:, 0], nan=2.0) - np.nan_to_num(x[:, 1], nan=-2.0)
+    y = (odds + generator.normal(size=3_000) > 0).astype(int)
+    parameters = {"objective": "binary", "num_leaves": 8, "verbosity": -1, "num_threads": 1}
+    return lightgbm.train(parameters, lightgbm.Dataset(x, y), 60)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_any_values_have_the_bits_of_lightgbm(
+    judged: lightgbm.Booster, data: st.DataObject
+) -> None:
+    """Rows of any values, also missing, infinite, unseen and at the edge of a comparison, have the
+    margins of Booster.predict to the last bit, alone and in a batch."""
+    trees = tables.parse(judged.model_to_string())
+    values = st.one_of(st.sampled_from(edges(trees)), st.floats(width=64), st.integers(-9, 9))
+    width = judged.num_feature()
+    row = st.lists(values, min_size=width, max_size=width)
+    x = np.array(data.draw(st.lists(row, min_size=2, max_size=6)), dtype=np.float64)
+    expected = np.asarray(judged.predict(x, raw_score=True, num_threads=1)).tobytes()
+    patterns, margins = tables.Patterns(trees), tables.Margins(trees)
+    together = margins.margin(patterns.index(x))[: x.shape[0]]
+    alone = [margins.margin(patterns.index(it)) for it in np.split(x, x.shape[0])]
+    assert together.tobytes() == expected
+    assert np.concatenate(alone).tobytes() == expected
+
+
 @pytest.mark.parametrize("trees", [1, 2, 9, 500])
 def test_trees_are_added_in_their_order(trees: int) -> None:
     """For any number of columns, trees are added from the first to the last."""
@@ -219,7 +261,7 @@ def test_trees_are_added_in_their_order(trees: int) -> None:
         expected.append(total)
     for columns in (*range(1, 71), 448, 512):
         values = np.ascontiguousarray(wide[:, :columns])
-        assert tables.sum_trees(values).tolist() == expected[:columns], columns
+        assert tables.sum_trees(-values).tolist() == expected[:columns], columns
 
 
 def test_deep_trees_do_not_fit_and_unknown_splits_are_refused() -> None:

@@ -344,3 +344,15 @@ def test_a_product_is_previewed_with_the_terms_that_it_names(city: Desk) -> None
     with pytest.raises(InvalidInput) as refusal:
         preview(city.store.engine, asked._replace(document={**draft, "tariff": "none"}))
     assert refusal.value.violations[0].rule == "tariff.unknown"
+
+
+def test_a_slow_tariff_has_no_preview(city: Desk) -> None:
+    """A tariff whose pricing takes too long to come into force is not previewed either."""
+    segment = [
+        {"to_minute": 1_440, "interval_minutes": 1, "price_minor": 5},
+        {"from_minute": 1_440, "interval_minutes": 1, "price_minor": 3},
+    ]
+    quota = [{"name": "q", "minutes": 300, "per": "WEEK"}]
+    with pytest.raises(InvalidInput) as refusal:
+        previewed(city, segment=segment, quota=quota, time_zone="Asia/Shanghai")
+    assert [it.rule for it in refusal.value.violations] == ["segment.too_many_free"]

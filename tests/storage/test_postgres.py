@@ -546,6 +546,8 @@ def test_every_session_has_its_bounds(store: SqlStore) -> None:
         "synchronous_commit": "on",
         "enable_hashjoin": "off",
         "enable_mergejoin": "off",
+        "enable_seqscan": "off",
+        "jit": "off",
         "plan_cache_mode": "force_custom_plan",
         "application_name": "freehold",
         "transaction_isolation": "read committed",
@@ -718,9 +720,9 @@ def scans(connection: Connection, sql: str, parameters: Any) -> list[str]:
     return found
 
 
-def test_no_statement_of_a_call_reads_a_whole_table(store: SqlStore) -> None:
-    """On large tables no statement of any command, the sweeper's search, lists, gets or key lookups
-    reads a table in full."""
+def watched_desk(store: SqlStore) -> tuple[Desk, dict[str, Any]]:
+    """A desk with connections of its own, and the reads that it makes from now on, with their
+    parameters."""
     ran: dict[str, Any] = {}
 
     class Watched(psycopg.Cursor[Any]):
@@ -733,14 +735,20 @@ def test_no_statement_of_a_call_reads_a_whole_table(store: SqlStore) -> None:
 
     engine = open_database(store.engine.url.render_as_string(hide_password=False))
     event.listen(engine, "connect", lambda c, _: setattr(c, "cursor_factory", Watched))
-    watched = Desk(SqlStore(engine))
+    return Desk(SqlStore(engine)), ran
+
+
+def test_no_statement_of_a_call_reads_a_whole_table(store: SqlStore) -> None:
+    """On large tables no statement of any command, the sweeper's search, lists, gets or key lookups
+    reads a table in full."""
+    watched, ran = watched_desk(store)
     for user_id, score in (("ann", 700), ("ben", 550), ("cem", 450)):
         watched.put_user(user_id, score)
-    with engine.begin() as connection:
+    with store.engine.begin() as connection:
         fill(connection)
     everything(watched)
     assert len(ran) > 15
-    with engine.connect() as connection:
+    with store.engine.connect() as connection:
         assert scans(connection, "SELECT * FROM lines WHERE held_minor = 1", ())
         # A worker adds up the balances of all operators, whose rows another worker merges.
         ran = {sql: it for sql, it in ran.items() if "GROUP BY operator_payables" not in sql}
@@ -750,6 +758,23 @@ def test_no_statement_of_a_call_reads_a_whole_table(store: SqlStore) -> None:
         *("exposure_rates", "listing_kinds"),
     }
     assert {sql: found for sql, found in read.items() if set(found) - catalog} == {}
+    watched.store.close()
+
+
+def test_a_batch_reads_a_table_without_statistics_by_an_index(store: SqlStore) -> None:
+    """A full batch reads no table in full that has no statistics yet, however small it looks."""
+    watched, ran = watched_desk(store)
+    with store.engine.begin() as connection:
+        fill(connection, count=SOME, analyze=False)
+    people = [f"p-{number}" for number in range(64)]
+    watched.put_users(**dict.fromkeys(people, 700.0))
+    ran.clear()
+    results = watched.apply(*(watched.work(authorize(it, "bike", it)) for it in people))
+    assert not [it for it in results if isinstance(it, Exception)], results
+    with store.engine.connect() as connection:
+        read = {sql: scans(connection, sql, params) for sql, params in ran.items()}
+    assert len(read) >= 4
+    assert {sql: found for sql, found in read.items() if found} == {}
     watched.store.close()
 
 

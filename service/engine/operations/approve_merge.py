@@ -14,7 +14,7 @@ from service.engine.operation import Operation
 from service.engine.operations.propose_merge import of_both, require_mergeable
 from service.engine.people import announce_of, bring_limit
 from service.engine.posting import line_for
-from service.engine.rows import Draft, Rows
+from service.engine.rows import Draft, Keys, Rows
 from service.engine.tables import ALIASES, LINES, USERS
 
 
@@ -25,6 +25,12 @@ class ApproveMerge:
     user_id: str
     survivor: str
     by: str
+
+
+def wanted(caller: str, it: ApproveMerge, keys: Keys) -> None:
+    """Needs both people; other calls of the batch may find them merged."""
+    of_both(caller, it, keys)
+    keys.merging.add((it.user_id, it.survivor))
 
 
 def decide(_work: Work, it: ApproveMerge, rows: Rows, context: Context) -> Decided:
@@ -68,4 +74,4 @@ def decide(_work: Work, it: ApproveMerge, rows: Rows, context: Context) -> Decid
     return Decided(draft, alias, it.user_id, "")
 
 
-APPROVE_MERGE = Operation(ApproveMerge, of_both, decide)
+APPROVE_MERGE = Operation(ApproveMerge, wanted, decide)

@@ -1,0 +1,162 @@
+"""The cost of one pricing by a tariff: how many steps its arithmetic takes at most.
+
+The writer prices rentals while other calls wait. A tariff whose windows, units and hours hardly
+ever repeat takes a step for each window of months, and once more for each number of free minutes
+that it compares. So a tariff comes into force only if its pricing is short. The bound is rough: it
+counts how much `fee_cycles.py` cannot skip, and the numbers of minutes that `least_fee.py` looks
+at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import pairwise
+from math import gcd, lcm
+
+from service.domain.day_tariff_document import DayTariffDocument
+from service.domain.errors import Violation
+from service.domain.fee_cycles import LEAST_CYCLES
+from service.domain.fee_reach import HORIZON_MINUTES, HOURS_HORIZON_MINUTES
+from service.domain.hour_prices import WEEK_MINUTES, changes_of_week
+from service.domain.least_fee import MOST_LOOKS
+from service.domain.segment_tariff import FreeMinutes, Rounding, Segment, SegmentTariff
+from service.domain.tariff import AnyTariff
+from service.domain.tariff_document import TariffDocument
+from service.domain.terms_readers import tariffs_of
+
+MOST_STEPS = 30_000
+"""The most steps of one pricing; they take about 5 ms."""
+STEPS_OF_A_PRICE = 12
+"""Finding a price of hours takes as long as adding up so many windows."""
+STEPS_OF_A_SEGMENT = 20
+"""The same for the units of a segment in a part of the use."""
+STEPS_OF_A_PART = 30
+"""The same for a part of the use."""
+CHANGES_OF_CLOCKS = 2
+"""The usual number of changes within the longest time that is searched."""
+SEARCHES = 3
+"""The time of a loss is a pricing, and a search that takes about two."""
+
+
+def slow_prices(document: DayTariffDocument | TariffDocument) -> Iterator[Violation]:
+    """The faults of a document with prices that take too long to compute.
+
+    A fault of the usual prices is not told again for a place. Tariffs that are in force already
+    stay so.
+    """
+    usual = list(_faults(document.tariff))
+    for path, tariff in tariffs_of(document):
+        for fault in _faults(tariff):
+            if not path or fault not in usual:
+                yield fault._replace(field=f"{path}{fault.field}")
+
+
+def _faults(tariff: AnyTariff) -> Iterator[Violation]:
+    """The faults of one tariff; their fields are keys of its document."""
+    if not isinstance(tariff, SegmentTariff):
+        return
+    looks, steps = most_looks(tariff), most_steps(tariff)
+    if looks > MOST_LOOKS:
+        text = (
+            f"makes a rental compare up to {looks} numbers of free minutes, but at most"
+            f" {MOST_LOOKS} are allowed: use fewer segments, longer units, units that divide the"
+            " shortest window, or fewer minutes in quotas and passes"
+        )
+        yield Violation("segment", "segment.too_many_free", text)
+    elif (SEARCHES + looks) * steps > MOST_STEPS:
+        times = (SEARCHES + looks) * steps / MOST_STEPS
+        text = (
+            f"takes {times:.1f} times as long to price as is allowed: use units that divide the"
+            " windows of caps, windows that divide a week, longer windows, fewer prices of hours,"
+            " or fewer minutes in quotas and passes"
+        )
+        yield Violation("segment", "segment.too_slow", text)
+
+
+def most_looks(tariff: SegmentTariff) -> int:
+    """The most numbers of free minutes that a rental compares."""
+    free = free_minutes(tariff)
+    if not free or not (tariff.caps or tariff.by_clock):
+        return 1 if free else 0
+    moves = tariff.first_use_minutes and tariff.rounding is Rounding.COMPLETED
+    (first, *others) = tariff.segments or (Segment(0, None, 1, 0),)
+    if not others and first.to_minute is None and not moves and first.interval_minutes:
+        free = min(free, first.interval_minutes)
+    # Four turns are those of the start fee, of a grace, and of the first unit.
+    return min(free, 4 + sum(_turns(tariff, it, free) for it in tariff.segments))
+
+
+def free_minutes(tariff: SegmentTariff) -> int:
+    """The most minutes that quotas and a pass of the tariff make free."""
+    passes = max((it.minutes for it in tariff.passes), default=0)
+    return sum(it.minutes for it in tariff.quotas) + passes
+
+
+def _turns(tariff: SegmentTariff, it: Segment, free: int) -> int:
+    """The numbers of free minutes, up to `free`, with which units of a segment move to other
+    windows or hours."""
+    interval = it.interval_minutes
+    several = -(-free // interval) if interval else 1
+    found = several
+    if tariff.caps:
+        found += -(-free // gcd(interval, tariff.caps[0].window_minutes))
+    if it.prices:
+        found += _minutes_of_changes(it) * several if interval else free
+    return found
+
+
+def _minutes_of_changes(it: Segment) -> int:
+    """The minutes of a unit at which the price may change, whenever the rental begins."""
+    interval = it.interval_minutes
+    repeats = gcd(interval, WEEK_MINUTES)
+    found = len({minute % repeats for minute in changes_of_week(it.prices)})
+    found *= interval // repeats
+    # A change of clocks moves them by an hour.
+    return min(interval, found * (1 + CHANGES_OF_CLOCKS) if 60 % interval else found)
+
+
+def most_steps(tariff: SegmentTariff) -> int:
+    """The most steps of the fee of a long use."""
+    horizon = HOURS_HORIZON_MINUTES if tariff.by_clock else HORIZON_MINUTES
+    if not (tariff.caps or tariff.by_clock):
+        return STEPS_OF_A_PART + STEPS_OF_A_SEGMENT * len(tariff.segments)
+    base = tariff.free_minutes if tariff.free is FreeMinutes.DEDUCTED else 0
+    marks = {0, horizon}
+    for it in tariff.segments:
+        begin = base + it.from_minute
+        marks |= {begin, begin + it.interval_minutes}
+        marks |= set() if it.to_minute is None else {base + it.to_minute}
+    found = 0
+    for begin, end in pairwise(sorted(it for it in marks if it <= horizon)):
+        found += _steps(tariff, base, begin, end)
+    return found
+
+
+def _steps(tariff: SegmentTariff, base: int, begin: int, end: int) -> int:
+    """The steps between two minutes of use, between which no segment begins or ends."""
+    there = [
+        it
+        for it in tariff.segments
+        if base + it.from_minute <= begin and (it.to_minute is None or end <= base + it.to_minute)
+    ]
+    window = tariff.caps[-1].window_minutes if tariff.caps else 1
+    priced = any(it.prices for it in there)
+    cycle = lcm(window, *(it.interval_minutes or 1 for it in there), WEEK_MINUTES if priced else 1)
+    parts = 1 + CHANGES_OF_CLOCKS if priced else 1
+    # A cycle, and what is left before it and after it.
+    length = end - begin
+    if cycle * LEAST_CYCLES * parts <= length:
+        length = min(length, parts * (3 * cycle // 2 + window))
+    found = STEPS_OF_A_PART * parts + sum(_steps_of(tariff, it, length) for it in there)
+    return found + sum(-(-length // it.window_minutes) for it in tariff.caps)
+
+
+def _steps_of(tariff: SegmentTariff, it: Segment, length: int) -> int:
+    """The steps of one segment in so many minutes."""
+    units = -(-length // it.interval_minutes) if it.interval_minutes else 1
+    windows = -(-length // tariff.caps[0].window_minutes) if tariff.caps else 1
+    changes = 0
+    if it.prices:
+        changes = -(-length * len(changes_of_week(it.prices)) // WEEK_MINUTES)
+    added = min(units, windows + changes) + min(units, changes) * STEPS_OF_A_PRICE
+    return STEPS_OF_A_SEGMENT + added

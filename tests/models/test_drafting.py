@@ -1,0 +1,90 @@
+"""Guesses of a draft about a file's form, its ids and its persons."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from models import drafting, reading, spec
+from models.drafting import Question
+from models.errors import DatasetError
+from tests.models.small_tables import table
+from tests.models.test_cases import file_of, lines
+
+QUESTION = Question("y", ("1",), (), "missed", "a month", "made up")
+
+ARFF = """% A table of small loans.
+@RELATION loans
+@attribute id numeric
+@attribute 'net income' real [0.0, 9.0]
+@attribute b {0,1,2}
+@attribute y {0, 1}
+@inputs id, 'net income', b
+@data
+"""
+
+
+def drafted(folder: Path, content: str) -> dict[str, Any]:
+    """The drafted spec of such a file, which can be read."""
+    (folder / "table.csv").write_text(content, encoding="utf-8")
+    made = drafting.draft(folder / "table.csv", folder / "draft.toml", QUESTION)
+    (folder / "draft.toml").write_text(made.text, encoding="utf-8")
+    return tomllib.loads(made.text)
+
+
+def test_a_file_with_declared_columns_is_read_by_its_names(tmp_path: Path) -> None:
+    """A file that declares its columns in lines that begin with @, as Weka and KEEL write it, has
+    those names, and its rows begin after @data."""
+    it = table()
+    made = drafted(tmp_path, ARFF + "\n".join(lines(it)) + "\n")
+    assert made["data"]["columns"] == ["id", "net income", "b", "y"]
+    assert made["data"]["skip_lines"] == 8
+    data = reading.load(spec.load(tmp_path / "draft.toml"))
+    assert data.raw[:, 0].tolist() == it.a.tolist()
+    assert data.label.tolist() == it.y.tolist()
+
+
+def test_declared_columns_without_rows_are_named(tmp_path: Path) -> None:
+    """A file of that form without the line @data is refused in a sentence."""
+    with pytest.raises(DatasetError, match="no line @data"):
+        drafted(tmp_path, ARFF.replace("@data\n", "") + "\n".join(lines(table())) + "\n")
+
+
+@pytest.mark.parametrize(
+    ("numbers", "part"),
+    [
+        (np.arange(600) + np.arange(600) // 50, "id"),
+        (np.arange(600) * 7, "input"),
+        (np.arange(600)[::-1], "input"),
+    ],
+)
+def test_numbers_that_count_up_the_rows_are_an_id(
+    tmp_path: Path, numbers: np.ndarray[Any, np.dtype[np.int64]], part: str
+) -> None:
+    """Numbers that count up the rows are an id, also where a few rows were taken out; other numbers
+    are a column of the model."""
+    rows = [f"{n},{line}" for n, line in zip(numbers.tolist(), lines(table()), strict=True)]
+    made = drafted(tmp_path, file_of(rows, "place,a0,a,b,y"))
+    (place,) = [f for f in made["feature"] if f["name"] == "place"] or [{"role": "id"}]
+    assert place["role"] == part
+
+
+@pytest.mark.parametrize(
+    ("name", "kept_together"),
+    [
+        ("customer", True), ("Customer ID", True), ("cust_no", True), ("客户编号", True),
+        ("account_length", False), ("user age", False), ("members", True), ("客户年限", False),
+    ],
+)  # fmt: skip
+def test_a_column_of_persons_is_told_by_its_name(
+    tmp_path: Path, name: str, kept_together: bool
+) -> None:
+    """A column whose values repeat holds persons if its name is a person or a person's number; the
+    name of a person's property is none."""
+    rows = [f"{line},{i % 200}" for i, line in enumerate(lines(table()))]
+    made = drafted(tmp_path, file_of(rows, f"id,a,b,y,{name}"))
+    assert ("group" in made) == kept_together
