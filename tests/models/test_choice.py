@@ -320,11 +320,14 @@ def test_a_verdict_says_that_some_folds_chose_the_scorecard() -> None:
 
 
 def test_a_choice_counts_rows_by_their_weights() -> None:
-    """Rows of almost no weight have almost no say in the choice of a recipe."""
-    state = drawn(1_600, lambda a, b: np.where(np.arange(1_600) < 800, a + b, 3 * a * b))
-    assert chosen(state).recipe.kind == "trees"
-    weight = np.where(np.arange(1_600) < 800, 1.0, 1e-3)
-    assert chosen(replace(state, weight=weight)).recipe == recipes.SCORECARD
+    """Rows of almost no weight have almost no part in the loss and the AUC that a candidate is
+    chosen by."""
+    state = drawn(800, lambda a, b: np.where(np.arange(800) < 400, 0.0, 6 * a))
+    weight = np.where(np.arange(800) < 400, 1e-3, 1.0)
+    (equal,) = choice._try(state, state.everyone, SHORT[:1])
+    (weighted,) = choice._try(replace(state, weight=weight), state.everyone, SHORT[:1])
+    assert weighted.loss < 0.35 < 0.45 < equal.loss
+    assert weighted.auc > 0.9 > 0.85 > equal.auc
 
 
 def test_a_loss_counts_by_its_weight() -> None:
