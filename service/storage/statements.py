@@ -24,7 +24,6 @@ from sqlalchemy import (
     Table,
     and_,
     bindparam,
-    delete,
     func,
     literal,
     literal_column,
@@ -69,7 +68,7 @@ from service.engine.tables import Table as RecordTable
 from service.storage import schema
 from service.storage.database import BACKENDS, limits_of
 from service.storage.payable_statements import payable_left, take_payables
-from service.storage.row_statements import OneRowStatement, RowsStatement
+from service.storage.row_statements import RowsStatement
 from service.storage.schema.record_tables import CONVERTERS
 from service.storage.trace_statements import traces_of_orders, traces_of_users
 from service.storage.transaction import (
@@ -139,10 +138,19 @@ def _list(names: Iterable[str]) -> str:
     return f" ({', '.join(names)})"
 
 
-def _delete(table: Table, columns: Sequence[str], dialect: Dialect) -> OneRowStatement:
-    """Deletes the row with these values in these columns."""
-    conditions = [table.c[name] == bindparam(name) for name in columns]
-    return OneRowStatement(_text(delete(table).where(*conditions), dialect, columns))
+def _delete(table: Table, names: Sequence[str], dialect: Dialect) -> RowsStatement:
+    """Deletes the rows with these values in these columns."""
+    keys, row_id = [table.c[name] for name in names], BACKENDS[dialect.name].row_id
+    wanted = _wanted(keys)
+    if not row_id:
+        head, tail = f"DELETE FROM {table.name} USING (", f") AS wanted{_list(names)} WHERE "
+        return _rows_statement(
+            dialect, head, tail + _text(_matches(wanted, keys), dialect, ()), keys
+        )
+    place: ColumnElement[int] = literal_column(f"{table.name}.{row_id}")
+    found = select(place).select_from(wanted.join(table, _matches(wanted, keys)))
+    head = f"DELETE FROM {table.name} WHERE {row_id} IN (WITH wanted{_list(names)} AS ("
+    return _rows_statement(dialect, head, f") {_text(found, dialect, ())})", keys)
 
 
 def _text(statement: ClauseElement, dialect: Dialect, parameters: Sequence[str]) -> str:

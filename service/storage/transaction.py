@@ -45,7 +45,7 @@ class TableStatements(NamedTuple):
     read    rows, by the columns that they are found by
     insert  whole rows
     update  the columns that may change, by the key and the version read; None if rows never change
-    delete  rows, by the key and the columns that must be unchanged; None if rows are never deleted
+    delete  rows, by the key and the columns that must be unchanged; None if they are never deleted
 
     The `usual` statements leave out columns. `usual_insert` serves if all rows have the table's
     usual values in them, and `usual_update` if no row changes a rare column. A parameter costs more
@@ -281,7 +281,7 @@ class SqlTransaction:
         runs: list[_Run],
     ) -> None:
         """Adds the statements for new, changed and replaced rows, in the order of their keys."""
-        new, keys, rows, as_read = [], [], [], []
+        new, gone, keys, rows, as_read = [], [], [], [], []
         for key in sorted(changed) if len(changed) > 1 else changed:
             row, before = changed[key], read.get(key)
             if before is None:
@@ -293,13 +293,14 @@ class SqlTransaction:
                 as_read.append(before)
             elif row != before or row is None:
                 # The row must be unchanged since its read.
-                named = tuple(getattr(before, name) for name in (*table.key, *table.taken))
-                delete = self.statements.tables[table].delete
-                if delete is None:
-                    raise TypeError(f"rows of {table.name} are never replaced")
-                runs.append((delete, [named], 1))
+                gone.append(table.taken_of(before))
                 if row is not None:
                     new.append(row)
+        if gone:
+            delete = self.statements.tables[table].delete
+            if delete is None:
+                raise TypeError(f"rows of {table.name} are never replaced")
+            runs.append((delete, gone, len(gone)))
         # A new row may take the place that a changed row leaves, such as that of the open case.
         if rows:
             self._update(table, keys, rows, as_read, runs)
