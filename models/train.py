@@ -188,13 +188,16 @@ def _judged(sample_: Development, progress: bool, jobs: int, budget_s: float) ->
 
     better_blank = coverage.better_blank(state, served.sample, outcome.text, served.scale)
     warnings += _warnings(served, the_spec, better_blank)
-    promised = figures["scorecard" if ruling.kind == "scorecard" else "model"]["auc"]["mean"]
-    figures |= metrics.served(state, data, results, served.platt, served.scale, promised)
+    promised = figures["scorecard" if ruling.kind == "scorecard" else "model"]
+    figures |= metrics.served(
+        state, data, results, served.platt, served.scale, promised["auc"]["mean"]
+    )
     prepared = served.sample.preparation.columns
     figures["instability"] = instability.find(state, results, served.scale, again, prepared)
     apart = "the rows out of time" if the_spec.time else "the hold-out"
-    # First of all: the figures of the validation may not hold today.
-    first = drift.warning(figures["drift"], apart)
+    # First of all: the model may rank nothing, and the validation's figures may not hold today.
+    first = verdict.doubt(promised, the_spec.validation.folds)
+    first += drift.warning(figures["drift"], apart)
     warnings = first + fairness_gate.warning(figures["fairness"]["gate"]) + warnings
     figures["importance"] = importance.of(outcome.explained, prepared)
     figures["columns"] = {
