@@ -545,10 +545,10 @@ class Model:
             lost = ["OUTCOME_UNKNOWN"] * len(sent.calls)
             require([reason(it) for it in sent.results], lost, trouble)
         self.reference.begin_batch()
-        together = FEW if len(sent.calls) > FEW else 1
+        part = FEW if len(sent.calls) > FEW else 1
         for place, call in enumerate(sent.calls):
             result = None if unanswered else sent.results[place]
-            if trouble == "contended" and place % together == 0:
+            if trouble == "contended" and place % part == 0:
                 self.reference.begin_batch()
             self._compare_answer(call, result, now_us)
 
