@@ -176,9 +176,7 @@ def judge(
     if len(policies) == 1 and not skipped:
         rules = policies[0]
         if rules is not None and rules.new_user is None:
-            # The usual case: a few small numbers decide, which are mostly the same.
-            bounds = rules.velocity or () if grants else ()
-            return _by_numbers(bounds, tuple([_number(it, facts) for it in bounds]))
+            return by_bounds(rules.velocity or () if grants else (), facts)
     found = _Finding(skipped)
     caps: list[Cap | None] = []
     for place, rules in enumerate(policies):
@@ -192,6 +190,29 @@ def judge(
                 cap = _judge_new_user(rules.new_user, facts, len(policies) * grants, found)
         caps.append(cap)
     return found.verdict(tuple(caps))
+
+
+@lru_cache(maxsize=4096)
+def bounds_alone(rules: Rules | None) -> tuple[Velocity, ...] | None:
+    """The bounds of rentals, if they alone say how strict an offer for one item must be.
+
+    None without bounds, or if other rules of the policy have a say.
+    """
+    if rules is None or rules.new_user or rules.condition or rules.signal or rules.breaker:
+        return None
+    return rules.velocity
+
+
+def by_bounds(bounds: tuple[Velocity, ...], facts: Facts) -> Verdict:
+    """The verdict on one item for which only bounds count."""
+    # A few small numbers decide, which are mostly the same.
+    return _by_numbers(bounds, tuple([_number(it, facts) for it in bounds]))
+
+
+@lru_cache(maxsize=4096)
+def quiet(bounds: tuple[Velocity, ...]) -> Verdict:
+    """As `by_bounds`, for an order that names only its person, who has no rental that counts."""
+    return _by_numbers(bounds, tuple([0 if it.of is Of.USER else None for it in bounds]))
 
 
 @lru_cache(maxsize=4096)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from service.domain import admission
 from service.domain.authorization import Authorization, State
 from service.domain.rules import Rules
 from service.engine.budgets import Budgets
@@ -112,8 +111,8 @@ def read_counts(
         for it in waiting:
             told = rows[DETAILS].get((it.user_id, it.authorization_id))
             named, rules = bearers_of(it.user_id, told), _rules_of(it, context)
-            if admission.counts(rules):
-                counts.want(rules, it.operator_id, named, rows)
+            if rules is not None:
+                counts.want(rules, it.operator_id, it.user_id, told, rows)
             counts.traces.want_person(it.operator_id, named)
         # An offer counts for every bearer that any of them wants.
         for it in waiting:
@@ -133,10 +132,9 @@ def _want(counts: Counts, operator_id: str, order: Authorize, rows: Rows, contex
         rules = None if product is None else product.policy.rules
         if rules is None:
             continue
-        named = bearers_of(order.user_id, order.order)
-        if admission.counts(rules):
-            counts.want(rules, operator_id, named, rows)
+        counts.want(rules, operator_id, order.user_id, order.order, rows)
         if rules.signal:
+            named = bearers_of(order.user_id, order.order)
             counts.traces.want(rules.signal, operator_id, named)
 
 

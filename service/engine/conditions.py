@@ -7,14 +7,14 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, tzinfo
 from typing import NamedTuple, Protocol
 
-from service.domain.admission import Hit, Verdict, counted, with_hits
+from service.domain.admission import Hit, Verdict, bounds_alone, counted, with_hits
 from service.domain.conditions import read_by
 from service.domain.details import NO_ORDER, Order
 from service.domain.listings import CONDITION_PREFIX
 from service.domain.money import Money
 from service.domain.policy import Reason
 from service.domain.product import Product
-from service.domain.rules import Counted, Of, Over, Rules, SignalRule
+from service.domain.rules import Counted, Of, Over, SignalRule
 from service.domain.signals import Suspect
 from service.domain.time_zones import time_zone
 from service.engine.breakers import with_breakers
@@ -71,10 +71,14 @@ def verdict_of(
     `skipped` has the rules that a listing skips.
     """
     products, command = it.products, it.command
-    # One item is by far the usual case; a comprehension costs more than all its work.
-    rules: Sequence[Rules | None] = (products[0].policy.rules,)
-    if len(products) > 1:
-        rules = [product.policy.rules for product in products]
+    if len(products) == 1 and not skipped and rows.counts is not None:
+        # One item under bounds alone is the usual case, and reads no more than they do.
+        bounds = bounds_alone(products[0].policy.rules)
+        if bounds is not None:
+            return rows.counts.verdict_by_bounds(
+                bounds, it.operator_id, command.user_id, command.order, rows, context.now_us
+            )
+    rules = [product.policy.rules for product in products]
     named = bearers_of(command.user_id, command.order)
     verdict = verdict_on(rules, it.operator_id, named, rows, context, skipped=skipped)
     conditioned, broken, signals = False, False, list[SignalRule]()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import NamedTuple
 
 from service.domain import authorization as life
@@ -373,9 +374,9 @@ def _choice(
             ordered = Ordered(work.caller, command, products, assessment)
             verdict = verdict_of(ordered, skipped, rows, context)
 
-        def choose_within(minor: int) -> Choice:
-            return choose_graded(score, assessment.why, offers, minor, asked, verdict)
-
+        choose_within = partial(
+            choose_graded, score, assessment.why, offers, wanted=asked, verdict=verdict
+        )
         left_minor = budget_left_minor(work.caller, products, rows)
         choice = within_budget(choose_within, available_minor, left_minor)
         read_values = values_of(verdict, left_minor)
