@@ -101,7 +101,8 @@ class Verdict(NamedTuple):
 
     `least` is the mildest allowed outcome, None for any. With `review` a person of the platform
     decides. `caps` has the cap of each item, if it has one. `reasons` are the reasons in the order
-    of strictness, and `values` all values that were read, by their names.
+    of strictness, and `values` all values that were read, by their names; `text` is their JSON, if
+    it was written already.
     """
 
     least: Outcome | None
@@ -109,12 +110,13 @@ class Verdict(NamedTuple):
     caps: tuple[Cap | None, ...]
     reasons: tuple[str, ...]
     values: Mapping[str, object]
+    text: str | None = None
 
     @property
     def read_values(self) -> str | None:
         """The values read, as canonical JSON; None if none were read."""
-        if not self.values:
-            return None
+        if self.text is not None or not self.values:
+            return self.text
         try:
             return _text_of(tuple(self.values.items()))
         except TypeError:  # the labels of an order are a table
@@ -221,7 +223,8 @@ def _by_numbers(bounds: tuple[Velocity, ...], numbers: tuple[int | None, ...]) -
     found = _Finding(NOTHING_SKIPPED)
     for rule, number in zip(bounds, numbers, strict=True):
         _judge_velocity(rule, number, 1, found)
-    return found.verdict((None,))
+    verdict = found.verdict((None,))
+    return verdict._replace(text=verdict.read_values)
 
 
 class Hit(NamedTuple):
@@ -238,7 +241,7 @@ def with_hits(
     if verdict is None:
         verdict = Verdict(None, False, (None,) * items, (), {})
     if not hits:
-        return verdict._replace(values={**verdict.values, **values})
+        return verdict._replace(values={**verdict.values, **values}, text=None)
     strict = [it.reason for it in hits if it.outcome is Outcome.DECLINE]
     reasons = dict.fromkeys([*strict, *verdict.reasons, *(it.reason for it in hits)])
     outcomes = {it.outcome for it in hits} | {verdict.least}
@@ -248,6 +251,7 @@ def with_hits(
         review=verdict.review or Outcome.REVIEW in outcomes,
         reasons=tuple(reasons),
         values={**verdict.values, **values},
+        text=None,
     )
 
 
