@@ -372,13 +372,13 @@ def _choice(
         verdict = None
         if not command.parent_id:
             verdict = verdict_of(work.caller, command, products, assessment, skipped, rows, context)
-        choose_within = partial(
-            choose_graded, score, assessment.why, offers, wanted=asked, verdict=verdict
-        )
         if rows.budgets is None:
-            choice = choose_within(available_minor)
+            choice = choose_graded(score, assessment.why, offers, available_minor, asked, verdict)
             read_values = None if verdict is None else verdict.read_values
         else:
+            choose_within = partial(
+                choose_graded, score, assessment.why, offers, wanted=asked, verdict=verdict
+            )
             left_minor = budget_left_minor(work.caller, products, rows)
             choice = within_budget(choose_within, available_minor, left_minor)
             read_values = values_of(verdict, left_minor)
