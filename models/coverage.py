@@ -20,7 +20,7 @@ def by_column(state: State, sample: Sample) -> list[dict[str, Any]]:
 
     These rows are known before any fit. `missing` are rows with a blank that the fit cannot score,
     `outside` are rows with a value outside the domain. A row may count for several columns. Raises
-    TrainingError when no good, or no bad, hold-out row can be scored.
+    TrainingError when fewer than two good, or two bad, hold-out rows can be scored.
     """
     seen, raw = domain_of(state, sample), state.raw[state.holdout]
     found: dict[str, dict[str, Any]] = {
@@ -53,15 +53,17 @@ def by_column(state: State, sample: Sample) -> list[dict[str, Any]]:
 
 
 def _require_both(state: State, admitted: Admitted, found: dict[str, dict[str, Any]]) -> None:
-    """Raises TrainingError unless good and bad hold-out rows can be scored."""
+    """Raises TrainingError unless good and bad hold-out rows can be scored, two of each: an
+    interval of the AUC needs them."""
     label = state.label[state.holdout]
     label = np.delete(label, sorted(admitted.refused))
     for value, name in ((1, "bad"), (0, "good")):
-        if not (label == value).any():
+        count = int((label == value).sum())
+        if count < 2:
             worst = max(found.values(), key=lambda row: int(row["missing"]) + int(row["outside"]))
             raise TrainingError(
-                f"no {name} row of the {state.holdout.shape[0]} hold-out rows can be scored: "
-                f"{worst['missing']} rows lack a value of {worst['column']}, and "
+                f"{count or 'no'} {name} row of the {state.holdout.shape[0]} hold-out rows can be "
+                f"scored: {worst['missing']} rows lack a value of {worst['column']}, and "
                 f"{worst['outside']} have one outside the trained values; "
                 "choose another hold-out, or leave the column out"
             )

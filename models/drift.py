@@ -56,14 +56,16 @@ def find(rows: Rows, area: evaluate.Estimate, validated_auc: float) -> dict[str,
     share = np.ones(label.shape[0]) if weight is None else weight / weight.mean()
     level = evaluate.calibration_in_the_large(label, log_odds, weight)
     z = _level_z(label, log_odds, share, number)
-    try:
-        slope, error = _slope(label, log_odds, share, number)
-    except TrainingError:
-        slope, error = 0.0, math.inf
+    slope, error = _slope(label, log_odds, share, number)
     lost = validated_auc - area.value
     spread = (area.high - area.low) / (2.0 * evaluate.Z95)
     moved = abs(level) >= AMBER and abs(z) > critical
-    bent = abs(slope - 1.0) >= SHAPE and abs(slope - 1.0) > critical * error
+    bent = (
+        slope is not None
+        and error is not None
+        and abs(slope - 1.0) >= SHAPE
+        and abs(slope - 1.0) > critical * error
+    )
     mixed = lost > RANK and lost > critical * spread
     light = "green"
     if moved or bent or mixed:
@@ -85,10 +87,12 @@ def warning(found: Mapping[str, Any], apart: str) -> list[str]:
     """A warning about people who are unlike the validation; `apart` names them."""
     if found["light"] not in ("amber", "red"):
         return []
+    slope = found["shape"]["slope"]
+    said = "no slope" if slope is None else f"slope {slope:.2f}"
     return [
         (
             f"{apart}: the mean PD is {found['mean_pd']:.3f} and {found['bad_rate']:.3f} were bad "
-            f"(shift {found['level']['shift']:+.2f}, slope {found['shape']['slope']:.2f}, "
+            f"(shift {found['level']['shift']:+.2f}, {said}, "
             f"{found['rank']['lost']:+.3f} AUC lost); {found['verdict']}"
         )
     ]
@@ -113,9 +117,13 @@ def _level_z(label: Labels, log_odds: Floats, share: Floats, number: NDArray[np.
 
 def _slope(
     label: Labels, log_odds: Floats, share: Floats, number: NDArray[np.intp]
-) -> tuple[float, float]:
-    """The slope of the outcome on the log-odds, and its error, robust to groups."""
-    line = calibrate.fit(log_odds, label, share)
+) -> tuple[float, float] | tuple[None, None]:
+    """The slope of the outcome on the log-odds, and its error, robust to groups; None where the
+    log-odds do not vary, or separate bad from good."""
+    try:
+        line = calibrate.line(log_odds, label, share)
+    except TrainingError:
+        return None, None
     p = calibrate.sigmoid(line.log_odds(log_odds))
     design = np.column_stack((np.ones(label.shape[0]), log_odds))
     bread = np.linalg.inv((design * (share * p * (1.0 - p))[:, None]).T @ design)

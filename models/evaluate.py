@@ -151,13 +151,17 @@ def reliability(label: Labels, pd: Floats, weight: Floats | None = None) -> list
 
 def calibration_line(
     label: Labels, log_odds: Floats, weight: Floats | None = None
-) -> tuple[float, float]:
-    """Slope and intercept of the label's logistic regression on the predicted log-odds.
+) -> tuple[float, float] | tuple[None, None]:
+    """Slope and intercept of the label's logistic regression on the predicted log-odds; None where
+    these do not vary, or separate bad from good.
 
     A calibrated model has 1 and 0. (Cox, "Two further applications of a model for binary
     regression", 1958.)
     """
-    line = calibrate.fit(log_odds, label, weight)
+    try:
+        line = calibrate.line(log_odds, label, weight)
+    except TrainingError:
+        return None, None
     return line.a, line.b
 
 
@@ -167,11 +171,16 @@ def calibration_in_the_large(
     """The shift of all log-odds (nats) that makes the mean PD equal to the bad rate; 0 when
     calibrated."""
     bad_rate = _mean(label, weight)
-    shift = 0.0
-    for _ in range(50):
+    shift, low, high = 0.0, -math.inf, math.inf
+    for _ in range(200):
         p = calibrate.sigmoid(log_odds + shift)
-        step = (bad_rate - _mean(p, weight)) / _mean(p * (1.0 - p), weight)
-        shift += step
+        gap = bad_rate - _mean(p, weight)
+        low, high = (shift, high) if gap > 0.0 else (low, shift)
+        # Far from the solution the curve is flat, and a whole step of Newton's would go too far.
+        wanted = shift + min(max(gap / max(_mean(p * (1.0 - p), weight), 1e-9), -2.0), 2.0)
+        if not low <= wanted <= high:
+            wanted = (low + high) / 2.0
+        step, shift = wanted - shift, wanted
         if abs(step) < 1e-12:
             break
     return shift

@@ -24,6 +24,7 @@ from models import (
     fits,
     scorecard,
     spec,
+    spec_card,
 )
 from models.samples import State
 
@@ -34,6 +35,15 @@ Results = dict[fits.Task, fits.Outcome]
 APPROVAL_SCORE = 600
 # Smaller groups are shown without a conclusion.
 SMALL_GROUP = 200
+
+
+def _declared(state: State) -> dict[str, Any]:
+    """The owner's declarations: the card, and that the outcomes are simulated, where they are."""
+    card, simulated = state.spec.card, state.spec.label.simulated
+    return {
+        **({} if card is None else {"card": spec_card.to_json(card)}),
+        **({"simulated": True} if simulated else {}),
+    }
 
 
 def validation(
@@ -48,6 +58,7 @@ def validation(
         "population": state.spec.label.population,
         "rows": int(data.label.shape[0]),
         "bad": int(data.label.sum()),
+        **_declared(state),
         "dropped": data.dropped,
         "excluded": [{"reason": reason, "rows": count} for reason, count in data.excluded],
         "grouped": state.group is not None,
@@ -136,7 +147,7 @@ def _cross_validated(
     """The figures of one kind of fit over all folds of these seeds."""
     count, unscorable = state.spec.validation.folds, []
     by_fold: dict[str, list[float]] = {"auc": [], "brier": [], "log_loss": [], "ks": []}
-    by_seed: dict[str, list[float]] = {
+    by_seed: dict[str, list[Any]] = {
         "ece": [], "ece_uncalibrated": [], "noise": [], "slope": [], "intercept": [], "large": []
     }  # fmt: skip
     for seed in seeds:
@@ -148,7 +159,8 @@ def _cross_validated(
         weight = state.weight_of(np.flatnonzero(scored))
         log_odds = np.empty(label.shape[0])
         for k in range(count):
-            platt = calibrate.fit(margin[fold != k], label[fold != k], _at(weight, fold != k))
+            others = fold != k
+            platt = calibrate.fit_or_flat(margin[others], label[others], _at(weight, others))
             log_odds[fold == k] = platt.log_odds(margin[fold == k])
         pd = calibrate.sigmoid(log_odds)
         for k in range(count):
@@ -335,7 +347,7 @@ def _fairness_all_rows(state: State, data: dataset.Dataset, results: Results) ->
     for k in range(validation.folds):
         here, others = fold == k, (fold != k) & scored
         scale = scorecard.scale(
-            calibrate.fit(margin[others], label[others], _at(state.weight, others))
+            calibrate.fit_or_flat(margin[others], label[others], _at(state.weight, others))
         )
         score[here] = scores(scale, margin[here])
     return {"seed": seed, **_fairness(state, data, np.arange(label.shape[0]), score)}
@@ -442,9 +454,11 @@ def _spread(values: list[float]) -> dict[str, Any]:
     }
 
 
-def _worst(values: list[float], ideal: float) -> dict[str, Any]:
+def _worst(values: Sequence[float | None], ideal: float) -> dict[str, Any]:
+    """The mean and the worst of the known values; None without any."""
+    known = [v for v in values if v is not None]
     return {
-        "mean": float(np.mean(values)),
-        "worst": max(values, key=lambda v: abs(v - ideal)),
+        "mean": float(np.mean(known)) if known else None,
+        "worst": max(known, key=lambda v: abs(v - ideal), default=None),
         "by_seed": values,
     }

@@ -186,11 +186,9 @@ def _seeds(figures: Metrics) -> str:
 
 
 def _figure(value: Any, digits: int) -> str:
-    if value is None:
-        return "n/a"
     if isinstance(value, dict):
         value = value["worst"]
-    return f"{value:.{digits}f}"
+    return "n/a" if value is None else f"{value:.{digits}f}"
 
 
 def _percent(value: float | None) -> str:

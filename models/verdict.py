@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from models import evaluate
 from models.spec_model import PINNED, Recipe
 
 # Trees that gain less than this in AUC and in log-loss (a share) do not pay for what they cost a
@@ -51,3 +52,19 @@ def judge(metrics: Mapping[str, Any], pinned: Recipe | None, chosen: Sequence[st
         "scorecard",
         f"Use the scorecard: it is as good; against it the trees have {figures}.",
     )
+
+
+def doubt(figures: Mapping[str, Any], folds: int) -> list[str]:
+    """A warning where the folds do not show that a model ranks people at all; `figures` are those
+    of one kind of fit over folds, `folds` of them for each seed."""
+    above = [area - 0.5 for area in figures["auc"]["by_fold"]]
+    found = evaluate.paired_gain(above, 1.0 / (folds - 1))
+    if found.low > 0.0:
+        return []
+    low, high = 0.5 + found.low, 0.5 + found.high
+    return [
+        (
+            f"out of fold the AUC is {0.5 + found.value:.3f} (95 % interval {low:.3f} to "
+            f"{high:.3f}): chance alone may explain it, so the model may rank nothing"
+        )
+    ]

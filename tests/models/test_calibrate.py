@@ -48,3 +48,28 @@ def test_sigmoid_has_no_overflow() -> None:
     far = np.array([-1e4, 0.0, 1e4])
     assert calibrate.sigmoid(far).tolist() == [0.0, 0.5, 1.0]
     assert [calibrate.sigmoid_one(v) for v in far.tolist()] == [0.0, 0.5, 1.0]
+
+
+def test_any_margins_can_be_compared() -> None:
+    """For a comparison, margins that rank in reverse, or do not vary, get the mean rate, and
+    margins that separate the classes a steep slope, so they have the least loss."""
+    label = np.array([0, 0, 1, 0, 1, 0], dtype=np.int8)
+    for margin in (np.ones(6), np.array([1.0, 2.0, -3.0, 4.0, -5.0, 6.0])):
+        found = calibrate.fit_or_flat(margin, label)
+        assert found.probability(margin) == pytest.approx(np.full(6, 1 / 3))
+    apart = np.array([1.0, 2.0, 8.0, 4.0, 9.0, 3.0])
+    assert calibrate.fit_or_flat(apart, label).a > 0.0
+    assert calibrate.losses(apart, label).max() < 1e-3
+    varied = np.array([1.0, 2.0, 3.0, 4.0, 5.0, 0.0])
+    assert calibrate.fit_or_flat(varied, label) == calibrate.fit(varied, label)
+
+
+def test_a_reversed_line_has_a_slope_below_0() -> None:
+    """The line of margins that rank in reverse is that of the turned margins, turned."""
+    generator = np.random.default_rng(3)
+    margin = generator.normal(size=1_000)
+    label = (generator.random(1_000) < calibrate.sigmoid(margin)).astype(np.int8)
+    reverse = calibrate.line(-margin, label)
+    assert (-reverse.a, reverse.b) == pytest.approx(calibrate.fit(margin, label))
+    with pytest.raises(TrainingError, match="separate"):
+        calibrate.line(np.array([1.0, 2.0, 3.0]), np.array([1, 0, 0], dtype=np.int8))

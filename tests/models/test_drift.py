@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import numpy as np
@@ -99,6 +100,28 @@ def test_a_weight_of_two_counts_as_two_rows_of_one_person() -> None:
     assert weighted["rank"]["error"] == pytest.approx(repeated["rank"]["error"], rel=0.2)
     plain = find(label, log_odds, None, 0.75)
     assert plain["level"]["shift"] != pytest.approx(weighted["level"]["shift"], rel=1e-3)
+
+
+def test_a_base_rate_that_moved_far_is_red() -> None:
+    """A bad rate of ten times the mean PD is a red level, and no fault of the test."""
+    label, log_odds = drawn(3_000, 3.2, 1.0)
+    found = find(label, log_odds - 2.4, None, 0.7)
+    assert (found["light"], found["level"]["moved"]) == ("red", True)
+    assert found["level"]["shift"] == pytest.approx(5.6, abs=0.3)
+
+
+def test_a_reversed_order_has_a_slope_and_a_perfect_one_has_none() -> None:
+    """People who are ranked in reverse have a slope below 0; where bad and good lie fully apart
+    there is no slope, and the figures are still those of a document."""
+    label, log_odds = drawn(3_000, 0.0, -1.0)
+    found = find(label, log_odds, None, 0.75)
+    assert found["shape"]["slope"] == pytest.approx(-1.0, abs=0.15)
+    assert found["shape"]["moved"]
+    apart = find(label, np.where(label == 1, 1.0, -1.0), None, 0.75)
+    assert apart["shape"] == {"slope": None, "error": None, "moved": False}
+    moved = find(label, np.where(label == 1, 9.0, 7.0), None, 0.75)
+    json.dumps(moved, allow_nan=False)
+    assert "no slope" in drift.warning(moved, "the hold-out")[0]
 
 
 def test_few_rows_say_nothing() -> None:

@@ -62,6 +62,29 @@ def test_calibration_line_of_true_log_odds_is_the_diagonal() -> None:
     assert shifted == pytest.approx(-0.5, abs=0.02)
 
 
+@pytest.mark.parametrize(("shift", "spread"), [(3.2, 0.8), (-6.0, 0.1), (12.0, 1.0), (0.3, 3.0)])
+def test_a_base_rate_may_move_far(shift: float, spread: float) -> None:
+    """The calibration in the large makes the mean PD the bad rate, however far it has moved."""
+    generator = np.random.default_rng(0)
+    log_odds = generator.normal(-4.0, spread, 4_000)
+    label = (generator.random(4_000) < calibrate.sigmoid(log_odds + shift)).astype(np.int8)
+    label[0] = 1
+    found = evaluate.calibration_in_the_large(label, log_odds)
+    mean = float(calibrate.sigmoid(log_odds + found).mean())
+    assert mean == pytest.approx(label.mean(), rel=1e-9)
+
+
+def test_a_calibration_line_is_measured_or_not_there() -> None:
+    """A model that ranks in reverse has a slope below 0; one that does not vary, or that separates
+    bad from good, has no line."""
+    label = np.array([0, 1, 0, 1, 0, 0], dtype=np.int8)
+    slope, _ = evaluate.calibration_line(label, np.array([3.0, -1.0, 1.0, 0.5, -0.5, 2.0]))
+    assert slope is not None
+    assert slope < 0.0
+    for risk in (np.zeros(6), label.astype(np.float64)):
+        assert evaluate.calibration_line(label, risk) == (None, None)
+
+
 def test_delong_interval_agrees_with_the_bootstrap() -> None:
     """DeLong's interval is as wide as the bootstrap's."""
     label, risk = sample(2_000)
