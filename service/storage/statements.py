@@ -297,8 +297,9 @@ def _rentals(
     a = schema.authorizations.c
     found = (a.user_id, a.authorization_id, a.operator_id, a.state, a.create_us)
     times = (a.expire_us, a.claim_until_us)
-    statement = select(wanted.c.of, wanted.c.bearer, *found, *times).select_from(source)
-    return statement.where(wanted.c.of == literal_column(f"'{of}'"), condition)
+    kind = literal_column(f"'{of}'", String())
+    statement = select(kind, wanted.c.bearer, *found, *times).select_from(source)
+    return statement.where(condition)
 
 
 def _recent(column: ColumnElement[str]) -> ColumnElement[bool]:
@@ -315,7 +316,7 @@ def _recent(column: ColumnElement[str]) -> ColumnElement[bool]:
 def _rentals_of_users(dialect: Dialect, *, recent: bool) -> RowsStatement:
     """Reads the open rentals of people; with `recent` also those asked for since an instant."""
     a = schema.authorizations
-    keys = [Column("of", String()), Column("bearer", String())]
+    keys = [Column("bearer", String())]
     wanted = _wanted(keys)
     theirs = wanted.join(a, a.c.user_id == wanted.c.bearer)
     still = _rentals(wanted, Of.USER, theirs, _counted(a, HOLDING))
@@ -339,7 +340,7 @@ def _rentals_of_orders(dialect: Dialect, *, recent: bool) -> RowsStatement:
         (Of.PAYMENT_ACCOUNT, d.c.payment_account_hash),
     ):
         source = wanted.join(d, column == wanted.c.bearer).join(a, own)
-        there = column != literal_column("''")
+        there = and_(wanted.c.of == literal_column(f"'{of}'"), column != literal_column("''"))
         still = _rentals(wanted, of, source, and_(there, _counted(a, HOLDING)))
         parts.append(still.with_hint(a, f"INDEXED BY {_OPEN}", "sqlite"))
         if recent:
