@@ -149,5 +149,6 @@ def _of_one_message(calls: list[Call]) -> list[Call]:
         if it.caller == first.caller
         and type(it.command) is kind
         and kind in BATCHED
+        and may_send(it)
         and not (isinstance(it.command, c.Authorize) and it.command.grouped)
     ]
