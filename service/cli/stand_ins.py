@@ -65,8 +65,8 @@ def stand_ins(options: dict[str, Any], config_file: Path | None, days: int, as_j
         at = instant_text(made.decide_us)
         click.echo(f"{at} {name}: {made.offer or 'DECLINED'}, by the model {again}: {mark}")
     differing = sum(it.differs for it in compared)
-    made = numbered(len(compared), "stand-in decision")
-    click.echo(f"{made} in {numbered(days, 'day')}, {differing} differ")
+    decisions = numbered(len(compared), "stand-in decision")
+    click.echo(f"{decisions} in {numbered(days, 'day')}, {differing} differ")
 
 
 def _record(it: Compared) -> dict[str, object]:
