@@ -33,6 +33,7 @@ from service.engine.feature_values import (
 from service.engine.operations import BY_COMMAND
 from service.engine.operations.put_user import PutUser
 from service.engine.ports import Scored, Scorer, Store
+from service.engine.records.name_lists import names_of
 from service.engine.records.users import UserFeatures
 
 
@@ -170,7 +171,7 @@ class Assessor:
 
         It is asked for reasons that nobody needed then, and if the stored margin is no number.
         """
-        names = tuple(it.extrapolated.split(",")) if it.extrapolated else ()
+        names = names_of(it.extrapolated or "")
         try:
             scored = self._scorer.scored(float.fromhex(it.margin or ""), names)
         except (ValueError, OverflowError):
@@ -179,7 +180,7 @@ class Assessor:
             return _Known(scored, ())
         if it.reasons is None:
             return None
-        return _Known(scored, tuple(it.reasons.split(",")) if it.reasons else ())
+        return _Known(scored, names_of(it.reasons))
 
     def _sent(self, command: PutUser) -> _Person:
         """A PutUser's values in the served model's order, or the reason against scoring.

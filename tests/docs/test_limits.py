@@ -35,7 +35,6 @@ METHOD = "part of a method, as its comment says"
 PICTURE = "a measure of a picture"
 
 FACTS: dict[str, dict[str, str]] = {
-    "app.py": {"INTERRUPTS_S": METHOD},
     "books/beside.py": {"TOGETHER": METHOD},
     "books/codes.py": {"ABSENT": METHOD},
     "books/columns.py": {
@@ -163,7 +162,7 @@ FACTS: dict[str, dict[str, str]] = {
     "engine/engine.py": {"FEW": METHOD},
     "engine/group_commit.py": {"COLLECTING": METHOD, "CAUTION": METHOD},
     "engine/occurrence.py": {"EARLIEST_OCCURRENCE_US": CONTRACT},
-    "ending.py": {"FAILED": EXIT_CODE, "KILLED": EXIT_CODE},
+    "ending.py": {"INTERRUPTS_S": METHOD, "FAILED": EXIT_CODE, "KILLED": EXIT_CODE},
     "engine/records/compatibility.py": {"ORDER_FEES_BUILD": FORMAT},
     "engine/process_job.py": {
         **dict.fromkeys(("COLLECT_S", "LONGEST_ANSWER_BYTES", "KEPT_BYTES", "ENDING_S"), METHOD),
