@@ -10,10 +10,12 @@ import platform
 import statistics
 import subprocess
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+
+import click
 
 _LIBRARIES = ("grpcio", "protobuf", "protovalidate", "sqlalchemy", "lightgbm", "numpy")
 _ROOT = Path(__file__).resolve().parent.parent
@@ -138,6 +140,34 @@ def document(
     if shared:
         raise ValueError(f"figures would overwrite {', '.join(shared)}")
     return head | figures
+
+
+def conclude(
+    json_file: Path | None,
+    plan: Any,
+    *,
+    name: str,
+    ratio: float | None,
+    machine: dict[str, Any],
+    commit: dict[str, Any],
+    failed: Sequence[str],
+    figures: dict[str, Any],
+    each_round: Sequence[Any],
+) -> None:
+    """Ends a benchmark with bounds: writes its document to the file, if one is given, then raises
+    ClickException if some do not hold; `failed` has a sentence for each.
+
+    `plan` is a dataclass with `rounds` and `seed`; each round is a dataclass too.
+    """
+    told = {"passed": not failed, "failed": failed, **figures, "plan": asdict(plan)}
+    content = document(
+        name=name, ratio=ratio, rounds=plan.rounds, seed=plan.seed, machine=machine, commit=commit,
+        figures={**told, "each_round": [asdict(it) for it in each_round]},
+    )  # fmt: skip
+    if json_file is not None:
+        write_json(json_file, content)
+    if failed:
+        raise click.ClickException("; ".join(failed))
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:

@@ -33,12 +33,11 @@ from benchmarks.harness import (
     BenchmarkError,
     Quartiles,
     commit,
-    document,
+    conclude,
     in_turn,
     machine,
     percentile,
     quartiles,
-    write_json,
 )
 from benchmarks.load import AUTHORIZE
 from benchmarks.open_loop import NO_SKEW, OPERATOR, SKEWS, Job, Report, generate
@@ -167,23 +166,11 @@ def latency(
         raise click.ClickException(str(error)) from error
     figures = figures_of(measured)
     failed = failures(figures, skewed=skew != NO_SKEW)
-    content = document(
-        name="latency", ratio=figures["p99_ratio"]["median"], rounds=rounds, seed=seed,
-        machine=described, commit=head,
-        figures={
-            "passed": not failed,
-            "failed": failed,
-            "bounds": BOUNDS,
-            **figures,
-            "plan": asdict(plan),
-            "each_round": [asdict(it) for it in measured],
-        },
-    )  # fmt: skip
     _show(console, plan, figures)
-    if json_file is not None:
-        write_json(json_file, content)
-    if failed:
-        raise click.ClickException("; ".join(failed))
+    conclude(
+        json_file, plan, name="latency", ratio=figures["p99_ratio"]["median"], machine=described,
+        commit=head, failed=failed, figures={"bounds": BOUNDS, **figures}, each_round=measured,
+    )  # fmt: skip
 
 
 def measure(work: Path, model: Path, plan: Plan) -> list[Round]:

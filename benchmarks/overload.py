@@ -22,7 +22,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
@@ -35,7 +35,7 @@ from rich.table import Table
 import service
 from benchmarks.attacks.attacker import Attacker, Facts
 from benchmarks.attacks.scene import Scene
-from benchmarks.harness import BenchmarkError, commit, document, machine, write_json
+from benchmarks.harness import BenchmarkError, commit, conclude, machine
 from benchmarks.load import AUTHORIZE
 from benchmarks.open_loop import Job, Report, generate
 from benchmarks.options import folder_option, json_option, model_option, transport_option
@@ -178,24 +178,12 @@ def overload(
         raise click.ClickException(str(error)) from error
     figures = figures_of(measured)
     failed = failures(figures)
-    content = document(
-        name="overload", ratio=figures["goodput_ratio"], rounds=rounds, seed=seed,
-        machine=described, commit=head,
-        figures={
-            "passed": not failed,
-            "failed": failed,
-            "bounds": BOUNDS,
-            "refusals_are_timed": REFUSAL_MEANS,
-            **figures,
-            "plan": asdict(plan),
-            "each_round": [asdict(it) for it in measured],
-        },
-    )  # fmt: skip
     _show(console, measured, figures)
-    if json_file is not None:
-        write_json(json_file, content)
-    if failed:
-        raise click.ClickException("; ".join(failed))
+    conclude(
+        json_file, plan, name="overload", ratio=figures["goodput_ratio"], machine=described,
+        commit=head, failed=failed, each_round=measured,
+        figures={"bounds": BOUNDS, "refusals_are_timed": REFUSAL_MEANS, **figures},
+    )  # fmt: skip
 
 
 def figures_of(rounds: Sequence[Round]) -> dict[str, Any]:

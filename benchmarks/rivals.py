@@ -15,6 +15,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import click
 from rich.console import Console
@@ -32,7 +33,7 @@ from benchmarks.harness import (
     write_json,
 )
 from benchmarks.load import Job, generate
-from benchmarks.options import folder_option, json_option, model_option
+from benchmarks.options import folder_option, json_option, model_option, transport_option
 from benchmarks.postgres import Cluster
 from benchmarks.prepared import PRODUCT, count_rows, fill, prepare, serve, serve_url
 from benchmarks.prepared import people as people_of
@@ -60,7 +61,7 @@ PAIRS = ((FREEHOLD, ONE), (ITEMS, PGBENCH), (ITEMS, LEDGER), (ITEMS, TIGERBEETLE
 @dataclass(frozen=True)
 class Plan:
     """The parameters of a run: in each of the `rounds`, `calls` timed calls of each side after
-    `warm_up`, or so many seconds of pgbench."""
+    `warm_up`, but no longer than `seconds`; pgbench takes the whole of them."""
 
     rounds: int
     calls: int
@@ -70,6 +71,7 @@ class Plan:
     items: int
     messages: int
     seed: int
+    transport: str
 
     @property
     def each(self) -> int:
@@ -86,8 +88,17 @@ class Compared:
     ratio: Quartiles
 
 
-Speed = Callable[[int], float]
-"""A function that gives a side's calls a second in a round."""
+@dataclass(frozen=True)
+class Turn:
+    """A side's turn in a round: its calls a second, and the CPU time of everything on the machine
+    but server and load over wall time; None if the side runs in other processes too."""
+
+    calls_per_s: float
+    other_cpu_share: float | None = None
+
+
+Run = Callable[[int], Turn]
+"""A function that gives a side's turn in a round."""
 
 
 @click.command()
@@ -97,7 +108,7 @@ Speed = Callable[[int], float]
 @click.option("--warm-up", default=256, show_default=True, type=click.IntRange(1),
               help="Calls before the clock starts.")  # fmt: skip
 @click.option("--seconds", default=3, show_default=True, type=click.IntRange(1),
-              help="Seconds of pgbench in each round.")  # fmt: skip
+              help="Seconds of pgbench in each round; the longest of others.")  # fmt: skip
 @click.option("--in-flight", default=64, show_default=True, type=click.IntRange(1),
               help="Single calls under way.")  # fmt: skip
 @click.option("--items", default=64, show_default=True, type=click.IntRange(2, 256),
@@ -108,6 +119,7 @@ Speed = Callable[[int], float]
 @click.option("--tigerbeetle", metavar="ADDRESS", help="A server of TigerBeetle's cluster 0.")
 @model_option()
 @folder_option("Folder for the SQLite files; on a disk, for honest figures.")
+@transport_option()
 @json_option()
 def rivals(
     rounds: int,
@@ -121,20 +133,22 @@ def rivals(
     tigerbeetle: str | None,
     model: Path | None,
     folder: Path,
+    transport: str,
     json_file: Path | None,
 ) -> None:
     """Measure Freehold beside a service with one transaction a call, pgbench, a ledger in SQL, and
     TigerBeetle, in turn."""
-    plan = Plan(rounds, calls, warm_up, seconds, in_flight, items, messages, seed)
+    plan = Plan(rounds, calls, warm_up, seconds, in_flight, items, messages, seed, transport)
     folder.mkdir(parents=True, exist_ok=True)
     described, head = machine(folder), commit()
     if tigerbeetle is None:
         click.echo("TigerBeetle is left out: give --tigerbeetle ADDRESS of a server", err=True)
     try:
         with tempfile.TemporaryDirectory(prefix="rivals-", dir=folder) as work:
-            speeds = measure(Path(work), model or folder / "model", plan, tigerbeetle)
+            turns = measure(Path(work), model or folder / "model", plan, tigerbeetle)
     except BenchmarkError as error:
         raise click.ClickException(str(error)) from error
+    speeds = {name: [it.calls_per_s for it in each] for name, each in turns.items()}
     compared = compare(speeds)
     content = document(
         name="rivals",
@@ -146,6 +160,7 @@ def rivals(
         figures={
             "plan": asdict(plan),
             "calls_per_s": {name: asdict(quartiles(each)) for name, each in speeds.items()},
+            "other_cpu_share": others_of(turns),
             "ratios": [asdict(it) for it in compared],
         },
     )
@@ -163,28 +178,37 @@ def compare(speeds: dict[str, list[float]]) -> list[Compared]:
     ]
 
 
-def measure(work: Path, model: Path, plan: Plan, tigerbeetle: str | None) -> dict[str, list[float]]:
-    """The calls a second of each side in each round."""
+def others_of(turns: dict[str, list[Turn]]) -> dict[str, Any]:
+    """The quartiles of the CPU time of everything else, by side, where it is known."""
+    known = {
+        name: [it.other_cpu_share for it in each if it.other_cpu_share is not None]
+        for name, each in turns.items()
+    }
+    return {name: asdict(quartiles(each)) for name, each in known.items() if each}
+
+
+def measure(work: Path, model: Path, plan: Plan, tigerbeetle: str | None) -> dict[str, list[Turn]]:
+    """The turns of each side, round by round."""
     with ExitStack() as running:
-        sides: dict[str, Speed] = {}
+        sides: dict[str, Run] = {}
         checks: list[Callable[[], None]] = []
         _add_sqlite(running, sides, checks, work, model, plan)
         _add_postgres(running, sides, checks, work, model, plan)
         if tigerbeetle is not None:
             beetle = running.enter_context(TigerBeetle(tigerbeetle))
-            sides[TIGERBEETLE] = lambda _number: beetle.speed(plan.calls)
-        speeds: dict[str, list[float]] = {name: [] for name in sides}
+            sides[TIGERBEETLE] = lambda _number: Turn(beetle.speed(plan.calls))
+        turns: dict[str, list[Turn]] = {name: [] for name in sides}
         for number, order in in_turn(tuple(sides), plan.rounds):
             for name in order:
-                speeds[name].append(sides[name](number))
+                turns[name].append(sides[name](number))
         for check in checks:
             check()
-        return speeds
+        return turns
 
 
 def _add_sqlite(
     running: ExitStack,
-    sides: dict[str, Speed],
+    sides: dict[str, Run],
     checks: list[Callable[[], None]],
     work: Path,
     model: Path,
@@ -193,8 +217,11 @@ def _add_sqlite(
     """Freehold and the service with one transaction a call, each on a SQLite file with the same
     people."""
     core, _ = two_cores()
+    options = "--transport", plan.transport
     prepared = prepare(work, model, plan.rounds * plan.each, plan.seed)
-    server = running.enter_context(serve(prepared.database, prepared, work / "freehold.log", core))
+    server = running.enter_context(
+        serve(prepared.database, prepared, work / "freehold.log", core, *options)
+    )
     described = spec.load(_SPEC)
     people = people_of(
         reading.load(described), described.raw_names, plan.rounds * plan.each, plan.seed
@@ -219,7 +246,7 @@ def rows_of(database: Path) -> int:
 
 def _add_postgres(
     running: ExitStack,
-    sides: dict[str, Speed],
+    sides: dict[str, Run],
     checks: list[Callable[[], None]],
     work: Path,
     model: Path,
@@ -232,7 +259,8 @@ def _add_postgres(
     name = cluster.empty()
     url = cluster.url(name)
     filled = fill(url, model, work / "fill.log", plan.rounds * plan.each, plan.seed)
-    server = running.enter_context(serve_url(url, model, work / "postgres.log"))
+    options = "--transport", plan.transport
+    server = running.enter_context(serve_url(url, model, work / "postgres.log", *options))
 
     def rows() -> int:
         with psycopg.connect(cluster.dsn(name)) as connection:
@@ -243,9 +271,9 @@ def _add_postgres(
         server, filled.operator_key, filled.users, plan, checks, rows, items=plan.items
     )
     bench = prepare_pgbench(cluster)
-    sides[PGBENCH] = lambda _number: speed_of_pgbench(cluster, bench, plan.seconds)
+    sides[PGBENCH] = lambda _number: Turn(speed_of_pgbench(cluster, bench, plan.seconds))
     ledger, script = prepare_ledger(cluster, work)
-    sides[LEDGER] = lambda _number: speed_of_ledger(cluster, ledger, script, plan.seconds)
+    sides[LEDGER] = lambda _number: Turn(speed_of_ledger(cluster, ledger, script, plan.seconds))
     checks.append(lambda: check_ledger(cluster, ledger))
 
 
@@ -257,13 +285,13 @@ def _calls(
     checks: list[Callable[[], None]],
     rows: Callable[[], int],
     items: int = 1,
-) -> Speed:
+) -> Run:
     """Authorizes the people of a round, and checks in the end that no acknowledged one is
     missing."""
     _, load_core = two_cores()
     acknowledged = 0
 
-    def speed(number: int) -> float:
+    def turn(number: int) -> Turn:
         nonlocal acknowledged
         job = Job(
             port=server.port,
@@ -275,19 +303,21 @@ def _calls(
             users=users[number * plan.each : (number + 1) * plan.each],
             seed=plan.seed * 1000 + number,
             items=items,
+            limit_s=plan.seconds,
         )
         report = generate(job, core=load_core)
         if report.errors:
             raise BenchmarkError(f"{report.errors} calls failed: {'; '.join(report.first_errors)}")
         acknowledged += report.acknowledged
-        return report.calls_per_s
+        # PostgreSQL works in processes of its own.
+        return Turn(report.calls_per_s, report.other_cpu_share if items == 1 else None)
 
     def check() -> None:
         if (found := rows()) < acknowledged:
             raise BenchmarkError(f"{acknowledged} calls were acknowledged, and {found} are there")
 
     checks.append(check)
-    return speed
+    return turn
 
 
 def _show(console: Console, speeds: dict[str, list[float]], compared: list[Compared]) -> None:

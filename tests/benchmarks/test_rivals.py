@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -202,7 +203,8 @@ def test_tigerbeetle_gets_pending_transfers(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_sides_are_compared_within_a_round(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The headline is Authorize over the service with one transaction a call, round by round; a
-    rival that was not measured has no ratio."""
+    rival that was not measured has no ratio. The document names machine, commit, seed, and the CPU
+    time of everything else."""
     speeds = {
         rivals.FREEHOLD: [800.0, 1_000.0, 400.0],
         rivals.ONE: [200.0, 100.0, 100.0],
@@ -210,11 +212,17 @@ def test_sides_are_compared_within_a_round(tmp_path: Path, monkeypatch: pytest.M
         rivals.PGBENCH: [40.0, 40.0, 40.0],
         rivals.LEDGER: [60.0, 60.0, 60.0],
     }
-    monkeypatch.setattr(rivals, "measure", lambda *_: speeds)
+    turns = {name: [rivals.Turn(it) for it in each] for name, each in speeds.items()}
+    turns[rivals.ONE] = [rivals.Turn(it, 0.25) for it in speeds[rivals.ONE]]
+    monkeypatch.setattr(rivals, "measure", lambda *_: turns)
     out = tmp_path / "rivals.json"
     ran = CliRunner().invoke(main, ["rivals", "--folder", str(tmp_path), "--json", str(out)])
     assert ran.exit_code == 0, ran.output
     assert "TigerBeetle is left out" in ran.output
     compared = rivals.compare(speeds)
     assert [it.ratio.median for it in compared] == [4.0, 0.75, 0.5]
-    assert '"ratio": 4.0' in out.read_text()
+    told = json.loads(out.read_text())
+    assert told["ratio"] == 4.0
+    assert told["other_cpu_share"].keys() == {rivals.ONE}
+    assert told["other_cpu_share"][rivals.ONE]["median"] == 0.25
+    assert {"machine", "commit", "seed", "plan"} <= told.keys()

@@ -495,7 +495,10 @@ class Chance:
     def _merging(self, chance: Random, kind: str) -> c.Command:
         """Mostly Dan is merged, and rarely anybody else, so that several people stay."""
         user_id = "dan" if chance.random() < 0.97 else chance.choice((*USERS, "nobody"))
-        survivor, by = chance.choice((*USERS, "nobody")), chance.choice(("key-1", "key-2"))
+        survivor, by = (
+            chance.choice((*USERS, "nobody")),
+            chance.choice(("persons/eve", "persons/bob")),
+        )
         proposed = self.reference.aliases.get(user_id)
         if proposed is not None and chance.random() < 0.7:
             survivor = proposed["survivor"]
@@ -517,10 +520,14 @@ class Chance:
         items = list(self.reference.suspense)[-8:]
         waiting = [name for name in items if self.reference.suspense[name]["open"]]
         if not items or chance.random() < 0.03:
-            return c.MatchSuspense("none", Money("CNY", 1), "key-1")
+            return c.MatchSuspense("none", Money("CNY", 1), "persons/eve")
         name = chance.choice(waiting or items)
         item = self.reference.suspense[name]
-        amount, key, by = _around(chance, item["open"]), None, chance.choice(("key-1", "key-2"))
+        amount, key, by = (
+            _around(chance, item["open"]),
+            None,
+            chance.choice(("persons/eve", "persons/bob")),
+        )
         if self._lively and chance.random() < 0.7:
             key = chance.choice(self._lively)
             enough = [it for it in self._offers() if 0 < self._deposit(it) <= item["open"]]
@@ -530,7 +537,13 @@ class Chance:
                 key, amount = it["key"], chance.choice((item["open"], self._deposit(it)))
         if item["by"] and chance.random() < 0.7:
             key, amount = item["to"], item["proposed"]
-            by = chance.choice(("key-1", "key-2", "key-2" if item["by"] == "key-1" else "key-1"))
+            by = chance.choice(
+                (
+                    "persons/eve",
+                    "persons/bob",
+                    "persons/bob" if item["by"] == "persons/eve" else "persons/eve",
+                )
+            )
         named = ("", "") if key is None else self.name(key)
         if chance.random() < 0.01:
             named = (named[0] or "ann", "0" * 20)
@@ -553,7 +566,7 @@ class Chance:
         proposed = [it for it in items.items() if it[1]["by"] and it[1]["to"] in offers]
         if proposed:
             name, item = chance.choice(proposed)
-            by = "key-2" if item["by"] == "key-1" else "key-1"
+            by = "persons/bob" if item["by"] == "persons/eve" else "persons/eve"
             key, amount, what = item["to"], item["proposed"], "approved"
         elif not offers:
             return self._asking(chance, "Authorize deposit")
@@ -570,7 +583,7 @@ class Chance:
                 )
                 return Call("RecordUnmatched deposit", PLATFORM, self._fresh("p"), came)
             name, item = chance.choice(enough)
-            by, key, what = chance.choice(("key-1", "key-2")), it["key"], "proposed"
+            by, key, what = chance.choice(("persons/eve", "persons/bob")), it["key"], "proposed"
             amount = chance.choice((item["open"], deposit))
         money, owner = Money("CNY", amount), _owner(name)
         match = c.MatchSuspense(name[1], money, by, *self.name(key), "", owner)
@@ -1028,10 +1041,14 @@ class Chance:
                     more |= {"case_id": chance.choice((*known, *known, "unknown"))}
                 return c.ResolveChargeBack(*name, won, goodwill, reason, **more)
             case "ProposeWriteOff":
-                return c.ProposeWriteOff(*name, chance.choice(("key-1", "key-2")), **more)
+                return c.ProposeWriteOff(
+                    *name, chance.choice(("persons/eve", "persons/bob")), **more
+                )
             case "ApproveWriteOff":
-                other = "key-1" if it["write_off_by"] == "key-2" else "key-2"
-                return c.ApproveWriteOff(*name, chance.choice((other, other, "key-1")), **more)
+                other = "persons/eve" if it["write_off_by"] == "persons/bob" else "persons/bob"
+                return c.ApproveWriteOff(
+                    *name, chance.choice((other, other, "persons/eve")), **more
+                )
             case "BookDebt":
                 deposit = it["terms"]["deposit"]
                 amount = chance.choice((1, 33, 800, 800, 4_001, deposit, deposit + 1, 0))

@@ -7,6 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
+import sqlalchemy
 from sqlalchemy import event, make_url
 
 from service.books.verify import verify_books
@@ -163,6 +164,14 @@ _STORES: dict[str, FaultyStore] = {}
 """One template of each kind of database; the others are its copies."""
 
 
+def store_of(database: sqlalchemy.Engine) -> FaultyStore:
+    """The store of a process that starts."""
+    kind = database.dialect.name
+    if kind not in _STORES:
+        _STORES[kind] = FaultyStore(database)
+    return _STORES[kind].reopened(database)
+
+
 def _patient(url: str) -> str:
     """The URL of the database. PostgreSQL waits for any time, since a busy machine breaks no
     rule."""
@@ -274,10 +283,7 @@ class Model:
 
     def _open(self) -> tuple[FaultyStore, Engine]:
         """Starts a process."""
-        kind = self._database.dialect.name
-        if kind not in _STORES:
-            _STORES[kind] = FaultyStore(self._database)
-        store = _STORES[kind].reopened(self._database)
+        store = store_of(self._database)
         engine = Engine(
             store,
             Assessor(store, FakeScorer()),
@@ -432,9 +438,13 @@ class Model:
     def _send(self, calls: list[Call], engine: Engine, folds: Sequence[Work] = ()) -> Sent:
         """Sends one batch of calls. The batch also folds operators' balances, which changes no
         answer."""
-        results = engine.apply([*folds, *(self._work(call) for call in calls)])
+        results = self._apply(engine, [*folds, *(self._work(call) for call in calls)])
         require([reason(it) for it in results[: len(folds)]], [""] * len(folds), "folder")
         return Sent(calls, results[len(folds) :])
+
+    def _apply(self, engine: Engine, works: list[Work]) -> list[Result]:
+        """The results of one batch."""
+        return engine.apply(works)
 
     def _send_in_a_message(self, calls: list[Call]) -> Sent:
         """Sends calls of one caller as the items of one message, through a committer."""
@@ -452,7 +462,7 @@ class Model:
         return Sent(calls, ticket.results)
 
     def _work(self, call: Call) -> Work:
-        command, name = call.command, _name(call)
+        command, name = call.command, name_of(call)
         body = repr(command).encode()
         grouped = isinstance(command, c.Authorize) and command.grouped
 
@@ -542,7 +552,7 @@ class Model:
             self._compare_answer(call, result, now_us)
 
     def _compare_answer(self, call: Call, result: Result | None, now_us: int) -> None:
-        name = _name(call)
+        name = name_of(call)
         why, answer = "", None
         late = call.late and name not in self.reference.requests
         if late or (call.late and self._is_tombstone(name, call)):
@@ -598,13 +608,17 @@ class Model:
                 f"{call}: refused with {reason(result)}, expected {expected}; {self._behind()}"
             )
         answer = self._captured[name]
-        encoded = encode(answer)
+        encoded = self._encoded(name, answer)
         require(encoded if result is None else result, encoded, "bytes", call)
         if call.request_id:
             self.answers[name], self.first[name] = encoded, call
         self._learn_names(name, answer)
         self._compare_with(answer, expected, call)
         self.statement.hear(call.command, answer)
+
+    def _encoded(self, _name: Key, answer: Answer) -> bytes:
+        """The bytes of an answer."""
+        return encode(answer)
 
     def _learn_names(self, name: Key, answer: Answer) -> None:
         its: tuple[Authorization, ...] = ()
@@ -1200,14 +1214,17 @@ class Model:
         again = list(self.first.values())
         for place in range(0, len(again), 64):
             calls = [call._replace(late=False) for call in again[place : place + 64]]
-            results = self._send(calls, self.engine).results
-            for call, result in zip(calls, results, strict=True):
+            for call, result in self._retry(calls):
                 require(result, self.answers[call.caller, call.request_id], "at the end", call)
         self._require_no_defect()
         self._check()
         found = verify_books(self.store.engine, read_payload=read_payload)
         require(found.fault, None, "verify")
         require(found.authorizations, len(self.reference.rentals), "verify")
+
+    def _retry(self, calls: list[Call]) -> Iterable[tuple[Call, Result]]:
+        """The results of calls that are sent again."""
+        return zip(calls, self._send(calls, self.engine).results, strict=True)
 
     def close(self) -> None:
         """Closes the database."""
@@ -1228,7 +1245,7 @@ def reason(result: Result) -> str:
     return result.reason if isinstance(result, FreeholdError) else ""
 
 
-def _name(call: Call) -> Key:
+def name_of(call: Call) -> Key:
     """The key of a call's answer."""
     if isinstance(call.command, c.Wake) and not call.request_id:
         return "wake", call.command.authorization_id

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
+from service.domain.pricing_cost import slow_prices
+from service.domain.terms_readers import read_tariff_document
 from tests.engine import plain_places
 from tests.engine.plain_gifts import gives_power
 from tests.engine.plain_listings import Listings
@@ -435,6 +437,8 @@ class Documents(Listings):
             yield any(row["when"] not in self.expressions for row in document.get("condition", []))
             yield from _policy_outside(document, bounds)
         if kind == "tariff":
+            # The bound of the time to price has no rule of its own here.
+            yield any(slow_prices(read_tariff_document(document)))
             for product in self._naming(owner, name):
                 yield product["currency"] != document["currency"]
         if kind == "product":

@@ -23,8 +23,11 @@ from pathlib import Path
 from random import Random
 from typing import Any, NamedTuple
 
+import structlog
+
 from benchmarks.harness import commit, machine, write_json
 from service.books.verify import verify_books
+from service.config import TRANSPORTS
 from service.rpc.stored import read_payload
 from service.storage.database import open_database
 from service.storage.store import SqlStore
@@ -77,6 +80,17 @@ def random_steps(seed: str) -> Iterator[Step]:
             yield ["sweep"]
 
 
+def model_of(url: str, wire: str) -> Model:
+    """The model of an engine, or with a transport that of a server."""
+    if not wire:
+        return Model(url)
+    # The engine's own model needs no server.
+    from tests.engine.wire_model import WireModel
+
+    structlog.configure(logger_factory=structlog.ReturnLoggerFactory())
+    return WireModel(url, wire)
+
+
 def run_episode(
     databases: Databases,
     number: int,
@@ -84,10 +98,14 @@ def run_episode(
     commands: int,
     *,
     finish: bool = True,
+    wire: str = "",
 ) -> Episode:
-    """Takes steps until enough commands have arrived or one fails; then `finish`."""
+    """Takes steps until enough commands have arrived or one fails; then `finish`.
+
+    With a transport as `wire` the calls go to a server.
+    """
     url, begin, failure = databases.new(), time.perf_counter(), ""
-    model, taken = Model(url), []
+    model, taken = model_of(url, wire), []
     try:
         for step in steps:
             taken.append(step)
@@ -210,11 +228,12 @@ def _postgresql() -> Databases:
     return PostgresDatabases(cluster)
 
 
-def work(kind: str, seed: int, number: int, commands: int, model: str) -> Episode:
+def work(kind: str, seed: int, number: int, commands: int, model: str, wire: str) -> Episode:
     """Runs one episode, in a process that may have run others."""
     if model == CURRENCIES:
         return run_currencies(databases_of(kind), number, f"{seed}/{number}", commands)
-    return run_episode(databases_of(kind), number, random_steps(f"{seed}/{number}"), commands)
+    steps = random_steps(f"{seed}/{number}")
+    return run_episode(databases_of(kind), number, steps, commands, wire=wire)
 
 
 def kind_of(database: str, number: int) -> str:
@@ -234,7 +253,8 @@ def soak(options: argparse.Namespace) -> list[Episode]:
             while len(waiting) < options.jobs:
                 kind, size = kind_of(options.database, number), options.episode
                 size = min(size, max(1, options.commands - commands))
-                waiting.add(pool.submit(work, kind, options.seed, number, size, options.model))
+                of = (kind, options.seed, number, size, options.model, options.wire)
+                waiting.add(pool.submit(work, *of))
                 number += 1
             ended, waiting = wait(waiting, return_when=FIRST_COMPLETED)
             done += [future.result() for future in ended]
@@ -266,6 +286,7 @@ def report(
         "seconds": round(seconds, 1),
         "commands_per_second": round(commands / seconds, 1),
         "jobs": options.jobs,
+        "wire": options.wire,
         "episodes": len(done),
         "commands_per_episode": options.episode,
         "batches": sum(it.batches for it in done),
@@ -287,12 +308,12 @@ def report(
     }
 
 
-def fails_on(kind: str, *, finish: bool) -> Callable[[list[Step]], bool]:
+def fails_on(kind: str, *, finish: bool, wire: str) -> Callable[[list[Step]], bool]:
     """Whether the steps, or the end, fail on a fresh database of this kind."""
 
     def fails(steps: list[Step]) -> bool:
         databases = databases_of(kind)
-        episode = run_episode(databases, 0, iter(steps), sys.maxsize, finish=finish)
+        episode = run_episode(databases, 0, iter(steps), sys.maxsize, finish=finish, wire=wire)
         return bool(episode.failure)
 
     return fails
@@ -304,19 +325,25 @@ def explain(options: argparse.Namespace, failed: Episode) -> None:
     print(
         f"again: python -m tests.engine.soak --seed {options.seed} --first {failed.number}"
         f" --commands {options.episode} --episode {options.episode} --database {failed.database}"
-        f" --model {options.model}"
+        f" --model {options.model}{_wired(options)}"
     )
     if options.model == CURRENCIES:
         return
-    early = fails_on(failed.database, finish=False)
+    early = fails_on(failed.database, finish=False, wire=options.wire)
+    whole = fails_on(failed.database, finish=True, wire=options.wire)
     steps = failed.steps
-    steps = shorter(steps, early if early(steps) else fails_on(failed.database, finish=True))
-    again = run_episode(databases_of(failed.database), 0, iter(steps), sys.maxsize)
+    steps = shorter(steps, early if early(steps) else whole)
+    databases = databases_of(failed.database)
+    again = run_episode(databases, 0, iter(steps), sys.maxsize, wire=options.wire)
     print(f"\nshortened to {len(steps)} steps:\n{again.failure}")
     print(
-        f"again: python -m tests.engine.soak --database {failed.database} --replay "
-        f"'{json.dumps(steps, separators=(',', ':'))}'"
+        f"again: python -m tests.engine.soak --database {failed.database}{_wired(options)}"
+        f" --replay '{json.dumps(steps, separators=(',', ':'))}'"
     )
+
+
+def _wired(options: argparse.Namespace) -> str:
+    return f" --wire {options.wire}" if options.wire else ""
 
 
 def _options(arguments: list[str] | None) -> argparse.Namespace:
@@ -330,6 +357,11 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
         "--model", choices=(WHOLE, CURRENCIES), default=WHOLE,
         help="all commands in one currency, or rentals in two currencies under changing rates",
     )  # fmt: skip
+    parser.add_argument(
+        "--wire", choices=TRANSPORTS, default="",
+        help="a server with this transport gets the calls: it decides their order and batches, so a"
+        " seed does not repeat a run exactly",
+    )  # fmt: skip
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--json", type=Path, help="file for the result")
     parser.add_argument("--replay", help="printed steps to repeat instead of random ones")
@@ -342,7 +374,7 @@ def main(arguments: list[str] | None = None) -> int:
     if options.replay:
         steps: list[Step] = json.loads(options.replay)
         kind = kind_of(options.database, 0)
-        again = run_episode(databases_of(kind), 0, iter(steps), sys.maxsize)
+        again = run_episode(databases_of(kind), 0, iter(steps), sys.maxsize, wire=options.wire)
         print(again.failure or "no violation")
         return 1 if again.failure else 0
     where = {"commit": commit(), "machine": machine(Path(tempfile.gettempdir()))}
