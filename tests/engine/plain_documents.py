@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
+from service.domain.pricing_cost import slow_prices
+from service.domain.terms_readers import read_tariff_document
 from tests.engine import plain_places
 from tests.engine.plain_gifts import gives_power
 from tests.engine.plain_listings import Listings
@@ -437,6 +439,8 @@ class Documents(Listings):
         if kind == "tariff":
             for product in self._naming(owner, name):
                 yield product["currency"] != document["currency"]
+            # The bound is rough and not a rule of prices: the same estimate is asked.
+            yield any(slow_prices(read_tariff_document(document)))
         if kind == "product":
             tariff = self.reached("tariff", owner, document["tariff"])
             yield tariff is None or tariff[1]["document"]["currency"] != document["currency"]
