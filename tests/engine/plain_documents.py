@@ -441,6 +441,8 @@ class Documents(Listings):
             yield any(slow_prices(read_tariff_document(document)))
             for product in self._naming(owner, name):
                 yield product["currency"] != document["currency"]
+            # The bound is rough and not a rule of prices: the same estimate is asked.
+            yield any(slow_prices(read_tariff_document(document)))
         if kind == "product":
             tariff = self.reached("tariff", owner, document["tariff"])
             yield tariff is None or tariff[1]["document"]["currency"] != document["currency"]
