@@ -69,9 +69,9 @@ def _faults(tariff: AnyTariff) -> Iterator[Violation]:
         yield Violation("segment", "segment.too_many_free", text)
     elif steps > MOST_STEPS:
         text = (
-            f"takes {steps / MOST_STEPS:.1f} times as long to price as is allowed: use units that divide the"
-            " windows of caps, windows that divide a week, longer windows, fewer prices of hours,"
-            " or fewer minutes in quotas and passes"
+            f"takes {steps / MOST_STEPS:.1f} times as long to price as is allowed: use units that"
+            " divide the windows of caps, windows that divide a week, longer windows, fewer prices"
+            " of hours, or fewer minutes in quotas and passes"
         )
         yield Violation("segment", "segment.too_slow", text)
 
