@@ -40,26 +40,30 @@ SEARCHES = 3
 """The time of a loss is a pricing, and a search that takes about two."""
 
 
-def slow_prices(document: DayTariffDocument | TariffDocument) -> Iterator[Violation]:
+def slow_prices(
+    document: DayTariffDocument | TariffDocument, pass_minutes: int = 0
+) -> Iterator[Violation]:
     """The faults of a document with prices that take too long to compute.
 
-    A fault of the usual prices is not told again for a place. Tariffs that are in force already
-    stay so.
+    `pass_minutes` are the most free minutes of a pass that another revision of a product with this
+    tariff sold. A fault of the usual prices is not told again for a place. Tariffs that are in
+    force already stay so.
     """
-    usual = list(_faults(document.tariff))
+    usual = list(_faults(document.tariff, pass_minutes))
     for path, tariff in tariffs_of(document):
-        for fault in _faults(tariff):
+        for fault in _faults(tariff, pass_minutes):
             if not path or fault not in usual:
                 yield fault._replace(field=f"{path}{fault.field}")
 
 
-def _faults(tariff: AnyTariff) -> Iterator[Violation]:
+def _faults(tariff: AnyTariff, pass_minutes: int) -> Iterator[Violation]:
     """The faults of one tariff; their fields are keys of its document."""
     if not isinstance(tariff, SegmentTariff):
         return
-    looks, steps = most_looks(tariff), SEARCHES * most_steps(tariff)
+    free = free_minutes(tariff, pass_minutes)
+    looks, steps = most_looks(tariff, free), SEARCHES * most_steps(tariff)
     if looks and steps <= MOST_STEPS:
-        steps += looks * most_steps(tariff, _minutes_of_loss(tariff))
+        steps += looks * most_steps(tariff, _minutes_of_loss(tariff, free))
     if looks > MOST_LOOKS:
         text = (
             f"makes a rental compare up to {looks} numbers of free minutes, but at most"
@@ -76,9 +80,8 @@ def _faults(tariff: AnyTariff) -> Iterator[Violation]:
         yield Violation("segment", "segment.too_slow", text)
 
 
-def most_looks(tariff: SegmentTariff) -> int:
-    """The most numbers of free minutes that a rental compares."""
-    free = free_minutes(tariff)
+def most_looks(tariff: SegmentTariff, free: int) -> int:
+    """The most numbers of free minutes, up to `free`, that a rental compares."""
     if not free or not (tariff.caps or tariff.by_clock):
         return 1 if free else 0
     moves = tariff.first_use_minutes and tariff.rounding is Rounding.COMPLETED
@@ -89,10 +92,10 @@ def most_looks(tariff: SegmentTariff) -> int:
     return min(free, 4 + sum(_turns(tariff, it, free) for it in tariff.segments))
 
 
-def free_minutes(tariff: SegmentTariff) -> int:
-    """The most minutes that quotas and a pass of the tariff make free."""
-    passes = max((it.minutes for it in tariff.passes), default=0)
-    return sum(it.minutes for it in tariff.quotas) + passes
+def free_minutes(tariff: SegmentTariff, pass_minutes: int = 0) -> int:
+    """The most minutes that the tariff's quotas and a pass make free."""
+    most = max([pass_minutes, *(it.minutes for it in tariff.passes)])
+    return sum(it.minutes for it in tariff.quotas) + most
 
 
 def _turns(tariff: SegmentTariff, it: Segment, free: int) -> int:
@@ -118,10 +121,10 @@ def _minutes_of_changes(it: Segment) -> int:
     return min(interval, found * (1 + CHANGES_OF_CLOCKS) if 60 % interval else found)
 
 
-def _minutes_of_loss(tariff: SegmentTariff) -> int:
+def _minutes_of_loss(tariff: SegmentTariff, free: int) -> int:
     """About the latest minute at which a rental compares numbers of free minutes: a day after the
     loss at the cheapest hours."""
-    use = Use(0, 0, (), free_minutes(tariff) * MINUTE_US)
+    use = Use(0, 0, (), free * MINUTE_US)
     lost_us = reaches(flat(tariff, min), use, tariff.buy_out_minor) if tariff.buy_out_minor else 0
     return HORIZON_MINUTES if lost_us is None else lost_us // MINUTE_US + DAY_MINUTES
 

@@ -110,7 +110,7 @@ FACTS: dict[str, dict[str, str]] = {
     },
     "rpc/terms_service.py": {"MOST_PRODUCTS": CONTRACT},
     "storage/compiling.py": {"TOGETHER": STATEMENT},
-    "storage/terms_checks.py": {"MOST_NAMED": TEXT},
+    "storage/terms_checks.py": {"ASKED_TOGETHER": STATEMENT, "MOST_NAMED": TEXT},
     "domain/document_fields.py": {
         "MOST_MINOR": TERMS, "MOST_MINUTES": TERMS, "MOST_SCORE": TERMS,
     },
