@@ -130,7 +130,7 @@ FACTS: dict[str, dict[str, str]] = {
     "domain/passes.py": {"MOST_AHEAD_US": CONTRACT, "MOST_BEHIND_US": CONTRACT},
     "domain/policy.py": {"MAX_REASONS": CONTRACT},
     "domain/quotes.py": {"LONGEST_US": CONTRACT},
-    "domain/fee_cycles.py": {"LEAST_CYCLES": METHOD},
+    "domain/fee_cycles.py": {"WEEK_US": UNIT, "LEAST_CYCLES": METHOD},
     "domain/fee_reach.py": {
         "HORIZON_MINUTES": CONTRACT,
         "HOURS_HORIZON_MINUTES": CONTRACT,
