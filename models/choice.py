@@ -7,6 +7,7 @@ tables all candidates are tried on a part of the rows, and only the better ones 
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -15,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models import calibrate, evaluate, learners, recipes
-from models.dataset import Indices
-from models.errors import DatasetError
+from models.dataset import Indices, Labels
+from models.errors import DatasetError, TrainingError
 from models.learners import Judge
 from models.samples import State, domain_of, sample_of
 from models.spec_model import Recipe
@@ -49,10 +50,16 @@ class Plan(NamedTuple):
 
 
 class Chosen(NamedTuple):
-    """The recipe with its number of trees, and the figures of all candidates."""
+    """The recipe with its number of trees, and the figures of all candidates.
+
+    `platt` calibrates its margins by the validation inside the rows; None where there was none, or
+    where it ranked nothing. One fold's trees may be far surer of themselves than another fold's
+    scorecard, and only calibrated margins compare.
+    """
 
     recipe: Recipe
     candidates: list[dict[str, Any]]
+    platt: calibrate.Platt | None = None
 
 
 class Tried(NamedTuple):
@@ -66,6 +73,7 @@ class Tried(NamedTuple):
     auc: float
     rounds: int
     repeats: int = 1
+    platt: calibrate.Platt | None = None
 
     @property
     def loss(self) -> float:
@@ -97,11 +105,11 @@ def choose(state: State, rows: Indices, plan: Plan) -> Chosen:
             left = [c for c in left if any(c.name == b.recipe.name for b in best)]
     taken = simplest(tried, state.label.shape[0])
     if taken.recipe.kind == "scorecard":
-        return Chosen(taken.recipe, list(figures.values()))
+        return Chosen(taken.recipe, list(figures.values()), taken.platt)
     # More rows carry more trees.
     more = min(2.0, (rows.shape[0] / part.shape[0]) ** 0.3) if taken.recipe.patience else 1.0
     trees = min(taken.recipe.trees, round(taken.rounds * more))
-    return Chosen(recipes.fixed(taken.recipe, trees), list(figures.values()))
+    return Chosen(recipes.fixed(taken.recipe, trees), list(figures.values()), taken.platt)
 
 
 def _part(state: State, rows: Indices, most: int) -> Indices:
@@ -131,7 +139,7 @@ def _try(state: State, rows: Indices, candidates: Sequence[Recipe]) -> list[Trie
         mine = [run[candidate.name] for run in runs]
         curves = [it.learned.curve for repeat in mine for it in repeat]
         rounds = _best_round(candidate, curves)
-        losses, areas = [], []
+        losses, areas, judged = [], [], []
         for repeat in mine:
             margin = np.full(rows.shape[0], math.nan)
             for it in repeat:
@@ -140,9 +148,18 @@ def _try(state: State, rows: Indices, candidates: Sequence[Recipe]) -> list[Trie
             label = state.label[rows[scored]]
             losses.append(calibrate.losses(margin[scored], label))
             areas.append(evaluate.auc(label, margin[scored]))
-        area = float(np.mean(areas))
-        found.append(Tried(candidate, np.concatenate(losses), area, rounds, repeats))
+            judged.append((margin[scored], label))
+        area, platt = float(np.mean(areas)), _calibrator(judged)
+        found.append(Tried(candidate, np.concatenate(losses), area, rounds, repeats, platt))
     return found
+
+
+def _calibrator(judged: Sequence[tuple[Floats, Labels]]) -> calibrate.Platt | None:
+    """The calibration of these margins; None for margins that rank nothing."""
+    margins, labels = zip(*judged, strict=True)
+    with contextlib.suppress(TrainingError):
+        return calibrate.fit(np.concatenate(margins), np.concatenate(labels))
+    return None
 
 
 def _runs(

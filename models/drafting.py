@@ -335,7 +335,7 @@ def _toml(
 ) -> str:
     lines = [
         "# A draft by `freehold spec init`. It trains as it is; read the comments before you trust",
-        "# its model. models/SPEC.md explains every key.",
+        "# its model. models/SPEC.md explains every key, also [card], which names owner and uses.",
         "",
         "[data]",
         *(_line(k, v) for k, v in table.keys.items() if _DEFAULTS.get(k, ...) != v),

@@ -42,9 +42,10 @@ class Work(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """A fit's margins of the rows that it did not see, NaN where it cannot score one; its recipe
-    with the figures of all candidates; for `served` also the model's text, and for it and its
-    refits the effect of each column on some of these rows."""
+    """A fit's margins of the rows that it did not see, NaN where it cannot score one; if its recipe
+    was chosen, they are calibrated inside its own rows. Its recipe, with the figures of all
+    candidates; for `served` also the model's text, and for it and its refits the effect of each
+    column on some of these rows."""
 
     margin: Floats
     recipe: Recipe
@@ -99,6 +100,8 @@ def work(it: Work, task: Task) -> Outcome:
         seen = domain_of(it.state, sample, learned.booster if whole else None)
         raw = it.state.raw[tested]
         margin = learners.margins(learned.booster, seen, raw)
+        if task.kind == "fold" and chosen.platt is not None:
+            margin = chosen.platt.log_odds(margin)
         explained = importance.explain(learned.booster, seen, raw) if whole else importance.NOBODY
         return Outcome(margin, chosen.recipe, chosen.candidates, text, learned.penalty, explained)
 

@@ -87,9 +87,13 @@ def fit(state: State, sample: Sample, recipe: Recipe, judge: Judge | None = None
             lightgbm.record_evaluation(watched),
             lightgbm.early_stopping(recipe.patience, verbose=False),
         ],
+        keep_training_booster=True,
     )
     (losses,) = watched.values()
-    return Learned(booster, np.array(losses[Calibrated.NAME]))
+    # Without these words LightGBM cuts the trees after the judge's best round. A validation that
+    # takes more rounds would then give each fold the number of trees that its own labels like best.
+    whole = lightgbm.Booster(model_str=booster.model_to_string(num_iteration=-1))
+    return Learned(whole, np.array(losses[Calibrated.NAME]))
 
 
 def _trained(

@@ -40,10 +40,10 @@ from models.spec_columns import Derived, Feature
 SCHEMA = 3
 # Schema 1 had no `trained` and no `absent` in its raw columns: see `_trained_of_schema_1`. Schema 2
 # had no `preparation`, no `kind`, and the columns' own names in the model's text.
-SCHEMA_OF_AGES = 4
-"""Of a model with months between dates. An earlier build would neither bound them nor free the
-dates, so it must not read the model."""
-_READABLE = (1, 2, SCHEMA, SCHEMA_OF_AGES)
+LATER_SCHEMA = 4
+"""Of a model that an earlier build must not read: it would neither bound the months between dates
+nor free the dates, and it would serve a model of simulated outcomes."""
+_READABLE = (1, 2, SCHEMA, LATER_SCHEMA)
 MANIFEST, MODEL, METRICS = "manifest.json", "model.txt", "metrics.json"
 
 # The parts of each document that depend on the time of training.
@@ -96,6 +96,8 @@ class Manifest:
     document: Mapping[str, Any] = field(repr=False)
     fairness: str = fairness_gate.FINE
     """The verdict of the fairness gate; a model of an earlier build was not judged."""
+    simulated: bool = False
+    """Whether the outcomes were simulated; then only a sandbox may serve the model."""
 
     @property
     def raw_names(self) -> tuple[str, ...]:
@@ -110,9 +112,9 @@ class Manifest:
         return self.fitted or encoding.of_function(self.derive_function, self.derived)
 
 
-def schema_of(preparation: Preparation) -> int:
+def schema_of(preparation: Preparation, *, simulated: bool) -> int:
     """The schema of a new manifest: the earliest one that can tell the model."""
-    return SCHEMA_OF_AGES if preparation.spans else SCHEMA
+    return LATER_SCHEMA if preparation.spans or simulated else SCHEMA
 
 
 def canonical(document: Mapping[str, Any]) -> bytes:
@@ -342,6 +344,7 @@ def _manifest(document: Mapping[str, Any], model_text: str) -> Manifest:
         ),
         model_text=model_text,
         document=document,
+        simulated=label.get("simulated", False),
     )
 
 

@@ -24,6 +24,7 @@ from models import (
     fits,
     scorecard,
     spec,
+    spec_card,
 )
 from models.samples import State
 
@@ -34,6 +35,15 @@ Results = dict[fits.Task, fits.Outcome]
 APPROVAL_SCORE = 600
 # Smaller groups are shown without a conclusion.
 SMALL_GROUP = 200
+
+
+def _declared(state: State) -> dict[str, Any]:
+    """The owner's declarations: the card, and that the outcomes are simulated, where they are."""
+    card, simulated = state.spec.card, state.spec.label.simulated
+    return {
+        **({} if card is None else {"card": spec_card.to_json(card)}),
+        **({"simulated": True} if simulated else {}),
+    }
 
 
 def validation(
@@ -48,6 +58,7 @@ def validation(
         "population": state.spec.label.population,
         "rows": int(data.label.shape[0]),
         "bad": int(data.label.sum()),
+        **_declared(state),
         "dropped": data.dropped,
         "excluded": [{"reason": reason, "rows": count} for reason, count in data.excluded],
         "grouped": state.group is not None,

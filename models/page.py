@@ -73,6 +73,7 @@ def _page(metrics: Metrics, model_id: str) -> str:
         _bands(metrics),
         _importance(metrics),
         _fairness(metrics),
+        _card(metrics),
     )
     outcome = escape(metrics["outcome"])
     return (
@@ -355,6 +356,28 @@ def _fairness(metrics: Metrics) -> str:
         for attribute in figures["attributes"]:
             parts.append(_attribute(attribute, title, verdicts))
     return _section("fairness", "Fairness", about, *parts)
+
+
+_CARD = (
+    ("intended_uses", "Intended uses"),
+    ("forbidden_uses", "Forbidden uses"),
+    ("limitations", "Limitations"),
+    ("review_triggers", "Reviewed after"),
+)
+
+
+def _card(metrics: Metrics) -> str:
+    title, about = "Owner and uses", "As the spec's [card] declares them."
+    card = metrics.get("card")
+    if card is None:
+        text = "<p>Not declared: the spec has no [card].</p>\n"
+        return _section("card", title, about, text)
+    parts = [f"<p>Owner: {escape(card['owner'])}. Tier: {escape(card['tier'])}.</p>\n"]
+    for name, heading in _CARD:
+        if card[name]:
+            items = "".join(f"<li>{escape(text)}</li>" for text in card[name])
+            parts.append(f"<h3>{heading}</h3>\n<ul>{items}</ul>\n")
+    return _section("card", title, about, *parts)
 
 
 def _apart(metrics: Metrics) -> str:

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from models import spec_columns, spec_data, spec_model
+from models import spec_card, spec_columns, spec_data, spec_model
 from models.derivations import Derivation
 from models.errors import SpecError
+from models.spec_card import Card
 from models.spec_columns import Derived, Feature
 from models.spec_data import Data, Exclusion, Label, Time
 from models.spec_model import Recipe
@@ -23,7 +24,7 @@ from models.toml_table import TomlTable
 KEYS: dict[str, tuple[str, ...]] = {
     "": (
         "data", "label", "id", "group", "weight", "time", "exclude", "feature", "derive",
-        "derivation", "validation", "model", "house",
+        "derivation", "validation", "model", "house", "card",
     ),
     "data": spec_data.DATA_KEYS,
     "label": spec_data.LABEL_KEYS,
@@ -39,6 +40,7 @@ KEYS: dict[str, tuple[str, ...]] = {
     "validation": ("folds", "seeds", "extra_seeds"),
     "derivation": spec_model.DERIVATION_KEYS,
     "model": spec_model.MODEL_KEYS,
+    "card": spec_card.CARD_KEYS,
     "house": (
         "missing_rows", "missing_bad", "missing_good", "level_rows", "level_share",
         "special_rows", "warn_refused", "most_refused",
@@ -111,6 +113,7 @@ class Spec:
     seed: int
     house: HouseRules
     derivations: tuple[Derivation, ...] = ()
+    card: Card | None = None
 
     @property
     def inputs(self) -> tuple[Feature, ...]:
@@ -171,6 +174,7 @@ def parse(tree: dict[str, Any], *, path: Path, sha256: str) -> Spec:
         seed=spec_model.seed(model),
         house=_house(top),
         derivations=_derivations(top, features, function),
+        card=spec_card.card(top),
     )
     if not faults:
         _check_columns(spec, top)

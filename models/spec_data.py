@@ -21,7 +21,9 @@ DATA_KEYS = (
     "path", "format", "compression", "delimiter", "quote", "encoding", "header", "skip_lines",
     "columns", "other_columns", "sha256", *NOTATION_KEYS,
 )  # fmt: skip
-LABEL_KEYS = ("column", "bad", "good", "ignore", "horizon", "outcome", "population")
+LABEL_KEYS = (
+    "column", "bad", "good", "ignore", "horizon", "outcome", "population", "simulated",
+)  # fmt: skip
 TIME_KEYS = ("column", "format", "oot_from")
 COLUMN_KEYS = ("column",)
 EXCLUDE_KEYS = (
@@ -59,7 +61,7 @@ class Data:
 class Label:
     """The values of the label's column that are bad and good, and the meaning of the outcome.
 
-    Rows with a value in `ignore` are left out.
+    Rows with a value in `ignore` are left out. `simulated` outcomes are those of no real people.
     """
 
     column: str | int
@@ -69,6 +71,7 @@ class Label:
     outcome: str
     population: str
     ignore: tuple[str, ...] = ()
+    simulated: bool = False
 
 
 @dataclass(frozen=True)
@@ -161,6 +164,7 @@ def label(top: TomlTable) -> Label:
         outcome=table.text("outcome"),
         population=table.text("population"),
         ignore=ignore,
+        simulated=table.flag("simulated", False),
     )
 
 

@@ -51,6 +51,7 @@ from models import (
     reference,
     scorecard,
     spec,
+    spec_card,
     tables,
     verdict,
 )
@@ -65,6 +66,9 @@ from models.spec_columns import Derived
 from models.verdict import Verdict
 
 Floats = NDArray[np.float64]
+
+
+_SIMULATED = "the outcomes are simulated, so only a sandbox may serve the model"
 
 
 class _Served(NamedTuple):
@@ -195,8 +199,10 @@ def _judged(sample_: Development, progress: bool, jobs: int, budget_s: float) ->
     prepared = served.sample.preparation.columns
     figures["instability"] = instability.find(state, results, served.scale, again, prepared)
     apart = "the rows out of time" if the_spec.time else "the hold-out"
-    # First of all: the model may rank nothing, and the validation's figures may not hold today.
-    first = verdict.doubt(promised, the_spec.validation.folds)
+    # First of all: the figures may be of no real people, the model may rank nothing, and the
+    # validation may not hold today.
+    first = [_SIMULATED] if the_spec.label.simulated else []
+    first += verdict.doubt(promised, the_spec.validation.folds)
     first += drift.warning(figures["drift"], apart)
     warnings = first + fairness_gate.warning(figures["fairness"]["gate"]) + warnings
     figures["importance"] = importance.of(outcome.explained, prepared)
@@ -209,7 +215,7 @@ def _judged(sample_: Development, progress: bool, jobs: int, budget_s: float) ->
     figures["warnings"] = warnings
     created_at = datetime.now(UTC).isoformat(timespec="seconds")
     document = {
-        "schema": manifest.schema_of(served.sample.preparation),
+        "schema": manifest.schema_of(served.sample.preparation, simulated=the_spec.label.simulated),
         "created_at": created_at,
         "metrics_sha256": manifest.metrics_sha256(figures),
         "spec_sha256": the_spec.sha256,
@@ -349,7 +355,9 @@ def _described(state: State, sample_: Development, served: _Served) -> dict[str,
             "base_rate": float(label.mean()),
             "rows": int(used.shape[0]),
             "bad": int(label.sum()),
+            **({"simulated": True} if the_spec.label.simulated else {}),
         },
+        **({} if the_spec.card is None else {"card": spec_card.to_json(the_spec.card)}),
         "platt": {"a": served.platt.a.hex(), "b": served.platt.b.hex()},
         "scale": {
             "version": scorecard.VERSION, "a": served.scale.a.hex(), "b": served.scale.b.hex()

@@ -62,6 +62,7 @@ def serve(options: dict[str, Any], config_file: Path | None, trust_clock: bool) 
         warn_of_open_files([*files_open_to_others(engine), *secrets])
         store, scorer = SqlStore(engine), load_model(settings)
         require_fair(engine, scorer)
+        require_real(scorer, sandbox=settings.sandbox is not None)
         scorer.bound_reasons(limits.reasons_budget_s)
         for why in scorer.warnings:
             structlog.get_logger("freehold").warning("model", model_id=scorer.model_id, why=why)
@@ -97,6 +98,14 @@ def require_fair(engine: Engine, scorer: ModelScorer) -> None:
     elif verdict == TWO_SIGNATURES and len(people_who_accept(engine, model_id)) < SIGNATURES:
         why = f"fairness: approval differs between groups; let {NEEDED}"
         structlog.get_logger("freehold").warning("model", model_id=model_id, why=why)
+
+
+def require_real(scorer: ModelScorer, *, sandbox: bool) -> None:
+    """Raises ModelSimulated for a model of simulated outcomes outside a sandbox."""
+    from service.storage.models import ModelSimulated
+
+    if scorer.manifest.simulated and not sandbox:
+        raise ModelSimulated(scorer.model_id)
 
 
 def _open_secrets(*files: Path | None) -> list[str]:

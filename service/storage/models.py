@@ -53,6 +53,17 @@ class ModelBlocked(ActRefused):
         )
 
 
+class ModelSimulated(ActRefused):
+    """A model whose outcomes were simulated is served in a sandbox only."""
+
+    def __init__(self, model_id: str) -> None:
+        super().__init__(
+            "MODEL_SIMULATED",
+            f"model {model_id} has learned from simulated outcomes: train one on real outcomes, or "
+            "serve it in a sandbox",
+        )
+
+
 class RegisteredModel(NamedTuple):
     """A model with its registration and retirement."""
 

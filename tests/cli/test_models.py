@@ -70,6 +70,22 @@ def test_a_blocked_model_is_served_once_two_people_accept_it(
     engine.dispose()
 
 
+def test_a_model_of_simulated_outcomes_is_refused_outside_a_sandbox(
+    url: str, model: Path, tmp_path: Path
+) -> None:
+    """`serve` refuses a model whose outcomes were simulated, and names the remedy."""
+    folder = tmp_path / "simulated"
+    shutil.copytree(model, folder)
+    document = json.loads((folder / "manifest.json").read_text())
+    document["label"]["simulated"] = True
+    document["model_id"] = manifest.model_id(document)
+    (folder / "manifest.json").write_text(json.dumps(document))
+    refused = shell("serve", "--model", str(folder), "--database", url)
+    assert refused.returncode == 1
+    assert "has learned from simulated outcomes" in refused.stderr
+    assert "Traceback" not in refused.stderr
+
+
 def test_a_model_with_a_fine_gate_needs_nobody(url: str, model: Path, tmp_path: Path) -> None:
     """A model with a fine gate, or of a build without one, is served, and there is nothing to
     accept. One that needs two signatures is served with a warning."""

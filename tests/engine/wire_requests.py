@@ -19,7 +19,7 @@ from service.engine import operations as c
 from service.rpc import convert
 from service.rpc.case_service import KINDS, NOBODY, OUTCOMES, SIDES
 from service.rpc.charge_back_messages import DIRECTIONS
-from tests.engine.chance import Call
+from tests.engine.chance import OPERATORS, Call
 from tests.rpc.support import RPCS
 
 BESIDE = (c.PutUser, c.OpenBulk, c.ReportTransfer, c.Wake, c.DecideCase)
@@ -36,8 +36,10 @@ _HANDOVER = {it: number for number, it in convert.HANDOVER_OF.items()}
 
 
 def expressed(call: Call) -> Call:
-    """The call without what its message cannot say."""
+    """The call without what its message cannot say; it comes from a caller."""
     command = call.command
+    if not call.caller and not isinstance(command, BESIDE):
+        call = call._replace(caller=OPERATORS[0])
     match command:
         case c.Authorize(grouped=True):
             command = command._replace(user_consent_reference="", parent_id="", amount=None)

@@ -8,15 +8,17 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from models import budget, calibrate, choice, learners, recipes, spec, verdict
+from models import budget, calibrate, choice, fits, learners, recipes, spec, verdict
 from models.choice import Plan, Tried
 from models.errors import DatasetError
-from models.samples import State
+from models.fits import Task, Work
+from models.samples import State, sample_of
 from models.spec_model import Recipe
 from tests.models import small_tables
 from tests.models.small_tables import A, B, Trained, table, trained_without_recipe
@@ -97,6 +99,37 @@ def test_folds_of_one_class_each_leave_all_trees() -> None:
     state = replace(state, label=(group < 2).astype(np.int8), group=group)
     found = choice.choose(state, state.everyone, Plan((FEW,), (100_000,)))
     assert found.recipe.trees == FEW.trees
+
+
+def test_margins_of_folds_with_different_recipes_compare() -> None:
+    """The margins of a fold are calibrated inside its own rows, so trees that are far too sure of
+    themselves stand beside a scorecard; a pinned recipe has its margins as they are."""
+    state = drawn(4_500, lambda a, b: 1.5 * a * b)
+    sure = Recipe("deep", "trees", 60, 0.5, -1, 31, 20, 1.0, 1.0, 0.0, 255, 60)
+    many = mock.patch.object(choice, "_best_round", return_value=60)
+    fold = state.folds(0) == 0
+    slopes = []
+    for recipe in (sure, replace(sure, patience=0)):
+        work = Work(state, Plan((recipe,), (100_000,)))
+        # The best number of trees would end before they are too sure.
+        with many:
+            margin = fits.work(work, Task("fold", 0, 0)).margin
+        slopes.append(calibrate.fit(margin, state.label[fold]).a)
+    assert slopes[0] == pytest.approx(1.0, abs=0.35)
+    assert slopes[1] < 0.5
+
+
+def test_a_watched_fit_keeps_the_trees_after_its_best_round() -> None:
+    """A fit that early stopping watches keeps all its trees, so that every fold of a validation is
+    judged with the same number of them."""
+    state = drawn(1_500, lambda a, b: 1.5 * a * b)
+    sample = sample_of(state, np.arange(1_000), 20)
+    judge = learners.Judge(state.raw[1_000:], state.label[1_000:])
+    quick = Recipe("deep", "trees", 200, 0.5, -1, 31, 20, 1.0, 1.0, 0.0, 255, 60)
+    learned = learners.fit(state, sample, quick, judge)
+    assert learned.curve is not None
+    assert int(np.argmin(learned.curve)) + 1 < learned.curve.shape[0] < quick.trees
+    assert learned.booster.num_trees() == learned.curve.shape[0]
 
 
 def test_a_large_table_is_first_tried_on_a_part() -> None:
