@@ -5,7 +5,8 @@ distinct people with real features, as in ``benchmarks rpc``; with ``--unscored`
 each of them in the call. Its steps are timed on the clock of
 their thread's CPU (`budget_server.py`), and the price of measuring is taken off. All variants take
 turns in each round, and the figures are medians over the rounds. "the wire" is all that the process
-spends outside of the steps: gRPC, the event loop and the threads' hand-over.
+spends outside of the steps: gRPC, the event loop and the threads' hand-over. With
+``--transport native`` some of its steps are apart.
 """
 
 from __future__ import annotations
@@ -39,13 +40,23 @@ from benchmarks.harness import (
     write_json,
 )
 from benchmarks.load import Job, generate
-from benchmarks.options import FOLDER, json_option, model_option, unscored_option
+from benchmarks.options import (
+    FOLDER,
+    json_option,
+    model_option,
+    transport_option,
+    unscored_option,
+)
 from benchmarks.prepared import PRODUCT, Prepared, copy, prepare, serve_url, without_scores
 from benchmarks.processes import Server, two_cores
 from benchmarks.rules import NONE, RULES, with_rules
+from service.config import AIO
 
 WIRE = "the wire"
-_ON_THE_LOOP = ("parse and check the message", "make the command", "queue", "take turns")
+_OF_THE_WIRE = (
+    *("parse and check the message", "make the command", "queue", "take turns", "admit"),
+    *("pass frames to the transport", "pass frames to the client", "send the answer"),
+)
 _LEAST_US = 0.05
 _WARM_UP = 400
 _LIMIT_S = 10.0
@@ -55,7 +66,7 @@ _LIMIT_S = 10.0
 class Sample:
     """CPU microseconds a call in one round: of each step, of the engine, and of the process.
 
-    The engine's time is that of all steps in the writer's thread.
+    The engine's time is that of the steps in the writer's thread, without sending the answers.
     """
 
     steps: dict[str, float]
@@ -63,7 +74,7 @@ class Sample:
 
     @property
     def engine_us(self) -> float:
-        return sum(us for name, us in self.steps.items() if name not in (*_ON_THE_LOOP, WIRE))
+        return sum(us for name, us in self.steps.items() if name not in (*_OF_THE_WIRE, WIRE))
 
 
 @dataclass(frozen=True)
@@ -143,6 +154,7 @@ def measure(
     seed: int,
     *,
     unscored: bool = False,
+    transport: str = AIO,
 ) -> dict[Variant, list[Sample]]:
     """The samples of each variant in each round, after a round that does not count.
 
@@ -166,6 +178,7 @@ def measure(
                 f"sqlite:///{database}",
                 prepared.model,
                 work / f"{place}.log",
+                *("--transport", transport),
                 core=server_core,
                 program=("benchmarks.budget_server", str(sums)),
             )
@@ -216,6 +229,7 @@ def _prices(found: dict[Variant, list[Sample]]) -> dict[Variant, Quartiles]:
 @click.option("--seed", default=1, show_default=True, type=click.IntRange(0))
 @model_option()
 @unscored_option()
+@transport_option()
 @json_option()
 def budget(
     in_flight: str,
@@ -225,6 +239,7 @@ def budget(
     seed: int,
     model: Path | None,
     unscored: bool,
+    transport: str,
     json_file: Path | None,
 ) -> None:
     """Microseconds of CPU of each step of an Authorize."""
@@ -235,7 +250,7 @@ def budget(
         with tempfile.TemporaryDirectory(prefix="budget-", dir=FOLDER) as work:
             found = measure(
                 Path(work), model or FOLDER / "model", variants, rounds, calls, seed,
-                unscored=unscored,
+                unscored=unscored, transport=transport,
             )  # fmt: skip
     except BenchmarkError as error:
         raise click.ClickException(str(error)) from error
@@ -252,6 +267,7 @@ def budget(
             figures={
                 "calls": calls,
                 "unscored": unscored,
+                "transport": transport,
                 "variants": [
                     {
                         "in_flight": it.in_flight,

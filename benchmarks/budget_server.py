@@ -31,6 +31,8 @@ from service.engine.operations import BY_COMMAND, Authorize, authorize
 from service.engine.rows import Rows
 from service.engine.scoring import Assessor
 from service.rpc import mutations, pipeline
+from service.rpc.direct import DirectCall
+from service.rpc.frame_bounds import Link
 from service.storage.sqlite import SqliteSession
 from service.storage.store import SqlStore
 from service.storage.transaction import BatchStatements, SqlTransaction
@@ -101,8 +103,13 @@ def time_steps(meter: Meter) -> None:
     """Wraps the functions of an Authorize."""
     meter.of(pipeline, "parse", "parse and check the message")
     _time_mutations(meter)
-    meter.of(Committer, "submit", "queue")
+    meter.of(Committer, "send", "queue")
     meter.of(Committer, "_take", "take turns")
+    # These four are of the native transport.
+    meter.of(Link, "sent", "pass frames to the transport")
+    meter.of(Link, "answered", "pass frames to the client")
+    meter.of(DirectCall, "start", "admit")
+    meter.of(DirectCall, "answer", "send the answer")
     meter.of(Engine, "apply", "batch, other work")
     meter.of(Assessor, "assess", "score: assessments")
     meter.of(ModelScorer, "score_with_reasons", "score: model")

@@ -17,8 +17,8 @@ from models.errors import DatasetError, DeriveError, SpecError
 from models.reading import Findings
 from models.spec import Spec, load
 
-WIRE_NAME = re.compile(r"[^\x00-\x1f\x7f]{1,64}")
-"""The names of features that a call can carry."""
+WIRE_NAME = re.compile(r"[^\x00-\x1f\x7f,]{1,64}")
+"""The names of features that a call can carry; decisions list them with commas between them."""
 MOST_FEATURES = 256
 """The number of texts, and of other features, of one person in a call."""
 
@@ -67,6 +67,11 @@ def _names(spec: Spec) -> list[str]:
         for j, (name, column) in enumerate(((f.name, f.column) for f in spec.inputs), start=1)
         if not WIRE_NAME.fullmatch(name)
     ]
+    errors += [
+        f"derivation {d.name!r}: an answer cannot carry this name; write {_safe(d.name, j)!r}"
+        for j, d in enumerate(spec.derivations, start=1)
+        if not WIRE_NAME.fullmatch(d.name)
+    ]
     texts = sum(f.type == "text" for f in spec.inputs)
     for count, kind in ((texts, "texts"), (len(spec.inputs) - texts, "numbers and dates")):
         if count > MOST_FEATURES:
@@ -84,7 +89,7 @@ def _safe(name: str, index: int) -> str:
 def safe_name(name: str) -> str:
     """The name with spaces in the places that a call cannot carry, cut to its length; "" if nothing
     is left."""
-    return re.sub(r"[\x00-\x1f\x7f]+", " ", name).strip()[:60]
+    return re.sub(r"\s*[\x00-\x1f\x7f,]+\s*", " ", name).strip()[:60]
 
 
 def _derive(spec: Spec) -> list[str]:

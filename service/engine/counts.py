@@ -81,7 +81,11 @@ class Counts:
         new = rules.new_user
         if new is not None:
             over = _ALL if new.over is Over.ALL_OPERATORS else operator_id
-            self.people.update((it, over) for it in self._people(user_id, rows))
+            people = self._people(user_id, rows)
+            self.people.update((it, over) for it in people)
+            if new.until_us is not None:
+                # The first granted rental may be an open one.
+                self.bearers.update((_USER, it) for it in people)
             self.most_settled = max(self.most_settled, new.until_settled or 0)
 
     def _people(self, user_id: str, rows: Rows) -> Collection[str]:
@@ -134,7 +138,7 @@ class Counts:
         if self.people:
             for over, of in ((Over.OPERATOR, operator_id), (Over.ALL_OPERATORS, _ALL)):
                 if (user_id, of) in self.people:
-                    pasts[over] = self._past_of([user_id, *others], of, rows)
+                    pasts[over] = self._past_of([user_id, *others], of, rows, now_us)
         return Facts(operator_id, now_us, rentals, pasts)
 
     @staticmethod
@@ -142,9 +146,9 @@ class Counts:
         """The other ids of a person; mostly none."""
         return [it for it in whole_person(user_id, rows) if it != user_id]
 
-    def _past_of(self, people: Sequence[str], operator_id: str, rows: Rows) -> Past:
+    def _past_of(self, people: Sequence[str], operator_id: str, rows: Rows, now_us: int) -> Past:
         """The past of a person and of all who were merged into the person."""
-        pasts = [self._past((it, operator_id), rows) for it in people]
+        pasts = [self._past((it, operator_id), rows, now_us) for it in people]
         if len(pasts) == 1:
             return pasts[0]
         began = [it.first_us for it in pasts if it.first_us is not None]
@@ -160,8 +164,8 @@ class Counts:
                 found.append(it)
         return found
 
-    def _past(self, of: Pair, rows: Rows) -> Past:
-        """The past of a person, with the rentals that this batch has settled or granted."""
+    def _past(self, of: Pair, rows: Rows, now_us: int) -> Past:
+        """The past of a person, with the open rentals, and all that this batch has changed."""
         settled, first_us = self._pasts.get(of, Past())
         user_id, operator_id = of
         read = rows.read[AUTHORIZATIONS]
@@ -169,10 +173,15 @@ class Counts:
             if name[0] != user_id or row is None or operator_id not in (_ALL, row.operator_id):
                 continue
             settled += admission.is_settled(row) - admission.is_settled(read.get(name))
-            now = admission.rental_of(row)
-            if now is not None:
-                first_us = now.create_us if first_us is None else min(first_us, now.create_us)
-        return Past(settled, first_us)
+        rentals = self._present(self._rentals.get((_USER, user_id), {}), rows)
+        began = [
+            it.create_us
+            for it in rentals
+            if operator_id in (_ALL, it.operator_id) and not it.has_lapsed(now_us)
+        ]
+        if first_us is not None:
+            began.append(first_us)
+        return Past(settled, min(began, default=None))
 
 
 def verdict_on(

@@ -165,9 +165,9 @@ class Transaction(Protocol):
         ...
 
     def pasts(self, keys: Iterable[tuple[str, str]], most: int) -> dict[tuple[str, str], Past]:
-        """The pasts of people with an operator, by user id and operator id.
+        """The settled rentals of people with an operator, by user id and operator id.
 
-        An empty operator id stands for all operators. At most `most` settled rentals are counted.
+        An empty operator id stands for all operators. At most `most` of them are counted.
         """
         ...
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from typing import Any, NamedTuple
 
@@ -74,11 +74,8 @@ class Assessor:
         """
         asking = {work.command.user_id for work in batch if BY_COMMAND[type(work.command)].scored}
         people = self._store.features(asking) if asking else {}
-        survivors = {
-            user_id: it.alias_of
-            for user_id, it in people.items()
-            if it.alias_of and it.alias_of != user_id
-        }
+        merged = {user_id: it.alias_of for user_id, it in people.items() if it.alias_of}
+        survivors = {user_id: name for user_id, name in merged.items() if name != user_id}
         if survivors:
             people |= self._store.features(set(survivors.values()).difference(people))
         sent = [work.command for work in batch if isinstance(work.command, PutUser)]
@@ -89,7 +86,9 @@ class Assessor:
             asking=dict(zip(people, assessments, strict=False)),
             put=dict(zip(sent, assessments[len(people) :], strict=True)),
             survivors=survivors,
-            surviving=frozenset([name for name, it in people.items() if it.alias_of == name]),
+            surviving=frozenset(
+                [user_id for user_id, it in people.items() if it.alias_of == user_id]
+            ),
             explain_below=explain_below,
         )
 
@@ -103,30 +102,26 @@ class Assessor:
 
     def _assessments(
         self,
-        persons: Sequence[_Person],
+        persons: Sequence[_Person | Assessment],
         explain_below: int,
         note_failure: Callable[[Exception], object],
     ) -> list[Assessment]:
         """For each person a score with its reasons, or the reason for its absence."""
-        rows = [it.row for it in persons if isinstance(it.row, bytes)]
-        results: Iterator[Any] = iter(())
-        if rows:
-            with self._turn:
-                results = iter(self._scores(rows, explain_below, note_failure))
+        rows = [it.row for it in persons if isinstance(it, _Person)]
+        if not rows:
+            return [it for it in persons if isinstance(it, Assessment)]
+        with self._turn:
+            results = iter(self._scores(rows, explain_below, note_failure))
         made = []
-        for consent, version, as_of_us, row in persons:
-            if isinstance(row, _Known):
-                made.append(Assessment(consent, version, as_of_us, row.scored, row.why))
-                continue
-            if isinstance(row, _Refusal):
-                made.append(Assessment(consent, version, as_of_us, None, (row.why,), row.feature))
+        for it in persons:
+            if isinstance(it, Assessment):
+                made.append(it)
                 continue
             result, why = next(results)
             if hasattr(result, "reason"):
-                unscorable = (None, (result.reason,), result.feature)
-                made.append(Assessment(consent, version, as_of_us, *unscorable))
+                made.append(it.refused(result.reason, result.feature))
             else:
-                made.append(Assessment(consent, version, as_of_us, result, why))
+                made.append(it.assessed(result, why))
         return made
 
     def _scores(
@@ -150,24 +145,22 @@ class Assessor:
                 found.append(_STAND_IN)
         return found
 
-    def _stored(self, it: UserFeatures, explain_below: int) -> _Person:
-        """A person's stored values in the served model's order, their known score, or the reason
-        against scoring."""
-        row: bytes | _Known | _Refusal
+    def _stored(self, it: UserFeatures, explain_below: int) -> _Person | Assessment:
+        """A person with the stored values in the served model's order, or the assessment, if the
+        score is known or the person cannot be scored."""
+        person = _Person(it.scoring_consent, it.version, it.as_of_us, it.raw or b"")
         if it.schema_id is None or it.raw is None:
-            row = _NO_FEATURES
-        elif not it.scoring_consent:
-            row = _NO_CONSENT
-        elif it.model_id == self.model_id and (known := self._known(it, explain_below)):
-            row = known
-        elif it.schema_id == self.schema_id and not self._levels and not it.texts:
-            row = it.raw
-        else:
-            row = self._row(self._store.feature_names(it.schema_id), it.raw, it.texts or "")
-        return _Person(it.scoring_consent, it.version, it.as_of_us, row)
+            return person.refused(Reason.NO_FEATURES)
+        if not it.scoring_consent:
+            return person.refused(Reason.NO_CONSENT)
+        if it.model_id == self.model_id and (known := self._known(it, explain_below)):
+            return person.assessed(*known)
+        if it.schema_id == self.schema_id and not self._levels and not it.texts:
+            return person
+        return self._in_order(person, self._store.feature_names(it.schema_id), it.texts or "")
 
-    def _known(self, it: UserFeatures, explain_below: int) -> _Known | None:
-        """The served model's result for these features; None if it must be asked.
+    def _known(self, it: UserFeatures, explain_below: int) -> tuple[Scored, tuple[str, ...]] | None:
+        """The served model's score for these features and its reasons; None if it must be asked.
 
         It is asked for reasons that nobody needed then, and if the stored margin is no number.
         """
@@ -177,65 +170,61 @@ class Assessor:
         except (ValueError, OverflowError):
             return None
         if scored.score >= explain_below:
-            return _Known(scored, ())
+            return scored, ()
         if it.reasons is None:
             return None
-        return _Known(scored, names_of(it.reasons))
+        return scored, names_of(it.reasons)
 
-    def _sent(self, command: PutUser) -> _Person:
-        """A PutUser's values in the served model's order, or the reason against scoring.
+    def _sent(self, command: PutUser) -> _Person | Assessment:
+        """A PutUser's values in the served model's order, or the assessment of a person who cannot
+        be scored.
 
         Stores the schema of the values.
         """
-        row: bytes | _Refusal = command.raw
         if command.names is not None:
             self._store.save_feature_schema(schema_id_of(command.names), command.names)
+        person = _Person(command.scoring_consent, 0, command.as_of_us, command.raw)
         if not command.scoring_consent:
-            row = _NO_CONSENT
-        elif command.names is not None or command.texts or self._levels:
+            return person.refused(Reason.NO_CONSENT)
+        if command.names is not None or command.texts or self._levels:
             names = self.raw_names if command.names is None else command.names
-            row = self._row(names, command.raw, command.texts)
-        return _Person(command.scoring_consent, 0, command.as_of_us, row)
+            return self._in_order(person, names, command.texts)
+        return person
 
-    def _row(self, names: Sequence[str], raw: bytes, texts: str) -> bytes | _Refusal:
-        """The values in the served model's order, and its numbers of the texts.
+    def _in_order(self, person: _Person, names: Sequence[str], texts: str) -> _Person | Assessment:
+        """The person with the values in the served model's order, and its numbers of the texts.
 
         A value that was not sent is not a missing value, because nobody said that the person has no
         such value. It counts as missing only if the model's spec says so.
         """
-        sent = dict(zip(names, unpack(raw), strict=True))
+        sent = dict(zip(names, unpack(person.row), strict=True))
         if texts or self._levels:
             try:
                 sent = number_texts(sent, texts, self.kinds, self._levels)
             except OtherKind as error:
-                return _Refusal(Reason.FEATURE_OF_OTHER_KIND, error.feature)
+                return person.refused(Reason.FEATURE_OF_OTHER_KIND, error.feature)
         for name in self.raw_names:
             if name not in sent and name not in self._absent_names:
-                return _Refusal(Reason.FEATURE_NOT_SENT, name)
-        return pack([sent.get(name, math.nan) for name in self.raw_names])
-
-
-class _Refusal(NamedTuple):
-    """The reason why a person cannot be scored, and the feature at fault, if any."""
-
-    why: str
-    feature: str = ""
-
-
-class _Known(NamedTuple):
-    """A score that the served model gave before, with its reasons."""
-
-    scored: Scored
-    why: tuple[str, ...]
+                return person.refused(Reason.FEATURE_NOT_SENT, name)
+        return person._replace(row=pack([sent.get(name, math.nan) for name in self.raw_names]))
 
 
 class _Person(NamedTuple):
-    """A person to assess: the row of values, the known score, or the reason against scoring."""
+    """A person whom the model scores by a row of values."""
 
     scoring_consent: bool
     version: int
     as_of_us: int | None
-    row: bytes | _Known | _Refusal
+    row: bytes
+
+    def assessed(self, scored: Scored, why: tuple[str, ...]) -> Assessment:
+        """The assessment with the model's score and reasons."""
+        return Assessment(self.scoring_consent, self.version, self.as_of_us, scored, why)
+
+    def refused(self, why: str, feature: str = "") -> Assessment:
+        """The assessment without a score, for this reason."""
+        consent, version, as_of_us, _ = self
+        return Assessment(consent, version, as_of_us, None, (why,), feature)
 
 
 class _StandIn(NamedTuple):
@@ -246,5 +235,3 @@ class _StandIn(NamedTuple):
 
 
 _STAND_IN = (_StandIn(), ())
-_NO_CONSENT = _Refusal(Reason.NO_CONSENT)
-_NO_FEATURES = _Refusal(Reason.NO_FEATURES)

@@ -11,7 +11,7 @@ import numpy as np
 from service.domain.admission import HOUR_US, Past
 from service.domain.product import Product
 from service.domain.rules import Counted, NewUser, Of, Signal
-from service.preview.history import DAY_US, NEVER, Bits, Happened, History, Numbers
+from service.preview.history import DAY_US, FOREVER_US, NEVER, Bits, Happened, History, Numbers
 from service.preview.replay import Terms
 from service.preview.rulebook import conditions_count
 from service.preview.steps import Steps
@@ -152,7 +152,7 @@ def _maybe_new(history: History, terms: Terms) -> Bits:
     count = int(history.users.max(initial=-1)) + 1
     pasts = [history.pasts.get(user, Past()) for user in range(count)]
     settled = np.array([it.settled for it in pasts], dtype=np.int64)[history.users]
-    first = [UNBOUNDED_US if it.first_us is None else it.first_us for it in pasts]
+    first = [FOREVER_US if it.first_us is None else it.first_us for it in pasts]
     age_us = history.at_us - np.array(first, dtype=np.int64)[history.users]
     for both in set(rules):
         own = np.array([it == both for it in rules])[history.product]
@@ -161,9 +161,6 @@ def _maybe_new(history: History, terms: Terms) -> Bits:
                 few = settled < (rule.until_settled or 0)
                 found |= own & (few | (age_us < (rule.until_us or 0)))
     return found
-
-
-UNBOUNDED_US = 2**62
 
 
 def _new(product: Product) -> NewUser | None:

@@ -25,6 +25,8 @@ Bits = npt.NDArray[np.bool_]
 
 DAY_US = 86_400_000_000
 NEVER = -1
+FOREVER_US = 2**62
+"""A time or an instant that is never over."""
 UNSCORED = -(2**62)
 """The score of a person who was not scored."""
 

@@ -45,6 +45,12 @@ class RealBreakers:
             for it in self._openings
         )
 
+    def may_open(self, product: Product) -> bool:
+        """True if a breaker of this product was open at some time."""
+        name = product.policy.policy_id, product.currency
+        opened = any((it.policy_id, it.currency) == name for it in self._openings)
+        return opened and bool(breakers_of(product))
+
 
 class DraftBreakers:
     """The breakers as they would have been open."""
@@ -64,6 +70,12 @@ class DraftBreakers:
             for course in self._courses(product, most):
                 found = course.is_open(now_us) or found
         return found
+
+    def may_open(self, product: Product) -> bool:
+        """True if there are losses that a breaker of this product counts."""
+        name = product.policy.policy_id, product.currency
+        lost = any((it.policy_id, it.currency) == name for it in self._losses)
+        return lost and bool(breakers_of(product))
 
     def _courses(self, product: Product, most: bool) -> list[_Course]:
         """The courses of a product's breakers; those of one policy are shared by its products."""

@@ -50,9 +50,9 @@ class Window(NamedTuple):
     """The decisions to be judged: of one operator, from `from_us` until before `until_us`.
 
     `most` bounds their number. `ages` says that the ages of features are needed, `counts` that
-    rules count rentals, `beside` that rules read more of an order, and `losses` that there are
-    breakers. Rentals that ended up to `lead_us` microseconds before the window are read too.
-    `totals` says that decisions may have read a total exposure.
+    rules count rentals, and `beside` tells all facts that only some rules read. Rentals that ended
+    up to `lead_us` microseconds before the window are read too. `totals` says that decisions may
+    have read a total exposure.
     """
 
     operator_id: str
@@ -61,15 +61,9 @@ class Window(NamedTuple):
     most: int
     ages: bool = False
     counts: bool = False
-    beside: bool = False
-    losses: bool = False
+    beside: beside.Wanted = beside.Wanted()
     lead_us: int = 0
     totals: bool = False
-
-    @property
-    def names(self) -> bool:
-        """True if the devices and the payment accounts of orders are needed."""
-        return self.counts or self.beside
 
 
 _A, _D = t.authorizations.c, t.decisions.c
@@ -77,7 +71,6 @@ _NUMBERS: tuple[str, ...] = (
     *("at_us", "score", "available", "held_us", "close_us"),
     *("captured", "captured_fee", "captured_credit", "unpaid", "written_off"),
 )
-_BEARERS = ("devices", "accounts")
 FREE = "total.free_minor"
 """The name under which a decision keeps the free part of a line under a total exposure."""
 _Kind = tuple[str, str, str, int, int]
@@ -112,8 +105,8 @@ def read_history(connection: Connection, window: Window, catalog: Catalog) -> Hi
     columns: dict[str, list[Numbers]] = {
         name: []
         for name in (
-            *(*_NUMBERS, "as_of_us", "calls", "users", "kinds", "devices", "accounts"),
-            *(beside.NAMES if window.beside else ()),
+            *(*_NUMBERS, "as_of_us", "calls", "users", "kinds"),
+            *beside.numbers_of(window.beside),
         )
     }
     codes = _Codes()
@@ -152,7 +145,7 @@ def _beside(
     found = Beside()
     if catalog.listed:
         users, devices, accounts = history.users, history.devices, history.accounts
-        subjects = beside.Subjects(users, devices, accounts, codes.users, codes.bearers)
+        subjects = beside.Subjects(users, devices, accounts, codes.users, codes.beside.bearers)
         policies: list[str] = [it.policy.policy_id for it in history.products]
 
         def policy_of(row: int) -> str:
@@ -162,18 +155,18 @@ def _beside(
             *(connection, window.operator_id, history.at_us, subjects, policy_of)
         )
         found = Beside(skips=skips, skips_of=skips_of)
-    if window.beside:
-        registered = beside.read_registered(connection, window.operator_id, codes.users)
+    if "told" in whole:
+        found = found._replace(told=codes.beside.all_told(), told_of=whole["told"])
+    if window.beside.signals:
         found = found._replace(
-            told=codes.beside.all_told() or found.told,
-            told_of=whole["told"],
-            registered=registered,
+            registered=beside.read_registered(connection, window.operator_id, codes.users),
             assets=whole["assets"],
             start_us=whole["start_us"],
             start_stations=whole["start_stations"],
             end_stations=whole["end_stations"],
         )
-    if window.losses:
+    if window.beside.losses:
+        # Both have their order from the reading.
         rows = {place: row for row, place in enumerate(whole["places"].tolist())}
         names = {it: rows[place] for it, place in codes.beside.rows.items() if place in rows}
         losses = beside.read_losses(connection, window.operator_id, catalog, names)
@@ -222,11 +215,7 @@ def _query(window: Window) -> Select[Any]:
         columns.append(case((_D.read_values.contains(f'"{FREE}"'), _D.read_values)))
     if window.ages:
         columns.append(func.coalesce(t.feature_snapshots.c.as_of_us, NEVER))
-    if window.names:
-        d = t.authorization_details.c
-        columns += [func.coalesce(it, "") for it in (d.device_hash, d.payment_account_hash)]
-    if window.beside:
-        columns += beside.columns()
+    columns += beside.columns(window.beside).values()
     query = select(*columns).where(
         _A.operator_id == window.operator_id,
         # An id begins with the time at which it was made, or a later one.
@@ -244,7 +233,7 @@ def _query(window: Window) -> Select[Any]:
         f = t.feature_snapshots
         there = and_(f.c.user_id == _D.user_id, f.c.version == _D.feature_version)
         source = source.outerjoin(f, there)
-    if window.names:
+    if window.beside.details:
         own = and_(
             t.authorization_details.c.user_id == _A.user_id,
             t.authorization_details.c.authorization_id == _A.authorization_id,
@@ -319,15 +308,10 @@ class _Codes:
         self.users: dict[str, int] = {}
         self.kinds: dict[_Kind, int] = {}
         self.groups: dict[str, int] = {}
-        self.bearers: dict[str, int] = {}
         self.beside = beside.BesideCodes()
         self.calls = 0
         self.of_totals = Counter[bool]()
         """The number of judged decisions that kept a free part under a total exposure, or none."""
-
-    def bearer(self, digest: str) -> int:
-        """The number of a device or of a payment account; NEVER if there is none."""
-        return self.bearers.setdefault(digest, len(self.bearers)) if digest else NEVER
 
     def call(self, group_id: str) -> int:
         """The number of an Authorize; the members of a group have the same."""
@@ -358,7 +342,6 @@ def _take(
         codes.of_totals.update(it is not None for at_us, it in judged if at_us >= window.from_us)
         columns["available"][-1] = np.array(free, dtype=np.int64)
     ages = more.pop(0) if window.ages else values[0]
-    devices, accounts = more[:2] if window.names else ((), ())
     kinds = zip(product, accept, reasons, marks, fees, strict=True)
     known_users, known_kinds = codes.users, codes.kinds
     for name, numbers in (
@@ -366,13 +349,9 @@ def _take(
         ("kinds", [known_kinds.setdefault(it, len(known_kinds)) for it in kinds]),
         ("calls", [codes.call(it) for it in groups]),
         ("as_of_us", ages),
-        ("devices", [codes.bearer(it) for it in devices] or [NEVER] * len(rows)),
-        ("accounts", [codes.bearer(it) for it in accounts] or [NEVER] * len(rows)),
+        *codes.beside.take(dict(zip(beside.columns(window.beside), more, strict=True))),
     ):
         columns[name].append(np.array(numbers, dtype=np.int64))
-    if window.beside:
-        for name, told in codes.beside.take(more[2:]):
-            columns[name].append(np.array(told, dtype=np.int64))
 
 
 FACTS = {
@@ -421,6 +400,7 @@ def _history(
         whole.update({name: column[sound] for name, column in whole.items()})
     product, accept, facts, offers, reason, happened = table[:, whole["kinds"]]
     at_once = (happened & Happened.AT_ONCE) != 0
+    nobody = np.full(len(product), NEVER)
     whole["held_us"] = np.where(at_once, whole["at_us"], whole["held_us"])
     return History(
         operator_id=window.operator_id,
@@ -439,8 +419,8 @@ def _history(
         happened=happened,
         as_of_us=whole["as_of_us"],
         most_available=whole["available"],
-        devices=whole["devices"],
-        accounts=whole["accounts"],
+        devices=whole.get("devices", nobody),
+        accounts=whole.get("accounts", nobody),
         pasts=pasts,
         left_out=left_out,
         without_total=codes.of_totals[False] if catalog.total or codes.of_totals[True] else 0,

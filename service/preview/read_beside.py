@@ -28,30 +28,72 @@ from service.storage.schema.authorizations import LOSING
 from service.storage.schema.record_tables import CONVERTERS
 
 _A, _D, _O = t.authorizations.c, t.decisions.c, t.authorization_details.c
-NAMES = ("told", "assets", "start_us", "start_stations", "end_stations")
-"""The columns that `columns` adds to a history, beside the name of the authorization."""
 REPLACED = or_(
     _A.start == str(Start.LATE_PICKUP),
     and_(_A.start == str(Start.ON_PICKUP), _O.authorization_version > 1),
 )
 """A later call, such as the pick-up, may have told another station than the order."""
-_Told = tuple[str | None, str, str, str, int, int, int, str | None]
 
 
-def columns() -> list[ColumnElement[Any]]:
-    """The details of an order, the item, its stations, its start, and the authorization's id."""
-    return [
-        station(),
-        *(func.coalesce(it, "") for it in (_O.labels, _O.time_zone)),
-        _A.band,
-        case((_A.start == str(Start.ON_PICKUP), 1), else_=0),
-        *(case((it != "", 1), else_=0) for it in (_O.device_hash, _O.payment_account_hash)),
-        case((REPLACED, _D.read_values)),
-        _A.asset_id,
-        func.coalesce(_A.start_us, NEVER),
-        *(func.coalesce(it, "") for it in (_O.start_station, _O.end_station)),
-        _A.authorization_id,
-    ]
+class Wanted(NamedTuple):
+    """The facts that rules read: the variables of conditions, and whether there are signals of
+    fraud, rules on devices or payment accounts (`bearers`), and breakers (`losses`)."""
+
+    variables: frozenset[str] = frozenset()
+    signals: bool = False
+    bearers: bool = False
+    losses: bool = False
+
+    @property
+    def details(self) -> bool:
+        """True if details of orders are needed."""
+        return self.bearers or self.signals or not self.variables.isdisjoint(_OF_DETAILS)
+
+
+_OF_DETAILS = {"station", "labels", "hour", "weekday", "device_known", "account_known"}
+"""The variables that are in the details of an order."""
+_TRACED = ("assets", "start_us", "start_stations", "end_stations")
+_TOLD = ("station", "labels", "time_zone", "band", "reserves", "device", "account", "read")
+
+
+def columns(wanted: Wanted) -> dict[str, ColumnElement[Any]]:
+    """The columns that are wanted beside those of each history, by name."""
+    names, signals = wanted.variables, wanted.signals
+    found: dict[str, ColumnElement[Any]] = {}
+    if wanted.bearers:
+        found["devices"] = func.coalesce(_O.device_hash, "")
+        found["accounts"] = func.coalesce(_O.payment_account_hash, "")
+    if "station" in names:
+        found["station"] = station()
+        found["read"] = case((REPLACED, _D.read_values))
+    if "labels" in names:
+        found["labels"] = func.coalesce(_O.labels, "")
+    if not names.isdisjoint(("hour", "weekday")):
+        found["time_zone"] = func.coalesce(_O.time_zone, "")
+    if not names.isdisjoint(("band", "score", "scored")):
+        found["band"] = _A.band
+    if signals or "reserves" in names:
+        found["reserves"] = case((_A.start == str(Start.ON_PICKUP), 1), else_=0)
+    if "device_known" in names:
+        found["device"] = case((_O.device_hash != "", 1), else_=0)
+    if "account_known" in names:
+        found["account"] = case((_O.payment_account_hash != "", 1), else_=0)
+    if signals:
+        found["assets"] = _A.asset_id
+        found["start_us"] = func.coalesce(_A.start_us, NEVER)
+        found["start_stations"] = func.coalesce(_O.start_station, "")
+        found["end_stations"] = func.coalesce(_O.end_station, "")
+    if wanted.losses:
+        found["losing"] = case((sql_text(f"({LOSING})"), _A.authorization_id))
+    return found
+
+
+def numbers_of(wanted: Wanted) -> tuple[str, ...]:
+    """The names of the columns of numbers that `BesideCodes.take` gives."""
+    found = columns(wanted)
+    bearers, traced = ("devices", "accounts"), _TRACED
+    names = [it for it in (*bearers, *traced) if it in found]
+    return (*names, "told") if any(it in found for it in _TOLD) else tuple(names)
 
 
 def station() -> ColumnElement[Any]:
@@ -64,36 +106,54 @@ class BesideCodes:
     """Numbers for the details of orders, items and stations, in the order of their first use."""
 
     def __init__(self) -> None:
-        self.told: dict[_Told, int] = {}
-        self.texts: dict[str, int] = {}
+        self.bearers: dict[str, int] = {}
         self.rows: dict[str, int] = {}
-        """The place of each authorization in the order of reading."""
+        """The place of each losing rental in the order of reading."""
+        self._told: dict[tuple[tuple[str, Any], ...], int] = {}
+        self._texts: dict[str, int] = {}
+        self._read = 0
 
-    def take(self, values: Sequence[Sequence[Any]]) -> Iterator[tuple[str, Sequence[int]]]:
+    def take(self, values: Mapping[str, Sequence[Any]]) -> Iterator[tuple[str, Sequence[int]]]:
         """The numbers of the columns of `columns`, each with its name."""
-        *told, assets, start_us, starts, ends, names = values
-        for name in names:
-            self.rows[name] = len(self.rows)
-        known = self.told
-        yield "told", [known.setdefault(it, len(known)) for it in zip(*told, strict=True)]
-        yield "assets", list(map(self._text, assets))
-        yield "start_us", list(start_us)
-        yield "start_stations", list(map(self._text, starts))
-        yield "end_stations", list(map(self._text, ends))
-
-    def _text(self, text: str) -> int:
-        return self.texts.setdefault(text, len(self.texts)) if text else NEVER
+        for name in ("devices", "accounts"):
+            if name in values:
+                yield name, _numbers(values[name], self.bearers)
+        told = [name for name in _TOLD if name in values]
+        if told:
+            known: dict[tuple[Any, ...], int] = {}
+            places = [known.setdefault(it, len(known))
+                      for it in zip(*(values[name] for name in told), strict=True)]  # fmt: skip
+            ours = [self._told.setdefault(tuple(zip(told, it, strict=True)), len(self._told))
+                    for it in known]  # fmt: skip
+            yield "told", [ours[it] for it in places]
+        if "start_us" in values:
+            yield "start_us", values["start_us"]
+            for name in ("assets", "start_stations", "end_stations"):
+                yield name, _numbers(values[name], self._texts)
+        for place, name in enumerate(values.get("losing", ())):
+            if name is not None:
+                self.rows[name] = self._read + place
+        self._read += len(values.get("losing", ()))
 
     def all_told(self) -> tuple[Told, ...]:
         """The details by their numbers."""
-        return tuple(map(_told, self.told))
+        return tuple(_told(dict(it)) for it in self._told) or (Told(),)
 
 
-def _told(values: _Told) -> Told:
-    station, labels, time_zone, band, reserves, device, account, read = values
-    if station is None and read is not None:
-        station = json.loads(read).get("station")
-    return Told(station, labels, time_zone, band, bool(reserves), bool(device), bool(account))
+def _numbers(texts: Sequence[str], known: dict[str, int]) -> list[int]:
+    """The number of each text; NEVER for none."""
+    return [known.setdefault(it, len(known)) if it else NEVER for it in texts]
+
+
+def _told(values: Mapping[str, Any]) -> Told:
+    told, read = dict(values), values.get("read")
+    told.pop("read", None)
+    if told.get("station", "") is None and read is not None:
+        told["station"] = json.loads(read).get("station")
+    return Told(**{name: it == 1 if name in _BITS else it for name, it in told.items()})
+
+
+_BITS = ("reserves", "device", "account")
 
 
 class Subjects(NamedTuple):

@@ -23,15 +23,13 @@ from service.domain.product import Product
 from service.domain.rules import Of
 from service.preview.conditions import Conditions, Order
 from service.preview.history import (
-    DECLINED,
     NEVER,
     UNSCORED,
-    Bits,
     Fact,
-    Happened,
     History,
     Numbers,
 )
+from service.preview.lines import Line, change_of
 from service.preview.losses import DraftBreakers, RealBreakers
 from service.preview.presence import presence_of
 from service.preview.rulebook import Course, are_counting, are_shared, common_skips
@@ -42,9 +40,6 @@ from service.preview.verdicts import (
     Verdicts,
     as_stored,
     carried,
-    is_stricter,
-    judge,
-    stored,
 )
 
 BEST_SCORE = 2**31 - 1
@@ -72,33 +67,6 @@ class Replayed:
     strict: Numbers
     lenient: Numbers
     conditions: Conditions = field(default_factory=Conditions)
-
-
-class Change(NamedTuple):
-    """A changed use of a person's line by one rental, in minor units and microseconds.
-
-    Of the credit `before_minor`, `sure_minor` was surely held, from `held_us` at the latest until
-    `close_us`. Then at most `drawn_minor` of it was drawn. Under the draft from `least_minor` to
-    `most_minor` is held. `endless` says that a rental under the draft may last for any time.
-    """
-
-    held_us: int
-    close_us: int
-    before_minor: int
-    sure_minor: int
-    drawn_minor: int
-    least_minor: int
-    most_minor: int
-    endless: bool
-
-    def at(self, now_us: int) -> tuple[int, int]:
-        """The least and the most by which the line is used more under the draft."""
-        if now_us < self.held_us:
-            return -self.before_minor, self.most_minor
-        if self.close_us == NEVER or now_us <= self.close_us or self.endless:
-            return self.least_minor - self.before_minor, self.most_minor - self.sure_minor
-        grows = self.most_minor > self.before_minor
-        return -self.drawn_minor, min(self.most_minor, self.drawn_minor) if grows else 0
 
 
 class Row(NamedTuple):
@@ -145,29 +113,6 @@ def rows_of(history: History, found: Replayed, rows: Numbers) -> Iterable[Row]:
     return map(Row._make, zip(rows.tolist(), *(it[rows].tolist() for it in columns), strict=True))
 
 
-def change_of(it: Row, before: Verdict, strict: Verdict, lenient: Verdict) -> Change | None:
-    """The change of the line by one item; None if it is used as before."""
-    if before.same_as == strict.same_as == lenient.same_as:
-        return None
-    sure = (it.happened & Happened.HELD) != 0
-    maybe = sure or (it.happened & Happened.MAYBE_HELD) != 0
-    least, most = [], []
-    for end in (strict, lenient):
-        surely = sure and end.rank != DECLINED and not is_stricter(before, end)
-        least.append(end.credit_minor if surely else 0)
-        most.append(end.credit_minor if maybe or is_stricter(end, before) else 0)
-    return Change(
-        it.held_us,
-        it.close_us,
-        before.credit_minor if maybe else 0,
-        before.credit_minor if sure else 0,
-        it.captured_credit,
-        min(least),
-        max(most),
-        not sure and max(most) > 0,
-    )
-
-
 def asked_of(
     history: History, it: Row, wanted: Sequence[Product], in_force: Sequence[Product]
 ) -> tuple[Asked, Asked]:
@@ -194,17 +139,6 @@ Judge = Callable[[Asked, Sequence[Product], int, Said], tuple[Verdict, ...]]
 """`verdicts.judge`, or another function with the same results."""
 
 
-def replay(history: History, terms: Terms) -> Replayed:
-    """Replays every decision of a history, one after the other."""
-    verdicts = Verdicts()
-    before = stored(history, verdicts)
-    again, strict, lenient = before.copy(), before.copy(), before.copy()
-    found = Replayed(verdicts, before, again, strict, lenient)
-    rows = np.arange(len(history)) if is_counting(history, terms) else judged_rows(history)
-    replay_rows(history, terms, found, rows, judge)
-    return found
-
-
 def is_counting(history: History, terms: Terms) -> bool:
     """True if a rule in force or under the draft reads other rentals."""
     return are_counting((*history.products, *terms.products))
@@ -220,65 +154,77 @@ def judged_rows(history: History) -> Numbers:
     return np.flatnonzero(history.judged)
 
 
-class _Replay:
-    """The history so far: the changes of lines, and the rentals that rules count."""
+class Replay:
+    """The history so far: the changes of lines, and the rentals that rules count.
 
-    def __init__(self, history: History, terms: Terms, conditions: Conditions) -> None:
-        self.history, self.terms = history, terms
-        self.changes: dict[tuple[int, str], list[Change]] = {}
+    `different` says that the use of a line or a counted rental is another one under the draft.
+    """
+
+    def __init__(self, history: History, terms: Terms, found: Replayed) -> None:
+        self.history, self.terms, self.found = history, terms, found
+        self.lines: dict[int, Line] = {}
+        self.line_of: list[int] = line_column(history).tolist()
         self.counting = is_counting(history, terms)
-        self.real_counts = are_counting(history.products)
         both = zip(history.products, terms.products, strict=True)
-        self._same = [one == other for one, other in both]
+        self.same = [one == other for one, other in both]
+        self.is_shared = is_shared(history, terms)
+        self.different = False
         self._touched: set[tuple[Of, int]] = set()
-        self._shared = is_shared(history, terms)
-        self._different = False
         self._present: dict[int, tuple[bool, bool]] = {}
         beside = history.beside
         drafted = DraftBreakers(beside.losses, beside.openings, self._is_present)
+        self._losing = {it.row for it in beside.losses}
         # As it was, and under the draft.
-        known = Conditions()
-        real = RealBreakers(beside.openings)
-        self.real = Course(history, history.products, real, known)
-        self.drafted = Course(history, terms.products, drafted, conditions)
+        self.real = Course(history, history.products, RealBreakers(beside.openings), Conditions())
+        self.drafted = Course(history, terms.products, drafted, found.conditions)
 
     def _is_present(self, row: int) -> tuple[bool, bool]:
         return (True, True) if row == NEVER else self._present.get(row, (True, True))
 
-    def line(self, it: Row) -> list[Change]:
-        """The changes of the line of an item."""
-        key = it.user, self.history.products[it.product].currency
-        return self.changes.setdefault(key, [])
+    def line(self, row: int) -> Line:
+        """The line of a row."""
+        number = self.line_of[row]
+        known = self.lines.get(number)
+        if known is None:
+            known = self.lines[number] = Line()
+        return known
+
+    def note(self, row: int, present: tuple[bool, bool]) -> None:
+        """Notes for breakers whether the rental of a row surely happens under the draft, and
+        whether it may happen."""
+        if row in self._losing:
+            self._present[row] = present
 
     def add(self, it: Row, before: Verdict, strict: Verdict, lenient: Verdict) -> None:
         """Adds an item with its verdicts."""
         same = strict is before and lenient is before
-        changed = None if same else change_of(it, before, strict, lenient)
+        changed = None if same else change_of(it.happened, before, strict, lenient)
         if changed is not None:
-            self.line(it).append(changed)
-            self._different = True
+            times_us = it.at_us, it.held_us, it.close_us
+            self.line(it.row).add(changed, times_us, it.captured_credit)
+            self.different = True
         if self.counting:
-            times, bearers = (it.at_us, it.held_us, it.close_us), it.bearers
-            real = presence_of(times, it.happened, before, (before,))
+            times_us, bearers = (it.at_us, it.held_us, it.close_us), it.bearers
+            real = presence_of(times_us, it.happened, before, (before,))
             drafted = real
             if not same:
-                drafted = presence_of(times, it.happened, before, (strict, lenient))
+                drafted = presence_of(times_us, it.happened, before, (strict, lenient))
             ends = strict.credit_minor, lenient.credit_minor
             own = (before.credit_minor,) * 2
             self.real.add(it.row, it.product, bearers, real, own)
             self.drafted.add(it.row, it.product, bearers, drafted, (min(ends), max(ends)))
-            self._present[it.row] = drafted.sure, drafted.maybe
+            self.note(it.row, (drafted.sure, drafted.maybe))
             if real != drafted:
                 self._touched.update(bearers.items())
-                self._different = True
+                self.different = True
 
     def is_as_it_was(self, items: Sequence[Row]) -> bool:
         """True if nothing that the decision on these items depends on is different."""
         first = items[0]
         return (
-            all(self._same[it.product] for it in items)
-            and not (self._shared and self._different)
-            and not self.line(first)
+            all(self.same[it.product] for it in items)
+            and not (self.is_shared and self.different)
+            and self.line_of[first.row] not in self.lines
             and self._touched.isdisjoint(first.bearers.items())
         )
 
@@ -313,58 +259,28 @@ def order_of(
     return Order(it.row, it.at_us, asked[0].score, known, told, products, skipped)
 
 
-def replay_rows(
-    history: History,
-    terms: Terms,
-    found: Replayed,
-    rows: Numbers,
-    judge: Judge,
-    known: Bits | None = None,
-) -> None:
-    """Replays the decisions of these rows into `found`; the verdicts on `known` rows stand there.
-
-    The rows must be all judged rows of each of their persons, in the order of the decisions. If
-    rules count rentals, they must be all rows of each of their persons, devices and accounts.
-    """
-    calls: dict[int, list[Row]] = {}
-    numbers = history.calls[rows].tolist()
-    for call, it in zip(numbers, rows_of(history, found, rows), strict=True):
-        calls.setdefault(call, []).append(it)
-    course = _Replay(history, terms, found.conditions)
-    every = found.verdicts.all
-    for items in calls.values():
-        if items[0].at_us < history.from_us or (known is not None and known[items[0].row]):
-            for it in items:
-                ends = every[found.strict[it.row]], every[found.lenient[it.row]]
-                course.add(it, every[it.before], *ends)
-        else:
-            # The shortcut has judged single items under terms in force that count nothing.
-            told = known is not None and not course.real_counts and len(items) == 1
-            _replay_call(course, found, items, judge, again_known=told)
+def line_column(history: History) -> Numbers:
+    """The number of each row's line: a person has one for each currency."""
+    places = {it.currency: place for place, it in enumerate(history.products)}
+    of_product = [places[it.currency] for it in history.products] or [0]
+    column: Numbers = np.array(of_product, dtype=np.int64)[history.product]
+    return history.users * len(of_product) + column
 
 
-def _replay_call(
-    course: _Replay,
-    found: Replayed,
-    items: Sequence[Row],
-    judge: Judge,
-    *,
-    again_known: bool,
-) -> None:
+def replay_call(course: Replay, items: Sequence[Row], judge: Judge) -> None:
     """Replays one call, which may have several items."""
-    first, verdicts, history = items[0], found.verdicts, course.history
+    found, first, history = course.found, items[0], course.history
+    verdicts = found.verdicts
     in_force = [history.products[it.product] for it in items]
     wanted = [course.terms.products[it.product] for it in items]
     least_minor, most_minor = first.available, first.most_available
-    for change in course.line(first):
-        least, most = change.at(first.at_us)
+    line = course.lines.get(course.line_of[first.row])
+    if line is not None:
+        least, most = line.at(first.at_us)
         least_minor, most_minor = least_minor - most, most_minor - least
-    if again_known:
-        at_first: tuple[Verdict, ...] = (verdicts.all[found.again[first.row]],)
-    else:
-        once = asked_of(history, first, in_force, in_force)
-        told = course.said_before(items, course.order(items, once, in_force))
-        at_first = judge(once[0], in_force, first.available, told)
+    once = asked_of(history, first, in_force, in_force)
+    told = course.said_before(items, course.order(items, once, in_force))
+    at_first = judge(once[0], in_force, first.available, told)
     asked = asked_of(history, first, wanted, in_force)
     order = course.order(items, asked, wanted)
     strict_said = course.said(items, order, strict=True)

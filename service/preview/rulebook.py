@@ -13,13 +13,13 @@ from service.domain.product import Product
 from service.domain.rules import Of, Outcome, Rules
 from service.preview.budgets import Exposures, Hold, budgets_of
 from service.preview.conditions import Conditions, Ends, Order
-from service.preview.history import DAY_US, NEVER, History
+from service.preview.history import DAY_US, History
 from service.preview.losses import breakers_of
 from service.preview.presence import Presence, Presences, counts, quiet_verdict, verdict_on
 from service.preview.traces import Traces, signals_of
 from service.preview.verdicts import NOTHING_SAID, Said
 
-_BREAKER = Hit(Outcome.FULL, Reason.BREAKER_OPEN)
+BREAKER_HIT = Hit(Outcome.FULL, Reason.BREAKER_OPEN)
 
 
 class Breakers(Protocol):
@@ -27,6 +27,10 @@ class Breakers(Protocol):
 
     def is_open(self, products: Sequence[Product], now_us: int, *, most: bool) -> bool:
         """True if a breaker of these products is open."""
+        ...
+
+    def may_open(self, product: Product) -> bool:
+        """True if a breaker of this product may be open at some time."""
         ...
 
 
@@ -69,12 +73,19 @@ def common_skips(history: History, rows: Sequence[int]) -> Mapping[str, str]:
     return found or NOTHING_SKIPPED
 
 
-def quiet_said(order: Order, hits: Sequence[Hit]) -> Said:
-    """The rules on an order that no earlier rental concerns; `hits` are conditions that apply."""
+def quiet_said(order: Order, hits: Sequence[Hit], left_minor: int | None = None) -> Said:
+    """The rules on an order of which no rule counts too many rentals of a person, a device or an
+    account. `hits` are the conditions and breakers that apply, and budgets leave `left_minor`."""
     verdict = quiet_verdict(order.products, order.at_us)
     if hits:
         verdict = admission.with_hits(verdict, len(order.products), hits, {})
-    return Said(verdict)
+    return Said(verdict, left_minor)
+
+
+def hold_of(it: Presence, credit: tuple[int, int]) -> Hold:
+    """The hold of a rental with the least and the most credit, as budgets count it."""
+    least, most = credit
+    return Hold(least if it.sure else 0, most if it.maybe else 0, it.endless)
 
 
 class Course:
@@ -92,15 +103,15 @@ class Course:
         self._breakers, self._conditions = breakers, conditions
         self._conditioned = {id(it) for it in products if _is_conditioned(it)}
         self._counted = {id(it) for it in products if counts((it,))}
-        self._broken = {id(it) for it in products if breakers_of(it)}
+        self._broken = {id(it) for it in products if breakers.may_open(it)}
         self._presences = None
         if self._counted or any(map(conditions_count, products)):
             self._presences = Presences(history.operator_id, history.from_us, history.pasts)
         longest = longest_us(products)
         self._traces = Traces(history, max(DAY_US, longest)) if longest else None
-        self._exposures = Exposures() if any(map(budgets_of, products)) else None
+        self.exposures = Exposures() if any(map(budgets_of, products)) else None
         self._is_silent = not (
-            self._conditioned or self._presences or self._broken or self._traces or self._exposures
+            self._conditioned or self._presences or self._broken or self._traces or self.exposures
         )
 
     def add(self, row: int, product: int, bearers: Mapping[Of, int], it: Presence,
@@ -110,17 +121,12 @@ class Course:
             self._presences.add(bearers, it)
         if self._traces is not None:
             self._traces.add(bearers, it, row)
-        if self._exposures is not None and it.maybe:
-            least, most = credit
-            hold = Hold(
-                it.sure_us,
-                it.maybe_us,
-                it.close_us,
-                least if it.sure else 0,
-                most,
-                it.endless or it.close_us == NEVER,
-            )
-            self._exposures.add(self._products[product], hold)
+        if self.exposures is not None:
+            counters = self.exposures.of(self._products[product])
+            if counters is not None:
+                since_us = it.sure_us, it.maybe_us
+                hold = hold_of(it, credit)
+                self.exposures.add(counters.used, hold, since_us, it.close_us, it.create_us)
 
     def said(
         self, order: Order, rows: Sequence[int], bearers: Mapping[Of, int], *, strict: bool
@@ -141,18 +147,28 @@ class Course:
                 least = presences.facts(bearers, now_us, most=False)
                 ends = Ends(least, presences.facts(bearers, now_us, most=True))
             hits += self._conditions.hits(order, ends, strict=strict)
-        is_bound = not named.isdisjoint(self._broken)
-        if is_bound and self._breakers.is_open(products, now_us, most=strict):
-            hits.append(_BREAKER)
+        if self.is_broken(products, now_us, most=strict):
+            hits.append(BREAKER_HIT)
         if self._traces is not None:
             rules = signals_of(products)
             hits += self._traces.hits(rows, bearers, rules, order.skipped, now_us, most=strict)
         if hits:
             verdict = admission.with_hits(verdict, len(products), hits, {})
         left_minor = None
-        if self._exposures is not None:
-            left_minor = self._exposures.left_minor(products, now_us, most=strict)
+        if self.exposures is not None:
+            left_minor = self.exposures.left_minor(products, now_us, most=strict)
         return Said(verdict, left_minor)
+
+    def may_break(self, product: Product) -> bool:
+        """True if a breaker of a product may be open at some time."""
+        return id(product) in self._broken
+
+    def is_broken(self, products: Sequence[Product], now_us: int, *, most: bool) -> bool:
+        """True if a breaker of these products is open, at the end with the most losses or at the
+        one with the least."""
+        if not self._broken or self._broken.isdisjoint(map(id, products)):
+            return False
+        return self._breakers.is_open(products, now_us, most=most)
 
 
 def _is_conditioned(product: Product) -> bool:

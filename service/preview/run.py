@@ -25,6 +25,7 @@ from service.preview.own_view import own_view
 from service.preview.presence import counts
 from service.preview.quotas import have_quotas, meters_under
 from service.preview.read import Window, read_history
+from service.preview.read_beside import Wanted
 from service.preview.replay import Replayed, Terms
 from service.preview.report import Fees, Part, Preview
 from service.preview.rulebook import longest_us, read_names
@@ -127,7 +128,6 @@ def window_of(asked: Asked, from_us: int, until_us: int, draft: Draft, catalog: 
     counting = counts(both)
     bearers = {ListingKind.DEVICE, ListingKind.PAYMENT_ACCOUNT}
     listed = any(kind in bearers for _, kind in catalog.listed)
-    losses = any(map(breakers_of, both))
     return Window(
         asked.operator_id,
         from_us,
@@ -135,8 +135,12 @@ def window_of(asked: Asked, from_us: int, until_us: int, draft: Draft, catalog: 
         asked.most,
         ages=_needs_ages(asked.operator_id, draft, catalog),
         counts=counting,
-        beside=bool(signals_us or read_names(both) or listed or losses),
-        losses=losses,
+        beside=Wanted(
+            read_names(both),
+            signals=signals_us > 0,
+            bearers=counting or signals_us > 0 or listed,
+            losses=any(map(breakers_of, both)),
+        ),
         lead_us=max(signals_us, DAY_US if counting or of_day else 0),
         totals=len(catalog.limit_steps) > 1,
     )

@@ -1,9 +1,9 @@
-"""The result of `replay` for many decisions, in a small part of its time.
+"""Decides many stored decisions again under a draft.
 
 A verdict depends on few values: the product, the cut-offs that the score reaches, the accepted
-offers, and which offers the
-free part of the line covers. So each combination is judged once. Only persons for whom a changed
-use of the line may decide a later verdict are replayed one decision after the other.
+offers, and which offers the free part of the line covers. So each combination is judged once. Only
+decisions that an earlier one may change are replayed one after the other: those of persons whose
+line is used otherwise, and all from the first one on that a budget or a breaker may concern.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from service.preview.condition_columns import Hits, OrdersOf, hit_column
 from service.preview.conditions import Conditions, Order
 from service.preview.crowds import crowded
 from service.preview.history import (
+    DAY_US,
     DECLINED,
     NEVER,
     UNSCORED,
@@ -35,19 +36,21 @@ from service.preview.history import (
     asked_minor,
 )
 from service.preview.replay import (
+    Replay,
     Replayed,
     Row,
     Terms,
     asked_of,
     is_counting,
     is_shared,
+    line_column,
     order_of,
-    replay_rows,
     rows_of,
 )
 from service.preview.rulebook import quiet_said
 from service.preview.shared import first_concerned, without_shared
 from service.preview.steps import Steps
+from service.preview.sweep import Kinds, Sweep
 from service.preview.verdicts import (
     Asked,
     Said,
@@ -65,42 +68,75 @@ MOST_MINOR = 2**62
 
 
 def replay_fast(history: History, terms: Terms) -> Replayed:
-    """The same as `replay`."""
+    """Decides every decision of a history again, as if one after the other."""
     if not is_shared(history, terms):
-        return _replay_fast(history, terms)
-    found = _replay_fast(*without_shared(history, terms))
-    first = first_concerned(history, terms, found, _possible(history, found))
-    if first < len(history):
-        # From here on one rental may change the offer of any later one.
-        rows = np.arange(len(history))
-        replay_rows(history, terms, found, rows, _Known(), rows < first)
+        return _replay_alone(history, terms)[0]
+    plain, plain_terms = without_shared(history, terms)
+    found, kinds = _replay_alone(plain, plain_terms)
+    possible = _possible(history, found)
+    first = first_concerned(history, terms, found, possible)
+    if first == len(history):
+        return found
+    # From here on one rental may change the offer of any later one.
+    found.before[first:] = stored(history, found.verdicts)[first:]
+    counted = _counted(plain, plain_terms)
+    kinds = kinds._replace(of_row=np.where(counted, NEVER, kinds.of_row))
+    early = np.arange(len(history)) < first
+    rows = np.flatnonzero(~early | counted | _lasting(history, found, first))
+    Sweep(Replay(history, terms, found), kinds, _Known()).run(rows, early)
     return found
 
 
-def _replay_fast(history: History, terms: Terms) -> Replayed:
-    """The same as `replay`, if no rule binds the rentals of all people together."""
+def _counted(history: History, terms: Terms) -> Bits:
+    """The rows that share a person, a device or an account with one on which a rule may count too
+    many rentals, whatever happened."""
+    if not is_counting(history, terms):
+        return np.zeros(len(history), dtype=np.bool_)
+    every = np.ones(len(history), dtype=np.bool_)
+    return _connected(history, crowded(history, terms, every) | ~_alone(history))
+
+
+def _lasting(history: History, found: Replayed, first: int) -> Bits:
+    """The rows whose rental may concern a line, a budget or a breaker from the `first` row on."""
+    day_us = history.at_us[first] // DAY_US * DAY_US
+    unsure = (history.happened & (Happened.HELD | Happened.MAYBE_HELD)) == Happened.MAYBE_HELD
+    lasts = (history.close_us == NEVER) | (history.close_us >= day_us) | (history.held_us >= day_us)
+    changed = (found.before != found.strict) | (found.before != found.lenient)
+    lasting: Bits = unsure | lasts | changed
+    lasting[[it.row for it in history.beside.losses if it.row != NEVER]] = True
+    return lasting
+
+
+def _replay_alone(history: History, terms: Terms) -> tuple[Replayed, Kinds]:
+    """The same, if no rule binds the rentals of all people together; and the kinds of the rows."""
     verdicts = Verdicts()
     before = stored(history, verdicts)
     found = Replayed(verdicts, before, before.copy(), before.copy(), before.copy())
     if not len(history):
-        return found
+        return found, Kinds(before, (), (), (before, before), ((), ()))
     alone = _alone(history)
-    covered = _covered(history, history.products, history.available)
-    wanted = _covered(history, terms.products, history.available)
-    most = _covered(history, terms.products, history.most_available)
+    steps = _steps_of(history, terms)
+    covered = _covered(history, steps[0], history.available)
+    ends = (
+        _covered(history, steps[1], history.available),
+        _covered(history, steps[1], history.most_available),
+    )
     rows = np.flatnonzero(history.judged & alone)
-    _judge_once(history, terms, found, rows, (covered, wanted, most))
-    doubtful = _doubtful(history, terms, found, (wanted, most))
+    kinds = _kinds(history, terms, found, rows, covered)._replace(covered=ends, steps=steps)
+    _judge_once(history, terms, found, rows, kinds)
+    doubtful = _doubtful(history, found, steps[1], ends)
     doubtful |= ~alone & history.judged
     known = np.zeros(len(history), dtype=np.bool_)
+    swept = kinds
     if is_counting(history, terms):
         doubtful |= crowded(history, terms, _possible(history, found))
         again = _connected(history, doubtful)
+        swept = kinds._replace(of_row=np.full(len(history), NEVER))
     else:
         again = history.judged & _has(history.users, doubtful)
         known = _before_the_first(history, doubtful)
-    replay_rows(history, terms, found, np.flatnonzero(again), _Known(), known)
-    return found
+    Sweep(Replay(history, terms, found), swept, _Known()).run(np.flatnonzero(again), known)
+    return found, kinds
 
 
 def _before_the_first(history: History, doubtful: Bits) -> Bits:
@@ -189,9 +225,15 @@ def credit_steps(product: Product) -> tuple[int, ...]:
     return tuple(sorted(steps))
 
 
-def _covered(history: History, products: Sequence[Product], available: Numbers) -> Numbers:
+def _steps_of(
+    history: History, terms: Terms
+) -> tuple[list[tuple[int, ...]], list[tuple[int, ...]]]:
+    """The credit parts of each product in force, and under the draft."""
+    return [*map(credit_steps, history.products)], [*map(credit_steps, terms.products)]
+
+
+def _covered(history: History, steps: Sequence[tuple[int, ...]], available: Numbers) -> Numbers:
     """The number of credit parts of each row's product that the line covers."""
-    steps = [credit_steps(it) for it in products]
     covered = np.zeros(len(history), dtype=np.int64)
     for number in range(max(map(len, steps))):
         step = [it[number] if number < len(it) else MOST_MINOR for it in steps]
@@ -231,24 +273,31 @@ def _ages(history: History, terms: Terms) -> Numbers:
     return np.where(stale & ~known & ~old, 2, ages)
 
 
-def _judge_once(
-    history: History,
-    terms: Terms,
-    found: Replayed,
-    rows: Numbers,
-    covered: tuple[Numbers, Numbers, Numbers],
-) -> None:
-    """Judges each combination of values once, with the line as it was."""
+def _kinds(
+    history: History, terms: Terms, found: Replayed, rows: Numbers, covered: Numbers
+) -> Kinds:
+    """The kinds of these rows, which are alone in their calls; `covered` is that in force."""
     ages, hits = _ages(history, terms), Hits()
     applied = _hits(history, terms, found, rows, ages, hits)
     columns = (
         *(history.product, _reached(history, terms), history.facts, history.accept, found.before),
-        *(*covered, ages, *applied),
+        *(covered, ages, *applied, history.happened),
     )
+    # Rows before the window are never judged, and so of any kind.
+    of_row = np.where(history.judged, NEVER, 0)
+    of_row[rows] = unique_rows([it[rows] for it in columns])[1]
+    return Kinds(of_row, applied, hits.all, (covered, covered), ((), ()))
+
+
+def _judge_once(
+    history: History, terms: Terms, found: Replayed, rows: Numbers, kinds: Kinds
+) -> None:
+    """Judges each combination of values once, with the line as it was."""
+    columns = (kinds.of_row, *kinds.covered)
     firsts, places = unique_rows([it[rows] for it in columns])
     verdicts = np.zeros((4, len(firsts)), dtype=np.int64)
     for place, it in enumerate(rows_of(history, found, rows[firsts])):
-        own = [hits.all[int(column[it.row])] for column in applied]
+        own = [kinds.hits[int(column[it.row])] for column in kinds.applied]
         verdicts[:, place] = _judged(history, terms, found, it, own)
     ends = (found.before, found.again, found.strict, found.lenient)
     for column, numbers in zip(ends, verdicts, strict=True):
@@ -309,7 +358,10 @@ def _judged(
 
 
 def _doubtful(
-    history: History, terms: Terms, found: Replayed, covered: tuple[Numbers, Numbers]
+    history: History,
+    found: Replayed,
+    steps: Sequence[tuple[int, ...]],
+    covered: tuple[Numbers, Numbers],
 ) -> Bits:
     """The rows whose verdict an earlier change of the person's line may decide."""
     less, more = _changes(history, found)
@@ -318,8 +370,8 @@ def _doubtful(
     freed, used = _standing(history, less), _standing(history, more)
     doubtful = np.zeros(len(history), dtype=np.bool_)
     for free, of_free in zip((history.available, history.most_available), covered, strict=True):
-        low = _covered(history, terms.products, np.maximum(0, free - used))
-        high = _covered(history, terms.products, free + freed)
+        low = _covered(history, steps, np.maximum(0, free - used))
+        high = _covered(history, steps, free + freed)
         doubtful |= (low != of_free) | (high != of_free)
     return doubtful
 
@@ -378,9 +430,7 @@ def _standing(history: History, changes: _Changes) -> Numbers:
     A change stands in full until the rental is closed, and then with its lasting part.
     """
     size = len(history)
-    currencies = {it.currency: place for place, it in enumerate(history.products)}
-    lines = np.array([currencies[it.currency] for it in history.products], dtype=np.int64)
-    line = (history.users * len(history.products) + lines[history.product]) * (size + 1)
+    line = line_column(history) * (size + 1)
     changed = np.flatnonzero(changes.whole)
     # A line and the number of a row are one number.
     begun = Steps(line[changed] + changed, changes.whole[changed])

@@ -23,8 +23,11 @@ PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 HEAD = struct.Struct(">IBI")
 """Length and kind, flags, stream."""
 HEAD_BYTES = 9
+_head_at = HEAD.unpack_from
 PREFIX_BYTES = 5
 DATA, HEADERS, RESET, PING, GOAWAY, WINDOW, CONTINUATION = 0x0, 0x1, 0x3, 0x6, 0x7, 0x8, 0x9
+BLOCKS = (HEADERS, CONTINUATION)
+"""The frames that are parts of a block of headers."""
 END_STREAM, ACK, END_HEADERS, PADDED = 0x1, 0x1, 0x4, 0x8
 NO_ERROR, FRAME_SIZE_ERROR, REFUSED_STREAM, ENHANCE_YOUR_CALM = 0x0, 0x6, 0x7, 0xB
 MOST_FRAME_BYTES = 16_384
@@ -176,10 +179,9 @@ class Link:
             self.greeted = True
             at = safe = len(PREFACE)
         start, size, dropped = 0, len(data), 0
-        pieces: list[bytes] = []
-        opened: list[int] = []
-        while size - at >= HEAD_BYTES:
-            word, flags, number = HEAD.unpack_from(data, at)
+        last, pieces, opened = size - HEAD_BYTES, list[bytes](), list[int]()
+        while at <= last:
+            word, flags, number = _head_at(data, at)
             length, kind = word >> 8, word & 0xFF
             number &= STREAM_BITS
             end = at + HEAD_BYTES + length
@@ -188,7 +190,11 @@ class Link:
                 return
             if end > size:
                 break
-            if kind == DATA:
+            headers = kind in BLOCKS
+            if headers:
+                if self._opened(kind, number, flags):
+                    opened.append(number)
+            elif kind == DATA:
                 if number in self._dropped:
                     pieces.append(data[start:at])
                     start, dropped = end, dropped + length
@@ -201,9 +207,6 @@ class Link:
                         self._way.to_server(b"".join(pieces) + data[start:at])
                         self.refuse(number, ENHANCE_YOUR_CALM)
                         pieces, start, dropped = [], end, dropped + length
-            elif kind in (HEADERS, CONTINUATION):
-                if self._opened(kind, number, flags):
-                    opened.append(number)
             elif kind == RESET:
                 self._dropped.discard(number)
                 self._release(number)
@@ -211,7 +214,7 @@ class Link:
                 self._say_goodbye(ENHANCE_YOUR_CALM)
                 return
             at = end
-            if kind not in (HEADERS, CONTINUATION) or flags & END_HEADERS:
+            if flags & END_HEADERS or not headers:
                 safe = end
         rest = max(safe, start)
         self._from_client, self._counted = data[rest:], at - rest
@@ -231,28 +234,29 @@ class Link:
         """Takes bytes of the transport."""
         if self._ended:
             return
-        data, at = self._from_server + data, 0
+        data, at, silent, speaks = self._from_server + data, 0, self._silent, False
         start, safe, size, dropped = 0, 0, len(data), 0
-        pieces: list[bytes] = []
-        while size - at >= HEAD_BYTES:
-            word, flags, number = HEAD.unpack_from(data, at)
+        last, pieces = size - HEAD_BYTES, list[bytes]()
+        while at <= last:
+            word, flags, number = _head_at(data, at)
             kind, end = word & 0xFF, at + HEAD_BYTES + (word >> 8)
             if end > size:
                 break
-            if kind in (DATA, HEADERS):
-                self._strikes = 0
-            if number in self._silent:
+            speaks = speaks or kind <= HEADERS  # or DATA
+            if number in silent:
                 # The client was told the stream's end. Headers change the state of their encoding.
-                if kind != HEADERS and kind != CONTINUATION:
+                if kind not in BLOCKS:
                     pieces.append(data[start:at])
                     start, dropped = end, dropped + (word >> 8 if kind == DATA else 0)
-            elif kind == RESET or (kind in (DATA, HEADERS) and flags & END_STREAM):
+            elif kind == RESET or (kind <= HEADERS and flags & END_STREAM):
                 self._release(number)
             elif kind == HEADERS:
                 self._answering(number)
             at = end
-            if kind not in (HEADERS, CONTINUATION) or flags & END_HEADERS:
+            if flags & END_HEADERS or kind not in BLOCKS:
                 safe = end
+        if speaks:
+            self._strikes = 0
         self._from_server = data[max(safe, start) :]
         pieces.append(data[start:safe])
         self._way.to_client(b"".join(pieces))

@@ -39,7 +39,6 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.elements import ClauseElement, ColumnElement
 from sqlalchemy.sql.expression import TableClause
 
-from service.domain.admission import COUNTED
 from service.domain.authorization import HOLDING, State
 from service.domain.rules import Of
 from service.domain.settlement import DOCKINGS
@@ -343,7 +342,7 @@ def _rentals_of_orders(dialect: Dialect, *, recent: bool) -> RowsStatement:
 
 
 def _pasts(dialect: Dialect) -> RowsStatement:
-    """Reads people's settled rentals, counted up to a number, and the first granted rental.
+    """Reads people's settled rentals, counted up to a number, and the first one of them.
 
     They are with one operator, or over all if the operator is empty.
     """
@@ -364,7 +363,7 @@ def _pasts(dialect: Dialect) -> RowsStatement:
     number = select(func.count()).select_from(settled).scalar_subquery()
     first = (
         select(a.c.create_us)
-        .where(own, _counted(a, COUNTED))
+        .where(own, _counted(a, [State.SETTLED]))
         .correlate(wanted)
         .order_by(a.c.authorization_id)
         .limit(literal_column("1"))

@@ -170,10 +170,11 @@ FACTS: dict[str, dict[str, str]] = {
     "ids.py": {"_EPOCH_US": FORMAT, "_STEP_BITS": FORMAT, "_CHANCE_BITS": FORMAT},
     "preview/condition_columns.py": {"QUARTER_US": METHOD},
     "preview/conditions.py": {"MOST_COMBINATIONS": METHOD},
-    "preview/crowds.py": {"UNBOUNDED": METHOD, "UNBOUNDED_US": METHOD},
+    "preview/crowds.py": {"UNBOUNDED": METHOD},
     "preview/exposure.py": {"POINTS": PICTURE},
     "preview/history.py": {
-        "DAY_US": UNIT, "NEVER": METHOD, "UNSCORED": METHOD, "DECLINED": METHOD,
+        "DAY_US": UNIT, "NEVER": METHOD, "FOREVER_US": METHOD, "UNSCORED": METHOD,
+        "DECLINED": METHOD,
         **dict.fromkeys(("CANCELLED", "SUSPENDED", "ANOTHER", "WATCHED", "STALE"), FORMAT),
         **dict.fromkeys(("HELD", "STARTED", "LOST", "LATE", "MAYBE_HELD", "AT_ONCE"), FORMAT),
         **dict.fromkeys(("EXACT", "SETTLED", "LISTED"), FORMAT),

@@ -235,7 +235,7 @@ def _slow(tariff: SegmentTariff) -> Iterator[Any]:
         ),
         (
             RUSH._replace(
-                segments=(Segment(0, None, 7, 20, DAY_AND_NIGHT),), caps=(Cap(17, 50), Cap(391, 90))
+                segments=(Segment(0, None, 7, 20, DAY_AND_NIGHT),), caps=(Cap(11, 50), Cap(253, 90))
             ),
             "segment.too_slow",
         ),

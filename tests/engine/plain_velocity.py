@@ -129,7 +129,11 @@ def _judge_new(
         finding.values[_name("user.settled", over)] = min(settled, rule["until_settled"])
         new = settled < rule["until_settled"]
     if "until_days" in rule:
-        granted = [it["create_us"] for it in theirs if it["state"] in (*STATES, "SETTLED")]
+        granted = [
+            it["create_us"]
+            for it in theirs
+            if it["state"] in (*STATES, "SETTLED") and not _has_lapsed(it, now_us)
+        ]
         age_us = now_us - min(granted) if granted else None
         finding.values[_name("user.age_us", over)] = age_us
         new = new or age_us is None or age_us < rule["until_days"] * DAY_US

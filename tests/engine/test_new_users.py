@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from service.domain.authorization import State
+from service.domain.authorization import Authorization, Start, State
 from service.domain.policy import Offer, Reason
 from service.domain.rules import CutOff, NewUser, Outcome, Over, Rules, Rung
 from service.domain.rules_document import json_of_rules
@@ -12,7 +12,7 @@ from service.domain.tariff import DAY_US
 from service.engine.operations import Authorize
 from service.storage import schema as t
 from tests.engine import acts
-from tests.engine.calls import authorize, confirm, rental, settle
+from tests.engine.calls import authorize, confirm, rental, reverse, settle
 from tests.engine.test_velocity import move, read_values
 from tests.fakes import OTHER_OPERATOR, START_US, Desk
 
@@ -61,6 +61,26 @@ def test_a_person_is_new_for_some_days(desk: Desk) -> None:
     assert rental(desk, authorize()).offer is Offer.REDUCED
     move(desk, START_US + 10 * DAY_US)
     assert rental(desk, authorize()).offer is Offer.ZERO
+
+
+def test_an_ended_reservation_makes_nobody_older(desk: Desk) -> None:
+    """A reservation that lapsed counts as no first rental, whether a timer has ended it or not; nor
+    does one that an earlier call of the batch reverses."""
+    rule = NewUser(until_us=DAY_US, mildest_offer=Outcome.REDUCED)
+    desk.put_user("ann", 700)
+    reserved = rental(desk, authorize()._replace(start=Start.ON_PICKUP))
+    assert reserved.state is State.AUTHORIZED
+    under(desk, Rules(new_user=rule))
+    assert reserved.expire_us is not None
+    move(desk, max(reserved.expire_us, START_US + DAY_US))
+    assert rental(desk, authorize()).offer is Offer.REDUCED
+    other = rental(desk, authorize("ann", "umbrella"))
+    move(desk, desk.clock.now_us() + DAY_US)
+    ask = desk.work(authorize(), request_id="ask")
+    desk.apply(desk.work(reverse(other)), ask)
+    told = desk.answers["ask"]
+    assert isinstance(told, Authorization)
+    assert told.offer is Offer.REDUCED
 
 
 def test_of_a_new_persons_deposit_only_a_part_is_waived(desk: Desk) -> None:

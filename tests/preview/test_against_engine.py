@@ -37,7 +37,6 @@ from service.ids import RandomIds
 from service.preview.drafts import read_draft
 from service.preview.history import DAY_US, RANKS
 from service.preview.read import read_history
-from service.preview.replay import replay
 from service.preview.run import Asked, preview, window_of
 from service.preview.shortcut import replay_fast
 from service.preview.verdicts import of_rules
@@ -51,6 +50,7 @@ from tests.engine import acts, listing
 from tests.engine.calls import authorize
 from tests.engine.test_velocity import rental_in
 from tests.fakes import MINUTE_US, OPERATOR, START_US, Desk
+from tests.preview.plain import replay
 
 PRODUCTS = ("bike", "bike", "bike", "umbrella", "power-bank")
 PEOPLE = {f"p{number}": score for number, score in enumerate((700, 700, 680, 660, 640, 610))}

@@ -17,7 +17,7 @@ from service.engine.operations import Item
 from service.ids import RandomIds
 from service.preview.history import asked_minor
 from service.preview.picture import svg
-from service.preview.replay import Terms, replay
+from service.preview.replay import Terms
 from service.preview.report import Preview, Range, to_json
 from service.preview.run import Asked, preview
 from service.preview.shortcut import replay_fast
@@ -31,6 +31,7 @@ from tests.engine.calls import authorize, confirm, rental
 from tests.engine.currencies import EUR, EURO_RATE, offer_euros
 from tests.fakes import MINUTE_US, OPERATOR, OTHER_OPERATOR, Desk
 from tests.preview.histories import HOUR_US, changed, play, read
+from tests.preview.plain import replay
 
 
 @pytest.fixture

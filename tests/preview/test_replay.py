@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 from service.domain.policy import Offer
 from service.preview.history import History
 from service.preview.own_view import own_view
-from service.preview.replay import Replayed, Terms, replay
+from service.preview.replay import Replayed, Terms
 from service.preview.shortcut import replay_fast
 from service.preview.verdicts import Verdict
 from tests.preview.histories import Told, by_chance, changed, history
+from tests.preview.plain import replay
 
 ZERO, REDUCED, FULL, DECLINED = range(4)
 

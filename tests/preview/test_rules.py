@@ -15,7 +15,9 @@ from service.domain.errors import InvalidInput
 from service.domain.policy import Offer
 from service.domain.policy_document import write_policy
 from service.domain.rules import (
+    Breaker,
     Budget,
+    Closes,
     Condition,
     Counted,
     CutOff,
@@ -31,8 +33,9 @@ from service.domain.rules import (
 )
 from service.domain.rules_document import json_of_rules
 from service.ids import RandomIds
-from service.preview.history import History
-from service.preview.replay import Replayed, Terms, replay
+from service.preview.history import DAY_US, NEVER, Beside, Happened, History, Loss
+from service.preview.own_view import own_view
+from service.preview.replay import Replayed, Terms
 from service.preview.report import Preview, Range
 from service.preview.run import Asked, preview
 from service.preview.shortcut import replay_fast
@@ -43,6 +46,7 @@ from tests.engine.calls import authorize, pick_up, start
 from tests.engine.test_velocity import rental_in
 from tests.fakes import MINUTE_US, OPERATOR, Desk
 from tests.preview.histories import Told, changed, history, play, with_rules
+from tests.preview.plain import replay
 from tests.preview.test_replay import DECLINED, FULL, HISTORIES, REDUCED, ZERO, whole
 
 TWO_OPEN = Rules(velocity=(Velocity(Of.USER, Counted.OPEN, 2, Outcome.DECLINE),))
@@ -200,6 +204,25 @@ BUDGETS = st.builds(
     st.sampled_from([0, 20_000, 60_000, 200_000]),
     st.just(0),
 )
+BREAKERS = st.builds(
+    Breaker,
+    st.just("CNY"),
+    st.just(DAY_US),
+    st.sampled_from([0, 6_000, 20_000]),
+    st.sampled_from([0, 2]),
+    st.sampled_from(Closes),
+)
+SHARED = st.builds(
+    Rules,
+    cut_off=st.none(),
+    ladder=st.sampled_from([None, (Rung(640, 10_000), Rung(500, 3_000))]),
+    condition=st.none(),
+    signal=st.none(),
+    velocity=st.none(),
+    new_user=st.none(),
+    budget=st.lists(BUDGETS, min_size=1, max_size=2, unique_by=lambda it: it.span).map(tuple),
+    breaker=st.none() | BREAKERS.map(lambda it: (it,)),
+)
 RULES = st.builds(
     Rules,
     cut_off=st.none(),
@@ -216,6 +239,40 @@ RULES = st.builds(
 @given(made=HISTORIES, rules=RULES, zero=st.integers(560, 680))
 def test_the_shortcut_gives_the_same_under_rules(made: History, rules: Rules, zero: int) -> None:
     """Every verdict of the shortcut is that of the plain replay, whatever the rules."""
+    terms = Terms(with_rules(changed(made.products, zero_from_score=zero), rules))
+    assert whole(replay_fast(made, terms)) == whole(replay(made, terms))
+
+
+@st.composite
+def bound_histories(draw: st.DrawFn) -> History:
+    """Histories under rules in force, in which some holds began late or perhaps, and some rentals
+    are lost."""
+    made = draw(HISTORIES)
+    happened, held_us, losses = made.happened.copy(), made.held_us.copy(), []
+    courses = st.sampled_from(["", "", "", "late", "perhaps", "lost"])
+    for row, course in enumerate(draw(st.lists(courses, min_size=len(made), max_size=len(made)))):
+        if course == "perhaps" and not happened[row] & Happened.HELD:
+            happened[row] |= Happened.MAYBE_HELD
+        elif course == "late" and happened[row] & Happened.HELD:
+            happened[row] &= ~(Happened.EXACT | Happened.AT_ONCE)
+            late_us = int(held_us[row]) + 20 * MINUTE_US
+            held_us[row] = late_us if made.close_us[row] == NEVER else made.close_us[row]
+        elif course == "lost" and happened[row] & Happened.HELD:
+            at_us = int(made.at_us[row]) + 30 * MINUTE_US
+            losses.append(Loss(at_us, f"rental-{row}", row, "careful", "CNY", 3_000, 6_000))
+    beside = Beside(losses=tuple(sorted(losses)))
+    rules = draw(st.none() | SHARED)
+    made = replace(made, happened=happened, held_us=held_us, beside=beside)
+    made = replace(made, products=with_rules(made.products, rules))
+    return own_view(made) if draw(st.booleans()) else made
+
+
+@given(made=bound_histories(), rules=SHARED, zero=st.integers(560, 680))
+def test_the_shortcut_gives_the_same_under_shared_rules(
+    made: History, rules: Rules, zero: int
+) -> None:
+    """Every verdict of the shortcut is that of the plain replay under budgets and breakers, in
+    force and under the draft."""
     terms = Terms(with_rules(changed(made.products, zero_from_score=zero), rules))
     assert whole(replay_fast(made, terms)) == whole(replay(made, terms))
 
