@@ -370,16 +370,21 @@ def closed(
     authorization: Authorization, state: State, custody: Custody, close_us: int
 ) -> Authorization:
     """Closes the authorization: nothing is held any more, and held cash is owed back."""
-    return authorization._replace(
-        state=state,
-        custody=custody,
-        expire_us=None,
-        claim_until_us=None,
-        close_us=close_us,
-        refund_payable_minor=authorization.refund_payable_minor + authorization.held_cash_minor,
-        held_credit_minor=0,
-        held_cash_minor=0,
-    )
+    return authorization._replace(**closing(authorization, state, custody, close_us))
+
+
+def closing(authorization: Authorization, state: State, custody: Custody, close_us: int) -> Changes:
+    """The changes when the authorization closes."""
+    return {
+        "state": state,
+        "custody": custody,
+        "expire_us": None,
+        "claim_until_us": None,
+        "close_us": close_us,
+        "refund_payable_minor": authorization.refund_payable_minor + authorization.held_cash_minor,
+        "held_credit_minor": 0,
+        "held_cash_minor": 0,
+    }
 
 
 REVERSE = Act("ReverseAuthorization", LAPSING | {State.ACTIVE})
