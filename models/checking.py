@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -16,6 +17,7 @@ from models.dataset import Dataset, Floats, Labels
 from models.errors import DatasetError, DeriveError, SpecError
 from models.reading import Findings
 from models.spec import Spec, load
+from models.spec_columns import Feature
 
 WIRE_NAME = re.compile(r"[^\x00-\x1f\x7f,]{1,64}")
 """The names of features that a call can carry; decisions list them with commas between them."""
@@ -54,6 +56,7 @@ def check(spec: Spec, out: Path | None, findings: Findings) -> Dataset:
         return data
     findings.errors += _classes(data)
     findings.errors += _references(data)
+    findings.warnings += _unjudged(data)
     _single_columns(data, findings)
     if out is not None:
         findings.errors += _other_model(out, data)
@@ -132,17 +135,30 @@ def _other_model(out: Path, data: Dataset) -> list[str]:
 def _references(data: Dataset) -> list[str]:
     """Groups that protected columns are to be compared with, and that the table does not have."""
     errors = []
-    for feature in data.spec.protected:
-        if feature.reference_group is None:
-            continue
-        levels = data.levels.get(feature.name, ())
-        _, names = dataset.groups(feature, data.protected[feature.name], levels)
-        if feature.reference_group not in names:
+    for feature, names in _protected_groups(data):
+        if feature.reference_group is not None and feature.reference_group not in names:
             errors.append(
                 f"{feature.name}: reference_group: no group is named {feature.reference_group!r}; "
                 f"the groups are {', '.join(names) or 'not declared'}"
             )
     return errors
+
+
+def _protected_groups(data: Dataset) -> Iterator[tuple[Feature, tuple[str, ...]]]:
+    """Each protected column with the names of its groups."""
+    for feature in data.spec.protected:
+        levels = data.levels.get(feature.name, ())
+        yield feature, dataset.groups(feature, data.protected[feature.name], levels)[1]
+
+
+def _unjudged(data: Dataset) -> list[str]:
+    """Protected columns by which nobody is compared."""
+    return [
+        f"{feature.name}: is protected but has no groups, so fairness by it is not judged; write "
+        "groups and group_names"
+        for feature, names in _protected_groups(data)
+        if not names
+    ]
 
 
 def _classes(data: Dataset) -> list[str]:
