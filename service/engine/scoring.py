@@ -33,6 +33,7 @@ from service.engine.feature_values import (
 from service.engine.operations import BY_COMMAND
 from service.engine.operations.put_user import PutUser
 from service.engine.ports import Scored, Scorer, Store
+from service.engine.records.name_lists import names_of
 from service.engine.records.users import UserFeatures
 
 
@@ -164,7 +165,7 @@ class Assessor:
 
         It is asked for reasons that nobody needed then, and if the stored margin is no number.
         """
-        names = tuple(it.extrapolated.split(",")) if it.extrapolated else ()
+        names = names_of(it.extrapolated or "")
         try:
             scored = self._scorer.scored(float.fromhex(it.margin or ""), names)
         except (ValueError, OverflowError):
@@ -173,7 +174,7 @@ class Assessor:
             return scored, ()
         if it.reasons is None:
             return None
-        return scored, tuple(it.reasons.split(",")) if it.reasons else ()
+        return scored, names_of(it.reasons)
 
     def _sent(self, command: PutUser) -> _Person | Assessment:
         """A PutUser's values in the served model's order, or the assessment of a person who cannot
