@@ -3,7 +3,7 @@
 Every column is cut into bins of about equal mass; a missing value has a bin of its own, and so do
 the rare levels of an ordered column. Weights of neighbouring bins are pulled together, so many bins
 make a curve and not a saw. A column that was declared monotone gets weights that are. The bins and
-the weights come from the fit's rows alone, the strength of the pull from a split inside them.
+the weights come from the fit's rows alone, the strength of the pull from splits inside them.
 """
 
 from __future__ import annotations
@@ -17,13 +17,15 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import optimize, sparse
 
-from models import step_trees
+from models import dataset, encoding, step_trees
 from models.errors import TrainingError
 from models.spec_columns import Derived
 
 Floats = NDArray[np.float64]
 Labels = NDArray[np.int8]
 Codes = NDArray[np.uint8]
+Indices = NDArray[np.int64]
+Groups = NDArray[np.int64]
 
 MOST_BINS = 20
 FEWEST_ROWS = 20
@@ -67,6 +69,7 @@ def fit(
     rest: Sequence[float | None],
     names: Sequence[str],
     weight: Floats | None = None,
+    group: Groups | None = None,
 ) -> Fitted:
     """The scorecard of (n, k) training rows of these columns; `rest` is the place of the rare
     levels of each ordered column, and `names` are the columns' names in the text."""
@@ -75,7 +78,8 @@ def fit(
     signs = [column.monotone for column in columns]
     y = label.astype(np.float64)
     w = np.ones(y.shape[0]) if weight is None else weight / weight.mean()
-    penalty = _chosen(codes, y, w, bins, signs)
+    cut = _Cut(x, rest, codes, bins)
+    penalty = _chosen(cut, label, w, signs, group)
     points = _fitted(_Cells(codes, bins), y, w, bins, signs, penalty, None)
     return Fitted(_text(names, x, codes, bins, points), penalty)
 
@@ -122,28 +126,76 @@ def _codes(x: Floats, bins: Sequence[Bins]) -> Codes:
     return codes
 
 
+class _Cut(NamedTuple):
+    """The columns of a fit: their values, the places of rare levels, and all rows' bins."""
+
+    x: Floats
+    rest: Sequence[float | None]
+    codes: Codes
+    bins: Sequence[Bins]
+
+    def part(self, label: Labels, rows: Indices) -> _Cut:
+        """The bins as these rows alone decide them.
+
+        The places of a category's levels follow from labels, so other rows' labels would already be
+        in them. The other bins do not look at labels, and stay.
+        """
+        ordered = [
+            j
+            for j, place in enumerate(self.rest)
+            if place is not None and self.bins[j].thresholds.shape[0]
+        ]
+        if not ordered:
+            return self
+        x, codes = self.x.copy(), self.codes.copy()
+        rest, bins = list(self.rest), list(self.bins)
+        for j in ordered:
+            values = self.x[:, j]
+            found = np.unique(values[~np.isnan(values)])
+            places = np.array(encoding.places(values[rows], label[rows], tuple(found.tolist())))
+            at = np.minimum(np.searchsorted(found, values), found.shape[0] - 1)
+            x[:, j] = np.where(np.isnan(values), math.nan, places[at])
+            own = np.flatnonzero(found == self.rest[j])
+            rest[j] = float(places[own[0]]) if own.shape[0] else None
+            bins[j] = bins_of(x[rows, j], rest[j])._replace(missing=self.bins[j].missing)
+        codes[ordered] = _codes(x[:, ordered], [bins[j] for j in ordered])
+        return _Cut(x, rest, codes, bins)
+
+
 def _chosen(
-    codes: Codes, y: Floats, w: Floats, bins: Sequence[Bins], signs: Sequence[int]
+    cut: _Cut, label: Labels, w: Floats, signs: Sequence[int], group: Groups | None
 ) -> float:
-    """The penalty with the least loss on rows that the fit did not see, from the strongest on."""
-    rows = np.arange(y.shape[0])
-    bits = np.random.PCG64(0).random_raw(y.shape[0])
-    order = rows[np.argsort(bits, kind="stable")][:_ROWS_TO_CHOOSE]
+    """The penalty with the least loss on rows that the fit did not see, from the strongest on.
+
+    Rows of one group lie in one part.
+    """
+    bits = np.random.PCG64(0).random_raw(label.shape[0])
+    order = np.argsort(bits, kind="stable")[:_ROWS_TO_CHOOSE]
     # Good and bad rows are dealt apart, so that each part has both.
-    order = order[np.argsort(y[order], kind="stable")]
-    fold = np.arange(order.shape[0]) % _CHOICE_FOLDS
+    order = order[np.argsort(label[order], kind="stable")]
+    label, w = label[order], w[order]
+    fold: NDArray[np.integer] = np.arange(order.shape[0]) % _CHOICE_FOLDS
+    if group is not None:
+        fold = dataset.stratified_folds(label, _CHOICE_FOLDS, 0, group[order])
+    cut = cut._replace(x=cut.x[order], codes=cut.codes[:, order])
+    y = label.astype(np.float64)
     folds = range(_CHOICE_FOLDS if order.shape[0] < 4_000 else 1)
-    parts = [(order[fold != k], order[fold == k]) for k in folds]
+    parts = [(np.flatnonzero(fold != k), np.flatnonzero(fold == k)) for k in folds]
     if any(np.unique(y[train]).shape[0] < 2 for train, _ in parts):
         raise TrainingError("the scorecard needs good and bad rows in each part of its fit")
-    learned = [_Cells(codes[:, train], bins) for train, _ in parts]
-    judged = [_Cells(codes[:, test], bins) for _, test in parts]
+    cuts = [cut.part(label, train) for train, _ in parts]
+    learned, judged = (
+        [_Cells(own.codes[:, part[side]], own.bins) for own, part in zip(cuts, parts, strict=True)]
+        for side in (0, 1)
+    )
     starts: list[Floats | None] = [None] * len(parts)
     least, best = math.inf, PENALTIES[0]
     for penalty in PENALTIES:
         loss = 0.0
         for k, (train, test) in enumerate(parts):
-            at = _fitted(learned[k], y[train], w[train], bins, signs, penalty, starts[k], 1e-6)
+            at = _fitted(
+                learned[k], y[train], w[train], cuts[k].bins, signs, penalty, starts[k], 1e-6
+            )
             margin = judged[k].margin(at)
             loss += float(np.dot(w[test], np.logaddexp(0.0, margin) - y[test] * margin))
             starts[k] = at

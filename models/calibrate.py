@@ -122,12 +122,12 @@ def _newton(margin: Floats, label: NDArray[np.int8], weight: Floats | None) -> _
     return _Found(Platt(a=slope / spread, b=intercept - slope * centre / spread), separates)
 
 
-def losses(margin: Floats, label: NDArray[np.int8]) -> Floats:
-    """(n,) the log-loss of each row after calibration on the same rows; that of the mean rate for a
-    margin that ranks nothing."""
-    log_odds = fit_or_flat(margin, label).log_odds(margin)
+def losses(margin: Floats, label: NDArray[np.int8], weight: Floats | None = None) -> Floats:
+    """(n,) the log-loss of each row after calibration on the same rows, times its weight, where the
+    mean weight is 1; that of the mean rate for a margin that ranks nothing."""
+    log_odds = fit_or_flat(margin, label, weight).log_odds(margin)
     found: Floats = np.logaddexp(0.0, log_odds) - label * log_odds
-    return found
+    return found if weight is None else found * (weight / weight.mean())
 
 
 def sigmoid(x: Floats) -> Floats:

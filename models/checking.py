@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -16,9 +17,10 @@ from models.dataset import Dataset, Floats, Labels
 from models.errors import DatasetError, DeriveError, SpecError
 from models.reading import Findings
 from models.spec import Spec, load
+from models.spec_columns import Feature
 
-WIRE_NAME = re.compile(r"[^\x00-\x1f\x7f]{1,64}")
-"""The names of features that a call can carry."""
+WIRE_NAME = re.compile(r"[^\x00-\x1f\x7f,]{1,64}")
+"""The names of features that a call can carry; decisions list them with commas between them."""
 MOST_FEATURES = 256
 """The number of texts, and of other features, of one person in a call."""
 
@@ -54,6 +56,7 @@ def check(spec: Spec, out: Path | None, findings: Findings) -> Dataset:
         return data
     findings.errors += _classes(data)
     findings.errors += _references(data)
+    findings.warnings += _unjudged(data)
     _single_columns(data, findings)
     if out is not None:
         findings.errors += _other_model(out, data)
@@ -66,6 +69,11 @@ def _names(spec: Spec) -> list[str]:
         f"column = {column!r}"
         for j, (name, column) in enumerate(((f.name, f.column) for f in spec.inputs), start=1)
         if not WIRE_NAME.fullmatch(name)
+    ]
+    errors += [
+        f"derivation {d.name!r}: an answer cannot carry this name; write {_safe(d.name, j)!r}"
+        for j, d in enumerate(spec.derivations, start=1)
+        if not WIRE_NAME.fullmatch(d.name)
     ]
     texts = sum(f.type == "text" for f in spec.inputs)
     for count, kind in ((texts, "texts"), (len(spec.inputs) - texts, "numbers and dates")):
@@ -84,7 +92,7 @@ def _safe(name: str, index: int) -> str:
 def safe_name(name: str) -> str:
     """The name with spaces in the places that a call cannot carry, cut to its length; "" if nothing
     is left."""
-    return re.sub(r"[\x00-\x1f\x7f]+", " ", name).strip()[:60]
+    return re.sub(r"\s*[\x00-\x1f\x7f,]+\s*", " ", name).strip()[:60]
 
 
 def _derive(spec: Spec) -> list[str]:
@@ -127,17 +135,30 @@ def _other_model(out: Path, data: Dataset) -> list[str]:
 def _references(data: Dataset) -> list[str]:
     """Groups that protected columns are to be compared with, and that the table does not have."""
     errors = []
-    for feature in data.spec.protected:
-        if feature.reference_group is None:
-            continue
-        levels = data.levels.get(feature.name, ())
-        _, names = dataset.groups(feature, data.protected[feature.name], levels)
-        if feature.reference_group not in names:
+    for feature, names in _protected_groups(data):
+        if feature.reference_group is not None and feature.reference_group not in names:
             errors.append(
                 f"{feature.name}: reference_group: no group is named {feature.reference_group!r}; "
                 f"the groups are {', '.join(names) or 'not declared'}"
             )
     return errors
+
+
+def _protected_groups(data: Dataset) -> Iterator[tuple[Feature, tuple[str, ...]]]:
+    """Each protected column with the names of its groups."""
+    for feature in data.spec.protected:
+        levels = data.levels.get(feature.name, ())
+        yield feature, dataset.groups(feature, data.protected[feature.name], levels)[1]
+
+
+def _unjudged(data: Dataset) -> list[str]:
+    """Protected columns by which nobody is compared."""
+    return [
+        f"{feature.name}: is protected but has no groups, so fairness by it is not judged; write "
+        "groups and group_names"
+        for feature, names in _protected_groups(data)
+        if not names
+    ]
 
 
 def _classes(data: Dataset) -> list[str]:

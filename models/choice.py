@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models import calibrate, evaluate, learners, recipes
-from models.dataset import Indices, Labels
+from models.dataset import Indices
 from models.errors import DatasetError, TrainingError
 from models.learners import Judge
 from models.samples import State, domain_of, sample_of
@@ -63,7 +63,8 @@ class Chosen(NamedTuple):
 
 
 class Tried(NamedTuple):
-    """A candidate's loss of each validated row, its AUC on them, and its rounds.
+    """A candidate's loss of each validated row, by the row's weight, its AUC on them, and its
+    rounds.
 
     Each of the `repeats` adds the losses of all rows once more.
     """
@@ -145,20 +146,20 @@ def _try(state: State, rows: Indices, candidates: Sequence[Recipe]) -> list[Trie
             for it in repeat:
                 margin[it.places] = learners.margin_of(it.learned.booster, it.x, rounds or -1)
             scored = ~np.isnan(margin)
-            label = state.label[rows[scored]]
-            losses.append(calibrate.losses(margin[scored], label))
-            areas.append(evaluate.auc(label, margin[scored]))
-            judged.append((margin[scored], label))
-        area, platt = float(np.mean(areas)), _calibrator(judged)
+            label, weight = state.label[rows[scored]], state.weight_of(rows[scored])
+            losses.append(calibrate.losses(margin[scored], label, weight))
+            areas.append(evaluate.auc(label, margin[scored], weight))
+            judged.append((margin[scored], rows[scored]))
+        area, platt = float(np.mean(areas)), _calibrator(state, judged)
         found.append(Tried(candidate, np.concatenate(losses), area, rounds, repeats, platt))
     return found
 
 
-def _calibrator(judged: Sequence[tuple[Floats, Labels]]) -> calibrate.Platt | None:
-    """The calibration of these margins; None for margins that rank nothing."""
-    margins, labels = zip(*judged, strict=True)
+def _calibrator(state: State, judged: Sequence[tuple[Floats, Indices]]) -> calibrate.Platt | None:
+    """The calibration of these margins of rows; None for margins that rank nothing."""
+    margin, rows = (np.concatenate(parts) for parts in zip(*judged, strict=True))
     with contextlib.suppress(TrainingError):
-        return calibrate.fit(np.concatenate(margins), np.concatenate(labels))
+        return calibrate.fit(margin, state.label[rows], state.weight_of(rows))
     return None
 
 
@@ -176,7 +177,8 @@ def _runs(
             sample = sample_of(state, rows[fold != k], leaf, orders=orders)
             admitted = domain_of(state, sample).admit(state.raw[rows[judged]])
             kept = np.delete(judged, sorted(admitted.refused))
-            judge = Judge(admitted.derived, state.label[rows[kept]])
+            seen = rows[kept]
+            judge = Judge(admitted.derived, state.label[seen], state.weight_of(seen))
             for candidate in candidates:
                 if recipes.orders(candidate) == orders:
                     learned = learners.fit(state, sample, candidate, judge)

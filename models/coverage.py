@@ -15,41 +15,46 @@ from models.spec import HouseRules
 
 
 def by_column(state: State, sample: Sample) -> list[dict[str, Any]]:
-    """For each raw column, and each column of months, the hold-out rows that are refused or marked
-    as extrapolated because of this column.
+    """For each raw column, and each computed one that refuses a row, the hold-out rows that are
+    refused or marked as extrapolated because of this column.
 
     These rows are known before any fit. `missing` are rows with a blank that the fit cannot score,
     `outside` are rows with a value outside the domain. A row may count for several columns. Raises
     TrainingError when fewer than two good, or two bad, hold-out rows can be scored.
     """
     seen, raw = domain_of(state, sample), state.raw[state.holdout]
-    found: dict[str, dict[str, Any]] = {
-        feature.name: {
-            "column": feature.name,
-            "trained_missing": trained.missing,
-            "may_be_missing": trained.nullable,
-            "missing": 0,
-            "outside": 0,
-            "extrapolated": 0,
-        }
+    found = {
+        feature.name: _column(feature.name, trained.missing, trained.nullable)
         for feature, trained in zip(state.spec.inputs, sample.trained, strict=True)
     }
-    for name in (span.derivation.name for span in sample.preparation.spans):
-        found[name] = {
-            "column": name, "trained_missing": 0, "may_be_missing": True,
-            "missing": 0, "outside": 0, "extrapolated": 0,
-        }  # fmt: skip
-    for _, code, column in seen.faults(raw):
+    for span in sample.preparation.spans:
+        found[span.derivation.name] = _column(span.derivation.name, 0, True)
+    faults = seen.faults(raw)
+    for _, code, column in faults:
         found[column]["missing" if code == MISSING_FEATURE else "outside"] += 1
     admitted = seen.admit(raw)
-    for refusal in admitted.refused.values():
-        if refusal.column in found and refusal.column not in state.spec.raw_names:
-            found[refusal.column]["outside"] += 1
+    faulty = {row for row, _, _ in faults}
+    for row, refusal in admitted.refused.items():
+        if row not in faulty:
+            # A column that is computed from others has no value, such as a ratio to 0.
+            computed = found.setdefault(refusal.column, _column(refusal.column, 0, False))
+            computed["missing" if refusal.code == MISSING_FEATURE else "outside"] += 1
     for columns in admitted.extrapolated.values():
         for column in columns:
             found[column]["extrapolated"] += 1
     _require_both(state, admitted, found)
     return list(found.values())
+
+
+def _column(name: str, missing: int, nullable: bool) -> dict[str, Any]:
+    return {
+        "column": name,
+        "trained_missing": missing,
+        "may_be_missing": nullable,
+        "missing": 0,
+        "outside": 0,
+        "extrapolated": 0,
+    }
 
 
 def _require_both(state: State, admitted: Admitted, found: dict[str, dict[str, Any]]) -> None:
@@ -80,8 +85,9 @@ def require(columns: list[dict[str, Any]], rows: int, rules: HouseRules) -> list
         if outside > rules.most_refused:
             raise TrainingError(
                 f"{row['column']}: {row['outside']} of {rows} hold-out rows have values "
-                "outside the trained values and cannot be scored; declare min and max, merge rare "
-                "codes, or choose another hold-out"
+                "outside the trained values, or none that can be computed, and cannot be scored; "
+                "declare min and max, merge rare codes, change the derivation, or choose another "
+                "hold-out"
             )
         if outside + missing > rules.warn_refused:
             warnings.append(

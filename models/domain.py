@@ -356,10 +356,9 @@ class Domain:
 
         LightGBM reads a NaN in a column without trained NaN as 0, as if the person had answered 0.
         """
-        nan, missing = np.isnan(derived), self._preparation.unknown(raw)
-        unknown: Bools = np.logical_and(nan, self._blind)
-        complete = ~np.any(missing, axis=1, keepdims=True)
-        undefined: Bools = np.logical_or(np.isinf(derived), nan & complete)
+        missing = self._preparation.unknown(raw)
+        unknown: Bools = np.logical_and(np.isnan(derived), self._blind)
+        undefined = np.isinf(derived) | self._preparation.undefined(raw, derived)
         wrong = (unknown | undefined).any(axis=1)
         places = _places(raw.shape[0], refused)
         for row in np.flatnonzero(wrong).tolist():

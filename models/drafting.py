@@ -426,9 +426,9 @@ def _feature(column: _Column, columns: list[_Column], taken: set[str]) -> list[s
 
 def _age(column: _Column, taken: set[str]) -> list[str]:
     name, decided = column.keys["name"], column.age_at
-    title = f"months from {name} to {decided}"
+    title = checking.safe_name(f"months from {name} to {decided}")
     while title in taken:
-        title += " again"
+        title = f"{title[:50]} {column.profile.position + 1}"
     taken.add(title)
     return [
         "",

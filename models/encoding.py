@@ -109,8 +109,11 @@ class Preparation:
         special: Sequence[tuple[int, float]] = (),
         rest: Sequence[float | None] = (),
         spans: Sequence[Span] = (),
+        reads: Bools | None = None,
     ) -> None:
-        """`special` are the positions and values of raw columns that count as unknown amounts."""
+        """`special` are the positions and values of raw columns that count as unknown amounts.
+        `reads` (k_raw, k) are the raw columns that each column is computed from; None for all."""
+        self._reads = reads
         self.columns = tuple(columns)
         self.document = document
         self.rest = tuple(rest) or (None,) * len(self.columns)
@@ -126,6 +129,14 @@ class Preparation:
     def checked(self, raw: Floats) -> Floats:
         """The same, after a check of what a module's function returned. Raises DeriveError."""
         return features.apply(self._derive, raw, len(self.columns))
+
+    def undefined(self, raw: Floats, derived: Floats) -> Bools:
+        """(n, k): the columns without a value although every raw value behind them is known, such
+        as a ratio to 0."""
+        nan, unknown = np.isnan(derived), self.unknown(raw)
+        if self._reads is None:
+            return nan & ~unknown.any(axis=1, keepdims=True)
+        return nan & ~(unknown @ self._reads)
 
     def unknown(self, raw: Floats) -> Bools:
         """(n, k_raw): the values that are missing, or special and thus no amounts."""
@@ -209,13 +220,13 @@ def _category(
     count = len(kept) + bool(rare_rows)
     by_value = _order(feature, BY_VALUE, kept, range(len(kept) + 1))
     if count > MOST_INDICATORS:
-        by_rate = _order(feature, "", kept, _by_rate(values, label, kept))
+        by_rate = _order(feature, "", kept, places(values, label, kept))
         return [by_rate, by_value] if orders else [by_rate]
     steps = [_step(feature, _text(feature, v), "indicator", (v,)) for v in kept]
     if rare_rows:
         steps.append(_step(feature, RARE, "rare", kept))
     if orders and count > 2:
-        steps += [_order(feature, BY_RATE, kept, _by_rate(values, label, kept)), by_value]
+        steps += [_order(feature, BY_RATE, kept, places(values, label, kept)), by_value]
     return steps
 
 
@@ -224,9 +235,9 @@ def _text(feature: Feature, value: float) -> str:
     return feature.levels[int(value)] if feature.levels else f"{value:g}"
 
 
-def _by_rate(values: Floats, label: NDArray[np.int8], kept: tuple[float, ...]) -> list[int]:
-    """The place of each level in the order of (bad + 20 p) / (n + 20); the last one is that of the
-    rare levels."""
+def places(values: Floats, label: NDArray[np.int8], kept: tuple[float, ...]) -> list[int]:
+    """The place of each kept level of (n,) values in the order of (bad + 20 p) / (n + 20); the last
+    one is that of the rare levels."""
     mean = float(label.mean())
     present = ~np.isnan(values)
     groups = [values == v for v in kept]
@@ -292,7 +303,23 @@ def _prepared(
             for d in declared
             if d.operation == "months_between" and d.low > -math.inf
         ],
+        _reads(position, steps, declared),
     )
+
+
+def _reads(
+    position: Mapping[str, int], steps: Sequence[Step], declared: Sequence[Derivation]
+) -> Bools:
+    """(k_raw, k): the raw columns that each column is computed from, also through another
+    derivation."""
+    raw = np.eye(len(position), dtype=np.bool_)
+    columns = [raw[position[s.of]] for s in steps]
+    known: dict[str, Bools] = {}
+    for derivation in declared:
+        of = [known[n] if n in known else raw[position[n]] for n in derivation.of]
+        known[derivation.name] = np.logical_or.reduce(of)
+        columns.append(known[derivation.name])
+    return np.stack(columns, axis=1)
 
 
 class _Program:

@@ -35,6 +35,8 @@ from models.tables import NODES, PATTERNS, Tree, padded
 Floats = NDArray[np.float64]
 
 MOST_REASONS = 4
+LEAST_SHARE = 0.05
+"""A group is a reason from this share of all that groups add to the margin."""
 REASONS_PENDING = "REASONS_PENDING"
 """Stands for reasons that were not found in time."""
 MOST_KEPT = 65_536
@@ -106,7 +108,7 @@ class Explainer:
         return total.take(self._places, axis=1)
 
     def reasons(self, index: NDArray[np.intp]) -> list[tuple[str, ...]]:
-        """For each column of `index` up to four groups that worsen the margin, worst first."""
+        """For each column of `index` the groups that worsen the margin, as `ranked` has them."""
         return ranked(self.contributions(index), self.groups)
 
 
@@ -140,7 +142,7 @@ class TreeShap:
         return total
 
     def reasons(self, derived: Floats) -> list[tuple[str, ...]]:
-        """For each row of `derived` up to four groups that worsen the margin, worst first."""
+        """For each row of `derived` the groups that worsen the margin, as `ranked` has them."""
         return ranked(self.contributions(derived), self.groups)
 
 
@@ -207,12 +209,16 @@ class PatientReasons:
 
 
 def ranked(contributions: Floats, groups: Sequence[str]) -> list[tuple[str, ...]]:
-    """For each row of (n, groups), the names of up to four positive groups, the largest first."""
+    """For each row of (n, groups), the names of up to four positive groups, the largest first, that
+    each have 5 % of the sum of all positive ones."""
     found = []
     # Negated, so that equal contributions rank by name.
     for row in (-contributions).tolist():
         order = sorted(zip(row, groups, strict=True))
-        found.append(tuple([name for value, name in order[:MOST_REASONS] if value < 0.0]))
+        least = LEAST_SHARE * sum([value for value, _ in order if value < 0.0])
+        # Below 0 as well: with nothing that worsens the margin, the least is 0.
+        named = [name for value, name in order[:MOST_REASONS] if value <= least and value < 0.0]
+        found.append(tuple(named))
     return found
 
 

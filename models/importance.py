@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.domain import Domain
+from models.explain import LEAST_SHARE
 from models.spec_columns import Derived
 
 Floats = NDArray[np.float64]
@@ -72,5 +73,9 @@ def first_reasons(explained: Explained, columns: Sequence[Derived]) -> Indices:
         ],
         axis=1,
     )
-    # Of equal groups the first one counts, as in an answer.
-    return np.where((sums > 0.0).any(axis=1), sums.argmax(axis=1), -1).astype(np.int64)
+    # Of equal groups the first one counts, and a group counts from the same share, as in an answer.
+    positive = np.maximum(sums, 0.0)
+    least = LEAST_SHARE * positive.sum(axis=1)
+    largest = positive.max(axis=1)
+    known = (largest > 0.0) & (largest >= least)
+    return np.where(known, sums.argmax(axis=1), -1).astype(np.int64)

@@ -23,10 +23,12 @@ _LEAST_PD = 1e-9
 
 
 class Judge(NamedTuple):
-    """Rows that a fit with early stopping watches: (n, k) columns and (n,) labels."""
+    """Rows that a fit with early stopping watches: (n, k) columns, and (n,) labels and weights if
+    rows have weights."""
 
     x: Floats
     label: Labels
+    weight: Floats | None = None
 
 
 class Learned(NamedTuple):
@@ -63,6 +65,7 @@ def fit(state: State, sample: Sample, recipe: Recipe, judge: Judge | None = None
             sample.preparation.rest,
             names(sample.preparation),
             state.weight_of(sample.rows),
+            None if state.group is None else state.group[sample.rows],
         )
         return Learned(lightgbm.Booster(model_str=card.text), penalty=card.penalty)
     parameters = recipes.parameters(recipe, columns, state.spec.seed, label.shape[0])
@@ -82,7 +85,7 @@ def fit(state: State, sample: Sample, recipe: Recipe, judge: Judge | None = None
         data,
         recipe.trees,
         valid_sets=[lightgbm.Dataset(judge.x, label=judge.label, reference=data)],
-        feval=Calibrated(judge.label),
+        feval=Calibrated(judge.label, judge.weight),
         callbacks=[
             lightgbm.record_evaluation(watched),
             lightgbm.early_stopping(recipe.patience, verbose=False),
@@ -116,8 +119,8 @@ class Calibrated:
     NAME = "calibrated"
     EVERY = 5
 
-    def __init__(self, label: Labels) -> None:
-        self._label = label
+    def __init__(self, label: Labels, weight: Floats | None = None) -> None:
+        self._label, self._weight = label, weight
         self._round = 0
         self._last = math.inf
 
@@ -127,7 +130,7 @@ class Calibrated:
         if self._round % self.EVERY == 0:
             safe = np.clip(pd, _LEAST_PD, 1.0 - _LEAST_PD)
             margin = np.log(safe) - np.log1p(-safe)
-            self._last = float(calibrate.losses(margin, self._label).mean())
+            self._last = float(calibrate.losses(margin, self._label, self._weight).mean())
         return self.NAME, self._last, False
 
 

@@ -92,18 +92,19 @@ def served(
     results: Results,
     platt: calibrate.Platt,
     scale: scorecard.Scale,
+    kind: str,
     validated_auc: float,
 ) -> dict[str, Any]:
     """The figures of the served model on the hold-out, with its calibration and scale.
 
-    `validated_auc` is the one that the validation promises.
+    `kind` is the kind of the fits that validate it, and `validated_auc` the AUC that they promise.
     """
     margin = results[fits.SERVED].margin
     scored = ~np.isnan(margin)
     score = scores(scale, margin)
     rows = state.holdout[scored]
     group = None if state.group is None else state.group[rows]
-    all_rows = _fairness_all_rows(state, data, results)
+    all_rows = _fairness_all_rows(state, data, results, kind)
     holdout = _holdout(state, rows, margin[scored], platt)
     low, high = holdout["auc"]["interval"]
     return {
@@ -148,7 +149,8 @@ def _cross_validated(
     count, unscorable = state.spec.validation.folds, []
     by_fold: dict[str, list[float]] = {"auc": [], "brier": [], "log_loss": [], "ks": []}
     by_seed: dict[str, list[Any]] = {
-        "ece": [], "ece_uncalibrated": [], "noise": [], "slope": [], "intercept": [], "large": []
+        "ece": [], "ece_uncalibrated": [], "noise": [], "noise_95": [], "slope": [],
+        "intercept": [], "large": [],
     }  # fmt: skip
     for seed in seeds:
         fold = state.folds(seed)
@@ -171,7 +173,9 @@ def _cross_validated(
             by_fold["ks"].append(evaluate.ks(label[here], margin[here], share))
         by_seed["ece"].append(evaluate.ece(label, pd, weight))
         by_seed["ece_uncalibrated"].append(evaluate.ece(label, calibrate.sigmoid(margin), weight))
-        by_seed["noise"].append(evaluate.ece_noise_floor(pd, weight))
+        noise, noise_95 = evaluate.ece_noise(pd, weight)
+        by_seed["noise"].append(noise)
+        by_seed["noise_95"].append(noise_95)
         slope, intercept = evaluate.calibration_line(label, log_odds, weight)
         by_seed["slope"].append(slope)
         by_seed["intercept"].append(intercept)
@@ -185,6 +189,7 @@ def _cross_validated(
             "worst": max(by_seed["ece_uncalibrated"]), "by_seed": by_seed["ece_uncalibrated"]
         },
         "ece_noise_floor": float(np.mean(by_seed["noise"])),
+        "ece_noise_95": float(np.mean(by_seed["noise_95"])),
         "calibration_slope": _worst(by_seed["slope"], 1.0),
         "calibration_intercept": _worst(by_seed["intercept"], 0.0),
         "calibration_in_the_large": _worst(by_seed["large"], 0.0),
@@ -333,8 +338,11 @@ def _fairness(
     }
 
 
-def _fairness_all_rows(state: State, data: dataset.Dataset, results: Results) -> dict[str, Any]:
-    """The fairness figures on every row, by the cross-validation models of the first seed.
+def _fairness_all_rows(
+    state: State, data: dataset.Dataset, results: Results, kind: str
+) -> dict[str, Any]:
+    """The fairness figures on every row, by the cross-validation models of the first seed that are
+    of the served one's kind.
 
     These are five times as many rows as in the hold-out, so the intervals are narrower. But the
     models are not the served model.
@@ -342,7 +350,7 @@ def _fairness_all_rows(state: State, data: dataset.Dataset, results: Results) ->
     label, validation = state.label, state.spec.validation
     seed = validation.seeds[0]
     fold = state.folds(seed)
-    margin = _out_of_fold(state, results, "fold", seed)
+    margin = _out_of_fold(state, results, kind, seed)
     score, scored = np.zeros(label.shape[0], dtype=np.int64), ~np.isnan(margin)
     for k in range(validation.folds):
         here, others = fold == k, (fold != k) & scored

@@ -344,7 +344,7 @@ def _fairness(metrics: Metrics) -> str:
         f"{fairness['small_group']} (*) are not judged. Beside it: {_holdout(metrics)}"
     )
     if not whole["attributes"]:
-        text = "<p>Not judged: the spec names no protected attribute.</p>\n"
+        text = "<p>Not judged: no protected column has groups.</p>\n"
         return _section("fairness", "Fairness", about, text)
     mark = ' class="blocked"' if gate["verdict"] != fairness_gate.FINE else ""
     verdict_of = {(g["attribute"], g["group"]): g["verdict"] for g in gate["groups"]}

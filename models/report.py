@@ -106,12 +106,13 @@ def _headline(metrics: Metrics) -> Table:
     for name, title, digits in (
         ("ece", "ECE, worst seed", 4),
         ("ece_noise_floor", "ECE of a perfect model", 4),
+        ("ece_noise_95", "95 in 100 perfect models are below", 4),
         ("calibration_slope", "calibration slope (ideal 1)", 3),
         ("calibration_intercept", "calibration intercept (ideal 0)", 3),
         ("calibration_in_the_large", "calibration in the large (ideal 0)", 3),
     ):
         cells = [_figure(metrics[key].get(name), digits) for _, key in columns]
-        table.add_row(title, *cells, _figure(holdout[name], digits))
+        table.add_row(title, *cells, _figure(holdout.get(name), digits))
     table.caption = "± is the standard deviation over folds; brackets are 95 % intervals."
     return table
 

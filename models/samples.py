@@ -73,7 +73,8 @@ class Sample(NamedTuple):
 def sample_of(state: State, rows: dataset.Indices, leaf: int, *, orders: bool = False) -> Sample:
     """The rows among these that a fit with this smallest leaf can score. It learns from no others.
 
-    A complete row without a derived value is left out too. `orders` is for `encoding.fit`.
+    A row without a derived value whose raw values it has is left out too. `orders` is for
+    `encoding.fit`.
     """
     the_spec, raw = state.spec, state.raw[rows]
     learned = domain.learn(
@@ -86,7 +87,7 @@ def sample_of(state: State, rows: dataset.Indices, leaf: int, *, orders: bool = 
     x = preparation.checked(raw)
     undefined = np.isnan(x).any(axis=1)
     if undefined.any():
-        undefined &= ~preparation.unknown(raw).any(axis=1)
+        undefined = preparation.undefined(raw, x).any(axis=1)
     if undefined.any():
         rows, x = rows[~undefined], x[~undefined]
     return Sample(rows, x, learned.trained, preparation)

@@ -192,9 +192,10 @@ def _judged(sample_: Development, progress: bool, jobs: int, budget_s: float) ->
 
     better_blank = coverage.better_blank(state, served.sample, outcome.text, served.scale)
     warnings += _warnings(served, the_spec, better_blank)
-    promised = figures["scorecard" if ruling.kind == "scorecard" else "model"]
+    by, kind = ("scorecard", "scorecard") if ruling.kind == "scorecard" else ("model", "fold")
+    promised = figures[by]
     figures |= metrics.served(
-        state, data, results, served.platt, served.scale, promised["auc"]["mean"]
+        state, data, results, served.platt, served.scale, kind, promised["auc"]["mean"]
     )
     prepared = served.sample.preparation.columns
     figures["instability"] = instability.find(state, results, served.scale, again, prepared)
@@ -336,7 +337,7 @@ def _described(state: State, sample_: Development, served: _Served) -> dict[str,
     data = sample_.data
     the_spec, outcome = state.spec, served.outcome
     used, columns = served.sample.rows, served.sample.preparation.columns
-    label = data.label[used]
+    label, weight = data.label[used], state.weight_of(used)
     return {
         "model_sha256": hashlib.sha256(outcome.text.encode("utf-8")).hexdigest(),
         "kind": outcome.recipe.kind,
@@ -352,7 +353,7 @@ def _described(state: State, sample_: Development, served: _Served) -> dict[str,
             "outcome": the_spec.label.outcome,
             "horizon": the_spec.label.horizon,
             "population": the_spec.label.population,
-            "base_rate": float(label.mean()),
+            "base_rate": float(np.average(label, weights=weight)),
             "rows": int(used.shape[0]),
             "bad": int(label.sum()),
             **({"simulated": True} if the_spec.label.simulated else {}),

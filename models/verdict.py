@@ -46,12 +46,14 @@ def judge(metrics: Mapping[str, Any], pinned: Recipe | None, chosen: Sequence[st
         return Verdict(
             "scorecard", "Use the scorecard: every fold chose it over the trees by validation."
         )
+    trees = sum(name != "scorecard" for name in chosen)
+    # The figures are of the whole procedure, which took the scorecard in some folds.
+    who = "the trees have"
+    if trees < len(chosen):
+        who = f"the recipe that each fold chose, trees in {trees} of {len(chosen)}, has"
     if better:
-        return Verdict("trees", f"Use the trees: against the scorecard they have {figures}{sure}.")
-    return Verdict(
-        "scorecard",
-        f"Use the scorecard: it is as good; against it the trees have {figures}.",
-    )
+        return Verdict("trees", f"Use the trees: against the scorecard {who} {figures}{sure}.")
+    return Verdict("scorecard", f"Use the scorecard: it is as good; against it {who} {figures}.")
 
 
 def doubt(figures: Mapping[str, Any], folds: int) -> list[str]:

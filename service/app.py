@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from threading import Event
@@ -17,42 +16,30 @@ from service.alarms import (
     log_failure,
     log_fault,
     log_health,
-    log_seal,
     log_start_check,
     log_terms,
     log_waiting,
     tell_debt,
-    tell_owed_back,
     warn_of_gap,
 )
+from service.background import Background
 from service.clock import Clock, SandboxClock, SystemClock
 from service.conditions import CelConditions
-from service.config import AIO, CURRENCY, Limits
-from service.ending import TimeLeft
+from service.config import CURRENCY
+from service.ending import TimeLeft, end_statements
 from service.engine.clock_gaps import ClockGaps
-from service.engine.engine import Engine, FaultLog
+from service.engine.engine import Engine
 from service.engine.group_commit import Committer
 from service.engine.health import Prober
 from service.engine.pool import Pool, in_a_thread
-from service.engine.ports import Rail, Scorer, StorageFailed
+from service.engine.ports import StorageFailed
 from service.engine.preview_job import PreviewJob
 from service.engine.prices import Prices
 from service.engine.quotes import Quotes
 from service.engine.readers import Readers
 from service.engine.scoring import Assessor
 from service.engine.verification_job import VerificationJob
-from service.engine.workers.cases import CaseClock
-from service.engine.workers.catalog import CatalogReloader
-from service.engine.workers.debts import DebtWatch
-from service.engine.workers.figures import FiguresWatch
-from service.engine.workers.key_uses import KeyUses
-from service.engine.workers.owed_back import OwedBackWatch
-from service.engine.workers.payables import PayableCompactor
-from service.engine.workers.seals import Sealer
-from service.engine.workers.timers import Timers
-from service.engine.workers.transfers import Transfers
-from service.engine.workers.worker import Work, Worker
-from service.ids import Ids
+from service.parts import Parts
 from service.reference_data import check_reference_data
 from service.rpc import (
     admin_service,
@@ -82,9 +69,7 @@ from service.rpc.quotes import QuoteReads
 from service.rpc.rail_service import Rails
 from service.rpc.retries import Retries
 from service.rpc.second_person import SecondPerson
-from service.rpc.tls import ServerTls
 from service.rpc.transports import listener
-from service.signing import SealKey
 from service.storage import approvals
 from service.storage.charge_backs import ChargeBackLists
 from service.storage.history import History
@@ -97,13 +82,7 @@ from service.storage.payables import payables_of
 from service.storage.probe import probe
 from service.storage.quoting import QuoteStore
 from service.storage.requests import find_requests
-from service.storage.seals import SqlSealStore
 from service.storage.start_check import check_tables
-from service.storage.store import SqlStore
-from service.watching import breaker_work
-
-INTERRUPTS_S = 0.05
-"""The time between two interrupts of statements that do not end."""
 
 
 def build_version() -> str:
@@ -112,33 +91,6 @@ def build_version() -> str:
         return version("freehold")
     except PackageNotFoundError:
         return "source"
-
-
-@dataclass(frozen=True, slots=True)
-class Parts:
-    """The parts of a server; tests pass their own clock, ids and scorer."""
-
-    store: SqlStore
-    scorer: Scorer
-    clock: Clock
-    ids: Ids
-    limits: Limits
-    rail_secret: bytes | None = None
-    """The secret shared with the payment rail, which signs its call-backs; None means no rail."""
-    rail: Rail | None = None
-    """The payment rail; None if an outside rail reads transfers by ListTransfers."""
-    seal_key: SealKey | None = None
-    """The key that signs the heads of lines; None means no seals."""
-    clock_vouched: bool = False
-    """True if the machine's clock was confirmed, whatever the database says."""
-    tls: ServerTls | None = None
-    """The certificate of the listener; None means plaintext."""
-    watched: bool = False
-    """True if the figures over the whole database are read from time to time."""
-    key_clock: Clock | None = None
-    """The clock by which keys expire; None: the server's, and in a sandbox the machine's."""
-    transport: str = AIO
-    """One of `config.TRANSPORTS`."""
 
 
 class App:
@@ -185,22 +137,6 @@ class App:
         )
         self.committer = Committer(engine.apply, limits.commit, self.prober.notice, self._fail)
         horizon = Horizon(store.engine, log_waiting, notice_after_s=limits.horizon_log_s)
-        self._timers = Timers(
-            store, self.committer, parts.clock, backstage, portion=limits.sweep_portion
-        )
-        self._cases = CaseClock(
-            store, self.committer, parts.clock, backstage, portion=limits.sweep_portion
-        )
-        self._transfers = _transfers(parts, self.committer, backstage, self.faults)
-        self.sealer = _sealer(parts, self.committer, horizon, backstage, self.faults)
-        self.owed_back = OwedBackWatch(
-            store,
-            parts.clock,
-            backstage,
-            late_us=int(limits.refund_late_s * 1_000_000),
-            report=tell_owed_back,
-        )
-        self.figures = FiguresWatch(store, parts.clock, backstage, self._sealed_sequence)
         now_us = _key_clock(parts).now_us
         self._keys = KeyRing(
             lambda key_hash: find_principal(store.engine, key_hash, now_us()),
@@ -209,7 +145,6 @@ class App:
             limits=limits.keys,
             now_us=now_us,
         )
-        self.workers = self._workers_of(engine, backstage)
         use = partial(approvals.use_for_call, store.engine)
         second = SecondPerson(use, administrators, now_us, limits.second_person)
         self.pipeline = Pipeline(self._keys, second, limits, self.committer.notice_overload)
@@ -237,6 +172,9 @@ class App:
             parts.clock,
             parts.rail_secret,
             tolerance_s=limits.rail_tolerance_s,
+        )
+        self.background = Background(
+            parts, engine, self.committer, backstage, horizon, self._keys, self._rails, self.faults
         )
         quotes = Quotes(engine, QuoteStore(store), parts.clock)
         services = self._services(assessor, lists, quotes)
@@ -299,7 +237,7 @@ class App:
         }
         self._administration.know(services)
         if isinstance(parts.clock, SandboxClock):
-            hand = sandbox_service.SandboxServicer(parts.clock, self._catch_up)
+            hand = sandbox_service.SandboxServicer(parts.clock, self.background.catch_up)
             services[sandbox_service.SERVICE] = hand.methods(small)
         return services
 
@@ -324,8 +262,7 @@ class App:
         await self.prober.start()
         self._probing = asyncio.create_task(self.prober.run())
         self._searching = asyncio.create_task(self._search())
-        for worker in self.workers:
-            worker.start()
+        self.background.start()
         return port
 
     def _fail(self, part: str, error: BaseException) -> None:
@@ -347,61 +284,9 @@ class App:
         if found.fault is not None:
             await self.prober.damaged(StorageFailed(f"{found.fault.row} is damaged"))
 
-    def _workers_of(self, engine: Engine, pool: Pool) -> list[Worker]:
-        """The background workers, which run until the server stops."""
-        limits, store = self.parts.limits, self.parts.store
-        compactor = PayableCompactor(store, self.committer, pool, rows=limits.fold_rows)
-        uses = KeyUses(self._keys, lambda uses: self.committer.between(store.note_uses, uses))
-        works: dict[str, tuple[Work, float, float | None]] = {
-            # These workers depend only on their own pauses, so they run in a sandbox as well.
-            "breakers": breaker_work(engine.terms, store.engine, self.parts.clock, pool, limits),
-            "catalog": (CatalogReloader(engine.terms, pool).work, limits.catalog_interval_s, None),
-            "debts": (DebtWatch(engine.debts, pool).work, limits.debts_interval_s, None),
-            "key uses": (uses.work, limits.keys.use_interval_s, None),
-            "owed back": (self.owed_back.work, limits.owed_back_interval_s, None),
-            "payables": (compactor.work, limits.fold_interval_s, limits.fold_pause_s),
-        }
-        if self.parts.tls is not None:
-            watch = partial(self.parts.tls.watch, pool)
-            works["certificates"] = (watch, limits.tls.check_s, None)
-        if self.parts.watched:
-            works["figures"] = (self.figures.work, limits.figures_interval_s, None)
-        if self.sealer is not None:
-            works["seals"] = (self.sealer.seal, limits.seal_interval_s, limits.seal_pause_s)
-        if not isinstance(self.parts.clock, SandboxClock):
-            works["timers"] = (self._timers.work, limits.sweep_interval_s, None)
-            works["cases"] = (self._cases.work, limits.sweep_interval_s, None)
-            if self._transfers is not None:
-                works["transfers"] = (self._transfers.work, limits.dispatch_interval_s, None)
-            if self.parts.rail is not None:
-                works["rail"] = (self._hear_rail, limits.dispatch_interval_s, None)
-        return [
-            Worker(name, work, interval_s=interval_s, pause_s=pause_s, log_fault=self.faults)
-            for name, (work, interval_s, pause_s) in works.items()
-        ]
-
-    def _sealed_sequence(self) -> int:
-        """The number of the last event up to which this server sealed every line; 0 if none."""
-        return 0 if self.sealer is None else self.sealer.sealed_sequence
-
     async def _tell_health(self, serving: bool) -> None:
         self.parts.store.doubt()
         self._server.set_serving(serving)
-
-    async def _hear_rail(self) -> bool:
-        """Lets the rail send its due call-backs; returns False, because no work is left."""
-        if self.parts.rail is not None:
-            await self.parts.rail.tell(self._rails.report)
-        return False
-
-    async def _catch_up(self) -> int:
-        """Does the due background work now; returns the number of authorizations woken and of
-        cases decided."""
-        woken = await self._timers.wake_due() + await self._cases.decide_over()
-        if self._transfers is not None:
-            await self._transfers.send_requested()
-            await self._hear_rail()
-        return woken
 
     async def stop(self) -> list[str]:
         """Stops accepting calls, lets running calls finish, drains the queue, and closes.
@@ -423,11 +308,10 @@ class App:
         await time.end("verification and preview", jobs, time.left_s - limits.closing_s / 2)
         if self._searching is not None:
             await time.end("search for damage", self._searching, time.left_s - limits.closing_s / 4)
-        if self.sealer is not None:
-            await self.sealer.close(min(limits.last_seal_s, time.left_s / 4))
+        await self.background.last_seal(min(limits.last_seal_s, time.left_s / 4))
         writer = asyncio.create_task(self.committer.close())
         await time.wait(writer, time.left_s / 2)
-        await self._end_statements(time, writer)
+        await end_statements(time, self.pools, writer, self.parts.store.interrupt)
         if not time.running:
             closing = in_a_thread("closing", self.parts.store.close)
             await time.end("database", closing, time.left_s)
@@ -436,23 +320,7 @@ class App:
     async def _stop_workers(self) -> None:
         probing = [] if self._probing is None else [self._probing]
         await asyncio.gather(*probing, return_exceptions=True)
-        await asyncio.gather(*(worker.stop() for worker in self.workers))
-
-    async def _end_statements(self, time: TimeLeft, writer: asyncio.Task[None]) -> None:
-        """Interrupts statements until the writer and all readers have ended."""
-        for pool in self.pools:
-            pool.end()
-        until_s = time.left_s / 2
-        while time.left_s > until_s and not self._ended(writer):
-            # An interrupt may block itself, and a statement may begin after it.
-            interrupting = in_a_thread("interrupting", self.parts.store.interrupt)
-            await time.wait(interrupting, INTERRUPTS_S)
-            await asyncio.sleep(INTERRUPTS_S)
-        time.running += [pool.kind for pool in self.pools if pool.running]
-        time.running += [] if writer.done() else ["writer"]
-
-    def _ended(self, writer: asyncio.Task[None]) -> bool:
-        return writer.done() and not any(pool.running for pool in self.pools)
+        await self.background.stop()
 
 
 def _key_clock(parts: Parts) -> Clock:
@@ -460,38 +328,3 @@ def _key_clock(parts: Parts) -> Clock:
     if parts.key_clock is not None:
         return parts.key_clock
     return SystemClock() if isinstance(parts.clock, SandboxClock) else parts.clock
-
-
-def _transfers(
-    parts: Parts, committer: Committer, pool: Pool, faults: FaultLog
-) -> Transfers | None:
-    if parts.rail is None:
-        return None
-    return Transfers(
-        parts.store,
-        parts.rail,
-        committer,
-        parts.clock,
-        pool,
-        portion=parts.limits.dispatch_portion,
-        resend_us=int(parts.limits.resend_s * 1_000_000),
-        log_fault=faults,
-    )
-
-
-def _sealer(
-    parts: Parts, committer: Committer, horizon: Horizon, pool: Pool, faults: FaultLog
-) -> Sealer | None:
-    if parts.seal_key is None:
-        return None
-    return Sealer(
-        SqlSealStore(parts.store.engine, horizon),
-        committer,
-        parts.clock,
-        parts.seal_key,
-        pool,
-        max_heads=parts.limits.seal_heads,
-        pause_s=parts.limits.seal_pause_s,
-        log_seal=log_seal,
-        log_fault=faults,
-    )

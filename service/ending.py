@@ -11,14 +11,19 @@ import os
 import select
 import signal
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
 import structlog
 
+from service.engine.pool import Pool, in_a_thread
+from service.engine.readers import Readers
+
 log = structlog.get_logger("freehold")
 
+INTERRUPTS_S = 0.05
+"""The time between two interrupts of statements that do not end."""
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 FAILED = 1
 """The exit code if a part of the server failed, or did not end in time."""
@@ -54,6 +59,27 @@ class TimeLeft:
         """As `wait`, and notes the part's name if it has not ended."""
         if not await self.wait(ending, within_s):
             self.running.append(part)
+
+
+async def end_statements(
+    time: TimeLeft,
+    pools: Sequence[Readers | Pool],
+    writer: asyncio.Task[None],
+    interrupt: Callable[[], object],
+) -> None:
+    """Interrupts statements until the writer and all pools have ended, for half of the time left.
+
+    Notes what still runs then.
+    """
+    for pool in pools:
+        pool.end()
+    until_s = time.left_s / 2
+    while time.left_s > until_s and not (writer.done() and not any(it.running for it in pools)):
+        # An interrupt may block itself, and a statement may begin after it.
+        await time.wait(in_a_thread("interrupting", interrupt), INTERRUPTS_S)
+        await asyncio.sleep(INTERRUPTS_S)
+    time.running += [pool.kind for pool in pools if pool.running]
+    time.running += [] if writer.done() else ["writer"]
 
 
 def heed_signals(

@@ -12,7 +12,7 @@ from functools import partial
 
 import structlog
 
-from service.app import App, Parts, build_version
+from service.app import App, build_version
 from service.clock import SandboxClock
 from service.ending import FAILED, heed_signals
 from service.engine.pool import NoPool
@@ -20,6 +20,7 @@ from service.logs import LogStream, end_process
 from service.metrics.collector import registry_of, text_of
 from service.metrics.endpoint import PATH, Endpoint
 from service.notify import notify, pet_watchdog
+from service.parts import Parts
 from service.rpc.unix_socket import UNIX
 
 log = structlog.get_logger("freehold")

@@ -335,7 +335,8 @@ def serving(
     transport it has that of `DEFAULT`.
     """
     # Here, since children that only need a desk start much sooner without.
-    from service.app import App, Parts
+    from service.app import App
+    from service.parts import Parts
     from service.rails.simulated import SimulatedRail
 
     store = new_database(f"sqlite:///{folder / 'freehold.db'}", limits)

@@ -152,7 +152,8 @@ def _payables(_connection: Connection) -> Select[tuple[str, str, str, int]]:
 def _unchecked(connection: Connection, start: Start, first: int) -> tuple[str, ...]:
     """The checks left out if a seal is the start, one sentence for each."""
     lines = start.unmoved(connection)
-    still = f"{lines} lines have the heads of seal {start.number}, so they have not changed since"
+    left = "1 line has" if lines == 1 else f"{lines} lines have"
+    still = f"{left} the heads of seal {start.number}, and did not change since"
     left_out = [
         f"{still}; earlier entries and other rows of these people were not read",
         "operators' balances were not compared with the entries",

@@ -12,6 +12,7 @@ import click
 from service.cli.parts import (
     database_option,
     limits_given,
+    numbered,
     opened,
     postgres_bin_option,
     usable,
@@ -118,11 +119,12 @@ def _report_unchecked(found: Verification) -> None:
 
 def _report_books(found: Verification, *, signed: bool) -> None:
     click.echo(
-        f"{found.lines} lines, {found.entries} entries, {found.authorizations} authorizations"
+        f"{numbered(found.lines, 'line')}, {numbered(found.entries, 'entry', 'entries')},"
+        f" {numbered(found.authorizations, 'authorization')}"
     )
     if found.seals or signed:
         how = "signatures checked" if signed else "signatures not checked"
-        click.echo(f"{found.seals} seals, {how}")
+        click.echo(f"{numbered(found.seals, 'seal')}, {how}")
     if found.fault is not None:
         raise click.ClickException(f"{found.fault.rule} at {found.fault.row}: {found.fault.detail}")
     click.echo("books verified" if not found.unchecked else "no fault found in the checked part")

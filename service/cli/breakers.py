@@ -12,6 +12,7 @@ from service.cli.parts import (
     instant_text,
     json_option,
     now_us,
+    numbered,
     opened,
     shell_user,
 )
@@ -68,7 +69,7 @@ def _report(found: Sequence[OpenedBreaker], as_json: bool) -> None:
             closed = f"; closed {instant_text(it.close_us)} by {it.closed_by}{why}"
         click.echo(
             f"{it.number}  {it.policy_id} revision {it.policy_revision}: losses of"
-            f" {it.loss_minor} {it.currency} in {it.rentals} rentals since"
+            f" {it.loss_minor} {it.currency} in {numbered(it.rentals, 'rental')} since"
             f" {instant_text(it.since_us)}, at most {it.most_minor} are allowed; opened"
             f" {instant_text(it.open_us)}{closed}"
         )

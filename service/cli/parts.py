@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial, wraps
 from pathlib import Path
+from textwrap import TextWrapper
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -181,15 +182,30 @@ def report_key(record: dict[str, str], as_json: bool, key_only: bool) -> None:
 
 
 def report_rows(rows: Sequence[Mapping[str, Any]], as_json: bool, nothing: str) -> None:
-    """Prints rows as JSON, or one a line with the fields that have a value; `nothing` if none."""
+    """Prints rows as JSON, or each as lines with the fields that have a value; `nothing` if none.
+
+    Further lines of a row are indented.
+    """
     if as_json:
         click.echo(json.dumps(rows))
         return
     for row in rows:
         texts = {name: _text(value) for name, value in row.items()}
-        click.echo("  ".join(f"{name}: {text}" for name, text in texts.items() if text))
+        # No line ends between a name and its value.
+        line = "  ".join(f"{name}:\0{it}" for name, it in texts.items() if it)
+        click.echo(_ROW.fill(line).replace("\0", " "))
     if not rows:
         click.echo(nothing)
+
+
+_ROW = TextWrapper(
+    width=100, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False
+)
+
+
+def numbered(count: int, one: str, many: str = "") -> str:
+    """A number with its noun: `1 line`, `2 lines`; `many` is a plural without an s at its end."""
+    return f"{count} {one if count == 1 else many or f'{one}s'}"
 
 
 def _text(value: Any) -> str:

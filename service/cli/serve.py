@@ -39,9 +39,9 @@ def serve(options: dict[str, Any], config_file: Path | None, trust_clock: bool) 
     import uvloop
 
     from service.alarms import warn_of_open_files
-    from service.app import Parts
     from service.ids import RandomIds
     from service.logs import configure_logs
+    from service.parts import Parts
     from service.rpc.server import CannotListen
     from service.rpc.transports import TransportMissing
     from service.serving import serve as run

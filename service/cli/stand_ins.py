@@ -15,6 +15,7 @@ from service.cli.parts import (
     load_model,
     loaded,
     now_us,
+    numbered,
     opened,
     settings_options,
 )
@@ -64,7 +65,8 @@ def stand_ins(options: dict[str, Any], config_file: Path | None, days: int, as_j
         at = instant_text(made.decide_us)
         click.echo(f"{at} {name}: {made.offer or 'DECLINED'}, by the model {again}: {mark}")
     differing = sum(it.differs for it in compared)
-    click.echo(f"{len(compared)} stand-in decisions in {days} days, {differing} differ")
+    decisions = numbered(len(compared), "stand-in decision")
+    click.echo(f"{decisions} in {numbered(days, 'day')}, {differing} differ")
 
 
 def _record(it: Compared) -> dict[str, object]:

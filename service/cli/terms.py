@@ -191,6 +191,7 @@ def _show(of: OfKind) -> click.Command:
     def show(name: str, owner: str, revision: int | None, database: str, as_json: bool) -> None:
         """Print a document as TOML, with its steps as comments."""
         from service.engine.records.documents import DocumentName
+        from service.storage.documents import table_of
         from service.storage.terms_reads import get_terms
 
         wanted = DocumentName(str(of.kind), owner, name, revision or 0)
@@ -202,7 +203,7 @@ def _show(of: OfKind) -> click.Command:
         for step, us, by, why in _steps(found):
             click.echo(f"# {step} {instant_text(us)} by {by}{f': {why}' if why else ''}")
         click.echo(f"# sha256 {found.digest}")
-        click.echo(toml_of(json.loads(found.document)), nl=False)
+        click.echo(toml_of(table_of(found)), nl=False)
 
     return show
 
@@ -444,6 +445,8 @@ def _last_step(it: TermsDocument) -> tuple[str, str, str]:
 
 
 def _record(it: TermsDocument) -> dict[str, Any]:
+    from service.storage.documents import table_of
+
     return {
         "kind": it.kind,
         "owner": it.owner,
@@ -451,7 +454,7 @@ def _record(it: TermsDocument) -> dict[str, Any]:
         "revision": it.revision,
         "state": it.state,
         "digest": it.digest,
-        "document": json.loads(it.document),
+        "document": table_of(it),
         "steps": [
             {"step": name, "time": instant_text(us), "by": by, "reason": why}
             for name, us, by, why in _steps(it)

@@ -101,7 +101,8 @@ class Verdict(NamedTuple):
 
     `least` is the mildest allowed outcome, None for any. With `review` a person of the platform
     decides. `caps` has the cap of each item, if it has one. `reasons` are the reasons in the order
-    of strictness, and `values` all values that were read, by their names.
+    of strictness, and `values` all values that were read, by their names; `text` is their JSON, if
+    it was written already.
     """
 
     least: Outcome | None
@@ -109,12 +110,13 @@ class Verdict(NamedTuple):
     caps: tuple[Cap | None, ...]
     reasons: tuple[str, ...]
     values: Mapping[str, object]
+    text: str | None = None
 
     @property
     def read_values(self) -> str | None:
         """The values read, as canonical JSON; None if none were read."""
-        if not self.values:
-            return None
+        if self.text is not None or not self.values:
+            return self.text
         try:
             return _text_of(tuple(self.values.items()))
         except TypeError:  # the labels of an order are a table
@@ -176,9 +178,7 @@ def judge(
     if len(policies) == 1 and not skipped:
         rules = policies[0]
         if rules is not None and rules.new_user is None:
-            # The usual case: a few small numbers decide, which are mostly the same.
-            bounds = rules.velocity or () if grants else ()
-            return _by_numbers(bounds, tuple([_number(it, facts) for it in bounds]))
+            return by_bounds(rules.velocity or () if grants else (), facts)
     found = _Finding(skipped)
     caps: list[Cap | None] = []
     for place, rules in enumerate(policies):
@@ -195,12 +195,36 @@ def judge(
 
 
 @lru_cache(maxsize=4096)
+def bounds_alone(rules: Rules | None) -> tuple[Velocity, ...] | None:
+    """The bounds of rentals, if they alone say how strict an offer for one item must be.
+
+    None without bounds, or if other rules of the policy have a say.
+    """
+    if rules is None or rules.new_user or rules.condition or rules.signal or rules.breaker:
+        return None
+    return rules.velocity
+
+
+def by_bounds(bounds: tuple[Velocity, ...], facts: Facts) -> Verdict:
+    """The verdict on one item for which only bounds count."""
+    # A few small numbers decide, which are mostly the same.
+    return _by_numbers(bounds, tuple([_number(it, facts) for it in bounds]))
+
+
+@lru_cache(maxsize=4096)
+def quiet(bounds: tuple[Velocity, ...]) -> Verdict:
+    """As `by_bounds`, for an order that names only its person, who has no rental that counts."""
+    return _by_numbers(bounds, tuple([0 if it.of is Of.USER else None for it in bounds]))
+
+
+@lru_cache(maxsize=4096)
 def _by_numbers(bounds: tuple[Velocity, ...], numbers: tuple[int | None, ...]) -> Verdict:
     """The verdict on one item for which only bounds count."""
     found = _Finding(NOTHING_SKIPPED)
     for rule, number in zip(bounds, numbers, strict=True):
         _judge_velocity(rule, number, 1, found)
-    return found.verdict((None,))
+    verdict = found.verdict((None,))
+    return verdict._replace(text=verdict.read_values)
 
 
 class Hit(NamedTuple):
@@ -217,7 +241,7 @@ def with_hits(
     if verdict is None:
         verdict = Verdict(None, False, (None,) * items, (), {})
     if not hits:
-        return verdict._replace(values={**verdict.values, **values})
+        return verdict._replace(values={**verdict.values, **values}, text=None)
     strict = [it.reason for it in hits if it.outcome is Outcome.DECLINE]
     reasons = dict.fromkeys([*strict, *verdict.reasons, *(it.reason for it in hits)])
     outcomes = {it.outcome for it in hits} | {verdict.least}
@@ -227,6 +251,7 @@ def with_hits(
         review=verdict.review or Outcome.REVIEW in outcomes,
         reasons=tuple(reasons),
         values={**verdict.values, **values},
+        text=None,
     )
 
 

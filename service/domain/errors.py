@@ -13,6 +13,7 @@
     │   ├── AssetInUse          the item is in an open rental
     │   └── AssetSold           the item counts as sold
     ├── ProductMisconfigured    the product's terms make no sense; nothing else is affected
+    ├── TermsDamaged            a stored document of terms was changed outside Freehold
     ├── ProductRetired          the operator no longer rents the product out
     ├── ConsentRequired         the damage is above what is charged without the user's consent
     ├── OperatorOwes            the operator owes Freehold too much for new rentals
@@ -215,6 +216,18 @@ class ProductMisconfigured(FreeholdError):
             "PRODUCT_MISCONFIGURED",
             "the product's terms are wrong; the platform must correct them",
             {"product": product_id},
+        )
+
+
+class TermsDamaged(FreeholdError):
+    """A stored document of terms is not the one that was applied."""
+
+    def __init__(self, kind: str, name: str, revision: int) -> None:
+        super().__init__(
+            "TERMS_DAMAGED",
+            f"revision {revision} of the {kind} {name} was changed in the database; the platform"
+            " must restore it from a backup",
+            {"kind": kind, "name": name, "revision": str(revision)},
         )
 
 

@@ -22,6 +22,7 @@ from service.domain.fee_lines import DAY_US, MINUTE_US
 from service.domain.hour_prices import clock_changes
 from service.domain.segment_tariff import SegmentTariff
 
+WEEK_US = 7 * DAY_US
 LEAST_CYCLES = 3
 """A part of a use with fewer cycles is counted as it is: finding the cycles takes time too."""
 
@@ -45,24 +46,24 @@ def window_us(tariff: SegmentTariff) -> int:
 
 @lru_cache(maxsize=4096)
 def least_cycle_us(tariff: SegmentTariff) -> int:
-    """The length of the shortest cycle, if it were that of one segment."""
+    """The length of the shortest cycle without prices of hours, if it were that of one segment."""
     lengths = [it.interval_minutes for it in tariff.segments if it.interval_minutes]
-    week_us = 7 * DAY_US if tariff.by_clock else 1
-    return max(min(lengths, default=1) * MINUTE_US, window_us(tariff), week_us)
+    return max(min(lengths, default=1) * MINUTE_US, window_us(tariff))
 
 
 def stretches(
     tariff: SegmentTariff, use: Use, series: Sequence[Series], until_us: int
 ) -> Iterator[Stretch]:
     """The parts of the first `until_us` microseconds of a use, in their order."""
-    plain = not (tariff.caps or tariff.by_clock)
-    if plain or until_us < LEAST_CYCLES * least_cycle_us(tariff):
+    by_clock = tariff.by_clock
+    plain = not (tariff.caps or by_clock)
+    least_us = WEEK_US if by_clock else least_cycle_us(tariff)
+    if plain or until_us < LEAST_CYCLES * least_us:
         yield Stretch(0, until_us)
         return
     window, done_us = window_us(tariff), 0
-    least_us = LEAST_CYCLES * window
     for begin_us, end_us in pairwise(_cuts(tariff, use, series, until_us)):
-        if end_us - begin_us < least_us:
+        if end_us - begin_us < LEAST_CYCLES * window:
             continue
         first_us = -(-begin_us // window) * window
         cycle_us = _cycle_us(tariff, series, window, begin_us)
@@ -84,7 +85,7 @@ def _cycle_us(tariff: SegmentTariff, series: Iterable[Series], window: int, from
         if it.step_us and it.at_us < from_us and not ended:
             cycle_us = lcm(cycle_us, it.step_us)
             if tariff.segments[it.place].prices:
-                cycle_us = lcm(cycle_us, 7 * DAY_US)
+                cycle_us = lcm(cycle_us, WEEK_US)
     return cycle_us
 
 

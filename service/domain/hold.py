@@ -34,11 +34,15 @@ LONGEST_US = 100 * 366 * DAY_US
 
 
 @lru_cache(maxsize=4096)
-def lost_after_us(tariff: AnyTariff, start_us: int = 0, pauses: Pauses = ()) -> int | None:
+def lost_after_us(
+    tariff: AnyTariff, start_us: int = 0, pauses: Pauses = (), pass_minutes: int = 0
+) -> int | None:
     """The time from the start until an item counts as lost: the fee reaches the buy-out cap.
 
     None if the item never counts as lost. The start, in microseconds since the epoch, and the
-    pauses only matter for a tariff with prices of hours.
+    pauses only matter for a tariff with prices of hours. `pass_minutes` are the most free minutes
+    of a pass by another tariff of the product. The share of a pass puts no loss off: the price of a
+    lost item is no fee.
     """
     if not tariff.buy_out_minor:
         return None
@@ -46,7 +50,7 @@ def lost_after_us(tariff: AnyTariff, start_us: int = 0, pauses: Pauses = ()) -> 
     # put the loss off. The rental takes as many of the minutes as are best for the user, and so the
     # item is lost once no number of them costs less.
     most = sum(it.minutes for it in tariff.quotas)
-    most += max((it.minutes for it in tariff.passes), default=0)
+    most += max([pass_minutes, *(it.minutes for it in tariff.passes)])
     minutes: int | None = most
     lost_us = start_us
     while minutes is not None:
@@ -84,7 +88,8 @@ def started(authorization: Authorization, product: Product, start_us: int, now_u
     If a start is reported late, the due time may already be over.
     """
     tariff = product.tariff
-    after_us = lost_after_us(tariff, start_us) if tariff.by_clock else lost_after_us(tariff)
+    clock_us = start_us if tariff.by_clock else 0
+    after_us = lost_after_us(tariff, clock_us, (), product.pass_minutes)
     due_us = start_us + authorization.rental_period_us
     lost_us = None if after_us is None else start_us + after_us
     return {
@@ -365,16 +370,21 @@ def closed(
     authorization: Authorization, state: State, custody: Custody, close_us: int
 ) -> Authorization:
     """Closes the authorization: nothing is held any more, and held cash is owed back."""
-    return authorization._replace(
-        state=state,
-        custody=custody,
-        expire_us=None,
-        claim_until_us=None,
-        close_us=close_us,
-        refund_payable_minor=authorization.refund_payable_minor + authorization.held_cash_minor,
-        held_credit_minor=0,
-        held_cash_minor=0,
-    )
+    return authorization._replace(**closing(authorization, state, custody, close_us))
+
+
+def closing(authorization: Authorization, state: State, custody: Custody, close_us: int) -> Changes:
+    """The changes when the authorization closes."""
+    return {
+        "state": state,
+        "custody": custody,
+        "expire_us": None,
+        "claim_until_us": None,
+        "close_us": close_us,
+        "refund_payable_minor": authorization.refund_payable_minor + authorization.held_cash_minor,
+        "held_credit_minor": 0,
+        "held_cash_minor": 0,
+    }
 
 
 REVERSE = Act("ReverseAuthorization", LAPSING | {State.ACTIVE})

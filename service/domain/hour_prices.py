@@ -115,7 +115,7 @@ def _lower(segment: Segment, by_clock: list[Piece], unpaused: list[Piece]) -> li
 
 def _steps(
     prices: tuple[HourPrice, ...], zone: str, from_us: int, until_us: int
-) -> Iterator[Piece]:
+) -> Iterator[tuple[int, int]]:
     """The price at `from_us`, and each later one before `until_us`, since the epoch."""
     minutes, places = _week(prices)
     for span_us, offset_us, end_us in _spans(zone, from_us, until_us):
@@ -125,7 +125,7 @@ def _steps(
         # The instant at which this week begins by the local clock.
         week_us = (week * WEEK_MINUTES - EPOCH_MINUTE) * MINUTE_US - offset_us
         while at_us < end_us:
-            yield Piece(at_us, places[place])
+            yield at_us, places[place]
             place += 1
             if place == len(places):
                 place, week_us = 0, week_us + WEEK_MINUTES * MINUTE_US

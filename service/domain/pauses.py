@@ -158,7 +158,7 @@ def _reached_us(moved: Authorization, product: Product, meter: Meter) -> int | N
     if not product.tariff.by_clock:
         return moved.lost_us
     start_us = started_us(moved)
-    after_us = lost_after_us(product.tariff, start_us, meter.times)
+    after_us = lost_after_us(product.tariff, start_us, meter.times, product.pass_minutes)
     return None if after_us is None else start_us + after_us
 
 

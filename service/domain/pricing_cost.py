@@ -14,10 +14,12 @@ from itertools import pairwise
 from math import gcd, lcm
 
 from service.domain.day_tariff_document import DayTariffDocument
+from service.domain.due_units import Use
 from service.domain.errors import Violation
 from service.domain.fee_cycles import LEAST_CYCLES
-from service.domain.fee_reach import HORIZON_MINUTES, HOURS_HORIZON_MINUTES
-from service.domain.hour_prices import WEEK_MINUTES, changes_of_week
+from service.domain.fee_lines import MINUTE_US
+from service.domain.fee_reach import HORIZON_MINUTES, HOURS_HORIZON_MINUTES, flat, reaches
+from service.domain.hour_prices import DAY_MINUTES, WEEK_MINUTES, changes_of_week
 from service.domain.least_fee import MOST_LOOKS
 from service.domain.segment_tariff import FreeMinutes, Rounding, Segment, SegmentTariff
 from service.domain.tariff import AnyTariff
@@ -38,24 +40,30 @@ SEARCHES = 3
 """The time of a loss is a pricing, and a search that takes about two."""
 
 
-def slow_prices(document: DayTariffDocument | TariffDocument) -> Iterator[Violation]:
+def slow_prices(
+    document: DayTariffDocument | TariffDocument, pass_minutes: int = 0
+) -> Iterator[Violation]:
     """The faults of a document with prices that take too long to compute.
 
-    A fault of the usual prices is not told again for a place. Tariffs that are in force already
-    stay so.
+    `pass_minutes` are the most free minutes of a pass that another revision of a product with this
+    tariff sold. A fault of the usual prices is not told again for a place. Tariffs that are in
+    force already stay so.
     """
-    usual = list(_faults(document.tariff))
+    usual = list(_faults(document.tariff, pass_minutes))
     for path, tariff in tariffs_of(document):
-        for fault in _faults(tariff):
+        for fault in _faults(tariff, pass_minutes):
             if not path or fault not in usual:
                 yield fault._replace(field=f"{path}{fault.field}")
 
 
-def _faults(tariff: AnyTariff) -> Iterator[Violation]:
+def _faults(tariff: AnyTariff, pass_minutes: int) -> Iterator[Violation]:
     """The faults of one tariff; their fields are keys of its document."""
     if not isinstance(tariff, SegmentTariff):
         return
-    looks, steps = most_looks(tariff), most_steps(tariff)
+    free = free_minutes(tariff, pass_minutes)
+    looks, steps = most_looks(tariff, free), SEARCHES * most_steps(tariff)
+    if looks and steps <= MOST_STEPS:
+        steps += looks * most_steps(tariff, _minutes_of_loss(tariff, free))
     if looks > MOST_LOOKS:
         text = (
             f"makes a rental compare up to {looks} numbers of free minutes, but at most"
@@ -63,19 +71,17 @@ def _faults(tariff: AnyTariff) -> Iterator[Violation]:
             " shortest window, or fewer minutes in quotas and passes"
         )
         yield Violation("segment", "segment.too_many_free", text)
-    elif (SEARCHES + looks) * steps > MOST_STEPS:
-        times = (SEARCHES + looks) * steps / MOST_STEPS
+    elif steps > MOST_STEPS:
         text = (
-            f"takes {times:.1f} times as long to price as is allowed: use units that divide the"
-            " windows of caps, windows that divide a week, longer windows, fewer prices of hours,"
-            " or fewer minutes in quotas and passes"
+            f"takes {steps / MOST_STEPS:.1f} times as long to price as is allowed: use units that"
+            " divide the windows of caps, windows that divide a week, longer windows, fewer prices"
+            " of hours, or fewer minutes in quotas and passes"
         )
         yield Violation("segment", "segment.too_slow", text)
 
 
-def most_looks(tariff: SegmentTariff) -> int:
-    """The most numbers of free minutes that a rental compares."""
-    free = free_minutes(tariff)
+def most_looks(tariff: SegmentTariff, free: int) -> int:
+    """The most numbers of free minutes, up to `free`, that a rental compares."""
     if not free or not (tariff.caps or tariff.by_clock):
         return 1 if free else 0
     moves = tariff.first_use_minutes and tariff.rounding is Rounding.COMPLETED
@@ -86,10 +92,10 @@ def most_looks(tariff: SegmentTariff) -> int:
     return min(free, 4 + sum(_turns(tariff, it, free) for it in tariff.segments))
 
 
-def free_minutes(tariff: SegmentTariff) -> int:
-    """The most minutes that quotas and a pass of the tariff make free."""
-    passes = max((it.minutes for it in tariff.passes), default=0)
-    return sum(it.minutes for it in tariff.quotas) + passes
+def free_minutes(tariff: SegmentTariff, pass_minutes: int = 0) -> int:
+    """The most minutes that the tariff's quotas and a pass make free."""
+    most = max([pass_minutes, *(it.minutes for it in tariff.passes)])
+    return sum(it.minutes for it in tariff.quotas) + most
 
 
 def _turns(tariff: SegmentTariff, it: Segment, free: int) -> int:
@@ -115,18 +121,26 @@ def _minutes_of_changes(it: Segment) -> int:
     return min(interval, found * (1 + CHANGES_OF_CLOCKS) if 60 % interval else found)
 
 
-def most_steps(tariff: SegmentTariff) -> int:
-    """The most steps of the fee of a long use."""
-    horizon = HOURS_HORIZON_MINUTES if tariff.by_clock else HORIZON_MINUTES
+def _minutes_of_loss(tariff: SegmentTariff, free: int) -> int:
+    """About the latest minute at which a rental compares numbers of free minutes: a day after the
+    loss at the cheapest hours."""
+    use = Use(0, 0, (), free * MINUTE_US)
+    lost_us = reaches(flat(tariff, min), use, tariff.buy_out_minor) if tariff.buy_out_minor else 0
+    return HORIZON_MINUTES if lost_us is None else lost_us // MINUTE_US + DAY_MINUTES
+
+
+def most_steps(tariff: SegmentTariff, within_minutes: int = HORIZON_MINUTES) -> int:
+    """The most steps of the fee of a use of so many minutes."""
+    horizon = min(within_minutes, HOURS_HORIZON_MINUTES if tariff.by_clock else HORIZON_MINUTES)
+    found = STEPS_OF_A_PART + STEPS_OF_A_SEGMENT * len(tariff.segments)
     if not (tariff.caps or tariff.by_clock):
-        return STEPS_OF_A_PART + STEPS_OF_A_SEGMENT * len(tariff.segments)
+        return found
     base = tariff.free_minutes if tariff.free is FreeMinutes.DEDUCTED else 0
     marks = {0, horizon}
     for it in tariff.segments:
         begin = base + it.from_minute
         marks |= {begin, begin + it.interval_minutes}
         marks |= set() if it.to_minute is None else {base + it.to_minute}
-    found = 0
     for begin, end in pairwise(sorted(it for it in marks if it <= horizon)):
         found += _steps(tariff, base, begin, end)
     return found
@@ -144,10 +158,11 @@ def _steps(tariff: SegmentTariff, base: int, begin: int, end: int) -> int:
     cycle = lcm(window, *(it.interval_minutes or 1 for it in there), WEEK_MINUTES if priced else 1)
     parts = 1 + CHANGES_OF_CLOCKS if priced else 1
     # A cycle, and what is left before it and after it.
-    length = end - begin
+    length, found = end - begin, 0
     if cycle * LEAST_CYCLES * parts <= length:
         length = min(length, parts * (3 * cycle // 2 + window))
-    found = STEPS_OF_A_PART * parts + sum(_steps_of(tariff, it, length) for it in there)
+        found = 2 * parts * (STEPS_OF_A_PART + STEPS_OF_A_SEGMENT * len(there))
+    found += sum(_steps_of(tariff, it, length) for it in there)
     return found + sum(-(-length // it.window_minutes) for it in tariff.caps)
 
 
@@ -158,5 +173,4 @@ def _steps_of(tariff: SegmentTariff, it: Segment, length: int) -> int:
     changes = 0
     if it.prices:
         changes = -(-length * len(changes_of_week(it.prices)) // WEEK_MINUTES)
-    added = min(units, windows + changes) + min(units, changes) * STEPS_OF_A_PRICE
-    return STEPS_OF_A_SEGMENT + added
+    return min(units, windows + changes) + min(units, changes) * STEPS_OF_A_PRICE

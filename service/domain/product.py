@@ -34,6 +34,9 @@ class Product:
     """The instant from which the product is not rented out any more; None means that it is."""
     line_items: tuple[str, ...] | None = None
     """The names that the lines of a bill may have; None means any."""
+    pass_minutes: int = 0
+    """The most free minutes that a pass gives which any revision of the product sold; it may count
+    for a rental of each revision."""
     by_station: Mapping[str, Product] = field(default_factory=dict, compare=False)
     """The product at the prices of the place of each station; other stations have none. The
     revisions of these products are earlier ones, next to this one."""

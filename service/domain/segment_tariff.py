@@ -43,7 +43,8 @@ shown the price before.
 time of day, in the tariff's time zone. To each rental that begins in that time it gives free
 minutes, or to all rentals of a day together, or it takes a share off each fee. Its minutes are
 those of a quota, and are used before them. A share is taken off the whole fee after its caps,
-rounded up. The price of a lost item is no fee: it is not reduced.
+rounded up. The price of a lost item is no fee: it is not reduced, and a share puts no loss off. The
+minutes of a pass do, also if another revision of the product sold it.
 
 **Loss.** An item counts as lost when the fee reaches the buy-out cap, but not after more than a
 year of use, or 92 days with prices of hours. From then on only a report makes it lost.

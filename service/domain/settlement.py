@@ -118,26 +118,25 @@ def final_capture(
     `wanted_minor` is the whole fee, or the price of a lost item; None if it is not known.
     """
     captured, postings = _capture(authorization, taken.amount_minor, taken.purpose)
-    captured = _told(captured, taken, wanted_minor)
-    settled = hold.closed(captured, _SETTLED, custody, close_us)
+    changes = hold.closing(captured, _SETTLED, custody, close_us)
+    changes["uncollected_minor"] = _uncollected_minor(captured, taken, wanted_minor)
     return step(
-        settled,
+        captured,
         postings + hold.release(captured),
         transition,
         event_us,
         taken=taken if taken.amount_minor else None,
+        **changes,
     )
 
 
-def _told(captured: Authorization, taken: Taken, wanted_minor: int | None) -> Authorization:
-    """The authorization with the part of the fee that the hold did not cover."""
+def _uncollected_minor(captured: Authorization, taken: Taken, wanted_minor: int | None) -> int:
+    """The part of the fee that the hold did not cover, after a capture."""
     if wanted_minor is not None:
-        uncollected_minor = max(0, wanted_minor - captured.fee_captured_minor)
-    elif taken.purpose is _FEE and captured.uncollected_minor:
-        uncollected_minor = max(0, captured.uncollected_minor - taken.amount_minor)
-    else:
-        return captured
-    return captured._replace(uncollected_minor=uncollected_minor)
+        return max(0, wanted_minor - captured.fee_captured_minor)
+    if taken.purpose is _FEE:
+        return max(0, captured.uncollected_minor - taken.amount_minor)
+    return captured.uncollected_minor
 
 
 SETTLE = Act("SettleAuthorization", CAPTURABLE)
@@ -212,9 +211,9 @@ def settle(
         require_unwaived(authorization, product, amount_minor, event_us, meter)
     if not final:
         captured, postings = _capture(authorization, amount_minor, purpose)
-        captured = _told(captured, taken, wanted_minor)
-        kept = taken if amount_minor else None
-        return step(captured, postings, Transition.CAPTURED, event_us, taken=kept)
+        left_minor = _uncollected_minor(captured, taken, wanted_minor)
+        kept, at = taken if amount_minor else None, (Transition.CAPTURED, event_us)
+        return step(captured, postings, *at, taken=kept, uncollected_minor=left_minor)
     return final_capture(
         authorization,
         taken,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from service.domain import admission
 from service.domain.authorization import Authorization, State
 from service.domain.rules import Rules
 from service.engine.budgets import Budgets
@@ -99,8 +98,16 @@ def read_counts(
         for work in batch
         if isinstance(work.command, Authorize) and not work.command.parent_id
     ]
+    products = context.catalog.products
     for operator_id, order in orders:
-        _want(counts, operator_id, order, rows, context)
+        for item in order.items:
+            product = products.get((operator_id, item.product_id))
+            if product is None or (wanted := product.policy.rules) is None:
+                continue
+            counts.want(wanted, operator_id, order.user_id, order.order, rows)
+            if wanted.signal:
+                named = bearers_of(order.user_id, order.order)
+                counts.traces.want(wanted.signal, operator_id, named)
     if counts.traces.bearers:
         for operator_id, order in orders:
             counts.traces.want_person(operator_id, bearers_of(order.user_id, order.order))
@@ -112,8 +119,8 @@ def read_counts(
         for it in waiting:
             told = rows[DETAILS].get((it.user_id, it.authorization_id))
             named, rules = bearers_of(it.user_id, told), _rules_of(it, context)
-            if admission.counts(rules):
-                counts.want(rules, it.operator_id, named, rows)
+            if rules is not None:
+                counts.want(rules, it.operator_id, it.user_id, told, rows)
             counts.traces.want_person(it.operator_id, named)
         # An offer counts for every bearer that any of them wants.
         for it in waiting:
@@ -124,20 +131,6 @@ def read_counts(
         if row is not None and rules is not None:
             counts.want_past(rules, row.operator_id, row.user_id, rows)
     counts.read(rows, transaction, context)
-
-
-def _want(counts: Counts, operator_id: str, order: Authorize, rows: Rows, context: Context) -> None:
-    """Adds what the rules of an order's products read."""
-    for item in order.items:
-        product = context.catalog.products.get((operator_id, item.product_id))
-        rules = None if product is None else product.policy.rules
-        if rules is None:
-            continue
-        named = bearers_of(order.user_id, order.order)
-        if admission.counts(rules):
-            counts.want(rules, operator_id, named, rows)
-        if rules.signal:
-            counts.traces.want(rules.signal, operator_id, named)
 
 
 def _rules_of(it: Authorization, context: Context) -> Rules | None:

@@ -7,14 +7,14 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, tzinfo
 from typing import NamedTuple, Protocol
 
-from service.domain.admission import Hit, Verdict, counted, with_hits
+from service.domain.admission import Hit, Verdict, bounds_alone, counted, with_hits
 from service.domain.conditions import read_by
 from service.domain.details import NO_ORDER, Order
 from service.domain.listings import CONDITION_PREFIX
 from service.domain.money import Money
 from service.domain.policy import Reason
 from service.domain.product import Product
-from service.domain.rules import Counted, Of, Over, Rules, SignalRule
+from service.domain.rules import Counted, Of, Over, SignalRule
 from service.domain.signals import Suspect
 from service.domain.time_zones import time_zone
 from service.engine.breakers import with_breakers
@@ -64,19 +64,28 @@ class Ordered(NamedTuple):
 
 
 def verdict_of(
-    it: Ordered, skipped: Mapping[str, str], rows: Rows, context: Context
+    operator_id: str,
+    command: Asking,
+    products: Sequence[Product],
+    assessment: Assessment,
+    skipped: Mapping[str, str],
+    rows: Rows,
+    context: Context,
 ) -> Verdict | None:
-    """The verdict of the policies' rules on an order; None if they read nothing of it.
+    """The verdict of the policies' rules on an operator's order; None if they read nothing of it.
 
-    `skipped` has the rules that a listing skips.
+    `assessment` is the person's. `skipped` has the rules that a listing skips.
     """
-    products, command = it.products, it.command
-    # One item is by far the usual case; a comprehension costs more than all its work.
-    rules: Sequence[Rules | None] = (products[0].policy.rules,)
-    if len(products) > 1:
-        rules = [product.policy.rules for product in products]
+    if len(products) == 1 and not skipped and rows.counts is not None:
+        # One item under bounds alone is the usual case, and reads no more than they do.
+        bounds = bounds_alone(products[0].policy.rules)
+        if bounds is not None:
+            return rows.counts.verdict_by_bounds(
+                bounds, operator_id, command.user_id, command.order, rows, context.now_us
+            )
+    rules = [product.policy.rules for product in products]
     named = bearers_of(command.user_id, command.order)
-    verdict = verdict_on(rules, it.operator_id, named, rows, context, skipped=skipped)
+    verdict = verdict_on(rules, operator_id, named, rows, context, skipped=skipped)
     conditioned, broken, signals = False, False, list[SignalRule]()
     for one in rules:
         if one is not None:
@@ -85,17 +94,16 @@ def verdict_of(
             if one.signal is not None:
                 signals += one.signal
     if conditioned:
-        verdict = _with_conditions(verdict, it, skipped, rows, context)
+        ordered = Ordered(operator_id, command, products, assessment)
+        verdict = _with_conditions(verdict, ordered, skipped, rows, context)
     if broken:
-        verdict = with_breakers(verdict, it.operator_id, products, context)
+        verdict = with_breakers(verdict, operator_id, products, context)
     if signals:
         user = rows[USERS].get(command.user_id)
         asset_ids = [item.asset_id for item in command.items]
         suspect = Suspect(command.user_id, asset_ids, named, user and user.create_us)
         items = len(products)
-        return with_signals(
-            verdict, signals, it.operator_id, suspect, items, skipped, rows, context
-        )
+        return with_signals(verdict, signals, operator_id, suspect, items, skipped, rows, context)
     return verdict
 
 

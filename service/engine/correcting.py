@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import chain
 from typing import NamedTuple
 
 from service.domain.authorization import Authorization, Step
@@ -29,11 +28,15 @@ def captures_of(it: Authorization, rows: Rows, draft: Draft | None = None) -> li
 
 
 def _captures(it: Authorization, rows: Rows, draft: Draft | None) -> dict[int, CaptureRecord]:
-    name = (it.user_id, it.authorization_id)
-    written = draft.get(CAPTURES, ()) if draft is not None else ()
-    # Rows of the draft come later: they replace those that were read.
-    every = chain(rows[CAPTURES].values(), written)
-    return {row.number: row for row in every if row[:2] == name}
+    name, read = (it.user_id, it.authorization_id), rows[CAPTURES]
+    # The numbers of captures are those from 1 to their number.
+    keys = [(*name, number) for number in range(1, it.captures + 1)] if read else []
+    found = {key[2]: read[key] for key in keys if key in read}
+    # Rows of the draft replace those that were read.
+    for row in draft.get(CAPTURES, ()) if draft is not None else ():
+        if row[:2] == name:
+            found[row.number] = row
+    return found
 
 
 def require_new_reference(reference: str, it: Authorization, rows: Rows, draft: Draft) -> None:

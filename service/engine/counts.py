@@ -16,7 +16,7 @@ from service.domain.admission import NOTHING_SKIPPED, Facts, Past, Rental, Verdi
 from service.domain.authorization import Authorization
 from service.domain.errors import InvariantBroken
 from service.domain.policy import Reason
-from service.domain.rules import Of, Outcome, Over, Rules
+from service.domain.rules import Of, Outcome, Over, Rules, Velocity
 from service.domain.tariff import DAY_US
 from service.engine.aliases import may_be_whole, whole_person
 from service.engine.context import Context
@@ -65,16 +65,23 @@ class Counts:
         self._rentals: dict[Bearer, dict[Pair, Rental | None]] = defaultdict(dict)
         self._pasts: dict[Pair, Past] = {}
 
-    def want(self, rules: Rules, operator_id: str, named: dict[Of, str], rows: Rows) -> None:
-        """Adds what the rules read of an order with these bearers."""
-        reading = admission.reading(rules)
-        self.recent = self.recent or reading.recent
-        for of in reading.bearers:
-            if of is _USER:
-                self.bearers.update([(of, it) for it in self._people(named[of], rows)])
-            elif of in named:
-                self.bearers.add((of, named[of]))
-        self.want_past(rules, operator_id, named[_USER], rows)
+    def want(
+        self, rules: Rules, operator_id: str, user_id: str, order: Hashes | None, rows: Rows
+    ) -> None:
+        """Adds what the rules read of an order of a person, if they count rentals."""
+        bearers, recent = admission.reading(rules)
+        if recent:
+            self.recent = True
+        for of in bearers:
+            if of is not _USER:
+                if order is not None and (bearer := bearers_of(user_id, order).get(of)):
+                    self.bearers.add((of, bearer))
+            elif not self.merging and not rows[ALIASES]:
+                self.bearers.add((of, user_id))
+            else:
+                self.bearers.update([(of, it) for it in self._people(user_id, rows)])
+        if rules.new_user is not None:
+            self.want_past(rules, operator_id, user_id, rows)
 
     def want_past(self, rules: Rules, operator_id: str, user_id: str, rows: Rows) -> None:
         """Adds the past of a person who may be new."""
@@ -115,11 +122,30 @@ class Counts:
         """Adds an authorization that this batch may grant."""
         if it.parent_id:
             return
-        name = (it.user_id, it.authorization_id)
-        self.traces.add(it, order)
-        for bearer in bearers_of(it.user_id, order).items():
+        user_id = it.user_id
+        if self.traces.bearers:
+            self.traces.add(it, order)
+        of_user = (_USER, user_id)
+        named = (of_user,) if order is None else bearers_of(user_id, order).items()
+        for bearer in named:
             if bearer in self.bearers:
-                self._rentals[bearer].setdefault(name, None)
+                self._rentals[bearer].setdefault((user_id, it.authorization_id), None)
+
+    def verdict_by_bounds(
+        self,
+        bounds: tuple[Velocity, ...],
+        operator_id: str,
+        user_id: str,
+        order: Hashes | None,
+        rows: Rows,
+        now_us: int,
+    ) -> Verdict:
+        """The verdict on an order of one item for which only bounds of rentals count."""
+        if order is None and not rows[ALIASES] and (_USER, user_id) not in self._rentals:
+            # Most people have no rental that counts.
+            return admission.quiet(bounds)
+        facts = self.facts(operator_id, bearers_of(user_id, order), rows, now_us)
+        return admission.by_bounds(bounds, facts)
 
     def facts(self, operator_id: str, named: dict[Of, str], rows: Rows, now_us: int) -> Facts:
         """The facts of an order, with all that earlier calls of the batch changed."""

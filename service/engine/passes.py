@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from service.domain import passes
 from service.domain.authorization import Authorization
+from service.domain.time_zones import time_zones
 from service.engine.aliases import may_be_whole
 from service.engine.ports import Transaction
 from service.engine.records.passes import PassRecord
@@ -46,6 +47,12 @@ def pass_of(it: Authorization, rows: Rows) -> PassRecord | None:
         if passes.counts_at(held, it.product_id, it.start_us):
             return held
     return None
+
+
+def is_readable(it: Authorization, rows: Rows) -> bool:
+    """False if the pass that counts for a rental has a time zone that does not exist."""
+    held = pass_of(it, rows)
+    return held is None or held.time_zone in time_zones()
 
 
 def held_of(rows: Rows, user_id: str, operator_id: str) -> list[PassRecord]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from service.domain.authorization import Authorization
+from service.domain.errors import ProductMisconfigured
 from service.domain.passes import Span
 from service.domain.quotas import (
     Pool,
@@ -59,7 +60,7 @@ def read_quotas(
     passes.read_passes(rows, holders, transaction)
     counters, closed = set[QuotaKey](), set[tuple[str, str]]()
     for it in found:
-        pools = _pools(it, rows)
+        pools = _pools(it, rows) if passes.is_readable(it, rows) else ()
         counters |= {_key(it, pool) for pool in pools if pool.counted}
         if it.close_us is not None and (pools or (it.user_id, it.operator_id) in holders):
             closed.add((it.user_id, it.authorization_id))
@@ -113,7 +114,10 @@ def share_of(it: Authorization, rows: Rows, draft: Draft, *, closes: bool) -> Sh
         if use.per in _GIFTS:
             of_pass_minutes += use.minutes
         if use.per == PassGift.PERCENT:
-            percent = rows[PASSES][it.user_id, it.operator_id, use.name].size
+            held = rows[PASSES].get((it.user_id, it.operator_id, use.name))
+            if held is None:
+                raise ProductMisconfigured(it.product_id)
+            percent = held.size
     return Share(minutes, True, of_pass_minutes, percent)
 
 
@@ -169,7 +173,12 @@ def _uses(it: Authorization, draft: Draft, rows: Rows) -> dict[tuple[str, str], 
 
 
 def _pools(it: Authorization, rows: Rows) -> tuple[Pool, ...]:
-    """The pass of a rental and the quotas of its tariff, in the order in which they are used."""
+    """The pass of a rental and the quotas of its tariff, in the order in which they are used.
+
+    Raises ProductMisconfigured for a pass whose row was damaged.
+    """
+    if not passes.is_readable(it, rows):
+        raise ProductMisconfigured(it.product_id)
     of_tariff = (rows.pools or {}).get((it.user_id, it.authorization_id))
     held = None if of_tariff is None else passes.pass_of(it, rows)
     if held is None or it.start_us is None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from service.domain.authorization import Authorization
-from service.domain.ledger import Account, Line
+from service.domain.ledger import Account, Entry, Line
 from service.domain.quotas import Pool
 from service.domain.transitions import Transition
 from service.engine.clock_gaps import ClockGap
@@ -277,16 +277,9 @@ class Rows(defaultdict[Table[Any, Any], dict[Any, Any]]):
         for table, rows in draft.items():
             key_of = table.key_of
             if key_of is None:
-                self.added[table] += rows
+                self.added[table].extend(rows)
                 if table is ENTRIES:
-                    for entry in rows:
-                        amount_minor = entry.amount_minor
-                        if entry.debit is _PAYABLE:
-                            amount_minor = -amount_minor
-                        elif entry.credit is not _PAYABLE:
-                            continue
-                        of = (entry.operator_id, entry.currency)
-                        self.payable[of] = self.payable.get(of, 0) + amount_minor
+                    self._count_payable(rows)
                 continue
             now, changed = self[table], self.changed[table]
             if table is AUTHORIZATIONS and self.budgets is not None:
@@ -299,3 +292,15 @@ class Rows(defaultdict[Table[Any, Any], dict[Any, Any]]):
             self.last_seal = draft.seal.number
         if draft.clock_gap is not None:
             self.clock_gaps.append(draft.clock_gap)
+
+    def _count_payable(self, entries: Sequence[Entry]) -> None:
+        """Adds the changes of operators' balances."""
+        for entry in entries:
+            if entry.credit is _PAYABLE:
+                amount_minor = entry.amount_minor
+            elif entry.debit is _PAYABLE:
+                amount_minor = -entry.amount_minor
+            else:
+                continue
+            of = (entry.operator_id, entry.currency)
+            self.payable[of] = self.payable.get(of, 0) + amount_minor

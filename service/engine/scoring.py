@@ -33,6 +33,7 @@ from service.engine.feature_values import (
 from service.engine.operations import BY_COMMAND
 from service.engine.operations.put_user import PutUser
 from service.engine.ports import Scored, Scorer, Store
+from service.engine.records.name_lists import names_of
 from service.engine.records.users import UserFeatures
 
 
@@ -147,13 +148,14 @@ class Assessor:
     def _stored(self, it: UserFeatures, explain_below: int) -> _Person | Assessment:
         """A person with the stored values in the served model's order, or the assessment, if the
         score is known or the person cannot be scored."""
-        person = _Person(it.scoring_consent, it.version, it.as_of_us, it.raw or b"")
+        told = it.scoring_consent, it.version, it.as_of_us
         if it.schema_id is None or it.raw is None:
-            return person.refused(Reason.NO_FEATURES)
+            return Assessment(*told, None, (Reason.NO_FEATURES,))
         if not it.scoring_consent:
-            return person.refused(Reason.NO_CONSENT)
+            return Assessment(*told, None, (Reason.NO_CONSENT,))
         if it.model_id == self.model_id and (known := self._known(it, explain_below)):
-            return person.assessed(*known)
+            return Assessment(*told, *known)
+        person = _Person(*told, it.raw)
         if it.schema_id == self.schema_id and not self._levels and not it.texts:
             return person
         return self._in_order(person, self._store.feature_names(it.schema_id), it.texts or "")
@@ -163,7 +165,7 @@ class Assessor:
 
         It is asked for reasons that nobody needed then, and if the stored margin is no number.
         """
-        names = tuple(it.extrapolated.split(",")) if it.extrapolated else ()
+        names = names_of(it.extrapolated or "")
         try:
             scored = self._scorer.scored(float.fromhex(it.margin or ""), names)
         except (ValueError, OverflowError):
@@ -172,7 +174,7 @@ class Assessor:
             return scored, ()
         if it.reasons is None:
             return None
-        return scored, tuple(it.reasons.split(",")) if it.reasons else ()
+        return scored, names_of(it.reasons)
 
     def _sent(self, command: PutUser) -> _Person | Assessment:
         """A PutUser's values in the served model's order, or the assessment of a person who cannot

@@ -53,6 +53,7 @@ class Table(Generic[Key, Row]):
     version  column that must be unchanged since the read when a row is updated
     fixed    columns that never change
     taken    columns that must be unchanged since the read when a row is replaced or deleted
+    taken_of the values of the key and of these columns of a record, as a tuple
     locked   whether rows are locked when read, if the database has several writers columns that
     mostly have the record's default, and that few steps change
     columns  all columns of the record, in order
@@ -85,6 +86,7 @@ class Table(Generic[Key, Row]):
         self.locked = locked
         self.rare = tuple(rare)
         self.usual = {**{name: defaults_of(record)[name] for name in rare}, **usual}
+        self.taken_of: Callable[[Row], Any] = _getter(record, (*self.key, *self.taken))
         self.rare_of: Callable[[Row], Any] = _getter(record, self.rare)
         self.usual_of: Callable[[Row], Any] = _getter(record, tuple(self.usual))
         self.key_of: Callable[[Row], Key] | None = _getter(record, self.key) if key else None

@@ -136,10 +136,12 @@ class Terms:
 def _in_use(catalog: Catalog) -> TermsInUse:
     # Offers that wait were made under earlier revisions.
     counts = any(admission.reads_past(it.policy.rules) for it in catalog.revisions.values())
-    sellers = frozenset(it.operator_id for it in catalog.revisions.values() if it.tariff.passes)
+    # A revision that cannot be read may have sold passes, which still count.
+    unread = {str(it.key[0]) for it in catalog.faults if it.kind is TermsKind.PRODUCT}
+    sellers = unread.union(it.operator_id for it in catalog.revisions.values() if it.tariff.passes)
     quotas = bool(sellers) or any(it.tariff.quotas for it in catalog.revisions.values())
     budgets = budgets_in(catalog.revisions.values(), catalog.products.values())
-    return TermsInUse(catalog, _explain_below(catalog), counts, quotas, budgets, sellers)
+    return TermsInUse(catalog, _explain_below(catalog), counts, quotas, budgets, frozenset(sellers))
 
 
 def _explain_below(catalog: Catalog) -> int:

@@ -207,7 +207,7 @@ class ServerCollector(Collector):
         failures = CounterMetricFamily(
             "freehold_worker_failures", "Failed portions of a worker.", labels=["worker"]
         )
-        for worker in self._app.workers:
+        for worker in self._app.background.workers:
             name = [_label(worker.name)]
             idle.add_metric(name, worker.idle_s)
             interval.add_metric(name, worker.interval_s)

@@ -18,7 +18,7 @@ WAITING_STATES = (TransferState.REQUESTED, TransferState.SENT)
 def money(app: App) -> Iterator[Metric]:
     """The metrics of the last figures; none before the first read."""
     yield from _owed_back(app)
-    read = app.figures.last
+    read = app.background.figures.last
     if read is None:
         return
     yield GaugeMetricFamily(
@@ -36,7 +36,7 @@ def money(app: App) -> Iterator[Metric]:
          figures.case_us),
     ):  # fmt: skip
         yield GaugeMetricFamily(name, what, value=_age_s(since_us, now_us))
-    if app.sealer is not None:
+    if app.background.sealer is not None:
         unsealed = figures.unsealed
         yield GaugeMetricFamily(
             "freehold_unsealed_events", "Events after the last seal.", value=unsealed.events
@@ -54,9 +54,9 @@ def money(app: App) -> Iterator[Metric]:
 
 
 def _owed_back(app: App) -> Iterator[Metric]:
-    if app.owed_back.last is None:
+    if app.background.owed_back.last is None:
         return
-    found, now_us = app.owed_back.last
+    found, now_us = app.background.owed_back.last
     owed = GaugeMetricFamily(
         "freehold_owed_back_minor", "Money owed back to people.", labels=["currency"]
     )

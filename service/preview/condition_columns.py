@@ -130,7 +130,7 @@ def _values(
     numbers = [seen.setdefault(_seen_of(it, names), len(seen)) for it in beside.told]
     yield np.array(numbers, dtype=np.int64)[beside.told_of]
     if not names.isdisjoint(("hour", "weekday")):
-        yield _hours(history, product, rows)
+        yield _hours(history, product, rows, names)
 
 
 def _seen_of(told: Told, names: frozenset[str]) -> tuple[object, ...]:
@@ -147,8 +147,9 @@ def _seen_of(told: Told, names: frozenset[str]) -> tuple[object, ...]:
     return tuple(value for name, value in parts.items() if name in names)
 
 
-def _hours(history: History, product: Product, rows: Numbers) -> Numbers:
-    """The local hour and the weekday of these rows, in a column of all."""
+def _hours(history: History, product: Product, rows: Numbers, names: frozenset[str]) -> Numbers:
+    """The local hour and the weekday of these rows, those of both that are named, in a column of
+    all."""
     beside, found = history.beside, np.zeros(len(history), dtype=np.int64)
     zones: dict[str, int] = {}
     zone_of = np.array([zones.setdefault(it.time_zone, len(zones)) for it in beside.told])
@@ -158,6 +159,7 @@ def _hours(history: History, product: Product, rows: Numbers) -> Numbers:
         local_time(int(history.at_us[row]), beside.told_on(row), product)
         for row in rows[firsts].tolist()
     ]
-    codes = np.array([it.hour * 8 + it.isoweekday() for it in local], dtype=np.int64)
+    hour, weekday = "hour" in names, "weekday" in names
+    codes = np.array([it.hour * hour * 8 + it.isoweekday() * weekday for it in local], np.int64)
     found[rows] = codes[places]
     return found

@@ -215,7 +215,7 @@ def _credit(it: Preview, held: Held, box: Box) -> Drawn:
 
     elements = [
         _text(box.x, box.y + 14, f"Credit held, {held.currency}, minor units", bold=True),
-        _rect(box.x, box.y + 28, 14, 3, BEFORE),
+        _line([(box.x, box.y + 30), (box.x + 14, box.y + 30)], BEFORE, dashed=True),
         _text(box.x + 20, box.y + 34, "before", colour=PALE),
         _rect(box.x + 80, box.y + 24, 14, 10, "#1f6fb255"),
         _text(box.x + 100, box.y + 34, "draft, least to most", colour=PALE),
@@ -245,7 +245,8 @@ def _credit(it: Preview, held: Held, box: Box) -> Drawn:
 def nice(most: int) -> int:
     """A round even number that is at least `most`."""
     power = int("1" + "0" * (len(str(most)) - 1))
-    return next(it * power for it in (2, 4, 6, 8, 10) if it * power >= most)
+    tenths = (it * power for it in (10, 12, 14, 16, 20, 24, 30, 40, 50, 60, 80, 100))
+    return next(it // 10 for it in tenths if it % 20 == 0 and it >= 10 * most)
 
 
 def _amounts(part: Part, box: Box) -> Drawn:

@@ -157,14 +157,11 @@ def _beside(
         found = Beside(skips=skips, skips_of=skips_of)
     if "told" in whole:
         found = found._replace(told=codes.beside.all_told(), told_of=whole["told"])
-    if window.beside.signals:
-        found = found._replace(
-            registered=beside.read_registered(connection, window.operator_id, codes.users),
-            assets=whole["assets"],
-            start_us=whole["start_us"],
-            start_stations=whole["start_stations"],
-            end_stations=whole["end_stations"],
-        )
+    if window.beside.registered:
+        registered = beside.read_registered(connection, window.operator_id, codes.users)
+        found = found._replace(registered=registered)
+    traced: dict[str, Any] = {name: whole[name] for name in beside.TRACED if name in whole}
+    found = found._replace(**traced)
     if window.beside.losses:
         # Both have their order from the reading.
         rows = {place: row for row, place in enumerate(whole["places"].tolist())}

@@ -19,6 +19,7 @@ from service.domain.breakers import OpenedBreaker
 from service.domain.ledger import Account
 from service.domain.listings import Listing, ListingEffect, ListingKind
 from service.domain.product import Product
+from service.domain.rules import Signal
 from service.domain.transitions import Transition
 from service.engine.catalog import Catalog
 from service.engine.tables import BREAKERS, LISTINGS
@@ -36,29 +37,41 @@ REPLACED = or_(
 
 
 class Wanted(NamedTuple):
-    """The facts that rules read: the variables of conditions, and whether there are signals of
-    fraud, rules on devices or payment accounts (`bearers`), and breakers (`losses`)."""
+    """The facts that rules read: the variables of conditions, the signals of fraud, and whether
+    there are rules on devices or payment accounts (`bearers`), and breakers (`losses`)."""
 
     variables: frozenset[str] = frozenset()
-    signals: bool = False
+    signals: frozenset[Signal] = frozenset()
     bearers: bool = False
     losses: bool = False
 
     @property
     def details(self) -> bool:
         """True if details of orders are needed."""
-        return self.bearers or self.signals or not self.variables.isdisjoint(_OF_DETAILS)
+        details = not self.variables.isdisjoint(_OF_DETAILS)
+        return details or self.bearers or Signal.IMPLAUSIBLE_RETURNS in self.signals
+
+    @property
+    def registered(self) -> bool:
+        """True if it is needed when people were first seen."""
+        new = {Signal.NEW_ACCOUNTS_ON_DEVICE, Signal.NEW_ACCOUNTS_ON_PAYMENT_ACCOUNT}
+        return not new.isdisjoint(self.signals)
 
 
 _OF_DETAILS = {"station", "labels", "hour", "weekday", "device_known", "account_known"}
 """The variables that are in the details of an order."""
-_TRACED = ("assets", "start_us", "start_stations", "end_stations")
+_BEARERS = ("devices", "accounts")
+TRACED = ("assets", "start_us", "start_stations", "end_stations")
+"""The columns that only signals read."""
+_NUMBERED = (*_BEARERS, "assets", "start_stations", "end_stations")
 _TOLD = ("station", "labels", "time_zone", "band", "reserves", "device", "account", "read")
 
 
 def columns(wanted: Wanted) -> dict[str, ColumnElement[Any]]:
     """The columns that are wanted beside those of each history, by name."""
-    names, signals = wanted.variables, wanted.signals
+    names = wanted.variables
+    repeated = Signal.ITEM_REPEATED in wanted.signals
+    returns = Signal.IMPLAUSIBLE_RETURNS in wanted.signals
     found: dict[str, ColumnElement[Any]] = {}
     if wanted.bearers:
         found["devices"] = func.coalesce(_O.device_hash, "")
@@ -72,15 +85,17 @@ def columns(wanted: Wanted) -> dict[str, ColumnElement[Any]]:
         found["time_zone"] = func.coalesce(_O.time_zone, "")
     if not names.isdisjoint(("band", "score", "scored")):
         found["band"] = _A.band
-    if signals or "reserves" in names:
+    if repeated or "reserves" in names:
         found["reserves"] = case((_A.start == str(Start.ON_PICKUP), 1), else_=0)
     if "device_known" in names:
         found["device"] = case((_O.device_hash != "", 1), else_=0)
     if "account_known" in names:
         found["account"] = case((_O.payment_account_hash != "", 1), else_=0)
-    if signals:
+    if repeated:
         found["assets"] = _A.asset_id
+    if repeated or returns:
         found["start_us"] = func.coalesce(_A.start_us, NEVER)
+    if returns:
         found["start_stations"] = func.coalesce(_O.start_station, "")
         found["end_stations"] = func.coalesce(_O.end_station, "")
     if wanted.losses:
@@ -91,8 +106,7 @@ def columns(wanted: Wanted) -> dict[str, ColumnElement[Any]]:
 def numbers_of(wanted: Wanted) -> tuple[str, ...]:
     """The names of the columns of numbers that `BesideCodes.take` gives."""
     found = columns(wanted)
-    bearers, traced = ("devices", "accounts"), _TRACED
-    names = [it for it in (*bearers, *traced) if it in found]
+    names = [it for it in (*_BEARERS, *TRACED) if it in found]
     return (*names, "told") if any(it in found for it in _TOLD) else tuple(names)
 
 
@@ -115,9 +129,10 @@ class BesideCodes:
 
     def take(self, values: Mapping[str, Sequence[Any]]) -> Iterator[tuple[str, Sequence[int]]]:
         """The numbers of the columns of `columns`, each with its name."""
-        for name in ("devices", "accounts"):
+        for name in _NUMBERED:
             if name in values:
-                yield name, _numbers(values[name], self.bearers)
+                known_texts = self.bearers if name in _BEARERS else self._texts
+                yield name, _numbers(values[name], known_texts)
         told = [name for name in _TOLD if name in values]
         if told:
             known: dict[tuple[Any, ...], int] = {}
@@ -128,8 +143,6 @@ class BesideCodes:
             yield "told", [ours[it] for it in places]
         if "start_us" in values:
             yield "start_us", values["start_us"]
-            for name in ("assets", "start_stations", "end_stations"):
-                yield name, _numbers(values[name], self._texts)
         for place, name in enumerate(values.get("losing", ())):
             if name is not None:
                 self.rows[name] = self._read + place

@@ -13,7 +13,7 @@ with the mildest one. If both ends give the same verdict, it is exact.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -195,6 +195,28 @@ class Replay:
         if row in self._losing:
             self._present[row] = present
 
+    def touch(self, row: int) -> None:
+        """Notes that a rental of the bearers of a row happens otherwise under the draft."""
+        self.different = True
+        # If a rule binds all people together, any difference counts for everybody.
+        if self.counting and not self.is_shared:
+            self._touched.update(self._bearers(row))
+
+    def is_touched(self, row: int) -> bool:
+        """True if a rental of a bearer of a row happens otherwise under the draft."""
+        return bool(self._touched) and not self._touched.isdisjoint(self._bearers(row))
+
+    def _bearers(self, row: int) -> Iterator[tuple[Of, int]]:
+        history = self.history
+        for of, column in (
+            (Of.USER, history.users),
+            (Of.DEVICE, history.devices),
+            (Of.PAYMENT_ACCOUNT, history.accounts),
+        ):
+            number = int(column[row])
+            if number != NEVER:
+                yield of, number
+
     def add(self, it: Row, before: Verdict, strict: Verdict, lenient: Verdict) -> None:
         """Adds an item with its verdicts."""
         same = strict is before and lenient is before
@@ -215,8 +237,7 @@ class Replay:
             self.drafted.add(it.row, it.product, bearers, drafted, (min(ends), max(ends)))
             self.note(it.row, (drafted.sure, drafted.maybe))
             if real != drafted:
-                self._touched.update(bearers.items())
-                self.different = True
+                self.touch(it.row)
 
     def is_as_it_was(self, items: Sequence[Row]) -> bool:
         """True if nothing that the decision on these items depends on is different."""
@@ -225,7 +246,7 @@ class Replay:
             all(self.same[it.product] for it in items)
             and not (self.is_shared and self.different)
             and self.line_of[first.row] not in self.lines
-            and self._touched.isdisjoint(first.bearers.items())
+            and not self.is_touched(first.row)
         )
 
     def order(

@@ -31,6 +31,7 @@ from service.preview.report import Fees, Part, Preview
 from service.preview.rulebook import longest_us, read_names
 from service.preview.shortcut import replay_fast
 from service.preview.sums import columns_of, part_of
+from service.preview.traces import signals_of
 from service.preview.usages import Usage, read_usages
 from service.storage.database import reading, take_time
 from service.storage.terms import read_catalog
@@ -137,7 +138,7 @@ def window_of(asked: Asked, from_us: int, until_us: int, draft: Draft, catalog: 
         counts=counting,
         beside=Wanted(
             read_names(both),
-            signals=signals_us > 0,
+            signals=frozenset(it.signal for it in signals_of(both)),
             bearers=counting or signals_us > 0 or listed,
             losses=any(map(breakers_of, both)),
         ),

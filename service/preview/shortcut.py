@@ -78,7 +78,6 @@ def replay_fast(history: History, terms: Terms) -> Replayed:
     if first == len(history):
         return found
     # From here on one rental may change the offer of any later one.
-    found.before[first:] = stored(history, found.verdicts)[first:]
     counted = _counted(plain, plain_terms)
     kinds = kinds._replace(of_row=np.where(counted, NEVER, kinds.of_row))
     early = np.arange(len(history)) < first
@@ -131,7 +130,7 @@ def _replay_alone(history: History, terms: Terms) -> tuple[Replayed, Kinds]:
     if is_counting(history, terms):
         doubtful |= crowded(history, terms, _possible(history, found))
         again = _connected(history, doubtful)
-        swept = kinds._replace(of_row=np.full(len(history), NEVER))
+        swept = kinds._replace(of_row=np.where(_counted(history, terms), NEVER, kinds.of_row))
     else:
         again = history.judged & _has(history.users, doubtful)
         known = _before_the_first(history, doubtful)

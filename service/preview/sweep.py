@@ -174,8 +174,9 @@ class Sweep:
                 covered = bisect_right(steps, free[0]), bisect_right(steps, free[1])
         real = self._real.on(product, now_us) if self._real.any else _UNBOUND
         drafted = self._drafted.on(product, now_us) if self._drafted.any else _UNBOUND
-        is_different = course.different if course.is_shared else line is not None
-        as_it_was = course.same[product] and not is_different
+        as_it_was = course.same[product] and not (
+            course.different if course.is_shared else line is not None or course.is_touched(row)
+        )
         key = kind, covered, real, drafted, as_it_was
         known = self._decided.get(key)
         if known is None:
@@ -239,7 +240,7 @@ class Sweep:
         course, times_us = self._course, self._times_us[row]
         if it.change is not None:
             course.line(row).add(it.change, times_us, self._drawn[row])
-            course.different = True
+            course.touch(row)
         if self._real.any:
             self._real.hold(self._products[row], it.real, times_us)
         if self._drafted.any:

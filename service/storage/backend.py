@@ -63,6 +63,8 @@ class Backend(Protocol):
     """Several writers work at the same time, and lock the rows that they change."""
     checks_types: bool
     """A column has only values of its declared type."""
+    row_id: str
+    """The column with the place of a row; empty if a DELETE may name other rows to match."""
     conflict_clause: str
     """The word of INSERT and UPDATE that says what a conflict undoes, and a blank, or nothing."""
     lock_names: str

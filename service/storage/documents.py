@@ -9,8 +9,8 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Select, func, insert, select, update
 
 from service.domain.access import PLATFORM
-from service.domain.documents import DocumentKind, DocumentState
-from service.domain.errors import NotFound
+from service.domain.documents import DocumentKind, DocumentState, digest_of
+from service.domain.errors import NotFound, TermsDamaged
 from service.domain.terms_readers import Parsed
 from service.engine.records.documents import DocumentName, TermsDocument
 from service.storage import schema as t
@@ -171,6 +171,11 @@ def store(connection: Connection, it: TermsDocument) -> None:
 
 
 def table_of(it: TermsDocument) -> Mapping[str, Any]:
-    """The parsed document of a row."""
+    """The parsed document of a row.
+
+    Raises TermsDamaged for one that is not the document that was applied.
+    """
+    if digest_of(it.document) != it.digest:
+        raise TermsDamaged(it.kind, it.name, it.revision)
     found: Mapping[str, Any] = json.loads(it.document)
     return found

@@ -268,6 +268,7 @@ class Postgres:
         "isolation_level": "REPEATABLE READ",
         "postgresql_readonly": True,
     }
+    row_id = ""
     conflict_clause = ""
     lock_names = (
         "SELECT pg_advisory_xact_lock(name) FROM unnest(CAST(%s AS BIGINT[])) AS names (name)"

@@ -83,19 +83,6 @@ class RowsStatement:
         return parts
 
 
-class OneRowStatement(RowsStatement):
-    """A statement with the values of one row as its parameters."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__("", "", ())
-        self._text = text
-
-    def bound(self, rows: Sequence[Values], *parameters: int | str) -> tuple[str, Sequence[Any]]:
-        """The text, and the values of the row."""
-        (row,) = rows
-        return self._text, (*row, *parameters)
-
-
 class Together(Protocol):
     """Runs statements of one transaction in their order, each with its rows."""
 

@@ -1,8 +1,9 @@
 """Converts records to rows of the database and back.
 
 The type of a record's field decides how its column is stored: an enumeration as its value, a tuple
-as its parts joined by commas, any other type unchanged. One function is compiled for each record,
-in the same way as `collections.namedtuple` does; it is as fast as code written by hand.
+as its parts joined by commas (names as `name_lists.py` says), any other type unchanged. One
+function is compiled for each record, in the same way as `collections.namedtuple` does; it is as
+fast as code written by hand.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Any, Generic, TypeVar, get_args, get_origin, get_type_hints
 
 from service.domain.authorization import Authorization
 from service.domain.ledger import Entry, Line
+from service.engine.records.name_lists import names_of, text_of_names
 from service.engine.records.payments import PaymentRecord
 from service.engine.records.transfers import TransferRecord
 from service.engine.records.users import UserRecord
@@ -73,7 +75,12 @@ class Converter(Generic[Row]):
         usual: Sequence[str] = (),
     ) -> None:
         kinds = kinds_of(record)
-        names: dict[str, Any] = {"record": record, "new": tuple.__new__}
+        names: dict[str, Any] = {
+            "record": record,
+            "new": tuple.__new__,
+            "text_of_names": text_of_names,
+            "names_of": names_of,
+        }
         is_tuple = issubclass(record, tuple)
         from_it = [
             _to_row(f"it[{place}]" if is_tuple else f"it.{name}", kind)
@@ -127,7 +134,11 @@ def _to_row(value: str, kind: Kind) -> str:
     if kind.is_enumeration:
         name = f"{value}._value_"
         return f"(None if {value} is None else {name})" if kind.nullable else name
-    return f"','.join({value})" if kind.type is tuple else value
+    if kind.type is not tuple:
+        return value
+    # Most lists are empty, and an enumeration has no commas.
+    joined = "text_of_names" if kind.parts is str else "','.join"
+    return f"({joined}({value}) if {value} else '')"
 
 
 def _to_record(given: str, name: str, kind: Kind, names: dict[str, Any]) -> str:
@@ -140,7 +151,7 @@ def _to_record(given: str, name: str, kind: Kind, names: dict[str, Any]) -> str:
     if kind.type is not tuple:
         return given
     if kind.parts is str:
-        return f"(tuple({given}.split(',')) if {given} else ())"
+        return f"(names_of({given}) if {given} else ())"
     names[f"known_{name}"] = {member.value: member for member in kind.parts}
     return f"(tuple([known_{name}[part] for part in {given}.split(',')]) if {given} else ())"
 

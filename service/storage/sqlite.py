@@ -264,6 +264,7 @@ class Sqlite:
     checks_types = False
     snapshot: ClassVar[Mapping[str, Any]] = {}
     lock_names = ""
+    row_id = "rowid"
     conflict_clause = "OR FAIL "
     """For all writes: a failed statement stays half done.
 

@@ -24,7 +24,6 @@ from sqlalchemy import (
     Table,
     and_,
     bindparam,
-    delete,
     func,
     literal,
     literal_column,
@@ -68,7 +67,7 @@ from service.engine.tables import Table as RecordTable
 from service.storage import schema
 from service.storage.database import BACKENDS, limits_of
 from service.storage.payable_statements import payable_left, take_payables
-from service.storage.row_statements import OneRowStatement, RowsStatement
+from service.storage.row_statements import RowsStatement
 from service.storage.schema.record_tables import CONVERTERS
 from service.storage.trace_statements import traces_of_orders, traces_of_users
 from service.storage.transaction import (
@@ -138,10 +137,19 @@ def _list(names: Iterable[str]) -> str:
     return f" ({', '.join(names)})"
 
 
-def _delete(table: Table, columns: Sequence[str], dialect: Dialect) -> OneRowStatement:
-    """Deletes the row with these values in these columns."""
-    conditions = [table.c[name] == bindparam(name) for name in columns]
-    return OneRowStatement(_text(delete(table).where(*conditions), dialect, columns))
+def _delete(table: Table, names: Sequence[str], dialect: Dialect) -> RowsStatement:
+    """Deletes the rows with these values in these columns."""
+    keys, row_id = [table.c[name] for name in names], BACKENDS[dialect.name].row_id
+    wanted = _wanted(keys)
+    if not row_id:
+        head, tail = f"DELETE FROM {table.name} USING (", f") AS wanted{_list(names)} WHERE "
+        return _rows_statement(
+            dialect, head, tail + _text(_matches(wanted, keys), dialect, ()), keys
+        )
+    place: ColumnElement[int] = literal_column(f"{table.name}.{row_id}")
+    found = select(place).select_from(wanted.join(table, _matches(wanted, keys)))
+    head = f"DELETE FROM {table.name} WHERE {row_id} IN (WITH wanted{_list(names)} AS ("
+    return _rows_statement(dialect, head, f") {_text(found, dialect, ())})", keys)
 
 
 def _text(statement: ClauseElement, dialect: Dialect, parameters: Sequence[str]) -> str:
@@ -289,8 +297,9 @@ def _rentals(
     a = schema.authorizations.c
     found = (a.user_id, a.authorization_id, a.operator_id, a.state, a.create_us)
     times = (a.expire_us, a.claim_until_us)
-    statement = select(wanted.c.of, wanted.c.bearer, *found, *times).select_from(source)
-    return statement.where(wanted.c.of == literal_column(f"'{of}'"), condition)
+    kind = literal_column(f"'{of}'", String())
+    statement = select(kind, wanted.c.bearer, *found, *times).select_from(source)
+    return statement.where(condition)
 
 
 def _recent(column: ColumnElement[str]) -> ColumnElement[bool]:
@@ -307,7 +316,7 @@ def _recent(column: ColumnElement[str]) -> ColumnElement[bool]:
 def _rentals_of_users(dialect: Dialect, *, recent: bool) -> RowsStatement:
     """Reads the open rentals of people; with `recent` also those asked for since an instant."""
     a = schema.authorizations
-    keys = [Column("of", String()), Column("bearer", String())]
+    keys = [Column("bearer", String())]
     wanted = _wanted(keys)
     theirs = wanted.join(a, a.c.user_id == wanted.c.bearer)
     still = _rentals(wanted, Of.USER, theirs, _counted(a, HOLDING))
@@ -331,7 +340,7 @@ def _rentals_of_orders(dialect: Dialect, *, recent: bool) -> RowsStatement:
         (Of.PAYMENT_ACCOUNT, d.c.payment_account_hash),
     ):
         source = wanted.join(d, column == wanted.c.bearer).join(a, own)
-        there = column != literal_column("''")
+        there = and_(wanted.c.of == literal_column(f"'{of}'"), column != literal_column("''"))
         still = _rentals(wanted, of, source, and_(there, _counted(a, HOLDING)))
         parts.append(still.with_hint(a, f"INDEXED BY {_OPEN}", "sqlite"))
         if recent:

@@ -262,6 +262,7 @@ def _catalog(rows: _TermsRows, owners: set[Any]) -> Catalog:
         if (operator_id,) not in known:
             why = "it has products, but no row in the table operators"
             faults.append(TermsFault(TermsKind.OPERATOR, (operator_id,), why))
+    _sell(revisions)
     latest = {(key[0], key[1]): product for key, product in revisions.items()}
     refused = _place(rows.products, revisions, latest, faults)
     for fault in faults:
@@ -285,6 +286,17 @@ def _catalog(rows: _TermsRows, owners: set[Any]) -> Catalog:
         total,
         retired=frozenset(retired),
     )
+
+
+def _sell(revisions: dict[tuple[str, str, int], Product]) -> None:
+    """Gives all revisions of a product the most minutes of a pass that one of them sold."""
+    most: dict[tuple[str, str], int] = {}
+    for (operator_id, product_id, _), product in revisions.items():
+        for sold in product.tariff.passes:
+            key = operator_id, product_id
+            most[key] = max(sold.minutes, most.get(key, 0))
+    for revision in [it for it in revisions if most.get(it[:2])]:
+        revisions[revision] = replace(revisions[revision], pass_minutes=most[revision[:2]])
 
 
 def _place(
@@ -380,7 +392,7 @@ def _product(row: Any, policies: dict[tuple[str, int], Policy]) -> Product:
         raise _Wrong(
             f"its policy {row.policy_id} revision {row.policy_revision} is missing or wrong"
         )
-    made = ("tariff", "policy", "line_items", "by_station")
+    made = ("tariff", "policy", "line_items", "pass_minutes", "by_station")
     named = [name for name in Product.__dataclass_fields__ if name not in made]
     columns = {name: getattr(row, name) for name in named}
     return Product(**columns, tariff=tariff, policy=policy, line_items=line_items)

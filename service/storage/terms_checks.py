@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, select, tuple_
 
 from service.conditions import CelConditions
 from service.domain.access import PLATFORM
@@ -19,14 +20,14 @@ from service.domain.bounds_document import (
 from service.domain.condition_document import faults_of_conditions
 from service.domain.day_tariff_document import DayTariffDocument
 from service.domain.documents import DocumentKind
-from service.domain.errors import Violation
+from service.domain.errors import InvalidInput, Violation
 from service.domain.jurisdictions import BrokenRule, violations
 from service.domain.line_items import unknown_items
 from service.domain.pricing_cost import slow_prices
 from service.domain.product_document import ProductDocument, read_product
 from service.domain.reservation_fee import reservation_minor
 from service.domain.rules import Rules
-from service.domain.tariff_document import TariffDocument
+from service.domain.tariff_document import TariffDocument, tariff_of
 from service.domain.terms_readers import Parsed, tariffs_of
 from service.engine.records.documents import TermsDocument
 from service.reference_data import jurisdictions, line_items
@@ -34,6 +35,8 @@ from service.storage import schema as t
 from service.storage.compiling import P, is_newest, tariff_of_document
 from service.storage.documents import active_of, actives_of, policy_id_of, reached, table_of
 
+ASKED_TOGETHER = 200
+"""The products of one statement."""
 MOST_NAMED = 3
 """The most names of other documents in one sentence."""
 
@@ -75,7 +78,6 @@ def faults_of(
             found += _of_conditions(it.value.rules, owner)
         case DocumentKind.TARIFF:
             found = [*_shadows(connection, it, owner), *_of_tariff(connection, it, owner)]
-            found += slow_prices(it.value)
         case DocumentKind.LIMITS:
             found = list(_of_limits(connection, it))
         case _:
@@ -101,6 +103,11 @@ def _of_product(connection: Connection, it: ProductDocument, owner: str) -> Iter
     if tariff is not None:
         read = tariff_of_document(tariff)
         yield from _unheld(it, read)
+        if not any(slow_prices(read)):
+            # With the passes of the product's other tariffs it may be slow.
+            sold = _sold_minutes(connection, [(owner, it.id)])
+            for fault in slow_prices(read, sold):
+                yield fault._replace(field=f"tariff.{fault.field}")
         for broken in _broken(connection, owner, it, read):
             yield broken.violation() if isinstance(broken, BrokenRule) else broken
     yield from unknown_items(it.line_items or (), it.category, line_items())
@@ -163,7 +170,10 @@ def _shadows(connection: Connection, it: Parsed, owner: str) -> Iterator[Violati
 
 def _of_tariff(connection: Connection, it: Parsed, owner: str) -> Iterator[Violation]:
     currency = it.document["currency"]
-    for product in products_naming(connection, it.kind, owner, it.name):
+    products = products_naming(connection, it.kind, owner, it.name)
+    named = [(product.owner, product.name) for product in products]
+    yield from slow_prices(it.value, _sold_minutes(connection, named))
+    for product in products:
         of_product = table_of(product)["currency"]
         if of_product != currency:
             text = f"is {currency}, but the product {product.name} is in {of_product}"
@@ -177,6 +187,18 @@ def _of_tariff(connection: Connection, it: Parsed, owner: str) -> Iterator[Viola
                 fault = broken.violation()
                 text = f"{fault.description} (for the product {product.name})"
                 yield fault._replace(field=broken.field, description=text)
+
+
+def _sold_minutes(connection: Connection, products: Sequence[tuple[str, str]]) -> int:
+    """The most free minutes of a pass that a revision of the products sold."""
+    query = select(P.tariff).where(P.tariff.like('%"pass":%')).distinct()
+    found = 0
+    for first in range(0, len(products), ASKED_TOGETHER):
+        mine = tuple_(P.operator_id, P.product_id).in_(products[first : first + ASKED_TOGETHER])
+        for text in connection.scalars(query.where(mine)):
+            with suppress(InvalidInput):
+                found = max([found, *(one.minutes for one in tariff_of(text).passes)])
+    return found
 
 
 def products_naming(

@@ -40,10 +40,15 @@ def page_of_terms(
 
 
 def get_terms(engine: Engine, it: DocumentName, now_us: int) -> TermsDocument:
-    """One revision; revision 0 means the one in force, or else the newest one. Raises NotFound."""
+    """One revision; revision 0 means the one in force, or else the newest one.
+
+    Raises NotFound, and TermsDamaged for a document that was changed in the database.
+    """
     _prepare(engine, it.owner, now_us)
     with reading(engine) as connection:
-        return _get(connection, it)
+        found = _get(connection, it)
+        table_of(found)
+        return found
 
 
 def diff_terms(

@@ -45,7 +45,7 @@ class TableStatements(NamedTuple):
     read    rows, by the columns that they are found by
     insert  whole rows
     update  the columns that may change, by the key and the version read; None if rows never change
-    delete  rows, by the key and the columns that must be unchanged; None if rows are never deleted
+    delete  rows, by the key and the columns that must be unchanged; None if they are never deleted
 
     The `usual` statements leave out columns. `usual_insert` serves if all rows have the table's
     usual values in them, and `usual_update` if no row changes a rare column. A parameter costs more
@@ -189,8 +189,9 @@ class SqlTransaction:
     ) -> list[tuple[tuple[Of, str], tuple[str, str], Rental]]:
         """The rentals of bearers that are open, and those that were asked for after an instant."""
         named, all_of = list(bearers), self.statements
-        users = [it for it in named if it[0] is _USER]
-        orders = [it for it in named if it[0] is not _USER]
+        # A driver takes texts faster than members of an enumeration.
+        users = [(bearer,) for of, bearer in named if of is _USER]
+        orders = [(str(of), bearer) for of, bearer in named if of is not _USER]
         found: list[Any] = []
         if since is None:
             found += all_of.open_of_users.fetch(self.cursor, users)
@@ -282,7 +283,7 @@ class SqlTransaction:
         runs: list[_Run],
     ) -> None:
         """Adds the statements for new, changed and replaced rows, in the order of their keys."""
-        new, keys, rows, as_read = [], [], [], []
+        new, gone, keys, rows, as_read = [], [], [], [], []
         for key in sorted(changed) if len(changed) > 1 else changed:
             row, before = changed[key], read.get(key)
             if before is None:
@@ -294,13 +295,14 @@ class SqlTransaction:
                 as_read.append(before)
             elif row != before or row is None:
                 # The row must be unchanged since its read.
-                named = tuple(getattr(before, name) for name in (*table.key, *table.taken))
-                delete = self.statements.tables[table].delete
-                if delete is None:
-                    raise TypeError(f"rows of {table.name} are never replaced")
-                runs.append((delete, [named], 1))
+                gone.append(table.taken_of(before))
                 if row is not None:
                     new.append(row)
+        if gone:
+            delete = self.statements.tables[table].delete
+            if delete is None:
+                raise TypeError(f"rows of {table.name} are never replaced")
+            runs.append((delete, gone, len(gone)))
         # A new row may take the place that a changed row leaves, such as that of the open case.
         if rows:
             self._update(table, keys, rows, as_read, runs)

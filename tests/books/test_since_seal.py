@@ -87,7 +87,7 @@ def test_only_changed_people_are_checked(file: Path, sealed: list[SealRecord]) -
     assert found.fault is None
     assert found.lines == 1
     assert found.unchecked[0].startswith(
-        f"{lines_of(file) - 1} lines have the heads of seal {sealed[-1].number}, so"
+        f"{lines_of(file) - 1} lines have the heads of seal {sealed[-1].number}, and"
     )
     assert any("operators' balances" in it for it in found.unchecked)
 
@@ -99,7 +99,7 @@ def test_all_people_changed_since_an_early_seal_are_checked(
     found = since(file, sealed[0])
     assert found.fault is None
     assert found.lines == lines_of(file) > 10
-    assert found.unchecked[0].startswith("0 lines have the heads of seal 1, so")
+    assert found.unchecked[0].startswith("0 lines have the heads of seal 1, and")
     assert found.seals == len(sealed)
 
 

@@ -35,7 +35,6 @@ METHOD = "part of a method, as its comment says"
 PICTURE = "a measure of a picture"
 
 FACTS: dict[str, dict[str, str]] = {
-    "app.py": {"INTERRUPTS_S": METHOD},
     "books/beside.py": {"TOGETHER": METHOD},
     "books/codes.py": {"ABSENT": METHOD},
     "books/columns.py": {
@@ -111,7 +110,7 @@ FACTS: dict[str, dict[str, str]] = {
     },
     "rpc/terms_service.py": {"MOST_PRODUCTS": CONTRACT},
     "storage/compiling.py": {"TOGETHER": STATEMENT},
-    "storage/terms_checks.py": {"MOST_NAMED": TEXT},
+    "storage/terms_checks.py": {"ASKED_TOGETHER": STATEMENT, "MOST_NAMED": TEXT},
     "domain/document_fields.py": {
         "MOST_MINOR": TERMS, "MOST_MINUTES": TERMS, "MOST_SCORE": TERMS,
     },
@@ -131,7 +130,7 @@ FACTS: dict[str, dict[str, str]] = {
     "domain/passes.py": {"MOST_AHEAD_US": CONTRACT, "MOST_BEHIND_US": CONTRACT},
     "domain/policy.py": {"MAX_REASONS": CONTRACT},
     "domain/quotes.py": {"LONGEST_US": CONTRACT},
-    "domain/fee_cycles.py": {"LEAST_CYCLES": METHOD},
+    "domain/fee_cycles.py": {"WEEK_US": UNIT, "LEAST_CYCLES": METHOD},
     "domain/fee_reach.py": {
         "HORIZON_MINUTES": CONTRACT,
         "HOURS_HORIZON_MINUTES": CONTRACT,
@@ -163,7 +162,7 @@ FACTS: dict[str, dict[str, str]] = {
     "engine/engine.py": {"FEW": METHOD},
     "engine/group_commit.py": {"COLLECTING": METHOD, "CAUTION": METHOD},
     "engine/occurrence.py": {"EARLIEST_OCCURRENCE_US": CONTRACT},
-    "ending.py": {"FAILED": EXIT_CODE, "KILLED": EXIT_CODE},
+    "ending.py": {"INTERRUPTS_S": METHOD, "FAILED": EXIT_CODE, "KILLED": EXIT_CODE},
     "engine/records/compatibility.py": {"ORDER_FEES_BUILD": FORMAT},
     "engine/process_job.py": {
         **dict.fromkeys(("COLLECT_S", "LONGEST_ANSWER_BYTES", "KEPT_BYTES", "ENDING_S"), METHOD),

@@ -20,7 +20,13 @@ from service.domain.hold import LONGEST_US, lost_after_us
 from service.domain.hour_prices import Stop
 from service.domain.meter import Meter, Pause
 from service.domain.metered import fee_between, quota_minutes
-from service.domain.pricing_cost import MOST_STEPS, most_looks, most_steps, slow_prices
+from service.domain.pricing_cost import (
+    MOST_STEPS,
+    free_minutes,
+    most_looks,
+    most_steps,
+    slow_prices,
+)
 from service.domain.segment_fee import lines_of
 from service.domain.segment_tariff import (
     Cap,
@@ -249,7 +255,7 @@ def test_usual_tariffs_are_not_slow() -> None:
     assert not list(slow_prices(TariffDocument("any", "CNY", Tariff(0, 0, 30, 150, 3_000, 9_900))))  # type: ignore[arg-type]
     for tariff in (*NAMED, *LONG_TARIFFS.values()):
         assert not list(_slow(tariff))
-        assert most_looks(tariff) <= least_fee.MOST_LOOKS
+        assert most_looks(tariff, free_minutes(tariff)) <= least_fee.MOST_LOOKS
         assert most_steps(tariff) < MOST_STEPS
 
 

@@ -93,7 +93,7 @@ TROUBLES: dict[str, list[Fault]] = {
     **{fault.name.lower(): [fault] for fault in Fault if fault is not Fault.NONE},
     # Another process writes in between.
     "rival": [Fault.CONFLICT],
-    # The commands cannot commit together, so each is applied alone.
+    # The commands cannot commit together, so each is applied alone, or with a few.
     "contended": [Fault.CONFLICT] * ATTEMPTS,
 }
 """The faults of a batch, by name."""

@@ -21,6 +21,7 @@ from tests.engine.plain_terms import (
     minor,
     moves,
     no_damage,
+    pass_minutes,
     required,
     whole_fee,
 )
@@ -147,9 +148,11 @@ def pause(books: Any, caller: str, it: Row, command: c.PauseRental, now_us: int)
     lost_us = it["lost_us"] + long_us
     pauses = sorted([*times(books, it), (from_us, end_us)])
     if moves(it["terms"]):
-        lost_us = max(lost_us, lost_at(it["terms"], it["start_us"], pauses))
+        lost_us = max(
+            lost_us, lost_at(it["terms"], it["start_us"], pass_minutes(books, it), pauses)
+        )
     if end_us < until_us:
-        lost_us = _lost_us(it, long_us, now_us, pauses)
+        lost_us = _lost_us(books, it, long_us, now_us, pauses)
     _move(books, it, "paused", from_us, long_us, state=state, lost_us=lost_us)
     row = attest(books, it, "PAUSE", from_us, command, until_us=until_us)
     if end_us < until_us:
@@ -237,18 +240,18 @@ def resume(books: Any, caller: str, it: Row, command: c.ResumeRental, now_us: in
     mine = (ended[0][0], ended[0][1])
     others = [one for one in times(books, it) if one != mine]
     pauses = sorted([*others, (mine[0], at_us)])
-    lost_us = _lost_us(it, back_us, now_us, pauses)
+    lost_us = _lost_us(books, it, back_us, now_us, pauses)
     _move(books, it, "resumed", at_us, back_us, lost_us=lost_us)
     return attest(books, it, "RESUME", at_us, command)
 
 
-def _lost_us(it: Row, by_us: int, now_us: int, pauses: Pauses) -> int:
+def _lost_us(books: Any, it: Row, by_us: int, now_us: int, pauses: Pauses) -> int:
     """The time of loss after a resume: the item is overdue for a while before it counts as lost,
     however late the resume is told."""
     overdue_us = max(it["due_us"] + by_us, now_us) + it["terms"]["overdue_us"]
     lost_us = it["lost_us"] + by_us
     if moves(it["terms"]):
-        lost_us = lost_at(it["terms"], it["start_us"], pauses)
+        lost_us = lost_at(it["terms"], it["start_us"], pass_minutes(books, it), pauses)
     return int(max(lost_us, overdue_us))
 
 

@@ -26,6 +26,7 @@ from tests.engine.plain_terms import (
     Refused,
     Row,
     Terms,
+    pass_minutes,
 )
 
 UNITS = {"minutes": MINUTE_US, "hours": HOUR_US, "days": DAY_US, "us": 1}
@@ -437,13 +438,18 @@ class Documents(Listings):
             yield any(row["when"] not in self.expressions for row in document.get("condition", []))
             yield from _policy_outside(document, bounds)
         if kind == "tariff":
-            # The bound of the time to price has no rule of its own here.
-            yield any(slow_prices(read_tariff_document(document)))
-            for product in self._naming(owner, name):
+            naming = self._naming(owner, name)
+            # The bound of the time to price is rough: the same estimate is asked.
+            sold = max([0, *(self._sold(operator, it["id"]) for operator, it in naming)])
+            yield any(slow_prices(read_tariff_document(document), sold))
+            for _, product in naming:
                 yield product["currency"] != document["currency"]
         if kind == "product":
             tariff = self.reached("tariff", owner, document["tariff"])
             yield tariff is None or tariff[1]["document"]["currency"] != document["currency"]
+            if tariff is not None:
+                read = read_tariff_document(tariff[1]["document"])
+                yield any(slow_prices(read, self._sold(owner, document["id"])))
             yield self.reached("policy", owner, document["policy"]) is None
             yield document["currency"] not in [row["currency"] for row in self.limits]
             for row in bounds.get("amount", []):
@@ -462,11 +468,15 @@ class Documents(Listings):
     expressions: frozenset[str] = frozenset()
     """The conditions that make sense."""
 
-    def _naming(self, owner: str, name: str) -> list[Row]:
-        """The documents of products in force that name a tariff of an owner."""
+    def _sold(self, operator: str, product_id: str) -> int:
+        """The most minutes of a pass that a revision of a product sold."""
+        return pass_minutes(self, {"operator_id": operator, "product_id": product_id})
+
+    def _naming(self, owner: str, name: str) -> list[tuple[str, Row]]:
+        """The products in force that name a tariff of an owner: their operators and documents."""
         mine = [it for it in self.in_force("product") if owner in (PLATFORM, it[0])]
         return [
-            document
+            (operator, document)
             for operator, _, document in mine
             if document["tariff"] == name
             and (operator == owner or self.active("tariff", operator, name) is None)

@@ -201,14 +201,16 @@ def moves(product: Row) -> bool:
 
 
 @lru_cache
-def lost_after(product: Terms, start_us: int = 0, pauses: tuple[tuple[int, int], ...] = ()) -> int:
+def lost_after(
+    product: Terms, start_us: int, pauses: tuple[tuple[int, int], ...], of_pass: int
+) -> int:
     """The first use in microseconds whose fee is the buy-out cap, by search."""
 
     # The free minutes of the quotas and of one pass put the loss off, whatever is left of them: as
-    # many of them as put it off the most.
+    # many of them as put it off the most. Arithmetic 1 has no free minutes.
     document = product.get("document", {})
     minutes = sum(row["minutes"] for row in document.get("quota", []))
-    minutes += max([0, *(row.get("minutes", 0) for row in document.get("pass", []))])
+    minutes += of_pass if document else 0
 
     def lost(us: int, free: int) -> bool:
         return fee(product, us, start_us, pauses, free * MINUTE_US) >= int(product["buy_out"])
@@ -231,12 +233,20 @@ def lost_after(product: Terms, start_us: int = 0, pauses: tuple[tuple[int, int],
     return found
 
 
-def lost_at(product: Terms, start_us: int, pauses: Pauses = ()) -> int:
-    """The instant at which a rental costs the buy-out cap."""
+def pass_minutes(books: Any, it: Row) -> int:
+    """The most minutes of a pass that a revision of the rental's product sold."""
+    revisions = books.revisions.get((it["operator_id"], it["product_id"]), ())
+    documents = [one["document"] for one in revisions if one and "document" in one]
+    passes = [row for document in documents for row in document.get("pass", [])]
+    return max([0, *(int(row.get("minutes", 0)) for row in passes)])
+
+
+def lost_at(product: Terms, start_us: int, of_pass: int, pauses: Pauses = ()) -> int:
+    """The instant at which a rental costs the buy-out cap, with free minutes of a pass."""
     if moves(product):
-        at_us = start_us + lost_after(product, start_us, tuple(pauses))
+        at_us = start_us + lost_after(product, start_us, tuple(pauses), of_pass)
     else:
-        at_us = start_us + lost_after(product)
+        at_us = start_us + lost_after(product, 0, (), of_pass)
     for begin, end in sorted(pauses):
         if begin < at_us:
             at_us += end - begin
@@ -407,12 +417,12 @@ def shorter(asked_us: int | None, most_us: int) -> int:
     return most_us if asked_us is None else min(asked_us, most_us)
 
 
-def started(it: Row, start_us: int, now_us: int) -> Row:
+def started(books: Any, it: Row, start_us: int, now_us: int) -> Row:
     """Starts the rental: sets its due time and its instant of loss."""
     due_us = start_us + it["rental_period_us"]
     terms = it["terms"]
     overdue_us = max(due_us, now_us) + terms["overdue_us"]
-    lost_us = max(overdue_us, lost_at(terms, start_us))
+    lost_us = max(overdue_us, lost_at(terms, start_us, pass_minutes(books, it)))
     new = {"state": "ACTIVE", "custody": "OUT", "expire_us": None, "start_us": start_us}
     return {**new, "due_us": due_us, "lost_us": lost_us}
 

@@ -679,7 +679,7 @@ class Reference(Documents):
             # Damage charge: no item goes out, and it expires without a timer of loss.
             new = {"state": "ACTIVE", "expire_us": now_us + it["rental_period_us"]}
         elif it["start"] == "IMMEDIATE":
-            new = started(it, now_us, now_us)
+            new = started(self, it, now_us, now_us)
         self.change(it, reserved=it["start"] == "ON_PICKUP")
         priced = "reservation" in it["terms"].get("document", {})
         if priced and it["start"] == "ON_PICKUP":
@@ -932,7 +932,7 @@ class Reference(Documents):
             if taken:
                 raise Refused(taken)
             self.put(self.items, (it["operator_id"], asset), it["key"])
-        new = started(it, start_us, now_us)
+        new = started(self, it, start_us, now_us)
         self.step(it, "authorization.started", start_us, **new, asset_id=asset)
         if command.place is not None:
             known = self.details.get(it["key"])
@@ -996,7 +996,7 @@ class Reference(Documents):
             at_us,
             ("held", "available", hold),
             ("refund_payable", "deposit", deposit),
-            **started(rental, start_us, now_us),
+            **started(self, rental, start_us, now_us),
             held_credit=hold,
             held_cash=deposit,
             received=deposit,

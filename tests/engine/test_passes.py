@@ -12,8 +12,9 @@ from service.domain.access import PLATFORM
 from service.domain.authorization import Authorization, Start
 from service.domain.errors import FreeholdError
 from service.domain.fee_lines import FeeItem
+from service.domain.hold import lost_after_us
 from service.domain.ledger import Standing
-from service.domain.segment_tariff import Pass, PassGift
+from service.domain.segment_tariff import Pass, PassGift, SegmentTariff
 from service.domain.time_zones import time_zone
 from service.engine.calls import PassTold, Settled
 from service.engine.operations import (
@@ -33,7 +34,7 @@ from service.engine.records.passes import PassRecord
 from service.rpc.stored import read_payload
 from service.storage import schema as t
 from service.storage.store import SqlStore
-from tests.engine.acts import dispute, money
+from tests.engine.acts import dispute, money, settle_usage
 from tests.engine.calls import pay
 from tests.engine.test_merges import merging
 from tests.engine.test_quotas import (
@@ -203,6 +204,34 @@ def test_a_pass_of_later_terms_goes_on(city: Desk) -> None:
     offer(city, SOLD._replace(passes=()))
     assert ride(city, 15) == 0
     sound(city)
+
+
+def test_a_pass_of_other_terms_puts_the_loss_off(city: Desk) -> None:
+    """A rental is lost no earlier than its fee reaches the buy-out cap under a pass that an earlier
+    revision sold, or a later one before the pick-up. The share of a pass puts no loss off."""
+
+    def lost_after(tariff: SegmentTariff) -> int:
+        offer(city, tariff)
+        it = rent(city)
+        assert it.lost_us is not None
+        assert it.start_us is not None
+        city.do(settle_usage(it))
+        return it.lost_us - it.start_us
+
+    bare = SOLD._replace(passes=(), buy_out_minor=90_000)
+    with_pass = lost_after(bare._replace(passes=(EACH._replace(size=600),)))
+    assert lost_after(bare) == with_pass
+    assert lost_after(bare._replace(passes=(SHARE,))) == with_pass
+    assert with_pass == lost_after_us(bare, pass_minutes=600)
+    assert with_pass >= (lost_after_us(bare) or 0) + 600 * MINUTE_US
+    command = Authorize("ann", (Item("scooter", ""),), Start.ON_PICKUP, ())
+    reserved = city.do(command)
+    assert isinstance(reserved, Authorization)
+    offer(city, bare._replace(passes=(EACH._replace(size=700),)))
+    started = city.do(StartRental(reserved.user_id, reserved.authorization_id, ""))
+    assert isinstance(started, Authorization)
+    assert started.lost_us is not None
+    assert started.lost_us - (started.start_us or 0) == lost_after_us(bare, pass_minutes=700)
 
 
 def test_two_passes_never_count_at_the_same_time(city: Desk) -> None:

@@ -12,7 +12,18 @@ from service.domain.access import PLATFORM
 from service.domain.authorization import Authorization, State
 from service.domain.details import Order
 from service.domain.policy import Offer, Reason
-from service.domain.rules import Counted, NewUser, Of, Outcome, Over, Rules, Velocity
+from service.domain.rules import (
+    Condition,
+    Counted,
+    NewUser,
+    Of,
+    Outcome,
+    Over,
+    Rules,
+    Signal,
+    SignalRule,
+    Velocity,
+)
 from service.domain.rules_document import json_of_rules
 from service.engine import operations as c
 from service.engine.calls import Priced
@@ -76,6 +87,31 @@ def test_a_person_has_at_most_so_many_open_rentals(desk: Desk) -> None:
     ]
     rental(desk, settle(first, 0))
     assert rental(desk, authorize()).state is State.ACTIVE
+
+
+@pytest.mark.parametrize(
+    ("beside", "reason"),
+    [
+        (Rules(new_user=NewUser(until_settled=1, mildest_offer=Outcome.FULL)), "NEW_USER"),
+        (Rules(condition=(Condition("any", "items > 0", Outcome.FULL),)), "CONDITION/any"),
+        (
+            Rules(signal=(SignalRule(Signal.ITEM_REPEATED, 1, DAY_US, Outcome.FULL),)),
+            "SIGNAL_ITEM_REPEATED",
+        ),
+    ],
+)
+def test_a_bound_stands_beside_other_rules(desk: Desk, beside: Rules, reason: str) -> None:
+    """Beside a bound that allows a rental, each other rule of the policy counts."""
+    rules = json_of_rules(beside._replace(velocity=(at_most(5),)))
+    acts.change_terms(desk, t.policies, "bike", rules=rules)
+    desk.put_user("ann", 700)
+    asked = authorize()._replace(items=(c.Item("bike", "b-1"),))
+    it = rental(desk, asked)
+    if it.state is State.ACTIVE:  # a signal needs a second rental of the item
+        rental(desk, settle(it, 0))
+        it = rental(desk, asked)
+    assert it.offer is Offer.FULL
+    assert reason in it.reasons
 
 
 def test_rentals_of_another_operator_do_not_count(desk: Desk) -> None:

@@ -18,7 +18,7 @@ import grpc
 from google.rpc.error_details_pb2 import ErrorInfo
 from google.rpc.status_pb2 import Status
 
-from service.app import App, Parts
+from service.app import App
 from service.clock import SandboxClock
 from service.config import MOST_MINOR, Limits, SecondPersonLimits
 from service.domain.access import PLATFORM, new_key, possible_scopes
@@ -28,6 +28,7 @@ from service.engine.calls import Answer, Encode, Payloads, Work
 from service.engine.engine import Engine, Result
 from service.engine.records.administration import NewKey
 from service.ids import Ids
+from service.parts import Parts
 from service.storage import admin
 from service.storage.store import SqlStore
 from tests.engine.chance import OPERATORS, Call
@@ -128,7 +129,7 @@ class Wire:
     async def _start(parts: Parts) -> tuple[App, int]:
         app = App(parts)
         # The model does their work itself, at known times.
-        app.workers.clear()
+        app.background.workers.clear()
         return app, await app.start("127.0.0.1:0")
 
     def _run(self, coroutine: Any) -> Any:

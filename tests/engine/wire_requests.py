@@ -19,7 +19,7 @@ from service.engine import operations as c
 from service.rpc import convert
 from service.rpc.case_service import KINDS, NOBODY, OUTCOMES, SIDES
 from service.rpc.charge_back_messages import DIRECTIONS
-from tests.engine.chance import OPERATORS, Call
+from tests.engine.chance import OPERATORS, USERS, Call
 from tests.rpc.support import RPCS
 
 BESIDE = (c.PutUser, c.OpenBulk, c.ReportTransfer, c.Wake, c.DecideCase)
@@ -43,6 +43,8 @@ def expressed(call: Call) -> Call:
     match command:
         case c.Authorize(grouped=True):
             command = command._replace(user_consent_reference="", parent_id="", amount=None)
+        case c.ReverseByOrigin(user_id=""):
+            command = replace(command, user_id=USERS[0])
         case c.ResolveDispute(goodwill=True) | c.ResolveChargeBack(goodwill=True):
             command = replace(command, user_won=True)
         case c.AddEvidence(side=side) if side is not Side.USER:

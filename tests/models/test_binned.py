@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models import binned, evaluate, explain, step_trees, tables
+from models import binned, encoding, evaluate, explain, step_trees, tables
 from models.scorer import ModelScorer, Scored
 from models.spec_columns import Derived
 from tests.models.small_tables import A, fitted, row, table
@@ -100,6 +100,32 @@ def test_reasons_are_points_away_from_the_mean() -> None:
     margin = tables.Margins(trees).margin(index)[:3_000]
     np.testing.assert_allclose(found.mean(axis=0), 0.0, atol=1e-12)
     np.testing.assert_allclose(found.sum(axis=1), margin - margin.mean(), atol=1e-12)
+
+
+def test_the_pull_does_not_see_labels_in_the_order_of_levels() -> None:
+    """The strength of the pull is chosen on rows whose labels did not order the levels: levels that
+    say nothing are pulled harder than if they had been ordered by all labels."""
+    generator = np.random.default_rng(3)
+    level, other = generator.integers(0, 60, 3_000), generator.normal(size=3_000).round(2)
+    label = (generator.random(3_000) < 1 / (1 + np.exp(1.5 - 0.5 * other))).astype(np.int8)
+    places = encoding.places(level.astype(float), label, tuple(map(float, range(60))))
+    x = np.column_stack((np.array(places, dtype=np.float64)[level], other))
+    columns, names = [Derived("l", 0, "L"), Derived("o", 0, "O")], ["c0", "c1"]
+    ordered = binned.fit(x, label, columns, [float(places[-1]), None], names)
+    assert ordered.penalty < binned.fit(x, label, columns, [None, None], names).penalty
+
+
+def test_the_pull_is_chosen_on_other_groups() -> None:
+    """Rows of one person are on one side of the split that chooses the pull, so a person's own rows
+    do not speak for a weaker one."""
+    generator = np.random.default_rng(0)
+    person = np.repeat(np.arange(150), 5)
+    x = np.round(generator.normal(size=(150, 3)), 2)[person]
+    label = (generator.random(150) < 0.3).astype(np.int8)[person]
+    columns, names = [Derived(n, 0, n) for n in "abc"], ["c0", "c1", "c2"]
+    alone = binned.fit(x, label, columns, [None] * 3, names)
+    together = binned.fit(x, label, columns, [None] * 3, names, group=person)
+    assert together.penalty < alone.penalty
 
 
 def test_rare_levels_have_a_bin_of_their_own() -> None:

@@ -309,6 +309,43 @@ def test_the_verdict_names_the_model_with_its_interval(
     assert ("chance alone" in ruling.sentence) == (kind == "trees" and low <= 0)
 
 
+def test_a_verdict_says_that_some_folds_chose_the_scorecard() -> None:
+    """The figures are those of the recipe that each fold chose, and the verdict does not call them
+    figures of the trees where a fold chose the scorecard."""
+    for low in (0.007, -0.02):
+        measured = figures(0.01 if low > 0.0 else 0.001, low, 0.0)
+        mixed = verdict.judge(measured, None, ["deep", "scorecard", "deep"]).sentence
+        assert "the recipe that each fold chose, trees in 2 of 3, has" in mixed
+        assert "the trees have" in verdict.judge(measured, None, ["deep", "medium"]).sentence
+
+
+def test_a_choice_counts_rows_by_their_weights() -> None:
+    """Rows of almost no weight have almost no part in the loss and the AUC that a candidate is
+    chosen by."""
+    state = drawn(800, lambda a, b: np.where(np.arange(800) < 400, 0.0, 6 * a))
+    weight = np.where(np.arange(800) < 400, 1e-3, 1.0)
+    (equal,) = choice._try(state, state.everyone, SHORT[:1])
+    (weighted,) = choice._try(replace(state, weight=weight), state.everyone, SHORT[:1])
+    assert weighted.loss < 0.35 < 0.45 < equal.loss
+    assert weighted.auc > 0.9 > 0.85 > equal.auc
+
+
+def test_a_loss_counts_by_its_weight() -> None:
+    """The mean loss of rows of the weight 2 is that of the rows twice, for a choice and for a fit
+    that stops early."""
+    generator = np.random.default_rng(3)
+    margin = generator.normal(-1.0, 1.0, 900)
+    label = (generator.random(900) < calibrate.sigmoid(margin)).astype(np.int8)
+    weight = np.where(np.arange(900) % 3 == 0, 2.0, 1.0)
+    rows = np.repeat(np.arange(900), weight.astype(int))
+    twice = calibrate.losses(margin[rows], label[rows]).mean()
+    assert calibrate.losses(margin, label, weight).mean() == pytest.approx(twice, rel=1e-9)
+    watch = learners.Calibrated(label, weight)
+    for _ in range(learners.Calibrated.EVERY):
+        found = watch(calibrate.sigmoid(margin), None)
+    assert found[1] == pytest.approx(twice, rel=1e-6)
+
+
 def test_a_pinned_recipe_is_called_pinned() -> None:
     """A pinned recipe is served as the spec says, whatever the verdict would be."""
     pinned = recipes.SHALLOW

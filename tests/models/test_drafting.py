@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from models import drafting, reading, spec
+from models import checking, drafting, reading, spec
 from models.drafting import Question
 from models.errors import DatasetError
 from tests.models.small_tables import table
@@ -88,3 +88,13 @@ def test_a_column_of_persons_is_told_by_its_name(
     rows = [f"{line},{i % 200}" for i, line in enumerate(lines(table()))]
     made = drafted(tmp_path, file_of(rows, f"id,a,b,y,{name}"))
     assert ("group" in made) == kept_together
+
+
+def test_a_derivation_whose_name_an_answer_cannot_carry_is_refused(tmp_path: Path) -> None:
+    """An answer may name a derivation, so a name with a comma is refused before the first fit, with
+    what to write."""
+    made = drafted(tmp_path, file_of(lines(table())))
+    made["derivation"] = [{"name": "a, b", "operation": "sum", "of": ["a", "b"]}]
+    parsed = spec.parse(made, path=tmp_path / "draft.toml", sha256="")
+    with pytest.raises(DatasetError, match=r"derivation 'a, b': .* write 'a b'"):
+        checking.ready(parsed, None)

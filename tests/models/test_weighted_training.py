@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
+import pytest
 
-from models import train
+from models import development, train
 from models.bootstrap import METHOD
 from tests.models.small_tables import table
 from tests.shell import forked_workers
@@ -61,6 +63,13 @@ def test_groups_and_weights_are_in_every_figure(tmp_path: Path) -> None:
     assert figures["gain"]["method"] == METHOD
     assert figures["gain"]["interval"][0] < figures["gain"]["auc_mean"]
     assert figures["gain"]["auc_mean"] < figures["gain"]["interval"][1]
+    manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())["label"]
+    used = development.read(tmp_path / "out").data
+    assert used.weight is not None
+    assert manifest["base_rate"] == pytest.approx(
+        np.average(used.label, weights=used.weight), abs=0.03
+    )
+    assert abs(manifest["base_rate"] - manifest["bad"] / manifest["rows"]) > 0.05
     area = figures["holdout"]["auc"]
     assert area["method"] == METHOD
     assert area["interval"][0] < area["value"] < area["interval"][1]

@@ -5,7 +5,17 @@ from __future__ import annotations
 import numpy as np
 
 from service.preview.history import History
-from service.preview.replay import Replay, Replayed, Row, Terms, is_counting, replay_call, rows_of
+from service.preview.replay import (
+    Replay,
+    Replayed,
+    Row,
+    Terms,
+    is_counting,
+    is_shared,
+    replay_call,
+    rows_of,
+)
+from service.preview.shared import without_shared
 from service.preview.verdicts import Verdicts, judge, stored
 
 
@@ -13,6 +23,11 @@ def replay(history: History, terms: Terms) -> Replayed:
     """Replays every decision of a history, one after the other."""
     verdicts = Verdicts()
     before = stored(history, verdicts)
+    if is_shared(history, terms):
+        # The parts of a stored deposit follow from the rules without budgets and breakers.
+        alone = replay(*without_shared(history, terms))
+        numbers = [verdicts.number(alone.verdicts.all[it]) for it in alone.before.tolist()]
+        before = np.array(numbers, dtype=np.int64)
     found = Replayed(verdicts, before, before.copy(), before.copy(), before.copy())
     rows = np.arange(len(history))
     if not is_counting(history, terms):

@@ -51,11 +51,12 @@ from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
 from google.rpc.status_pb2 import Status
 from sqlalchemy import Engine
 
-from service.app import App, Parts
+from service.app import App
 from service.clock import SandboxClock
 from service.config import Limits
 from service.domain.access import PLATFORM, new_key, possible_scopes
 from service.engine.records.administration import NewKey
+from service.parts import Parts
 from service.storage import admin, persons
 from service.storage.store import SqlStore
 from tests.fakes import (

@@ -8,8 +8,9 @@ from typing import Any, cast
 import pytest
 
 from service import reference_data
-from service.app import App, Parts
+from service.app import App
 from service.domain.errors import TermsUnusable
+from service.parts import Parts
 
 
 @pytest.fixture

@@ -22,10 +22,11 @@ from freehold.v1.types_pb2 import (
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 
-from service.app import App, Parts
+from service.app import App
 from service.config import Limits
 from service.engine.ports import Scorer
 from service.ids import RandomIds
+from service.parts import Parts
 from service.storage.database import open_database
 from service.storage.store import SqlStore
 from tests.fakes import FakeScorer, Served, serving

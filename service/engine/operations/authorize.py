@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import NamedTuple
 
 from service.domain import authorization as life
@@ -34,7 +35,7 @@ from service.domain.product import Product
 from service.domain.quotes import rough_minor
 from service.engine.budgets import budget_left_minor, values_of, within_budget
 from service.engine.calls import Answer, Cut, CutTime, Group, Priced, Work
-from service.engine.conditions import Ordered, verdict_of
+from service.engine.conditions import verdict_of
 from service.engine.consents import add_consent, no_damage
 from service.engine.context import UNKNOWN_PERSON, UNSCORED_BAND, Assessment, Context, Decided
 from service.engine.damage import require_damage
@@ -370,15 +371,17 @@ def _choice(
     else:
         verdict = None
         if not command.parent_id:
-            ordered = Ordered(work.caller, command, products, assessment)
-            verdict = verdict_of(ordered, skipped, rows, context)
-
-        def choose_within(minor: int) -> Choice:
-            return choose_graded(score, assessment.why, offers, minor, asked, verdict)
-
-        left_minor = budget_left_minor(work.caller, products, rows)
-        choice = within_budget(choose_within, available_minor, left_minor)
-        read_values = values_of(verdict, left_minor)
+            verdict = verdict_of(work.caller, command, products, assessment, skipped, rows, context)
+        if rows.budgets is None:
+            choice = choose_graded(score, assessment.why, offers, available_minor, asked, verdict)
+            read_values = None if verdict is None else verdict.read_values
+        else:
+            choose_within = partial(
+                choose_graded, score, assessment.why, offers, wanted=asked, verdict=verdict
+            )
+            left_minor = budget_left_minor(work.caller, products, rows)
+            choice = within_budget(choose_within, available_minor, left_minor)
+            read_values = values_of(verdict, left_minor)
     if (total := context.catalog.total) is not None:
         read_values = with_total(read_values, available_minor, line, total, rows)
     if line.standing is _WATCHED and choice.offer is not None:

@@ -19,6 +19,7 @@ from service.engine.people import announce_of, bring_limit, limit_by_score, of_u
 from service.engine.ports import REASONS_PENDING
 from service.engine.posting import line_for
 from service.engine.profile import profile_of
+from service.engine.records.name_lists import text_of_names
 from service.engine.records.users import (
     NOT_SCORED,
     UNSCORED,
@@ -154,7 +155,7 @@ def _score_of_features(assessment: Assessment, context: Context) -> FeatureScore
     return FeatureScore(
         context.model_id,
         scored.margin.hex(),
-        ",".join(assessment.why) if explained else None,
+        text_of_names(assessment.why) if explained else None,
         scored.extrapolated,
     )
 

@@ -101,7 +101,7 @@ class FeatureSnapshot(NamedTuple):
 
 class UserFeatures(NamedTuple):
     """A person's latest features, as in `FeatureSnapshot`. Without features the version is 0 and
-    the rest is None. `extrapolated` has commas between the names."""
+    the rest is None. `reasons` and `extrapolated` are texts of `name_lists.py`."""
 
     user_id: str
     scoring_consent: bool
