@@ -225,11 +225,11 @@ def test_a_simpler_recipe_is_compared_with_the_highest_auc() -> None:
 
 
 def test_on_a_small_table_trees_must_be_surely_better_than_a_scorecard() -> None:
-    """Up to 2,000 rows a scorecard within two standard errors of the log-loss is taken, also if it
+    """Up to 2,000 rows a scorecard within 2.5 standard errors of the log-loss is taken, also if it
     loses more than 0.5 % of it, and whatever its AUC is; other trees are not."""
     best = tried(recipes.DEEP, [0.4, 0.6] * 200, 0.80)
     # A standard error is 0.0105, which is 2 % of the loss.
-    for lost, taken in ((0.020, True), (0.022, False)):
+    for lost, taken in ((0.026, True), (0.027, False)):
         wide = plus(best.losses, [0.21 + lost, -0.21 + lost] * 200)
         scorecard, medium = tried(recipes.SCORECARD, wide, 0.75), tried(recipes.MEDIUM, wide, 0.75)
         assert (choice.simplest([scorecard, medium, best], 2_000) is scorecard) == taken
