@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -25,7 +26,7 @@ from service.cli.parts import (
 from service.cli.toml_text import toml_of
 from service.domain.access import PLATFORM
 from service.domain.documents import Difference, DocumentKind
-from service.domain.errors import InvalidInput, Violation
+from service.domain.errors import InvalidInput, TermsDamaged, Violation
 
 if TYPE_CHECKING:
     from service.engine.records.administration import Asked
@@ -445,8 +446,12 @@ def _last_step(it: TermsDocument) -> tuple[str, str, str]:
 
 
 def _record(it: TermsDocument) -> dict[str, Any]:
+    """A document with its steps; a damaged one is null, so that a list shows the others."""
     from service.storage.documents import table_of
 
+    document: Mapping[str, Any] | None = None
+    with suppress(TermsDamaged):
+        document = table_of(it)
     return {
         "kind": it.kind,
         "owner": it.owner,
@@ -454,7 +459,7 @@ def _record(it: TermsDocument) -> dict[str, Any]:
         "revision": it.revision,
         "state": it.state,
         "digest": it.digest,
-        "document": table_of(it),
+        "document": document,
         "steps": [
             {"step": name, "time": instant_text(us), "by": by, "reason": why}
             for name, us, by, why in _steps(it)

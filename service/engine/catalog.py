@@ -140,9 +140,24 @@ class Catalog:
                 key = fault.key if kind is TermsKind.PRODUCT else fault.key[0]
                 if fault.kind is kind and key in before:
                     now[key] = before[key]
+        # Of revisions that were replaced, the passes count too.
+        most: dict[tuple[str, str], int] = {}
+        for (operator_id, product_id, _), it in revisions.items():
+            key = operator_id, product_id
+            most[key] = max(it.pass_minutes, most.get(key, 0))
+        products = {
+            key: replace(it, pass_minutes=most.get(key, it.pass_minutes))
+            for key, it in self.products.items()
+        }
+        revisions = {key: replace(it, pass_minutes=most[key[:2]]) for key, it in revisions.items()}
         total = self.total
         if any(fault.key == TOTAL for fault in self.faults if fault.kind is TermsKind.LIMITS):
             total = last.total or self.total
         return replace(
-            self, operators=operators, revisions=revisions, limit_steps=limit_steps, total=total
+            self,
+            operators=operators,
+            products=products,
+            revisions=revisions,
+            limit_steps=limit_steps,
+            total=total,
         )

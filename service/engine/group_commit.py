@@ -16,7 +16,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -255,6 +255,8 @@ class Committer:
         """At most the number of waiting commands that were sent together."""
         self._several = 0
         """The number of further batches in which one caller gets at most its share."""
+        self._served: deque[str] = deque(maxlen=2)
+        """A caller of each of the last two batches."""
         self._speed = 0.0
         """The commands that are answered in a second while others wait; 0 before any waited."""
         # A batch of this many calls does not wait for more.
@@ -401,6 +403,7 @@ class Committer:
                 await self._linger(pause)
             taken = self._take()
             self._bulk -= min(self._bulk, len(taken))
+            self._served.append(taken[0][0].caller)
             began_s, others = time.perf_counter(), len(self._queue)
             for _, _, since_s in taken:
                 self.statistics.queue_seconds.add(began_s - since_s)
@@ -447,6 +450,7 @@ class Committer:
         """
         limits = self._limits
         alone = self._bulk and self._queue.callers < 2 and not self._several
+        alone = alone and {self._queue.next}.issuperset(self._served)
         return max(limits.max_batch, limits.max_bulk_batch) if alone else limits.max_batch
 
     def _take(self) -> list[Waiting]:

@@ -47,6 +47,11 @@ class Turns(Generic[Item]):
         """The number of callers whose items wait."""
         return len(self._queues)
 
+    @property
+    def next(self) -> Hashable:
+        """The caller whose turn is next; there must be one."""
+        return self._order[0]
+
     def waiting(self, caller: Hashable) -> int:
         """The number of a caller's items."""
         return len(self._queues.get(caller, ()))

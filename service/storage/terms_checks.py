@@ -20,7 +20,7 @@ from service.domain.bounds_document import (
 from service.domain.condition_document import faults_of_conditions
 from service.domain.day_tariff_document import DayTariffDocument
 from service.domain.documents import DocumentKind
-from service.domain.errors import InvalidInput, Violation
+from service.domain.errors import InvalidInput, TermsDamaged, Violation
 from service.domain.jurisdictions import BrokenRule, violations
 from service.domain.line_items import unknown_items
 from service.domain.pricing_cost import slow_prices
@@ -32,7 +32,7 @@ from service.domain.terms_readers import Parsed, tariffs_of
 from service.engine.records.documents import TermsDocument
 from service.reference_data import jurisdictions, line_items
 from service.storage import schema as t
-from service.storage.compiling import P, is_newest, tariff_of_document
+from service.storage.compiling import P, is_newest, last_link, tariff_of_document
 from service.storage.documents import active_of, actives_of, policy_id_of, reached, table_of
 
 ASKED_TOGETHER = 200
@@ -206,10 +206,22 @@ def products_naming(
 ) -> list[TermsDocument]:
     """The products in force whose documents mean this document by its name."""
     products = actives_of(connection, DocumentKind.PRODUCT, None if owner == PLATFORM else owner)
-    named = [it for it in products if table_of(it)[kind] == name]
+    named = [it for it in products if _names(connection, it, kind, name)]
     if owner != PLATFORM:
         return named
     return [it for it in named if active_of(connection, kind, it.owner, name) is None]
+
+
+def _names(connection: Connection, it: TermsDocument, kind: str, name: str) -> bool:
+    """True if a product's document has this name. Raises TermsDamaged if a damaged one may."""
+    try:
+        return bool(table_of(it)[kind] == name)
+    except TermsDamaged:
+        # The product's newest row tells of which documents it was made.
+        link = last_link(connection, it.owner, it.name)
+        if link is None or name in (link.tariff_name, link.policy_name):
+            raise
+        return False
 
 
 def named_by(connection: Connection, it: TermsDocument) -> str:

@@ -13,7 +13,7 @@ from service.rpc.stored import read_payload
 from service.storage.store import SqlStore
 from tests.engine.acts import settle_usage, waive
 from tests.engine.calls import authorize
-from tests.engine.test_passes import grant, lines, with_scooters
+from tests.engine.test_passes import SOLD, grant, lines, with_scooters
 from tests.engine.test_quotas import TARIFF, after, offer, rent, ride, settle
 from tests.fakes import Desk
 from tests.terms import plant
@@ -52,6 +52,20 @@ def test_a_pass_of_unreadable_terms_goes_on(store: SqlStore) -> None:
     told = later.do(waive(settled.authorization, 10), request_id="waived")
     assert isinstance(told, Attestation)
     assert told.authorization.conceded_minor == 10
+
+
+def test_the_passes_of_unreadable_terms_put_a_loss_off(store: SqlStore) -> None:
+    """If a revision that sold a pass cannot be read any more, a running server still lets its
+    minutes put off the loss of an item that is rented out under a later revision."""
+    desk = with_scooters(Desk(store))
+    offer(desk, SOLD._replace(passes=(), buy_out_minor=90_000))
+    before = rent(desk)
+    settle(desk, before)
+    plant(store.engine, UNREADABLE)
+    assert desk.engine.terms.follow()
+    after_it = rent(desk)
+    assert before.lost_us is not None
+    assert after_it.lost_us == before.lost_us + desk.clock.now_us() - (before.start_us or 0)
 
 
 @pytest.mark.parametrize("name", ["each", "day", "share"])

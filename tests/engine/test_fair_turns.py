@@ -202,6 +202,25 @@ def test_a_larger_batch_is_not_for_several_callers() -> None:
     assert batches[3]["heavy"] == BULK.max_bulk_batch
 
 
+def test_a_larger_batch_is_not_for_a_caller_behind_another_one() -> None:
+    """If another caller was served in one of the last two batches, commands that were sent together
+    have a usual batch: that caller may call again at any time."""
+
+    async def main() -> list[int]:
+        gate, taker = Gate(), Taker()
+        committer = Committer(gate.apply, BULK)
+        committer.start()
+        first = committer.submit(of("light"))
+        await gate.entered()
+        committer.send_all([of("heavy", n) for n in range(100)], taker)
+        gate.open()
+        await first
+        await committer.close()
+        return [len(batch) for batch in gate.batches]
+
+    assert run(main()) == [1, 16, 16, 40, 28]
+
+
 def test_a_larger_batch_is_never_smaller_than_a_usual_one() -> None:
     """A `max_bulk_batch` below `max_batch` counts as `max_batch`."""
     batches = run(sizes_of(20, limits=replace(LIMITS, max_bulk_batch=2)))

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from service.domain.access import PLATFORM
 from service.domain.documents import DocumentKind as K
 from service.domain.errors import TermsDamaged
 from service.engine.records.documents import DocumentName
@@ -59,8 +60,8 @@ def trips(store: SqlStore) -> SqlStore:
 @pytest.mark.parametrize("kind", TRIPS)
 def test_a_damaged_document_is_refused_by_name(trips: SqlStore, kind: K, value: str) -> None:
     """A document that is no JSON, no table, empty or another one is named by each call that needs
-    it. Lists go on, the other operator's documents are changed as before, the product is rented
-    out, and the verifier finds the document."""
+    it. Lists go on, the other documents of the operator, of another one and of the platform are
+    changed as before, the product is rented out, and the verifier finds the document."""
     damage(trips, kind, value)
     name = DocumentName(str(kind), OPERATOR, "trip", 1)
     calls: list[Callable[[], object]] = [
@@ -76,7 +77,8 @@ def test_a_damaged_document_is_refused_by_name(trips: SqlStore, kind: K, value: 
         trips.engine, OPERATOR, "", "", ("", "", 0), None, START_US, retired=True
     )
     assert [it.name for it in listed].count("trip") == len(TRIPS)
-    apply(trips, K.TARIFF, {**TARIFF, "name": "walk"}, OTHER_OPERATOR)
+    for owner in (OPERATOR, OTHER_OPERATOR, PLATFORM):
+        apply(trips, K.TARIFF, {**TARIFF, "name": f"walk-{owner}"}, owner)
     assert (OPERATOR, "trip") in trips.catalog().products
     fault = verify_database(trips.engine).fault
     assert fault is not None
