@@ -19,8 +19,8 @@ from models.reading import Findings
 from models.spec import Spec, load
 from models.spec_columns import Feature
 
-WIRE_NAME = re.compile(r"[^\x00-\x1f\x7f,]{1,64}")
-"""The names of features that a call can carry; decisions list them with commas between them."""
+WIRE_NAME = re.compile(r"[^\x00-\x1f\x7f]{1,64}")
+"""The names of features that a call can carry."""
 MOST_FEATURES = 256
 """The number of texts, and of other features, of one person in a call."""
 
@@ -92,7 +92,7 @@ def _safe(name: str, index: int) -> str:
 def safe_name(name: str) -> str:
     """The name with spaces in the places that a call cannot carry, cut to its length; "" if nothing
     is left."""
-    return re.sub(r"\s*[\x00-\x1f\x7f,]+\s*", " ", name).strip()[:60]
+    return re.sub(r"\s*[\x00-\x1f\x7f]+\s*", " ", name).strip()[:60]
 
 
 def _derive(spec: Spec) -> list[str]:

@@ -34,7 +34,7 @@ _PERSON_NAME = re.compile(
 _PROTECTED = re.compile(
     r"(^|[^a-z])(sex|gender|female|male|wom[ae]n|age|senior|elderly|race|black|white|asian|"
     r"hispan\w*|african|afam|ethnic\w*|nationality|foreign\w*|marital\w*|marriage|married|"
-    r"religion|disab\w*|pregnan\w*|birth\w*|dob)([^a-z]|$)|性别|年龄|民族|婚姻|籍贯|国籍|宗教",
+    r"religion|disab\w*|pregnan\w*|birth\w*|born|dob)([^a-z]|$)|性别|年龄|出生|生日|民族|婚姻|籍贯|国籍|宗教",
     re.I,
 )
 _AGE = re.compile(r"(^|[^a-z])age([^a-z]|$)|年龄", re.I)
@@ -249,12 +249,13 @@ def _repeats(column: _Column, distinct: int, rows: int) -> bool:
 def _protect(column: _Column) -> None:
     profile, guess = column.profile, column.guess
     column.role = "protected"
+    if guess.type == "date" or (guess.type == "text" and guess.levels > 20):
+        _exclude(column, "may be a protected attribute: the model does not see it")
+        return
     column.comments.append(
         "may be a protected attribute: it measures fairness, and the model does not see it"
     )
     if guess.type not in ("number", "integer"):
-        if (guess.type == "text" and guess.levels > 20) or guess.type == "date":
-            column.role = "excluded"
         return
     values = np.concatenate(profile.numbers)
     distinct = np.unique(values)

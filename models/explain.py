@@ -209,16 +209,20 @@ class PatientReasons:
 
 
 def ranked(contributions: Floats, groups: Sequence[str]) -> list[tuple[str, ...]]:
-    """For each row of (n, groups), the names of up to four positive groups, the largest first, that
-    each have 5 % of the sum of all positive ones."""
+    """For each row of (n, groups), the names of up to four positive groups, the largest first: the
+    first one always, the others with 5 % of the sum of all positive ones."""
     found = []
     # Negated, so that equal contributions rank by name.
     for row in (-contributions).tolist():
         order = sorted(zip(row, groups, strict=True))
         least = LEAST_SHARE * sum([value for value, _ in order if value < 0.0])
-        # Below 0 as well: with nothing that worsens the margin, the least is 0.
-        named = [name for value, name in order[:MOST_REASONS] if value <= least and value < 0.0]
-        found.append(tuple(named))
+        found.append(
+            tuple(
+                name
+                for place, (value, name) in enumerate(order[:MOST_REASONS])
+                if value < 0.0 and (not place or value <= least)
+            )
+        )
     return found
 
 

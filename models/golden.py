@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from models import encoding, learners, scorecard
 from models.domain import Domain
+from models.errors import TrainingError
 from models.samples import Sample, State, domain_of
 
 Floats = NDArray[np.float64]
@@ -33,6 +34,11 @@ def rows(
     seen = domain_of(state, sample, booster)
     raw = _raw(state, sample, seen)
     margins = learners.margins(booster, seen, raw)
+    if np.isnan(margins).all():
+        raise TrainingError(
+            "none of the rows that each load of the model would check can be scored: use fewer"
+            " derivations of two columns"
+        )
     return [
         {"raw": [v.hex() for v in row], "margin": margin.hex(), "score": scale.score(margin)}
         for row, margin in zip(raw.tolist(), margins.tolist(), strict=True)
@@ -59,6 +65,14 @@ def _raw(state: State, sample: Sample, seen: Domain) -> Floats:
             for j, values in enumerate(present)
         ]
     )
+    # Two dates belong together: dates drawn apart may have months that no training row has.
+    for span in reversed(sample.preparation.spans):
+        start, end = span.of
+        days = training[:, end] - training[:, start]
+        days = days[~np.isnan(days)]
+        if days.shape[0]:
+            picked = (drawn[:, start] % np.uint64(days.shape[0])).astype(np.int64)
+            ordinary[:, start] = ordinary[:, end] - days[picked]
     changed: list[Floats] = []
     for j, (feature, trained) in enumerate(zip(state.spec.inputs, sample.trained, strict=True)):
         kinds = {*seen.ends(j), *({*feature.special} & {*(trained.seen or ())})}

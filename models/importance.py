@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.domain import Domain
-from models.explain import LEAST_SHARE
 from models.spec_columns import Derived
 
 Floats = NDArray[np.float64]
@@ -73,9 +72,6 @@ def first_reasons(explained: Explained, columns: Sequence[Derived]) -> Indices:
         ],
         axis=1,
     )
-    # Of equal groups the first one counts, and a group counts from the same share, as in an answer.
-    positive = np.maximum(sums, 0.0)
-    least = LEAST_SHARE * positive.sum(axis=1)
-    largest = positive.max(axis=1)
-    known = (largest > 0.0) & (largest >= least)
+    # Of equal groups the first one counts, as in an answer.
+    known = sums.max(axis=1) > 0.0
     return np.where(known, sums.argmax(axis=1), -1).astype(np.int64)

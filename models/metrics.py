@@ -149,7 +149,7 @@ def _cross_validated(
     count, unscorable = state.spec.validation.folds, []
     by_fold: dict[str, list[float]] = {"auc": [], "brier": [], "log_loss": [], "ks": []}
     by_seed: dict[str, list[Any]] = {
-        "ece": [], "ece_uncalibrated": [], "noise": [], "noise_95": [], "slope": [],
+        "ece": [], "noise": [], "noise_95": [], "slope": [],
         "intercept": [], "large": [],
     }  # fmt: skip
     for seed in seeds:
@@ -172,7 +172,6 @@ def _cross_validated(
             by_fold["log_loss"].append(evaluate.log_loss(label[here], log_odds[here], share))
             by_fold["ks"].append(evaluate.ks(label[here], margin[here], share))
         by_seed["ece"].append(evaluate.ece(label, pd, weight))
-        by_seed["ece_uncalibrated"].append(evaluate.ece(label, calibrate.sigmoid(margin), weight))
         noise, noise_95 = evaluate.ece_noise(pd, weight)
         by_seed["noise"].append(noise)
         by_seed["noise_95"].append(noise_95)
@@ -185,9 +184,6 @@ def _cross_validated(
         "unscorable": {"by_seed": unscorable},
         **{name: _spread(values) for name, values in by_fold.items()},
         "ece": {"worst": max(by_seed["ece"]), "by_seed": by_seed["ece"]},
-        "ece_uncalibrated": {
-            "worst": max(by_seed["ece_uncalibrated"]), "by_seed": by_seed["ece_uncalibrated"]
-        },
         "ece_noise_floor": float(np.mean(by_seed["noise"])),
         "ece_noise_95": float(np.mean(by_seed["noise_95"])),
         "calibration_slope": _worst(by_seed["slope"], 1.0),

@@ -19,7 +19,8 @@ _SAMPLE = 1 << 18
 _RECORDS = 400
 _DELIMITERS = (",", ";", "\t", "|", " ")
 _NUMBER = re.compile(r"[+-]?[0-9][0-9.,]*%?|[+-]?\.[0-9]+")
-_ARFF = re.compile(rb"(\s*(%[^\n]*)?\n)*\s*@relation\b", re.IGNORECASE)
+# Each line is matched once, so that a file of blank lines takes no longer than its length.
+_ARFF = re.compile(rb"(?:[^\S\n]*(?:%[^\n]*)?\n)*+[^\S\n]*@relation\b", re.IGNORECASE)
 _ATTRIBUTE = re.compile(
     r"@attribute\s+(?:(?P<mark>['\"])(?P<quoted>.+?)(?P=mark)|(?P<plain>[^\s{]+))", re.IGNORECASE
 )

@@ -177,6 +177,8 @@ def _feature(table: TomlTable, usual: Notation) -> Feature:
         for key in ("special", "monotone", "min", "max", "groups"):
             if table.has(key):
                 table.fault(key, "is not allowed for a text column")
+    if table.has("special") and kind == "date":
+        table.fault("special", "is not allowed for a date: write it in missing_tokens")
     if table.has("format") and kind != "date":
         table.fault("format", "is allowed only for a date column")
     groups, values, names = _groups(table, role, kind)

@@ -47,9 +47,11 @@ def first_concerned(history: History, terms: Terms, found: Replayed, possible: B
     maybe = (history.happened & (Happened.HELD | Happened.MAYBE_HELD)) != 0
     # What was really decided may have been within a budget already.
     asked = credit[0], np.maximum(*credit[1:])
+    # What was really held follows from the stored decisions, also from those that do not repeat.
+    real = np.where(maybe, found.verdicts.column("credit_minor", found.before), 0)
     first = min(
-        _over_budget(history, history.products, asked[0], maybe),
-        _over_budget(history, terms.products, asked[1], possible),
+        _over_budget(history, history.products, asked[0], real),
+        _over_budget(history, terms.products, asked[1], np.where(possible, asked[1], 0)),
     )
     opens = [it.open_us for it in beside.openings]
     if _may_open(history, terms):
@@ -74,7 +76,9 @@ def _may_open(history: History, terms: Terms) -> bool:
     return False
 
 
-def _over_budget(history: History, products: Sequence[Product], asked: Numbers, held: Bits) -> int:
+def _over_budget(
+    history: History, products: Sequence[Product], asked: Numbers, held: Numbers
+) -> int:
     """The first row with whose call a budget may be used up. Each row asks for an amount, which the
     `held` ones hold."""
     first = len(history)
@@ -89,7 +93,7 @@ def _over_budget(history: History, products: Sequence[Product], asked: Numbers, 
         of_call = np.zeros(int(history.calls.max()) + 1, dtype=np.int64)
         np.add.at(of_call, history.calls, amounts)
         alone = np.bincount(history.calls)[history.calls] == 1
-        holds = np.where(held, amounts, 0)
+        holds = np.where(own[history.product], held, 0)
         # The items of a call are decided together, before any of them holds.
         most = _together(history, holds, budget.span) - np.where(alone, holds, 0)
         over = np.flatnonzero(most + of_call[history.calls] > budget.most_minor)

@@ -12,6 +12,7 @@ import pytest
 from models import coverage, draft_dates, encoding, manifest, reading, spec, train
 from models.dataset import Dataset
 from models.drafting import Question, draft
+from models.errors import SpecError
 from models.samples import sample_of, state_of
 from models.scorer import ModelScorer, Scored, Unscorable
 from tests.models.small_tables import row
@@ -36,12 +37,14 @@ def written(day: np.datetime64) -> str:
     return "/".join(reversed(str(day).split("-")))
 
 
-def file_of(*, repaid: str = "paid back", late: int = 0) -> str:
-    """Applications of 2023 by the day that each account was opened on, 2 to 60 months before; the
+def file_of(
+    *, repaid: str = "paid back", late: int = 0, years: int = 1, ages: tuple[int, int] = (70, 1_800)
+) -> str:
+    """Applications from 2023 on by the day that each account was opened on, so many days before; the
     first `late` rows have it a day after."""
     chance = np.random.default_rng(4)
-    applied = np.datetime64("2023-01-01") + chance.integers(0, 365, ROWS)
-    age = chance.integers(70, 1_800, ROWS)
+    applied = np.datetime64("2023-01-01") + chance.integers(0, 365 * years, ROWS)
+    age = chance.integers(*ages, ROWS)
     age[:late] = -1
     risk = 1.0 / (1.0 + np.exp(age / 400.0 - 1.0))
     lines = [f"applied,opened,{repaid},income,flag"]
@@ -73,6 +76,17 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
     return Trained(
         reading.load(spec.load(folder / "spec.toml")), ModelScorer.load(folder / "model")
     )
+
+
+def test_dates_that_lie_close_have_golden_rows(tmp_path: Path) -> None:
+    """A model with the months between two dates that always lie close is checked at each load by
+    rows whose dates do too."""
+    text = drafted(tmp_path, file_of(years=15, ages=(0, 60)))
+    (tmp_path / "spec.toml").write_text(text + RECIPE, encoding="utf-8")
+    with forked_workers():
+        train.train(tmp_path / "spec.toml", tmp_path / "model", progress=False, jobs=1)
+    scorer = ModelScorer.load(tmp_path / "model")
+    assert len(scorer.manifest.golden) >= 32
 
 
 def answer(it: Trained, applied: str, opened: str) -> Scored | Unscorable:
@@ -193,3 +207,13 @@ def test_a_row_alone_has_the_score_of_its_row_among_others(trained: Trained) -> 
     assert together == [trained.scorer.score([one])[0] for one in rows]
     assert isinstance(together[7], Unscorable)
     assert sum(isinstance(it, Scored) for it in together) == 40
+
+
+def test_a_special_date_is_refused(tmp_path: Path) -> None:
+    """A date that means no date is no special value of its column: the fault says where to write
+    it."""
+    text = drafted(tmp_path, file_of()).replace(
+        'type = "date"', 'type = "date"\nspecial = [-62091]', 1
+    )
+    with pytest.raises(SpecError, match="special: is not allowed for a date: .* missing_tokens"):
+        spec.parse(tomllib.loads(text), path=tmp_path / "spec.toml", sha256="")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from models import checking, drafting, reading, spec
+from models import checking, drafting, reading, sniffing, spec
 from models.drafting import Question
 from models.errors import DatasetError
 from tests.models.small_tables import table
@@ -46,6 +47,27 @@ def test_a_file_with_declared_columns_is_read_by_its_names(tmp_path: Path) -> No
     data = reading.load(spec.load(tmp_path / "draft.toml"))
     assert data.raw[:, 0].tolist() == it.a.tolist()
     assert data.label.tolist() == it.y.tolist()
+
+
+def test_a_file_that_begins_with_blank_lines_is_read_at_once(tmp_path: Path) -> None:
+    """Blank lines at the beginning of a file take no time: 20,000 of them are looked at once."""
+    head = "\n" * 20_000
+    (tmp_path / "blank.csv").write_text(head + file_of(lines(table())), encoding="utf-8")
+    with contextlib.suppress(DatasetError):
+        sniffing.sniff(tmp_path / "blank.csv", "y", tmp_path)
+
+
+@pytest.mark.parametrize("name", ["born", "出生日期", "birth_date"])
+def test_a_date_of_birth_is_kept_from_the_model(tmp_path: Path, name: str) -> None:
+    """A date of birth tells the age, so a draft leaves it out, and says why."""
+    rows = [
+        f"{line},{1950 + i % 50}-01-{1 + i % 28:02},2023-01-{1 + i % 28:02}"
+        for i, line in enumerate(lines(table()))
+    ]
+    made = drafted(tmp_path, file_of(rows, f"id,a,b,y,{name},applied"))
+    (column,) = [it for it in made["feature"] if it["name"] == name]
+    assert column["role"] == "excluded"
+    assert "derivation" not in made
 
 
 def test_declared_columns_without_rows_are_named(tmp_path: Path) -> None:
@@ -91,10 +113,10 @@ def test_a_column_of_persons_is_told_by_its_name(
 
 
 def test_a_derivation_whose_name_an_answer_cannot_carry_is_refused(tmp_path: Path) -> None:
-    """An answer may name a derivation, so a name with a comma is refused before the first fit, with
-    what to write."""
+    """An answer may name a derivation, so a name with a control character is refused before the
+    first fit, with what to write."""
     made = drafted(tmp_path, file_of(lines(table())))
-    made["derivation"] = [{"name": "a, b", "operation": "sum", "of": ["a", "b"]}]
+    made["derivation"] = [{"name": "a\x01b", "operation": "sum", "of": ["a", "b"]}]
     parsed = spec.parse(made, path=tmp_path / "draft.toml", sha256="")
-    with pytest.raises(DatasetError, match=r"derivation 'a, b': .* write 'a b'"):
+    with pytest.raises(DatasetError, match=r"derivation 'a\\x01b': .* write 'a b'"):
         checking.ready(parsed, None)

@@ -105,8 +105,8 @@ def test_reasons_name_the_worst_groups_first(
 
 
 def test_a_reason_has_a_share_of_all_that_lowers_the_score() -> None:
-    """A group is named from 5 % of the sum of all groups that worsen the margin, at most four, and
-    none where nothing worsens it."""
+    """The weightiest group that worsens the margin is always named; another one from 5 % of the sum
+    of all of them, at most four together. None is named where nothing worsens it."""
     groups = ("A", "B", "C", "D", "E", "F")
     rows = np.array(
         [
@@ -118,6 +118,8 @@ def test_a_reason_has_a_share_of_all_that_lowers_the_score() -> None:
     )
     found = explain.ranked(rows, groups)
     assert found == [("A", "B", "C"), ("A", "B"), ("A", "B", "C", "D"), ()]
+    many = tuple(f"G{j:02}" for j in range(25))
+    assert explain.ranked(np.full((1, 25), 0.1), many) == [("G00",)]
 
 
 def test_the_first_reason_of_a_refit_is_that_of_an_answer() -> None:
@@ -129,4 +131,4 @@ def test_the_first_reason_of_a_refit_is_that_of_an_answer() -> None:
     groups = tuple(f"G{j:02}" for j in range(25))
     answers = explain.ranked(shap, groups)
     assert [groups[i] if i >= 0 else None for i in first] == [r[0] if r else None for r in answers]
-    assert first == [-1, 3, -1]
+    assert first == [0, 3, -1]
