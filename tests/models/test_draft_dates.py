@@ -40,8 +40,8 @@ def written(day: np.datetime64) -> str:
 def file_of(
     *, repaid: str = "paid back", late: int = 0, years: int = 1, ages: tuple[int, int] = (70, 1_800)
 ) -> str:
-    """Applications from 2023 on by the day that each account was opened on, so many days before; the
-    first `late` rows have it a day after."""
+    """Applications from 2023 on by the day that each account was opened on, so many days before;
+    the first `late` rows have it a day after."""
     chance = np.random.default_rng(4)
     applied = np.datetime64("2023-01-01") + chance.integers(0, 365 * years, ROWS)
     age = chance.integers(*ages, ROWS)
@@ -215,5 +215,5 @@ def test_a_special_date_is_refused(tmp_path: Path) -> None:
     text = drafted(tmp_path, file_of()).replace(
         'type = "date"', 'type = "date"\nspecial = [-62091]', 1
     )
-    with pytest.raises(SpecError, match="special: is not allowed for a date: .* missing_tokens"):
+    with pytest.raises(SpecError, match=r"special: is not allowed for a date: .* missing_tokens"):
         spec.parse(tomllib.loads(text), path=tmp_path / "spec.toml", sha256="")

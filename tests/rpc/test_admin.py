@@ -747,6 +747,9 @@ def test_a_label_and_an_expiry_change(office: Office) -> None:
 def test_lists_have_pages(office: Office) -> None:
     """Lists of keys, persons, acts and proposals give each row once, page by page."""
     add_person(office.served.store.engine, "zoe")
+    for place in range(4):
+        message = request("AddPerson", office.ada, person_id=f"listed-{place}", display_name="L")
+        propose(office.ada, "AddPerson", message)
     for method, name in (
         ("ListKeys", "keys"),
         ("ListPersons", "persons"),

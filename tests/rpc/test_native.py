@@ -175,8 +175,10 @@ def test_a_caller_that_leaves_finds_its_answer_by_a_retry(tmp_path: Path) -> Non
             until(lambda: served.app.committer.waiting == 1, "the command waits")
             left.cancel()
             until(lambda: served.app.pipeline.under_way == 1, "the place is given back")
-            late = started(channel, desk.operator, second, timeout=0.2)
+            late = started(channel, desk.operator, second, timeout=2.0)
+            until(lambda: served.app.pipeline.under_way == 2, "the late call waits")
             assert late.code() is code.DEADLINE_EXCEEDED
+            until(lambda: served.app.pipeline.under_way == 1, "its place is given back too")
             scorer.gate.set()
             assert busy.result()
             answer = AuthorizeResponse.FromString(started(channel, desk.operator, second).result())

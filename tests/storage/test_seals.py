@@ -174,7 +174,7 @@ def test_books_are_verified_with_a_public_key_and_a_witness(tmp_path: Path) -> N
     real_answers(file)
     words = ("verify", "--database", url, "--seal-key", f"{key}.pub")
     counted, seals, verdict, noted = said(invoke(*words))
-    assert counted == "1 lines, 8 entries, 1 authorizations"
+    assert counted == "1 line, 8 entries, 1 authorization"
     assert (seals, verdict) == ("2 seals, signatures checked", "books verified")
     assert noted == f"last seal: 2:{last.digest.hex()}"
     witness = noted.removeprefix("last seal: ")
