@@ -33,6 +33,8 @@ LARGE_TABLE = 20_000
 SMALL_TABLE = 2_000
 """Up to so many rows one validation is mostly chance: it is repeated on other folds. The limits
 above are smaller than chance there, so trees must be surely better than a scorecard."""
+FEW_CASES = 500
+"""With fewer rows of the rarer class, a table of any length is as uncertain as a small one."""
 SURE = 2.5
 """The standard errors of the log-loss by which they must be better. The best of four recipes of
 trees is 2.5 better as often by chance as one alone is 2."""
@@ -105,7 +107,8 @@ def choose(state: State, rows: Indices, plan: Plan) -> Chosen:
         if number + 1 < len(plan.rounds):
             best = sorted(tried, key=lambda t: t.loss)[:_STAY]
             left = [c for c in left if any(c.name == b.recipe.name for b in best)]
-    taken = simplest(tried, state.label.shape[0])
+    count, bad = state.label.shape[0], int(state.label.sum())
+    taken = simplest(tried, count, min(bad, count - bad))
     if taken.recipe.kind == "scorecard":
         return Chosen(taken.recipe, list(figures.values()), taken.platt)
     # More rows carry more trees.
@@ -217,22 +220,23 @@ def _best_round(candidate: Recipe, curves: Sequence[Floats | None]) -> int:
     return int(np.argmin(mean)) + 1
 
 
-def simplest(tried: Sequence[Tried], rows: int) -> Tried:
+def simplest(tried: Sequence[Tried], rows: int, cases: int) -> Tried:
     """The simplest candidate that is as good as the best one, within one standard error of the
-    log-loss and the limits of this module for a table of this many rows. On a small table it is the
-    scorecard within `SURE` standard errors.
+    log-loss and the limits of this module for a table of this many rows. On a small table, or one
+    with few `cases` of the rarer class, it is the scorecard within `SURE` standard errors.
 
     The candidates come the simplest first.
     """
     large = rows >= LARGE_TABLE
     most_loss, most_auc = (MOST_LOSS_LARGE, MOST_AUC_LARGE) if large else (MOST_LOSS, MOST_AUC)
+    uncertain = rows <= SMALL_TABLE or cases < FEW_CASES
     best = min(tried, key=lambda t: t.loss)
     highest = max(t.auc for t in tried)
     for each in tried:
         worse = each.losses - best.losses
         # A row that is validated once more is no further evidence.
         error = float(worse.std()) / math.sqrt(worse.shape[0] / each.repeats)
-        if rows <= SMALL_TABLE and each.recipe.kind == "scorecard":
+        if uncertain and each.recipe.kind == "scorecard":
             if float(worse.mean()) <= SURE * error:
                 return each
             continue

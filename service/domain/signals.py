@@ -64,7 +64,7 @@ def judge_signals(
 
     A signal of a bearer that the order does not name counts nothing, and does not apply.
     """
-    hits, values = [], dict[str, object]()
+    hits, counts = list[Hit](), dict[str, int | None]()
     for rule in rules:
         of = _BEARERS[rule.signal]
         number = None
@@ -76,10 +76,13 @@ def judge_signals(
                 if it.create_us > since_us and (it.lapse_us is None or it.lapse_us > now_us)
             ]
             number = _COUNTS[rule.signal](rule, order, recent, since_us)
-        values[f"signal.{rule.signal.lower()}"] = number
+        name = f"signal.{rule.signal.lower()}"
+        # The policies of a group may count in windows of their own: the most is told.
+        before = counts.get(name)
+        counts[name] = number if number is None or before is None else max(number, before)
         if number is not None and number > rule.most:
             hits.append(Hit(rule.then, reason_of(rule.signal)))
-    return hits, values
+    return hits, {**counts}
 
 
 def reason_of(signal: Signal) -> Reason:

@@ -42,7 +42,8 @@ def with_signals(
             values[f"skipped.{reason}"] = skipped[reason]
             continue
         number = _number(of, it, row)
-        values[f"signal.{name.lower()}"] = number
+        told = [values.get(f"signal.{name.lower()}"), number]
+        values[f"signal.{name.lower()}"] = max((it for it in told if it is not None), default=None)
         if number is not None and number > row["most"]:
             hits.append((row["then"], reason))
     return with_hits(judged, len(products), hits, values)

@@ -203,15 +203,15 @@ def test_the_simplest_recipe_within_one_standard_error_is_taken(
     noise = [0.0007, -0.0005] * 200
     as_good = tried(recipes.SCORECARD, plus(best.losses, noise), 0.80)
     # 0.0001 is above one standard error, 0.00003.
-    assert choice.simplest([as_good, best], rows) is best
+    assert choice.simplest([as_good, best], rows, rows // 4) is best
     for lost, taken in ((0.9 * loss, True), (1.1 * loss, False)):
         wide = [0.2 + lost / 2, -0.2 + lost / 2] * 200
         as_good = tried(recipes.SCORECARD, plus(best.losses, wide), 0.80)
-        assert (choice.simplest([as_good, best], rows) is as_good) == taken
+        assert (choice.simplest([as_good, best], rows, rows // 4) is as_good) == taken
     wide = [0.07, -0.0698] * 200
     for lost, taken in ((0.9 * auc, True), (1.1 * auc, False)):
         as_good = tried(recipes.SCORECARD, plus(best.losses, wide), 0.80 - lost)
-        assert (choice.simplest([as_good, best], rows) is as_good) == taken
+        assert (choice.simplest([as_good, best], rows, rows // 4) is as_good) == taken
 
 
 def test_a_simpler_recipe_is_compared_with_the_highest_auc() -> None:
@@ -221,20 +221,24 @@ def test_a_simpler_recipe_is_compared_with_the_highest_auc() -> None:
     wide = plus(best.losses, [0.07, -0.0698] * 200)
     scorecard = tried(recipes.SCORECARD, wide, 0.797)
     medium = tried(recipes.MEDIUM, wide, 0.803)
-    assert choice.simplest([scorecard, medium, best], 3_000) is medium
+    assert choice.simplest([scorecard, medium, best], 3_000, 3_000 // 4) is medium
 
 
 def test_on_a_small_table_trees_must_be_surely_better_than_a_scorecard() -> None:
-    """Up to 2,000 rows a scorecard within 2.5 standard errors of the log-loss is taken, also if it
-    loses more than 0.5 % of it, and whatever its AUC is; other trees are not."""
+    """Up to 2,000 rows, or with fewer than 500 of the rarer class, a scorecard within 2.5 standard
+    errors of the log-loss is taken, also if it loses more than 0.5 % of it, and whatever its AUC
+    is; other trees are not."""
     best = tried(recipes.DEEP, [0.4, 0.6] * 200, 0.80)
     # A standard error is 0.0105, which is 2 % of the loss.
     for lost, taken in ((0.026, True), (0.027, False)):
         wide = plus(best.losses, [0.21 + lost, -0.21 + lost] * 200)
         scorecard, medium = tried(recipes.SCORECARD, wide, 0.75), tried(recipes.MEDIUM, wide, 0.75)
-        assert (choice.simplest([scorecard, medium, best], 2_000) is scorecard) == taken
-        assert choice.simplest([scorecard, medium, best], 2_001) is best
-        assert choice.simplest([medium, best], 2_000) is best
+        assert (choice.simplest([scorecard, medium, best], 2_000, 2_000 // 4) is scorecard) == taken
+        assert choice.simplest([scorecard, medium, best], 2_001, 2_001 // 4) is best
+        assert choice.simplest([medium, best], 2_000, 2_000 // 4) is best
+        # A long table with few bad ones is as uncertain.
+        assert (choice.simplest([scorecard, medium, best], 9_000, 499) is scorecard) == taken
+        assert choice.simplest([scorecard, medium, best], 9_000, 500) is best
 
 
 def test_a_repeated_validation_is_no_further_evidence() -> None:
@@ -244,9 +248,9 @@ def test_a_repeated_validation_is_no_further_evidence() -> None:
     # 0.003 on average, with a standard error of 0.002; of three times as many rows, 0.0012.
     simple = tried(recipes.SCORECARD, plus(best.losses, [0.043, -0.037] * 200), 0.80)
     thrice = [t._replace(losses=np.tile(t.losses, 3)) for t in (simple, best)]
-    assert choice.simplest(thrice, 1_000) is thrice[1]
+    assert choice.simplest(thrice, 1_000, 1_000 // 4) is thrice[1]
     repeated = [t._replace(repeats=3) for t in thrice]
-    assert choice.simplest(repeated, 1_000) is repeated[0]
+    assert choice.simplest(repeated, 1_000, 1_000 // 4) is repeated[0]
     assert [choice.folds(rows).repeats for rows in (2_000, 2_001)] == [3, 1]
     state = drawn(400, lambda a, b: a + b)
     (one,) = choice._try(state, state.everyone, SHORT[1:2])
