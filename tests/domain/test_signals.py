@@ -8,8 +8,9 @@ import pytest
 
 from service.domain.document_fields import Fields
 from service.domain.errors import Violation
-from service.domain.rules import Outcome, Signal, SignalRule
+from service.domain.rules import Of, Outcome, Signal, SignalRule
 from service.domain.rules_document import json_of_rules, read_rules, rules_of_json
+from service.domain.signals import Suspect, Trace, judge_signals
 
 MINUTE_US = 60_000_000
 DAY_US = 24 * 60 * MINUTE_US
@@ -49,3 +50,14 @@ def test_a_wrong_signal_is_named(rows: list[dict[str, Any]], field: str, kind: s
     faults: list[Violation] = []
     read_rules(Fields({"signal": rows}, faults), platform=False)
     assert [(it.field, it.rule.rpartition(".")[2]) for it in faults] == [(field, kind)]
+
+
+@pytest.mark.parametrize("days", [(1, 9), (9, 1)])
+def test_of_several_windows_the_most_is_told(days: tuple[int, int]) -> None:
+    """If the policies of a group count the same signal in several windows, the decision's record
+    has the largest number, in whatever order the items stand."""
+    rules = [SignalRule(Signal.ITEM_REPEATED, 5, it * DAY_US, Outcome.FULL) for it in days]
+    order = Suspect("ann", ["bike-1"], {Of.USER: "ann"}, 0)
+    earlier = Trace("ann", 8 * DAY_US, "bike-1", "", "", "", "", None, None, 0)
+    hits, values = judge_signals(rules, order, {Of.USER: [earlier]}, 10 * DAY_US)
+    assert (hits, values) == ([], {"signal.item_repeated": 2})

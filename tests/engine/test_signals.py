@@ -171,19 +171,6 @@ def test_an_old_account_is_old_in_every_batch(desk: Desk) -> None:
     assert read_values(desk, last) == {"signal.new_accounts_on_device": 0}
 
 
-@pytest.mark.parametrize("days", [(1, 9), (9, 1)])
-def test_of_several_windows_the_most_is_told(desk: Desk, days: tuple[int, int]) -> None:
-    """If several rules of an order count the same signal, the decision's record has the largest
-    number, in whatever order the rules stand."""
-    signals = [SignalRule(S.ITEM_REPEATED, 5, it * DAY_US, Outcome.FULL) for it in days]
-    under(desk, *signals)
-    people(desk, "ann")
-    back(desk, ordered(desk, "ann", asset="bike-1"))
-    move(desk, START_US + 2 * DAY_US)
-    later = ordered(desk, "ann", asset="bike-1")
-    assert read_values(desk, later)["signal.item_repeated"] == 2
-
-
 @pytest.mark.parametrize(
     ("signal", "named"), [(S.MANY_DEVICES, "device"), (S.MANY_PAYMENT_ACCOUNTS, "account")]
 )
