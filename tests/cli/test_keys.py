@@ -173,8 +173,8 @@ def test_the_record_of_acts_is_listed(url: str) -> None:
     assert last["details"]["label"] == "app"
     assert key not in json.dumps(found)
     # A row may be wrapped.
-    words = " ".join(run(url, "audit").split())
-    assert f"act: key.created subject: keys/{id_of(key)}" in words
+    listed = " ".join(run(url, "audit").split())
+    assert f"act: key.created subject: keys/{id_of(key)}" in listed
     assert json.loads(run(url, "audit", "--since", "2999-01-01", "--json")) == []
     assert typed(url, "audit", "--since", "later").exit_code == 2
     assert "books verified" in run(url, "verify")
