@@ -74,8 +74,8 @@ class CommitLimits:
     min_arrivals: float = bounded(4.0, 0, 1_000_000)
     """The writer waits only if at least so many commands are expected meanwhile."""
     few_callers: int = bounded(32, 0, 1_000_000)
-    """Up to so many callers are waited for, also by the native transport, which otherwise goes when
-    a third of them waits: smaller batches would cost more than that wait."""
+    """With up to so many callers a batch waits for all of them. With more, the native transport
+    begins a batch when a third of them waits."""
     rate_window_s: float = bounded(0.05, 0.001, 60)
     """The time over which the rate of arriving commands is measured."""
     overload_batches: int = bounded(2, 1, 1_000_000)
