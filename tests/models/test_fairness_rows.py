@@ -16,7 +16,7 @@ from tests.models.small_tables import spec_of as small_spec
 
 
 def test_the_gate_judges_the_kind_that_is_served() -> None:
-    """Where the verdict serves the scorecard, its scores out of fold are judged, and not those of
+    """If the verdict serves the scorecard, its scores out of fold are judged, and not those of
     the trees that some folds chose."""
     it = table()
     protected = {

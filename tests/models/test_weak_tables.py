@@ -46,7 +46,7 @@ def test_a_rival_that_ranks_in_reverse_has_figures(tmp_path: Path) -> None:
 
 
 def test_a_model_that_ranks_nothing_is_refused(tmp_path: Path) -> None:
-    """Where the served model would rank nothing, the training says so and what to bring."""
+    """A training whose served model would rank nothing says so, and what to bring."""
     a, b = noise(1)
     with pytest.raises(TrainingError, match="ranks nothing: bring more rows, or columns that tell"):
         trained(tmp_path, Table(a, b, drawn(np.full(600, -1.0), 1)), [A, B])
