@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from service.demo.drive import Record
 from service.demo.economics import REFUND_AFTER_S, Ride, World, interest_minor, item_loss_minor
-from service.demo.rates import Rate
+from models.rates import Rate
 from service.demo.tariff import PRODUCTS
 
 OFFERS = ("ZERO", "REDUCED", "FULL")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from service.demo.cutoffs import curve
-from service.demo.rates import Rate
+from models.rates import Rate
 
 
 def test_wilson() -> None:

@@ -19,7 +19,7 @@ from service.demo import report, table, tally
 from service.demo.day import LOST_AFTER_S, Fate, Rental
 from service.demo.drive import Journal, Record
 from service.demo.population import Population
-from service.demo.rates import Rate
+from models.rates import Rate
 from service.demo.tally import Ended
 
 PEOPLE = Population(
