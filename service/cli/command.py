@@ -13,6 +13,7 @@ from service.cli.books import backup, create_key_of_seals, restore, verify
 from service.cli.breakers import breaker, budget
 from service.cli.configuration import config
 from service.cli.gbfs import tariff
+from service.cli.impact import impact
 from service.cli.keys import keys, operator, platform, revoke_key, roll_key, update_key
 from service.cli.listings import listing, snooze
 from service.cli.models import model
@@ -88,6 +89,7 @@ for group, of_kind in (
 ):
     add_commands(group, of_kind)
 model.add_command(rebuild)
+model.add_command(impact)
 for command in COMMANDS:
     cli.add_command(command)
 

@@ -108,10 +108,7 @@ def _lines(
             line.limit_minor - line.cut_pending_minor,
             line.held_minor,
             line.drawn_minor,
-            *(
-                limit_by_score(line, _score(by), it.rows, catalog)
-                for by in (served, candidate)
-            ),
+            *(limit_by_score(line, _score(by), it.rows, catalog) for by in (served, candidate)),
         )
         for line in it.rows.lines_of(it.features.user_id)
     )
@@ -264,7 +261,7 @@ class Tally:
         self.groups: dict[str, dict[str, Group]] = {it.name: {} for it in segments}
         self.as_of_us = 0
         """The instant of the newest features that were read."""
-        self._segments = tuple(segments)
+        self.segments = tuple(segments)
         self._digest = hashlib.sha256()
 
     @property
@@ -294,7 +291,7 @@ class Tally:
             self.newly_scorable[_why(it.served)] += 1
         for line in it.lines:
             self.money[line.currency].add(line)
-        for segment in self._segments:
+        for segment in self.segments:
             groups = self.groups[segment.name]
             name = segment.group_of(it.features)
             if name not in groups and len(groups) >= MOST_VALUES:

@@ -36,14 +36,12 @@ class Segment:
         special: Collection[float] = (),
         texts: Mapping[str, str] | None = None,
     ) -> None:
-        self.name, self.protected = name, protected
-        self._lows, self._names = tuple(lows), tuple(names)
+        self.name, self.names, self.protected = name, tuple(names), protected
+        self._lows = tuple(lows)
         self._special = frozenset(special)
         self._texts = texts or {}
         self._places = {
-            schema_id: found.index(name)
-            for schema_id, found in schemas.items()
-            if name in found
+            schema_id: found.index(name) for schema_id, found in schemas.items() if name in found
         }
 
     def group_of(self, it: UserFeatures) -> str:
@@ -60,9 +58,9 @@ class Segment:
     def _of_number(self, value: float) -> str:
         if math.isnan(value):
             return MISSING
-        if value in self._special or not self._names:
+        if value in self._special or not self.names:
             return number_text(value)
-        return self._names[bisect_right(self._lows, value)]
+        return self.names[bisect_right(self._lows, value)]
 
 
 def number_text(value: float) -> str:
