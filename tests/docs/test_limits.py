@@ -68,6 +68,7 @@ FACTS: dict[str, dict[str, str]] = {
     "books/read_values.py": {"HOUR_US": UNIT, "TOGETHER": METHOD},
     "books/share.py": {"ANSWERS": METHOD},
     "books/texts.py": {"LONGEST": METHOD},
+    "cli/impact_report.py": {"SMALL_GROUP": METHOD, "MOST_GROUPS": TEXT, "MOST_LADDERS": TEXT},
     "cli/listings.py": {"TOGETHER": SHELL},
     "storage/listings.py": {"TOGETHER": STATEMENT},
     "cli/sources.py": {"MOST_SHOWN": TEXT},
@@ -160,6 +161,7 @@ FACTS: dict[str, dict[str, str]] = {
     "engine/feature_values.py": {"VALUE_BYTES": FORMAT, "UNSEEN": FORMAT},
     "engine/figures.py": {"_DAY_US": UNIT},
     "engine/engine.py": {"FEW": METHOD},
+    "engine/impact.py": {"MOST_VALUES": METHOD},
     "engine/group_commit.py": {"COLLECTING": METHOD, "CAUTION": METHOD},
     "engine/occurrence.py": {"EARLIEST_OCCURRENCE_US": CONTRACT},
     "ending.py": {"INTERRUPTS_S": METHOD, "FAILED": EXIT_CODE, "KILLED": EXIT_CODE},
@@ -223,6 +225,7 @@ FACTS: dict[str, dict[str, str]] = {
     "storage/sqlite_files.py": {
         "LOG_HEADER_BYTES": FORMAT, "FRAME_HEADER_BYTES": FORMAT, "PAGE_BYTES": FORMAT,
     },
+    "storage/impact.py": {"PAGE": METHOD},
     "storage/horizon.py": {"EVERYTHING": FORMAT},
     "storage/requests.py": {"PORTION": STATEMENT},
     "storage/transaction.py": {
