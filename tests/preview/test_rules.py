@@ -285,7 +285,7 @@ def test_a_hold_that_does_not_repeat_uses_up_a_budget(span: Span) -> None:
     budget = Budget("CNY", span, 15_000, 0)
     stricter = changed(history(told).products, zero_from_score=640)
     made = replace(history(told), products=with_rules(stricter, Rules(budget=(budget,))))
-    terms = Terms(made.products)
+    terms = Terms(stricter)
     found = replay_fast(made, terms)
     assert whole(found) == whole(replay(made, terms))
     assert [found.verdicts.all[it].rank for it in found.again.tolist()] == [REDUCED, REDUCED]
