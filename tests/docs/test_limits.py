@@ -162,6 +162,7 @@ FACTS: dict[str, dict[str, str]] = {
     "engine/engine.py": {"FEW": METHOD},
     "engine/group_commit.py": {"COLLECTING": METHOD, "CAUTION": METHOD},
     "engine/occurrence.py": {"EARLIEST_OCCURRENCE_US": CONTRACT},
+    "engine/rates.py": {"SECOND_NS": UNIT},
     "ending.py": {"INTERRUPTS_S": METHOD, "FAILED": EXIT_CODE, "KILLED": EXIT_CODE},
     "engine/records/compatibility.py": {"ORDER_FEES_BUILD": FORMAT},
     "engine/process_job.py": {
@@ -473,7 +474,6 @@ def test_limits_are_handed_over_as_json() -> None:
     assert with_values(LIMITS, values) == changed
     with pytest.raises(TypeError):
         with_values(LIMITS, {"sqlite": {"nothing": 1}})
-    "engine/rates.py": {"SECOND_NS": UNIT},
 """Limits stand in one place, and private names of libraries are not used."""
 
 from __future__ import annotations
@@ -638,6 +638,7 @@ FACTS: dict[str, dict[str, str]] = {
     "engine/engine.py": {"FEW": METHOD},
     "engine/group_commit.py": {"COLLECTING": METHOD, "CAUTION": METHOD},
     "engine/occurrence.py": {"EARLIEST_OCCURRENCE_US": CONTRACT},
+    "engine/rates.py": {"SECOND_NS": UNIT},
     "ending.py": {"INTERRUPTS_S": METHOD, "FAILED": EXIT_CODE, "KILLED": EXIT_CODE},
     "engine/records/compatibility.py": {"ORDER_FEES_BUILD": FORMAT},
     "engine/process_job.py": {
