@@ -116,7 +116,7 @@ def test_scores_are_those_that_were_kept(
     monkeypatch.setattr(latest_features, "PORTION", 7)
     u = t.users.c
     with reading(store.engine) as connection:
-        kept = dict(connection.execute(select(u.user_id, u.score)).tuples().all())
+        kept = {row.user_id: row.score for row in connection.execute(select(u.user_id, u.score))}
         found = [it for portion in everybody(connection) for it in portion]
         names = schemas(connection)
     assert [it.user_id for it in found] == sorted(kept)
