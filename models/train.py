@@ -60,7 +60,7 @@ from models import (
 from models.budget import Course
 from models.choice import Plan
 from models.development import Development
-from models.errors import TamperedError
+from models.errors import ModelDirectoryError, TamperedError
 from models.fits import Outcome, Task, Work
 from models.samples import Sample, State, domain_of, sample_of, state_of
 from models.scorer import reasons_from
@@ -98,21 +98,33 @@ def train(
     """Train the model of `spec_path`, write the directory `out`, return its metrics.
 
     The same spec, data, derive function, budget and library versions give the same model id for any
-    `jobs` (worker processes, 1 thread each). `out` may not have another model. Raises
+    `jobs` (worker processes, 1 thread each). `out` may not have another model; where that is known
+    only after the fits, the model goes to a folder beside it, which the error names. Raises
     ModelError; an interrupt leaves no process.
     """
     with features.beside(Path(spec_path)):
         ready = checking.ready(spec.load(Path(spec_path)), Path(out))
         development_sample = development.of(ready)
         made = _made(development_sample, progress, jobs, budget_s)
-    report = page.of(made.figures, manifest.model_id(made.document))
+    made_id = manifest.model_id(made.document)
+    report = page.of(made.figures, made_id)
 
     def beside(folder: Path) -> None:
         development.write(development_sample, folder)
         (folder / page.NAME).write_text(report, encoding="utf-8")
 
-    written = manifest.write(Path(out), made.document, made.text, made.figures, beside)
-    return {"model_id": written, **made.figures}
+    folder, other = Path(out), manifest.occupant(Path(out), made_id)
+    if other:
+        # The check before the fits knows only the spec and the data: another build makes another
+        # model of them. The hours of its training must not be lost.
+        folder = folder.with_name(f"{folder.name}-{made_id[:12]}")
+    manifest.write(folder, made.document, made.text, made.figures, beside)
+    if other:
+        raise ModelDirectoryError(
+            f"{out}: holds another model, {other}, which is never replaced; the new model is in "
+            f"{folder}"
+        )
+    return {"model_id": made_id, **made.figures}
 
 
 def train_version(
