@@ -68,6 +68,8 @@ FACTS: dict[str, dict[str, str]] = {
     "books/read_values.py": {"HOUR_US": UNIT, "TOGETHER": METHOD},
     "books/share.py": {"ANSWERS": METHOD},
     "books/texts.py": {"LONGEST": METHOD},
+    "cli/drift.py": {"ALARM": SHELL},
+    "storage/latest_features.py": {"PORTION": SHELL},
     "cli/listings.py": {"TOGETHER": SHELL},
     "storage/listings.py": {"TOGETHER": STATEMENT},
     "cli/sources.py": {"MOST_SHOWN": TEXT},
