@@ -45,6 +45,7 @@ from models import (
     instability,
     manifest,
     metrics,
+    monitored,
     page,
     parallel,
     recipes,
@@ -52,6 +53,7 @@ from models import (
     scorecard,
     spec,
     spec_card,
+    spec_monitoring,
     tables,
     verdict,
 )
@@ -60,7 +62,7 @@ from models.choice import Plan
 from models.development import Development
 from models.errors import ModelDirectoryError, TamperedError
 from models.fits import Outcome, Task, Work
-from models.samples import Sample, State, sample_of, state_of
+from models.samples import Sample, State, domain_of, sample_of, state_of
 from models.scorer import reasons_from
 from models.spec_columns import Derived
 from models.verdict import Verdict
@@ -72,13 +74,17 @@ _SIMULATED = "the outcomes are simulated, so only a sandbox may serve the model"
 
 
 class _Served(NamedTuple):
-    """The model that is served: its fit, the rows that it learned from, and its calibration."""
+    """The model that is served: its fit, the rows that it learned from, and its calibration.
+
+    `out_of_fold` has a margin of each training row by a fit that did not see it, NaN without one.
+    """
 
     outcome: Outcome
     sample: Sample
     verdict: Verdict
     platt: calibrate.Platt
     scale: scorecard.Scale
+    out_of_fold: Floats
 
 
 def train(
@@ -148,6 +154,9 @@ def rebuild(directory: Path, *, progress: bool = True, jobs: int = 2) -> str:
     development_sample = development.read(directory)
     development.require(development_sample, kept.document)
     made = _made(development_sample, progress, jobs, kept.document["budget_s"])
+    if "monitoring" not in kept.document:
+        # Earlier builds kept no people to measure drift by.
+        del made.document["monitoring"]
     found = manifest.model_id(made.document)
     if found != kept.model_id:
         differing = sorted(
@@ -326,7 +335,7 @@ def _calibrated(state: State, results: metrics.Results, ruling: Verdict) -> _Ser
     sample = sample_of(
         state, training, recipes.leaf(recipe, training.shape[0]), orders=recipes.orders(recipe)
     )
-    return _Served(outcome, sample, ruling, platt, scorecard.scale(platt))
+    return _Served(outcome, sample, ruling, platt, scorecard.scale(platt), margin)
 
 
 def _choice(course: Course, outcome: Outcome, chosen: Sequence[str]) -> dict[str, Any]:
@@ -385,6 +394,7 @@ def _described(state: State, sample_: Development, served: _Served) -> dict[str,
         "reference": [
             reference.histogram(f, data.raw[used, j]) for j, f in enumerate(the_spec.inputs)
         ],
+        "monitoring": _monitoring(state, served),
         "golden": golden.rows(outcome.text, state, served.sample, served.scale),
         "reasons": {
             "from": reasons_from(tables.parse(outcome.text), [c.reason_group for c in columns]),
@@ -395,6 +405,17 @@ def _described(state: State, sample_: Development, served: _Served) -> dict[str,
         if outcome.recipe.kind == "scorecard"
         else recipes.parameters(outcome.recipe, columns, the_spec.seed, used.shape[0]),
     }  # fmt: skip
+
+
+def _monitoring(state: State, served: _Served) -> dict[str, Any]:
+    """The thresholds of drift, and the people that later ones are compared with."""
+    margin = served.out_of_fold
+    score = np.where(np.isnan(margin), np.nan, metrics.scores(served.scale, margin))
+    seen = domain_of(state, served.sample)
+    return {
+        "rules": spec_monitoring.to_json(state.spec.monitoring),
+        **monitored.of_training(state, state.training, seen, score),
+    }
 
 
 def _without_group(columns: Sequence[Derived]) -> list[str]:

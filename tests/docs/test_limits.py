@@ -69,6 +69,8 @@ FACTS: dict[str, dict[str, str]] = {
     "books/share.py": {"ANSWERS": METHOD},
     "books/texts.py": {"LONGEST": METHOD},
     "cli/impact_report.py": {"SMALL_GROUP": METHOD, "MOST_GROUPS": TEXT, "MOST_LADDERS": TEXT},
+    "cli/drift.py": {"ALARM": SHELL},
+    "storage/latest_features.py": {"PORTION": SHELL},
     "cli/listings.py": {"TOGETHER": SHELL},
     "storage/listings.py": {"TOGETHER": STATEMENT},
     "cli/sources.py": {"MOST_SHOWN": TEXT},
@@ -164,6 +166,7 @@ FACTS: dict[str, dict[str, str]] = {
     "engine/impact.py": {"MOST_VALUES": METHOD},
     "engine/group_commit.py": {"COLLECTING": METHOD, "CAUTION": METHOD},
     "engine/occurrence.py": {"EARLIEST_OCCURRENCE_US": CONTRACT},
+    "engine/rates.py": {"SECOND_NS": UNIT},
     "ending.py": {"INTERRUPTS_S": METHOD, "FAILED": EXIT_CODE, "KILLED": EXIT_CODE},
     "engine/records/compatibility.py": {"ORDER_FEES_BUILD": FORMAT},
     "engine/process_job.py": {
