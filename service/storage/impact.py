@@ -13,11 +13,10 @@ from service.engine.records.users import UserFeatures
 from service.engine.scoring import Assessor
 from service.engine.segments import Segment
 from service.storage.database import reading, take_time
-from service.storage.people import feature_schemas, pages_of_people
+from service.storage.latest_features import PORTION, schemas
+from service.storage.people import pages_of_people
 from service.storage.terms import read_catalog
 
-PAGE = 2_000
-"""The people that are read and scored together."""
 Schemas = Mapping[str, tuple[str, ...]]
 
 
@@ -45,7 +44,7 @@ def impact(
     candidate: Scorer,
     segments_of: Callable[[Schemas], Sequence[Segment]],
     note_failure: Callable[[Exception], object],
-    page: int = PAGE,
+    page: int = PORTION,
 ) -> tuple[Tally, Catalog]:
     """The impact of promoting a candidate, and the terms by which it was told.
 
@@ -55,12 +54,12 @@ def impact(
     """
     with reading(database) as connection:
         take_time(connection)
-        schemas, catalog = feature_schemas(connection), read_catalog(connection)
-        features = _Features(schemas)
+        names, catalog = schemas(connection), read_catalog(connection)
+        features = _Features(names)
         models = Models(
             Assessor(features, served), Assessor(features, candidate), catalog, note_failure
         )
-        tally = Tally(segments_of(schemas))
+        tally = Tally(segments_of(names))
         for people in pages_of_people(connection, page):
             wanted = [it for it in people if tally.note(it.features) is None]
             for compared in compare(models, wanted):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -15,8 +14,8 @@ from service.engine.records.users import UserFeatures
 from service.engine.rows import Rows
 from service.engine.tables import ALIASES, LINES
 from service.storage import schema as t
+from service.storage.latest_features import everybody
 from service.storage.rows import line_of
-from service.storage.statements import features_of
 
 
 class Person(NamedTuple):
@@ -31,26 +30,9 @@ def pages_of_people(connection: Connection, size: int) -> Iterator[list[Person]]
     """Everybody on record in the order of the ids, `size` people a page.
 
     Read them in one state of the database."""
-    after = ""
-    while people := _people(connection, after, size):
+    for people in everybody(connection, size):
         rows = _rows(connection, people)
         yield [Person(it, rows[it.user_id]) for it in people]
-        after = people[-1].user_id
-
-
-def feature_schemas(connection: Connection) -> dict[str, tuple[str, ...]]:
-    """The names of the raw values of each schema, by its id."""
-    rows = connection.execute(select(t.feature_schemas.c.schema_id, t.feature_schemas.c.names))
-    return {schema_id: tuple(json.loads(names)) for schema_id, names in rows}
-
-
-def _people(connection: Connection, after: str, size: int) -> list[UserFeatures]:
-    user_id = t.users.c.user_id
-    query = features_of(t.users).where(user_id > after).order_by(user_id).limit(size)
-    return [
-        UserFeatures(user_id, bool(consent), *rest)
-        for user_id, consent, *rest in connection.execute(query)
-    ]
 
 
 def _rows(connection: Connection, people: list[UserFeatures]) -> dict[str, Rows]:

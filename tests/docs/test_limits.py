@@ -228,7 +228,6 @@ FACTS: dict[str, dict[str, str]] = {
     "storage/sqlite_files.py": {
         "LOG_HEADER_BYTES": FORMAT, "FRAME_HEADER_BYTES": FORMAT, "PAGE_BYTES": FORMAT,
     },
-    "storage/impact.py": {"PAGE": METHOD},
     "storage/horizon.py": {"EVERYTHING": FORMAT},
     "storage/requests.py": {"PORTION": STATEMENT},
     "storage/transaction.py": {
