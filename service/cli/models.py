@@ -49,21 +49,29 @@ def register(folder: Path, database: str, request_id: str) -> None:
 @model.command("accept")
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option("--reason", required=True, help="Why the difference is justified, for the record.")
+@click.option(
+    "--despite-findings", is_flag=True, help="Accept it with open findings of high severity."
+)
 @database_option
 @request_option
-def accept(folder: Path, reason: str, database: str, request_id: str) -> None:
+def accept(
+    folder: Path, reason: str, despite_findings: bool, database: str, request_id: str
+) -> None:
     """Accept the model in FOLDER in spite of its fairness gate.
 
     Two people must do so before a server serves a model that the gate blocks. Each does so as a
     user of their own."""
     from models import fairness_gate, manifest
     from service.storage.admin import by_shell
+    from service.storage.findings import require_no_findings
     from service.storage.models import SIGNATURES, accept_model, people_who_accept
 
     verified = manifest.read(folder)
     if verified.fairness == fairness_gate.FINE:
         raise click.ClickException(f"{folder}: its fairness gate is fine; nothing is to accept")
     engine, asked = opened(database), [verified.model_id, reason]
+    if not despite_findings:
+        require_no_findings(engine, verified.model_id)
     request = by_shell("accept_model", asked, request_id, shell_user())
     accept_model(engine, request, verified.model_id, verified.fairness, reason, now_us())
     people = sorted(people_who_accept(engine, verified.model_id))
@@ -94,8 +102,11 @@ def retire(model_id: str, reason: str, database: str, request_id: str) -> None:
 @json_option
 def list_all(database: str, as_json: bool) -> None:
     """List the models, the first registered first."""
+    from service.storage.findings import high_findings
     from service.storage.models import list_models
 
+    engine = opened(database)
+    high = high_findings(engine)
     found: list[dict[str, Any]] = [
         {
             "model": it.model_id,
@@ -106,8 +117,9 @@ def list_all(database: str, as_json: bool) -> None:
             "retired": instant_text(it.retire_us),
             "retired_by": it.retired_by or "",
             "reason": it.reason,
+            "open_high_findings": [str(number) for number in high.get(it.model_id, ())],
         }
-        for it in list_models(opened(database))
+        for it in list_models(engine)
     ]
     if not as_json:
         found = [it | {"features": len(it["features"])} for it in found]
