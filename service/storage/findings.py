@@ -136,6 +136,10 @@ def _findings(connection: Connection, model_id: str) -> list[Finding]:
             told = details["severity"], details["text"]
             found[of, number] = Finding(of, number, *told, it.record_us, it.by_text)
         else:
-            closed = {"close_us": it.record_us, "closed_by": it.by_text, "close_text": details["text"]}
+            closed = {
+                "close_us": it.record_us,
+                "closed_by": it.by_text,
+                "close_text": details["text"],
+            }
             found[of, number] = found[of, number]._replace(**closed)
     return list(found.values())
