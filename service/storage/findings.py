@@ -17,6 +17,7 @@ from service.domain.errors import ActRefused, InvalidInput, NotFound
 from service.engine.records.administration import Asked, AuditEvent
 from service.storage import schema as t
 from service.storage.administration import Administration, administer, require_text
+from service.storage.compatibility import FINDINGS_BUILD, shut_out_older
 from service.storage.database import reading
 
 OPENED, CLOSED = "models.finding_opened", "models.finding_closed"
@@ -66,6 +67,7 @@ def open_finding(
         known = select(t.models.c.model_id).where(t.models.c.model_id == model_id)
         if desk.connection.scalar(known) is None:
             raise NotFound("model", model_id)
+        shut_out_older(desk.connection, FINDINGS_BUILD)
         number = len(_findings(desk.connection, model_id)) + 1
         desk.note(OPENED, f"models/{model_id}", finding=number, severity=severity, text=text)
         return str(number).encode()

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import func, select, update
 
 from models import fairness_gate
 from service.storage import schema as t
+from service.storage.compatibility import FINDINGS_BUILD
 from service.storage.database import open_database
 from service.storage.findings import CLOSED
 from tests.cli.test_commands import invoke
@@ -43,6 +44,11 @@ def test_a_finding_is_closed_by_another_person(
         done = finding(url, "open", model_id, "--severity", severity, "--text", text)
         assert done.exit_code == 0, done.output
     assert done.output == "finding 2 opened\n"
+    engine = open_database(url)
+    with engine.connect() as connection:
+        oldest = connection.scalar(select(func.max(t.compatibility.c.oldest_build)))
+    engine.dispose()
+    assert oldest == FINDINGS_BUILD
     close = ("close", model_id, "1", "--text", "trained again")
     assert "another person must close it" in str(finding(url, *close).exception)
     monkeypatch.setenv("SUDO_USER", "bob")
