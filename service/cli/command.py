@@ -12,10 +12,12 @@ from service.cli.bindings import bind_key, unbind_key
 from service.cli.books import backup, create_key_of_seals, restore, verify
 from service.cli.breakers import breaker, budget
 from service.cli.configuration import config
+from service.cli.drift import drift
 from service.cli.gbfs import tariff
 from service.cli.keys import keys, operator, platform, revoke_key, roll_key, update_key
 from service.cli.listings import listing, snooze
 from service.cli.models import model
+from service.cli.overrides import overrides
 from service.cli.parts import database_option, missing_library, now_us, opened
 from service.cli.persons import audit, person
 from service.cli.preview import policy, preview_tariff, product
@@ -87,7 +89,8 @@ for group, of_kind in (
     (bounds, BOUNDS),
 ):
     add_commands(group, of_kind)
-model.add_command(rebuild)
+for of_models in (rebuild, drift, overrides):
+    model.add_command(of_models)
 for command in COMMANDS:
     cli.add_command(command)
 
