@@ -67,6 +67,8 @@ def lost_after_us(
 
 
 Changes = dict[str, Any]
+# The same as calling the class, in a fifth of the time.
+_new = tuple.__new__
 
 
 # Read once, because every Authorize uses them (see `authorization._SETTLED`).
@@ -357,8 +359,8 @@ def extend(authorization: Authorization, product: Product, by_us: int, now_us: i
 def release(authorization: Authorization) -> tuple[Posting, Posting]:
     """The postings that release the whole hold."""
     return (
-        Posting(_AVAILABLE, _HELD, authorization.held_credit_minor),
-        Posting(_DEPOSIT, _REFUND_PAYABLE, authorization.held_cash_minor),
+        _new(Posting, (_AVAILABLE, _HELD, authorization.held_credit_minor)),
+        _new(Posting, (_DEPOSIT, _REFUND_PAYABLE, authorization.held_cash_minor)),
     )
 
 

@@ -88,7 +88,9 @@ LINE_COLUMNS: dict[Account, tuple[str, int]] = {
 _LIMIT_CONTROL = Account.LIMIT_CONTROL
 _BOOKS = {it: Book.LINE if it in LINE_BOOK else Book.MONEY for it in Account}
 _ACCOUNT_TEXTS = {
-    (debit, credit): f"{_BOOKS[debit]}\n{debit}\n{credit}\n" for debit in Account for credit in Account
+    (debit, credit): f"{_BOOKS[debit]}\n{debit}\n{credit}\n"
+    for debit in Account
+    for credit in Account
 }
 """The text of book and accounts in a link, by the debited and the credited account."""
 

@@ -70,6 +70,10 @@ _FEE_INCOME, _RECEIVABLE = Account.FEE_INCOME, Account.RECEIVABLE
 _DRAWN, _HELD = Account.DRAWN, Account.HELD
 
 
+# The same as calling the class, in a fifth of the time.
+_new = tuple.__new__
+
+
 def _capture(
     authorization: Authorization, amount_minor: int, purpose: Purpose = _FEE
 ) -> tuple[Authorization, tuple[Posting, ...]]:
@@ -95,13 +99,18 @@ def _capture(
         captures=authorization.captures + (amount_minor > 0),
         other_captured_minor=authorization.other_captured_minor + other_minor,
     )
-    return captured, (
-        Posting(_DEPOSIT, _OPERATOR_PAYABLE, cash_minor - fee_cash_minor),
-        Posting(_DEPOSIT, _FEE_INCOME, fee_cash_minor),
-        Posting(_DRAWN, _HELD, credit_minor),
-        Posting(_RECEIVABLE, _OPERATOR_PAYABLE, credit_minor - fee_credit_minor),
-        Posting(_RECEIVABLE, _FEE_INCOME, fee_credit_minor),
+    postings: tuple[Posting, ...] = (
+        _new(Posting, (_DRAWN, _HELD, credit_minor)),
+        _new(Posting, (_RECEIVABLE, _OPERATOR_PAYABLE, credit_minor - fee_credit_minor)),
+        _new(Posting, (_RECEIVABLE, _FEE_INCOME, fee_credit_minor)),
     )
+    if cash_minor or fee_cash_minor:
+        postings = (
+            Posting(_DEPOSIT, _OPERATOR_PAYABLE, cash_minor - fee_cash_minor),
+            Posting(_DEPOSIT, _FEE_INCOME, fee_cash_minor),
+            *postings,
+        )
+    return captured, postings
 
 
 def final_capture(
