@@ -30,7 +30,7 @@ from benchmarks.harness import (
     ratios,
     write_json,
 )
-from benchmarks.load import AUTHORIZE, METHODS, SETTLE, Job, Report, generate
+from benchmarks.load import AUTHORIZE, SETTLE, Job, Report, generate
 from benchmarks.options import folder_option, json_option, model_option, transport_option
 from benchmarks.prepared import PRODUCT, Prepared, copy, count_rows, prepare, serve
 from benchmarks.processes import Server, two_cores
@@ -39,6 +39,7 @@ from benchmarks.rpc_figures import Side, acknowledged_of, check_moved, check_row
 from service.config import AIO
 
 _ECHO = "echo"
+_BATCHED = (AUTHORIZE, SETTLE)
 _ECHO_IN_FLIGHT = 64
 
 
@@ -139,7 +140,7 @@ def measure(work: Path, model: Path, plan: Plan) -> tuple[Side, list[Batched]]:
     answer = probe(work, prepared, plan.seed, AUTHORIZE)
     server_core, _ = two_cores()
     options = "--transport", plan.transport
-    databases = {method: copy(prepared, work / f"{method}.db") for method in METHODS}
+    databases = {method: copy(prepared, work / f"{method}.db") for method in _BATCHED}
     with ExitStack() as running:
         servers = {
             method: running.enter_context(
@@ -150,15 +151,15 @@ def measure(work: Path, model: Path, plan: Plan) -> tuple[Side, list[Batched]]:
         log = work / "echo.log"
         servers[_ECHO] = running.enter_context(echo_of(answer, AUTHORIZE, log, server_core, ()))
         reports: dict[str, list[Report]] = {name: [] for name in servers}
-        for number, order in in_turn((_ECHO, *METHODS), plan.rounds):
+        for number, order in in_turn((_ECHO, *_BATCHED), plan.rounds):
             for name in order:
                 reports[name].append(_round(servers[name], prepared, plan, name, number))
-    for method in METHODS:
+    for method in _BATCHED:
         done = acknowledged_of(reports[method])
         check_rows(Counter(count_rows(databases[method])), done, method)
         check_moved(moved_of(reports[method]), done)
     echo = reports[_ECHO]
-    return side_of(echo), [_batched(method, reports[method], echo) for method in METHODS]
+    return side_of(echo), [_batched(method, reports[method], echo) for method in _BATCHED]
 
 
 def _round(server: Server, prepared: Prepared, plan: Plan, name: str, number: int) -> Report:

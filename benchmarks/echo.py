@@ -1,5 +1,5 @@
-"""A bare gRPC server with the messages of Authorize and Settle: the ceiling of a unary call in
-Python. It speaks grpc.aio on asyncio's own loop, or grpc.aio on uvloop, or pygrpc-native.
+"""A bare gRPC server with the messages of Authorize, Settle and Reverse: the ceiling of a unary
+call in Python. It speaks grpc.aio on asyncio's own loop, or grpc.aio on uvloop, or pygrpc-native.
 
 The server parses each request and serialises an answer with the size and fields of a real answer,
 by the generated code. It does nothing else: no key, checks, score, ledger or disk.
@@ -13,22 +13,25 @@ import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 import grpc
 import uvloop
-from freehold.v1 import authorization_pb2, authorization_service_pb2, types_pb2
+from freehold.v1 import authorization_pb2, types_pb2
+from freehold.v1 import authorization_service_pb2 as pb
 from freehold.v1.authorization_service_pb2_grpc import (
     AuthorizationServiceServicer,
     add_AuthorizationServiceServicer_to_server,
 )
 
+from benchmarks.load import AUTHORIZE, METHODS
+
 ASYNCIO, UVLOOP, NATIVE = WIRES = ("asyncio", "uvloop", "native")
 """The kinds of echo."""
 
 
-def canned_answer() -> authorization_service_pb2.AuthorizeResponse:
+def canned_answer() -> pb.AuthorizeResponse:
     """An answer with the fields of an ACTIVE authorization, for use without a recorded one."""
     deposit = types_pb2.Money(currency_code="CNY", amount_minor=19_900)
     nothing = types_pb2.Money(currency_code="CNY", amount_minor=0)
@@ -56,34 +59,52 @@ def canned_answer() -> authorization_service_pb2.AuthorizeResponse:
     )
     answer.create_time.FromNanoseconds(1_700_000_000_123_456_000)
     answer.start_time.FromNanoseconds(1_700_000_000_123_456_000)
-    return authorization_service_pb2.AuthorizeResponse(authorization=answer)
+    return pb.AuthorizeResponse(authorization=answer)
+
+
+class Answers(NamedTuple):
+    """The answer to each call of a method."""
+
+    authorized: pb.AuthorizeResponse
+    settled: pb.SettleAuthorizationResponse
+    reversed: pb.ReverseAuthorizationResponse
+
+
+def answers_with(recorded: bytes | None, method: str) -> Answers:
+    """The answers with a recorded one to `method`, or None; those to other methods are canned."""
+    canned = canned_answer()
+    answers = Answers(
+        canned,
+        pb.SettleAuthorizationResponse(authorization=canned.authorization),
+        pb.ReverseAuthorizationResponse(authorization=canned.authorization),
+    )
+    if recorded is not None:
+        answer = answers[METHODS.index(method)]
+        answer.Clear()
+        answer.MergeFromString(recorded)
+    return answers
 
 
 class _Echo(AuthorizationServiceServicer):
-    def __init__(
-        self,
-        answer: authorization_service_pb2.AuthorizeResponse,
-        settled: authorization_service_pb2.SettleAuthorizationResponse,
-    ) -> None:
-        self._answer = answer
-        self._settled = settled
+    def __init__(self, answers: Answers) -> None:
+        self._authorized, self._settled, self._reversed = answers
 
-    async def Authorize(
-        self, request: authorization_service_pb2.AuthorizeRequest, context: Any
-    ) -> authorization_service_pb2.AuthorizeResponse:
-        return self._answer
+    async def Authorize(self, request: pb.AuthorizeRequest, context: Any) -> pb.AuthorizeResponse:
+        return self._authorized
 
     async def SettleAuthorization(
-        self, request: authorization_service_pb2.SettleAuthorizationRequest, context: Any
-    ) -> authorization_service_pb2.SettleAuthorizationResponse:
+        self, request: pb.SettleAuthorizationRequest, context: Any
+    ) -> pb.SettleAuthorizationResponse:
         return self._settled
+
+    async def ReverseAuthorization(
+        self, request: pb.ReverseAuthorizationRequest, context: Any
+    ) -> pb.ReverseAuthorizationResponse:
+        return self._reversed
 
 
 async def serve(
-    listen: str,
-    answer: authorization_service_pb2.AuthorizeResponse,
-    settled: authorization_service_pb2.SettleAuthorizationResponse,
-    credentials: grpc.ServerCredentials | None = None,
+    listen: str, answers: Answers, credentials: grpc.ServerCredentials | None = None
 ) -> None:
     """Answer until SIGTERM, in plaintext without credentials.
 
@@ -91,7 +112,7 @@ async def serve(
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     server = grpc.aio.server()
-    add_AuthorizationServiceServicer_to_server(_Echo(answer, settled), server)  # type: ignore[no-untyped-call]
+    add_AuthorizationServiceServicer_to_server(_Echo(answers), server)  # type: ignore[no-untyped-call]
     if credentials is None:
         server.add_insecure_port(listen)
     else:
@@ -103,18 +124,15 @@ async def serve(
     _log("stopped")
 
 
-def serve_native(
-    listen: str,
-    answer: authorization_service_pb2.AuthorizeResponse,
-    settled: authorization_service_pb2.SettleAuthorizationResponse,
-) -> None:
+def serve_native(listen: str, answers: Answers) -> None:
     """Answers by the batches of pygrpc-native until SIGTERM; otherwise as `serve`."""
     from pygrpc_native import EVENT_CALL, NativeGrpcFront
 
     service = "/freehold.v1.AuthorizationService"
     methods: tuple[tuple[str, Any, Any], ...] = (
-        ("Authorize", authorization_service_pb2.AuthorizeRequest, answer),
-        ("SettleAuthorization", authorization_service_pb2.SettleAuthorizationRequest, settled),
+        ("Authorize", pb.AuthorizeRequest, answers.authorized),
+        ("SettleAuthorization", pb.SettleAuthorizationRequest, answers.settled),
+        ("ReverseAuthorization", pb.ReverseAuthorizationRequest, answers.reversed),
     )
     front = NativeGrpcFront(
         listen, [(f"{service}/{name}", False) for name, _, _ in methods], call_details=True
@@ -141,13 +159,9 @@ def _log(event: str) -> None:
 @click.option(
     "--answer",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="A recorded AuthorizeResponse to answer with, serialised.",
+    help="A recorded answer to --method, serialised.",
 )
-@click.option(
-    "--settled",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="A recorded SettleAuthorizationResponse to answer with, serialised.",
-)
+@click.option("--method", default=AUTHORIZE, show_default=True, type=click.Choice(METHODS))
 @click.option(
     "--tls-certificate",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
@@ -168,31 +182,22 @@ def _log(event: str) -> None:
 def main(
     listen: str,
     answer: Path | None,
-    settled: Path | None,
+    method: str,
     tls_certificate: Path | None,
     tls_key: Path | None,
     wire: str,
 ) -> None:
     """Serve the echo until SIGTERM."""
-    message = canned_answer()
-    if answer is not None:
-        message = authorization_service_pb2.AuthorizeResponse.FromString(answer.read_bytes())
-    settlement = authorization_service_pb2.SettleAuthorizationResponse(
-        authorization=message.authorization
-    )
-    if settled is not None:
-        settlement = authorization_service_pb2.SettleAuthorizationResponse.FromString(
-            settled.read_bytes()
-        )
+    answers = answers_with(None if answer is None else answer.read_bytes(), method)
     credentials = None
     if tls_certificate is not None and tls_key is not None:
         pair = (tls_key.read_bytes(), tls_certificate.read_bytes())
         credentials = grpc.ssl_server_credentials([pair])
     if wire == NATIVE:
-        serve_native(listen, message, settlement)
+        serve_native(listen, answers)
         return
     run: Callable[[Any], None] = uvloop.run if wire == UVLOOP else asyncio.run
-    run(serve(listen, message, settlement, credentials))
+    run(serve(listen, answers, credentials))
 
 
 if __name__ == "__main__":

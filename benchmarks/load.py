@@ -1,10 +1,12 @@
-"""The load generator: a closed loop of Authorize or Settle calls from its own process.
+"""The load generator: a closed loop of Authorize, Settle or Reverse calls from its own
+process.
 
 Closed loop: each caller sends its next call when the last one was answered. A slow server therefore
 gets fewer calls, and latencies are those of a caller in a queue.
 
 All messages are distinct and serialised before the clock starts; answers are parsed as by any
-client, and counted after it stops. For Settle, the rentals are made before the clock starts too.
+client, and counted after it stops. For Settle and Reverse, the rentals are made before the clock
+starts too.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ import sys
 import time
 import uuid
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import cycle, islice
 from pathlib import Path
@@ -36,6 +38,8 @@ from freehold.v1.authorization_service_pb2 import (
     BatchSettleResponse,
     GetAuthorizationRequest,
     GetAuthorizationResponse,
+    ReverseAuthorizationRequest,
+    ReverseAuthorizationResponse,
     SettleAuthorizationRequest,
     SettleAuthorizationResponse,
 )
@@ -43,7 +47,7 @@ from freehold.v1.authorization_service_pb2 import (
 from benchmarks.harness import BenchmarkError, percentile
 from benchmarks.processes import busy_seconds, cpu_seconds, spawn
 
-AUTHORIZE, SETTLE = METHODS = ("Authorize", "Settle")
+AUTHORIZE, SETTLE, REVERSE = METHODS = ("Authorize", "Settle", "Reverse")
 GET = "Get"
 
 _SERVICE = "/freehold.v1.AuthorizationService/"
@@ -54,12 +58,18 @@ _BATCHES: dict[str, tuple[str, Any, Any]] = {
 _SINGLE: dict[str, tuple[str, Any]] = {
     AUTHORIZE: ("Authorize", AuthorizeResponse),
     SETTLE: ("SettleAuthorization", SettleAuthorizationResponse),
+    REVERSE: ("ReverseAuthorization", ReverseAuthorizationResponse),
     GET: ("GetAuthorization", GetAuthorizationResponse),
 }
 _READS = 4_000
 _DEADLINE_S = 10.0
 _SHOWN_ERRORS = 5
-_Answer = AuthorizeResponse | SettleAuthorizationResponse | GetAuthorizationResponse
+_Answer = (
+    AuthorizeResponse
+    | SettleAuthorizationResponse
+    | ReverseAuthorizationResponse
+    | GetAuthorizationResponse
+)
 
 
 @dataclass(frozen=True)
@@ -74,9 +84,10 @@ class Job:
     warm_up     calls made before the clock starts
     users       one id per call, warm-up first: Authorize is called len(users) times in all
     seed        request ids and asset ids follow from it
-    method      AUTHORIZE, or SETTLE. Then each user's rental is authorized first, and the ones
-                that are ACTIVE are settled; the same share of these calls is warm-up. With GET
-                the rentals are authorized first too, and then read again and again
+    method      AUTHORIZE, SETTLE or REVERSE. For the latter two each user's rental is authorized
+                first, and the ones that are ACTIVE are settled or reversed; the same share of these
+                calls is warm-up. With GET the rentals are authorized first too, and then read again
+                and again
     limit_s     seconds after which no further call is sent; None for no limit
     trusted     PEM file with the certificate of a server that speaks TLS; None for plaintext
     items       requests in one message, as items of a batch; 1 sends single calls. Then `in_flight`
@@ -113,8 +124,8 @@ class Report:
     other_cpu_share   CPU time of everything else on the machine / wall time
     server_cpu_us     CPU microseconds of the server per call
     states            answers by state of the authorization, warm-up included
-    moved             answers that moved money, warm-up included: a hold on the credit line, or a
-                      captured amount
+    moved             answers that moved money, warm-up included: a hold on the credit line, its
+                      release, or a captured amount
     request_bytes     mean serialised size of a request
     response_bytes    mean serialised size of an answer
     sample            an answer that moved money, serialised, in hexadecimal; empty when there was
@@ -160,15 +171,31 @@ def settlements(job: Job, names: Sequence[str]) -> list[bytes]:
 
     Earlier builds know all its fields.
     """
-    source = random.Random(f"settle {job.seed}")
     return [
         SettleAuthorizationRequest(
-            request_id=str(uuid.UUID(int=source.getrandbits(128), version=4)),
-            name=name,
-            usage=SettleAuthorizationRequest.Usage(),
+            request_id=request_id, name=name, usage=SettleAuthorizationRequest.Usage()
         ).SerializeToString()
-        for name in names
+        for request_id, name in zip(_ids(f"settle {job.seed}"), names, strict=False)
     ]
+
+
+def reversals(job: Job, names: Sequence[str]) -> list[bytes]:
+    """One serialised ReverseAuthorizationRequest per rental, in fields that earlier builds know."""
+    return [
+        ReverseAuthorizationRequest(request_id=request_id, name=name).SerializeToString()
+        for request_id, name in zip(_ids(f"reverse {job.seed}"), names, strict=False)
+    ]
+
+
+def _ids(seed: str) -> Iterator[str]:
+    """Request ids without an end."""
+    source = random.Random(seed)
+    while True:
+        yield str(uuid.UUID(int=source.getrandbits(128), version=4))
+
+
+_ENDS = {SETTLE: settlements, REVERSE: reversals}
+"""The requests that end rentals."""
 
 
 def reads(names: Sequence[str]) -> list[bytes]:
@@ -187,8 +214,8 @@ async def run(job: Job) -> Report:
             await _drive(
                 channel, job, AUTHORIZE, batches(job, AUTHORIZE, requests), answers, errors
             )
-            if job.method == SETTLE:
-                requests = settlements(job, [a.authorization.name for a in answers if _active(a)])
+            if end := _ENDS.get(job.method):
+                requests = end(job, [a.authorization.name for a in answers if _active(a)])
                 warm_up = max(1, len(requests) * job.warm_up // len(job.users))
             else:
                 requests = reads([a.authorization.name for a in answers])
@@ -312,7 +339,8 @@ def _active(answer: _Answer) -> bool:
 
 def _moved(answer: _Answer) -> bool:
     it = answer.authorization
-    return it.held_credit.amount_minor > 0 or it.captured.amount_minor > 0
+    released = it.state == Authorization.STATE_REVERSED
+    return released or it.held_credit.amount_minor > 0 or it.captured.amount_minor > 0
 
 
 def _sample(answers: list[_Answer]) -> str:

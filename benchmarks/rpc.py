@@ -1,4 +1,4 @@
-"""How much of a bare gRPC call's speed is left when Authorize, or Settle, does all its work?
+"""How much of a bare gRPC call's speed is left when Authorize, Settle or Reverse does all its work?
 
 The same load generator sends the same messages, alternately in one run, to a bare ``grpc.aio`` echo
 and to Freehold. Both servers are pinned to one core, the generator to another. Every Authorize has
@@ -8,7 +8,8 @@ benchmark, and so does a run in which most calls held nothing.
 
 With ``--method Settle`` every person's rental is authorized before the clock starts, and those that
 got a hold at once, about two thirds, are settled: the usage is billed, captured and collected. The
-figures are of the settlements alone, but the batches are of both calls.
+figures are of the settlements alone, but the batches are of both calls. ``--method Reverse``
+reverses these rentals in the same way.
 
 The database is prepared once: migrated, with an operator and its products, and all people loaded by
 PutUsers. Each level of calls in flight starts servers on fresh copies of it, so the mean batch is
@@ -62,7 +63,7 @@ from benchmarks.harness import (
     revision,
     write_json,
 )
-from benchmarks.load import AUTHORIZE, METHODS, SETTLE, Job, Report, generate
+from benchmarks.load import AUTHORIZE, METHODS, Job, Report, generate
 from benchmarks.options import (
     beside_option,
     folder_option,
@@ -159,7 +160,8 @@ class Plan:
     default=AUTHORIZE,
     show_default=True,
     type=click.Choice(METHODS),
-    help="The measured call. Settle's rentals are authorized before the clock starts.",
+    help="The measured call. The rentals of Settle and Reverse are authorized before the clock "
+    "starts.",
 )
 @click.option("--in-flight", default="8,64,128", show_default=True, help="Levels, with commas.")
 @click.option("--rounds", default=5, show_default=True, type=click.IntRange(1))
@@ -235,8 +237,8 @@ def rpc(
     unscored: bool,
     json_file: Path | None,
 ) -> None:
-    """Measure Authorize or Settle against a bare gRPC echo, in turn, with the same messages and
-    load."""
+    """Measure Authorize, Settle or Reverse against a bare gRPC echo, in turn, with the same
+    messages and load."""
     plan = Plan(
         _levels(in_flight), rounds, rounds_a_start, calls, warm_up, seed, _checkout(beside), method,
         tls,
@@ -456,9 +458,10 @@ def _start(
 
 def echo_of(answer: Path, method: str, log: Path, core: int, options: Sequence[str]) -> Server:
     """A bare echo of a recorded answer to the method."""
-    port, recorded = free_port(), "--settled" if method == SETTLE else "--answer"
+    port = free_port()
     arguments = [
-        "benchmarks.echo", "--listen", f"127.0.0.1:{port}", recorded, str(answer), *options,
+        "benchmarks.echo", "--listen", f"127.0.0.1:{port}", "--method", method,
+        "--answer", str(answer), *options,
     ]  # fmt: skip
     return Server(arguments, core=core, port=port, log=log)
 

@@ -9,7 +9,7 @@ from statistics import fmean
 from typing import Any
 
 from benchmarks.harness import BenchmarkError, Quartiles, Spread, quartiles, ratios, spread
-from benchmarks.load import SETTLE, Report
+from benchmarks.load import REVERSE, SETTLE, Report
 
 _LEAST_MOVED_SHARE = 0.5
 
@@ -113,7 +113,7 @@ class Level:
     p99_ratio     Freehold's p99 over the echo's, of the same round
     cpu_ratio     the echo's server CPU per call over Freehold's; what the ratio would be if
                   the generator cost nothing
-    batch_mean    commands per commit, warm-up included, and for Settle the Authorize calls before
+    batch_mean    commands per commit, warm-up included, and the Authorize calls before others
     batches       commits by the number of commands in them, as the server logged it
     acknowledged  measured calls answered with OK, warm-up included
     rows          rows in the authorizations table afterwards, by state
@@ -141,14 +141,19 @@ class Level:
     echoes: dict[str, Echo] = field(default_factory=dict)
 
 
+ENDS = {SETTLE: "SETTLED", REVERSE: "REVERSED"}
+"""The states in which the methods leave rentals that others began."""
+
+
 def check_rows(rows: dict[str, int], acknowledged: int, method: str) -> None:
     """Raise BenchmarkError when the database has fewer authorizations than calls were answered with
-    OK; for Settle, only those that are settled count."""
-    counted = rows.get("SETTLED", 0) if method == SETTLE else sum(rows.values())
+    OK; for Settle and Reverse, only those that are settled or reversed count."""
+    end = ENDS.get(method)
+    counted = sum(rows.values()) if end is None else rows.get(end, 0)
     if counted < acknowledged:
         raise BenchmarkError(
             f"{acknowledged} calls were answered with OK, but the database holds only "
-            f"{counted} {'settled ' if method == SETTLE else ''}authorizations: {rows}"
+            f"{counted} {end.lower() + ' ' if end else ''}authorizations: {rows}"
         )
 
 
@@ -156,7 +161,9 @@ def check_moved(moved: int, acknowledged: int) -> None:
     """Raise BenchmarkError when most answers moved no money, because declining is cheaper than
     holding, and releasing cheaper than charging."""
     if moved < _LEAST_MOVED_SHARE * acknowledged:
-        raise BenchmarkError(f"only {moved} of {acknowledged} calls held or captured an amount")
+        raise BenchmarkError(
+            f"only {moved} of {acknowledged} calls held, released or captured an amount"
+        )
 
 
 def level_of(

@@ -9,12 +9,11 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.harness import Quartiles, Spread
-from benchmarks.load import SETTLE
-from benchmarks.rpc_figures import Beside, Level, Ruled, Side, Tls
+from benchmarks.rpc_figures import ENDS, Beside, Level, Ruled, Side, Tls
 
 _SATURATED = 0.95
 _BUSY = 0.25
-_SETTLED = "Settled are the rentals of these that got a hold at once. "
+_ENDED = "{} are the rentals of these that got a hold at once. "
 
 
 def show(console: Console, content: dict[str, Any], levels: Sequence[Level]) -> None:
@@ -45,7 +44,7 @@ def _table(content: dict[str, Any], levels: Sequence[Level]) -> Table:
         ),
         caption=(
             f"Medians of {content['rounds']} rounds of {content['calls']} calls. "
-            f"{_SETTLED if method == SETTLE else ''}"
+            f"{_ENDED.format(ENDS[method].capitalize()) if method in ENDS else ''}"
             f"Echo and {method} in turn, ratios within a round. Every "
             f"call has its own request id, item and person. CPU µs/call are the server's; CPU "
             f"shares are server / load generator / everything else, of one core each.\n"

@@ -33,6 +33,9 @@ FEATURE_OUT_OF_RANGE = "FEATURE_OUT_OF_RANGE"
 UNSEEN_CODE = "UNSEEN_CODE"
 UNSEEN_CATEGORY = "UNSEEN_CATEGORY"
 
+AS_IS, EXTRAPOLATED, REFUSED = 0, 1, 2
+"""A value is scored as it is, as the nearest trained value, or not at all."""
+
 _LARGEST = sys.float_info.max
 MOST_GAPS = 256
 """The widest code whose unseen values are listed; of wider ones the seen values are listed."""
@@ -274,6 +277,24 @@ class Domain:
         if extrapolated and refused:
             extrapolated = {i: names for i, names in extrapolated.items() if i not in refused}
         return Admitted(derived, refused, extrapolated)
+
+    @property
+    def spans(self) -> tuple[encoding.Span, ...]:
+        """The columns of months, whose dates count only with one another."""
+        return self._spans
+
+    def standing(self, raw: Floats) -> NDArray[np.int8]:
+        """(n, k_raw): `AS_IS`, `EXTRAPOLATED` or `REFUSED`, for each value by itself."""
+        inside = self._inside(raw)
+        found = np.full(raw.shape, AS_IS, dtype=np.int8)
+        rows, columns = np.nonzero(~inside)
+        for i, j in zip(rows.tolist(), columns.tolist(), strict=True):
+            value = float(raw[i, j])
+            if self._refusal(j, value) is not None:
+                found[i, j] = REFUSED
+            elif value not in (self._seen[j] or ()):
+                found[i, j] = EXTRAPOLATED
+        return found
 
     def faults(self, raw: Floats) -> list[tuple[int, str, str]]:
         """Every value of (n, k_raw) float64 that cannot be scored: row, code and column."""

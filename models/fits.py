@@ -115,7 +115,7 @@ def split(state: State, task: Task) -> tuple[dataset.Indices, dataset.Indices]:
         fold = inner_folds(state)
         return training[fold != task.fold], training[fold == task.fold]
     fold = state.folds(task.seed)
-    return np.flatnonzero(fold != task.fold), np.flatnonzero(fold == task.fold)
+    return np.flatnonzero((fold >= 0) & (fold != task.fold)), np.flatnonzero(fold == task.fold)
 
 
 def inner_folds(state: State) -> NDArray[np.int8]:

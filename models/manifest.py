@@ -217,13 +217,11 @@ def write(
     do not match, and `read` refuses it.
     """
     full = {**document, "model_id": model_id(document)}
-    if (directory / MANIFEST).exists():
-        other = _json(directory / MANIFEST).get("model_id")
-        if other != full["model_id"]:
-            raise ModelDirectoryError(
-                f"{directory}: holds another model, {other}, which is never replaced; "
-                "name another folder"
-            )
+    if other := occupant(directory, full["model_id"]):
+        raise ModelDirectoryError(
+            f"{directory}: holds another model, {other}, which is never replaced; "
+            "name another folder"
+        )
     try:
         directory.mkdir(parents=True, exist_ok=True)
         beside(directory)
@@ -234,6 +232,14 @@ def write(
     except OSError as error:
         raise ModelDirectoryError(f"{directory}: cannot be written ({error.strerror})") from error
     return str(full["model_id"])
+
+
+def occupant(directory: Path, wanted: str) -> str:
+    """The id of the other model than `wanted` that the directory has; empty if it has none."""
+    if not (directory / MANIFEST).exists():
+        return ""
+    found = str(_json(directory / MANIFEST).get("model_id"))
+    return "" if found == wanted else found
 
 
 def read(directory: Path, *, expected_id: str | None = None) -> Manifest:

@@ -66,6 +66,7 @@ def validation(
         "monotone_in": "derived columns, each by itself; not in the raw columns",
         "folds": {
             "count": rules.folds,
+            "rows": int(state.validated.shape[0]),
             "seeds": list(seeds),
             "extra_seeds": list(rules.extra_seeds) if state.spec.recipe else [],
         },
@@ -156,7 +157,7 @@ def _cross_validated(
         fold = state.folds(seed)
         margin = _out_of_fold(state, results, kind, seed)
         scored = ~np.isnan(margin)
-        unscorable.append(int((~scored).sum()))
+        unscorable.append(int((~scored & (fold >= 0)).sum()))
         label, fold, margin = state.label[scored], fold[scored], margin[scored]
         weight = state.weight_of(np.flatnonzero(scored))
         log_odds = np.empty(label.shape[0])
@@ -337,8 +338,8 @@ def _fairness(
 def _fairness_all_rows(
     state: State, data: dataset.Dataset, results: Results, kind: str
 ) -> dict[str, Any]:
-    """The fairness figures on every row, by the cross-validation models of the first seed that are
-    of the served one's kind.
+    """The fairness figures on every row of the folds, by the cross-validation models of the first
+    seed that are of the served one's kind.
 
     These are five times as many rows as in the hold-out, so the intervals are narrower. But the
     models are not the served model.
@@ -354,15 +355,16 @@ def _fairness_all_rows(
             calibrate.fit_or_flat(margin[others], label[others], _at(state.weight, others))
         )
         score[here] = scores(scale, margin[here])
-    return {"seed": seed, **_fairness(state, data, np.arange(label.shape[0]), score)}
+    rows = state.validated
+    return {"seed": seed, **_fairness(state, data, rows, score[rows])}
 
 
 def _out_of_fold(state: State, results: Results, kind: str, seed: int) -> Floats:
     """The margin of every row by the seed's model that did not see the row; NaN if the model cannot
-    score it."""
+    score it, or if no fold has it."""
     count = state.spec.validation.folds
     fold = state.folds(seed)
-    margin = np.empty(state.label.shape[0])
+    margin = np.full(state.label.shape[0], np.nan)
     for k in range(count):
         margin[fold == k] = results[fits.Task(kind, seed, k)].margin
     return margin

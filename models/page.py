@@ -152,7 +152,7 @@ def _verdict(metrics: Metrics) -> str:
     folds, gain = metrics["folds"], metrics["gain"]
     seeds = ", ".join(str(seed) for seed in folds["seeds"])
     about = (
-        f"Cross-validated, not out of time: n = {metrics['rows']:,} rows in {folds['count']} "
+        f"Cross-validated, not out of time: n = {folds['rows']:,} rows in {folds['count']} "
         f"folds, seeds {seeds}. {_holdout(metrics)}"
     )
     low, high = gain["interval"]
@@ -338,10 +338,11 @@ def _fairness(metrics: Metrics) -> str:
     fairness = metrics["fairness"]
     gate, whole = fairness["gate"], fairness["all_rows"]
     about = (
-        f"Gate: every row by the model that has not seen it, seed {whole['seed']}, not out of "
-        f"time: n = {whole['n']:,}. Approved from score {fairness['approved_from_score']}. Each "
-        f"group is compared with the one that the spec names, or the largest. Groups under "
-        f"{fairness['small_group']} (*) are not judged. Beside it: {_holdout(metrics)}"
+        f"Gate: every row of the folds by the model that has not seen it, seed {whole['seed']}, "
+        f"not out of time: n = {whole['n']:,}. Approved from score "
+        f"{fairness['approved_from_score']}. Each group is compared with the one that the spec "
+        f"names, or the largest. Groups under {fairness['small_group']} (*) are not judged. Beside "
+        f"it: {_holdout(metrics)}"
     )
     if not whole["attributes"]:
         text = "<p>Not judged: no protected column has groups.</p>\n"

@@ -1,7 +1,8 @@
-"""Reference histograms: the distribution of each raw feature over the training rows.
+"""Reference histograms: the distribution of each raw feature over the rows that a model learned.
 
-To get the population stability index, count a later sample over the same bins. Special and missing
-values have their own bins, because a jump there is a change of meaning, not of size.
+Special and missing values have their own bins, because a jump there is a change of meaning, not of
+size. `models.monitored` has the bins of all training rows, by which drift is measured; these
+histograms stay, so that a model of an earlier build is made again with its own id.
 """
 
 from __future__ import annotations
@@ -28,10 +29,7 @@ def histogram(feature: Feature, values: Floats) -> dict[str, Any]:
     missing = np.isnan(values)
     special = np.isin(values, feature.special)
     ordinary = values[~missing & ~special]
-    edges = np.empty(0)
-    if ordinary.shape[0]:
-        inner = np.linspace(0.0, 1.0, BINS + 1)[1:-1]
-        edges = np.unique(np.quantile(ordinary, inner, method="inverted_cdf"))
+    edges = np.array(equal_mass(ordinary))
     bins = np.searchsorted(edges, ordinary, side="left")
     return {
         "name": feature.name,
@@ -41,3 +39,11 @@ def histogram(feature: Feature, values: Floats) -> dict[str, Any]:
         "special": {repr(v): int((values == v).sum()) for v in feature.special},
         "missing": int(missing.sum()),
     }
+
+
+def equal_mass(values: Floats) -> tuple[float, ...]:
+    """The edges between ten bins of equal mass, ascending; bins with the same end are merged."""
+    if not values.shape[0]:
+        return ()
+    inner = np.linspace(0.0, 1.0, BINS + 1)[1:-1]
+    return tuple(np.unique(np.quantile(values, inner, method="inverted_cdf")).tolist())

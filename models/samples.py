@@ -36,9 +36,21 @@ class State:
         """All rows."""
         return np.arange(self.label.shape[0])
 
+    @property
+    def validated(self) -> dataset.Indices:
+        """The rows of the validation's folds, ascending: all, or those before the rows out of time.
+
+        A model of the past that learned from later rows would promise too much, and the rows out of
+        time would no longer lie apart from the folds.
+        """
+        return self.everyone if self.spec.time is None else self.training
+
     def folds(self, seed: int) -> NDArray[np.int8]:
-        """The fold of each row for a seed of the validation."""
-        return self.folds_of(self.everyone, self.spec.validation.folds, seed)
+        """The fold of each row for a seed of the validation; -1 for a row that is in none."""
+        rows = self.validated
+        fold = np.full(self.label.shape[0], -1, dtype=np.int8)
+        fold[rows] = self.folds_of(rows, self.spec.validation.folds, seed)
+        return fold
 
     def folds_of(self, rows: dataset.Indices, count: int, seed: int) -> NDArray[np.int8]:
         """The fold of each of these rows, from 0 to `count` - 1; a group lies in one of them."""

@@ -70,6 +70,8 @@ class ModelScorer:
     warnings: tuple[str, ...]
     """Warnings for the operator of the model, a sentence each."""
     manifest: Manifest
+    domain: Domain
+    """Admits the rows that the model can score."""
 
     def __init__(self, verified: Manifest) -> None:
         """Build from a manifest that `models.manifest.read` has verified; prefer `load`."""
@@ -104,7 +106,7 @@ class ModelScorer:
         self.reasons_from = reasons_from(trees, groups)
         self.warnings = _warnings(self.reasons_from, verified)
         self._check_golden_rows()
-        self._domain = Domain(
+        self.domain = Domain(
             verified.raw,
             verified.trained,
             self._preparation,
@@ -218,7 +220,7 @@ class ModelScorer:
             stand_in = np.full(len(self.raw_names), np.inf).tobytes()
             rows = [row if len(row) == self._row_bytes else stand_in for row in rows]
         raw = np.frombuffer(b"".join(rows), dtype="<f8").reshape(len(rows), len(self.raw_names))
-        admitted = self._domain.admit(raw)
+        admitted = self.domain.admit(raw)
         admitted.refused.update(dict.fromkeys(malformed, Refusal(MALFORMED_FEATURES, "")))
         return admitted
 

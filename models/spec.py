@@ -12,19 +12,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from models import spec_card, spec_columns, spec_data, spec_model
+from models import spec_card, spec_columns, spec_data, spec_model, spec_monitoring
 from models.derivations import Derivation
 from models.errors import SpecError
 from models.spec_card import Card
 from models.spec_columns import Derived, Feature
 from models.spec_data import Data, Exclusion, Label, Time
 from models.spec_model import Recipe
+from models.spec_monitoring import HOUSE, Monitoring
 from models.toml_table import TomlTable
 
 KEYS: dict[str, tuple[str, ...]] = {
     "": (
         "data", "label", "id", "group", "weight", "time", "exclude", "feature", "derive",
-        "derivation", "validation", "model", "house", "card",
+        "derivation", "validation", "model", "house", "card", "monitoring",
     ),
     "data": spec_data.DATA_KEYS,
     "label": spec_data.LABEL_KEYS,
@@ -41,6 +42,7 @@ KEYS: dict[str, tuple[str, ...]] = {
     "derivation": spec_model.DERIVATION_KEYS,
     "model": spec_model.MODEL_KEYS,
     "card": spec_card.CARD_KEYS,
+    "monitoring": spec_monitoring.MONITORING_KEYS,
     "house": (
         "missing_rows", "missing_bad", "missing_good", "level_rows", "level_share",
         "special_rows", "warn_refused", "most_refused",
@@ -114,6 +116,7 @@ class Spec:
     house: HouseRules
     derivations: tuple[Derivation, ...] = ()
     card: Card | None = None
+    monitoring: Monitoring = HOUSE
 
     @property
     def inputs(self) -> tuple[Feature, ...]:
@@ -175,6 +178,7 @@ def parse(tree: dict[str, Any], *, path: Path, sha256: str) -> Spec:
         house=_house(top),
         derivations=_derivations(top, features, function),
         card=spec_card.card(top),
+        monitoring=spec_monitoring.monitoring(top),
     )
     if not faults:
         _check_columns(spec, top)

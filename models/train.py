@@ -45,6 +45,7 @@ from models import (
     instability,
     manifest,
     metrics,
+    monitored,
     page,
     parallel,
     recipes,
@@ -52,15 +53,16 @@ from models import (
     scorecard,
     spec,
     spec_card,
+    spec_monitoring,
     tables,
     verdict,
 )
 from models.budget import Course
 from models.choice import Plan
 from models.development import Development
-from models.errors import TamperedError
+from models.errors import ModelDirectoryError, TamperedError
 from models.fits import Outcome, Task, Work
-from models.samples import Sample, State, sample_of, state_of
+from models.samples import Sample, State, domain_of, sample_of, state_of
 from models.scorer import reasons_from
 from models.spec_columns import Derived
 from models.verdict import Verdict
@@ -72,13 +74,17 @@ _SIMULATED = "the outcomes are simulated, so only a sandbox may serve the model"
 
 
 class _Served(NamedTuple):
-    """The model that is served: its fit, the rows that it learned from, and its calibration."""
+    """The model that is served: its fit, the rows that it learned from, and its calibration.
+
+    `out_of_fold` has a margin of each training row by a fit that did not see it, NaN without one.
+    """
 
     outcome: Outcome
     sample: Sample
     verdict: Verdict
     platt: calibrate.Platt
     scale: scorecard.Scale
+    out_of_fold: Floats
 
 
 def train(
@@ -92,21 +98,33 @@ def train(
     """Train the model of `spec_path`, write the directory `out`, return its metrics.
 
     The same spec, data, derive function, budget and library versions give the same model id for any
-    `jobs` (worker processes, 1 thread each). `out` may not have another model. Raises
+    `jobs` (worker processes, 1 thread each). `out` may not have another model; where that is known
+    only after the fits, the model goes to a folder beside it, which the error names. Raises
     ModelError; an interrupt leaves no process.
     """
     with features.beside(Path(spec_path)):
         ready = checking.ready(spec.load(Path(spec_path)), Path(out))
         development_sample = development.of(ready)
         made = _made(development_sample, progress, jobs, budget_s)
-    report = page.of(made.figures, manifest.model_id(made.document))
+    made_id = manifest.model_id(made.document)
+    report = page.of(made.figures, made_id)
 
     def beside(folder: Path) -> None:
         development.write(development_sample, folder)
         (folder / page.NAME).write_text(report, encoding="utf-8")
 
-    written = manifest.write(Path(out), made.document, made.text, made.figures, beside)
-    return {"model_id": written, **made.figures}
+    folder, other = Path(out), manifest.occupant(Path(out), made_id)
+    if other:
+        # The check before the fits knows only the spec and the data: another build makes another
+        # model of them. The hours of its training must not be lost.
+        folder = folder.with_name(f"{folder.name}-{made_id[:12]}")
+    manifest.write(folder, made.document, made.text, made.figures, beside)
+    if other:
+        raise ModelDirectoryError(
+            f"{out}: holds another model, {other}, which is never replaced; the new model is in "
+            f"{folder}"
+        )
+    return {"model_id": made_id, **made.figures}
 
 
 def train_version(
@@ -136,6 +154,9 @@ def rebuild(directory: Path, *, progress: bool = True, jobs: int = 2) -> str:
     development_sample = development.read(directory)
     development.require(development_sample, kept.document)
     made = _made(development_sample, progress, jobs, kept.document["budget_s"])
+    if "monitoring" not in kept.document:
+        # Earlier builds kept no people to measure drift by.
+        del made.document["monitoring"]
     found = manifest.model_id(made.document)
     if found != kept.model_id:
         differing = sorted(
@@ -314,7 +335,7 @@ def _calibrated(state: State, results: metrics.Results, ruling: Verdict) -> _Ser
     sample = sample_of(
         state, training, recipes.leaf(recipe, training.shape[0]), orders=recipes.orders(recipe)
     )
-    return _Served(outcome, sample, ruling, platt, scorecard.scale(platt))
+    return _Served(outcome, sample, ruling, platt, scorecard.scale(platt), margin)
 
 
 def _choice(course: Course, outcome: Outcome, chosen: Sequence[str]) -> dict[str, Any]:
@@ -373,6 +394,7 @@ def _described(state: State, sample_: Development, served: _Served) -> dict[str,
         "reference": [
             reference.histogram(f, data.raw[used, j]) for j, f in enumerate(the_spec.inputs)
         ],
+        "monitoring": _monitoring(state, served),
         "golden": golden.rows(outcome.text, state, served.sample, served.scale),
         "reasons": {
             "from": reasons_from(tables.parse(outcome.text), [c.reason_group for c in columns]),
@@ -383,6 +405,17 @@ def _described(state: State, sample_: Development, served: _Served) -> dict[str,
         if outcome.recipe.kind == "scorecard"
         else recipes.parameters(outcome.recipe, columns, the_spec.seed, used.shape[0]),
     }  # fmt: skip
+
+
+def _monitoring(state: State, served: _Served) -> dict[str, Any]:
+    """The thresholds of drift, and the people that later ones are compared with."""
+    margin = served.out_of_fold
+    score = np.where(np.isnan(margin), np.nan, metrics.scores(served.scale, margin))
+    seen = domain_of(state, served.sample)
+    return {
+        "rules": spec_monitoring.to_json(state.spec.monitoring),
+        **monitored.of_training(state, state.training, seen, score),
+    }
 
 
 def _without_group(columns: Sequence[Derived]) -> list[str]:

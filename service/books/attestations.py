@@ -27,7 +27,7 @@ _KINDS, _CAUSES, _SOURCES = list(Kind), [*Cause, None], [*Source, None]
 _ATTESTS = of_transitions(e.ATTESTING.values())
 _ATTESTING: Final = {kind: TRANSITIONS[transition] for kind, transition in e.ATTESTING.items()}
 _FEE_WAIVED = TRANSITIONS[T.FEE_WAIVED]
-_DOCKS, _LATE_PICKUP = of_transitions(DOCKINGS), STARTS[Start.LATE_PICKUP]
+_CLOSES, _LATE_PICKUP = of_transitions((*DOCKINGS, T.CANCELLED)), STARTS[Start.LATE_PICKUP]
 _EXPLAINED = (Kind.PAUSE, Kind.WAIVER)
 """Kinds with a cause and a source."""
 
@@ -125,8 +125,8 @@ def _check_rows(
     """Notes wrong rows; returns the length of each authorization's pauses, in microseconds."""
     paused: Counter[int] = Counter()
     waived = _waived(portion)
-    docked = _docked(portion)
-    fixed = {of for of in docked if portion.authorizations["start"][of] == _LATE_PICKUP}
+    closed = _closed(portion)
+    fixed = {of for of in closed if portion.authorizations["start"][of] == _LATE_PICKUP}
     numbers: Counter[tuple[str, str]] = Counter()
     stands: defaultdict[int, list[list[int]]] = defaultdict(list)
     """The pauses of each authorization: beginning, end, and 1 if the rental was resumed then."""
@@ -136,7 +136,7 @@ def _check_rows(
         last = rows[index - 1] if index else None
         pair = last is not None and _ends(row, last)
         detail = _wrong_row(row, numbers[row[1:3]], told, last if pair else None)
-        late = row.version > docked.get(row.of, row.version)
+        late = row.version > closed.get(row.of, row.version)
         if row.kind is Kind.PAUSE and late:
             following = rows[index + 1] if index + 1 < len(rows) else None
             if following is None or not _ends(following, row):
@@ -218,13 +218,13 @@ def _ends(row: _Row, pause: _Row) -> bool:
     )
 
 
-def _docked(portion: Portion) -> dict[int, int]:
-    """The version at which each rental ended."""
+def _closed(portion: Portion) -> dict[int, int]:
+    """The version at which each rental ended: by its settlement, or by a cancellation for a fee."""
     events, it = portion.events, portion.authorizations
     if not events.count or not it.count:
         return {}
     named = portion.authorizations_named(events)
-    places = np.flatnonzero(_DOCKS[events["transition"]] & (named >= 0))
+    places = np.flatnonzero(_CLOSES[events["transition"]] & (named >= 0))
     versions = events["authorization_version"][places].tolist()
     return dict(zip(named[places].tolist(), versions, strict=True))
 

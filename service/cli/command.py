@@ -12,6 +12,7 @@ from service.cli.bindings import bind_key, unbind_key
 from service.cli.books import backup, create_key_of_seals, restore, verify
 from service.cli.breakers import breaker, budget
 from service.cli.configuration import config
+from service.cli.drift import drift
 from service.cli.gbfs import tariff
 from service.cli.keys import keys, operator, platform, revoke_key, roll_key, update_key
 from service.cli.listings import listing, snooze
@@ -87,7 +88,8 @@ for group, of_kind in (
     (bounds, BOUNDS),
 ):
     add_commands(group, of_kind)
-model.add_command(rebuild)
+for of_models in (rebuild, drift):
+    model.add_command(of_models)
 for command in COMMANDS:
     cli.add_command(command)
 

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from datetime import date, time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -134,7 +135,7 @@ def _apply(of: OfKind) -> click.Command:
         """Keep the document in FILE (TOML or JSON) as a new revision.
 
         The same document as the one in force changes nothing. A draft with faults is kept, and
-        comes into force once they are gone."""
+        comes into force once they are gone. With --activate it is refused."""
         from service.storage.terms_acts import Order, apply_terms, check_terms
 
         table = read_table(file)
@@ -152,7 +153,9 @@ def _apply(of: OfKind) -> click.Command:
         if not results:
             click.echo("done before")
             return
-        _report(results[0], as_json, dry_run=dry_run, where=str(file))
+        _report(results[0], as_json, dry_run=dry_run, where=str(file), refused=activate)
+        if activate and results[0].faults:
+            raise click.exceptions.Exit(1)
 
     return apply
 
@@ -342,7 +345,22 @@ def read_table(file: Path) -> dict[str, Any]:
         raise click.ClickException(f"{file}: is not readable {kind}: {error}") from error
     if not isinstance(table, dict):
         raise click.ClickException(f"{file}: must be one table of names and values")
+    faults = [f"{file}: {key} is a date or a time: put it in quotes" for key in _times_in(table)]
+    if faults:
+        raise click.ClickException("\n".join(faults))
     return table
+
+
+def _times_in(value: object, path: str = "") -> Iterator[str]:
+    """The key of each date and time of TOML, which documents do not have."""
+    if isinstance(value, dict):
+        for key, one in value.items():
+            yield from _times_in(one, f"{path}.{key}" if path else key)
+    elif isinstance(value, list):
+        for number, one in enumerate(value):
+            yield from _times_in(one, f"{path}[{number}]")
+    elif isinstance(value, date | time):
+        yield path
 
 
 def faults_text(where: Path | str, faults: Iterable[Violation]) -> list[str]:
@@ -401,7 +419,10 @@ _SAID = {
 }
 
 
-def _report(it: Applied, as_json: bool, *, dry_run: bool = False, where: str = "") -> None:
+def _report(
+    it: Applied, as_json: bool, *, dry_run: bool = False, where: str = "", refused: bool = False
+) -> None:
+    """Prints a result; `refused` says that a document with faults was not kept either."""
     document = it.document
     if as_json:
         record = {
@@ -416,6 +437,8 @@ def _report(it: Applied, as_json: bool, *, dry_run: bool = False, where: str = "
     said = _SAID[it.outcome]
     if it.outcome == "UNCHANGED" and not it.differences:
         said = f"unchanged: the same terms are {document.state.lower()}"
+    if refused and it.faults:
+        said = "refused, because it has faults"
     head = f"{document.kind} {document.name} revision {document.revision}: {said}"
     click.echo(f"{head} (dry run: nothing was changed)" if dry_run else head)
     changed = [] if all(not one.before for one in it.differences) else it.differences

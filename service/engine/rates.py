@@ -2,7 +2,8 @@
 
 A key has a budget of units. It grows by `units_a_second`, up to `burst_s` seconds' worth, and each
 call takes its weight. The algorithm keeps one number for each key: the time at which its budget
-would be full again.
+would be full again. It counts whole nanoseconds: sums of seconds are rounded, which could refuse
+the last call of a full budget.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from service.bounds import bounded
+
+SECOND_NS = 1_000_000_000
 
 
 class Weight(StrEnum):
@@ -60,14 +63,14 @@ class RateLimits:
 class Rates:
     """The budgets of all keys."""
 
-    __slots__ = ("_burst_s", "_full_at", "_max_keys", "_unit_s")
+    __slots__ = ("_burst_ns", "_full_at_ns", "_max_keys", "_unit_ns")
 
     def __init__(self, limits: RateLimits) -> None:
         rate = limits.units_a_second
-        self._unit_s = 1 / rate if rate else 0.0
-        self._burst_s = limits.burst_s
+        self._unit_ns = SECOND_NS / rate if rate else 0.0
+        self._burst_ns = round(limits.burst_s * SECOND_NS)
         self._max_keys = limits.max_keys
-        self._full_at: dict[str, float] = {}
+        self._full_at_ns: dict[str, int] = {}
 
     def wait_s(self, key_id: str, units: float, now_s: float, own: int | None = None) -> float:
         """Takes the units from a key's budget and returns 0; or, if they are not there, takes none
@@ -79,21 +82,23 @@ class Rates:
         """
         if own == 0:
             return 0.0
-        unit_s = self._unit_s if own is None else 1 / own
-        full_at, cost_s = max(self._full_at.get(key_id, 0.0), now_s), units * unit_s
-        wait_s = full_at - now_s - max(0.0, self._burst_s - cost_s)
-        if wait_s > 0:
-            return wait_s
-        if len(self._full_at) >= self._max_keys and key_id not in self._full_at:
-            self._forget(now_s)
-        self._full_at[key_id] = full_at + cost_s
+        cost_ns = int(units * (self._unit_ns if own is None else SECOND_NS / own))
+        now_ns = int(now_s * SECOND_NS)
+        full_at_ns = max(self._full_at_ns.get(key_id, 0), now_ns)
+        wait_ns = full_at_ns - now_ns - max(0, self._burst_ns - cost_ns)
+        if wait_ns > 0:
+            return wait_ns / SECOND_NS
+        if len(self._full_at_ns) >= self._max_keys and key_id not in self._full_at_ns:
+            self._forget(now_ns)
+        self._full_at_ns[key_id] = full_at_ns + cost_ns
         return 0.0
 
-    def _forget(self, now_s: float) -> None:
+    def _forget(self, now_ns: int) -> None:
         """Drops the budgets that are full, or else the one that is the first to be full."""
-        full = [key for key, full_at in self._full_at.items() if full_at <= now_s]
-        for key in full or [min(self._full_at, key=self._full_at.__getitem__)]:
-            del self._full_at[key]
+        full_at_ns = self._full_at_ns
+        full = [key for key, full_ns in full_at_ns.items() if full_ns <= now_ns]
+        for key in full or [min(full_at_ns, key=full_at_ns.__getitem__)]:
+            del full_at_ns[key]
 
 
 def retry_ms(wait_s: float) -> int:

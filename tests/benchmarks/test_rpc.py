@@ -8,6 +8,7 @@ import sqlite3
 from contextlib import closing
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,6 +17,8 @@ from freehold.v1.authorization_pb2 import Authorization
 from freehold.v1.authorization_service_pb2 import (
     AuthorizeRequest,
     AuthorizeResponse,
+    ReverseAuthorizationRequest,
+    ReverseAuthorizationResponse,
     SettleAuthorizationRequest,
     SettleAuthorizationResponse,
 )
@@ -95,6 +98,18 @@ def test_every_settlement_is_distinct_and_known_to_earlier_builds() -> None:
     assert not authorized & {m.request_id for m in sent}
 
 
+def test_every_reversal_is_distinct_and_known_to_earlier_builds() -> None:
+    """Each reversal releases its own rental under its own request id, in fields that the first
+    builds had."""
+    names = [f"users/u{n}/authorizations/{n:020d}" for n in range(40)]
+    sent = [ReverseAuthorizationRequest.FromString(m) for m in load.reversals(_JOB, names)]
+    assert [m.name for m in sent] == names
+    assert {tuple(f.name for f, _ in m.ListFields()) for m in sent} == {("request_id", "name")}
+    used = {SettleAuthorizationRequest.FromString(m).request_id
+            for m in load.settlements(_JOB, names)}  # fmt: skip
+    assert len({m.request_id for m in sent} - used) == 40
+
+
 def test_people_are_distinct_and_real() -> None:
     """Each person has a real row's values without the missing ones; repeated rows get new ids."""
     data = dataset.Dataset(
@@ -129,6 +144,8 @@ def test_rentals_that_were_not_settled_fail_the_benchmark(tmp_path: Path) -> Non
     rpc_figures.check_rows(rows, 5, load.SETTLE)
     with pytest.raises(BenchmarkError, match=r"6 calls .* only 5 settled authorizations"):
         rpc_figures.check_rows(rows, 6, load.SETTLE)
+    with pytest.raises(BenchmarkError, match=r"1 calls .* only 0 reversed authorizations"):
+        rpc_figures.check_rows(rows, 1, load.REVERSE)
 
 
 def test_answers_without_money_fail_the_benchmark() -> None:
@@ -238,8 +255,9 @@ def test_two_builds_are_measured_in_turn(
     tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch, method: str
 ) -> None:
     """Each build's server answers every call on its own database, and the rows of each database are
-    counted. With --metrics this one is scraped meanwhile. For Settle only the settled rows count,
-    and no Authorize is measured. Here both builds are this one, which prepares once for both.
+    counted. With --metrics this one is scraped meanwhile. For Settle and Reverse only the rows that
+    they ended count, and no Authorize is measured. Here both builds are this one, which prepares
+    once for both.
     """
     out, once_in = tmp_path / "rpc.json", tmp_path / "once"
     once_in.mkdir()
@@ -274,7 +292,8 @@ def test_two_builds_are_measured_in_turn(
     if method == load.AUTHORIZE:
         assert level["acknowledged"] == 120
     else:
-        assert level["acknowledged"] == level["rows"]["SETTLED"] == level["moved"]
+        end = rpc_figures.ENDS[method]
+        assert level["acknowledged"] == level["rows"][end] == level["moved"]
         assert "ACTIVE" not in level["rows"]
     assert beside["request_bytes"] == here["request_bytes"]
     assert level["beside"]["revision"] == harness.revision(_ROOT)
@@ -475,23 +494,34 @@ def test_generator_and_echo_work_together(tmp_path: Path) -> None:
     assert report.calls_per_s > 0
 
 
-def test_the_echo_answers_settlements_with_a_settlement(tmp_path: Path) -> None:
-    """The generator authorizes first, and counts the recorded answer to each settlement."""
-    recorded = SettleAuthorizationResponse(authorization=echo.canned_answer().authorization)
-    recorded.authorization.state = Authorization.STATE_SETTLED
-    recorded.authorization.captured.amount_minor = 250
+@pytest.mark.parametrize(
+    ("method", "response", "state"),
+    [
+        (load.SETTLE, SettleAuthorizationResponse, Authorization.STATE_SETTLED),
+        (load.REVERSE, ReverseAuthorizationResponse, Authorization.STATE_REVERSED),
+    ],
+)
+def test_the_echo_answers_each_method_with_its_own(
+    tmp_path: Path, method: str, response: Any, state: Authorization.State
+) -> None:
+    """The generator authorizes first, and counts the recorded answer to each settlement, or to each
+    reversal."""
+    recorded = response(authorization=echo.canned_answer().authorization)
+    recorded.authorization.state = state
+    recorded.authorization.captured.amount_minor = 250 if method == load.SETTLE else 0
     recorded.authorization.held_credit.amount_minor = 0
     answer = tmp_path / "answer.bin"
     answer.write_bytes(recorded.SerializeToString())
     port = processes.free_port()
     with processes.Server(
-        ["benchmarks.echo", "--listen", f"127.0.0.1:{port}", "--settled", str(answer)],
+        ["benchmarks.echo", "--listen", f"127.0.0.1:{port}", "--method", method,
+         "--answer", str(answer)],
         core=None, port=port, log=tmp_path / "echo.log",
     ) as server:  # fmt: skip
-        job = replace(_JOB, port=port, server_pid=server.pid, method=load.SETTLE)
+        job = replace(_JOB, port=port, server_pid=server.pid, method=method)
         report = load.generate(job, core=processes.two_cores()[1])
     assert (report.acknowledged, report.errors, report.moved) == (40, 0, 40)
-    assert report.states == {"SETTLED": 40}
+    assert report.states == {rpc_figures.ENDS[method]: 40}
     assert bytes.fromhex(report.sample) == answer.read_bytes()
 
 

@@ -747,7 +747,8 @@ class Attested:
         told = moved.story.records.get(it.authorization_version)
         pair = self._pair_of(it)
         before = moved.story.versions[: it.authorization_version - 1]
-        late = any(transition in settlement.DOCKINGS for transition, _ in before)
+        ends = {*settlement.DOCKINGS, T.CANCELLED}
+        late = any(transition in ends for transition, _ in before)
         if pair is None and it.kind is AttestationKind.PAUSE and late:
             raise Found("ATTESTATION", row, "a late pause has no end")
         due = (e.ATTESTING[it.kind], it.event_us, it.record_us)

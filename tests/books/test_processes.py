@@ -20,7 +20,7 @@ from service.books.verify import verify_books
 from service.engine.ports import StorageFailed
 from service.storage.backup import back_up
 from service.storage.database import open_database, reading
-from tests.engine.calls import authorize, rental, settle
+from tests.engine.calls import authorize, pay, rental, settle
 from tests.fakes import Desk
 from tests.shell import FORKS
 from tests.storage.book import attack, multiply, tamper
@@ -44,14 +44,16 @@ def forked(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @contextmanager
 def renting(desk: Desk) -> Iterator[list[BaseException]]:
-    """Rents and settles for each person in turn; returns the failures."""
+    """Rents, settles and pays for each person in turn, so that no line runs out; returns the
+    failures."""
     over, wrong = threading.Event(), list[BaseException]()
 
     def rent() -> None:
         try:
             while not over.is_set():
                 for number in range(PEOPLE):
-                    rental(desk, settle(rental(desk, authorize(f"u{number:02}")), 100))
+                    settled = rental(desk, settle(rental(desk, authorize(f"u{number:02}")), 100))
+                    rental(desk, pay(settled, 100, reference=f"pay-{settled.authorization_id}"))
         except BaseException as error:
             wrong.append(error)
 

@@ -106,12 +106,20 @@ def test_faults_name_the_file_the_key_and_what_to_do(desk: Desk) -> None:
     assert "rounding must be one of COMPLETED, STARTED (rounding.choice)" in said[0]
     assert "free_minute is not a field of this document: remove it" in said[1]
     assert "line 1, column" in desk.apply("tariff", "name = half", exit_code=1)
+    dated = TARIFF.replace("= 5", "= 2026-01-01").replace("= 150", "= 09:00:00")
+    assert desk.apply("tariff", dated, exit_code=1).splitlines() == [
+        f"Error: {file}: free_minutes is a date or a time: put it in quotes",
+        f"{file}: segment[0].price_minor is a date or a time: put it in quotes",
+    ]
 
 
 def test_a_dry_run_says_all_and_changes_nothing(desk: Desk) -> None:
-    """A dry run tells the faults of a product that names what is not there, and keeps nothing."""
-    said = desk.apply("product", PRODUCT, "--dry-run", "--activate")
-    assert "dry run: nothing was changed" in said
+    """A dry run tells the faults of a product that names what is not there, and keeps nothing. It
+    fails as the command itself would: a document with faults may be kept, and does not come into
+    force."""
+    assert "kept as a draft" in desk.apply("product", PRODUCT, "--dry-run")
+    said = desk.apply("product", PRODUCT, "--dry-run", "--activate", exit_code=1)
+    assert "refused, because it has faults (dry run: nothing was changed)" in said
     assert "names the tariff bank-2026, and no such tariff is active: activate it first" in said
     assert "bank-2026" not in desk.run("product", "show", "power-bank", "--operator", "city")
 

@@ -68,6 +68,8 @@ FACTS: dict[str, dict[str, str]] = {
     "books/read_values.py": {"HOUR_US": UNIT, "TOGETHER": METHOD},
     "books/share.py": {"ANSWERS": METHOD},
     "books/texts.py": {"LONGEST": METHOD},
+    "cli/drift.py": {"ALARM": SHELL},
+    "storage/latest_features.py": {"PORTION": SHELL},
     "cli/listings.py": {"TOGETHER": SHELL},
     "storage/listings.py": {"TOGETHER": STATEMENT},
     "cli/sources.py": {"MOST_SHOWN": TEXT},
@@ -162,6 +164,7 @@ FACTS: dict[str, dict[str, str]] = {
     "engine/engine.py": {"FEW": METHOD},
     "engine/group_commit.py": {"COLLECTING": METHOD, "CAUTION": METHOD},
     "engine/occurrence.py": {"EARLIEST_OCCURRENCE_US": CONTRACT},
+    "engine/rates.py": {"SECOND_NS": UNIT},
     "ending.py": {"INTERRUPTS_S": METHOD, "FAILED": EXIT_CODE, "KILLED": EXIT_CODE},
     "engine/records/compatibility.py": {"ORDER_FEES_BUILD": FORMAT},
     "engine/process_job.py": {

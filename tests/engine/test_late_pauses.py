@@ -5,6 +5,8 @@ the start."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from service.domain.attestations import AttestationKind
@@ -14,14 +16,17 @@ from service.domain.errors import IllegalState, InvalidInput
 from service.engine import operations as c
 from service.engine.operations.pause_rental import PAUSE_RENTAL
 from service.engine.rows import Keys
+from service.storage import schema as t
 from tests.engine import acts
 from tests.engine.acts import HOUR_US, Books, found, woken
-from tests.engine.calls import authorize, pay, refused, rental, settle, stored
+from tests.engine.calls import authorize, pay, pick_up, refused, rental, reverse, settle, stored
 from tests.engine.test_complaints_while_out import complain
 from tests.engine.test_late_fees import DROPPED, FEE, TAKEN_US, debt_of, unheld
 from tests.engine.test_late_reports import five_percent as five_percent
 from tests.engine.test_late_reports import power_bank, verified
+from tests.engine.test_quotas import offer
 from tests.engine.test_receipts import again, of_event
+from tests.engine.test_reservations import TARIFF
 from tests.fakes import OPERATOR, START_US, Desk
 from tests.operations.test_cases import resolve
 from tests.operations.test_cases import told as case_of
@@ -73,6 +78,26 @@ def test_r17_a_late_pause_that_ends_where_another_begins(desk: Desk) -> None:
         (AttestationKind.RESUME, at(1), None, it.version),
     ]
     assert refused(desk, told(it, at(1.5), at(2))).reason == "ALREADY_PAUSED"
+
+
+def test_a_pause_told_after_a_cancellation_for_a_fee(desk: Desk) -> None:
+    """A pause of a rental that was cancelled in time, and that costs its reservation, may be told
+    later with its end. It gives nothing back, and the books verify."""
+    offer(desk, TARIFF)
+    acts.change_terms(desk, t.policies, "bike", free_cancellation_us=HOUR_US)
+    it = rental(desk, pick_up("ann", product_id="scooter", asset_id="s-1"))
+    desk.clock.advance(at(0.25))
+    it = rental(desk, acts.picked_up(it, None))
+    desk.clock.advance(at(1))
+    it = rental(desk, replace(reverse(it), by_user=True))
+    assert (it.state, it.captured_minor) == (State.SETTLED, 100)
+    it = paused(desk, it, 0.5, 0.75)
+    assert (it.captured_minor, it.conceded_minor, it.paused_us) == (100, 0, HOUR_US // 4)
+    assert words(desk, it) == [
+        (AttestationKind.PAUSE, at(0.5), at(0.75), it.version),
+        (AttestationKind.RESUME, at(0.75), None, it.version),
+    ]
+    verified(desk)
 
 
 def test_r17_a_pause_told_after_the_settlement_gives_its_difference_back(desk: Desk) -> None:

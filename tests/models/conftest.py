@@ -13,6 +13,7 @@ import models
 from models import dataset, reading, spec
 from models.scorer import ModelScorer
 from tests.models.small_tables import NULLABLE_B, A, table, trained
+from tests.models.watched_table import watched_table
 
 SHIPPED = Path(models.__file__).parent / "data" / "taiwan.toml"
 
@@ -58,3 +59,10 @@ def scorecard_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     it.b[np.arange(600) % 5 == 0] = np.nan
     trained(folder, it, [A, NULLABLE_B], kind="scorecard")
     return folder
+
+
+@pytest.fixture(scope="session")
+def watched(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model with texts, special values, blanks and months between dates, and its
+    training rows in `rows.npy`; no test changes it."""
+    return watched_table(tmp_path_factory.mktemp("watched"))

@@ -91,6 +91,23 @@ def test_no_model_is_replaced(scorecard_folder: Path) -> None:
     assert {p.name: p.read_bytes() for p in folder.iterdir()} == before
 
 
+def test_a_model_that_finds_its_folder_taken_is_not_lost(
+    scorecard_folder: Path, tmp_path: Path
+) -> None:
+    """A training whose folder turns out after the fits to have another model of the same spec and
+    data writes its model beside that folder, and the error names the new folder."""
+    taken = tmp_path / "model"
+    shutil.copytree(scorecard_folder / "model", taken)
+    before = {p.name: p.read_bytes() for p in taken.iterdir()}
+    spec_path = scorecard_folder / "spec.toml"
+    with forked_workers(), pytest.raises(ModelDirectoryError, match="holds another model") as said:
+        train.train(spec_path, taken, progress=False, jobs=1, budget_s=600.0)
+    assert {p.name: p.read_bytes() for p in taken.iterdir()} == before
+    (beside,) = [p for p in tmp_path.iterdir() if p != taken]
+    assert str(said.value).endswith(f"the new model is in {beside}")
+    assert beside.name == f"model-{manifest.read(beside).model_id[:12]}"
+
+
 def test_versions_lie_side_by_side_and_are_made_again(
     scorecard_folder: Path, tmp_path: Path
 ) -> None:

@@ -64,7 +64,15 @@ def test_manifest_describes_the_model(small_directory: Path) -> None:
     assert len(read.golden) >= 32
     assert [c["trained"]["missing"] for c in read.document["raw"]] == [0] * 19
     assert read.document["reasons"] == {"from": "tables", "columns_without_group": []}
-    for key in ("reference", "folds", "parameters", "seeds", "versions", "spec_sha256"):
+    for key in (
+        "reference",
+        "monitoring",
+        "folds",
+        "parameters",
+        "seeds",
+        "versions",
+        "spec_sha256",
+    ):
         assert read.document[key]
 
 

@@ -277,6 +277,20 @@ def test_the_shortcut_gives_the_same_under_shared_rules(
     assert whole(replay_fast(made, terms)) == whole(replay(made, terms))
 
 
+@pytest.mark.parametrize("span", Span)
+def test_a_hold_that_does_not_repeat_uses_up_a_budget(span: Span) -> None:
+    """A score of 620 was held 99 yuan on credit, and would get half of it under the terms in force
+    now. All 99 yuan count for a budget of 150 yuan, so that a score of 700 gets half of it too."""
+    told = [Told(0, 1, 620, 90_000, 0), Told(0, 2, 700, 90_000, 10)]
+    budget = Budget("CNY", span, 15_000, 0)
+    stricter = changed(history(told).products, zero_from_score=640)
+    made = replace(history(told), products=with_rules(stricter, Rules(budget=(budget,))))
+    terms = Terms(stricter)
+    found = replay_fast(made, terms)
+    assert whole(found) == whole(replay(made, terms))
+    assert [found.verdicts.all[it].rank for it in found.again.tolist()] == [REDUCED, REDUCED]
+
+
 @pytest.fixture
 def city(store: SqlStore) -> Desk:
     """An engine whose ids begin with the time, where Ann scores 700."""
