@@ -17,6 +17,7 @@ from service.cli.gbfs import tariff
 from service.cli.keys import keys, operator, platform, revoke_key, roll_key, update_key
 from service.cli.listings import listing, snooze
 from service.cli.models import model
+from service.cli.overrides import overrides
 from service.cli.parts import database_option, missing_library, now_us, opened
 from service.cli.persons import audit, person
 from service.cli.preview import policy, preview_tariff, product
@@ -88,7 +89,7 @@ for group, of_kind in (
     (bounds, BOUNDS),
 ):
     add_commands(group, of_kind)
-for of_models in (rebuild, drift):
+for of_models in (rebuild, drift, overrides):
     model.add_command(of_models)
 for command in COMMANDS:
     cli.add_command(command)

@@ -70,6 +70,8 @@ FACTS: dict[str, dict[str, str]] = {
     "books/texts.py": {"LONGEST": METHOD},
     "cli/drift.py": {"ALARM": SHELL},
     "storage/latest_features.py": {"PORTION": SHELL},
+    "cli/overrides.py": {"DAY_US": UNIT},
+    "storage/overrides.py": {"PORTION": SHELL, "_TOGETHER": STATEMENT, "_ENDED_VERSION": METHOD},
     "cli/listings.py": {"TOGETHER": SHELL},
     "storage/listings.py": {"TOGETHER": STATEMENT},
     "cli/sources.py": {"MOST_SHOWN": TEXT},
