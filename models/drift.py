@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from models import calibrate, evaluate
+from models import calibrate, evaluate, rates
 from models.errors import TrainingError
 
 Floats = NDArray[np.float64]
@@ -58,7 +58,7 @@ def find(rows: Rows, area: evaluate.Estimate, validated_auc: float) -> dict[str,
     z = _level_z(label, log_odds, share, number)
     slope, error = _slope(label, log_odds, share, number)
     lost = validated_auc - area.value
-    spread = (area.high - area.low) / (2.0 * evaluate.Z95)
+    spread = (area.high - area.low) / (2.0 * rates.Z95)
     moved = abs(level) >= AMBER and abs(z) > critical
     bent = (
         slope is not None

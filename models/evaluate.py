@@ -14,14 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from models import calibrate
+from models import calibrate, rates
 from models.errors import TrainingError
+from models.rates import Z95
 
 Floats = NDArray[np.float64]
 Labels = NDArray[np.int8]
 
 ECE_BINS = 10
-Z95 = 1.959963984540054
 
 
 class Estimate(NamedTuple):
@@ -190,11 +190,8 @@ def wilson(hits: int, n: int) -> Estimate:
     """A rate with Wilson's 95 % interval."""
     if n == 0:
         return Estimate(math.nan, 0.0, 1.0, 0)
-    z2 = Z95 * Z95
-    p = hits / n
-    centre = (p + z2 / (2 * n)) / (1 + z2 / n)
-    half = Z95 * math.sqrt(p * (1 - p) / n + z2 / (4 * n * n)) / (1 + z2 / n)
-    return Estimate(p, max(0.0, centre - half), min(1.0, centre + half), n)
+    low, high = rates.wilson(hits, n)
+    return Estimate(hits / n, low, high, n)
 
 
 def rate_ratio(hits: int, n: int, reference_hits: int, reference_n: int) -> Estimate | None:

@@ -14,6 +14,7 @@ from service.cli.breakers import breaker, budget
 from service.cli.configuration import config
 from service.cli.drift import drift
 from service.cli.gbfs import tariff
+from service.cli.impact import impact
 from service.cli.keys import keys, operator, platform, revoke_key, roll_key, update_key
 from service.cli.listings import listing, snooze
 from service.cli.models import model
@@ -89,7 +90,7 @@ for group, of_kind in (
     (bounds, BOUNDS),
 ):
     add_commands(group, of_kind)
-for of_models in (rebuild, drift, overrides):
+for of_models in (rebuild, drift, overrides, impact):
     model.add_command(of_models)
 for command in COMMANDS:
     cli.add_command(command)

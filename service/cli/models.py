@@ -21,7 +21,7 @@ from service.cli.parts import (
 
 @click.group()
 def model() -> None:
-    """Register, accept, list, rebuild and retire models.
+    """Register, compare, accept, list, rebuild and retire models.
 
     PutUsers keeps the features that any registered model knows. A server registers its own model.
     Register the next model before you send its new features, and retire models of the past."""
@@ -49,26 +49,42 @@ def register(folder: Path, database: str, request_id: str) -> None:
 @model.command("accept")
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option("--reason", required=True, help="Why the difference is justified, for the record.")
+@click.option(
+    "--impact",
+    "impact_file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="File of `freehold model impact --json`; the record names its impact ID.",
+)
 @database_option
 @request_option
-def accept(folder: Path, reason: str, database: str, request_id: str) -> None:
-    """Accept the model in FOLDER in spite of its fairness gate.
+def accept(
+    folder: Path, reason: str, impact_file: Path | None, database: str, request_id: str
+) -> None:
+    """Accept the model in FOLDER in spite of its fairness gate, or with the impact that it has.
 
     Two people must do so before a server serves a model that the gate blocks. Each does so as a
     user of their own."""
     from models import fairness_gate, manifest
+    from service.cli.impact_report import read_id
     from service.storage.admin import by_shell
     from service.storage.models import SIGNATURES, accept_model, people_who_accept
 
     verified = manifest.read(folder)
-    if verified.fairness == fairness_gate.FINE:
-        raise click.ClickException(f"{folder}: its fairness gate is fine; nothing is to accept")
-    engine, asked = opened(database), [verified.model_id, reason]
+    fine = verified.fairness == fairness_gate.FINE
+    if fine and impact_file is None:
+        raise click.ClickException(
+            f"{folder}: its fairness gate is fine; nothing is to accept but an impact (--impact)"
+        )
+    model_id = verified.model_id
+    if impact_file is not None:
+        # Every build verifies a reason, and none before this one another detail of the act.
+        reason = reason and f"{reason} (impact {read_id(impact_file, model_id)})"
+    engine, asked = opened(database), [model_id, reason]
     request = by_shell("accept_model", asked, request_id, shell_user())
-    accept_model(engine, request, verified.model_id, verified.fairness, reason, now_us())
-    people = sorted(people_who_accept(engine, verified.model_id))
-    click.echo(f"model {verified.model_id} accepted by {', '.join(people)}")
-    if len(people) < SIGNATURES:
+    accept_model(engine, request, model_id, verified.fairness, reason, now_us())
+    people = sorted(people_who_accept(engine, model_id))
+    click.echo(f"model {model_id} accepted by {', '.join(people)}")
+    if len(people) < SIGNATURES and not fine:
         click.echo("another person must accept it too")
 
 

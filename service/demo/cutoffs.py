@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from service.demo.rates import Rate
+from models.rates import Rate
 
 CUTOFFS = (550, 600, 650, 700)
 

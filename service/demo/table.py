@@ -8,9 +8,9 @@ from typing import Any
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
 
+from models.rates import Rate
 from service.demo import tally
 from service.demo.day import LOST_AFTER_S
-from service.demo.rates import Rate
 from service.demo.report import MODEL_FIGURES, Findings, figure
 from service.demo.tariff import PRODUCTS, yuan
 

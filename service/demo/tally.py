@@ -11,9 +11,9 @@ from freehold.v1.authorization_pb2 import Authorization
 from freehold.v1.types_pb2 import Offer
 from numpy.typing import NDArray
 
+from models.rates import Rate
 from service.demo.drive import Record
 from service.demo.economics import REFUND_AFTER_S, Ride, World, interest_minor, item_loss_minor
-from service.demo.rates import Rate
 from service.demo.tariff import PRODUCTS
 
 OFFERS = ("ZERO", "REDUCED", "FULL")

@@ -60,6 +60,13 @@ def cut_offs(it: Wanted) -> tuple[int, ...]:
     return tuple([rung.from_score for rung in _rungs(it)])
 
 
+def mildest_offer(score: int | None, it: Wanted) -> Offer:
+    """The mildest offer for an item at this score; FULL for a person who cannot be scored."""
+    rungs = _rungs(it)
+    place, _ = _hit(score, it)
+    return rungs[place].offer if place < len(rungs) else _FULL
+
+
 def _rungs(it: Wanted) -> tuple[_Rung, ...]:
     """The cut-offs of an item as a ladder, the highest first."""
     policy, rules = it.policy, it.policy.rules or NO_RULES

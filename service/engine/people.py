@@ -9,6 +9,7 @@ from service.domain.credit import limit_for
 from service.domain.ledger import Line, post, set_limit
 from service.domain.transitions import Transition
 from service.engine.aliases import running_off_minor
+from service.engine.catalog import Catalog
 from service.engine.context import Assessment, Context
 from service.engine.records.events import Event
 from service.engine.rows import Draft, Keys, Rows
@@ -22,14 +23,14 @@ def of_user(_caller: str, it: Any, keys: Keys) -> None:
     keys.named.add(it.user_id)
 
 
-def limit_by_score(line: Line, score: int | None, rows: Rows, context: Context) -> int | None:
+def limit_by_score(line: Line, score: int | None, rows: Rows, terms: Catalog) -> int | None:
     """The limit, in minor units, that a score gives a person's line; None if the limit stays.
 
     It stays if somebody fixed it, or if the terms have no limits in the line's currency. While the
     limit in another currency is fixed, no score raises this one: a person whom somebody bounded, or
     whose debt was written off, gets no credit in a further currency.
     """
-    steps = context.catalog.limit_steps.get(line.currency)
+    steps = terms.limit_steps.get(line.currency)
     if line.limit_fixed or steps is None:
         return None
     limit_minor = limit_for(score, steps)
@@ -47,7 +48,8 @@ def open_line(
     """
     draft[LINES] = [line]
     scored = None if assessed is None else assessed.scored
-    limit_minor = limit_by_score(line, None if scored is None else scored.score, rows, context)
+    score = None if scored is None else scored.score
+    limit_minor = limit_by_score(line, score, rows, context.catalog)
     if limit_minor:
         bring_limit(draft, line, limit_minor, context)
 

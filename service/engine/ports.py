@@ -214,15 +214,8 @@ class TermsStore(Protocol):
         ...
 
 
-class Store(TermsStore, Protocol):
-    """The database, as the engine uses it."""
-
-    def begin(self) -> AbstractContextManager[Transaction]:
-        """Opens a write transaction; leaving the block commits, an exception rolls back.
-
-        Raises StorageFailed or Conflict, and OutcomeUnknown if the answer to COMMIT was lost.
-        """
-        ...
+class FeatureStore(Protocol):
+    """People's features, and the orders of their values."""
 
     def features(self, keys: Iterable[UserKey]) -> dict[UserKey, UserFeatures]:
         """People with their latest features; call it on the writing thread, before `begin`."""
@@ -234,6 +227,17 @@ class Store(TermsStore, Protocol):
 
     def save_feature_schema(self, schema_id: str, names: Sequence[str]) -> None:
         """Stores an order of raw values; a known schema is left alone."""
+        ...
+
+
+class Store(TermsStore, FeatureStore, Protocol):
+    """The database, as the engine uses it."""
+
+    def begin(self) -> AbstractContextManager[Transaction]:
+        """Opens a write transaction; leaving the block commits, an exception rolls back.
+
+        Raises StorageFailed or Conflict, and OutcomeUnknown if the answer to COMMIT was lost.
+        """
         ...
 
     def waking(self, now_us: int, limit: int, after: Waking | None = None) -> list[Waking]:

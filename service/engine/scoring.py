@@ -32,15 +32,20 @@ from service.engine.feature_values import (
 )
 from service.engine.operations import BY_COMMAND
 from service.engine.operations.put_user import PutUser
-from service.engine.ports import Scored, Scorer, Store
+from service.engine.ports import FeatureStore, Scored, Scorer
 from service.engine.records.name_lists import names_of
 from service.engine.records.users import UserFeatures
+
+
+def give_up(error: Exception) -> None:
+    """Raises the error with which the model failed."""
+    raise error
 
 
 class Assessor:
     """Reads features and calls the model once for all people of a batch."""
 
-    def __init__(self, store: Store, scorer: Scorer) -> None:
+    def __init__(self, store: FeatureStore, scorer: Scorer) -> None:
         self.model_id = scorer.model_id
         self.scale_version = scorer.scale_version
         self._store = store
@@ -54,7 +59,7 @@ class Assessor:
         self.schema_id = schema_id_of(self.raw_names)
         store.save_feature_schema(self.schema_id, scorer.raw_names)
 
-    def reading_from(self, store: Store) -> Assessor:
+    def reading_from(self, store: FeatureStore) -> Assessor:
         """The same assessor over another store; both take turns at the model."""
         other = copy(self)
         other._store = store
@@ -92,13 +97,15 @@ class Assessor:
             explain_below=explain_below,
         )
 
-    def assess_again(self, people: Sequence[UserFeatures]) -> list[Assessment]:
-        """Assesses people by given features, without reasons. Raises the model's error."""
+    def assess_again(
+        self,
+        people: Sequence[UserFeatures],
+        note_failure: Callable[[Exception], object] = give_up,
+    ) -> list[Assessment]:
+        """Assesses people by given features, without reasons.
 
-        def give_up(error: Exception) -> None:
-            raise error
-
-        return self._assessments([self._stored(it, 0) for it in people], 0, give_up)
+        Raises the model's error if `note_failure` does."""
+        return self._assessments([self._stored(it, 0) for it in people], 0, note_failure)
 
     def _assessments(
         self,

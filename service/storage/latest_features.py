@@ -10,29 +10,21 @@ from sqlalchemy import Connection, select
 
 from service.engine.records.users import UserFeatures
 from service.storage import schema as t
+from service.storage.statements import features_of
 
 PORTION = 2_000
 """The people that are read at a time."""
 
 
-def everybody(connection: Connection) -> Iterator[list[UserFeatures]]:
+def everybody(connection: Connection, portion: int = PORTION) -> Iterator[list[UserFeatures]]:
     """All people in the order of their ids, those merged into others included.
 
     The connection reads one state of the database (`reading`).
     """
-    u, s = t.users.c, t.feature_snapshots.c
-    own = (s.user_id == u.user_id) & (s.version == u.feature_version)
-    query = (
-        select(
-            *(u.user_id, u.scoring_consent, u.feature_version, s.schema_id, s.raw, s.as_of_us),
-            *(u.alias_of, s.texts),
-        )
-        .select_from(t.users.outerjoin(t.feature_snapshots, own))
-        .order_by(u.user_id)
-        .limit(PORTION)
-    )
+    user_id = t.users.c.user_id
+    query = features_of(t.users).order_by(user_id).limit(portion)
     after = ""
-    while rows := connection.execute(query.where(u.user_id > after)).all():
+    while rows := connection.execute(query.where(user_id > after)).all():
         found = [UserFeatures(*row) for row in rows]
         yield found
         after = found[-1].user_id

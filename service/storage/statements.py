@@ -201,22 +201,26 @@ def _reading(
     )
 
 
-def _latest_features(dialect: Dialect) -> RowsStatement:
-    """Reads people with their latest features, by their ids."""
+def features_of(people: FromClause) -> Select[Any]:
+    """People with their latest features, in the order of `UserFeatures`; `people` joins users."""
     users, snapshots = schema.users, schema.feature_snapshots
-    keys = [users.c.user_id]
-    wanted = _wanted(keys)
-    people = wanted.join(users, _matches(wanted, keys))
     latest = and_(
         snapshots.c.user_id == users.c.user_id, snapshots.c.version == users.c.feature_version
     )
-    statement = select(
+    return select(
         *(users.c.user_id, users.c.scoring_consent, users.c.feature_version),
         *(snapshots.c.schema_id, snapshots.c.raw, snapshots.c.as_of_us),
         *(users.c.alias_of, snapshots.c.texts, snapshots.c.model_id),
         *(snapshots.c.margin, snapshots.c.reasons, snapshots.c.extrapolated),
     ).select_from(people.outerjoin(snapshots, latest))
-    return _reading(statement, keys, dialect)
+
+
+def _latest_features(dialect: Dialect) -> RowsStatement:
+    """Reads people with their latest features, by their ids."""
+    keys = [schema.users.c.user_id]
+    wanted = _wanted(keys)
+    people = wanted.join(schema.users, _matches(wanted, keys))
+    return _reading(features_of(people), keys, dialect)
 
 
 def _lapsed(dialect: Dialect) -> RowsStatement:

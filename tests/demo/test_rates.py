@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from models.rates import Rate
 from service.demo.cutoffs import curve
-from service.demo.rates import Rate
 
 
 def test_wilson() -> None:

@@ -15,11 +15,11 @@ from freehold.v1.ledger_service_pb2 import VerifyBooksResponse
 from freehold.v1.types_pb2 import OFFER_FULL, OFFER_REDUCED, OFFER_ZERO, Offer
 from rich.console import Console
 
+from models.rates import Rate
 from service.demo import report, table, tally
 from service.demo.day import LOST_AFTER_S, Fate, Rental
 from service.demo.drive import Journal, Record
 from service.demo.population import Population
-from service.demo.rates import Rate
 from service.demo.tally import Ended
 
 PEOPLE = Population(

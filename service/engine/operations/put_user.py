@@ -91,7 +91,7 @@ def decide(work: Work, it: PutUser, rows: Rows, context: Context) -> Decided:
     )
     if it.as_of_us > now_us:
         draft.clock_gap = ClockGap(PLATFORM, "PutUsers", it.as_of_us - now_us, now_us)
-    limit_minor = limit_by_score(line, kept.score, rows, context)
+    limit_minor = limit_by_score(line, kept.score, rows, context.catalog)
     if limit_minor is not None:
         bring_limit(draft, line, limit_minor, context)
         kept = kept._replace(limit_minor=limit_minor)
@@ -116,7 +116,7 @@ def _bring_other_limits(
     A line in a further currency is opened, with its limit, by the first rental in it.
     """
     for it in rows.lines_of(main.user_id):
-        limit_minor = limit_by_score(it, score, rows, context)
+        limit_minor = limit_by_score(it, score, rows, context.catalog)
         if it.currency != main.currency and limit_minor is not None:
             line = it.copy()
             bring_limit(draft, line, limit_minor, context)

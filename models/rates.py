@@ -5,7 +5,16 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-_Z95 = 1.959963984540054
+Z95 = 1.959963984540054
+
+
+def wilson(hits: int, n: int) -> tuple[float, float]:
+    """Wilson's 95 % interval (E. B. Wilson, 1927) of `hits` of `n`; `n` is not 0."""
+    z2 = Z95 * Z95
+    p = hits / n
+    centre = (p + z2 / (2 * n)) / (1 + z2 / n)
+    half = Z95 * math.sqrt(p * (1 - p) / n + z2 / (4 * n * n)) / (1 + z2 / n)
+    return max(0.0, centre - half), min(1.0, centre + half)
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,14 +31,8 @@ class Rate:
 
     @property
     def interval(self) -> tuple[float, float] | None:
-        """Wilson's 95 % interval (E. B. Wilson, 1927); None for an empty group."""
-        if self.n == 0:
-            return None
-        p, n, z2 = self.hits / self.n, self.n, _Z95 * _Z95
-        middle = p + z2 / (2 * n)
-        spread = _Z95 * math.sqrt(p * (1 - p) / n + z2 / (4 * n * n))
-        scale = 1 + z2 / n
-        return max(0.0, (middle - spread) / scale), min(1.0, (middle + spread) / scale)
+        """Wilson's 95 % interval; None for an empty group."""
+        return wilson(self.hits, self.n) if self.n else None
 
     def as_json(self) -> dict[str, object]:
         """hits, n, value and interval for a report."""

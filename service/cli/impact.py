@@ -1,0 +1,160 @@
+"""`freehold model impact`: everybody on record under the served model and under a candidate."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Collection, Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from service.cli.parts import load_model, loaded, numbered, opened, settings_options
+from service.cli.settings import derivations_of
+
+if TYPE_CHECKING:
+    from models.manifest import Manifest
+    from models.scorer import ModelScorer
+    from models.spec_columns import Feature
+    from service.engine.segments import Segment
+    from service.storage.impact import Schemas
+
+BINNED = ("number", "integer")
+"""The types of features whose values are told apart by the bins of a model's reference."""
+
+
+@click.command()
+@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@settings_options("database", "model", "derivations")
+@click.option(
+    "--by",
+    "names",
+    multiple=True,
+    metavar="NAME",
+    help="Feature on record whose groups are told apart; may be repeated.",
+)
+@click.option(
+    "--json",
+    "file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Write the impact to this file, for `freehold model accept --impact FILE`.",
+)
+def impact(
+    folder: Path,
+    options: dict[str, Any],
+    config_file: Path | None,
+    names: tuple[str, ...],
+    file: Path | None,
+) -> None:
+    """Show what promoting the model in FOLDER would do to everybody on record.
+
+    People's features on record are scored by the served model (`--model`) and by the one in FOLDER:
+    bands, limits, offers, people who can no longer be scored, by segment and by protected column.
+    Nothing is changed. The impact ID at the end is the hash of all that was shown."""
+    from models.scorer import ModelScorer
+    from service.cli import impact_report
+    from service.storage.impact import impact as read
+    from service.storage.models import kinds_of_models
+
+    settings = loaded(options, config_file).settings
+    database = opened(settings.database)
+    served = load_model(settings)
+    candidate = ModelScorer.load(folder, derivations=derivations_of(settings))
+    if served.model_id == candidate.model_id:
+        raise click.ClickException(f"{folder}: has the served model, {served.model_id}, itself")
+    declared = {it.name: it for it in protected_columns(folder, candidate.manifest)}
+    on_record: set[str] = set(kinds_of_models(database))
+    failures: list[Exception] = []
+
+    def segments_of(schemas: Schemas) -> list[Segment]:
+        on_record.update(*schemas.values())
+        if unknown := [it for it in names if it not in on_record]:
+            raise click.BadParameter(
+                f"no features on record have the name {unknown[0]}", param_hint="--by"
+            )
+        wanted = dict.fromkeys([*declared, *names])
+        return [
+            _segment(name, schemas, declared.get(name), (candidate, served))
+            for name in wanted
+            if name in on_record
+        ]
+
+    tally, catalog = read(database, served, candidate, segments_of, failures.append)
+    models = {
+        name: {"model_id": it.model_id, "outcome": it.outcome, "scale": it.scale_version}
+        for name, it in (("served", served), ("candidate", candidate))
+    }
+    protected = {name: name in on_record for name in declared}
+    document = impact_report.document_of(tally, catalog, models, protected)
+    click.echo(impact_report.shown(document))
+    if failures:
+        batches = numbered(len(failures), "batch", "batches")
+        click.echo(f"a model failed in {batches}: {failures[0]}", err=True)
+    click.echo(f"impact ID: {impact_report.id_of(document)}")
+    if file is not None:
+        impact_report.write(document, file)
+
+
+def protected_columns(folder: Path, manifest: Manifest) -> tuple[Feature, ...]:
+    """The protected columns that the spec beside a model declares.
+
+    None without a spec, or with another one than the model's.
+    """
+    from models import spec
+    from models.development import SPEC
+
+    try:
+        content = (folder / SPEC).read_bytes()
+    except FileNotFoundError:
+        return ()
+    if hashlib.sha256(content).hexdigest() != manifest.document.get("spec_sha256"):
+        return ()
+    return spec.load(folder / SPEC).protected
+
+
+def _segment(
+    name: str, schemas: Schemas, declared: Feature | None, models: Collection[ModelScorer]
+) -> Segment:
+    """The groups by a feature: those of the spec of a protected column, or else the bins that a
+    model's reference has for its numbers, or else the values."""
+    from service.engine.segments import Segment
+
+    if declared is not None:
+        texts = {
+            text: group
+            for group, of_group in zip(declared.group_names, declared.group_values, strict=False)
+            for text in of_group
+        }
+        lows, labels = (declared.groups, declared.group_names) if declared.groups else ((), ())
+        return Segment(name, schemas, protected=True, lows=lows, names=labels, texts=texts)
+    for model in models:
+        document = model.manifest.document
+        types = {column["name"]: column for column in document["raw"]}
+        reference = {column["name"]: column for column in document["reference"]}
+        if name in reference and types[name]["type"] in BINNED:
+            edges = [float.fromhex(it) for it in reference[name]["edges"]]
+            return Segment(
+                *(name, schemas),
+                # The bins are open below and closed above.
+                lows=[math.nextafter(it, math.inf) for it in edges],
+                names=list(_labels(edges)),
+                special=types[name]["special"],
+            )
+    return Segment(name, schemas)
+
+
+def _labels(edges: list[float]) -> Iterator[str]:
+    """The names of the bins between edges."""
+    from service.engine.segments import number_text
+
+    texts = [number_text(it) for it in edges]
+    if not texts:
+        yield "all numbers"
+        return
+    yield f"up to {texts[0]}"
+    for low, high in pairwise(texts):
+        yield f"over {low}, up to {high}"
+    yield f"over {texts[-1]}"
