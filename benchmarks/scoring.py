@@ -48,6 +48,7 @@ from benchmarks.prepared import trained
 from models import reading, spec, tables
 from models.explain import Explainer, TreeShap
 from models.scorer import ModelScorer, Scored
+from models.scratch import Memory
 
 Floats = NDArray[np.float64]
 
@@ -130,8 +131,9 @@ class Bench:
         if not tables.hold(trees):
             raise BenchmarkError("the model's trees are too deep for tables")
         groups = [column.reason_group for column in verified.derived]
-        self._patterns, self._tables = tables.Patterns(trees), tables.Margins(trees)
-        self._explainer = Explainer(trees, groups)
+        memory = Memory()
+        self._patterns, self._tables = tables.Patterns(trees, memory), tables.Margins(trees, memory)
+        self._explainer = Explainer(trees, groups, memory)
         self._tree_shap = TreeShap(self.booster, groups)
         self.one_row = OneRow(self.booster, rows.derived.shape[1])
 

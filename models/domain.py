@@ -37,6 +37,7 @@ AS_IS, EXTRAPOLATED, REFUSED = 0, 1, 2
 """A value is scored as it is, as the nearest trained value, or not at all."""
 
 _LARGEST = sys.float_info.max
+_PORTION = 65_536
 MOST_GAPS = 256
 """The widest code whose unseen values are listed; of wider ones the seen values are listed."""
 
@@ -285,15 +286,16 @@ class Domain:
 
     def standing(self, raw: Floats) -> NDArray[np.int8]:
         """(n, k_raw): `AS_IS`, `EXTRAPOLATED` or `REFUSED`, for each value by itself."""
-        inside = self._inside(raw)
         found = np.full(raw.shape, AS_IS, dtype=np.int8)
-        rows, columns = np.nonzero(~inside)
-        for i, j in zip(rows.tolist(), columns.tolist(), strict=True):
-            value = float(raw[i, j])
-            if self._refusal(j, value) is not None:
-                found[i, j] = REFUSED
-            elif value not in (self._seen[j] or ()):
-                found[i, j] = EXTRAPOLATED
+        # A portion at a time: the comparisons take more memory than their result.
+        for start in range(0, raw.shape[0], _PORTION):
+            rows, columns = np.nonzero(~self._inside(raw[start : start + _PORTION]))
+            for i, j in zip((rows + start).tolist(), columns.tolist(), strict=True):
+                value = float(raw[i, j])
+                if self._refusal(j, value) is not None:
+                    found[i, j] = REFUSED
+                elif value not in (self._seen[j] or ()):
+                    found[i, j] = EXTRAPOLATED
         return found
 
     def faults(self, raw: Floats) -> list[tuple[int, str, str]]:

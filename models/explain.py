@@ -30,6 +30,7 @@ import lightgbm
 import numpy as np
 from numpy.typing import NDArray
 
+from models.scratch import Memory
 from models.tables import NODES, PATTERNS, Tree, padded
 
 Floats = NDArray[np.float64]
@@ -62,24 +63,31 @@ class _Part(NamedTuple):
 
     trees: NDArray[np.intp] | None
     table: Floats
+    memory: Memory
 
     def sums(self, index: NDArray[np.intp]) -> Floats:
         """(trees, n) of `Patterns.index` to (8, n, 4): eight sums for each row and group."""
+        rows = index.shape[1]
         if self.trees is not None:
-            index = index.take(self.trees, 0)
-        trees, rows = index.shape
-        values = self.table.take(index, 0, None, "clip")
+            chosen = self.memory.small.array(np.intp, (self.trees.shape[0], rows))
+            index = index.take(self.trees, 0, chosen, "clip")
+        trees = index.shape[0]
+        values = self.memory.large.array(np.float64, (trees, rows, _GROUPS_TOGETHER))
+        self.table.take(index, 0, values, "clip")
         together = values.reshape(trees // _SUMS, _SUMS * rows * _GROUPS_TOGETHER)
         sums: Floats = np.add.reduce(together, 0)
         return sums.reshape(_SUMS, rows, _GROUPS_TOGETHER)
 
 
 class Explainer:
-    """Contributions of reason groups to the margins of rows of derived values."""
+    """Contributions of reason groups to the margins of rows of derived values. For one caller at a
+    time."""
 
     groups: tuple[str, ...]
 
-    def __init__(self, trees: list[Tree], column_groups: Sequence[str | None]) -> None:
+    def __init__(
+        self, trees: list[Tree], column_groups: Sequence[str | None], memory: Memory
+    ) -> None:
         """`column_groups` has the reason group of each derived column, None for no group."""
         trees = padded(trees)
         self.groups = tuple(sorted({g for g in column_groups if g is not None}))
@@ -98,7 +106,7 @@ class Explainer:
             # Some trees that add nothing fill the count up.
             some = np.sort(np.argsort(~using, kind="stable")[:count])
             chosen = None if count == len(trees) else some
-            self._parts.append(_Part(chosen, np.ascontiguousarray(table[:, groups])))
+            self._parts.append(_Part(chosen, np.ascontiguousarray(table[:, groups]), memory))
 
     def contributions(self, index: NDArray[np.intp]) -> Floats:
         """(trees, n) of `Patterns.index` to (n, groups) log-odds added; positive is worse."""

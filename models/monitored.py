@@ -121,7 +121,7 @@ def score_places(column: Column, score: Floats) -> Places:
 class Columns:
     """The reference of a model, to place other people by.
 
-    `score` is None in a model of an earlier build. `texts` has the texts of each column's levels.
+    `score` is None in a model of an earlier build. `features` are the raw columns by name.
     """
 
     def __init__(

@@ -16,6 +16,7 @@ from models.calibrate import sigmoid_one
 from models.domain import Admitted, Domain, Refusal
 from models.errors import IncompatibleError, ModelDirectoryError, TamperedError
 from models.manifest import Manifest
+from models.scratch import Memory
 
 Floats = NDArray[np.float64]
 
@@ -286,8 +287,9 @@ def _warnings(source: str, verified: Manifest) -> tuple[str, ...]:
 
 
 def _tables_of(trees: list[tables.Tree], column_groups: Sequence[str | None]) -> _Tables:
-    patterns, margins = tables.Patterns(trees), tables.Margins(trees)
-    return _Tables(patterns, margins, explain.Explainer(trees, column_groups))
+    memory = Memory()
+    patterns, margins = tables.Patterns(trees, memory), tables.Margins(trees, memory)
+    return _Tables(patterns, margins, explain.Explainer(trees, column_groups, memory))
 
 
 _Row = tuple[Scored, tuple[str, ...]]

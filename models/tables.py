@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.errors import IncompatibleError
+from models.scratch import Memory
 
 Floats = NDArray[np.float64]
 Bits = NDArray[np.uint8]
@@ -113,10 +114,10 @@ class Patterns:
     """All comparisons of a model: from derived columns to an index into a (trees, 128) table.
 
     Many trees make the same comparison; each is computed once. A row of data is a column here, so
-    that every step works on contiguous runs for the whole batch.
+    that every step works on contiguous runs for the whole batch. For one caller at a time.
     """
 
-    def __init__(self, trees: list[Tree]) -> None:
+    def __init__(self, trees: list[Tree], memory: Memory) -> None:
         trees = padded(trees)
         # Comparisons that send NaN right come after the others: each part is one comparison.
         questions = sorted({q for tree in trees for q in _questions(tree)})
@@ -134,6 +135,7 @@ class Patterns:
         self._bit = (1 << np.arange(NODES, dtype=np.uint8))[:, None, None]
         self._trees = len(trees)
         self._widths: dict[int, _Width] = {}
+        self._large, self._small = memory.large, memory.small
         self._alone = _Alone.of(trees)
 
     def index(self, x: Floats) -> NDArray[np.intp]:
@@ -152,16 +154,19 @@ class Patterns:
         threshold, start, places, low = self._widths[width]
         if width > rows:
             x = np.concatenate((x, np.zeros((width - rows, x.shape[1]))))
-        asked = x.T.take(self._feature, axis=0, mode="clip")
-        right = np.empty(asked.shape, dtype=np.bool_)
+        asked = self._large.array(np.float64, threshold.shape)
+        right = self._small.array(np.bool_, threshold.shape)
+        x.T.take(self._feature, 0, asked, "clip")
         left = self._left
         # NaN is neither above nor at most any value.
         np.greater(asked[:left], threshold[:left], out=right[:left])
         np.less_equal(asked[left:], threshold[left:], out=right[left:])
         np.logical_not(right[left:], out=right[left:])
-        bits = right.view(np.uint8).take(self._slots, axis=0, mode="clip")
-        bits *= self._bit
-        patterns = np.add.reduce(bits, axis=0, dtype=np.uint8)
+        bits = self._large.array(np.uint8, (*self._slots.shape, width))
+        right.view(np.uint8).take(self._slots, 0, bits, "clip")
+        np.multiply(bits, self._bit, out=bits)
+        patterns = self._small.array(np.uint8, start.shape)
+        np.add.reduce(bits, axis=0, dtype=np.uint8, out=patterns)
         np.bitwise_or(patterns, start, out=patterns)
         low[:] = patterns
         return places
@@ -268,14 +273,19 @@ def _halves(rows: NDArray[np.uint64]) -> list[tuple[NDArray[np.uint64], NDArray[
 
 
 class Margins:
-    """Raw margins of rows of derived values, equal to LightGBM's to the last bit."""
+    """Raw margins of rows of derived values, equal to LightGBM's to the last bit. For one caller at
+    a time."""
 
-    def __init__(self, trees: list[Tree]) -> None:
+    def __init__(self, trees: list[Tree], memory: Memory) -> None:
         self._negated = -np.concatenate([_leaf_values(tree) for tree in padded(trees)])
+        self._large = memory.large
 
     def margin(self, index: NDArray[np.intp]) -> Floats:
         """Margins of the columns of `Patterns.index`."""
-        return sum_trees(self._negated.take(index, mode="clip"))
+        values = self._large.array(np.float64, index.shape)
+        # All indices are inside; of numpy's ways with others, "wrap" is the fastest.
+        self._negated.take(index, None, values, "wrap")
+        return sum_trees(values)
 
 
 def sum_trees(negated: Floats) -> Floats:

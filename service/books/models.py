@@ -6,11 +6,13 @@ retirement.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from service.books.faults import Found
 from service.engine.records.administration import AuditEvent
+from service.storage.findings import CLOSED, OPENED, SEVERITIES
 from service.storage.models import ACCEPTED, REGISTERED, SERVER
 
 Values = dict[str, Any]
@@ -22,9 +24,13 @@ class ToldModels:
     def __init__(self) -> None:
         self._told: dict[str, Values] = {}
         self._accepted: set[tuple[str, str]] = set()
+        self._findings = defaultdict[str, list[str]](list)
+        """The authors of the findings on each model, in their order; empty for a closed one."""
 
     def fits(self, it: AuditEvent, model_id: str, details: Mapping[str, Any]) -> bool:
         """Adds an act; false if it does not fit the acts before."""
+        if it.act in (OPENED, CLOSED):
+            return self._fits_finding(it, model_id, details)
         if it.act == ACCEPTED:
             # No row follows from it. One person accepts a model once.
             person = model_id, it.by_text
@@ -43,6 +49,17 @@ class ToldModels:
         ended = {"retire_us": it.record_us, "retired_by": it.by_text, **details}
         self._told[model_id] = (known or {}) | ended
         return not retired
+
+    def _fits_finding(self, it: AuditEvent, model_id: str, details: Mapping[str, Any]) -> bool:
+        """Findings on a model are numbered from 1; another person closes each once."""
+        opened, number = self._findings[model_id], details["finding"]
+        if it.act == OPENED:
+            opened.append(it.by_text)
+            return number == len(opened) and details["severity"] in SEVERITIES
+        known = 1 <= number <= len(opened) and opened[number - 1] not in ("", it.by_text)
+        if known:
+            opened[number - 1] = ""
+        return known
 
     def compare(self, rows: Iterable[Values]) -> None:
         """Compares the rows. Raises Found."""

@@ -36,6 +36,8 @@ COLLECTIONS = {
     "models.registered": "models",
     "models.retired": "models",
     "models.accepted": "models",
+    "models.finding_opened": "models",
+    "models.finding_closed": "models",
 }
 """The collection of each act's subject."""
 
@@ -77,6 +79,8 @@ _FORMS: Mapping[str, Mapping[str, Any]] = {
     "models.registered": {"outcome": str, "kinds": str},
     "models.retired": {"reason": str},
     "models.accepted": {"verdict": str, "reason": str},
+    "models.finding_opened": {"finding": int, "severity": str, "text": str},
+    "models.finding_closed": {"finding": int, "text": str},
 }
 _OF_SOME: Mapping[str, Any] = {"certificates": list, "units_a_second": int}
 """The details of keys that only some keys have."""

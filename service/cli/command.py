@@ -13,6 +13,7 @@ from service.cli.books import backup, create_key_of_seals, restore, verify
 from service.cli.breakers import breaker, budget
 from service.cli.configuration import config
 from service.cli.drift import drift
+from service.cli.findings import finding
 from service.cli.gbfs import tariff
 from service.cli.impact import impact
 from service.cli.keys import keys, operator, platform, revoke_key, roll_key, update_key
@@ -90,7 +91,7 @@ for group, of_kind in (
     (bounds, BOUNDS),
 ):
     add_commands(group, of_kind)
-for of_models in (rebuild, drift, overrides, impact):
+for of_models in (rebuild, drift, overrides, impact, finding):
     model.add_command(of_models)
 for command in COMMANDS:
     cli.add_command(command)

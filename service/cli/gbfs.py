@@ -33,7 +33,7 @@ def faults_of(where: object) -> Iterator[None]:
         yield
     except InvalidInput as error:
         faults = [f"{where}: {it.field}: {it.description}" for it in error.violations]
-        raise click.ClickException("\n  ".join([f"{len(faults)} faults:", *faults])) from error
+        raise click.ClickException("\n".join(faults)) from error
 
 
 @click.group()
@@ -129,6 +129,6 @@ def _table(file: Path) -> dict[str, Any]:
 
 def _text(file: Path) -> str:
     try:
-        return file.read_text("utf-8")
+        return file.read_text("utf-8-sig")
     except UnicodeDecodeError:
         raise InvalidInput.of("document", "utf-8", "is no text in UTF-8") from None

@@ -55,10 +55,18 @@ def register(folder: Path, database: str, request_id: str) -> None:
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="File of `freehold model impact --json`; the record names its impact ID.",
 )
+@click.option(
+    "--despite-findings", is_flag=True, help="Accept it with open findings of high severity."
+)
 @database_option
 @request_option
 def accept(
-    folder: Path, reason: str, impact_file: Path | None, database: str, request_id: str
+    folder: Path,
+    reason: str,
+    impact_file: Path | None,
+    despite_findings: bool,
+    database: str,
+    request_id: str,
 ) -> None:
     """Accept the model in FOLDER in spite of its fairness gate, or with the impact that it has.
 
@@ -67,6 +75,7 @@ def accept(
     from models import fairness_gate, manifest
     from service.cli.impact_report import read_id
     from service.storage.admin import by_shell
+    from service.storage.findings import require_no_findings
     from service.storage.models import SIGNATURES, accept_model, people_who_accept
 
     verified = manifest.read(folder)
@@ -80,6 +89,8 @@ def accept(
         # Every build verifies a reason, and none before this one another detail of the act.
         reason = reason and f"{reason} (impact {read_id(impact_file, model_id)})"
     engine, asked = opened(database), [model_id, reason]
+    if not despite_findings:
+        require_no_findings(engine, model_id)
     request = by_shell("accept_model", asked, request_id, shell_user())
     accept_model(engine, request, model_id, verified.fairness, reason, now_us())
     people = sorted(people_who_accept(engine, model_id))
@@ -110,8 +121,11 @@ def retire(model_id: str, reason: str, database: str, request_id: str) -> None:
 @json_option
 def list_all(database: str, as_json: bool) -> None:
     """List the models, the first registered first."""
+    from service.storage.findings import high_findings
     from service.storage.models import list_models
 
+    engine = opened(database)
+    high = high_findings(engine)
     found: list[dict[str, Any]] = [
         {
             "model": it.model_id,
@@ -122,8 +136,9 @@ def list_all(database: str, as_json: bool) -> None:
             "retired": instant_text(it.retire_us),
             "retired_by": it.retired_by or "",
             "reason": it.reason,
+            "open_high_findings": [str(number) for number in high.get(it.model_id, ())],
         }
-        for it in list_models(opened(database))
+        for it in list_models(engine)
     ]
     if not as_json:
         found = [it | {"features": len(it["features"])} for it in found]

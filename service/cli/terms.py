@@ -338,7 +338,8 @@ def _retire(of: OfKind) -> click.Command:
 def read_table(file: Path) -> dict[str, Any]:
     """The table in a file: JSON if its name ends so, or else TOML. Raises ClickException."""
     try:
-        text = file.read_text("utf-8")
+        # Some editors write a mark of the byte order before the text.
+        text = file.read_text("utf-8-sig")
         table = json.loads(text) if file.suffix == ".json" else tomllib.loads(text)
     except (OSError, ValueError, RecursionError) as error:
         kind = "JSON" if file.suffix == ".json" else "TOML"

@@ -480,7 +480,7 @@ def step(
         following = following._replace(corrections=following.corrections + len(parts))
     if following.refund_payable_minor or following.refund_since_us is not None:
         following = refund_clocked(following, event_us)
-    return Step(following, postings, transition, event_us, transfer, taken, parts)
+    return _new(Step, (following, postings, transition, event_us, transfer, taken, parts))
 
 
 def refund_clocked(it: Authorization, event_us: int) -> Authorization:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 NO_LINK = b""
 """The link before the first entry."""
@@ -39,7 +39,42 @@ def link_of(previous: bytes, subject: bytes, entry: Sequence[Any]) -> bytes:
     """
     # No value contains a line feed, so different entries have different texts.
     text = _TEXTS[entry[_FORMAT_PLACE]] % tuple(entry[_COVERED])
+    return link_over(previous, subject, text)
+
+
+def link_over(previous: bytes, subject: bytes, text: str) -> bytes:
+    """The link of an entry with this text: 32 bytes."""
     return hashlib.sha256(previous + subject + text.encode()).digest()
+
+
+class SharedTexts(NamedTuple):
+    """The parts of an entry's text that all entries of one transaction share.
+
+    The text of an entry is `before`, the sequence, `between`, then book, accounts, amount and
+    balances with a line feed after each, and `after`.
+    """
+
+    before: str
+    between: str
+    after: str
+
+
+def shared_texts(
+    link_format: int,
+    currency: str,
+    first: int,
+    head: Sequence[str],
+    times: Sequence[int],
+) -> SharedTexts:
+    """The texts of a transaction: `first` is its first sequence, `head` has the operator, the
+    authorization and the transition, `times` the event time and the ledger time."""
+    operator_id, authorization_id, transition = head
+    event_us, ledger_us = times
+    return SharedTexts(
+        f"{_HEADS[link_format]}{currency}\n",
+        f"\n{first}\n{operator_id}\n{authorization_id}\n{transition}\n",
+        f"{event_us}\n{ledger_us}",
+    )
 
 
 # The places of the covered fields (currency to ledger time) and of `link_format` in an entry.
@@ -48,7 +83,8 @@ _FORMAT_PLACE = 16
 # Formatting one template takes half as long as joining the texts of the fields.
 _FIELDS = "\n".join(["%s"] * 14)
 # A currency has three letters, so no text of format 1 begins like a text of another format.
-_TEXTS = {1: _FIELDS, 2: f"2\n{_FIELDS}"}
+_HEADS = {1: "", 2: "2\n"}
+_TEXTS = {number: head + _FIELDS for number, head in _HEADS.items()}
 LINK_FORMATS = frozenset(_TEXTS)
 """The formats of links that this build reads."""
 

@@ -21,7 +21,7 @@ from service.domain.authorization import (
 )
 from service.domain.errors import IllegalState, InvalidInput
 from service.domain.least_fee import cheaper_minutes
-from service.domain.ledger import Account, Posting
+from service.domain.ledger import Account, Posting, new_posting
 from service.domain.order_fees import raised_minor
 from service.domain.policy import MAX_REASONS, Offer, Split
 from service.domain.product import Product
@@ -357,8 +357,8 @@ def extend(authorization: Authorization, product: Product, by_us: int, now_us: i
 def release(authorization: Authorization) -> tuple[Posting, Posting]:
     """The postings that release the whole hold."""
     return (
-        Posting(_AVAILABLE, _HELD, authorization.held_credit_minor),
-        Posting(_DEPOSIT, _REFUND_PAYABLE, authorization.held_cash_minor),
+        new_posting((_AVAILABLE, _HELD, authorization.held_credit_minor)),
+        new_posting((_DEPOSIT, _REFUND_PAYABLE, authorization.held_cash_minor)),
     )
 
 

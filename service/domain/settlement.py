@@ -9,7 +9,7 @@ from service.domain.acts import Act, require, require_rental, require_was_out
 from service.domain.authorization import CAPTURABLE, Authorization, Custody, State, Step, step
 from service.domain.captures import Capture, Part, Purpose, Taken
 from service.domain.errors import IllegalState, InvalidInput
-from service.domain.ledger import Account, Posting
+from service.domain.ledger import Account, Posting, new_posting
 from service.domain.meter import RUNNING, Meter
 from service.domain.metered import fee_between
 from service.domain.money import share_minor
@@ -96,11 +96,11 @@ def _capture(
         other_captured_minor=authorization.other_captured_minor + other_minor,
     )
     return captured, (
-        Posting(_DEPOSIT, _OPERATOR_PAYABLE, cash_minor - fee_cash_minor),
-        Posting(_DEPOSIT, _FEE_INCOME, fee_cash_minor),
-        Posting(_DRAWN, _HELD, credit_minor),
-        Posting(_RECEIVABLE, _OPERATOR_PAYABLE, credit_minor - fee_credit_minor),
-        Posting(_RECEIVABLE, _FEE_INCOME, fee_credit_minor),
+        new_posting((_DEPOSIT, _OPERATOR_PAYABLE, cash_minor - fee_cash_minor)),
+        new_posting((_DEPOSIT, _FEE_INCOME, fee_cash_minor)),
+        new_posting((_DRAWN, _HELD, credit_minor)),
+        new_posting((_RECEIVABLE, _OPERATOR_PAYABLE, credit_minor - fee_credit_minor)),
+        new_posting((_RECEIVABLE, _FEE_INCOME, fee_credit_minor)),
     )
 
 

@@ -426,7 +426,7 @@ class Engine:
         except Exception as error:
             return self._refused(error, work)
         if work.request_id:
-            record = RequestRecord(
+            request = (
                 work.caller,
                 work.request_id,
                 work.method,
@@ -436,7 +436,8 @@ class Engine:
                 decided.authorization_id,
                 context.now_us,
             )
-            decided.draft[REQUESTS].append(record)
+            # The same as calling the class, in a fifth of the time.
+            decided.draft[REQUESTS].append(tuple.__new__(RequestRecord, request))
         rows.merge(decided.draft)
         return answer
 

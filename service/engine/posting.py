@@ -9,6 +9,7 @@ from service.domain.access import PLATFORM
 from service.domain.acts import check_version
 from service.domain.authorization import Authorization, Custody, Start, Step, Transfer
 from service.domain.captures import Capture
+from service.domain.details import price_of
 from service.domain.errors import (
     AssetInUse,
     AssetSold,
@@ -164,18 +165,17 @@ def apply(
         )
         draft[ENTRIES] += posted
         draft[LINES] = [line]
-    draft[OUTBOX].append(
-        Event(
-            step.transition,
-            result.user_id,
-            result.authorization_id,
-            result.version,
-            step.event_us,
-            context.now_us,
-            result.operator_id,
-            _payload(draft, step, posted, rows, context),
-        )
+    event = (
+        step.transition,
+        result.user_id,
+        result.authorization_id,
+        result.version,
+        step.event_us,
+        context.now_us,
+        result.operator_id,
+        _payload(draft, step, posted, rows, context),
     )
+    draft[OUTBOX].append(_new(Event, event))
     if step.taken is not None:
         add_capture(draft, step, step.taken, context.now_us)
     if step.parts:
@@ -199,6 +199,8 @@ def apply(
 
 
 _LATE_PICKUP = Start.LATE_PICKUP
+# The same as calling the class, in a fifth of the time.
+_new = tuple.__new__
 
 
 def _follow_fee(
@@ -263,7 +265,7 @@ def _payload(draft: Draft, step: Step, posted: list[Entry], rows: Rows, context:
     )
     if rows.pools and receipt is not None:
         use_minutes(draft, it, receipt, rows)
-    payload = context.told(it, receipt)
+    payload = context.encode(it, receipt, price_of(product))
     if posted:
         return payload
     row = UnpostedRecord(

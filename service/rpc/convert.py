@@ -146,8 +146,7 @@ def encode_authorization(
             decision_id,
             _basis(it.model_id, it.policy_revision),
             _times(it.create_us, it.expire_us, it.start_us, it.close_us),
-            _version(it.version),
-            _ends(it.due_us, it.lost_us),
+            _version_and_ends(it.version, it.due_us, it.lost_us),
             b"" if usual else encode_rest(it),
             _terms(it.product_revision, price),
             b"" if receipt is None else encode_receipt(receipt, it.currency),
@@ -246,18 +245,13 @@ def _times(
 
 
 @lru_cache(maxsize=64)
-def _ends(due_us: int | None, lost_us: int | None) -> bytes:
-    message = pb.Authorization()
+def _version_and_ends(version: int, due_us: int | None, lost_us: int | None) -> bytes:
+    message = pb.Authorization(version=version)
     if due_us is not None:
         write_time(message.due_time, due_us)
     if lost_us is not None:
         write_time(message.lost_time, lost_us)
     return message.SerializeToString()
-
-
-@lru_cache(maxsize=256)
-def _version(version: int) -> bytes:
-    return pb.Authorization(version=version).SerializeToString()
 
 
 RARE = (

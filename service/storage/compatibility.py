@@ -28,6 +28,8 @@ PLACES_BUILD = 41
 """The first build that asks for the prices of places."""
 EXPOSURE_BUILD = 37
 """The first build whose document of limits has the rates of the total exposure."""
+FINDINGS_BUILD = 46
+"""The first build that knows findings in the record of acts."""
 RETIRED_BUILD = 35
 """The first build that does not rent out a retired product."""
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
-from operator import attrgetter
+from itertools import repeat
+from operator import attrgetter, eq
 from typing import Any, NamedTuple, TypeVar
 
 from sqlalchemy.engine.interfaces import DBAPICursor
@@ -312,10 +313,9 @@ class SqlTransaction:
     def _insert(self, table: Table[Any, Any], rows: list[Any], runs: list[_Run]) -> None:
         of = self.statements.tables[table]
         insert = of.insert
-        if of.usual_insert is not None:
-            usual = list(map(table.usual_of, rows))
-            if usual.count(of.usual_values) == len(rows):
-                insert = of.usual_insert
+        # One row after the other: lists of such tuples would fill the processor's cache.
+        if of.usual_insert and all(map(eq, map(table.usual_of, rows), repeat(of.usual_values))):
+            insert = of.usual_insert
         runs.append((insert.statement, list(map(insert.values, rows)), None))
 
     def _update(
@@ -329,7 +329,7 @@ class SqlTransaction:
         """Adds the update of rows, which must still have the versions read."""
         of, rare_of = self.statements.tables[table], table.rare_of
         update = of.update
-        if of.usual_update and list(map(rare_of, rows)) == list(map(rare_of, as_read)):
+        if of.usual_update and all(map(eq, map(rare_of, rows), map(rare_of, as_read))):
             update = of.usual_update
         if update is None:
             raise TypeError(f"rows of {table.name} never change")

@@ -97,11 +97,13 @@ def test_a_tariff_of_arithmetic_1_goes_out(tmp_path: Path) -> None:
 
 def test_each_fault_is_told_with_its_file(tmp_path: Path) -> None:
     """A key that GBFS cannot express, a wrong key, a name that is there twice, and a file without
-    TOML are told with the file and the key."""
-    capped = written(tmp_path, "capped.toml", COMPANY + CAP)
+    TOML are told with the file and the key, each on a line of its own. A mark of the byte order
+    before the text is no fault."""
+    capped = written(tmp_path, "capped.toml", f"\ufeff{COMPANY}{CAP}")
     done = export(capped)
     assert done.exit_code == 1
-    assert f"{capped}: cap[0]: GBFS 3.0 has no caps: export version 3.1-RC3" in done.output
+    told = f"Error: {capped}: cap[0]: GBFS 3.0 has no caps: export version 3.1-RC3\n"
+    assert done.output == told
     wrong = written(tmp_path, "wrong.toml", COMPANY.replace("interval", "intervall"))
     assert f"{wrong}: segment[0].intervall_minutes: is not a field" in export(wrong).output
     twice = written(tmp_path, "twice.toml", COMPANY)

@@ -113,6 +113,11 @@ def test_faults_name_the_file_the_key_and_what_to_do(desk: Desk) -> None:
     ]
 
 
+def test_a_mark_of_the_byte_order_is_passed_over(desk: Desk) -> None:
+    """A document in UTF-8 may begin with a mark of the byte order, as some editors write it."""
+    assert "has no faults" in desk.apply("tariff", f"\ufeff{TARIFF}")
+
+
 def test_a_dry_run_says_all_and_changes_nothing(desk: Desk) -> None:
     """A dry run tells the faults of a product that names what is not there, and keeps nothing. It
     fails as the command itself would: a document with faults may be kept, and does not come into

@@ -213,7 +213,8 @@ FACTS: dict[str, dict[str, str]] = {
     "storage/bindings.py": {"MOST_CERTIFICATES": FORMAT},
     "storage/compatibility.py": dict.fromkeys(
         ("KEYS_BUILD", "RULES_BUILD", "LISTINGS_BUILD", "TARIFFS_BUILD", "QUOTAS_BUILD",
-         "RETIRED_BUILD", "RESERVATIONS_BUILD", "EXPOSURE_BUILD", "PLACES_BUILD", "PASSES_BUILD"),
+         "RETIRED_BUILD", "RESERVATIONS_BUILD", "EXPOSURE_BUILD", "PLACES_BUILD", "PASSES_BUILD",
+         "FINDINGS_BUILD"),
         FORMAT,
     ),
     "storage/models.py": {"SIGNATURES": METHOD},

@@ -69,7 +69,7 @@ def paste(shell: str, text: str, folder: Path, **given: str) -> subprocess.Compl
         },
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=900,
         check=False,
     )
 

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from models import binned, encoding, evaluate, explain, step_trees, tables
 from models.scorer import ModelScorer, Scored
+from models.scratch import Memory
 from models.spec_columns import Derived
 from tests.models.small_tables import A, fitted, row, table
 
@@ -49,8 +50,8 @@ def test_a_step_function_of_any_width_is_the_sum_of_its_trees(
     asked = np.array([*points, *([NAN] if lacks else [])])[:, None]
     booster = lightgbm.Booster(model_str=text)
     expected = booster.predict(asked, raw_score=True)
-    index = tables.Patterns(trees).index(asked)
-    margin = tables.Margins(trees).margin(index)[: asked.shape[0]]
+    index = tables.Patterns(trees, Memory()).index(asked)
+    margin = tables.Margins(trees, Memory()).margin(index)[: asked.shape[0]]
     assert margin.tobytes() == np.asarray(expected).tobytes()
     # LightGBM reads a value this close to zero as zero.
     read = np.where(np.abs(asked[:, 0]) <= tables.ZERO, 0.0, asked[:, 0])
@@ -95,9 +96,9 @@ def test_reasons_are_points_away_from_the_mean() -> None:
     columns = [Derived("a", 0, "A"), Derived("b", 0, "B")]
     text = binned.fit(x, label, columns, [None, None], ["c0", "c1"]).text
     trees = tables.parse(text)
-    index = tables.Patterns(trees).index(x)
-    found = explain.Explainer(trees, ["A", "B"]).contributions(index)[:3_000]
-    margin = tables.Margins(trees).margin(index)[:3_000]
+    index = tables.Patterns(trees, Memory()).index(x)
+    found = explain.Explainer(trees, ["A", "B"], Memory()).contributions(index)[:3_000]
+    margin = tables.Margins(trees, Memory()).margin(index)[:3_000]
     np.testing.assert_allclose(found.mean(axis=0), 0.0, atol=1e-12)
     np.testing.assert_allclose(found.sum(axis=1), margin - margin.mean(), atol=1e-12)
 

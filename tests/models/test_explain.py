@@ -9,6 +9,7 @@ import pytest
 from models import dataset, explain, importance, manifest, tables
 from models.data import taiwan
 from models.scorer import ModelScorer, Unscorable
+from models.scratch import Memory
 from models.spec_columns import Derived
 
 
@@ -17,11 +18,11 @@ def test_contributions_equal_treeshap(small_directory: Path, shipped_data: datas
     read = manifest.read(small_directory)
     trees = tables.parse(read.model_text)
     groups = [d.reason_group for d in read.derived]
-    explainer = explain.Explainer(trees, groups)
+    explainer = explain.Explainer(trees, groups, Memory())
     x = taiwan.derive(shipped_data.raw[:300])
     booster = lightgbm.Booster(model_str=read.model_text)
     by_column = np.asarray(booster.predict(x, pred_contrib=True, num_threads=1))[:, :-1]
-    found = explainer.contributions(tables.Patterns(trees).index(x))
+    found = explainer.contributions(tables.Patterns(trees, Memory()).index(x))
     for j, name in enumerate(explainer.groups):
         expected = by_column[:, [g == name for g in groups]].sum(axis=1)
         np.testing.assert_allclose(found[:, j], expected, rtol=0, atol=1e-9)
@@ -37,12 +38,12 @@ def test_contributions_hold_for_any_shape_of_tree(leaves: int) -> None:
     booster = lightgbm.train(parameters, lightgbm.Dataset(x, y), 30)
     trees = tables.parse(booster.model_to_string())
     by_column = np.asarray(booster.predict(x[:200], pred_contrib=True))
-    index = tables.Patterns(trees).index(x[:200])
-    explainer = explain.Explainer(trees, ["B", None, "A"])
+    index = tables.Patterns(trees, Memory()).index(x[:200])
+    explainer = explain.Explainer(trees, ["B", None, "A"], Memory())
     assert explainer.groups == ("A", "B")
     found = explainer.contributions(index)
     np.testing.assert_allclose(found, by_column[:, [2, 0]], rtol=0, atol=1e-9)
-    lonely = explain.Explainer(trees, [None, "A", None])
+    lonely = explain.Explainer(trees, [None, "A", None], Memory())
     assert lonely.groups == ("A",)
     for rows in range(71):
         assert explainer.contributions(index[:, :rows]).tolist() == found[:rows].tolist()
