@@ -87,7 +87,7 @@ class FakeScorer:
     model_id = "fake-model"
     scale_version = "fake-scale"
     outcome = "fake_outcome"
-    raw_names = ("score", "other")
+    raw_names: tuple[str, ...] = ("score", "other")
     absent_names = frozenset({"other"})
     levels: Mapping[str, Mapping[str, int]] = {}
 
