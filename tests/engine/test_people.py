@@ -278,7 +278,7 @@ class NewerScorer(FakeScorer):
     """A model with one more value, in another order."""
 
     model_id = "newer"
-    raw_names: tuple[str, ...] = ("income", "other", "score")  # type: ignore[assignment]
+    raw_names = ("income", "other", "score")
     absent_names = frozenset({"income"})
 
     def score_with_reasons(
@@ -302,7 +302,7 @@ class StricterScorer(FakeScorer):
     """A model with one more value, which does not accept an absent value as missing."""
 
     model_id = "stricter"
-    raw_names: tuple[str, ...] = ("income", "other", "score")  # type: ignore[assignment]
+    raw_names = ("income", "other", "score")
     absent_names = frozenset()
 
 

@@ -38,7 +38,7 @@ class JobScorer(FakeScorer):
     """A model of one text: the score of each known job."""
 
     model_id = "jobs"
-    raw_names: tuple[str, ...] = ("job", "age")  # type: ignore[assignment]
+    raw_names: tuple[str, ...] = ("job", "age")
     absent_names = frozenset({"age"})
     levels: Mapping[str, Mapping[str, int]] = {"job": {"clerk": 0, "pilot": 1}}
 
