@@ -11,6 +11,7 @@ from tests.engine.plain_terms import (
     DAY_US,
     EMPTY,
     FEE_BP,
+    UNKNOWN,
     Refused,
     Row,
     grantable,
@@ -49,9 +50,7 @@ def begin(of: Any, caller: str, command: Any, from_us: int, now_us: int) -> Row:
             raise Refused("PASS_HELD")
     of.line(user_id)
     if user_id not in of.people:
-        unknown = {"score": None, "other": None, "consent": False, "as_of_us": 0, "features": 0}
-        more = {"unscorable": "", "by_score": False, "identity": "", "seen_us": now_us}
-        of.put(of.people, user_id, {**unknown, **more})
+        of.put(of.people, user_id, {**UNKNOWN, "seen_us": now_us})
     return {
         "user_id": user_id, "operator_id": caller, "product_id": command.product_id,
         "terms": terms, "name": row["name"], "price": row["price_minor"],
