@@ -76,7 +76,11 @@ class Column:
         else:
             kept = np.array(self.levels)
             found = np.searchsorted(kept, values, side="left")
-            near = kept[np.minimum(found, max(first - 1, 0))] if first else values + 1.0
+            near = (
+                kept[np.minimum(found, max(first - 1, 0))]
+                if first
+                else np.full_like(values, np.nan)
+            )
             found = np.where(near == values, found, first + _RARE)
         refused = standing == domain.REFUSED
         if self.levels is None:

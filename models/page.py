@@ -152,8 +152,8 @@ def _verdict(metrics: Metrics) -> str:
     folds, gain = metrics["folds"], metrics["gain"]
     seeds = ", ".join(str(seed) for seed in folds["seeds"])
     about = (
-        f"Cross-validated, not out of time: n = {folds['rows']:,} rows in {folds['count']} "
-        f"folds, seeds {seeds}. {_holdout(metrics)}"
+        f"Cross-validated, not out of time: n = {folds.get('rows', metrics['rows']):,} rows in "
+        f"{folds['count']} folds, seeds {seeds}. {_holdout(metrics)}"
     )
     low, high = gain["interval"]
     columns = [

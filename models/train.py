@@ -117,6 +117,7 @@ def train(
     if other:
         # The check before the fits knows only the spec and the data: another build makes another
         # model of them. The hours of its training must not be lost.
+        folder = folder.resolve()
         folder = folder.with_name(f"{folder.name}-{made_id[:12]}")
     manifest.write(folder, made.document, made.text, made.figures, beside)
     if other:
@@ -166,7 +167,7 @@ def rebuild(directory: Path, *, progress: bool = True, jobs: int = 2) -> str:
         )
         raise TamperedError(
             f"the sample of model {kept.model_id} gives model {found}; these parts differ: "
-            f"{', '.join(differing)}"
+            f"{', '.join(differing)}; a model that another build made, only that build makes again"
         )
     return found
 

@@ -38,7 +38,7 @@ from service.cli.terms import (
     limit,
 )
 from service.cli.training import rebuild, train
-from service.domain.errors import FreeholdError
+from service.domain.errors import FreeholdError, InvalidInput
 from service.engine.ports import OutcomeUnknown, StorageFailed
 from service.storage.database import telling
 from service.storage.opening import open_to_migrate
@@ -104,6 +104,8 @@ def main() -> None:
     except FreeholdError as error:
         said: BaseException = error
         text = error.message
+        if isinstance(error, InvalidInput):
+            text += f": {'; '.join(it.description for it in error.violations[:3])}"
     except ModelError as error:
         said, text = error, str(error)
         faults = text.split("\n")

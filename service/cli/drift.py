@@ -58,7 +58,7 @@ class People(NamedTuple):
 @click.option(
     "--fail-on",
     type=click.Choice(("amber", "red")),
-    help=f"Exit with {ALARM} if a light is this one, or worse.",
+    help=f"Exit with {ALARM} if a light is this one, or worse. Too few people are no alarm.",
 )
 def drift(
     options: dict[str, Any],
@@ -85,9 +85,6 @@ def drift(
     watch = stability.Watch(Columns(document, model.manifest.raw, model.domain))
     apart = _count(opened(settings.database), model, watch, since_us)
     found = watch.drift(rules)
-    if json_file is not None:
-        told = _record(model.model_id, watch.people, apart, rules, found, kept is None)
-        json_file.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
     click.echo(f"model {model.model_id}")
     if kept is None:
         click.echo(
@@ -104,6 +101,9 @@ def drift(
         if names:
             review = next(it.review for it in found if it.light == light)
             click.echo(f"{light}: {review} ({', '.join(names)})")
+    if json_file is not None:
+        told = _record(model.model_id, watch.people, apart, rules, found, kept is None)
+        json_file.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
     worst = max((stability.LIGHTS.index(it.light) for it in found), default=0)
     if fail_on is not None and worst >= stability.LIGHTS.index(fail_on):
         raise click.exceptions.Exit(ALARM)
@@ -183,7 +183,7 @@ def _table(found: Sequence[Drift]) -> list[str]:
     lines = [f"{'':{width}}  light     PSI  by chance  bins  moved most"]
     for it in found:
         head = f"{it.name:{width}}  {it.light:7}"
-        if not it.bins:
+        if not any(b.now for b in it.bins):
             lines.append(head.rstrip())
             continue
         most = it.most_moved

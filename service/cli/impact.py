@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections import Counter
 from collections.abc import Collection, Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -49,7 +50,7 @@ def impact(
     names: tuple[str, ...],
     file: Path | None,
 ) -> None:
-    """Show what promoting the model in FOLDER would do to everybody on record.
+    """Show the effect of promoting the model in FOLDER on everybody.
 
     People's features on record are scored by the served model (`--model`) and by the one in FOLDER:
     bands, limits, offers, people who can no longer be scored, by segment and by protected column.
@@ -67,7 +68,11 @@ def impact(
         raise click.ClickException(f"{folder}: has the served model, {served.model_id}, itself")
     declared = {it.name: it for it in protected_columns(folder, candidate.manifest)}
     on_record: set[str] = set(kinds_of_models(database))
-    failures: list[Exception] = []
+    failed = Counter[str]()
+
+    def note(error: Exception) -> None:
+        # An error itself keeps all of its batch's rows.
+        failed[str(error)[:200]] += 1
 
     def segments_of(schemas: Schemas) -> list[Segment]:
         on_record.update(*schemas.values())
@@ -82,7 +87,7 @@ def impact(
             if name in on_record
         ]
 
-    tally, catalog = read(database, served, candidate, segments_of, failures.append)
+    tally, catalog = read(database, served, candidate, segments_of, note)
     models = {
         name: {"model_id": it.model_id, "outcome": it.outcome, "scale": it.scale_version}
         for name, it in (("served", served), ("candidate", candidate))
@@ -90,9 +95,9 @@ def impact(
     protected = {name: name in on_record for name in declared}
     document = impact_report.document_of(tally, catalog, models, protected)
     click.echo(impact_report.shown(document))
-    if failures:
-        batches = numbered(len(failures), "batch", "batches")
-        click.echo(f"a model failed in {batches}: {failures[0]}", err=True)
+    for text, count in failed.most_common(1):
+        batches = numbered(failed.total(), "batch", "batches")
+        click.echo(f"a model failed in {batches}, in {count} so: {text}", err=True)
     click.echo(f"impact ID: {impact_report.id_of(document)}")
     if file is not None:
         impact_report.write(document, file)

@@ -102,7 +102,7 @@ def read_id(path: Path, candidate: str) -> str:
         document, told = whole["impact"], whole["impact_id"]
         known, found = document["format"] == FORMAT, id_of(document)
         model_id = document["models"]["candidate"]["model_id"]
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise click.ClickException(
             f"{path}: is no impact: write one by `freehold model impact FOLDER --json FILE`"
         ) from error

@@ -53,18 +53,19 @@ def _expiry(_context: click.Context, _option: click.Parameter, text: str | None)
     """The instant of --expires: ISO 8601, or a time from now on."""
     if text is None:
         return Expiry(None, None)
-    later = SPAN.fullmatch(text)
-    return Expiry(text, now_us() + read_span_us(text) if later else read_instant_us(text))
+    if SPAN.fullmatch(text):
+        return Expiry(text, now_us() + read_span_us(text))
+    return Expiry(text, read_instant_us(text, ", or a time such as 90d"))
 
 
-def read_instant_us(text: str) -> int:
+def read_instant_us(text: str, other: str = "") -> int:
     """The microseconds of an instant in ISO 8601, UTC unless it says otherwise; raises
-    BadParameter."""
+    BadParameter, whose text ends with the `other` way to give one."""
     try:
         instant = datetime.fromisoformat(text)
     except ValueError as error:
         raise click.BadParameter(
-            f"{text} is no instant: give one such as 2027-01-31, or a time such as 90d"
+            f"{text} is no instant: give one such as 2027-01-31{other}"
         ) from error
     if instant.tzinfo is None:
         instant = instant.replace(tzinfo=UTC)

@@ -68,14 +68,14 @@ def accept(
     database: str,
     request_id: str,
 ) -> None:
-    """Accept the model in FOLDER in spite of its fairness gate, or with the impact that it has.
+    """Accept the model in FOLDER: its fairness gate, or its impact.
 
     Two people must do so before a server serves a model that the gate blocks. Each does so as a
     user of their own."""
     from models import fairness_gate, manifest
     from service.cli.impact_report import read_id
     from service.storage.admin import by_shell
-    from service.storage.findings import require_no_findings
+    from service.storage.administration import LONGEST_TEXT
     from service.storage.models import SIGNATURES, accept_model, people_who_accept
 
     verified = manifest.read(folder)
@@ -85,14 +85,25 @@ def accept(
             f"{folder}: its fairness gate is fine; nothing is to accept but an impact (--impact)"
         )
     model_id = verified.model_id
+    # Every build verifies a reason, and none before this one another detail of the act. So what the
+    # command adds to a reason must be no words of the person.
+    marks = "(impact ", "(despite findings)"
+    if any(it in reason for it in marks):
+        raise click.BadParameter(
+            f"must not have {' or '.join(marks)}: the command adds it", param_hint="--reason"
+        )
+    whole = reason
     if impact_file is not None:
-        # Every build verifies a reason, and none before this one another detail of the act.
-        reason = reason and f"{reason} (impact {read_id(impact_file, model_id)})"
-    engine, asked = opened(database), [model_id, reason]
-    if not despite_findings:
-        require_no_findings(engine, model_id)
+        whole += f" (impact {read_id(impact_file, model_id)})"
+    if despite_findings:
+        whole += " (despite findings)"
+    if not reason or len(whole) > LONGEST_TEXT:
+        left = LONGEST_TEXT - (len(whole) - len(reason))
+        raise click.BadParameter(f"must have 1 to {left} characters", param_hint="--reason")
+    engine, asked = opened(database), [model_id, whole]
     request = by_shell("accept_model", asked, request_id, shell_user())
-    accept_model(engine, request, model_id, verified.fairness, reason, now_us())
+    verdict, now = verified.fairness, now_us()
+    accept_model(engine, request, model_id, verdict, whole, now, despite_findings=despite_findings)
     people = sorted(people_who_accept(engine, model_id))
     click.echo(f"model {model_id} accepted by {', '.join(people)}")
     if len(people) < SIGNATURES and not fine:
@@ -121,11 +132,13 @@ def retire(model_id: str, reason: str, database: str, request_id: str) -> None:
 @json_option
 def list_all(database: str, as_json: bool) -> None:
     """List the models, the first registered first."""
+    from service.storage.database import reading
     from service.storage.findings import high_findings
     from service.storage.models import list_models
 
     engine = opened(database)
-    high = high_findings(engine)
+    with reading(engine) as connection:
+        high = high_findings(connection)
     found: list[dict[str, Any]] = [
         {
             "model": it.model_id,

@@ -64,9 +64,7 @@ def open_finding(
         require_text("text", text, shortest=1)
         if severity not in SEVERITIES:
             raise InvalidInput.of("severity", "severity.known", f"must be one of {SEVERITIES}")
-        known = select(t.models.c.model_id).where(t.models.c.model_id == model_id)
-        if desk.connection.scalar(known) is None:
-            raise NotFound("model", model_id)
+        _require_model(desk.connection, model_id)
         shut_out_older(desk.connection, FINDINGS_BUILD)
         number = len(_findings(desk.connection, model_id)) + 1
         desk.note(OPENED, f"models/{model_id}", finding=number, severity=severity, text=text)
@@ -103,24 +101,30 @@ def close_finding(
 
 
 def list_findings(engine: Engine, model_id: str = "") -> list[Finding]:
-    """The findings on a model, or on all models, the first opened first."""
+    """The findings on a model, or on all models, the first opened first.
+
+    Raises NotFound for an unknown model.
+    """
     with reading(engine) as connection:
+        if model_id:
+            _require_model(connection, model_id)
         return _findings(connection, model_id)
 
 
-def high_findings(engine: Engine, model_id: str = "") -> dict[str, list[int]]:
+def high_findings(connection: Connection, model_id: str = "") -> dict[str, list[int]]:
     """The numbers of the open findings of high severity, by their models."""
     numbers: dict[str, list[int]] = {}
-    for it in list_findings(engine, model_id):
+    for it in _findings(connection, model_id):
         if it.severity == HIGH and it.close_us is None:
             numbers.setdefault(it.model_id, []).append(it.number)
     return numbers
 
 
-def require_no_findings(engine: Engine, model_id: str) -> None:
-    """Raises FindingsOpen for a model with an open finding of high severity."""
-    if numbers := high_findings(engine, model_id).get(model_id):
-        raise FindingsOpen(model_id, numbers)
+def _require_model(connection: Connection, model_id: str) -> None:
+    """Raises NotFound for an unknown model."""
+    known = select(t.models.c.model_id).where(t.models.c.model_id == model_id)
+    if connection.scalar(known) is None:
+        raise NotFound("model", model_id)
 
 
 def _findings(connection: Connection, model_id: str) -> list[Finding]:

@@ -20,6 +20,7 @@ from service.engine.records.administration import Asked, actor_name
 from service.storage import schema as t
 from service.storage.administration import Administration, administer, require_text
 from service.storage.database import reading, writing
+from service.storage.findings import FindingsOpen, high_findings
 
 REGISTERED, RETIRED = "models.registered", "models.retired"
 ACCEPTED = "models.accepted"
@@ -160,15 +161,26 @@ def retire_model(engine: Engine, asked: Asked, model_id: str, reason: str, now_u
 
 
 def accept_model(
-    engine: Engine, asked: Asked, model_id: str, verdict: str, reason: str, now_us: int
+    engine: Engine,
+    asked: Asked,
+    model_id: str,
+    verdict: str,
+    reason: str,
+    now_us: int,
+    *,
+    despite_findings: bool = False,
 ) -> bytes:
     """Records that a person accepts a model in spite of the verdict of its fairness gate.
 
-    Raises ActRefused for a person who has accepted it.
+    Raises ActRefused for a person who has accepted it, and FindingsOpen for a model with an open
+    finding of high severity, unless it is accepted despite that.
     """
 
     def act(desk: Administration) -> bytes:
         require_text("reason", reason, shortest=1)
+        numbers = high_findings(desk.connection, model_id).get(model_id)
+        if numbers and not despite_findings:
+            raise FindingsOpen(model_id, numbers)
         if asked.by.text in _accepted_by(desk.connection, model_id):
             raise ActRefused(
                 "MODEL_ACCEPTED",
