@@ -9,7 +9,8 @@ LightGBM's C call for single rows, by ctypes, without anything of Python around 
 columns, margin, score, and with reasons if it says so.
 
 All ways take turns in each round, with a rest between them, because LightGBM's threads wait in
-loops for some milliseconds after a call. Times are CPU times of the whole process, LightGBM's
+loops for some milliseconds after a call. After the rest a way makes some untimed calls, for which
+the processor's caches are cold. Times are CPU times of the whole process, LightGBM's
 threads included, in µs a row. Beside each way of a margin stands the number of rows in which it has
 the bits of `Booster.predict`, and beside the reasons their greatest difference from `pred_contrib`.
 """
@@ -59,6 +60,7 @@ _HIGHEST = 1_000
 """Above every score, so that every row gets reasons."""
 _ONE_THREAD = "Booster.predict, one thread"
 _REST_S = 0.03
+_UNTIMED = 4
 _RAW_SCORE = 1
 _FLOAT64 = 1
 
@@ -191,7 +193,7 @@ def rows_of(scorer: ModelScorer, count: int, seed: int) -> Rows:
 
 
 def measure(ways: Ways, rows: int, rounds: int) -> dict[str, list[float]]:
-    """CPU µs a row of each way in each round, in calls over all rows."""
+    """CPU µs a row of each way in each round, in calls over all rows, after some untimed calls."""
     parts = [slice(first, first + ways.size) for first in range(0, rows, ways.size)]
     taken: dict[str, list[float]] = defaultdict(list)
     for way in ways.of.values():
@@ -203,6 +205,9 @@ def measure(ways: Ways, rows: int, rounds: int) -> dict[str, list[float]]:
             time.sleep(_REST_S)
             # `pred_contrib` takes a hundred times as long as the others.
             mine = parts[: max(1, len(parts) // 16)] if "contrib" in name else parts
+            # After the rest the processor's caches hold nothing of this way.
+            for part in mine[:_UNTIMED]:
+                way(part)
             began_s = time.process_time()
             for part in mine:
                 way(part)

@@ -4,7 +4,8 @@ Calls arrive one by one. A writer that takes only the waiting calls would commit
 time, at the price of one transaction each time. The writer therefore waits a moment if enough calls
 are expected to arrive (`linger_s`), but not when the server is quiet. It stops waiting when all
 recent callers wait for it (`Crowd`), because no further call would come. Of many callers a third
-suffices if the transport reads calls cheaply (`enough`).
+suffices if the transport reads calls cheaply (`enough`). It does not wait for calls that are
+independent of its answers (`Waits`).
 
 Each caller (an operator, or the platform) has a queue, and the batch takes one command of each in
 turn. So a caller with many calls delays the others by a part of a batch, not by its whole queue. A
@@ -26,6 +27,7 @@ from typing import Any, ParamSpec, Protocol, TypeVar
 
 from service.bounds import bounded
 from service.domain.errors import UNKNOWN, Exhausted, FreeholdError, Unavailable
+from service.engine.arrivals import ArrivalRate, Crowd, Waits
 from service.engine.calls import Work
 from service.engine.counting import Histogram
 from service.engine.engine import Result
@@ -101,45 +103,6 @@ class CommitStatistics:
     def batch_mean(self) -> float:
         """The mean number of commands in a batch; 0 before the first."""
         return self.commands / self.batches if self.batches else 0.0
-
-
-class ArrivalRate:
-    """The rate of calls in a second, an exponential average over a short window."""
-
-    def __init__(self, window_s: float) -> None:
-        self._window_s = window_s
-        self._arrived = 0
-        self._since = 0.0
-        self.per_second = 0.0
-
-    def measure(self, now: float, arrived: int) -> float:
-        """The rate at `now` (seconds of any steady clock), with `arrived` calls since the start."""
-        elapsed = now - self._since
-        if elapsed >= self._window_s:
-            weight = min(1.0, elapsed / (4 * self._window_s))
-            self.per_second += weight * ((arrived - self._arrived) / elapsed - self.per_second)
-            self._arrived, self._since = arrived, now
-        return self.per_second
-
-
-class Crowd:
-    """The number of calls at a time: the largest number that were present at once recently.
-
-    Only the moments at which the last two batches were answered count as recent. A caller that is
-    away for one batch still counts for the next one; a caller that has left soon does not.
-    """
-
-    def __init__(self) -> None:
-        self._last = self._before = 0
-
-    def answered(self, here: int) -> None:
-        """Records the number of calls, waiting or in the batch, when a batch was answered."""
-        self._last, self._before = here, self._last
-
-    @property
-    def size(self) -> int:
-        """The known number of callers."""
-        return max(self._last, self._before)
 
 
 def enough(callers: int, most: int, limits: CommitLimits, *, overlapping: bool) -> int:
@@ -262,6 +225,7 @@ class Committer:
         # A batch of this many calls does not wait for more.
         self._enough = limits.max_batch
         self._rate = ArrivalRate(limits.rate_window_s)
+        self._waits = Waits()
         self._task: asyncio.Task[None] | None = None
         self.statistics = CommitStatistics()
 
@@ -399,8 +363,13 @@ class Committer:
             pause = linger_s(rate, len(self._queue), most, self._limits)
             if self._several and self._must_collect():
                 self._enough, pause = self._limits.max_queue, self._limits.max_linger_s
+            elif pause and not self._waits.pay():
+                pause = 0.0
             if pause and not self._closing:
+                before, since = len(self._queue), loop.time()
                 await self._linger(pause)
+                expected = rate * (loop.time() - since)
+                self._waits.ended(len(self._queue) - before, expected)
             taken = self._take()
             self._bulk -= min(self._bulk, len(taken))
             self._served.append(taken[0][0].caller)

@@ -112,6 +112,8 @@ def test_an_open_high_finding_blocks_the_acceptance(
     (listed,) = json.loads(invoke("model", "list", "--json", "--database", url).output)
     assert listed["open_high_findings"] == ["2"]
     assert "open findings of high severity (2)" in str(invoke(*accept).exception)
+    words = (*accept[:4], "fine (impact 12ab)", *accept[5:])
+    assert "must not have (impact" in invoke(*words).output
     assert "accepted by shell/ada" in invoke(*accept, "--despite-findings").output
     monkeypatch.setenv("SUDO_USER", "bob")
     assert invoke(*accept).exception is not None

@@ -12,14 +12,13 @@ from typing import TypeVar
 import pytest
 
 from service.domain.errors import Exhausted, NotFound, Unavailable
+from service.engine.arrivals import PROBING, ArrivalRate, Crowd, Waits
 from service.engine.calls import Work
 from service.engine.engine import Result
 from service.engine.group_commit import (
-    ArrivalRate,
     CommitLimits,
     CommitStatistics,
     Committer,
-    Crowd,
     enough,
     linger_s,
 )
@@ -135,6 +134,22 @@ def test_the_crowd_is_the_recent_peak_of_callers() -> None:
         crowd.answered(here)
         sizes.append(crowd.size)
     assert sizes == [1, 5, 5, 2, 2, 0]
+
+
+def test_a_wait_pays_only_for_callers_that_come_back() -> None:
+    """Waits that bring no more calls than arrive on average soon end, but for a trial now and then;
+    once trials bring callers that came back, the writer waits before each batch again."""
+    waits = Waits()
+    for _ in range(100):
+        assert waits.pay()
+        waits.ended(8, 3.0)
+    for _ in range(10):
+        waits.ended(10, 9.5)
+    tried = [waits.pay() for _ in range(4 * PROBING)]
+    assert tried.count(True) == 4
+    for _ in range(4):
+        waits.ended(8, 3.0)
+    assert all(waits.pay() for _ in range(2 * PROBING))
 
 
 # -- batches ---------------------------------------------------------------------------------

@@ -92,16 +92,18 @@ def test_no_model_is_replaced(scorecard_folder: Path) -> None:
 
 
 def test_a_model_that_finds_its_folder_taken_is_not_lost(
-    scorecard_folder: Path, tmp_path: Path
+    scorecard_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A training whose folder turns out after the fits to have another model of the same spec and
-    data writes its model beside that folder, and the error names the new folder."""
+    """A training whose folder, here the current one, turns out after the fits to have another model
+    of the same spec and data writes its model beside that folder, and the error names the new
+    folder."""
     taken = tmp_path / "model"
     shutil.copytree(scorecard_folder / "model", taken)
     before = {p.name: p.read_bytes() for p in taken.iterdir()}
     spec_path = scorecard_folder / "spec.toml"
+    monkeypatch.chdir(taken)
     with forked_workers(), pytest.raises(ModelDirectoryError, match="holds another model") as said:
-        train.train(spec_path, taken, progress=False, jobs=1, budget_s=600.0)
+        train.train(spec_path, Path(), progress=False, jobs=1, budget_s=600.0)
     assert {p.name: p.read_bytes() for p in taken.iterdir()} == before
     (beside,) = [p for p in tmp_path.iterdir() if p != taken]
     assert str(said.value).endswith(f"the new model is in {beside}")
