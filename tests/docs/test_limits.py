@@ -166,6 +166,7 @@ FACTS: dict[str, dict[str, str]] = {
     "engine/figures.py": {"_DAY_US": UNIT},
     "engine/engine.py": {"FEW": METHOD},
     "engine/impact.py": {"MOST_VALUES": METHOD},
+    "engine/arrivals.py": {"RETURNING": METHOD, "PROBING": METHOD},
     "engine/group_commit.py": {"COLLECTING": METHOD, "CAUTION": METHOD},
     "engine/occurrence.py": {"EARLIEST_OCCURRENCE_US": CONTRACT},
     "engine/rates.py": {"SECOND_NS": UNIT},
