@@ -159,8 +159,12 @@ def _first_borne(
     allowed.sort(key=lambda offer: offer != OFFERS[mildest])
     if not allowed:
         return Chosen(None, none, ["OFFER_NOT_ACCEPTED", *reasons])
-    for offer in allowed:
-        for credits in _tries(OFFERS.index(offer), items):
+    tries = [(offer, _tries(OFFERS.index(offer), items)) for offer in allowed]
+    if not any(each for _, each in tries):
+        # No rung of any item has an offer that is accepted.
+        return Chosen(None, none, ["OFFER_NOT_ACCEPTED", *reasons])
+    for offer, each in tries:
+        for credits in each:
             if sum(credits) <= available:
                 if judged.review:
                     reasons = list(dict.fromkeys(["UNDER_REVIEW", *reasons]))
