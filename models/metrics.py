@@ -66,7 +66,7 @@ def validation(
         "monotone_in": "derived columns, each by itself; not in the raw columns",
         "folds": {
             "count": rules.folds,
-            # Only with [time], so that models of builds that had no such figure are made again.
+            # Only with [time]: without it these are all rows, and a further figure changes the id.
             **({"rows": int(state.validated.shape[0])} if state.spec.time else {}),
             "seeds": list(seeds),
             "extra_seeds": list(rules.extra_seeds) if state.spec.recipe else [],

@@ -1,4 +1,4 @@
-"""What the writer of group commit learns of the calls that arrive: their rate, the number of their
+"""Measures of the calls that arrive at the writer of group commit: their rate, the number of their
 callers, and whether it pays to wait for more of them."""
 
 from __future__ import annotations

@@ -43,7 +43,7 @@ class Kind(StrEnum):
 
 
 class Outcome(StrEnum):
-    """What became of an authorization."""
+    """The outcome of an authorization."""
 
     OPEN = "OPEN"
     NOT_RENTED = "NOT_RENTED"
@@ -272,7 +272,7 @@ def _row(one: _Decided, kind: Kind, by: str, why: str) -> Override:
 
 
 def outcome_of(it: Authorization) -> Outcome:
-    """What became of an authorization by now."""
+    """The outcome of an authorization until now."""
     if it.state not in CLOSED:
         return Outcome.OPEN
     if it.state is not State.SETTLED:
