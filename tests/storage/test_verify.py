@@ -157,6 +157,9 @@ class Where(dict[str, object]):
             f"{of} user_id='ora' AND state='SETTLED' AND start_us IS NULL AND parent_id=''"
         )[0][0]
         self["order"] = ask(f"{of} user_id='nia'")[0][0]
+        self["approved"], self["refused"] = (
+            it[0] for it in ask("SELECT authorization_id FROM verdicts ORDER BY 1")
+        )
         ((self["presumed"], self["presumed_at"]),) = ask(
             "SELECT authorization_id, authorization_version FROM lapses"
             " WHERE user_id='fay' AND lapse='RETURN_PRESUMED'"
@@ -1038,6 +1041,37 @@ PLANTED: dict[str, tuple[tuple[str, ...], str, str]] = {
     "a consent to no charge": (
         (("INSERT INTO consents VALUES ('ann', 'ghost', 1, 'city', 'form-1', 1, x'00')"),),
         "CONSENTS", "consents/ann/ghost/1",
+    ),
+    **{
+        f"the {column} of a verdict": (
+            ((f"UPDATE verdicts SET {column}={value} WHERE user_id='rex'"
+              " AND authorization_id='{approved}'"),),
+            "VERDICTS", f"verdicts/{name}",
+        )
+        for column, value, name in (
+            ("user_id", "'ann'", "ann/{approved}/2"),
+            ("authorization_id", "'ghost'", "rex/ghost/2"),
+            ("authorization_version", "3", "rex/{approved}/3"),
+            ("operator_id", "'harbour'", "rex/{approved}/2"),
+            ("verdict", "'DECLINED'", "rex/{approved}/2"),
+            ("reason", "'MEANS'", "rex/{approved}/2"),
+            ("reason_text", "'seen'", "rex/{approved}/2"),
+            ("decided_by", "'persons/eve'", "rex/{approved}/2"),
+            ("transition", "'authorization.declined'", "rex/{approved}/2"),
+            ("event_us", "event_us+1", "rex/{approved}/2"),
+            ("record_us", "record_us+1", "rex/{approved}/2"),
+            ("digest", "x'00'", "rex/{approved}/2"),
+        )
+    },
+    "a verdict gone": (
+        ("DELETE FROM verdicts WHERE authorization_id='{refused}'",),
+        "VERDICTS", "verdicts/rex/{refused}/2",
+    ),
+    "a verdict on no review": (
+        (("INSERT INTO verdicts SELECT user_id, authorization_id, authorization_version,"
+          " operator_id, 'APPROVED', 'FRAUD', '', 'persons/eve', transition, event_us, record_us,"
+          " x'00' FROM outbox WHERE authorization_id='{cancelled}' AND authorization_version=2"),),
+        "VERDICTS", "verdicts/ora/{cancelled}/2",
     ),
     "a consent to a pick-up": (
         (("INSERT INTO consents SELECT user_id, authorization_id, authorization_version,"
