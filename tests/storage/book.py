@@ -636,7 +636,8 @@ def _reviewed(desk: Desk) -> None:
     """Rex is watched. One person approves his order, and another one refuses his next one."""
     desk.put_user("rex", 700)
     desk.do(c.SetStanding("rex", Standing.WATCHED), caller=PLATFORM)
-    waiting = [acts.name(rental(desk, authorize("rex", asset))) for asset in ("r-1", "r-2")]
+    asked = [authorize("rex", asset_id=asset_id) for asset_id in ("r-1", "r-2")]
+    waiting = [acts.name(rental(desk, it)) for it in asked]
     known = ReviewReason.HISTORY, "ten rentals, all paid"
     desk.do(c.ResolveReview(*waiting[0], True, "persons/bob", *known), caller=PLATFORM)
     desk.do(c.ResolveReview(*waiting[1], False, "key-1"), caller=PLATFORM)

@@ -18,8 +18,8 @@ depends_on = None
 
 TABLE = "verdicts"
 REASONS = (
-    *("NOT_GIVEN", "IDENTITY", "INFORMATION", "MEANS", "HISTORY"),
-    *("FRAUD", "ORDER", "EXCEPTION", "OTHER"),
+    *("EXCEPTION", "FRAUD", "HISTORY", "IDENTITY", "INFORMATION"),
+    *("MEANS", "NOT_GIVEN", "ORDER", "OTHER"),
 )
 
 
