@@ -20,9 +20,11 @@ from service.domain import verification
 from service.domain.access import PLATFORM
 from service.domain.charge_backs import ChargeBack
 from service.domain.ledger import Account
+from service.domain.reviews import Verdict
 from service.domain.verification import Verification, Witness
 from service.engine.records.seals import SealRecord
 from service.engine.records.transfers import TransferState
+from service.engine.records.verdicts import VerdictRecord
 from service.rpc.stored import read_payload
 from service.signing import PublicKeys
 from service.storage import schema as t
@@ -1844,6 +1846,22 @@ def test_a_planted_fault_is_found(books: Path, where: Where, name: str) -> None:
     assert fault is not None
     assert (fault.rule, fault.row) == (rule, row.format(**where)), fault
     assert fault.detail
+
+
+def test_a_verdict_fits_its_step(books: Path, where: Where) -> None:
+    """A verdict that was turned round with its digest does not fit the step that carried it out."""
+    with closing(sqlite3.connect(books)) as connection:
+        (row,) = connection.execute("SELECT * FROM verdicts WHERE verdict = 'APPROVED'")
+    turned = VerdictRecord(*row)._replace(verdict=Verdict.DECLINED)
+    digest = turned.expected_digest.hex()
+    tamper(
+        books,
+        f"UPDATE verdicts SET verdict='DECLINED', digest=x'{digest}' WHERE verdict='APPROVED'",
+    )
+    fault = verified(books).fault
+    assert fault is not None
+    assert (fault.rule, fault.row) == ("VERDICTS", f"verdicts/rex/{where['approved']}/2")
+    assert fault.detail == "authorization.active carries out no DECLINED"
 
 
 @pytest.mark.parametrize("name", FORGED)
