@@ -234,7 +234,9 @@ _WRITERS: dict[str, Write] = {
     "side": _number("side", SIDES),
     "source": _number("source", convert.SOURCES),
     "standing": _number("standing", convert.STANDINGS),
-    "text": _plain("reason_text"),
+    "text": lambda message, value: setattr(
+        message, "reason_text" if hasattr(message, "reason_text") else "text", value
+    ),
     "user_won": _nothing,
 }
 """The writers of fields by the command's names; other fields have the same name and value."""
