@@ -56,7 +56,8 @@ def _raw(state: State, sample: Sample, seen: Domain) -> Floats:
     """
 
     def training(j: int) -> Floats:
-        return state.raw[sample.rows, j]
+        values: Floats = state.raw[sample.rows, j]
+        return values
 
     width = state.raw.shape[1]
     bits = np.random.PCG64(state.spec.seed)
@@ -85,4 +86,5 @@ def _raw(state: State, sample: Sample, seen: Domain) -> Floats:
 def _drawn(values: Floats, drawn: NDArray[np.uint64]) -> Floats:
     """One of the present values for each number drawn: a blank has a row of its own."""
     present = values[~np.isnan(values)]
-    return present[(drawn % np.uint64(present.shape[0])).astype(np.int64)]
+    picked: Floats = present[(drawn % np.uint64(present.shape[0])).astype(np.int64)]
+    return picked
