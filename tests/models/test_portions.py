@@ -30,7 +30,7 @@ def _table() -> tuple[Floats, NDArray[np.int8]]:
             np.where(generator.random(ROWS) < 0.4, 0.0, generator.normal(size=ROWS).round(1)),
             np.where(generator.random(ROWS) < 0.2, -9.0, generator.integers(0, 50, ROWS)),
             generator.integers(0, 12, ROWS).astype(np.float64),
-            (np.arange(ROWS) < 8).astype(np.float64),
+            (np.arange(ROWS) < 50).astype(np.float64),
         ]
     )
     label = (generator.random(ROWS) < 0.2 + 0.1 * (raw[:, 3] > 5)).astype(np.int8)
