@@ -68,6 +68,7 @@ FACTS: dict[str, dict[str, str]] = {
     "books/read_values.py": {"HOUR_US": UNIT, "TOGETHER": METHOD},
     "books/share.py": {"ANSWERS": METHOD},
     "books/texts.py": {"LONGEST": METHOD},
+    "cli/impact_segments.py": {"MOST_GROUPS": TEXT},
     "cli/impact_report.py": {"SMALL_GROUP": METHOD, "MOST_GROUPS": TEXT, "MOST_LADDERS": TEXT},
     "cli/drift.py": {"ALARM": SHELL},
     "storage/latest_features.py": {"PORTION": SHELL},
@@ -233,6 +234,7 @@ FACTS: dict[str, dict[str, str]] = {
     "storage/sqlite_files.py": {
         "LOG_HEADER_BYTES": FORMAT, "FRAME_HEADER_BYTES": FORMAT, "PAGE_BYTES": FORMAT,
     },
+    "storage/findings.py": {"LONGEST": SHELL},
     "storage/horizon.py": {"EVERYTHING": FORMAT},
     "storage/requests.py": {"PORTION": STATEMENT},
     "storage/transaction.py": {
