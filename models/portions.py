@@ -59,17 +59,17 @@ class Portions(lightgbm.Dataset):
     def _columns(self) -> tuple[list[Floats], list[NDArray[np.int32]]]:
         """Each column's values other than zero, and their rows."""
         rows, width = self._shape
-        # Memory that is not written is not taken.
-        values = [np.empty(rows) for _ in range(width)]
-        places = [np.empty(rows, dtype=np.int32) for _ in range(width)]
+        # Each is one block, not one for each column: the operating system gives memory only for
+        # what is written of it, and gets a large block back when it is freed.
+        values, places = np.empty((width, rows)), np.empty((width, rows), dtype=np.int32)
         ends, start = [0] * width, 0
         for part in self._portions():
             for j, column in enumerate(np.ascontiguousarray(part.T)):
                 # Not so NaN, which is neither above nor at most any value.
                 kept = np.flatnonzero(~(np.abs(column) <= ZERO_THRESHOLD))
                 end = ends[j] + kept.shape[0]
-                values[j][ends[j] : end] = column[kept]
-                places[j][ends[j] : end] = kept + start
+                values[j, ends[j] : end] = column[kept]
+                places[j, ends[j] : end] = kept + start
                 ends[j] = end
             start += part.shape[0]
         return (
