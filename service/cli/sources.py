@@ -24,7 +24,7 @@ from service.cli.settings import (
     variable,
 )
 from service.config import LimitsWrong
-from service.domain.near_names import MIN_LIKENESS, near_name
+from service.domain.near_names import near_name
 
 CONFIG_VARIABLE = variable("config")
 LIMITS_VARIABLES = variable("limits_")
@@ -232,5 +232,5 @@ def _nearest(name: str, known: Iterable[str], dot: str) -> str:
     """A question for the known name that is most like this one; nothing if none is."""
     last = name.rpartition(dot)[2]
     same = [it for it in known if it.endswith(f"{dot}{last}")]
-    near = near_name(name, same or known, 0.0 if same else MIN_LIKENESS)
+    near = near_name(name, same, 0.0) if same else near_name(name, known)
     return "" if near is None else f": did you mean {near}?"
