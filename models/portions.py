@@ -17,6 +17,7 @@ from lightgbm.basic import ZERO_THRESHOLD
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
+Places = NDArray[np.int32]
 
 
 class Portions(lightgbm.Dataset):
@@ -56,23 +57,32 @@ class Portions(lightgbm.Dataset):
         self.set_feature_name(self.feature_name)
         return self
 
-    def _columns(self) -> tuple[list[Floats], list[NDArray[np.int32]]]:
+    def _columns(self) -> tuple[list[Floats], list[Places]]:
         """Each column's values other than zero, and their rows."""
         rows, width = self._shape
         # Each is one block, not one for each column: the operating system gives memory only for
         # what is written of it, and gets a large block back when it is freed.
         values, places = np.empty((width, rows)), np.empty((width, rows), dtype=np.int32)
+        all_rows = np.arange(rows, dtype=np.int32)
         ends, start = [0] * width, 0
         for part in self._portions():
+            after = start + part.shape[0]
             for j, column in enumerate(np.ascontiguousarray(part.T)):
                 # Not so NaN, which is neither above nor at most any value.
                 kept = np.flatnonzero(~(np.abs(column) <= ZERO_THRESHOLD))
-                end = ends[j] + kept.shape[0]
-                values[j, ends[j] : end] = column[kept]
-                places[j, ends[j] : end] = kept + start
+                before, end = ends[j], ends[j] + kept.shape[0]
+                values[j, before:end] = column[kept]
+                if end < after:
+                    # Columns without zeros share the numbers of all rows.
+                    if before == start:
+                        places[j, :before] = all_rows[:before]
+                    places[j, before:end] = kept + start
                 ends[j] = end
-            start += part.shape[0]
+            start = after
         return (
             [column[:end] for column, end in zip(values, ends, strict=True)],
-            [column[:end] for column, end in zip(places, ends, strict=True)],
+            [
+                all_rows if end == rows else column[:end]
+                for column, end in zip(places, ends, strict=True)
+            ],
         )
