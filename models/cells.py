@@ -35,7 +35,9 @@ class Cells(NamedTuple):
 
 
 def missing(text: pl.Series, notation: Notation) -> Bools:
-    """The cells without a value: blanks, and the declared texts."""
+    """The cells without a value: blanks, and the declared texts, in any Unicode form."""
+    if not all(map(str.isascii, notation.missing)):
+        text = text.str.normalize("NFC")
     return np.asarray(text.is_in(["", *notation.missing]).to_numpy(), dtype=np.bool_)
 
 

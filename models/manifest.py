@@ -16,7 +16,7 @@ import math
 import os
 import re
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -35,7 +35,7 @@ from models.errors import (
 )
 from models.scorecard import Scale
 from models.spec import HouseRules
-from models.spec_columns import Derived, Feature
+from models.spec_columns import Derived, Feature, Notation
 
 SCHEMA = 3
 # Schema 1 had no `trained` and no `absent` in its raw columns: see `_trained_of_schema_1`. Schema 2
@@ -43,7 +43,12 @@ SCHEMA = 3
 LATER_SCHEMA = 4
 """Of a model that an earlier build must not read: it would neither bound the months between dates
 nor free the dates, and it would serve a model of simulated outcomes."""
-_READABLE = (1, 2, SCHEMA, LATER_SCHEMA)
+TOKENS_SCHEMA = 5
+"""Of a model with texts that stand for a missing value: an earlier build would take them for unseen
+ones."""
+_READABLE = (1, 2, SCHEMA, LATER_SCHEMA, TOKENS_SCHEMA)
+_TOKENS = "missing_tokens"
+"""A key of the raw columns of that schema which are texts."""
 MANIFEST, MODEL, METRICS = "manifest.json", "model.txt", "metrics.json"
 
 # The parts of each document that depend on the time of training.
@@ -112,8 +117,10 @@ class Manifest:
         return self.fitted or encoding.of_function(self.derive_function, self.derived)
 
 
-def schema_of(preparation: Preparation, *, simulated: bool) -> int:
+def schema_of(preparation: Preparation, raw: Sequence[Feature], *, simulated: bool) -> int:
     """The schema of a new manifest: the earliest one that can tell the model."""
+    if any(_tokens(feature) for feature in raw):
+        return TOKENS_SCHEMA
     return LATER_SCHEMA if preparation.spans or simulated else SCHEMA
 
 
@@ -149,9 +156,23 @@ def raw_column(feature: Feature, trained: Trained) -> dict[str, Any]:
         "min": low,
         "max": high,
         "levels": list(feature.levels),
+        **_tokens(feature),
         "trained": domain.to_json(trained),
         **_dictionary(feature),
     }
+
+
+def _tokens(feature: Feature) -> dict[str, list[str]]:
+    """The texts of a text column that stand for a missing value, if it has any."""
+    found = list(feature.notation.missing) if feature.type == "text" else []
+    return {_TOKENS: found} if found else {}
+
+
+def without_tokens(document: dict[str, Any], schema: int) -> None:
+    """Makes a new manifest one of an earlier schema, which has no missing texts."""
+    document["schema"] = schema
+    for column in document["raw"]:
+        column.pop(_TOKENS, None)
 
 
 def _dictionary(feature: Feature) -> dict[str, Any]:
@@ -381,6 +402,7 @@ def _raw_feature(column: Mapping[str, Any]) -> Feature:
         groups=(),
         group_names=(),
         levels=tuple(column.get("levels", ())),
+        notation=Notation(missing=tuple(column.get(_TOKENS, ()))),
         description=column.get("description"),
         unit=column.get("unit"),
         source=column.get("source"),

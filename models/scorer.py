@@ -64,8 +64,9 @@ class ModelScorer:
     raw_names: tuple[str, ...]
     absent_names: frozenset[str]
     """The raw columns that count as missing when they were not sent."""
-    levels: Mapping[str, Mapping[str, int]]
-    """The number of each known text of the raw columns that are texts."""
+    levels: Mapping[str, Mapping[str, float]]
+    """The number of each known text of the raw columns that are texts, and NaN for texts that stand
+    for a missing value."""
     reasons_from: str
     """`tables`, `treeshap`, or `nothing`: no column of the model has a reason group."""
     warnings: tuple[str, ...]
@@ -86,7 +87,8 @@ class ModelScorer:
         self._bands = [scorecard.band(s) for s in range(scorecard.LOWEST, scorecard.HIGHEST + 1)]
         self.absent_names = frozenset(f.name for f in verified.raw if f.absent == "missing")
         self.levels = {
-            f.name: {text: number for number, text in enumerate(f.levels)}
+            f.name: dict.fromkeys(f.notation.missing, math.nan)
+            | {text: float(number) for number, text in enumerate(f.levels)}
             for f in verified.raw
             if f.type == "text"
         }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -45,7 +46,7 @@ class Notation:
     `decimal` is the mark before the decimals; `thousands` the mark between groups of digits, or "".
     `currency` are texts that may stand before or after a number. With `percent` each number has a
     percent sign and counts as a hundredth. `missing` are the cells, besides blanks, without a
-    value.
+    value, in the Unicode form NFC.
     """
 
     decimal: str = "."
@@ -70,7 +71,8 @@ class Feature:
     `group_values` lists the texts of each group of a protected text; `group_names` names them.
     `reference_group` is the one that others are compared with, None for the largest.
     `column` is the column's name or position in the file. `format` is that of a date. `levels` are
-    a text's values in a table or in a model, in the order of their numbers; a spec has none.
+    a text's values in a table or in a model, in the order of their numbers; a spec has none. Of
+    `notation`, a model has only the missing texts of a text.
     """
 
     name: str
@@ -132,7 +134,10 @@ def notation(table: TomlTable, usual: Notation) -> Notation:
         thousands=thousands,
         currency=tuple(c.strip() for c in currency),
         percent=table.flag("percent", usual.percent),
-        missing=tuple(t.strip() for t in table.list_of("missing_tokens", str, list(usual.missing))),
+        missing=tuple(
+            unicodedata.normalize("NFC", t.strip())
+            for t in table.list_of("missing_tokens", str, list(usual.missing))
+        ),
     )
 
 

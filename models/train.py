@@ -158,6 +158,8 @@ def rebuild(directory: Path, *, progress: bool = True, jobs: int = 2) -> str:
     if "monitoring" not in kept.document:
         # Earlier builds kept no people to measure drift by.
         del made.document["monitoring"]
+    if kept.document["schema"] < made.document["schema"] == manifest.TOKENS_SCHEMA:
+        manifest.without_tokens(made.document, kept.document["schema"])
     found = manifest.model_id(made.document)
     if found != kept.model_id:
         differing = sorted(
@@ -238,7 +240,9 @@ def _judged(sample_: Development, progress: bool, jobs: int, budget_s: float) ->
     figures["warnings"] = warnings
     created_at = datetime.now(UTC).isoformat(timespec="seconds")
     document = {
-        "schema": manifest.schema_of(served.sample.preparation, simulated=the_spec.label.simulated),
+        "schema": manifest.schema_of(
+            served.sample.preparation, the_spec.inputs, simulated=the_spec.label.simulated
+        ),
         "created_at": created_at,
         "metrics_sha256": manifest.metrics_sha256(figures),
         "spec_sha256": the_spec.sha256,

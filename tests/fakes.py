@@ -89,7 +89,7 @@ class FakeScorer:
     outcome = "fake_outcome"
     raw_names: tuple[str, ...] = ("score", "other")
     absent_names = frozenset({"other"})
-    levels: Mapping[str, Mapping[str, int]] = {}
+    levels: Mapping[str, Mapping[str, float]] = {}
 
     def score_with_reasons(
         self, rows: Sequence[bytes], below: int

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import math
 from collections import Counter
-from collections.abc import Collection, Iterator
-from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,13 +14,9 @@ from service.cli.settings import derivations_of
 
 if TYPE_CHECKING:
     from models.manifest import Manifest
-    from models.scorer import ModelScorer
     from models.spec_columns import Feature
     from service.engine.segments import Segment
-    from service.storage.impact import Schemas
-
-BINNED = ("number", "integer")
-"""The types of features whose values are told apart by the bins of a model's reference."""
+    from service.storage.impact import OnRecord
 
 
 @click.command()
@@ -56,7 +49,7 @@ def impact(
     bands, limits, offers, people who can no longer be scored, by segment and by protected column.
     Nothing is changed. The impact ID at the end is the hash of all that was shown."""
     from models.scorer import ModelScorer
-    from service.cli import impact_report
+    from service.cli import impact_report, impact_segments
     from service.storage.impact import impact as read
     from service.storage.models import kinds_of_models
 
@@ -74,18 +67,16 @@ def impact(
         # An error itself keeps all of its batch's rows.
         failed[str(error)[:200]] += 1
 
-    def segments_of(schemas: Schemas) -> list[Segment]:
-        on_record.update(*schemas.values())
+    def segments_of(record: OnRecord) -> list[Segment]:
+        on_record.update(*record.schemas.values())
         if unknown := [it for it in names if it not in on_record]:
             raise click.BadParameter(
                 f"no features on record have the name {unknown[0]}", param_hint="--by"
             )
-        wanted = dict.fromkeys([*declared, *names])
-        return [
-            _segment(name, schemas, declared.get(name), (candidate, served))
-            for name in wanted
-            if name in on_record
-        ]
+        wanted = [it for it in dict.fromkeys([*declared, *names]) if it in on_record]
+        return impact_segments.segments(
+            wanted, impact_segments.Known(declared, (candidate, served)), record
+        )
 
     tally, catalog = read(database, served, candidate, segments_of, note)
     models = {
@@ -118,48 +109,3 @@ def protected_columns(folder: Path, manifest: Manifest) -> tuple[Feature, ...]:
     if hashlib.sha256(content).hexdigest() != manifest.document.get("spec_sha256"):
         return ()
     return spec.load(folder / SPEC).protected
-
-
-def _segment(
-    name: str, schemas: Schemas, declared: Feature | None, models: Collection[ModelScorer]
-) -> Segment:
-    """The groups by a feature: those of the spec of a protected column, or else the bins that a
-    model's reference has for its numbers, or else the values."""
-    from service.engine.segments import Segment
-
-    if declared is not None:
-        texts = {
-            text: group
-            for group, of_group in zip(declared.group_names, declared.group_values, strict=False)
-            for text in of_group
-        }
-        lows, labels = (declared.groups, declared.group_names) if declared.groups else ((), ())
-        return Segment(name, schemas, protected=True, lows=lows, names=labels, texts=texts)
-    for model in models:
-        document = model.manifest.document
-        types = {column["name"]: column for column in document["raw"]}
-        reference = {column["name"]: column for column in document["reference"]}
-        if name in reference and types[name]["type"] in BINNED:
-            edges = [float.fromhex(it) for it in reference[name]["edges"]]
-            return Segment(
-                *(name, schemas),
-                # The bins are open below and closed above.
-                lows=[math.nextafter(it, math.inf) for it in edges],
-                names=list(_labels(edges)),
-                special=types[name]["special"],
-            )
-    return Segment(name, schemas)
-
-
-def _labels(edges: list[float]) -> Iterator[str]:
-    """The names of the bins between edges."""
-    from service.engine.segments import number_text
-
-    texts = [number_text(it) for it in edges]
-    if not texts:
-        yield "all numbers"
-        return
-    yield f"up to {texts[0]}"
-    for low, high in pairwise(texts):
-        yield f"over {low}, up to {high}"
-    yield f"over {texts[-1]}"

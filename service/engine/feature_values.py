@@ -59,12 +59,13 @@ def number_texts(
     sent: dict[str, float],
     texts: str,
     kinds: Mapping[str, Kind],
-    levels: Mapping[str, Mapping[str, int]],
+    levels: Mapping[str, Mapping[str, float]],
 ) -> dict[str, float]:
     """The values sent by name, with the model's number in place of each text.
 
-    `kinds` are those of the model's raw features, and `levels` has the numbers of the known texts
-    of each text feature. Raises OtherKind for a value of another kind than the model wants.
+    `kinds` are those of the model's raw features. `levels` has the number of each known text of
+    each text feature, and NaN for texts that stand for a missing value. Raises OtherKind for a
+    value of another kind than the model wants.
     """
     told: dict[str, str] = json.loads(texts) if texts else {}
     for name, number in sent.items():

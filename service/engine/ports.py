@@ -331,8 +331,9 @@ class Scorer(Protocol):
         ...
 
     @property
-    def levels(self) -> Mapping[str, Mapping[str, int]]:
-        """The number of each known text of those raw values that are texts."""
+    def levels(self) -> Mapping[str, Mapping[str, float]]:
+        """The number of each known text of those raw values that are texts, and NaN for texts that
+        stand for a missing value."""
         ...
 
     def score_with_reasons(

@@ -172,12 +172,12 @@ class Administration:
         self.connection.execute(insert(t.audit), event._asdict())
 
 
-def require_text(field: str, text: str, *, shortest: int = 0) -> None:
+def require_text(field: str, text: str, *, shortest: int = 0, longest: int = LONGEST_TEXT) -> None:
     """Raises InvalidInput unless a text has no control characters and a fitting length."""
     # Joiners are parts of names in some scripts.
     plain = not any(category(it).startswith("C") and it not in "\u200c\u200d" for it in text)
-    if not (shortest <= len(text) <= LONGEST_TEXT and plain):
-        rule = f"must have {shortest} to {LONGEST_TEXT} characters, and no control characters"
+    if not (shortest <= len(text) <= longest and plain):
+        rule = f"must have {shortest} to {longest:,} characters, and no control characters"
         raise InvalidInput.of(field, f"{field}.form", rule)
 
 

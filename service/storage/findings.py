@@ -23,6 +23,8 @@ from service.storage.database import reading
 OPENED, CLOSED = "models.finding_opened", "models.finding_closed"
 HIGH = "high"
 SEVERITIES = ("low", "medium", HIGH)
+LONGEST = 2_000
+"""The characters of a finding's text, and of the text that closes it."""
 
 
 class Finding(NamedTuple):
@@ -61,7 +63,7 @@ def open_finding(
     """
 
     def act(desk: Administration) -> bytes:
-        require_text("text", text, shortest=1)
+        require_text("text", text, shortest=1, longest=LONGEST)
         if severity not in SEVERITIES:
             raise InvalidInput.of("severity", "severity.known", f"must be one of {SEVERITIES}")
         _require_model(desk.connection, model_id)
@@ -82,7 +84,7 @@ def close_finding(
     """
 
     def act(desk: Administration) -> bytes:
-        require_text("text", text, shortest=1)
+        require_text("text", text, shortest=1, longest=LONGEST)
         found = {it.number: it for it in _findings(desk.connection, model_id)}
         it = found.get(number)
         if it is None:

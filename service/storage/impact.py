@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import array
+import math
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 
 from service.engine.catalog import Catalog
-from service.engine.impact import Models, Tally, compare
+from service.engine.feature_values import unpack
+from service.engine.impact import Models, Tally, apart, compare
 from service.engine.ports import Scorer
 from service.engine.records.users import UserFeatures
 from service.engine.scoring import Assessor
 from service.engine.segments import Segment
 from service.storage.database import reading, take_time
-from service.storage.latest_features import PORTION, schemas
+from service.storage.latest_features import PORTION, everybody, schemas
 from service.storage.people import pages_of_people
 from service.storage.terms import read_catalog
 
@@ -38,18 +41,43 @@ class _Features:
         """Leaves the database as it is."""
 
 
+class OnRecord:
+    """The features on record: the orders of raw values by their schema, and the numbers."""
+
+    def __init__(self, schemas: Schemas, connection: Connection) -> None:
+        self.schemas = schemas
+        self._connection = connection
+
+    def numbers(self, names: Collection[str]) -> dict[str, array.array[float]]:
+        """The numbers that the people who are compared have under some names; all are read."""
+        found = {name: array.array("d") for name in names}
+        places = {
+            schema_id: [(order.index(name), found[name]) for name in names if name in order]
+            for schema_id, order in self.schemas.items()
+        }
+        for people in everybody(self._connection):
+            for it in people:
+                if apart(it) is not None or it.raw is None:
+                    continue
+                values = unpack(it.raw)
+                for place, numbers in places.get(it.schema_id or "", ()):
+                    if not math.isnan(values[place]):
+                        numbers.append(values[place])
+        return found
+
+
 def impact(
     database: Engine,
     served: Scorer,
     candidate: Scorer,
-    segments_of: Callable[[Schemas], Sequence[Segment]],
+    segments_of: Callable[[OnRecord], Sequence[Segment]],
     note_failure: Callable[[Exception], object],
     page: int = PORTION,
 ) -> tuple[Tally, Catalog]:
     """The impact of promoting a candidate, and the terms by which it was told.
 
     All of it is read in one state of the database, in any time. `segments_of` makes the segments
-    from the orders of raw values. `note_failure` is called with a model's error; the person on
+    from the features on record. `note_failure` is called with a model's error; the person on
     whom it fails counts as one who cannot be scored. Raises StorageFailed.
     """
     with reading(database) as connection:
@@ -59,7 +87,7 @@ def impact(
         models = Models(
             Assessor(features, served), Assessor(features, candidate), catalog, note_failure
         )
-        tally = Tally(segments_of(names))
+        tally = Tally(segments_of(OnRecord(names, connection)))
         for people in pages_of_people(connection, page):
             wanted = [it for it in people if tally.note(it.features) is None]
             for compared in compare(models, wanted):

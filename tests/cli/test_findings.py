@@ -14,7 +14,7 @@ from service.storage import schema as t
 from service.storage.compatibility import FINDINGS_BUILD
 from service.storage.database import open_database
 from service.storage.findings import CLOSED
-from tests.cli.test_commands import invoke
+from tests.cli.test_commands import invoke, shell
 from tests.cli.test_models import judged
 from tests.cli.test_rail_accounts import city, url
 
@@ -143,3 +143,18 @@ def test_a_text_is_needed(url: str, blocked: tuple[Path, str]) -> None:
     done = finding(url, "open", model_id, "--severity", "worst", "--text", "x")
     assert done.exit_code == 2
     assert finding(url, "list").output == "no findings\n"
+
+
+def test_a_text_of_2000_characters_is_whole(url: str, blocked: tuple[Path, str]) -> None:
+    """A finding's text has up to 2,000 characters; a longer one is refused with the limit."""
+    _, model_id = blocked
+    opened = ("open", model_id, "--severity", "low", "--database", url, "--text")
+    assert finding(url, *opened[:4], "--text", "长" * 2_000).exit_code == 0
+    (listed,) = json.loads(finding(url, "list", "--json").output)
+    assert listed["text"] == "长" * 2_000
+    refused = shell("model", "finding", *opened, "x" * 2_001)
+    assert refused.returncode == 1
+    assert refused.stderr == (
+        "Error: invalid input: text: must have 1 to 2,000 characters, and no control characters\n"
+    )
+    assert invoke("verify", "--database", url).exit_code == 0

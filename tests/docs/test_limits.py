@@ -68,6 +68,7 @@ FACTS: dict[str, dict[str, str]] = {
     "books/read_values.py": {"HOUR_US": UNIT, "TOGETHER": METHOD},
     "books/share.py": {"ANSWERS": METHOD},
     "books/texts.py": {"LONGEST": METHOD},
+    "cli/impact_segments.py": {"MOST_GROUPS": TEXT},
     "cli/impact_report.py": {"SMALL_GROUP": METHOD, "MOST_GROUPS": TEXT, "MOST_LADDERS": TEXT},
     "cli/drift.py": {"ALARM": SHELL},
     "storage/latest_features.py": {"PORTION": SHELL},
@@ -75,6 +76,7 @@ FACTS: dict[str, dict[str, str]] = {
     "storage/overrides.py": {"PORTION": SHELL, "_TOGETHER": STATEMENT, "_ENDED_VERSION": METHOD},
     "cli/listings.py": {"TOGETHER": SHELL},
     "storage/listings.py": {"TOGETHER": STATEMENT},
+    "storage/log_copies.py": {"FEW_PAGES": METHOD, "MOST_COPIES": METHOD},
     "cli/sources.py": {"MOST_SHOWN": TEXT},
     "certificates.py": {"RSA_BITS": METHOD, "WAIT_S": METHOD},
     "clock.py": {"SECOND_US": UNIT, "DAY_US": UNIT, "SLEW_DIVISOR": METHOD, "LOOKS": METHOD},
@@ -232,6 +234,7 @@ FACTS: dict[str, dict[str, str]] = {
     "storage/sqlite_files.py": {
         "LOG_HEADER_BYTES": FORMAT, "FRAME_HEADER_BYTES": FORMAT, "PAGE_BYTES": FORMAT,
     },
+    "storage/findings.py": {"LONGEST": SHELL},
     "storage/horizon.py": {"EVERYTHING": FORMAT},
     "storage/requests.py": {"PORTION": STATEMENT},
     "storage/transaction.py": {

@@ -34,7 +34,7 @@ from service.engine.scoring import Assessor, give_up
 from service.engine.segments import MISSING, NOT_SENT, OTHERS, Segment
 from service.storage import schema as t
 from service.storage.database import reading
-from service.storage.impact import Schemas, impact
+from service.storage.impact import OnRecord, impact
 from service.storage.people import pages_of_people
 from service.storage.store import SqlStore
 from tests.engine.acts import money
@@ -102,8 +102,8 @@ def told(
     """The impact of promoting the candidate, by some features."""
     failures: list[Exception] = []
 
-    def segments_of(schemas: Schemas) -> list[Segment]:
-        return [Segment(name, schemas) for name in names]
+    def segments_of(record: OnRecord) -> list[Segment]:
+        return [Segment(name, record.schemas) for name in names]
 
     tally, catalog = impact(
         store.engine, FakeScorer(), candidate(), segments_of, failures.append, page

@@ -40,7 +40,7 @@ class JobScorer(FakeScorer):
     model_id = "jobs"
     raw_names: tuple[str, ...] = ("job", "age")
     absent_names = frozenset({"age"})
-    levels: Mapping[str, Mapping[str, int]] = {"job": {"clerk": 0, "pilot": 1}}
+    levels: Mapping[str, Mapping[str, float]] = {"job": {"clerk": 0, "pilot": 1}}
 
     def score_with_reasons(
         self, rows: Sequence[bytes], below: int

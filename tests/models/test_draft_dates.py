@@ -194,7 +194,7 @@ def test_an_earlier_build_does_not_read_such_a_model(trained: Trained) -> None:
     them refuse; a model without dates has the earlier schema."""
     assert trained.scorer.manifest.document["schema"] == manifest.LATER_SCHEMA
     plain = encoding.of_function(None, ())
-    assert manifest.schema_of(plain, simulated=False) == manifest.SCHEMA
+    assert manifest.schema_of(plain, (), simulated=False) == manifest.SCHEMA
 
 
 def test_a_row_alone_has_the_score_of_its_row_among_others(trained: Trained) -> None:

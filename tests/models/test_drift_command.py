@@ -126,6 +126,21 @@ def test_scores_are_those_that_were_kept(
     assert told.count(None) >= 30
 
 
+def test_a_missing_token_of_a_text_counts_as_missing(people: Desk, watched: Path) -> None:
+    """A text that the spec has among its missing tokens is counted as a missing value; any other
+    text without a number is an unseen one."""
+    scorer = ModelScorer.load(watched)
+    known = people.store.features(["u-001"])["u-001"]
+    found = command.people_of(
+        [known._replace(texts=json.dumps({"job": text})) for text in ("NA", "N/A")],
+        {known.schema_id or "": NAMES},
+        scorer,
+    )
+    assert np.isnan(found.raw[0, 0])
+    assert found.raw[1, 0] == -1.0
+    assert not found.unsent.any()
+
+
 def test_a_value_of_another_kind_counts_as_not_sent(people: Desk, watched: Path) -> None:
     """A number where the model has a text gives no score, and no value is compared."""
     scorer = ModelScorer.load(watched)

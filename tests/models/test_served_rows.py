@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -161,6 +162,8 @@ def test_rows_of_the_table_get_their_scores(
         ("astronaut", 5.0, 3_000.0, "UNSEEN_CATEGORY", "job held"),
         (" 教师 ", 5.0, 3_000.0, "", ""),
         (None, 5.0, 3_000.0, "MISSING_FEATURE", "job held"),
+        (" N/A ", 5.0, 3_000.0, "MISSING_FEATURE", "job held"),
+        ("NA", 5.0, 3_000.0, "UNSEEN_CATEGORY", "job held"),
         ("clerk", -8.0, 3_000.0, "FEATURE_OUT_OF_RANGE", "months"),
         ("clerk", 5.5, 3_000.0, "FEATURE_OUT_OF_RANGE", "months"),
         ("clerk", 5.0, 1e300, "FEATURE_OUT_OF_RANGE", "income"),
@@ -170,7 +173,7 @@ def test_values_that_training_did_not_see(
     desk: Desks, job: str | None, months: float, income: float, reason: str, feature: str
 ) -> None:
     """A text, a number or a blank that training did not see prevents a score, and is named; spaces
-    around a text do not count."""
+    around a text do not count. A missing token of the spec is no text but a missing value."""
     user = person(desk.platform.fresh("person"), job, months, income)
     score, why, named = told(desk, user)
     assert (why, named) == (reason, feature)
@@ -178,8 +181,13 @@ def test_values_that_training_did_not_see(
 
 
 def test_a_registered_model_tells_its_texts(trained: tuple[Dataset, ModelScorer]) -> None:
-    """The scorer has a number for each text of the table, in the order of the manifest."""
+    """The scorer has a number for each text of the table, in the order of the manifest, and none
+    for the missing token of the spec."""
     data, scorer = trained
-    assert scorer.levels == {"job held": {v: i for i, v in enumerate(data.levels["job held"])}}
+    (found,) = scorer.levels.values()
+    assert math.isnan(found["N/A"])
+    assert {text: number for text, number in found.items() if text != "N/A"} == {
+        text: number for number, text in enumerate(data.levels["job held"])
+    }
     (column,) = [it for it in scorer.manifest.document["raw"] if it["levels"]]
     assert (column["name"], tuple(column["levels"])) == ("job held", data.levels["job held"])

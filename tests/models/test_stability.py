@@ -16,6 +16,7 @@ from models import manifest, reference, spec, stability, train
 from models.errors import SpecError
 from models.monitored import OTHERS, Column, Columns
 from models.scorer import ModelScorer, Scored
+from models.spec_columns import MISSING_TOKENS
 from models.spec_monitoring import HOUSE, from_json
 from models.stability import Bin, Drift, Watch
 from tests.models.small_tables import A, B, spec_of, table, tree
@@ -205,6 +206,22 @@ def test_a_model_of_an_earlier_build_is_made_again(scorecard_folder: Path, tmp_p
     del document["monitoring"]
     document["model_id"] = manifest.model_id(document)
     (folder / "manifest.json").write_text(json.dumps(document))
+    with forked_workers():
+        assert train.rebuild(folder, progress=False, jobs=1) == document["model_id"]
+
+
+def test_a_model_without_missing_texts_is_made_again(watched: Path, tmp_path: Path) -> None:
+    """A model of an earlier build, whose manifest has no missing tokens of texts, comes out of its
+    sample with its own id; an earlier build does not read one that has them."""
+    folder = Path(shutil.copytree(watched, tmp_path / "model"))
+    document = json.loads((folder / "manifest.json").read_text())
+    assert document["schema"] == manifest.TOKENS_SCHEMA
+    assert document["raw"][0]["missing_tokens"] == list(MISSING_TOKENS)
+    del document["raw"][0]["missing_tokens"]
+    document["schema"] = manifest.LATER_SCHEMA
+    document["model_id"] = manifest.model_id(document)
+    (folder / "manifest.json").write_text(json.dumps(document))
+    assert ModelScorer.load(folder).levels["job"].keys() == {*LEVELS}
     with forked_workers():
         assert train.rebuild(folder, progress=False, jobs=1) == document["model_id"]
 

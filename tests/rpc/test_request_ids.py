@@ -163,7 +163,7 @@ class OfTexts(FakeScorer):
     """A later model, whose second feature is a text."""
 
     model_id = "of-texts"
-    levels: Mapping[str, Mapping[str, int]] = {"other": {"much": 0}}
+    levels: Mapping[str, Mapping[str, float]] = {"other": {"much": 0}}
 
 
 @contextmanager
