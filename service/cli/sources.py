@@ -7,7 +7,6 @@ tests; only those that begin with FREEHOLD_LIMITS_ must be settings.
 
 from __future__ import annotations
 
-import difflib
 import json
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
@@ -25,6 +24,7 @@ from service.cli.settings import (
     variable,
 )
 from service.config import LimitsWrong
+from service.domain.near_names import near_name
 
 CONFIG_VARIABLE = variable("config")
 LIMITS_VARIABLES = variable("limits_")
@@ -232,5 +232,5 @@ def _nearest(name: str, known: Iterable[str], dot: str) -> str:
     """A question for the known name that is most like this one; nothing if none is."""
     last = name.rpartition(dot)[2]
     same = [it for it in known if it.endswith(f"{dot}{last}")]
-    near = difflib.get_close_matches(name, sorted(same or known), 1, 0.0 if same else 0.6)
-    return f": did you mean {near[0]}?" if near else ""
+    near = near_name(name, same, 0.0) if same else near_name(name, known)
+    return "" if near is None else f": did you mean {near}?"

@@ -397,17 +397,16 @@ def _kept_in(results: list[Applied]) -> Callable[[Applied], bytes]:
 
 
 def _newest(engine: Any, of: OfKind, owner: str, name: str, revision: int | None) -> DocumentName:
-    """The named revision, or the newest one that is not retired."""
-    from service.domain.errors import NotFound
+    """The named revision, or the newest one that is not retired, if there is one."""
     from service.engine.records.documents import DocumentName
-    from service.storage.terms_reads import page_of_terms
+    from service.storage.terms_reads import get_terms, page_of_terms
 
     if revision is not None:
         return DocumentName(str(of.kind), owner, name, revision)
     start = ("", "", 0)
     found = page_of_terms(engine, owner, str(of.kind), name, start, None, now_us(), False)
     if not found:
-        raise NotFound(str(of.kind), name)
+        return get_terms(engine, DocumentName(str(of.kind), owner, name, 0), now_us()).full_name
     return found[-1].full_name
 
 
@@ -424,10 +423,10 @@ def _report(
     it: Applied, as_json: bool, *, dry_run: bool = False, where: str = "", refused: bool = False
 ) -> None:
     """Prints a result; `refused` says that a document with faults was not kept either."""
-    document = it.document
+    document, refused = it.document, refused and bool(it.faults)
     if as_json:
         record = {
-            "outcome": it.outcome,
+            "outcome": "REFUSED" if refused else it.outcome,
             "terms": _record(document),
             "differences": [one._asdict() for one in it.differences],
             "faults": [one._asdict() for one in it.faults],
@@ -438,7 +437,7 @@ def _report(
     said = _SAID[it.outcome]
     if it.outcome == "UNCHANGED" and not it.differences:
         said = f"unchanged: the same terms are {document.state.lower()}"
-    if refused and it.faults:
+    if refused:
         said = "refused, because it has faults"
     head = f"{document.kind} {document.name} revision {document.revision}: {said}"
     click.echo(f"{head} (dry run: nothing was changed)" if dry_run else head)

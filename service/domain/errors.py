@@ -125,8 +125,12 @@ def malformed_token() -> InvalidInput:
 class NotFound(FreeholdError):
     """The resource does not exist, or the caller may not know that it exists."""
 
-    def __init__(self, kind: str, name: str) -> None:
-        super().__init__(f"{kind.upper()}_NOT_FOUND", f"{kind} not found", {kind: name})
+    def __init__(self, kind: str, name: str, near: str | None = None) -> None:
+        """`near` is a name that exists and that the caller may have meant."""
+        text = f"{kind} not found: {name}" if name else f"{kind} not found"
+        if near is not None:
+            text += f": did you mean {near}?"
+        super().__init__(f"{kind.upper()}_NOT_FOUND", text, {kind: name})
 
 
 class RequestIdReused(FreeholdError):

@@ -3,8 +3,9 @@
 GBFS charges an interval from its minute on, and Freehold from the first microsecond after it; a
 minute is the unit of time in GBFS. The buy-out is the price of an item that does not come back, and
 no part of a trip's fare, so a plan names it in its description only. What a plan cannot say is
-refused: prices of hours, quotas, several caps, a reservation with free minutes, a cap or units that
-are not started minutes; in version 3.0 also a cap, and any price of a reservation.
+refused: prices of hours, quotas, several caps, a cap if an amount counts in another of its windows
+than in GBFS, a reservation with free minutes, a cap or units other than started minutes; in version
+3.0 also a cap, and any price of a reservation.
 
 Source: General Bikeshare Feed Specification, `gbfs.md`, section `system_pricing_plans.json`.
 """
@@ -12,6 +13,7 @@ Source: General Bikeshare Feed Specification, `gbfs.md`, section `system_pricing
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator
 from decimal import Decimal
 from enum import StrEnum
@@ -139,6 +141,14 @@ def _faults(tariff: SegmentTariff, version: GbfsVersion) -> Iterator[Violation]:
     if tariff.caps and version is GbfsVersion.V3_0:
         text = f"GBFS {version} has no caps: export version {GbfsVersion.V3_1}"
         yield _fault("cap[0]", text)
+    elif tariff.caps and _counts_elsewhere(tariff, tariff.caps[0].window_minutes):
+        text = (
+            "GBFS counts an amount in the window of the minute at which it is charged, and this"
+            " tariff counts one in the window before, as a unit that is completed when the window"
+            f" ends: change the window or the unit, or export version {GbfsVersion.V3_0} without"
+            " the cap"
+        )
+        yield _fault("cap[0].window_minutes", text)
     if tariff.reservation is not None:
         yield from _reservation_faults(tariff.reservation, tariff.rounding, version)
 
@@ -197,10 +207,7 @@ def _segments(tariff: SegmentTariff) -> Iterator[dict[str, Any]]:
         if not segment.price_minor:
             continue
         due = _due(tariff, segment)
-        early = _units_until(due, gate)
-        if tariff.first_use_minutes and due.step and segment.from_minute == _first(tariff):
-            # The first unit is due at the first use, whatever the rounding.
-            early = max(early, 1)
+        early = _early_units(tariff, segment, due)
         if early:
             yield _once(gate, early * segment.price_minor)
         left = None if due.units is None else max(0, due.units - early)
@@ -213,6 +220,40 @@ def _segments(tariff: SegmentTariff) -> Iterator[dict[str, Any]]:
             last = start + (left - 1) * due.step
             found["end"] = min(last + due.step, _end_minute(tariff, segment, last))
         yield found
+
+
+def _counts_elsewhere(tariff: SegmentTariff, window_minutes: int) -> bool:
+    """True if an amount counts in another window of a cap than the one of its minute in GBFS."""
+    gate, completed = _gate_minute(tariff), tariff.rounding is Rounding.COMPLETED
+    if tariff.start_fee_minor and _start_minute(tariff) >= window_minutes:
+        return True
+    for segment in tariff.segments:
+        if not segment.price_minor:
+            continue
+        due = _due(tariff, segment)
+        early = _early_units(tariff, segment, due)
+        for number in range(early):
+            minute = due.minute + number * due.step
+            is_first = number == 0 and _has_first_unit(tariff, segment)
+            if is_first:
+                begin = _base_minute(tariff) + segment.from_minute
+                minute = begin + tariff.first_use_minutes if completed else begin
+            # A completed unit counts a microsecond before its end, and a one-time price at once.
+            at_minute = minute - 1 if completed and due.step else minute
+            if at_minute // window_minutes != gate // window_minutes:
+                return True
+        if completed and due.step and _meets_an_end(due, early, window_minutes):
+            return True
+    return False
+
+
+def _meets_an_end(due: _Due, early: int, window_minutes: int) -> bool:
+    """True if a unit after the early ones is due at the end of a window."""
+    # The minutes of units repeat within the windows after so many units.
+    several = window_minutes // math.gcd(due.step, window_minutes)
+    left = several if due.units is None else min(several, due.units - early)
+    start = due.minute + early * due.step
+    return any((start + it * due.step) % window_minutes == 0 for it in range(left))
 
 
 def _first(tariff: SegmentTariff) -> int:
@@ -247,6 +288,19 @@ def _units_until(due: _Due, minute: int) -> int:
         return 0
     units = (minute - due.minute) // due.step + 1 if due.step else 1
     return units if due.units is None else min(units, due.units)
+
+
+def _early_units(tariff: SegmentTariff, segment: Segment, due: _Due) -> int:
+    """The units of a segment that are charged together at the gate minute."""
+    early = _units_until(due, _gate_minute(tariff))
+    # The first unit is due at the first use, whatever the rounding.
+    return max(early, 1) if _has_first_unit(tariff, segment) else early
+
+
+def _has_first_unit(tariff: SegmentTariff, segment: Segment) -> bool:
+    """True if the first unit of a segment is charged at the first use."""
+    is_first = segment.from_minute == _first(tariff)
+    return bool(tariff.first_use_minutes and segment.interval_minutes and is_first)
 
 
 def _key(it: dict[str, Any]) -> tuple[int, int, int]:

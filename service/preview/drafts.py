@@ -9,11 +9,12 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, select
 
 from service.conditions import CelConditions
+from service.domain.access import PLATFORM
 from service.domain.condition_document import faults_of_conditions
 from service.domain.day_tariff_document import DayTariffDocument
 from service.domain.document_fields import TERMS_WRONG, terms_wrong
 from service.domain.documents import DocumentKind
-from service.domain.errors import InvalidInput
+from service.domain.errors import InvalidInput, Violation
 from service.domain.policy import Policy
 from service.domain.policy_document import read_policy
 from service.domain.pricing_cost import slow_prices
@@ -21,12 +22,13 @@ from service.domain.product import Product
 from service.domain.product_document import read_product
 from service.domain.rules import Over, Rules
 from service.domain.tariff_document import TariffDocument
-from service.domain.terms_readers import read_tariff_document
+from service.domain.terms_readers import read_document, read_tariff_document
 from service.engine.catalog import Catalog
 from service.preview.history import History
 from service.preview.replay import Terms
 from service.storage import schema as t
-from service.storage.documents import reached, table_of
+from service.storage.documents import active_of, reached, table_of
+from service.storage.terms_checks import faults_of
 
 
 class Draft(NamedTuple):
@@ -81,6 +83,25 @@ def _under_tariff(connection: Connection, operator_id: str, name: object) -> fro
     query = select(c.product_id, c.tariff_name).where(c.operator_id == operator_id)
     newest = dict(connection.execute(query.order_by(c.revision)).tuples().all())
     return frozenset(it for it, tariff in newest.items() if tariff == name)
+
+
+def faults_of_draft(
+    connection: Connection,
+    draft: Draft,
+    document: Mapping[str, Any],
+    operator_id: str,
+    *,
+    platform: bool,
+) -> list[Violation]:
+    """The reasons why a draft cannot come into force now. With `platform` it may be a document of
+    the platform, which the operator's products name."""
+    kind, owner = DocumentKind(draft.kind), operator_id
+    mine = active_of(connection, kind, operator_id, draft.name)
+    if platform and not mine and active_of(connection, kind, PLATFORM, draft.name):
+        owner = PLATFORM
+    parsed = read_document(kind, document, platform=platform)
+    products = draft.products if owner == operator_id else ()
+    return faults_of(connection, parsed, owner, products=sorted(products))
 
 
 def product_draft(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from service.domain.errors import Violation
 from service.preview.exposure import Exposure
 
 KINDS = ("ZERO", "REDUCED", "FULL", "REVIEW", "DECLINED")
@@ -120,7 +121,8 @@ class Part(NamedTuple):
 
 
 class Preview(NamedTuple):
-    """A preview of a draft. `notes` are sentences about the limits of its figures."""
+    """A preview of a draft. `notes` are sentences about the limits of its figures, and `faults` the
+    reasons why the draft cannot come into force now."""
 
     operator_id: str
     kind: str
@@ -130,6 +132,7 @@ class Preview(NamedTuple):
     whole: Part
     products: tuple[Part, ...]
     notes: tuple[str, ...]
+    faults: tuple[Violation, ...] = ()
 
 
 def to_json(value: Any) -> Any:

@@ -17,7 +17,7 @@ from service.domain.rules import Span
 from service.engine.catalog import Catalog
 from service.preview.bills import fees_of
 from service.preview.budgets import budgets_of
-from service.preview.drafts import Draft, read_draft
+from service.preview.drafts import Draft, faults_of_draft, read_draft
 from service.preview.exposure import Timeline
 from service.preview.history import DAY_US, History
 from service.preview.losses import breakers_of
@@ -114,6 +114,10 @@ def _preview(connection: Connection, asked: Asked) -> Preview:
         )
     fees = _fees(usages, catalog, draft, asked.operator_id)
     found = _report(history, terms, draft, replay_fast(history, terms), fees)
+    faults = faults_of_draft(
+        *(connection, draft, asked.document, asked.operator_id), platform=not asked.least_people
+    )
+    found = found._replace(faults=tuple(faults))
     if any(it.users < asked.least_people for it in found.products):
         # The figures of a few people stand only in the sums.
         return found._replace(products=())

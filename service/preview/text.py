@@ -35,6 +35,8 @@ def _lines(it: Preview) -> Iterator[str]:
         f"{it.kind} {it.name} for {it.operator_id}, from {_instant(it.from_us)}"
         f" until {_instant(it.until_us)}"
     )
+    for fault in it.faults:
+        yield f"cannot come into force now: {fault.field} {fault.description}"
     if not whole.decisions:
         yield "there are no decisions in this time"
         return

@@ -10,13 +10,13 @@ from freehold.v1.terms_service_pb2 import PreviewTermsRequest, PreviewTermsRespo
 
 from service.domain.access import PLATFORM, Scope
 from service.domain.document_fields import TERMS_WRONG
-from service.domain.errors import InvalidInput
+from service.domain.errors import InvalidInput, Violation
 from service.engine.preview_job import PreviewJob
 from service.engine.rates import Weight
 from service.rpc.convert import timestamp
 from service.rpc.owners import owner_of
 from service.rpc.pipeline import Call, Method
-from service.rpc.terms_service import KINDS, table_of_json
+from service.rpc.terms_service import KINDS, fault_of, table_of_json
 
 USUAL_DAYS = 30
 
@@ -71,6 +71,7 @@ def response_of(report: dict[str, Any], picture: str) -> PreviewTermsResponse:
         products=map(_part, report["products"]),
         notes=report["notes"],
         picture=picture,
+        faults=[fault_of(Violation(**it)) for it in report["faults"]],
     )
 
 

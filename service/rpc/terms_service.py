@@ -228,7 +228,7 @@ def _result(applied: Any, by: Principal) -> pb.TermsResult:
         terms=terms_of(applied.document, by),
         outcome=f"TERMS_OUTCOME_{applied.outcome}",
         differences=map(_difference, applied.differences),
-        faults=map(_fault, applied.faults),
+        faults=map(fault_of, applied.faults),
         products=products,
         product_count=len(applied.products),
     )
@@ -238,7 +238,8 @@ def _difference(it: Difference) -> pb.TermsDifference:
     return pb.TermsDifference(**it._asdict())
 
 
-def _fault(it: Violation) -> pb.TermsFault:
+def fault_of(it: Violation) -> pb.TermsFault:
+    """A fault of a document as a message."""
     return pb.TermsFault(path=it.field, rule=it.rule, description=it.description)
 
 

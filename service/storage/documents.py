@@ -11,6 +11,7 @@ from sqlalchemy import ColumnElement, Connection, Select, func, insert, select, 
 from service.domain.access import PLATFORM
 from service.domain.documents import DocumentKind, DocumentState, digest_of
 from service.domain.errors import NotFound, TermsDamaged
+from service.domain.near_names import near_name
 from service.domain.terms_readers import Parsed
 from service.engine.records.documents import DocumentName, TermsDocument
 from service.storage import schema as t
@@ -27,8 +28,17 @@ def read_one(connection: Connection, it: DocumentName) -> TermsDocument:
     query = select(t.terms_documents).where(*_of(*it[:3]), D.revision == it.revision)
     found = connection.execute(query).first()
     if found is None:
-        raise NotFound(it.kind, f"{it.name}/{it.revision}")
+        raise missing(connection, it)
     return TermsDocument(*found)
+
+
+def missing(connection: Connection, it: DocumentName) -> NotFound:
+    """The error for a document or a revision that its owner does not have, with a near name."""
+    mine = D.kind == it.kind, D.owner == it.owner
+    names = set(connection.scalars(select(D.name).where(*mine).distinct()))
+    if it.name in names:
+        return NotFound(it.kind, f"{it.name}/{it.revision}")
+    return NotFound(it.kind, it.name, near_name(it.name, names))
 
 
 def active_of(connection: Connection, kind: str, owner: str, name: str) -> TermsDocument | None:

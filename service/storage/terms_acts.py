@@ -228,7 +228,7 @@ class _TermsDesk:
         active = active_of(self._connection, parsed.kind, owner, parsed.name)
         changed = differences({} if active is None else self._meaning(active), parsed.document)
         if active is not None and not changed:
-            return Applied(active, Outcome.UNCHANGED)
+            return Applied(active, Outcome.UNCHANGED, (), tuple(found))
         outcome, it = self._draft(parsed, order.reason)
         if not found and it.state == DocumentState.DRAFT:
             it = self._validated(it, order.reason)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
 
 from sqlalchemy import Connection, select, tuple_
@@ -66,9 +66,17 @@ def second_person_kinds(connection: Connection, owner: str) -> frozenset[str]:
 
 
 def faults_of(
-    connection: Connection, it: Parsed, owner: str, *, beyond_bounds: bool = False
+    connection: Connection,
+    it: Parsed,
+    owner: str,
+    *,
+    beyond_bounds: bool = False,
+    products: Collection[str] = (),
 ) -> list[Violation]:
-    """The reasons why a document cannot come into force now; `beyond_bounds` ignores the bounds."""
+    """The reasons why a document cannot come into force now; `beyond_bounds` ignores the bounds.
+
+    A tariff is checked for the products in force that name it, and for these of its owner's.
+    """
     bounds = NO_BOUNDS if beyond_bounds else bounds_of(connection, owner)
     match it.kind:
         case DocumentKind.PRODUCT:
@@ -77,7 +85,8 @@ def faults_of(
             found = [*_shadows(connection, it, owner), *policy_outside(it.value, bounds)]
             found += _of_conditions(it.value.rules, owner)
         case DocumentKind.TARIFF:
-            found = [*_shadows(connection, it, owner), *_of_tariff(connection, it, owner)]
+            found = [*_shadows(connection, it, owner)]
+            found += _of_tariff(connection, it, owner, products)
         case DocumentKind.LIMITS:
             found = list(_of_limits(connection, it))
         case _:
@@ -168,12 +177,19 @@ def _shadows(connection: Connection, it: Parsed, owner: str) -> Iterator[Violati
         yield Violation("name", "name.of_platform", text)
 
 
-def _of_tariff(connection: Connection, it: Parsed, owner: str) -> Iterator[Violation]:
+def _of_tariff(
+    connection: Connection, it: Parsed, owner: str, also: Collection[str]
+) -> Iterator[Violation]:
     currency = it.document["currency"]
-    products = products_naming(connection, it.kind, owner, it.name)
-    named = [(product.owner, product.name) for product in products]
+    products = {product.full_name: product
+                for product in products_naming(connection, it.kind, owner, it.name)}  # fmt: skip
+    for name in also:
+        product = active_of(connection, DocumentKind.PRODUCT, owner, name)
+        if product is not None:
+            products[product.full_name] = product
+    named = [(product.owner, product.name) for product in products.values()]
     yield from slow_prices(it.value, _sold_minutes(connection, named))
-    for product in products:
+    for product in products.values():
         of_product = table_of(product)["currency"]
         if of_product != currency:
             text = f"is {currency}, but the product {product.name} is in {of_product}"

@@ -15,7 +15,7 @@ from service.engine.records.documents import DocumentName, TermsDocument
 from service.storage import schema as t
 from service.storage.adoption import lacks_documents
 from service.storage.database import reading
-from service.storage.documents import active_of, newest_of, read_one, revisions, table_of
+from service.storage.documents import active_of, missing, newest_of, read_one, revisions, table_of
 from service.storage.terms_acts import adopt
 
 
@@ -57,8 +57,9 @@ def diff_terms(
     """The differences from a revision to another one, or to a document.
 
     Revision 0 means the one in force before, and the newest one after. Without a revision in force
-    every value is a difference. Raises NotFound, and InvalidInput for a document that makes no
-    sense.
+    every value is a difference, also for a document of a new name. Raises NotFound if there is no
+    document of the name, and the given one has another name. Raises InvalidInput for a document
+    that makes no sense.
     """
     _prepare(engine, before.owner, now_us)
     kind = DocumentKind(before.kind)
@@ -69,12 +70,14 @@ def diff_terms(
             active = active_of(connection, *before[:3])
             old = {} if active is None else _meaning(active)
         if not isinstance(after, int):
-            platform = before.owner == PLATFORM
-            return differences(old, read_document(kind, after, platform=platform).document)
+            new = read_document(kind, after, platform=before.owner == PLATFORM)
+            if new.name != before.name:
+                _require(connection, newest_of(connection, *before[:3]), before)
+            return differences(old, new.document)
         if after:
             found = read_one(connection, before._replace(revision=after))
         else:
-            found = _require(newest_of(connection, *before[:3]), before)
+            found = _require(connection, newest_of(connection, *before[:3]), before)
         return differences(old, _meaning(found))
 
 
@@ -82,12 +85,14 @@ def _get(connection: Connection, it: DocumentName) -> TermsDocument:
     if it.revision:
         return read_one(connection, it)
     found = active_of(connection, *it[:3]) or newest_of(connection, *it[:3])
-    return _require(found, it)
+    return _require(connection, found, it)
 
 
-def _require(found: TermsDocument | None, it: DocumentName) -> TermsDocument:
+def _require(
+    connection: Connection, found: TermsDocument | None, it: DocumentName
+) -> TermsDocument:
     if found is None:
-        raise NotFound(str(it.kind), it.name)
+        raise missing(connection, it)
     return found
 
 

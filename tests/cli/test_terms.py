@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from service.domain.errors import NotFound
 from tests.cli.test_commands import invoke
 
 TARIFF = """
@@ -96,6 +97,55 @@ def test_a_document_is_applied_shown_compared_and_activated(desk: Desk) -> None:
     ]
 
 
+def test_a_document_that_does_not_exist_is_named(desk: Desk) -> None:
+    """A misspelt name is refused with the name that is most like it, also beside a file; a file of
+    a new name is compared with nothing."""
+    desk.apply("tariff", TARIFF, "--activate")
+    file, owner = str(desk.folder / "tariff.toml"), ("--operator", "city")
+    for words in (
+        ("diff", "bank-2025", *owner, "--file", file), ("diff", "bank-2025", *owner),
+        ("show", "bank-2025", *owner), ("activate", "bank-2025", *owner),
+        ("retire", "bank-2025", *owner), ("show", "bank-2025", *owner, "--revision", "1"),
+    ):  # fmt: skip
+        done = invoke("tariff", *words, "--database", desk.url)
+        assert isinstance(done.exception, NotFound), words
+        assert str(done.exception) == "tariff not found: bank-2025: did you mean bank-2026?"
+    done = invoke("tariff", "show", "bank-2026", "--revision", "9", *owner, "--database", desk.url)
+    assert str(done.exception) == "tariff not found: bank-2026/9"
+    done = invoke("policy", "show", "x", "--operator", "nobody", "--database", desk.url)
+    assert str(done.exception) == "operator not found: nobody"
+    Path(file).write_text(TARIFF.replace("bank-2026", "new"))
+    assert "  + free_minutes = 5" in desk.run("tariff", "diff", "new", *owner, "--file", file)
+
+
+def test_a_preview_names_the_rules_that_its_draft_breaks(desk: Desk) -> None:
+    """A preview of a product or of a tariff under CN-BJ names each rule that it breaks; one of a
+    draft without faults names none."""
+    said = "cannot come into force now: "
+    desk.apply("tariff", TARIFF, "--activate")
+    desk.apply("product", PRODUCT, "--activate")
+    file, owner = desk.folder / "product.toml", ("--operator", "city")
+    assert said not in desk.run("product", "preview", str(file), *owner)
+    file.write_text(f'{PRODUCT}jurisdiction = "CN-BJ"\n')
+    told = desk.run("product", "preview", str(file), *owner)
+    rules = (
+        *("UNIT_AT_MOST_15_MINUTES", "FIRST_UNIT_FROM_5_MINUTES", "INCOMPLETE_UNITS_FREE"),
+        "CAP_SET",
+    )
+    for rule in rules:
+        assert f"breaks {rule} of CN-BJ" in told
+    bounds = desk.folder / "bounds.toml"
+    bounds.write_text('name = "city"\njurisdictions = ["CN-BJ"]\n')
+    desk.run("bounds", "apply", str(bounds), "--activate")
+    record = json.loads(desk.run("product", "preview", str(file), *owner, "--json"))
+    assert [it["rule"] for it in record["faults"]] == [f"CN-BJ.{rule}" for rule in rules]
+    file.write_text(TARIFF.replace("bank-2026", "other"))
+    product = ("--product", "power-bank")
+    told = desk.run("tariff", "preview", str(file), *owner, *product)
+    assert told.count(said) == len(rules)
+    assert all(f"breaks {rule} of CN-BJ" in told for rule in rules)
+
+
 def test_faults_name_the_file_the_key_and_what_to_do(desk: Desk) -> None:
     """A wrong document is refused with a line for each fault; a text that is no TOML, with the
     place."""
@@ -125,6 +175,10 @@ def test_a_dry_run_says_all_and_changes_nothing(desk: Desk) -> None:
     assert "kept as a draft" in desk.apply("product", PRODUCT, "--dry-run")
     said = desk.apply("product", PRODUCT, "--dry-run", "--activate", exit_code=1)
     assert "refused, because it has faults (dry run: nothing was changed)" in said
+    words = ("--dry-run", "--activate", "--json")
+    record = json.loads(desk.apply("product", PRODUCT, *words, exit_code=1))
+    assert record["outcome"] == "REFUSED"
+    assert [it["rule"] for it in record["faults"]] == ["tariff.unknown"]
     assert "names the tariff bank-2026, and no such tariff is active: activate it first" in said
     assert "bank-2026" not in desk.run("product", "show", "power-bank", "--operator", "city")
 

@@ -76,6 +76,7 @@ FACTS: dict[str, dict[str, str]] = {
     "storage/overrides.py": {"PORTION": SHELL, "_TOGETHER": STATEMENT, "_ENDED_VERSION": METHOD},
     "cli/listings.py": {"TOGETHER": SHELL},
     "storage/listings.py": {"TOGETHER": STATEMENT},
+    "storage/log_copies.py": {"FEW_PAGES": METHOD, "MOST_COPIES": METHOD},
     "cli/sources.py": {"MOST_SHOWN": TEXT},
     "certificates.py": {"RSA_BITS": METHOD, "WAIT_S": METHOD},
     "clock.py": {"SECOND_US": UNIT, "DAY_US": UNIT, "SLEW_DIVISOR": METHOD, "LOOKS": METHOD},
@@ -240,7 +241,9 @@ FACTS: dict[str, dict[str, str]] = {
         "HEADS_TOGETHER": STATEMENT,
     },
     "storage/row_statements.py": {"MOST_ROWS": STATEMENT},
-    "storage/sqlite.py": {"LOOK_STEPS": METHOD, "ROWS_TOGETHER": STATEMENT},
+    "storage/sqlite.py": {
+        "LOOK_STEPS": METHOD, "ROWS_TOGETHER": STATEMENT, "SMALL_FILE_BYTES": FORMAT,
+    },
     "storage/terms.py": {"MOST_US": TERMS, "LAST_US": TERMS, "MOST_CHANGES": METHOD},
 }  # fmt: skip
 """Numbers that are not limits, by module, each with the reason why nobody sets it."""

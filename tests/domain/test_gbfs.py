@@ -193,17 +193,55 @@ def test_a_plan_costs_what_its_tariff_costs(changes: dict[str, Any], minute: int
     assert due_minor(plan, minute).scaleb(2) == total_minor
 
 
-@given(TARIFFS, st.sampled_from([15, 60, 90]), st.integers(0, 800), st.integers(0, 200))
+def refused_for(it: TariffDocument) -> list[str]:
+    """The keys that a plan of version 3.1 cannot express."""
+    try:
+        plan_of(it, GbfsVersion.V3_1)
+    except InvalidInput as refused:
+        return [one.field for one in refused.violations]
+    return []
+
+
+@given(TARIFFS, st.sampled_from([15, 30, 60, 90]), st.integers(0, 800), st.integers(0, 200))
 def test_a_capped_plan_costs_what_its_tariff_costs(
     changes: dict[str, Any], window: int, most_minor: int, minute: int
 ) -> None:
-    """A plan's cap holds in each window from the start of the rental, as the tariff's cap does."""
+    """A plan's cap holds in each window from the start of the rental, as the tariff's cap does; or
+    the plan is refused, because an amount counts in another window."""
     cap = {"window_minutes": window, "most_minor": most_minor}
-    it = maybe_document({**changes, "rounding": "STARTED", "free": "DEDUCTED", "cap": [cap]})
-    assume(not it.tariff.first_use_minutes)
+    it = maybe_document({**changes, "cap": [cap]})
+    if refused_for(it):
+        assert refused_for(it) == ["cap[0].window_minutes"]
+        return
     plan = plan_of(it, GbfsVersion.V3_1)
     total_minor = fee(it.tariff, 0, minute * MINUTE_US + 1).total_minor
     assert due_minor(plan, minute).scaleb(2) == total_minor
+
+
+@pytest.mark.parametrize(
+    ("changes", "window", "is_refused"),
+    [
+        # The fourth unit is completed when the first hour ends.
+        ({"rounding": "COMPLETED", "segment": [QUARTERS]}, 60, True),
+        ({"rounding": "COMPLETED", "segment": [{**QUARTERS, "to_minute": 59}]}, 60, False),
+        ({"rounding": "COMPLETED", "free_minutes": 5, "segment": [QUARTERS]}, 60, False),
+        ({"rounding": "COMPLETED", "first_use_minutes": 5, "segment": [QUARTERS]}, 15, True),
+        ({"rounding": "COMPLETED", "first_use_minutes": 5, "free_minutes": 10,
+          "segment": [{**QUARTERS, "to_minute": 15}]}, 15, True),
+        # The first unit is charged after 20 minutes, and counts in the window before.
+        ({"free_minutes": 20, "free": "GRACE", "segment": [HALF_HOURS]}, 15, True),
+        ({"free_minutes": 20, "free": "GRACE", "segment": [HALF_HOURS]}, 30, False),
+        ({"free_minutes": 20, "free": "GRACE", "start_fee_minor": 5, "segment": []}, 15, True),
+        ({"segment": [QUARTERS]}, 60, False),
+    ],
+)  # fmt: skip
+def test_a_cap_whose_windows_differ_is_refused(
+    changes: dict[str, Any], window: int, is_refused: bool
+) -> None:
+    """A cap is refused if a unit or the start fee counts in another window than its minute in GBFS
+    does."""
+    it = document({**changes, "cap": [{"window_minutes": window, "most_minor": 150}]})
+    assert refused_for(it) == (["cap[0].window_minutes"] if is_refused else [])
 
 
 # -- in ------------------------------------------------------------------------------------------

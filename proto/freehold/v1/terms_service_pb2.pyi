@@ -312,7 +312,7 @@ class PreviewTermsRequest(_message.Message):
     def __init__(self, operator_id: _Optional[str] = ..., kind: _Optional[_Union[TermsKind, str]] = ..., document: _Optional[str] = ..., product_ids: _Optional[_Iterable[str]] = ..., days: _Optional[int] = ..., picture_width: _Optional[int] = ...) -> None: ...
 
 class PreviewTermsResponse(_message.Message):
-    __slots__ = ("operator_id", "name", "from_time", "until_time", "whole", "products", "notes", "picture")
+    __slots__ = ("operator_id", "name", "from_time", "until_time", "whole", "products", "notes", "picture", "faults")
     OPERATOR_ID_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     FROM_TIME_FIELD_NUMBER: _ClassVar[int]
@@ -321,6 +321,7 @@ class PreviewTermsResponse(_message.Message):
     PRODUCTS_FIELD_NUMBER: _ClassVar[int]
     NOTES_FIELD_NUMBER: _ClassVar[int]
     PICTURE_FIELD_NUMBER: _ClassVar[int]
+    FAULTS_FIELD_NUMBER: _ClassVar[int]
     operator_id: str
     name: str
     from_time: _timestamp_pb2.Timestamp
@@ -329,4 +330,5 @@ class PreviewTermsResponse(_message.Message):
     products: _containers.RepeatedCompositeFieldContainer[_terms_preview_pb2.PreviewPart]
     notes: _containers.RepeatedScalarFieldContainer[str]
     picture: str
-    def __init__(self, operator_id: _Optional[str] = ..., name: _Optional[str] = ..., from_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., until_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., whole: _Optional[_Union[_terms_preview_pb2.PreviewPart, _Mapping]] = ..., products: _Optional[_Iterable[_Union[_terms_preview_pb2.PreviewPart, _Mapping]]] = ..., notes: _Optional[_Iterable[str]] = ..., picture: _Optional[str] = ...) -> None: ...
+    faults: _containers.RepeatedCompositeFieldContainer[TermsFault]
+    def __init__(self, operator_id: _Optional[str] = ..., name: _Optional[str] = ..., from_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., until_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., whole: _Optional[_Union[_terms_preview_pb2.PreviewPart, _Mapping]] = ..., products: _Optional[_Iterable[_Union[_terms_preview_pb2.PreviewPart, _Mapping]]] = ..., notes: _Optional[_Iterable[str]] = ..., picture: _Optional[str] = ..., faults: _Optional[_Iterable[_Union[TermsFault, _Mapping]]] = ...) -> None: ...
