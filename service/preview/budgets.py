@@ -50,6 +50,15 @@ class Used:
             self.day_least += least_minor
             self.day_most += most_minor
 
+    def change(self, day: int, least_minor: int, most_minor: int) -> None:
+        """Adds amounts that began on a day, or takes off those that end (NEVER): they are
+        negative."""
+        if day == NEVER:
+            self.least += least_minor
+            self.most += most_minor
+        else:
+            self.begin(day, least_minor, most_minor)
+
 
 class Counters(NamedTuple):
     """The budgets of one product: their amounts in minor units, each with True for one of a day,
