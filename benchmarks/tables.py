@@ -128,7 +128,7 @@ def compare(table: Table, budget_s: float) -> dict[str, Any]:
     state = state_of(table.data)
     folds, seeds = state.spec.validation.folds, state.spec.validation.seeds[:1]
     rows = state.label.shape[0]
-    columns = sample_of(state, state.training, 1, orders=True).x.shape[1]
+    columns = len(sample_of(state, state.training, 1, orders=True).preparation.columns)
     course = budget.course(state.training.shape[0], columns, folds, seeds, budget_s)
     work = Work(state, course.plan)
     results: metrics.Results = {}

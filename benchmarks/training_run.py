@@ -1,7 +1,8 @@
-"""One training in this process, measured: ``python -m benchmarks.training_run SPEC OUT BUDGET``.
+"""One draft or one training in this process, measured:
+``python -m benchmarks.training_run draft TABLE SPEC``, ``… train SPEC OUT BUDGET``.
 
-It prints a line of JSON: the CPU seconds of the whole training, of LightGBM's fits and of the
-scorecard's, and the peak of the process's memory. Every fit of LightGBM goes through
+It prints a line of JSON: the peak of the process's memory, and of a training the CPU seconds of the
+whole, of LightGBM's fits and of the scorecard's. Every fit of LightGBM goes through
 `lightgbm.train`, which is wrapped here, and nowhere else.
 """
 
@@ -16,7 +17,8 @@ from typing import Any, TypeVar
 
 import lightgbm
 
-from models import binned, parallel, train
+from benchmarks import raw_tables
+from models import binned, drafting, parallel, train
 
 _R = TypeVar("_R")
 
@@ -61,8 +63,21 @@ def peak_bytes() -> int:
 
 
 def main() -> None:
-    """Train, and print the figures."""
-    spec, out, budget = Path(sys.argv[1]), Path(sys.argv[2]), float(sys.argv[3])
+    """Draft or train, and print the figures."""
+    kind, *words = sys.argv[1:]
+    print(json.dumps(_draft(*words) if kind == "draft" else _train(*words)))
+
+
+def _draft(table: str, spec: str) -> dict[str, Any]:
+    before = peak_bytes()
+    drafted = drafting.draft(Path(table), Path(spec), raw_tables.QUESTION)
+    Path(spec).write_text(drafted.text, encoding="utf-8")
+    return {
+        "inputs": drafted.inputs, "imported_bytes": before, "peak_bytes": peak_bytes(),
+    }  # fmt: skip
+
+
+def _train(spec: str, out: str, budget_s: str) -> dict[str, Any]:
     # The report's libraries are imported once for a process, not once for a training.
     import altair  # noqa: F401
 
@@ -72,24 +87,20 @@ def main() -> None:
     parallel.run = _here
     before = peak_bytes()
     start, begun = time.process_time(), time.perf_counter()
-    figures = train.train(spec, out, progress=False, jobs=1, budget_s=budget)
-    print(
-        json.dumps(
-            {
-                "cpu_s": time.process_time() - start,
-                "wall_s": time.perf_counter() - begun,
-                "lightgbm_s": fits.seconds,
-                "lightgbm_fits": fits.calls,
-                "scorecard_s": cards.seconds,
-                "scorecard_fits": cards.calls,
-                "imported_bytes": before,
-                "peak_bytes": peak_bytes(),
-                "rows": figures["rows"],
-                "auc": figures["model"]["auc"]["mean"],
-                "chosen": figures["choice"]["chosen_in_folds"],
-            }
-        )
-    )
+    figures = train.train(Path(spec), Path(out), progress=False, jobs=1, budget_s=float(budget_s))
+    return {
+        "cpu_s": time.process_time() - start,
+        "wall_s": time.perf_counter() - begun,
+        "lightgbm_s": fits.seconds,
+        "lightgbm_fits": fits.calls,
+        "scorecard_s": cards.seconds,
+        "scorecard_fits": cards.calls,
+        "imported_bytes": before,
+        "peak_bytes": peak_bytes(),
+        "rows": figures["rows"],
+        "auc": figures["model"]["auc"]["mean"],
+        "chosen": figures["choice"]["chosen_in_folds"],
+    }
 
 
 if __name__ == "__main__":

@@ -24,6 +24,11 @@ from models.errors import ModelDirectoryError, TamperedError
 
 SAMPLE, SPEC = "sample.parquet", "spec.toml"
 
+Hashes = NDArray[np.uint8]
+
+_DIGITS = 64
+# Hashes that are text at once.
+_PORTION = 65_536
 _INPUT, _PROTECTED = "input ", "protected "
 _ABOUT = "freehold"
 # Arrays that a data set may lack.
@@ -31,11 +36,12 @@ _OPTIONAL = ("time", "group", "weight")
 
 
 class Development(NamedTuple):
-    """A data set, the salted hash of each row's id, and the bytes of the spec's file."""
+    """A data set without its ids, the (n, 32) bytes of the salted sha256 of each row's id, and the
+    bytes of the spec's file."""
 
     data: Dataset
     salt: str
-    hashes: tuple[str, ...]
+    hashes: Hashes
     spec_bytes: bytes
 
 
@@ -45,14 +51,24 @@ def of(data: Dataset) -> Development:
     # two data sets apart; it does not hide an id that can be guessed.
     text = f"training ids {data.sha256} {data.spec.sha256}"
     salt = hashlib.sha256(text.encode()).hexdigest()
-    hashes = tuple(dataset.id_hash(salt, row_id) for row_id in data.ids)
-    return Development(data, salt, hashes, data.spec.path.read_bytes())
+    hashes = bytearray()
+    for row_id in data.ids:
+        hashes += bytes.fromhex(dataset.id_hash(salt, row_id))
+    # The ids themselves would take as much memory as eight columns.
+    return Development(replace(data, ids=()), salt, _rows_of(hashes), data.spec.path.read_bytes())
+
+
+def written(hashes: Hashes) -> list[str]:
+    """Hashes as hexadecimal text."""
+    text = hashes.tobytes().hex()
+    return [text[at : at + _DIGITS] for at in range(0, len(text), _DIGITS)]
 
 
 def content_sha256(development: Development) -> str:
     """Hexadecimal sha256 of all values of the sample."""
     digest = hashlib.sha256(json.dumps(_about(development), sort_keys=True).encode())
-    digest.update("".join(development.hashes).encode())
+    for start in range(0, development.hashes.shape[0], _PORTION):
+        digest.update(development.hashes[start : start + _PORTION].tobytes().hex().encode())
     for name, values in _columns(development.data).items():
         digest.update(name.encode())
         digest.update(np.ascontiguousarray(values).tobytes())
@@ -63,7 +79,11 @@ def write(development: Development, directory: Path) -> None:
     """Write the sample and the spec into a model's folder. Raises OSError."""
     import polars
 
-    columns = {"id_sha256": polars.Series(list(development.hashes), dtype=polars.String)}
+    hashes = [
+        polars.Series(written(development.hashes[start : start + _PORTION]), dtype=polars.String)
+        for start in range(0, development.hashes.shape[0], _PORTION)
+    ]
+    columns = {"id_sha256": polars.concat(hashes)}
     columns |= {name: polars.Series(values) for name, values in _columns(development.data).items()}
     about = json.dumps(_about(development), sort_keys=True)
     polars.DataFrame(columns).write_parquet(
@@ -86,9 +106,9 @@ def read(directory: Path) -> Development:
         frame = polars.read_parquet(path)
         spec_bytes = (directory / SPEC).read_bytes()
         columns = {name: frame[name].to_numpy() for name in frame.columns if name != "id_sha256"}
-        hashes = tuple(frame["id_sha256"].to_list())
+        hashes = _rows_of(bytes.fromhex("".join(frame["id_sha256"])))
         the_spec = spec.load(directory / SPEC)
-        data = _data(the_spec, columns, about, len(hashes))
+        data = _data(the_spec, columns, about, hashes.shape[0])
     except (OSError, KeyError, ValueError, TypeError, polars.exceptions.PolarsError) as error:
         raise ModelDirectoryError(
             f"{directory}: its development sample cannot be read ({error}); a model of an earlier "
@@ -104,6 +124,10 @@ def require(development: Development, document: Mapping[str, Any]) -> None:
             f"{SAMPLE}: its content differs from the manifest; rows that were erased cannot be "
             "made up, so the model cannot be made again"
         )
+
+
+def _rows_of(hashes: bytes | bytearray) -> Hashes:
+    return np.frombuffer(hashes, dtype=np.uint8).reshape(-1, _DIGITS // 2)
 
 
 def _columns(data: Dataset) -> dict[str, NDArray[Any]]:

@@ -100,6 +100,8 @@ def draft(path: Path, target: Path, question: Question) -> Draft:
     columns[at].part = "label"
     values = _outcomes(question, table.labels)
     _parts(columns, table.rows)
+    for profile in table.profiles:
+        profile.forget()
 
     def written() -> spec.Spec:
         return _parsed(_toml(table, columns, at, question, values), target)

@@ -54,30 +54,26 @@ def _raw(state: State, sample: Sample, seen: Domain) -> Floats:
     Each column is drawn from the training rows independently, so that the manifest reveals no
     person.
     """
-    training = state.raw[sample.rows]
-    # For a column that may be missing, values only: its blank has a row of its own.
-    present = [column[~np.isnan(column)] for column in training.T]
+
+    def training(j: int) -> Floats:
+        values: Floats = state.raw[sample.rows, j]
+        return values
+
+    width = state.raw.shape[1]
     bits = np.random.PCG64(state.spec.seed)
-    drawn = bits.random_raw(ORDINARY_ROWS * training.shape[1]).reshape(ORDINARY_ROWS, -1)
-    ordinary = np.column_stack(
-        [
-            values[(drawn[:, j] % np.uint64(values.shape[0])).astype(np.int64)]
-            for j, values in enumerate(present)
-        ]
-    )
+    drawn = bits.random_raw(ORDINARY_ROWS * width).reshape(ORDINARY_ROWS, -1)
+    ordinary = np.column_stack([_drawn(training(j), drawn[:, j]) for j in range(width)])
     # Two dates belong together: dates drawn apart may have months that no training row has.
     for span in reversed(sample.preparation.spans):
         start, end = span.of
-        days = training[:, end] - training[:, start]
-        days = days[~np.isnan(days)]
-        if days.shape[0]:
-            picked = (drawn[:, start] % np.uint64(days.shape[0])).astype(np.int64)
-            ordinary[:, start] = ordinary[:, end] - days[picked]
+        days = training(end) - training(start)
+        if not np.isnan(days).all():
+            ordinary[:, start] = ordinary[:, end] - _drawn(days, drawn[:, start])
     changed: list[Floats] = []
     for j, (feature, trained) in enumerate(zip(state.spec.inputs, sample.trained, strict=True)):
         kinds = {*seen.ends(j), *({*feature.special} & {*(trained.seen or ())})}
         if encoding.is_category(feature):
-            kept, _ = encoding.levels(training[:, j], state.spec.house)
+            kept, _ = encoding.levels(training(j), state.spec.house)
             kinds |= {*kept[: encoding.MOST_INDICATORS]}
             kinds |= {*sorted({*(trained.seen or ())} - {*kept})[:1]}
         for value in [*sorted(kinds), *([np.nan] if seen.nullable[j] else [])]:
@@ -85,3 +81,10 @@ def _raw(state: State, sample: Sample, seen: Domain) -> Floats:
             row[j] = value
             changed.append(row)
     return np.concatenate((ordinary, np.array(changed)))
+
+
+def _drawn(values: Floats, drawn: NDArray[np.uint64]) -> Floats:
+    """One of the present values for each number drawn: a blank has a row of its own."""
+    present = values[~np.isnan(values)]
+    picked: Floats = present[(drawn % np.uint64(present.shape[0])).astype(np.int64)]
+    return picked

@@ -9,7 +9,7 @@ import lightgbm
 import numpy as np
 from numpy.typing import NDArray
 
-from models import binned, calibrate, recipes
+from models import binned, calibrate, portions, recipes
 from models.dataset import Labels
 from models.domain import Admitted, Domain
 from models.encoding import Preparation
@@ -59,7 +59,7 @@ def fit(state: State, sample: Sample, recipe: Recipe, judge: Judge | None = None
     label, columns = state.label[sample.rows], sample.preparation.columns
     if recipe.kind == "scorecard":
         card = binned.fit(
-            sample.x,
+            sample.x(state.raw),
             label,
             columns,
             sample.preparation.rest,
@@ -69,12 +69,12 @@ def fit(state: State, sample: Sample, recipe: Recipe, judge: Judge | None = None
         )
         return Learned(lightgbm.Booster(model_str=card.text), penalty=card.penalty)
     parameters = recipes.parameters(recipe, columns, state.spec.seed, label.shape[0])
-    data = lightgbm.Dataset(
-        sample.x,
-        label=label,
-        weight=state.weight_of(sample.rows),
-        feature_name=list(names(sample.preparation)),
-        free_raw_data=True,
+    data = portions.Portions(
+        lambda: sample.portions(state.raw),
+        (label.shape[0], len(columns)),
+        label,
+        state.weight_of(sample.rows),
+        names(sample.preparation),
     )
     if judge is None or not recipe.patience or np.unique(judge.label).shape[0] < 2:
         return Learned(_trained(parameters, data, recipe.trees))

@@ -16,7 +16,7 @@ import math
 import os
 import re
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -246,10 +246,10 @@ def write(
     try:
         directory.mkdir(parents=True, exist_ok=True)
         beside(directory)
-        _replace(directory / MODEL, model_text.encode("utf-8"))
+        _replace(directory / MODEL, [model_text.encode("utf-8")])
         pretty = json.dumps(metrics, indent=2, allow_nan=False)
-        _replace(directory / METRICS, (pretty + "\n").encode("utf-8"))
-        _replace(directory / MANIFEST, (json.dumps(full, indent=1) + "\n").encode("utf-8"))
+        _replace(directory / METRICS, [(pretty + "\n").encode("utf-8")])
+        _replace(directory / MANIFEST, _pretty(full))
     except OSError as error:
         raise ModelDirectoryError(f"{directory}: cannot be written ({error.strerror})") from error
     return str(full["model_id"])
@@ -455,9 +455,17 @@ def _bytes(path: Path) -> bytes:
         raise ModelDirectoryError(f"{path}: cannot be read ({error.strerror})") from error
 
 
-def _replace(path: Path, content: bytes) -> None:
+def _pretty(document: Mapping[str, Any]) -> Iterator[bytes]:
+    """The document as indented text, piece by piece: it has a hash of each training row."""
+    for piece in json.JSONEncoder(indent=1).iterencode(document):
+        yield piece.encode("utf-8")
+    yield b"\n"
+
+
+def _replace(path: Path, content: Iterable[bytes]) -> None:
     partial = path.with_name(path.name + ".partial")
-    partial.write_bytes(content)
+    with partial.open("wb") as file:
+        file.writelines(content)
     os.replace(partial, path)
 
 

@@ -3,17 +3,25 @@
 The standard pools are not used: the executor of concurrent.futures waits for running tasks on an
 interrupt, and multiprocessing.Pool waits for ever on a worker that was killed. Workers are spawned,
 not forked, because OpenMP, which LightGBM uses, does not survive a fork.
+
+The arrays of their input lie in a file without a name, which all workers map: so they are in memory
+once, and nothing is left of them when the last process has ended.
 """
 
 from __future__ import annotations
 
+import mmap
 import multiprocessing
+import os
+import pickle
 import signal
+import tempfile
 from collections.abc import Callable, Generator, Sequence
+from multiprocessing import reduction
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerContext, SpawnContext
 from multiprocessing.process import BaseProcess
-from typing import Any, TypeVar
+from typing import IO, Any, NamedTuple, TypeVar
 
 from models.errors import TrainingError
 
@@ -22,6 +30,8 @@ _T = TypeVar("_T")
 _R = TypeVar("_R")
 
 _GRACE_SECONDS = 5.0
+# Arrays begin at multiples of this.
+_ALIGNED = 64
 # How workers are started.
 CONTEXT: SpawnContext | ForkServerContext = multiprocessing.get_context("spawn")
 
@@ -31,14 +41,17 @@ def run(
 ) -> Generator[tuple[int, _R], None, None]:
     """Yield (index of the task, work(state, task)) as results arrive, from `jobs` processes.
 
-    `work` must be a module's function; state, tasks and results must pickle. An error in `work` is
+    `work` must be a module's function; state, tasks and results must pickle. The state's arrays are
+    read-only in the workers. An error in `work` is
     raised here; a worker that dies is a TrainingError. Tasks start in order. Use the iterator
     inside contextlib.closing: closing it, or any exception, also an interrupt, ends the processes.
     """
     if not tasks:
         return
     workers: dict[Connection, BaseProcess] = {}
+    shared = _unnamed_file()
     try:
+        packed = _packed(state, shared)
         for _ in range(max(1, min(jobs, len(tasks)))):
             ours, theirs = CONTEXT.Pipe()
             process = CONTEXT.Process(target=_serve, args=(theirs, work), daemon=True)
@@ -48,7 +61,8 @@ def run(
         waiting = iter(enumerate(tasks))
         busy: set[Connection] = set()
         for pipe in workers:
-            pipe.send(state)
+            pipe.send(packed)
+            reduction.send_handle(pipe, shared.fileno(), workers[pipe].pid)
             pipe.send(next(waiting))
             busy.add(pipe)
         while busy:
@@ -65,7 +79,48 @@ def run(
     except BrokenPipeError as error:
         raise TrainingError("a worker process died") from error
     finally:
+        shared.close()
         _end(workers)
+
+
+class _Packed(NamedTuple):
+    """A pickled object, and the places in a file of the arrays that it lacks."""
+
+    text: bytes
+    places: tuple[tuple[int, int], ...]
+
+
+def _unnamed_file() -> IO[bytes]:
+    """A file in memory where the system has such files, else one on the disk."""
+    if hasattr(os, "memfd_create"):
+        return open(os.memfd_create("freehold"), "w+b")
+    return tempfile.TemporaryFile()
+
+
+def _packed(state: object, file: IO[bytes]) -> _Packed:
+    """Pickle the state, and write its arrays into the file."""
+    arrays: list[pickle.PickleBuffer] = []
+    text = pickle.dumps(state, protocol=5, buffer_callback=arrays.append)
+    places = []
+    # A file without a byte cannot be mapped.
+    file.write(bytes(_ALIGNED))
+    for array in arrays:
+        with array.raw() as content:
+            start = file.tell()
+            file.write(content)
+            places.append((start, start + content.nbytes))
+            file.write(bytes(-content.nbytes % _ALIGNED))
+    file.flush()
+    return _Packed(text, tuple(places))
+
+
+def _unpacked(packed: _Packed, descriptor: int) -> Any:
+    """The state, whose arrays are in the file."""
+    try:
+        content = memoryview(mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ))
+    finally:
+        os.close(descriptor)
+    return pickle.loads(packed.text, buffers=[content[start:end] for start, end in packed.places])
 
 
 def _receive(pipe: Connection, process: BaseProcess) -> tuple[int, Any]:
@@ -95,7 +150,7 @@ def _serve(pipe: Connection, work: Callable[[Any, Any], Any]) -> None:
     # An interrupt from the terminal reaches the whole group, but only the parent handles it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        state = pipe.recv()
+        state = _unpacked(pipe.recv(), reduction.recv_handle(pipe))
         while True:
             index, task = pipe.recv()
             answer: tuple[int, Any, Exception | None]

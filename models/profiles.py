@@ -82,6 +82,10 @@ class Profile:
         else:
             self.hashes = []
 
+    def forget(self) -> None:
+        """Let go of the values, which take as much memory as the table."""
+        self.numbers, self.hashes = [], []
+
     def distinct(self) -> int | None:
         """The number of different cells, if they are many; None if they are few."""
         return int(pl.concat(self.hashes).n_unique()) if self.many and self.hashes else None

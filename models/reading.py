@@ -77,7 +77,11 @@ class _Reader:
         self.ignored: Counter[str] = Counter()
         self.row: list[Indices] = []
         self.label: list[Labels] = []
-        self.values: dict[str, list[Floats]] = {f.name: [] for f in self.used}
+        # All rows of the file at once: blocks that are joined later would take the memory twice.
+        self.raw: Floats = np.empty((table.rows, len(spec.inputs)))
+        self.place = {f.name: j for j, f in enumerate(spec.inputs)}
+        self.kept = 0
+        self.protected: dict[str, list[Floats]] = {f.name: [] for f in spec.protected}
         self.texts: dict[str, _Levels] = {f.name: _Levels() for f in self.used if f.type == "text"}
         self.ids: list[pl.Series] = []
         self.groups: list[pl.Series] = []
@@ -117,8 +121,14 @@ class _Reader:
             frame, row, label = frame.filter(pl.Series(kept)), row[kept], label[kept]
         self.row.append(row)
         self.label.append(label)
+        end = self.kept + row.shape[0]
         for feature in self.used:
-            self.values[feature.name].append(self._column(feature, row, frame))
+            values = self._column(feature, row, frame)
+            if feature.role == "input":
+                self.raw[self.kept : end, self.place[feature.name]] = values
+            else:
+                self.protected[feature.name].append(values)
+        self.kept = end
         self._others(row, frame)
 
     def _others(self, row: Indices, frame: pl.DataFrame) -> None:
@@ -260,9 +270,10 @@ class _Reader:
     def _dataset(self, row: Indices) -> Dataset:
         spec = self.spec
         levels: dict[str, tuple[str, ...]] = {}
-        raw = np.empty((row.shape[0], len(spec.inputs)))
+        raw = self.raw[: self.kept]
         for j, feature in enumerate(spec.inputs):
-            raw[:, j] = self._whole_column(feature, levels)
+            if feature.type == "text":
+                raw[:, j] = self._leveled(feature, raw[:, j], levels)
         return Dataset(
             spec=spec,
             ids=self._ids(row),
@@ -270,7 +281,10 @@ class _Reader:
             raw=raw,
             levels=levels,
             label=np.concatenate(self.label),
-            protected={f.name: self._whole_column(f, levels) for f in spec.protected},
+            protected={
+                f.name: self._leveled(f, np.concatenate(self.protected[f.name]), levels)
+                for f in spec.protected
+            },
             time=_whole(self.time) if self.time else None,
             group=_numbered(pl.concat(self.groups)) if self.groups else None,
             weight=np.concatenate(self.weight) if self.weight else None,
@@ -279,10 +293,11 @@ class _Reader:
             sha256=self.table.sha256,
         )
 
-    def _whole_column(self, feature: Feature, levels: dict[str, tuple[str, ...]]) -> Floats:
-        """A feature's values of all blocks; a text's levels are added to `levels`."""
-        # The blocks go at once, because all columns twice would take much memory.
-        values = np.concatenate(self.values.pop(feature.name))
+    def _leveled(
+        self, feature: Feature, values: Floats, levels: dict[str, tuple[str, ...]]
+    ) -> Floats:
+        """A feature's values of all rows; a text's are places among its levels, which are added to
+        `levels`."""
         if feature.type == "text":
             values, levels[feature.name] = self.texts[feature.name].sorted(values)
         return values

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -73,13 +74,37 @@ def state_of(data: dataset.Dataset) -> State:
     return State(data.raw, data.label, the_spec, holdout, training, data.group, data.weight)
 
 
+PORTION = 16_384
+"""Rows that are derived at once. All rows' columns take more memory than the table itself."""
+
+
 class Sample(NamedTuple):
-    """The rows that a fit uses, their columns, and their raw columns' domain."""
+    """The rows that a fit uses, their raw columns' domain, and how they become its columns.
+
+    `lacking` (k,) are the columns that some of these rows have no value of.
+    """
 
     rows: dataset.Indices
-    x: Floats
     trained: tuple[domain.Trained, ...]
     preparation: Preparation
+    lacking: NDArray[np.bool_]
+
+    def portions(self, raw: Floats) -> Iterator[Floats]:
+        """The (m, k) columns of the rows in order, some rows at a time; `raw` is the whole table's.
+
+        The rows have no bits that depend on the portion.
+        """
+        for start in range(0, self.rows.shape[0], PORTION):
+            yield self.preparation(raw[self.rows[start : start + PORTION]])
+
+    def x(self, raw: Floats) -> Floats:
+        """The (n, k) columns of all rows."""
+        whole = np.empty((self.rows.shape[0], len(self.preparation.columns)))
+        start = 0
+        for part in self.portions(raw):
+            whole[start : start + part.shape[0]] = part
+            start += part.shape[0]
+        return whole
 
 
 def sample_of(state: State, rows: dataset.Indices, leaf: int, *, orders: bool = False) -> Sample:
@@ -96,13 +121,16 @@ def sample_of(state: State, rows: dataset.Indices, leaf: int, *, orders: bool = 
     if not learned.kept.all():
         rows, raw = rows[learned.kept], raw[learned.kept]
     preparation = encoding.fit(the_spec, raw, state.label[rows], orders=orders)
-    x = preparation.checked(raw)
-    undefined = np.isnan(x).any(axis=1)
-    if undefined.any():
-        undefined = preparation.undefined(raw, x).any(axis=1)
-    if undefined.any():
-        rows, x = rows[~undefined], x[~undefined]
-    return Sample(rows, x, learned.trained, preparation)
+    undefined = np.zeros(rows.shape[0], dtype=np.bool_)
+    lacking = np.zeros(len(preparation.columns), dtype=np.bool_)
+    for start in range(0, rows.shape[0], PORTION):
+        part = raw[start : start + PORTION]
+        unknown = np.isnan(x := preparation.checked(part))
+        if unknown.any():
+            without = preparation.undefined(part, x).any(axis=1)
+            undefined[start : start + PORTION] = without
+            lacking |= unknown[~without].any(axis=0)
+    return Sample(rows[~undefined], learned.trained, preparation, lacking)
 
 
 def domain_of(
@@ -113,8 +141,7 @@ def domain_of(
     With the model that will be served, its text tells which columns it reads without a direction
     for missing values; without, these are the columns that never lacked a value.
     """
-    lacking = np.isnan(sample.x).any(axis=0)
-    blind = frozenset(np.flatnonzero(~lacking).tolist())
-    if booster is not None and lacking.any():
+    blind = frozenset(np.flatnonzero(~sample.lacking).tolist())
+    if booster is not None and sample.lacking.any():
         blind = tables.blind_columns(tables.parse(booster.model_to_string()))
     return domain.Domain(state.spec.inputs, sample.trained, sample.preparation, blind)

@@ -103,8 +103,7 @@ def train(
     ModelError; an interrupt leaves no process.
     """
     with features.beside(Path(spec_path)):
-        ready = checking.ready(spec.load(Path(spec_path)), Path(out))
-        development_sample = development.of(ready)
+        development_sample = development.of(checking.ready(spec.load(Path(spec_path)), Path(out)))
         made = _made(development_sample, progress, jobs, budget_s)
     made_id = manifest.model_id(made.document)
     report = page.of(made.figures, made_id)
@@ -196,8 +195,8 @@ def _judged(sample_: Development, progress: bool, jobs: int, budget_s: float) ->
     the_spec = state.spec
     derive_sha256 = features.source_sha256(the_spec.derive_function)
     course = _course(state, budget_s)
-    sample = sample_of(state, state.training, _leaf(course.plan, state))
-    columns = coverage.by_column(state, sample)
+    leaf = recipes.leaf_of(course.plan.candidates, state.training.shape[0])
+    columns = coverage.by_column(state, sample_of(state, state.training, leaf))
     warnings = list(data.warnings)
     warnings += coverage.require(columns, state.holdout.shape[0], the_spec.house)
 
@@ -273,15 +272,11 @@ def _course(state: State, budget_s: float) -> Course:
     the_spec, rows = state.spec, state.training
     validation = the_spec.validation
     sample = sample_of(state, rows, 1, orders=the_spec.recipe is None)
-    size = (rows.shape[0], sample.x.shape[1], validation.folds)
+    size = (rows.shape[0], len(sample.preparation.columns), validation.folds)
     if the_spec.recipe is not None:
         return budget.pinned(the_spec.recipe, *size, validation.seeds)
     choice.can_choose(state, rows)
     return budget.course(*size, validation.seeds, budget_s)
-
-
-def _leaf(plan: Plan, state: State) -> int:
-    return recipes.leaf_of(plan.candidates, state.training.shape[0])
 
 
 class _Runner:
@@ -393,7 +388,7 @@ def _described(state: State, sample_: Development, served: _Served) -> dict[str,
             "salt": sample_.salt,
             "what": "sha256 of salt + id, UTF-8, sorted",
             # Sorted, so that their order does not reveal the order of the file.
-            "sha256": sorted(sample_.hashes[i] for i in used),
+            "sha256": sorted(development.written(sample_.hashes[used])),
         },
         "folds": _fold_hashes(state),
         "reference": [

@@ -106,9 +106,14 @@ class SqliteLimits:
     busy_ms: int = bounded(5_000, 0, 600_000)
     """The longest wait for another connection's lock."""
     cache_kib: int = bounded(65_536, 1_024, 16 * MIB)
-    """The memory for pages of the file, of the connection that writes batches."""
+    """The memory for pages of a large file, of the connection that writes batches."""
+    small_file_cache_kib: int = bounded(8_192, 1_024, 16 * MIB)
+    """The same of a file that had less than 1 GiB when the connection was opened.
+
+    For such a file, most commits look at every page in memory.
+    """
     read_cache_kib: int = bounded(8_192, 1_024, 16 * MIB)
-    """The same of any other connection.
+    """The memory for pages of any other connection.
 
     A read of all lines would fill more with pages that nobody reads again.
     """

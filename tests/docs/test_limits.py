@@ -241,7 +241,9 @@ FACTS: dict[str, dict[str, str]] = {
         "HEADS_TOGETHER": STATEMENT,
     },
     "storage/row_statements.py": {"MOST_ROWS": STATEMENT},
-    "storage/sqlite.py": {"LOOK_STEPS": METHOD, "ROWS_TOGETHER": STATEMENT},
+    "storage/sqlite.py": {
+        "LOOK_STEPS": METHOD, "ROWS_TOGETHER": STATEMENT, "SMALL_FILE_BYTES": FORMAT,
+    },
     "storage/terms.py": {"MOST_US": TERMS, "LAST_US": TERMS, "MOST_CHANGES": METHOD},
 }  # fmt: skip
 """Numbers that are not limits, by module, each with the reason why nobody sets it."""

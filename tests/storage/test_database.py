@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -11,7 +12,7 @@ import pytest
 from sqlalchemy import Engine, func, select, text
 from sqlalchemy.exc import OperationalError
 
-from service.config import SqliteLimits
+from service.config import Limits, SqliteLimits
 from service.storage import schema as t
 from service.storage.database import (
     open_database,
@@ -20,6 +21,7 @@ from service.storage.database import (
     session_of,
     writing,
 )
+from service.storage.sqlite import SMALL_FILE_BYTES
 
 INSERT = "INSERT INTO limit_steps VALUES ('EUR', 1, 1)"
 ROWS = select(func.count()).where(t.limit_steps.c.currency == "EUR")
@@ -56,14 +58,26 @@ def test_every_connection_is_durable(database: Engine, pragma: str, value: objec
         assert again.exec_driver_sql(f"PRAGMA {pragma}").scalar() == value
 
 
-def test_only_the_writer_of_batches_keeps_many_pages(database: Engine) -> None:
-    """The connection that writes batches has the large cache, and every other one the small one."""
+@pytest.mark.parametrize("large", [False, True])
+def test_the_writer_of_batches_has_a_cache_for_the_size_of_the_file(
+    database: Engine, file: Path, large: bool
+) -> None:
+    """The connection that writes batches keeps more pages of a file of 1 GiB than of a smaller
+    file; no other connection does."""
+    limits = Limits(sqlite=SqliteLimits(cache_kib=5_000, small_file_cache_kib=4_000))
+    with database.connect():
+        pass
+    if large:
+        # A sparse end of the file; SQLite knows its number of pages from the first page.
+        os.truncate(file, SMALL_FILE_BYTES)
     sizes = []
-    with database.connect() as writer, database.connect() as reader:
+    opened = open_database(f"sqlite:///{file}", limits=limits)
+    with opened.connect() as writer, opened.connect() as reader:
         session_of(writer)
         for connection in (writer, reader):
             sizes.append(connection.exec_driver_sql("PRAGMA cache_size").scalar())
-    assert sizes == [-SqliteLimits().cache_kib, -SqliteLimits().read_cache_kib]
+    opened.dispose()
+    assert sizes == [-5_000 if large else -4_000, -SqliteLimits().read_cache_kib]
 
 
 def test_a_writer_takes_the_lock_at_once(database: Engine, file: Path) -> None:

@@ -1,0 +1,72 @@
+"""The input of worker processes."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from models import parallel
+
+MEBIBYTE = 1 << 20
+
+
+class Input(NamedTuple):
+    """Arrays of any length, and one that is a part of another."""
+
+    large: NDArray[np.float64]
+    labels: NDArray[np.int8]
+    none: NDArray[np.int64]
+    part: NDArray[np.float64]
+    turned: NDArray[np.float64]
+    name: str
+
+
+def _state() -> Input:
+    large = np.arange(8 * MEBIBYTE, dtype=np.float64).reshape(-1, 4)
+    labels = (np.arange(1_001) % 2).astype(np.int8)
+    return Input(large, labels, np.empty(0, np.int64), large[3:, 1], large[:100].T, "it")
+
+
+def seen(state: Input, _: int) -> tuple[Input, list[bool], int]:
+    """Small parts of the arrays as a worker has them, the arrays that it may write to, and the
+    mebibytes of its memory that it shares."""
+    sums = state._replace(large=state.large.sum(axis=0)[None], part=state.part[:5].copy())
+    writable = [each.flags.writeable for each in (state.large, state.labels)]
+    lines = Path("/proc/self/status").read_text().splitlines()
+    (shared,) = [int(it.split()[1]) // 1024 for it in lines if it.startswith("RssShmem:")] or [0]
+    return sums, writable, shared
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_workers_share_the_memory_of_their_input() -> None:
+    """Two workers have the arrays of one input, to the bit and read-only, in memory that they
+    share."""
+    state = _state()
+    for _, (it, writable, shared) in parallel.run(seen, state, [0, 1, 2], jobs=2):
+        assert np.array_equal(it.large, state.large.sum(axis=0)[None])
+        assert np.array_equal(it.labels, state.labels)
+        assert it.labels.dtype == np.int8
+        assert it.none.shape == (0,)
+        assert np.array_equal(it.part, state.part[:5])
+        assert np.array_equal(it.turned, state.turned)
+        assert it.name == "it"
+        assert writable == [False, False]
+        assert shared >= state.large.nbytes // MEBIBYTE
+
+
+def test_without_a_file_in_memory_the_input_is_on_the_disk(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Where the system has no files in memory, the workers' input goes through a file that no
+    folder lists."""
+    monkeypatch.delattr("os.memfd_create", raising=False)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    state = _state()
+    ((_, (it, _, _)),) = parallel.run(seen, state, [0], jobs=1)
+    assert np.array_equal(it.labels, state.labels)
+    assert list(tmp_path.iterdir()) == []
