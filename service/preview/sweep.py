@@ -217,13 +217,10 @@ class Sweep:
         decided, effects = list[int](), list[_Effect]()
         columns = (
             *(rows, lines, self._kinds.of_row[rows], (known | ~history.judged)[rows]),
-            *(history.product[rows], history.happened[rows]),
-            *(it[rows] for it in (found.before, found.again, found.strict, found.lenient)),
+            history.product[rows],
         )
         lists = (*(it.tolist() for it in columns), before)
-        for row, line, kind, is_known, product, happened, *numbers, until in zip(
-            *lists, strict=True
-        ):
+        for row, line, kind, is_known, product, until in zip(*lists, strict=True):
             place += 1
             while taken < until:
                 event = coming[codes[taken]]
@@ -235,7 +232,8 @@ class Sweep:
                     for used, day, least_minor, most_minor in amounts:
                         used.change(day, least_minor, most_minor)
             if is_known:
-                effect = self._effect(happened, *numbers)
+                ends = found.before, found.again, found.strict, found.lenient
+                effect = self._effect(int(history.happened[row]), *(int(it[row]) for it in ends))
             else:
                 was = different if is_shared else changed[line]
                 less, more = least[line], most[line]
@@ -273,7 +271,8 @@ class Sweep:
             begun = ended = _NO_AMOUNTS
             if drafted.any:
                 begun, ended = drafted.begin(product, effect.drafted, times_us)
-                course.note(row, effect.present)
+                if drafted.breaks:
+                    course.note(row, effect.present)
             if real.any:
                 one, other = real.begin(product, effect.real, times_us)
                 begun, ended = begun + one, ended + other
