@@ -2,8 +2,9 @@
 
 The event of a step has a copy of every other row that the step wrote: details of an order, an end
 by time, an opened case, a settlement that posted nothing, the decision of an increment, a user's
-consent. A payload has a field for each of these. The database searches the payload's bytes, so only
-events with a missing row are fetched. Events of earlier builds tell of nothing.
+consent, or it says that there is one: a verdict on a review. A payload has a field for each of
+these. The database searches the payload's bytes, so only events with a missing row are fetched.
+Events of earlier builds tell of nothing.
 
 A receipt is expected if an answer has it, or if the list of ends by time has the step.
 """
@@ -20,7 +21,7 @@ from sqlalchemy.sql.elements import ColumnElement
 from service.books import expectations as e
 from service.books.case_expectations import CASE_OPENINGS
 from service.books.columns import Cursor, kept
-from service.books.lapses import TOLD_BY
+from service.books.lapses import AFTER_VERDICTS, TOLD_BY
 from service.books.payloads import ReadPayload
 from service.books.receipts import bills, docks
 from service.domain.transitions import Transition
@@ -30,7 +31,7 @@ from service.storage.schema.columns import HasBytes
 
 TOGETHER = 1_000
 """The number of events fetched together."""
-RECEIPT, DETAILS, LAPSE, CASE, MOVED_NO_MONEY, STEP_DECISION, CONSENT = range(90, 97)
+RECEIPT, DETAILS, LAPSE, CASE, MOVED_NO_MONEY, STEP_DECISION, CONSENT, REVIEWED = range(90, 98)
 """The numbers of an authorization's fields; a test compares them with the contract."""
 _NUMBER, _MESSAGE = 0, 2
 """The kinds of fields on the wire."""
@@ -52,6 +53,7 @@ TAGS: Final = {
     MOVED_NO_MONEY: _tag(MOVED_NO_MONEY, _NUMBER),
     STEP_DECISION: _tag(STEP_DECISION, _MESSAGE),
     CONSENT: _tag(CONSENT, _MESSAGE),
+    REVIEWED: _tag(REVIEWED, _NUMBER),
 }
 
 
@@ -83,7 +85,7 @@ def _missing(_connection: Connection, people: People) -> Select[Any]:
     o = t.outbox.c
     lapses, details, cases = t.lapses.c, t.authorization_details.c, t.cases.c
     unposted, decisions = t.unposted_dockings.c, t.later_decisions.c
-    consents = t.consents.c
+    consents, verdicts = t.consents.c, t.verdicts.c
 
     def has(field: int) -> ColumnElement[bool]:
         return HasBytes(o.payload, TAGS[field])
@@ -99,6 +101,8 @@ def _missing(_connection: Connection, people: People) -> Select[Any]:
     decided = there(decisions, decisions.authorization_version == o.authorization_version)
     charges = o.transition.in_(sorted({it for it, _ in e.CONSENTED}))
     consented = there(consents, consents.authorization_version == o.authorization_version)
+    reviewed = o.transition.in_(sorted(AFTER_VERDICTS))
+    given = there(verdicts, verdicts.authorization_version == o.authorization_version)
     missing = (
         and_(ends, has(LAPSE), not_(by_time)),
         and_(
@@ -109,6 +113,7 @@ def _missing(_connection: Connection, people: People) -> Select[Any]:
         and_(docks(), has(MOVED_NO_MONEY), not_(posted)),
         and_(o.transition == Transition.INCREMENTED, has(STEP_DECISION), not_(decided)),
         and_(charges, has(CONSENT), not_(consented)),
+        and_(reviewed, has(REVIEWED), not_(given)),
     )
     bare = and_(bills(), not_(has(RECEIPT)))
     names = (o.user_id, o.authorization_id, o.authorization_version)
@@ -134,9 +139,9 @@ def _faults(row: Sequence[Any], read_payload: ReadPayload) -> Iterator[tuple[int
         missing,
         (
             *(told.lapse, told.details, told.case, told.moved_no_money),
-            *(told.step_decision_id, told.consent),
+            *(told.step_decision_id, told.consent, told.reviewed),
         ),
-        ("LAPSES", "DETAILS", "CASE", "UNPOSTED", "DECISION", "CONSENTS"),
+        ("LAPSES", "DETAILS", "CASE", "UNPOSTED", "DECISION", "CONSENTS", "VERDICTS"),
         (
             f"{t.lapses.name}/{of}/{version}",
             f"{t.authorization_details.name}/{of}",
@@ -144,6 +149,7 @@ def _faults(row: Sequence[Any], read_payload: ReadPayload) -> Iterator[tuple[int
             f"{t.unposted_dockings.name}/{of}/{version}",
             f"{t.later_decisions.name}/{of}/{version}",
             f"{t.consents.name}/{of}/{version}",
+            f"{t.verdicts.name}/{of}/{version}",
         ),
         strict=True,
     ):

@@ -1,5 +1,5 @@
-"""Checks the rows of ends by time, of settlements that posted nothing, and of decisions of
-increments.
+"""Checks the rows of ends by time, of settlements that posted nothing, of decisions of increments,
+and of verdicts on reviews.
 
 Each row must have its event.
 """
@@ -16,6 +16,7 @@ from sqlalchemy.sql.elements import ColumnElement
 from service.books.columns import Cursor, Row, kept, typed
 from service.books.receipts import DOCKINGS
 from service.domain.lapses import Lapse
+from service.domain.reviews import Verdict
 from service.domain.transitions import Transition
 from service.domain.verification import BookFault
 from service.engine.records.captures import digest_of
@@ -33,6 +34,10 @@ TOLD_BY = {
     Lapse.DEBT_DROPPED: Transition.DEBT_DROPPED,
 }
 """The event of each kind, told a second time."""
+AFTER_VERDICTS = frozenset(
+    {Transition.DECLINED, Transition.OFFERED, Transition.AUTHORIZED, Transition.ACTIVE}
+)
+"""The steps that carry a verdict out."""
 People = Callable[[ColumnElement[str]], list[ColumnElement[bool]]]
 """A function that gives the conditions on a column of user ids."""
 
@@ -69,6 +74,18 @@ def wrong_decision(connection: Connection, people: People) -> BookFault | None:
 
     same = (*_KEY, "transition", "event_us", "record_us")
     return _untold(connection, people, "DECISION", t.later_decisions, same, wrong)
+
+
+def wrong_verdict(connection: Connection, people: People) -> BookFault | None:
+    """The first verdict on a review, by its key, that has no event, or None."""
+
+    def wrong(row: Row) -> str:
+        verdict, transition = row[4], row[8]
+        allowed = AFTER_VERDICTS if verdict == Verdict.APPROVED else {Transition.DECLINED}
+        return "" if transition in allowed else f"{transition} carries out no {verdict}"
+
+    same = (*_KEY, "operator_id", "transition", "event_us", "record_us")
+    return _untold(connection, people, "VERDICTS", t.verdicts, same, wrong)
 
 
 def _untold(

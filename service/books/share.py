@@ -28,7 +28,7 @@ from service.books.groups import (
     portion_of_groups,
 )
 from service.books.increments import wrong_increment
-from service.books.lapses import wrong_decision, wrong_lapse, wrong_unposted
+from service.books.lapses import wrong_decision, wrong_lapse, wrong_unposted, wrong_verdict
 from service.books.money import Recorded
 from service.books.payloads import ReadPayload, wrong_payload
 from service.books.portion import FIELDS, Portion, portion_of
@@ -185,6 +185,7 @@ def _verified(
         or wrong_consent(connection, share.people)
         or wrong_unposted(connection, share.people)
         or wrong_decision(connection, share.people)
+        or wrong_verdict(connection, share.people)
         or wrong_increment(connection, share.people)
         or wrong_quota(connection, share.people)
         or wrong_read_values(connection, share.people)

@@ -38,9 +38,9 @@ DAY_US = 86_400_000_000
 def overrides(database: str, since: str | None, until: str | None, json_file: Path | None) -> None:
     """Tell where a person or a list decided, or the model could not.
 
-    Counts reviews by their verdict, orders that a listing denied or spared a rule, and people who
-    could not be scored, by the reason and the column; each with what became of the rental, and its
-    money. Nothing is changed."""
+    Counts reviews by their verdict, with its reasons and the persons or keys that gave it, orders
+    that a listing denied or spared a rule, and people who could not be scored, by the reason and
+    the column; each with what became of the rental, and its money. Nothing is changed."""
     from service.storage.database import reading, take_time
     from service.storage.overrides import overrides as read
 
@@ -66,23 +66,22 @@ class Sums:
 
     def __init__(self) -> None:
         self._counts: Counter[tuple[str, str]] = Counter()
-        self._unscorable: Counter[tuple[str, str, str]] = Counter()
+        self._parts: Counter[tuple[str, str, str]] = Counter()
         self._money: dict[tuple[str, str, str], list[int]] = defaultdict(lambda: [0, 0, 0])
 
     def add(self, found: Iterable[Override]) -> None:
         """Adds overrides."""
-        from service.storage.overrides import Kind
-
         for it in found:
             self._counts[it.kind, it.outcome] += 1
             money = self._money[it.kind, it.outcome, it.currency]
             for place, minor in enumerate((it.captured_minor, it.due_minor, it.written_off_minor)):
                 money[place] += minor
-            if it.kind is Kind.UNSCORABLE:
-                self._unscorable[it.unscorable, it.column, it.outcome] += 1
+            for part in _parts_of(it):
+                self._parts[it.kind, part, it.outcome] += 1
 
     def lines(self) -> list[str]:
-        """A line for each kind with its outcomes, and one for each reason for no score."""
+        """A line for each kind with its outcomes, and one for each reason for a verdict or for no
+        score, and for each person or key that gave verdicts."""
         from service.storage.overrides import Kind, Outcome
 
         lines = []
@@ -98,18 +97,27 @@ class Sums:
                         f"    {outcome}, {currency}: captured {texts[0]}, due {texts[1]},"
                         f" written off {texts[2]}"
                     )
-            if kind is Kind.UNSCORABLE:
-                lines += self._reasons()
+            lines += self._lines_of_parts(kind)
         return lines or ["no overrides, and nobody without a score"]
 
-    def _reasons(self) -> list[str]:
-        found: dict[tuple[str, str], dict[str, int]] = defaultdict(dict)
-        for (reason, column, outcome), count in self._unscorable.items():
-            found[reason, column][outcome] = count
+    def _lines_of_parts(self, kind: str) -> list[str]:
+        found: dict[str, dict[str, int]] = defaultdict(dict)
+        for (of, part, outcome), count in self._parts.items():
+            if of == kind:
+                found[part][outcome] = count
         ordered = sorted(found.items(), key=lambda it: (-sum(it[1].values()), it[0]))
-        return [
-            f"    {' '.join(filter(None, key))}: {_counted(outcomes)}" for key, outcomes in ordered
-        ]
+        return [f"    {part}: {_counted(outcomes)}" for part, outcomes in ordered]
+
+
+def _parts_of(it: Override) -> list[str]:
+    """The reason of a verdict and the hand that gave it, or the reason for no score."""
+    from service.storage.overrides import Kind
+
+    if it.kind is Kind.UNSCORABLE:
+        return [" ".join(filter(None, (it.unscorable, it.column)))]
+    if it.kind in (Kind.APPROVED, Kind.DECLINED):
+        return [f"reason {it.review_reason or 'not on record'}", f"by {it.by}"]
+    return []
 
 
 def _counted(outcomes: dict[str, int]) -> str:

@@ -52,8 +52,8 @@ class Told(NamedTuple):
     Times are in microseconds since the epoch, 0 for none. `reasons` are separated by commas, and
     `parent` is a resource name. `order_fee_minor` is -1 if the order has no fee. `product_revision`
     is 0, and `price_hash` empty, in events of earlier builds. `price_place` names the place whose
-    prices count. `lapse`, `case`, `details`, `moved_no_money`, `step_decision_id` and `consent`
-    name other rows of the step. A text is empty if there is nothing to tell.
+    prices count. `lapse`, `case`, `details`, `moved_no_money`, `step_decision_id`, `consent` and
+    `reviewed` name other rows of the step. A text is empty if there is nothing to tell.
     """
 
     name: str
@@ -93,4 +93,5 @@ class Told(NamedTuple):
     moved_no_money: bool
     step_decision_id: str
     consent: str
+    reviewed: bool
     receipt: Receipt | None

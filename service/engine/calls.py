@@ -25,6 +25,7 @@ from service.engine.records.later_decisions import LaterDecisionRecord
 from service.engine.records.passes import PassRecord
 from service.engine.records.transfers import TransferRecord
 from service.engine.records.unposted import UnpostedRecord
+from service.engine.records.verdicts import VerdictRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,7 +252,15 @@ class EncodeAuthorization(Protocol):
     def __call__(self, it: Authorization, receipt: Receipt | None, price: Price, /) -> bytes: ...
 
 
-Beside = DetailsRecord | LapseRecord | Case | UnpostedRecord | LaterDecisionRecord | ConsentRecord
+Beside = (
+    DetailsRecord
+    | LapseRecord
+    | Case
+    | UnpostedRecord
+    | LaterDecisionRecord
+    | ConsentRecord
+    | VerdictRecord
+)
 """A row that a step writes beside its authorization, and of which its event tells."""
 EncodeBeside = Callable[[Beside], bytes]
 """A function that makes the bytes by which an event tells of such a row."""

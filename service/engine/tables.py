@@ -41,6 +41,7 @@ from service.engine.records.requests import RequestRecord
 from service.engine.records.transfers import TransferRecord
 from service.engine.records.unposted import UnpostedRecord
 from service.engine.records.users import FeatureSnapshot, UserRecord
+from service.engine.records.verdicts import VerdictRecord
 
 Key = TypeVar("Key")
 Row = TypeVar("Row")
@@ -262,6 +263,9 @@ LAPSES: Table[tuple[str, str, int], LapseRecord] = Table(
 CONSENTS: Table[tuple[str, str, int], ConsentRecord] = Table(
     "consents", ConsentRecord, ["user_id", "authorization_id", "authorization_version"]
 )
+VERDICTS: Table[Pair, VerdictRecord] = Table(
+    "verdicts", VerdictRecord, ["user_id", "authorization_id"]
+)
 UNPOSTED: Table[tuple[str, str, int], UnpostedRecord] = Table(
     "unposted_dockings", UnpostedRecord, ["user_id", "authorization_id", "authorization_version"]
 )
@@ -346,6 +350,7 @@ TABLES: tuple[Table[Any, Any], ...] = (
     COMPATIBILITY,
     LAPSES,
     CONSENTS,
+    VERDICTS,
     UNPOSTED,
     LATER_DECISIONS,
     REFUSED_INCREMENTS,

@@ -10,6 +10,7 @@ from service.engine.records.consents import ConsentRecord
 from service.engine.records.details import DetailsRecord
 from service.engine.records.lapses import LapseRecord
 from service.engine.records.later_decisions import LaterDecisionRecord
+from service.engine.records.verdicts import VerdictRecord
 from service.rpc.convert import LAPSES
 from service.rpc.details import encode_details
 
@@ -27,4 +28,6 @@ def encode_beside(row: Beside) -> bytes:
     if isinstance(row, ConsentRecord):
         reference = row.user_consent_reference
         return pb.Authorization(user_consent_reference=reference).SerializeToString()
+    if isinstance(row, VerdictRecord):
+        return pb.Authorization(reviewed=True).SerializeToString()
     return pb.Authorization(moved_no_money=True).SerializeToString()

@@ -18,6 +18,7 @@ from service.domain.access import PLATFORM, Scope
 from service.domain.authorization import Authorization
 from service.domain.details import Price
 from service.domain.errors import IllegalState, RequestIdReused, Violation
+from service.domain.reviews import ReviewReason
 from service.engine.calls import Work, without_bytes
 from service.engine.feature_values import Kind, pack, texts_as_json
 from service.engine.group_commit import Committer
@@ -47,6 +48,13 @@ from service.rpc.retries import Retries
 
 SERVICE = "freehold.v1.CreditService"
 PUT_USERS = "PutUsers"
+REASONS = {
+    it: pb.ReviewReason.Value(
+        f"REVIEW_REASON_{'UNSPECIFIED' if it is ReviewReason.NOT_GIVEN else it}"
+    )
+    for it in ReviewReason
+}
+REASON_OF = {number: reason for reason, number in REASONS.items()}
 
 
 def _set_limit(call: Call[pb.SetCreditLimitRequest]) -> SetLimit:
@@ -75,6 +83,15 @@ def _approve_merge(call: Call[pb.ApproveMergeRequest]) -> ApproveMerge:
 
 def _approved(call: Call[pb.ResolveReviewRequest]) -> bool:
     return bool(call.message.verdict == pb.ResolveReviewRequest.VERDICT_APPROVED)
+
+
+def _reason(call: Call[pb.ResolveReviewRequest]) -> ReviewReason:
+    return REASON_OF[call.message.reason]
+
+
+def _reason_text(call: Call[pb.ResolveReviewRequest]) -> str:
+    text: str = call.message.reason_text
+    return text
 
 
 def _record_payment(call: Call[pb.RecordPaymentRequest]) -> RecordPayment:
@@ -124,7 +141,7 @@ MUTATIONS = (
         pb.ResolveReviewRequest,
         pb.ResolveReviewResponse,
         Scope.REVIEWS_WRITE,
-        about(ResolveReview, approve=_approved),
+        about(ResolveReview, approve=_approved, by=_by, reason=_reason, text=_reason_text),
     ),
     Mutation(
         pb.RecordPaymentRequest,

@@ -126,6 +126,7 @@ def read_payload(payload: bytes) -> Told:
         it.moved_no_money,
         it.step_decision_id,
         it.user_consent_reference,
+        it.reviewed,
         read_receipt(it) if it.HasField("receipt") else None,
     )
 

@@ -56,8 +56,9 @@ class Outcome(StrEnum):
 class Override(NamedTuple):
     """A decision with its outcome; amounts are in minor units of `currency`.
 
-    `by` and `why` name the person or the list, and its reason, as far as they are on record:
-    verdicts on reviews come from the platform, without a reason. `score` is None for people who
+    `by` and `why` name the person or the list, and its reason in words, as far as they are on
+    record: verdicts by a build before migration 0047 come from the platform, without a reason.
+    `review_reason` is a verdict's `ReviewReason`, or empty. `score` is None for people who
     were not scored; `unscorable` is the reason, and `column` the feature at fault.
     """
 
@@ -70,6 +71,7 @@ class Override(NamedTuple):
     reasons: tuple[str, ...]
     by: str
     why: str
+    review_reason: str
     unscorable: str
     column: str
     outcome: Outcome
@@ -90,10 +92,17 @@ def overrides(connection: Connection, since_us: int, until_us: int) -> Iterator[
     order = d.decision_id, d.user_id, a.authorization_id
     detail = t.authorization_details.c
     told = and_(detail.user_id == a.user_id, detail.authorization_id == a.authorization_id)
+    v = t.verdicts.c
+    given = and_(v.user_id == a.user_id, v.authorization_id == a.authorization_id)
     query = (
-        select(t.decisions, t.authorizations, detail.device_hash, detail.payment_account_hash)
+        select(
+            *(t.decisions, t.authorizations, detail.device_hash, detail.payment_account_hash),
+            *(v.decided_by, v.reason.label("review_reason"), v.reason_text),
+        )
         .select_from(
-            t.decisions.join(t.authorizations, own).outerjoin(t.authorization_details, told)
+            t.decisions.join(t.authorizations, own)
+            .outerjoin(t.authorization_details, told)
+            .outerjoin(t.verdicts, given)
         )
         .where(d.decide_us >= since_us, d.decide_us < until_us, _told(d))
         .order_by(*order)
@@ -110,6 +119,7 @@ def overrides(connection: Connection, since_us: int, until_us: int) -> Iterator[
                 CONVERTERS[AUTHORIZATIONS].record(row[width:whole]),
                 row.device_hash or "",
                 row.payment_account_hash or "",
+                _Verdict(row.decided_by or "", row.review_reason or "", row.reason_text or ""),
             )
             for row in rows
         ]
@@ -124,13 +134,30 @@ def overrides(connection: Connection, since_us: int, until_us: int) -> Iterator[
         )
 
 
+class _Verdict(NamedTuple):
+    """The hand that decided a review, its reason and its words; empty if they are not on record."""
+
+    hand: str = ""
+    reason: str = ""
+    text: str = ""
+
+    @property
+    def by(self) -> str:
+        """The hand as an actor of the platform."""
+        if not self.hand:
+            return PLATFORM
+        return f"{PLATFORM}/{self.hand if '/' in self.hand else f'keys/{self.hand}'}"
+
+
 class _Decided(NamedTuple):
-    """A decision, its authorization, and the hashes of the order's device and payment account."""
+    """A decision, its authorization, the hashes of the order's device and payment account, and the
+    verdict on its review."""
 
     decision: Decision
     authorization: Authorization
     device: str
     account: str
+    verdict: _Verdict
 
     @property
     def subjects(self) -> dict[ListingKind, str]:
@@ -206,8 +233,9 @@ def _of(one: _Decided, listings: _Listings) -> list[Override]:
     decision, reasons = one.decision, one.decision.reasons
     found = []
     if Reason.UNDER_REVIEW in reasons:
-        kind = _verdict(one.authorization)
-        found.append(_row(one, kind, "" if kind is Kind.WAITS else PLATFORM, ""))
+        kind, verdict = _kind_of_review(one.authorization), one.verdict
+        by = "" if kind is Kind.WAITS else verdict.by
+        found.append(_row(one, kind, by, verdict.text, verdict.reason))
     if Reason.LISTED_DENY in reasons:
         it = _denying(one, listings)
         by, why = ("", "") if it is None else (_name(it), it.reason)
@@ -241,7 +269,7 @@ def _denying(one: _Decided, listings: _Listings) -> Listing | None:
     return None
 
 
-def _verdict(it: Authorization) -> Kind:
+def _kind_of_review(it: Authorization) -> Kind:
     """The verdict on a review: its only steps are the verdict, a reversal and its expiry."""
     if it.state is State.DECLINED and Reason.REVIEW_DECLINED in it.reasons:
         return Kind.DECLINED
@@ -249,7 +277,7 @@ def _verdict(it: Authorization) -> Kind:
     return Kind.WAITS if it.state is State.REVIEW or ended else Kind.APPROVED
 
 
-def _row(one: _Decided, kind: Kind, by: str, why: str) -> Override:
+def _row(one: _Decided, kind: Kind, by: str, why: str, review_reason: str = "") -> Override:
     decision, it = one.decision, one.authorization
     return Override(
         kind=kind,
@@ -261,6 +289,7 @@ def _row(one: _Decided, kind: Kind, by: str, why: str) -> Override:
         reasons=decision.reasons,
         by=by,
         why=why,
+        review_reason=review_reason,
         unscorable=decision.unscorable_reason or "",
         column=decision.unscorable_feature,
         outcome=outcome_of(it),

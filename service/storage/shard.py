@@ -34,6 +34,7 @@ BY_USER = (
     "authorization_details",
     "lapses",
     "consents",
+    "verdicts",
     "unposted_dockings",
     "later_decisions",
     "refused_increments",

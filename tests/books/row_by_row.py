@@ -946,6 +946,7 @@ def verify_books(
             _verify_details(connection)
             _verify_lapses(connection)
             _verify_consents(connection)
+            _verify_verdicts(connection)
             _verify_unposted(connection)
             _verify_later_decisions(connection)
             _verify_increments(connection)
@@ -1476,6 +1477,26 @@ def _verify_consents(connection: Connection) -> None:
             raise Found("CONSENTS", name, "the digest does not fit the row")
 
 
+def _verify_verdicts(connection: Connection) -> None:
+    """Checks that the step of each verdict on a review has its event."""
+    o = t.outbox.c
+    names = ("user_id", "authorization_id", "authorization_version")
+    told = [o[name] for name in (*names, "operator_id", "transition", "event_us", "record_us")]
+    events = {tuple(row) for row in _rows(connection, select(*told))}
+    key = [t.verdicts.c[name] for name in names]
+    for row in _rows(connection, select(t.verdicts).order_by(*key)):
+        name = f"verdicts/{row[0]}/{row[1]}/{row[2]}"
+        if (*row[:4], *row[8:11]) not in events:
+            raise Found("VERDICTS", name, "no event records this row")
+        kind = row[8].rpartition(".")[2]
+        granted = kind in ("offered", "authorized", "active")
+        if kind != "declined" and not (granted and row[4] == "APPROVED"):
+            raise Found("VERDICTS", name, "of another verdict")
+        text = "\n".join(map(str, row[1:-1]))
+        if hashlib.sha256(text.encode()).digest() != row[-1]:
+            raise Found("VERDICTS", name, "the digest does not fit the row")
+
+
 def _verify_unposted(connection: Connection) -> None:
     """Checks that each settlement that posted nothing has its event."""
     o = t.outbox.c
@@ -1571,9 +1592,9 @@ def _verify_increments(connection: Connection) -> None:
 def _verify_beside(connection: Connection) -> None:
     """Checks that each row and each receipt that an event names exists."""
     names = ("user_id", "authorization_id", "authorization_version")
-    lapses, unposted, decided, consents = (
+    lapses, unposted, decided, consents, verdicts = (
         {tuple(row) for row in _rows(connection, select(*(table.c[name] for name in names)))}
-        for table in (t.lapses, t.unposted_dockings, t.later_decisions, t.consents)
+        for table in (t.lapses, t.unposted_dockings, t.later_decisions, t.consents, t.verdicts)
     )
     d, k, r, o = t.authorization_details.c, t.cases.c, t.requests.c, t.outbox.c
     details = {
@@ -1608,6 +1629,8 @@ def _verify_beside(connection: Connection) -> None:
             raise Found("DECISION", f"later_decisions/{user_id}/{of}/{version}", "is missing")
         if told.user_consent_reference and tuple(step) not in consents:
             raise Found("CONSENTS", f"consents/{user_id}/{of}/{version}", "is missing")
+        if told.reviewed and tuple(step) not in verdicts:
+            raise Found("VERDICTS", f"verdicts/{user_id}/{of}/{version}", "is missing")
         if transition not in SETTLING or told.HasField("receipt"):
             continue
         given = [_first_authorization(answer) for answer in answers[user_id, of]]

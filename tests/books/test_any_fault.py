@@ -33,6 +33,7 @@ TABLES = (
     t.lines, t.entries, t.authorizations, t.outbox, t.payments, t.transfers, t.requests,
     t.captures, t.corrections, t.captures, t.corrections, t.attestations, t.attestations,
     t.aliases, t.aliases, t.authorization_details, t.lapses, t.unposted_dockings, t.consents,
+    t.verdicts,
     t.later_decisions, t.refused_increments, t.refused_increments,
     t.sealed_heads, t.seals, t.operator_payables, t.open_items, t.decisions, t.users, t.products,
 )  # fmt: skip

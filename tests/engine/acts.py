@@ -70,7 +70,7 @@ def members(
 
 def review(it: Authorization, *, approve: bool) -> c.ResolveReview:
     """Approves or declines a review."""
-    return c.ResolveReview(*name(it), approve)
+    return c.ResolveReview(*name(it), approve, "key-1")
 
 
 def increment(

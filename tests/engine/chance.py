@@ -18,6 +18,7 @@ from service.domain.details import Order
 from service.domain.ledger import Standing
 from service.domain.money import Money
 from service.domain.policy import Offer
+from service.domain.reviews import ReviewReason
 from service.domain.suspense import Direction
 from service.engine import operations as c
 from service.engine.feature_values import pack
@@ -931,6 +932,7 @@ class Chance:
                 more |= {"rail_account": self._account(chance)}
                 return c.Confirm(*name, self._payment_name(chance, it), money, **more)
             case "ResolveReview":
+                more |= _why(chance)
                 return c.ResolveReview(*name, chance.random() < 0.75, **more)
             case "StartRental":
                 asset = it["asset_id"] if chance.random() < 0.6 else chance.choice(ASSETS)
@@ -1109,6 +1111,17 @@ def _around(chance: Random, exact: int) -> int:
     """Mostly the exact amount; sometimes a part of it, one more, one, or zero."""
     parts = (exact, exact, exact, exact // 2, exact // 3, min(exact, 33), exact + 1, 1, 0)
     return chance.choice(parts)
+
+
+def _why(chance: Random) -> dict[str, Any]:
+    """The hand of a verdict and its reason, at times with a text, and at times without the one that
+    it needs."""
+    reason = chance.choice((ReviewReason.NOT_GIVEN, *ReviewReason))
+    text = chance.choice(("", "seen in the shop", "本人到店"))
+    if reason is ReviewReason.NOT_GIVEN and chance.random() < 0.9:
+        text = ""
+    by = chance.choice(("persons/eve", "persons/bob"))
+    return {"by": by, "reason": reason, "text": text}
 
 
 def _currency(chance: Random) -> str:

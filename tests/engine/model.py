@@ -1092,6 +1092,8 @@ class Model:
             require(told.lapse, lapse, "lapse", of)
             consent = self.reference.consents.get((key, version), "")
             require(told.consent, consent, "consent", of)
+            given = self.reference.verdicts.get(key, (0,))[0] == version
+            require(told.reviewed, given, "reviewed", of)
             found = told.receipt and told_receipt(told.receipt)
             due = receipt_of(self.reference, it, transition, event_us, version)
             require(found, due, "receipt", of)
@@ -1116,6 +1118,7 @@ class Model:
         self._check_details(*where, set(keys))
         self._check_lapses(*where, set(keys))
         self._check_consents(*where, set(keys))
+        self._check_verdicts(*where, set(keys))
 
     def _check_consents(self, of_users: str, of_ids: str, keys: set[RentalKey]) -> None:
         """Compares the consents to damage charges."""
@@ -1126,6 +1129,16 @@ class Model:
         found = {(self._keys[of], version): told for of, version, told in rows}
         expected = {name: it for name, it in self.reference.consents.items() if name[0] in keys}
         require(found, expected, "consents")
+
+    def _check_verdicts(self, of_users: str, of_ids: str, keys: set[RentalKey]) -> None:
+        """Compares the verdicts on reviews."""
+        rows = self.read(
+            "SELECT authorization_id, authorization_version, verdict, reason, reason_text,"
+            f" decided_by FROM verdicts WHERE {of_users} AND {of_ids}"
+        )
+        found = {self._keys[of]: tuple(told) for of, *told in rows}
+        expected = {name: it for name, it in self.reference.verdicts.items() if name in keys}
+        require(found, expected, "verdicts")
 
     def _check_details(self, of_users: str, of_ids: str, keys: set[RentalKey]) -> None:
         """Compares what was told about the orders of these rentals."""

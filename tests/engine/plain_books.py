@@ -67,6 +67,8 @@ class Books:
         """Lapses by rental and version: the kind, the event and the instant."""
         self.consents: dict[tuple[RentalKey, int], str] = {}
         """References to consents, by rental and version."""
+        self.verdicts: dict[RentalKey, tuple[int, str, str, str, str]] = {}
+        """Verdicts on reviews: the version, the verdict, its reason, the text and the hand."""
         self.granted_increments: dict[RentalKey, int] = {}
         self.refused_increments: dict[RentalKey, tuple[tuple[str, str, str, int], ...]] = {}
         """The tries that were refused: the caller, the request id, the reason and the instant."""

@@ -783,6 +783,10 @@ class Reference(Documents):
 
     def _resolve_review(self, caller: str, it: Row, command: c.ResolveReview, now_us: int) -> None:
         required(it, "REVIEW")
+        if command.text and command.reason == "NOT_GIVEN":
+            raise Refused("INVALID_INPUT")
+        if command.reason == "OTHER" and not command.text:
+            raise Refused("INVALID_INPUT")
         members = self._members(it, "REVIEW", now_us)
         line = self.line(it["user_id"])
         terms = [member["terms"] for member in members]
@@ -839,6 +843,9 @@ class Reference(Documents):
                     reasons=tuple(choice.reasons[:4]),
                     expire_us=now_us + window_us,
                 )
+            verdict = "APPROVED" if command.approve else "DECLINED"
+            row = (member["version"], verdict, str(command.reason), command.text, command.by)
+            self.put(self.verdicts, member["key"], row)
 
     def _increment(self, caller: str, it: Row, command: c.Increment, now_us: int) -> None:
         required(it, "AUTHORIZED", "ACTIVE", "OVERDUE")

@@ -15,10 +15,12 @@ from service.domain.access import PLATFORM
 from service.domain.cases import Side
 from service.domain.details import Order
 from service.domain.money import Money
+from service.domain.reviews import ReviewReason
 from service.engine import operations as c
 from service.rpc import convert
 from service.rpc.case_service import KINDS, NOBODY, OUTCOMES, SIDES
 from service.rpc.charge_back_messages import DIRECTIONS
+from service.rpc.credit_service import REASONS
 from tests.engine.chance import OPERATORS, USERS, Call
 from tests.rpc.support import RPCS
 
@@ -193,6 +195,10 @@ def _nothing(_message: Message, _value: Any) -> None:
     """Writes nothing: the caller's key or another field tells it."""
 
 
+def _reason(message: Any, value: str) -> None:
+    message.reason = REASONS[value] if isinstance(value, ReviewReason) else value
+
+
 def _approve(message: Any, value: bool) -> None:
     verdict = "APPROVED" if value else "DECLINED"
     message.verdict = getattr(ResolveReviewRequest, f"VERDICT_{verdict}")
@@ -223,10 +229,14 @@ _WRITERS: dict[str, Write] = {
     "reference": lambda message, value: setattr(
         message, "reference" if hasattr(message, "reference") else "evidence", value
     ),
+    "reason": _reason,
     "resumed_us": _part("resumed_at", convert.write_time),
     "side": _number("side", SIDES),
     "source": _number("source", convert.SOURCES),
     "standing": _number("standing", convert.STANDINGS),
+    "text": lambda message, value: setattr(
+        message, "reason_text" if hasattr(message, "reason_text") else "text", value
+    ),
     "user_won": _nothing,
 }
 """The writers of fields by the command's names; other fields have the same name and value."""

@@ -156,7 +156,13 @@ CALLS = (
         method="ResolveReview",
         scope="reviews.write",
         required=frozenset({"name", "verdict"}),
-        parts=({"verdict": credit.ResolveReviewRequest.VERDICT_APPROVED},),
+        parts=(
+            {
+                "verdict": credit.ResolveReviewRequest.VERDICT_APPROVED,
+                "reason": credit.REVIEW_REASON_OTHER,
+                "reason_text": "seen in the shop",
+            },
+        ),
         fill=_approves,
         race="review",
         states=frozenset({State.REVIEW}),

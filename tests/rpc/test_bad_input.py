@@ -154,6 +154,10 @@ def bad_values(leaf: Leaf) -> tuple[Any, ...]:
             return tuple(it for it in bad if it != "a/b/c")
         case "display_name":
             return ("a\0b", "x" * 201, "abc\n", "\x7f", "")
+        case "reason" if leaf.kind == FieldDescriptor.TYPE_ENUM:
+            return bad
+        case "reason_text":
+            return ("a\0b", "x" * 501, "abc\n", "\x7f")
         case "reason" | "condition" | "value" | "label":
             return ("a\0b", "x" * 201, "abc\n", "\x7f")
         case "evidence" | "user_consent_reference":

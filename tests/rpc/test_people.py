@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from freehold.v1.authorization_pb2 import Authorization
 from freehold.v1.authorization_service_pb2 import AuthorizeRequest
 from freehold.v1.credit_service_pb2 import (
     LIMIT_BASIS_NO_SCORE,
     LIMIT_BASIS_SCORE,
+    REVIEW_REASON_FRAUD,
+    REVIEW_REASON_OTHER,
     STANDING_NORMAL,
     STANDING_SUSPENDED,
     STANDING_WATCHED,
@@ -15,7 +19,10 @@ from freehold.v1.credit_service_pb2 import (
     ResolveReviewRequest,
 )
 from freehold.v1.types_pb2 import OFFER_FULL, OFFER_ZERO
+from sqlalchemy import select
 
+from service.domain.access import hash_key, key_id_of
+from service.storage import schema as t
 from tests.rpc import ready
 from tests.rpc.support import BIKE_MINOR, Desks, Refused, advance, user_with, yuan
 
@@ -137,6 +144,61 @@ def test_a_declined_review_is_an_answer(desk: Desks) -> None:
     waiting = ready.under_review(desk)
     after = desk.platform.call("ResolveReview", name=waiting.name, verdict=DECLINED).authorization
     assert (after.state, after.reasons[0]) == (A.STATE_DECLINED, "REVIEW_DECLINED")
+
+
+def test_a_verdict_keeps_its_reason_and_its_hand(desk: Desks) -> None:
+    """A verdict is kept with its reason, its words and the hand of the key; the answer and the
+    operator's event say only that there was one."""
+    waiting, other = ready.under_review(desk), ready.under_review(desk)
+    answer = desk.platform.call(
+        "ResolveReview",
+        name=waiting.name,
+        verdict=DECLINED,
+        reason=REVIEW_REASON_FRAUD,
+        reason_text="两个账号 同一张卡",
+    )
+    assert answer.authorization.reviewed
+    assert "两个账号" not in str(answer)
+    desk.colleague.call("ResolveReview", name=other.name, verdict=APPROVED)
+    told = [desk.operator.get(it.name) for it in (waiting, other)]
+    assert [it.reviewed for it in told] == [False, False]
+    with desk.served.app.parts.store.engine.connect() as connection:
+        v, o = t.verdicts.c, t.outbox.c
+        mine = v.authorization_id.in_([it.name.split("/")[-1] for it in told])
+        wanted = select(v.verdict, v.reason, v.reason_text, v.decided_by).where(mine)
+        rows = connection.execute(wanted.order_by(v.authorization_id)).all()
+        ours = o.authorization_id == waiting.name.split("/")[-1]
+        last = select(o.payload).where(ours).order_by(o.sequence.desc()).limit(1)
+        payload = connection.scalar(last)
+    (approved, refused) = sorted(map(tuple, rows))
+    hand = key_id_of(hash_key(desk.served.platform_key))
+    assert refused == ("DECLINED", "FRAUD", "两个账号 同一张卡", hand)
+    assert approved[:3] == ("APPROVED", "NOT_GIVEN", "")
+    assert approved[3] not in ("", hand)
+    event = A.FromString(payload or b"")
+    assert event.reviewed
+    assert event == answer.authorization
+
+
+@pytest.mark.parametrize(
+    ("parts", "field"),
+    [
+        ({"reason": REVIEW_REASON_OTHER}, "reason_text"),
+        ({"reason": REVIEW_REASON_OTHER, "reason_text": "   "}, "reason_text"),
+        ({"reason_text": "seen in the shop"}, "reason"),
+        ({"reason": 99}, "reason"),
+        ({"reason": REVIEW_REASON_FRAUD, "reason_text": "x" * 501}, "reason_text"),
+        ({"reason": REVIEW_REASON_FRAUD, "reason_text": "two\nlines"}, "reason_text"),
+    ],
+)
+def test_a_reason_is_whole(desk: Desks, parts: dict[str, Any], field: str) -> None:
+    """A text needs a reason, and a reason outside the list a text of at most 500 characters without
+    control characters; a refusal names the field and leaves the review as it was."""
+    waiting = ready.under_review(desk)
+    with pytest.raises(Refused) as refused:
+        desk.platform.call("ResolveReview", name=waiting.name, verdict=DECLINED, **parts)
+    assert refused.value.fields == {field}
+    assert desk.operator.get(waiting.name) == waiting
 
 
 def test_an_approval_without_room_asks_for_more_cash(desk: Desks) -> None:

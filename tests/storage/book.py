@@ -26,6 +26,7 @@ from service.domain.details import ItemPlace, Order, price_hash
 from service.domain.hash_chain import link_of, seal_digest
 from service.domain.ledger import Standing
 from service.domain.policy import Offer
+from service.domain.reviews import ReviewReason
 from service.domain.rules import Breaker, Budget, Counted, Of, Rules, Span, Velocity
 from service.domain.rules import Outcome as Then
 from service.domain.rules_document import json_of_rules
@@ -104,6 +105,7 @@ def live(desk: Desk) -> None:
     _at_the_bank(desk)
     _merged(desk)
     _ordered(desk)
+    _reviewed(desk)
     _unposted(desk)
     _strict(desk)
     _blocked(desk)
@@ -630,6 +632,17 @@ def _ordered(desk: Desk) -> None:
     rental(desk, c.Settle(*acts.name(it), acts.money(300), True, place=back))
 
 
+def _reviewed(desk: Desk) -> None:
+    """Rex is watched. One person approves his order, and another one refuses his next one."""
+    desk.put_user("rex", 700)
+    desk.do(c.SetStanding("rex", Standing.WATCHED), caller=PLATFORM)
+    asked = [authorize("rex", asset_id=asset_id) for asset_id in ("r-1", "r-2")]
+    waiting = [acts.name(rental(desk, it)) for it in asked]
+    known = ReviewReason.HISTORY, "ten rentals, all paid"
+    desk.do(c.ResolveReview(*waiting[0], True, "persons/bob", *known), caller=PLATFORM)
+    desk.do(c.ResolveReview(*waiting[1], False, "key-1"), caller=PLATFORM)
+
+
 def _unposted(desk: Desk) -> None:
     """Oda's damage takes the whole hold, so that the return moves no money."""
     desk.put_user("oda", 700)
@@ -809,6 +822,7 @@ def multiply(file: Path, times: int) -> None:
         "late_pickups": {},
         "authorization_details": {},
         "consents": {},
+        "verdicts": {},
         # The number goes before the id, which may stand after the name of the collection.
         "payments": {
             "payment_reference": "CASE WHEN payment_reference LIKE 'transfers/%'"

@@ -56,6 +56,7 @@ RELEASED = {
     "0044_passes.py": "ae0d51bf62149b68a1f463b4222c23a0",
     "0045_places_stay.py": "dc0f2318b57b27483fe08314106b7f4c",
     "0046_findings.py": "8eb8c8a5aa4d8cbefbbb682f84ca712d",
+    "0047_verdicts.py": "b54bf24b2274fcc1fe9459b26422c6fd",
 }
 """Half of the SHA-256 of each migration's file: a new migration adds a line, and no line ever
 changes."""

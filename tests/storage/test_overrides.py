@@ -6,17 +6,20 @@ import json
 from pathlib import Path
 
 import pytest
+from sqlalchemy import delete
 
 from service.domain.access import PLATFORM
 from service.domain.ledger import Standing
+from service.domain.reviews import ReviewReason
 from service.engine import operations as c
 from service.ids import RandomIds
 from service.storage import overrides as module
+from service.storage import schema as t
 from service.storage.database import reading
 from service.storage.overrides import Kind, Outcome, Override, overrides
 from service.storage.store import SqlStore
 from tests.cli.test_commands import invoke
-from tests.engine import listing
+from tests.engine import acts, listing
 from tests.engine.acts import review
 from tests.engine.calls import authorize, rental, settle
 from tests.engine.test_velocity import at_most, under
@@ -53,13 +56,35 @@ def test_reviews_are_told_by_their_verdict(shop: Desk, monkeypatch: pytest.Monke
     rental(shop, authorize("dora", "umbrella"))
     found = {it.authorization.split("/")[1]: it for it in read(shop)}
     assert {name: (it.kind, it.outcome, it.by, it.score) for name, it in found.items()} == {
-        "ann": (Kind.APPROVED, Outcome.UNPAID, "platform", 700),
-        "ben": (Kind.DECLINED, Outcome.NOT_RENTED, "platform", 690),
+        "ann": (Kind.APPROVED, Outcome.UNPAID, "platform/keys/key-1", 700),
+        "ben": (Kind.DECLINED, Outcome.NOT_RENTED, "platform/keys/key-1", 690),
         "cem": (Kind.WAITS, Outcome.OPEN, "", 680),
     }
     ann = found["ann"]
     assert (ann.captured_minor, ann.due_minor, ann.currency) == (300, 300, "CNY")
     assert read(shop, START_US + 1) == []
+
+
+def test_verdicts_are_told_with_their_reason_and_their_hand(shop: Desk) -> None:
+    """A verdict has the reason that was given, in words too, and the person who gave it; one
+    without a row, by a server of an earlier build, is the platform's."""
+    ann, ben, cem = (
+        acts.name(rental(shop, authorize(it, "umbrella"))) for it in ("ann", "ben", "cem")
+    )
+    for verdict in (
+        c.ResolveReview(*ann, True, "persons/eve", ReviewReason.MEANS, "a pay slip"),
+        c.ResolveReview(*ben, False, "persons/bob"),
+        c.ResolveReview(*cem, False, "persons/bob"),
+    ):
+        shop.do(verdict, caller=PLATFORM)
+    with shop.store.engine.begin() as connection:
+        connection.execute(delete(t.verdicts).where(t.verdicts.c.user_id == "cem"))
+    found = {it.authorization.split("/")[1]: it for it in read(shop)}
+    assert {name: (it.kind, it.by, it.review_reason, it.why) for name, it in found.items()} == {
+        "ann": (Kind.APPROVED, "platform/persons/eve", "MEANS", "a pay slip"),
+        "ben": (Kind.DECLINED, "platform/persons/bob", "NOT_GIVEN", ""),
+        "cem": (Kind.DECLINED, "platform", "", ""),
+    }
 
 
 def test_a_review_that_ended_without_a_verdict(shop: Desk) -> None:
@@ -86,25 +111,32 @@ def test_listings_are_told_with_their_maker_and_reason(shop: Desk) -> None:
 
 
 def test_people_without_a_score_are_told(shop: Desk, url: str, tmp_path: Path) -> None:
-    """A decision on a person without a score names the reason; the command sums by it, and writes
-    a line for each decision."""
+    """A decision on a person without a score names the reason; the command sums by it, and by the
+    reason and the hand of verdicts, and writes a line for each decision."""
     shop.put_user("eve", 600, consent=False)
     rental(shop, authorize("eve", "umbrella"))
     (found,) = read(shop)
     assert (found.kind, found.score, found.unscorable) == (Kind.UNSCORABLE, None, "NO_CONSENT")
     listing.add(shop, "dora")
     rental(shop, authorize("dora"))
+    waiting = acts.name(rental(shop, authorize("ann")))
+    approval = c.ResolveReview(*waiting, True, "persons/eve", ReviewReason.MEANS)
+    shop.do(approval, caller=PLATFORM)
     window = ("--since", "2020-01-01T00:00:00Z", "--until", "2100-01-01T00:00:00Z")
     file = tmp_path / "rows.jsonl"
     done = invoke("model", "overrides", "--database", url, *window, "--json", str(file))
     assert done.exit_code == 0, done.output
     assert done.output.splitlines() == [
+        "REVIEW_APPROVED: 1 decision, 1 OPEN",
+        "    by platform/persons/eve: 1 decision, 1 OPEN",
+        "    reason MEANS: 1 decision, 1 OPEN",
         "LISTING_DENIED: 1 decision, 1 NOT_RENTED",
         "UNSCORABLE: 1 decision, 1 OPEN",
         "    NO_CONSENT: 1 decision, 1 OPEN",
     ]
     lines = [json.loads(line) for line in file.read_text().splitlines()]
-    assert [it["kind"] for it in lines] == ["UNSCORABLE", "LISTING_DENIED"]
+    assert [it["kind"] for it in lines] == ["UNSCORABLE", "LISTING_DENIED", "REVIEW_APPROVED"]
+    assert (lines[2]["by"], lines[2]["review_reason"]) == ("platform/persons/eve", "MEANS")
     assert invoke("model", "overrides", "--database", url, "--until", "2020-01-01T00:00:00Z").output
 
 

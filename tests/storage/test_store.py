@@ -406,7 +406,7 @@ def test_every_select_of_a_batch_uses_an_index(plans: SqlStore) -> None:
     selects = {name: getattr(statements, name) for name in of_people}
     for table, of in statements.tables.items():
         selects |= {f"{table.name} by {', '.join(by)}": it for by, it in of.read.items()}
-    assert len(selects) == 58
+    assert len(selects) == 59
     with plans.engine.connect() as connection:
         for name, statement in selects.items():
             for rows in (1, MOST_ROWS):

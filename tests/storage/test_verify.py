@@ -7,6 +7,7 @@ import shutil
 import sqlite3
 import tracemalloc
 from collections.abc import Callable
+from contextlib import closing
 from hashlib import sha256
 from pathlib import Path
 
@@ -20,9 +21,11 @@ from service.domain import verification
 from service.domain.access import PLATFORM
 from service.domain.charge_backs import ChargeBack
 from service.domain.ledger import Account
+from service.domain.reviews import Verdict
 from service.domain.verification import Verification, Witness
 from service.engine.records.seals import SealRecord
 from service.engine.records.transfers import TransferState
+from service.engine.records.verdicts import VerdictRecord
 from service.rpc.stored import read_payload
 from service.signing import PublicKeys
 from service.storage import schema as t
@@ -157,6 +160,9 @@ class Where(dict[str, object]):
             f"{of} user_id='ora' AND state='SETTLED' AND start_us IS NULL AND parent_id=''"
         )[0][0]
         self["order"] = ask(f"{of} user_id='nia'")[0][0]
+        self["approved"], self["refused"] = (
+            it[0] for it in ask("SELECT authorization_id FROM verdicts ORDER BY 1")
+        )
         ((self["presumed"], self["presumed_at"]),) = ask(
             "SELECT authorization_id, authorization_version FROM lapses"
             " WHERE user_id='fay' AND lapse='RETURN_PRESUMED'"
@@ -1039,6 +1045,37 @@ PLANTED: dict[str, tuple[tuple[str, ...], str, str]] = {
         (("INSERT INTO consents VALUES ('ann', 'ghost', 1, 'city', 'form-1', 1, x'00')"),),
         "CONSENTS", "consents/ann/ghost/1",
     ),
+    **{
+        f"the {column} of a verdict": (
+            ((f"UPDATE verdicts SET {column}={value} WHERE user_id='rex'"
+              " AND authorization_id='{approved}'"),),
+            "VERDICTS", f"verdicts/{name}",
+        )
+        for column, value, name in (
+            ("user_id", "'ann'", "ann/{approved}/2"),
+            ("authorization_id", "'ghost'", "rex/ghost/2"),
+            ("authorization_version", "3", "rex/{approved}/3"),
+            ("operator_id", "'harbour'", "rex/{approved}/2"),
+            ("verdict", "'DECLINED'", "rex/{approved}/2"),
+            ("reason", "'MEANS'", "rex/{approved}/2"),
+            ("reason_text", "'seen'", "rex/{approved}/2"),
+            ("decided_by", "'persons/eve'", "rex/{approved}/2"),
+            ("transition", "'authorization.declined'", "rex/{approved}/2"),
+            ("event_us", "event_us+1", "rex/{approved}/2"),
+            ("record_us", "record_us+1", "rex/{approved}/2"),
+            ("digest", "x'00'", "rex/{approved}/2"),
+        )
+    },
+    "a verdict gone": (
+        ("DELETE FROM verdicts WHERE authorization_id='{refused}'",),
+        "VERDICTS", "verdicts/rex/{refused}/2",
+    ),
+    "a verdict on no review": (
+        (("INSERT INTO verdicts SELECT user_id, authorization_id, authorization_version,"
+          " operator_id, 'APPROVED', 'FRAUD', '', 'persons/eve', transition, event_us, record_us,"
+          " x'00' FROM outbox WHERE authorization_id='{cancelled}' AND authorization_version=2"),),
+        "VERDICTS", "verdicts/ora/{cancelled}/2",
+    ),
     "a consent to a pick-up": (
         (("INSERT INTO consents SELECT user_id, authorization_id, authorization_version,"
           " operator_id, 'form-1', record_us, x'00' FROM outbox"
@@ -1810,6 +1847,22 @@ def test_a_planted_fault_is_found(books: Path, where: Where, name: str) -> None:
     assert fault is not None
     assert (fault.rule, fault.row) == (rule, row.format(**where)), fault
     assert fault.detail
+
+
+def test_a_verdict_fits_its_step(books: Path, where: Where) -> None:
+    """A verdict that was turned round with its digest does not fit the step that carried it out."""
+    with closing(sqlite3.connect(books)) as connection:
+        (row,) = connection.execute("SELECT * FROM verdicts WHERE verdict = 'APPROVED'")
+    turned = VerdictRecord(*row)._replace(verdict=Verdict.DECLINED)
+    digest = turned.expected_digest.hex()
+    tamper(
+        books,
+        f"UPDATE verdicts SET verdict='DECLINED', digest=x'{digest}' WHERE verdict='APPROVED'",
+    )
+    fault = verified(books).fault
+    assert fault is not None
+    assert (fault.rule, fault.row) == ("VERDICTS", f"verdicts/rex/{where['approved']}/2")
+    assert fault.detail == "authorization.active carries out no DECLINED"
 
 
 @pytest.mark.parametrize("name", FORGED)

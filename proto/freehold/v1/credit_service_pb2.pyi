@@ -13,6 +13,18 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class ReviewReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    REVIEW_REASON_UNSPECIFIED: _ClassVar[ReviewReason]
+    REVIEW_REASON_IDENTITY: _ClassVar[ReviewReason]
+    REVIEW_REASON_INFORMATION: _ClassVar[ReviewReason]
+    REVIEW_REASON_MEANS: _ClassVar[ReviewReason]
+    REVIEW_REASON_HISTORY: _ClassVar[ReviewReason]
+    REVIEW_REASON_FRAUD: _ClassVar[ReviewReason]
+    REVIEW_REASON_ORDER: _ClassVar[ReviewReason]
+    REVIEW_REASON_EXCEPTION: _ClassVar[ReviewReason]
+    REVIEW_REASON_OTHER: _ClassVar[ReviewReason]
+
 class Standing(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     STANDING_UNSPECIFIED: _ClassVar[Standing]
@@ -26,6 +38,15 @@ class LimitBasis(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     LIMIT_BASIS_SCORE: _ClassVar[LimitBasis]
     LIMIT_BASIS_NO_SCORE: _ClassVar[LimitBasis]
     LIMIT_BASIS_NOT_KEPT: _ClassVar[LimitBasis]
+REVIEW_REASON_UNSPECIFIED: ReviewReason
+REVIEW_REASON_IDENTITY: ReviewReason
+REVIEW_REASON_INFORMATION: ReviewReason
+REVIEW_REASON_MEANS: ReviewReason
+REVIEW_REASON_HISTORY: ReviewReason
+REVIEW_REASON_FRAUD: ReviewReason
+REVIEW_REASON_ORDER: ReviewReason
+REVIEW_REASON_EXCEPTION: ReviewReason
+REVIEW_REASON_OTHER: ReviewReason
 STANDING_UNSPECIFIED: Standing
 STANDING_NORMAL: Standing
 STANDING_WATCHED: Standing
@@ -274,7 +295,7 @@ class ListReviewsResponse(_message.Message):
     def __init__(self, authorizations: _Optional[_Iterable[_Union[_authorization_pb2.Authorization, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
 class ResolveReviewRequest(_message.Message):
-    __slots__ = ("request_id", "name", "verdict", "expected_version")
+    __slots__ = ("request_id", "name", "verdict", "expected_version", "reason", "reason_text")
     class Verdict(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         VERDICT_UNSPECIFIED: _ClassVar[ResolveReviewRequest.Verdict]
@@ -287,11 +308,15 @@ class ResolveReviewRequest(_message.Message):
     NAME_FIELD_NUMBER: _ClassVar[int]
     VERDICT_FIELD_NUMBER: _ClassVar[int]
     EXPECTED_VERSION_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    REASON_TEXT_FIELD_NUMBER: _ClassVar[int]
     request_id: str
     name: str
     verdict: ResolveReviewRequest.Verdict
     expected_version: int
-    def __init__(self, request_id: _Optional[str] = ..., name: _Optional[str] = ..., verdict: _Optional[_Union[ResolveReviewRequest.Verdict, str]] = ..., expected_version: _Optional[int] = ...) -> None: ...
+    reason: ReviewReason
+    reason_text: str
+    def __init__(self, request_id: _Optional[str] = ..., name: _Optional[str] = ..., verdict: _Optional[_Union[ResolveReviewRequest.Verdict, str]] = ..., expected_version: _Optional[int] = ..., reason: _Optional[_Union[ReviewReason, str]] = ..., reason_text: _Optional[str] = ...) -> None: ...
 
 class ResolveReviewResponse(_message.Message):
     __slots__ = ("authorization",)

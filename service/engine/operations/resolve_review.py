@@ -10,6 +10,7 @@ from service.domain.errors import InvariantBroken
 from service.domain.graded_offers import choose_graded_again
 from service.domain.ledger import Line, Standing
 from service.domain.policy import Choice, Part, Reason, Split, choose_again
+from service.domain.reviews import ReviewReason, Verdict, require_reason
 from service.domain.rules import Outcome
 from service.engine.budgets import budget_left_minor, within_budget
 from service.engine.calls import AuthorizationCommand, Work
@@ -20,19 +21,28 @@ from service.engine.groups import members_in, product_of_member, taken_among
 from service.engine.operation import Asks, Operation, of_group
 from service.engine.posting import apply, claim, opened
 from service.engine.rows import Rows
+from service.engine.verdicts import add_verdict
 
 
 @dataclass(frozen=True, slots=True)
 class ResolveReview(AuthorizationCommand):
-    """Approve or decline a review; a verdict on a member of a group is for the whole group."""
+    """Approve or decline a review; a verdict on a member of a group is for the whole group.
+
+    `by` names the hand that decides, and `text` is its own words for the reason.
+    """
 
     approve: bool
+    by: str
+    reason: ReviewReason = ReviewReason.NOT_GIVEN
+    text: str = ""
 
 
 def decide(work: Work, it: ResolveReview, rows: Rows, context: Context) -> Decided:
     """Applies the verdict to the review, or to all reviews of its group."""
     current, line, draft = opened(work.caller, it, rows, context)
     acts.require(current, hold.RESOLVE_REVIEW)
+    require_reason(it.reason, it.text)
+    verdict = Verdict.APPROVED if it.approve else Verdict.DECLINED
     members = members_in(current, State.REVIEW, line, draft, rows, context)
     window_us = min([product_of_member(it, context).policy.offer_window_us for it in members])
     obstacle: Reason | None = Reason.REVIEW_DECLINED
@@ -49,6 +59,7 @@ def decide(work: Work, it: ResolveReview, rows: Rows, context: Context) -> Decid
             step = hold.grant(member, product_of_member(member, context), context.now_us)
             claim(draft, step.authorization)
         after = apply(draft, step, line, rows, context)
+        add_verdict(draft, step, after, (verdict, it.reason, it.text, it.by), context)
         result = after if member.authorization_id == current.authorization_id else result
     return Decided(draft, result, result.user_id, result.authorization_id)
 

@@ -57,6 +57,7 @@ from service.storage.schema.users import (
     models,
     users,
 )
+from service.storage.schema.verdicts import verdicts
 
 __all__ = [
     "aliases",
@@ -116,4 +117,5 @@ __all__ = [
     "transfers",
     "unposted_dockings",
     "users",
+    "verdicts",
 ]
