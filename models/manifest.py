@@ -54,6 +54,7 @@ MANIFEST, MODEL, METRICS = "manifest.json", "model.txt", "metrics.json"
 # The parts of each document that depend on the time of training.
 _UNHASHED = ("model_id", "created_at")
 _METRICS_UNHASHED = ("seconds", "created_at")
+_ABSENT = object()
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 # A raw column has these keys if its spec has them, and its reason's texts below `reason`.
 _DICTIONARY = ("description", "unit", "source", "lawful_basis", "maximum_age_days")
@@ -139,6 +140,26 @@ def model_id(document: Mapping[str, Any]) -> str:
 def metrics_sha256(metrics: Mapping[str, Any]) -> str:
     """Hexadecimal sha256 of the metrics without their durations and time stamp."""
     return _sha256(canonical({k: v for k, v in metrics.items() if k not in _METRICS_UNHASHED}))
+
+
+def differing(
+    one: Mapping[str, Any], other: Mapping[str, Any], apart: Sequence[str] = _METRICS_UNHASHED
+) -> list[str]:
+    """The keys, but those `apart`, that two documents have other values of, or that only one of
+    them has; below a table's key, its keys: `model.auc`."""
+    names = []
+    for key in sorted({*one, *other} - {*apart}):
+        mine, theirs = one.get(key, _ABSENT), other.get(key, _ABSENT)
+        if isinstance(mine, dict) and isinstance(theirs, dict):
+            inner = {*mine, *theirs}
+            names += [
+                f"{key}.{k}"
+                for k in sorted(inner)
+                if mine.get(k, _ABSENT) != theirs.get(k, _ABSENT)
+            ]
+        elif mine != theirs:
+            names.append(key)
+    return names
 
 
 def raw_column(feature: Feature, trained: Trained) -> dict[str, Any]:
@@ -261,6 +282,11 @@ def occupant(directory: Path, wanted: str) -> str:
         return ""
     found = str(_json(directory / MANIFEST).get("model_id"))
     return "" if found == wanted else found
+
+
+def figures(directory: Path) -> dict[str, Any]:
+    """The figures of a model directory, unverified: `read` verifies them."""
+    return _json(directory / METRICS)
 
 
 def read(directory: Path, *, expected_id: str | None = None) -> Manifest:

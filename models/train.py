@@ -70,6 +70,8 @@ from models.verdict import Verdict
 Floats = NDArray[np.float64]
 
 
+# Figures that a refusal names.
+_NAMED = 5
 _SIMULATED = "the outcomes are simulated, so only a sandbox may serve the model"
 
 
@@ -161,16 +163,25 @@ def rebuild(directory: Path, *, progress: bool = True, jobs: int = 2) -> str:
         manifest.without_tokens(made.document, kept.document["schema"])
     found = manifest.model_id(made.document)
     if found != kept.model_id:
-        differing = sorted(
-            key
-            for key, value in made.document.items()
-            if key != "created_at" and kept.document.get(key) != value
-        )
-        raise TamperedError(
-            f"the sample of model {kept.model_id} gives model {found}; these parts differ: "
-            f"{', '.join(differing)}; a model that another build made, only that build makes again"
-        )
+        raise TamperedError(_said(directory, kept, made, found))
     return found
+
+
+def _said(directory: Path, kept: manifest.Manifest, made: _Made, found: str) -> str:
+    """The sentence about a model whose sample gives another id."""
+    parts = manifest.differing(kept.document, made.document, ("created_at", "model_id"))
+    if parts != ["metrics_sha256"]:
+        return (
+            f"the sample of model {kept.model_id} gives model {found}; these parts differ: "
+            f"{', '.join(parts)}; a model that another build made, only that build makes again"
+        )
+    figures = manifest.differing(manifest.figures(directory), made.figures)
+    more = f" and {len(figures) - _NAMED} more" if len(figures) > _NAMED else ""
+    return (
+        f"the sample of model {kept.model_id} gives this model, to the bit, with other figures: "
+        f"{', '.join(figures[:_NAMED])}{more}; another build made it, and only that build gives "
+        "its figures, and so its id, again"
+    )
 
 
 class _Made(NamedTuple):

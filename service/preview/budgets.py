@@ -50,6 +50,15 @@ class Used:
             self.day_least += least_minor
             self.day_most += most_minor
 
+    def change(self, day: int, least_minor: int, most_minor: int) -> None:
+        """Adds amounts that began on a day, or takes off those that end (NEVER): they are
+        negative."""
+        if day == NEVER:
+            self.least += least_minor
+            self.most += most_minor
+        else:
+            self.begin(day, least_minor, most_minor)
+
 
 class Counters(NamedTuple):
     """The budgets of one product: their amounts in minor units, each with True for one of a day,
@@ -57,10 +66,15 @@ class Counters(NamedTuple):
 
     budgets: tuple[tuple[int, bool], ...]
     used: Used
+    only_open_minor: int | None
+    """The amount of the only budget, if it is one of open rentals, as most are."""
 
     def left(self, day: int) -> tuple[int, int]:
         """The amounts that the budgets leave on a day with the most and with the least exposure."""
         used, left, most_left = self.used, 2**62, 2**62
+        if self.only_open_minor is not None:
+            left, most_left = self.only_open_minor - used.most, self.only_open_minor - used.least
+            return left if left > 0 else 0, most_left if most_left > 0 else 0
         for minor, of_day in self.budgets:
             if not of_day:
                 least, most = used.least, used.most
@@ -89,7 +103,8 @@ class Exposures:
             if budgets:
                 key = product.policy.policy_id, product.currency
                 spans = tuple((it.most_minor, it.span is Span.DAY) for it in budgets)
-                counters = Counters(spans, self._used.setdefault(key, Used()))
+                only = spans[0][0] if len(spans) == 1 and not spans[0][1] else None
+                counters = Counters(spans, self._used.setdefault(key, Used()), only)
             # The product is kept, so that no other one gets its identity.
             known = self._counters[id(product)] = product, counters
         return known[1]

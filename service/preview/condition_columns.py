@@ -1,17 +1,25 @@
-"""Conditions on many decisions: each combination of the values that one reads is evaluated once."""
+"""Conditions on many decisions: each term is evaluated once for the values that it reads."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
 from service.domain.admission import Hit
-from service.domain.conditions import reads
+from service.domain.conditions import COUNTING, reads
 from service.domain.product import Product
 from service.domain.rules import Condition
-from service.preview.conditions import SCORE, Conditions, Order, conditions_of, local_time
-from service.preview.history import History, Numbers, Told
+from service.preview.condition_parts import alternatives_of, holds
+from service.preview.conditions import (
+    SCORE,
+    Conditions,
+    Order,
+    conditions_of,
+    hit_of,
+    local_time,
+)
+from service.preview.history import Bits, History, Numbers, Told
 from service.preview.verdicts import unique_rows
 
 QUARTER_US = 900_000_000
@@ -59,8 +67,10 @@ def hit_column(
         mine = in_order[bounds[place] : bounds[place + 1]]
         found = []
         for it in conditions_of(product) if len(mine) else ():
-            values = [one[mine] for one in _values(history, product, it, mine, ages)]
-            found.append(_applied(values, mine, product, it, orders_of, conditions, strict=strict))
+            numbers = _applied(
+                *(history, mine, product, it, orders_of, conditions, ages), strict=strict
+            )
+            found.append((numbers, _hits_of(it)))
         if found:
             firsts, places = unique_rows([numbers for numbers, _ in found])
             sets = [
@@ -72,54 +82,76 @@ def hit_column(
 
 
 def _applied(
-    values: list[Numbers],
+    history: History,
     rows: Numbers,
     product: Product,
     condition: Condition,
     orders_of: OrdersOf,
     conditions: Conditions,
+    ages: Numbers,
     *,
     strict: bool,
-) -> tuple[Numbers, list[Hit]]:
-    """For each row the place in the list of its hit, or 0; the first one of the list is unused."""
-    firsts, places = unique_rows([np.zeros(len(rows), dtype=np.int64), *values])
-    order = np.argsort(places, kind="stable")
-    groups = np.split(rows[order], np.cumsum(np.bincount(places))[:-1])
-    known: list[Hit] = []
-    numbers = np.zeros(len(firsts), dtype=np.int64)
-    for place, it in enumerate(orders_of(rows[firsts])):
-        same = _Lazily(groups[place])
-        hit = conditions.hit(it, product, condition, None, strict=strict, rows=same)
-        if hit is not None:
-            if hit not in known:
-                known.append(hit)
-            numbers[place] = 1 + known.index(hit)
-    return numbers[places], [Hit(condition.then, ""), *known]
+) -> Numbers:
+    """For each row the place of its hit in `_hits_of`, or 0.
+
+    Each term of the condition is evaluated once for each combination of the values that it reads.
+    """
+    numbers = np.zeros(len(rows), dtype=np.int64)
+    there = np.flatnonzero(~_skipped(history, condition, rows))
+    if not len(there) or not COUNTING.isdisjoint(reads(condition.when)):
+        # Without rentals a condition that counts them does not apply.
+        return numbers
+    alternatives = alternatives_of(condition.when)
+    outcomes: list[Numbers] = []
+    unsure = np.zeros(len(there), dtype=np.bool_)
+    for term in (it for terms in alternatives for it in terms):
+        values = [it[rows[there]] for it in _values(history, product, term, rows, ages)]
+        firsts, places = unique_rows([np.zeros(len(there), dtype=np.int64), *values])
+        found = [conditions.outcome(it, product, term) for it in orders_of(rows[there][firsts])]
+        outcomes.append(np.array([_CODES[result] for result, _ in found], dtype=np.int64)[places])
+        for name in sorted({name for _, unknown in found for name in unknown}):
+            mine = np.array([name in unknown for _, unknown in found])[places]
+            unsure |= mine
+            conditions.unknown[name].update(rows[there[mine]].tolist())
+    firsts, places = unique_rows(outcomes)
+    codes = np.stack([it[firsts] for it in outcomes], axis=1).tolist()
+    known = np.array([_place_of(alternatives, it) for it in codes], dtype=np.int64)
+    numbers[there] = np.where(unsure, 1 if strict else 0, known[places])
+    return numbers
 
 
-class _Lazily(Collection[int]):
-    """Rows that become numbers only if they are asked for."""
+_OUTCOMES = (False, True, None)
+_CODES = {it: code for code, it in enumerate(_OUTCOMES)}
+"""The outcomes of a term as numbers."""
 
-    def __init__(self, rows: Numbers) -> None:
-        self._rows = rows
 
-    def __len__(self) -> int:
-        return len(self._rows)
+def _place_of(alternatives: Sequence[Sequence[str]], codes: Sequence[int]) -> int:
+    """The place in `_hits_of` for the outcomes of all terms, in their order."""
+    left = iter(codes)
+    result = holds([[_OUTCOMES[next(left)] for _ in terms] for terms in alternatives])
+    return 2 if result is None else int(result)
 
-    def __iter__(self) -> Iterator[int]:
-        return iter(self._rows.tolist())
 
-    def __contains__(self, row: object) -> bool:
-        return row in self._rows
+def _hits_of(condition: Condition) -> tuple[Hit, ...]:
+    """The hits of a condition by their places: none, one that applies, and one that fails."""
+    applies = hit_of(condition)
+    return applies, applies, hit_of(condition, failed=True)
+
+
+def _skipped(history: History, condition: Condition, rows: Numbers) -> Bits:
+    """The rows for which a listing skipped the condition."""
+    beside, name = history.beside, hit_of(condition).reason
+    if not len(beside.skips_of):
+        return np.zeros(len(rows), dtype=np.bool_)
+    skipped: Bits = np.array([name in it for it in beside.skips])[beside.skips_of[rows]]
+    return skipped
 
 
 def _values(
-    history: History, product: Product, condition: Condition, rows: Numbers, ages: Numbers
+    history: History, product: Product, when: str, rows: Numbers, ages: Numbers
 ) -> Iterator[Numbers]:
-    """The columns of the values that a condition reads, besides those of the product."""
-    names, beside = frozenset(reads(condition.when)), history.beside
-    if len(beside.skips_of):
-        yield beside.skips_of
+    """The columns of the values that an expression reads, besides those of the product."""
+    names, beside = frozenset(reads(when)), history.beside
     if not names.isdisjoint(SCORE):
         yield ages
     if "score" in names:

@@ -87,31 +87,21 @@ class Conditions:
         ends: Ends | None,
         *,
         strict: bool,
-        rows: Iterable[int] = (),
     ) -> Hit | None:
-        """The condition if it applies at one end; `rows` are those with the same values."""
+        """The condition if it applies at one end."""
         names = reads(condition.when)
         if f"{CONDITION_PREFIX}{condition.name}" in order.skipped:
             return None
         if ends is None and not COUNTING.isdisjoint(names):
             return None
-        values: dict[str, object] = {}
-        unknown = []
-        for name in names:
-            if name in COUNTING:
-                continue
-            value = _READERS[name](order, product)
-            if value is None or (name in SCORE and not order.score_known):
-                unknown.append(name)
-            else:
-                values[name] = value
+        values, unknown = _read(order, product, names)
         counts, too_many = _counts(condition, ends)
         if too_many:
             unknown += counts
         if unknown:
             for name in unknown:
-                self.unknown[name].update(rows or (order.row,))
-            return Hit(condition.then, f"{CONDITION_PREFIX}{condition.name}") if strict else None
+                self.unknown[name].add(order.row)
+            return hit_of(condition) if strict else None
         results = [
             self._cel.evaluated((condition.when,), values | dict(zip(counts, numbers, strict=True)))
             for numbers in combinations(*counts.values())
@@ -119,9 +109,39 @@ class Conditions:
         applies = [one is not False for (one,) in results]
         if not (any(applies) if strict else all(applies)):
             return None
-        failed = any(one is None for (one,) in results)
-        name = Reason.CONDITION_FAILED if failed else f"{CONDITION_PREFIX}{condition.name}"
-        return Hit(condition.then, name)
+        return hit_of(condition, failed=any(one is None for (one,) in results))
+
+    def outcome(self, order: Order, product: Product, when: str) -> tuple[bool | None, list[str]]:
+        """The outcome of an expression that counts no rentals (None if it fails), and the values
+        that nobody knows; with any of these the outcome means nothing."""
+        values, unknown = _read(order, product, reads(when))
+        if unknown:
+            return None, unknown
+        (result,) = self._cel.evaluated((when,), values)
+        return result, unknown
+
+
+def hit_of(condition: Condition, *, failed: bool = False) -> Hit:
+    """The hit of a condition that applies; one that fails has another reason."""
+    name = Reason.CONDITION_FAILED if failed else f"{CONDITION_PREFIX}{condition.name}"
+    return Hit(condition.then, name)
+
+
+def _read(
+    order: Order, product: Product, names: Iterable[str]
+) -> tuple[dict[str, object], list[str]]:
+    """The values of variables that count no rentals, and the names of those that nobody knows."""
+    values: dict[str, object] = {}
+    unknown = []
+    for name in names:
+        if name in COUNTING:
+            continue
+        value = _READERS[name](order, product)
+        if value is None or (name in SCORE and not order.score_known):
+            unknown.append(name)
+        else:
+            values[name] = value
+    return values, unknown
 
 
 def conditions_of(product: Product) -> tuple[Condition, ...]:

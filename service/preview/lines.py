@@ -42,6 +42,34 @@ def change_of(happened: int, before: Verdict, strict: Verdict, lenient: Verdict)
     )
 
 
+class Move(NamedTuple):
+    """A change of the least and the most by which a line is used more, in minor units."""
+
+    least_minor: int
+    most_minor: int
+
+
+NO_MOVE = Move(0, 0)
+
+
+def moves_of(it: Change, drawn_minor: int, *, late: bool) -> tuple[Move, Move, Move]:
+    """The moves of a line by a rental: when it is asked for, when it holds at the latest, and when
+    it is closed, if it ever is.
+
+    A `late` rental holds after it was asked for. In the end at most `drawn_minor` of its credit was
+    drawn.
+    """
+    before, sure, least, most, endless = it
+    least -= before
+    closed = NO_MOVE
+    if not endless:
+        grows = min(most, drawn_minor) if most > before else 0
+        closed = Move(-drawn_minor - least, grows - most + sure)
+    if late:
+        return Move(-before, most), Move(least + before, -sure), closed
+    return Move(least, most - sure), NO_MOVE, closed
+
+
 class Line:
     """The changes of one line so far: calls must be in the order of time.
 
@@ -66,22 +94,18 @@ class Line:
         """Adds the change by a rental that was asked for, held at the latest, and closed (NEVER: it
         is open) at these times. In the end at most `drawn_minor` of its credit was drawn."""
         at_us, held_us, close_us = times_us
-        before, sure, least, most, endless = it
-        least -= before
-        if held_us <= at_us:
-            self.least_minor += least
-            self.most_minor += most - sure
-        else:
-            self.least_minor -= before
-            self.most_minor += most
-            self._later(held_us, least + before, -sure)
-        if close_us != NEVER and not endless:
-            grows = min(most, drawn_minor) if most > before else 0
-            self._later(max(close_us + 1, held_us), -drawn_minor - least, grows - most + sure)
+        asked, held, closed = moves_of(it, drawn_minor, late=held_us > at_us)
+        self.least_minor += asked.least_minor
+        self.most_minor += asked.most_minor
+        if held_us > at_us:
+            self._later(held_us, held)
+        if close_us != NEVER:
+            self._later(max(close_us + 1, held_us), closed)
 
-    def _later(self, at_us: int, least_minor: int, most_minor: int) -> None:
-        self._coming.append((at_us, least_minor, most_minor))
-        self.next_us = min(self.next_us, at_us)
+    def _later(self, at_us: int, it: Move) -> None:
+        if it != NO_MOVE:
+            self._coming.append((at_us, *it))
+            self.next_us = min(self.next_us, at_us)
 
     def advance(self, now_us: int) -> None:
         """Takes all changes until now."""

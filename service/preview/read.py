@@ -40,7 +40,7 @@ from service.preview.order_fees import first_fee, ordered
 from service.storage import schema as t
 from service.storage.database import backend_of
 
-PORTION = 20_000
+PORTION = 2_000
 """The rows that are turned into columns at a time."""
 LEAD_US = 31 * DAY_US
 """The time before the window in which a hold that lasts into it may have begun."""

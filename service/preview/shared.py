@@ -13,7 +13,7 @@ import numpy as np
 from service.domain.product import Product
 from service.domain.rules import Span
 from service.preview.budgets import budgets_of
-from service.preview.history import DAY_US, NEVER, Bits, Happened, History, Numbers
+from service.preview.history import DAY_US, NEVER, Bits, Happened, History, Numbers, asked_minor
 from service.preview.losses import breakers_of
 from service.preview.replay import Replayed, Terms
 from service.preview.steps import Steps
@@ -42,16 +42,13 @@ def first_concerned(history: History, terms: Terms, found: Replayed, possible: B
     The number of rows if there is none.
     """
     beside, size = history.beside, len(history)
-    credit = [found.verdicts.column("credit_minor", it)
-              for it in (found.again, found.strict, found.lenient)]  # fmt: skip
+    credit = [found.verdicts.column("credit_minor", it) for it in (found.strict, found.lenient)]
     maybe = (history.happened & (Happened.HELD | Happened.MAYBE_HELD)) != 0
-    # What was really decided may have been within a budget already.
-    asked = credit[0], np.maximum(*credit[1:])
     # What was really held follows from the stored decisions, also from those that do not repeat.
     real = np.where(maybe, found.verdicts.column("credit_minor", found.before), 0)
     first = min(
-        _over_budget(history, history.products, asked[0], real),
-        _over_budget(history, terms.products, asked[1], np.where(possible, asked[1], 0)),
+        _over_budget(history, history.products, real),
+        _over_budget(history, terms.products, np.where(possible, np.maximum(*credit), 0)),
     )
     opens = [it.open_us for it in beside.openings]
     if _may_open(history, terms):
@@ -76,12 +73,13 @@ def _may_open(history: History, terms: Terms) -> bool:
     return False
 
 
-def _over_budget(
-    history: History, products: Sequence[Product], asked: Numbers, held: Numbers
-) -> int:
-    """The first row with whose call a budget may be used up. Each row asks for an amount, which the
-    `held` ones hold."""
-    first = len(history)
+def _over_budget(history: History, products: Sequence[Product], held: Numbers) -> int:
+    """The first row with whose call a budget may be used up; each row holds at most `held`.
+
+    Each asks for its whole amount: an offer that the line does not cover may be refused for the
+    budget too, and the reasons tell both.
+    """
+    first, asked = len(history), np.array([*map(asked_minor, products), 0], dtype=np.int64)
     keys = {(it.policy.policy_id, it.currency, budget)
             for it in products for budget in budgets_of(it)}  # fmt: skip
     for policy_id, currency, budget in keys:
@@ -89,7 +87,7 @@ def _over_budget(
             (it.policy.policy_id, it.currency) == (policy_id, currency) and bool(budgets_of(it))
             for it in products
         ])  # fmt: skip
-        amounts = np.where(own[history.product], asked, 0)
+        amounts = np.where(own[history.product], asked[history.product], 0)
         of_call = np.zeros(int(history.calls.max()) + 1, dtype=np.int64)
         np.add.at(of_call, history.calls, amounts)
         alone = np.bincount(history.calls)[history.calls] == 1

@@ -15,13 +15,17 @@ import numpy as np
 
 from service.domain.admission import Hit
 from service.domain.product import Product
-from service.preview.budgets import Exposures, Hold
+from service.preview.budgets import Exposures, Hold, Used
+from service.preview.events import events_of
 from service.preview.history import DAY_US, NEVER, Bits, Numbers
-from service.preview.lines import Change, change_of
+from service.preview.lines import NO_MOVE, Change, Move, change_of, moves_of
 from service.preview.presence import Presence, presence_of
 from service.preview.replay import Judge, Replay, Row, asked_of, order_of, replay_call, rows_of
 from service.preview.rulebook import BREAKER_HIT, Course, hold_of, quiet_said
 from service.preview.verdicts import Asked, Said, as_stored, carried
+
+MOST_STEPS = 1_024
+"""More than the credit parts of a product: a policy has few offers."""
 
 
 class Kinds(NamedTuple):
@@ -49,8 +53,16 @@ class _Effect(NamedTuple):
     real: _Held
     drafted: _Held
     present: tuple[bool, bool]
+    is_quiet: bool
+    moves: dict[tuple[int, bool], tuple[Move, Move, Move]]
 
 
+_Amounts = tuple[tuple[Used, int, int, int], ...]
+"""Amounts that begin on a day, or that end (NEVER), as `Used.change` takes them."""
+_NO_AMOUNTS: _Amounts = ()
+_NOTHING = _NO_AMOUNTS, _NO_AMOUNTS
+_Coming = tuple[int, Move, _Amounts]
+"""An event: a line by its place, its move, and the amounts of budgets."""
 _Held = tuple[Hold, bool]
 """A hold, and whether it is exact: it began at its latest instant."""
 _Bound = tuple[int, int, bool, bool]
@@ -68,15 +80,19 @@ class _Bounds:
         self._course, self._products, self._steps = course, products, steps
         exposures = Exposures() if course.exposures is None else course.exposures
         self._exposures = exposures
-        self._counters = [exposures.of(it) for it in products]
+        self.counters = [exposures.of(it) for it in products]
         self._breaks = [course.may_break(it) for it in products]
-        self.any = any(it is not None for it in self._counters) or any(self._breaks)
+        self.breaks = any(self._breaks)
+        self.any = any(it is not None for it in self.counters) or self.breaks
+
+    def advance(self, now_us: int) -> None:
+        """Takes all that begins or ends until now."""
+        self._exposures.advance(now_us)
 
     def on(self, product: int, now_us: int) -> _Bound:
-        """Those that bind a row of a product."""
-        counters, low, high = self._counters[product], -1, -1
+        """Those that bind a row of a product, as of the last `advance`."""
+        counters, low, high = self.counters[product], -1, -1
         if counters is not None:
-            self._exposures.advance(now_us)
             left, most_left = counters.left(now_us // DAY_US)
             steps = self._steps[product]
             low, high = bisect_right(steps, left), bisect_right(steps, most_left)
@@ -88,16 +104,36 @@ class _Bounds:
 
     def left_minor(self, product: int, now_us: int) -> tuple[int, int] | tuple[None, None]:
         """The amounts that budgets leave with the most and with the least exposure."""
-        counters = self._counters[product]
+        counters = self.counters[product]
         return (None, None) if counters is None else counters.left(now_us // DAY_US)
 
     def hold(self, product: int, it: _Held, times_us: tuple[int, int, int]) -> None:
         """Adds a hold: asked for, begun at the latest, and ended at these times."""
-        counters, (hold, is_exact) = self._counters[product], it
+        counters, (hold, is_exact) = self.counters[product], it
         if counters is not None and hold.most_minor:
             at_us, held_us, close_us = times_us
             since_us = held_us, held_us if is_exact else at_us
             self._exposures.add(counters.used, hold, since_us, close_us, at_us)
+
+    def begin(
+        self, product: int, it: _Held, times_us: tuple[int, int, int]
+    ) -> tuple[_Amounts, _Amounts]:
+        """Begins a hold, as `hold` does; returns the amounts that begin late, and those that
+        end."""
+        counters, ((least_minor, most_minor, endless), is_exact) = self.counters[product], it
+        if counters is None or not most_minor:
+            return _NOTHING
+        used, (at_us, held_us, _) = counters.used, times_us
+        day, later = held_us // DAY_US, most_minor
+        if not is_exact:
+            used.begin(at_us // DAY_US, 0, most_minor)
+            later = 0
+        begun = _NO_AMOUNTS
+        if held_us > at_us:
+            begun = ((used, day, least_minor, later),)
+        else:
+            used.begin(day, least_minor, later)
+        return begun, ((used, NEVER, -least_minor, 0 if endless else -most_minor),)
 
 
 class Sweep:
@@ -120,6 +156,17 @@ class Sweep:
 
     def run(self, rows: Numbers, known: Bits) -> None:
         """Decides these rows again, in their order; the verdicts on the `known` ones stand."""
+        found = self._course.found
+        run = self._run_tight if self._is_tight(rows) else self._run_each
+        decided, effects = run(rows, known)
+        numbers = np.array([it.verdicts for it in effects], dtype=np.int64).reshape(-1, 4)
+        ends = (found.before, found.again, found.strict, found.lenient)
+        for column, verdicts in zip(ends, numbers.T, strict=True):
+            column[decided] = verdicts
+
+    def _run_each(self, rows: Numbers, known: Bits) -> tuple[list[int], list[_Effect]]:
+        """The rows that were decided by their kinds, with their effects. The calls without kinds
+        are decided among them."""
         history, found = self._course.history, self._course.found
         calls = self._calls(rows)
         ends = (found.before, found.again, found.strict, found.lenient)
@@ -137,9 +184,102 @@ class Sweep:
                 decided.append(row)
                 effects.append(effect)
             self._happen(row, effect)
-        numbers = np.array([it.verdicts for it in effects], dtype=np.int64).reshape(-1, 4)
-        for column, verdicts in zip(ends, numbers.T, strict=True):
-            column[decided] = verdicts
+        return decided, effects
+
+    def _is_tight(self, rows: Numbers) -> bool:
+        """True if these rows have kinds, and depend on nothing but lines, budgets and breakers."""
+        course, history = self._course, self._course.history
+        counted = course.counting and not course.is_shared
+        # A line and a budget take such an end at different instants.
+        late = (history.held_us > history.close_us) & (history.close_us != NEVER)
+        others = self._kinds.of_row[rows] == NEVER
+        many = max(map(len, self._kinds.steps[1]), default=0) >= MOST_STEPS
+        return not (counted or many or others.any() or late[rows].any())
+
+    def _run_tight(self, rows: Numbers, known: Bits) -> tuple[list[int], list[_Effect]]:
+        """As `_run_each`, for rows of which `_is_tight` is true.
+
+        The events of all rows have their order beforehand, and only their amounts follow from the
+        decisions. So nothing is searched or sorted on the way from row to row.
+        """
+        course, history, found = self._course, self._course.history, self._course.found
+        codes, before = events_of(history, rows)
+        coming: list[_Coming | None] = [None] * (2 * len(rows))
+        lines = np.unique(np.array(course.line_of)[rows], return_inverse=True)[1].reshape(-1)
+        # By how much each line is used more, and whether it ever was used otherwise.
+        least, most, changed = [0] * len(rows), [0] * len(rows), [False] * len(rows)
+        real, drafted, is_shared = self._real, self._drafted, course.is_shared
+        drawn, all_times_us, steps = self._drawn, self._times_us, self._kinds.steps[1]
+        free, most_free, covered = self._available, self._most_available, self._covered
+        is_simple, budgets = not (real.any or drafted.breaks), drafted.counters
+        quickly = dict[int, _Effect]()
+        different, place, taken = False, -1, 0
+        decided, effects = list[int](), list[_Effect]()
+        columns = (
+            *(rows, lines, self._kinds.of_row[rows], (known | ~history.judged)[rows]),
+            history.product[rows],
+        )
+        lists = (*(it.tolist() for it in columns), before)
+        for row, line, kind, is_known, product, until in zip(*lists, strict=True):
+            place += 1
+            while taken < until:
+                event = coming[codes[taken]]
+                taken += 1
+                if event is not None:
+                    of_line, move, amounts = event
+                    least[of_line] += move[0]
+                    most[of_line] += move[1]
+                    for used, day, least_minor, most_minor in amounts:
+                        used.change(day, least_minor, most_minor)
+            if is_known:
+                ends = found.before, found.again, found.strict, found.lenient
+                effect = self._effect(int(history.happened[row]), *(int(it[row]) for it in ends))
+            else:
+                was = different if is_shared else changed[line]
+                less, more = least[line], most[line]
+                of_product, (low, high) = steps[product], covered[row]
+                if less or more:
+                    low = bisect_right(of_product, free[row] - more)
+                    high = bisect_right(of_product, most_free[row] - less)
+                counters, within, most_within = budgets[product], 0, 0
+                if counters is not None:
+                    left, most_left = counters.left(all_times_us[row][0] // DAY_US)
+                    within = bisect_right(of_product, left)
+                    most_within = bisect_right(of_product, most_left)
+                # One number for all that the effect follows from is found sooner than a tuple.
+                key = ((2 * kind + was) * MOST_STEPS + low) * MOST_STEPS + high
+                key = (key * MOST_STEPS + within) * MOST_STEPS + most_within
+                found_before = quickly.get(key) if is_simple else None
+                if found_before is None:
+                    found_before = self._found(row, kind, product, less, more, same=not was)
+                    quickly[key] = found_before
+                effect = found_before
+                decided.append(row)
+                effects.append(effect)
+            if effect.is_quiet:
+                continue
+            times_us, held, closed = all_times_us[row], NO_MOVE, NO_MOVE
+            if effect.change is not None:
+                changed[line] = different = True
+                end = drawn[row], times_us[1] > times_us[0]
+                moves = effect.moves.get(end)
+                if moves is None:
+                    moves = effect.moves[end] = moves_of(effect.change, end[0], late=end[1])
+                asked, held, closed = moves
+                least[line] += asked[0]
+                most[line] += asked[1]
+            begun = ended = _NO_AMOUNTS
+            if drafted.any:
+                begun, ended = drafted.begin(product, effect.drafted, times_us)
+                if drafted.breaks:
+                    course.note(row, effect.present)
+            if real.any:
+                one, other = real.begin(product, effect.real, times_us)
+                begun, ended = begun + one, ended + other
+            if begun or held is not NO_MOVE:
+                coming[2 * place] = line, held, begun
+            coming[2 * place + 1] = line, closed, ended
+        return decided, effects
 
     def _calls(self, rows: Numbers) -> dict[int, list[Row]]:
         """The calls without kinds, by the row of their first item."""
@@ -163,20 +303,29 @@ class Sweep:
 
     def _decide(self, row: int, kind: int) -> _Effect:
         """Decides a row by its kind, and by the state of all that it depends on."""
-        course, now_us, product = self._course, self._times_us[row][0], self._products[row]
-        line, covered = course.lines.get(course.line_of[row]), self._covered[row]
+        course, now_us = self._course, self._times_us[row][0]
+        line = course.lines.get(course.line_of[row])
+        least_minor, most_minor = (0, 0) if line is None else line.at(now_us)
+        self._real.advance(now_us)
+        self._drafted.advance(now_us)
+        was = course.different if course.is_shared else line is not None or course.is_touched(row)
+        product = self._products[row]
+        return self._found(row, kind, product, least_minor, most_minor, same=not was)
+
+    def _found(
+        self, row: int, kind: int, product: int, least_minor: int, most_minor: int, *, same: bool
+    ) -> _Effect:
+        """The effect of a row by its kind, if its line is used more by these amounts at the least
+        and at the most, and if all that it depends on is the `same` under the draft."""
+        now_us, covered = self._times_us[row][0], self._covered[row]
         free = self._available[row], self._most_available[row]
-        if line is not None:
-            least_minor, most_minor = line.at(now_us)
-            if least_minor or most_minor:
-                steps = self._kinds.steps[1][product]
-                free = free[0] - most_minor, free[1] - least_minor
-                covered = bisect_right(steps, free[0]), bisect_right(steps, free[1])
+        if least_minor or most_minor:
+            steps = self._kinds.steps[1][product]
+            free = free[0] - most_minor, free[1] - least_minor
+            covered = bisect_right(steps, free[0]), bisect_right(steps, free[1])
         real = self._real.on(product, now_us) if self._real.any else _UNBOUND
         drafted = self._drafted.on(product, now_us) if self._drafted.any else _UNBOUND
-        as_it_was = course.same[product] and not (
-            course.different if course.is_shared else line is not None or course.is_touched(row)
-        )
+        as_it_was = same and self._course.same[product]
         key = kind, covered, real, drafted, as_it_was
         known = self._decided.get(key)
         if known is None:
@@ -231,6 +380,9 @@ class Sweep:
                 _held(real, (before.credit_minor,) * 2),
                 _held(drafted, (min(ends), max(ends))),
                 (drafted.sure, drafted.maybe),
+                not (real.maybe or drafted.maybe or before.same_as != strict.same_as)
+                and before.same_as == lenient.same_as,
+                {},
             )
             self._effects[happened, *numbers] = known
         return known

@@ -201,6 +201,7 @@ FACTS: dict[str, dict[str, str]] = {
     "preview/replay.py": {"BEST_SCORE": METHOD},
     "preview/run.py": {"MOST_DAYS": CONTRACT},
     "preview/shortcut.py": {"MOST_MINOR": METHOD},
+    "preview/sweep.py": {"MOST_STEPS": METHOD},
     "preview/usages.py": {"LEAD_US": METHOD},
     "rails/callbacks.py": {"SECRET_BYTES": FORMAT, "_LONGEST_DETAIL": CONTRACT},
     "rpc/admin_service.py": {"SECOND_US": UNIT},

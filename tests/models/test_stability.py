@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models import manifest, reference, spec, stability, train
-from models.errors import SpecError
+from models.errors import SpecError, TamperedError
 from models.monitored import OTHERS, Column, Columns
 from models.scorer import ModelScorer, Scored
 from models.spec_columns import MISSING_TOKENS
@@ -208,6 +208,27 @@ def test_a_model_of_an_earlier_build_is_made_again(scorecard_folder: Path, tmp_p
     (folder / "manifest.json").write_text(json.dumps(document))
     with forked_workers():
         assert train.rebuild(folder, progress=False, jobs=1) == document["model_id"]
+
+
+def test_other_figures_of_another_build_are_named(scorecard_folder: Path, tmp_path: Path) -> None:
+    """Where only figures differ that another build computed otherwise, the rebuild says so and
+    names them; where a part of the model differs, it names that part."""
+    folder = Path(shutil.copytree(scorecard_folder / "model", tmp_path / "model"))
+    document = json.loads((folder / "manifest.json").read_text())
+    figures = json.loads((folder / "metrics.json").read_text())
+    figures["model"]["of_old"] = None
+    figures["bad"] += 1
+    document["metrics_sha256"] = manifest.metrics_sha256(figures)
+    (folder / "metrics.json").write_text(json.dumps(figures))
+    for part, said in (
+        ({}, "gives this model, to the bit, with other figures: bad, model.of_old; another build"),
+        ({"numpy": "1.0"}, "these parts differ: metrics_sha256, versions.numpy; a model"),
+    ):
+        document["versions"] |= part
+        document["model_id"] = manifest.model_id(document)
+        (folder / "manifest.json").write_text(json.dumps(document))
+        with forked_workers(), pytest.raises(TamperedError, match=said):
+            train.rebuild(folder, progress=False, jobs=1)
 
 
 def test_a_model_without_missing_texts_is_made_again(watched: Path, tmp_path: Path) -> None:

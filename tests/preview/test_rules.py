@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -185,6 +186,9 @@ CONDITIONS = st.builds(
             "open_rentals > 1 && hour > 2",
             "items > 1",
             "reserves",
+            "score < 640 && hour < 2 || order_minor > 15000 && hour > 2",
+            "score < 600 || labels['kind'] == 'a'",
+            "hour < 3 && 100 / (score - 640) < 2",
         ]
     ),
     OUTCOMES,
@@ -246,7 +250,7 @@ def test_the_shortcut_gives_the_same_under_rules(made: History, rules: Rules, ze
 @st.composite
 def bound_histories(draw: st.DrawFn) -> History:
     """Histories under rules in force, in which some holds began late or perhaps, and some rentals
-    are lost."""
+    are lost. In half of them each item has a call of its own."""
     made = draw(HISTORIES)
     happened, held_us, losses = made.happened.copy(), made.held_us.copy(), []
     courses = st.sampled_from(["", "", "", "late", "perhaps", "lost"])
@@ -263,6 +267,8 @@ def bound_histories(draw: st.DrawFn) -> History:
     beside = Beside(losses=tuple(sorted(losses)))
     rules = draw(st.none() | SHARED)
     made = replace(made, happened=happened, held_us=held_us, beside=beside)
+    if draw(st.booleans()):
+        made = replace(made, calls=np.arange(len(made)))
     made = replace(made, products=with_rules(made.products, rules))
     return own_view(made) if draw(st.booleans()) else made
 
