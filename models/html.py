@@ -35,7 +35,8 @@ svg { max-width: 100%; height: auto; }
   table { font-size: .8rem; }
   th, td { padding: .25rem .35rem; }
   th { white-space: normal; }
-  th:first-child, td:first-child { min-width: 4.5rem; }
+  th:first-child, td:first-child { min-width: 4.5rem; position: sticky; left: 0;
+    background: #fff; }
   td.chart { min-width: 3rem; }
 }
 .id { font-family: ui-monospace, monospace; font-size: .85rem; overflow-wrap: anywhere; }

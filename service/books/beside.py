@@ -149,7 +149,7 @@ def _faults(row: Sequence[Any], read_payload: ReadPayload) -> Iterator[tuple[int
             f"{t.unposted_dockings.name}/{of}/{version}",
             f"{t.later_decisions.name}/{of}/{version}",
             f"{t.consents.name}/{of}/{version}",
-            f"{t.verdicts.name}/{of}/{version}",
+            f"{t.verdicts.name}/{of}",
         ),
         strict=True,
     ):

@@ -102,7 +102,7 @@ def _untold(
     with closing(Cursor(connection, table.name, text)) as cursor:
         while rows := cursor.fetch(TOGETHER):
             for readable, sequence, *row in rows:
-                name = "/".join((table.name, *map(str, row[: len(_KEY)])))
+                name = "/".join((table.name, *map(str, row[: len(table.primary_key)])))
                 if not readable:
                     return BookFault("UNREADABLE", name, "has a value of another type")
                 detail = "no event records this row" if sequence is None else wrong(tuple(row))

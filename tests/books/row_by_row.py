@@ -1485,7 +1485,7 @@ def _verify_verdicts(connection: Connection) -> None:
     events = {tuple(row) for row in _rows(connection, select(*told))}
     key = [t.verdicts.c[name] for name in names]
     for row in _rows(connection, select(t.verdicts).order_by(*key)):
-        name = f"verdicts/{row[0]}/{row[1]}/{row[2]}"
+        name = f"verdicts/{row[0]}/{row[1]}"
         if (*row[:4], *row[8:11]) not in events:
             raise Found("VERDICTS", name, "no event records this row")
         kind = row[8].rpartition(".")[2]
@@ -1630,7 +1630,7 @@ def _verify_beside(connection: Connection) -> None:
         if told.user_consent_reference and tuple(step) not in consents:
             raise Found("CONSENTS", f"consents/{user_id}/{of}/{version}", "is missing")
         if told.reviewed and tuple(step) not in verdicts:
-            raise Found("VERDICTS", f"verdicts/{user_id}/{of}/{version}", "is missing")
+            raise Found("VERDICTS", f"verdicts/{user_id}/{of}", "is missing")
         if transition not in SETTLING or told.HasField("receipt"):
             continue
         given = [_first_authorization(answer) for answer in answers[user_id, of]]

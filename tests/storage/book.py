@@ -822,7 +822,6 @@ def multiply(file: Path, times: int) -> None:
         "late_pickups": {},
         "authorization_details": {},
         "consents": {},
-        "verdicts": {},
         # The number goes before the id, which may stand after the name of the collection.
         "payments": {
             "payment_reference": "CASE WHEN payment_reference LIKE 'transfers/%'"
