@@ -78,6 +78,29 @@ def calibration(bins: Sequence[Point]) -> str:
     return _svg([line, bars, dots], "Mean PD of the bin", "Bad rate with 95 % interval")
 
 
+def two_counts(names: Sequence[str], before: Sequence[int], after: Sequence[int]) -> str:
+    """The people under each name before and after, as two bars side by side."""
+    import altair
+
+    rows = [
+        {"name": name, "people": count, "when": when}
+        for when, counts in (("before", before), ("after", after))
+        for name, count in zip(names, counts, strict=True)
+    ]
+    colours = altair.Scale(domain=["before", "after"], range=[_MUTED, _INK])
+    bars = (
+        altair.Chart(altair.Data(values=rows))
+        .mark_bar()
+        .encode(
+            x=altair.X("name:N", sort=list(names), axis=altair.Axis(labelAngle=0)),
+            y=altair.Y("people:Q", axis=altair.Axis(tickCount=5, format="~s")),
+            xOffset=altair.XOffset("when:N", sort=["before", "after"]),
+            color=altair.Color("when:N", scale=colours, legend=None),
+        )
+    )
+    return _svg([bars], "Band", "People")
+
+
 def _chance(x: str, y: str) -> Any:
     return _line([{x: v, y: v, "order": v} for v in (0.0, 1.0)], x, y, _MUTED)
 

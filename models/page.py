@@ -7,52 +7,17 @@ it, or with another one, is as good.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from html import escape
 from typing import Any
 
-from models import charts, fairness_gate, report
+from models import charts, fairness_gate, html, report
 
 NAME = "report.html"
 
 Metrics = Mapping[str, Any]
 
 _MOST_COLUMNS = 25
-
-_STYLE = """
-:root { color-scheme: light; }
-body { font: 16px/1.5 system-ui, sans-serif; color: #1b1f24; background: #fff;
-  max-width: 72rem; margin: 0 auto; padding: 0 1rem 3rem; }
-h1 { font-size: 1.6rem; line-height: 1.2; overflow-wrap: anywhere; }
-h2 { font-size: 1.2rem; margin: 2.2rem 0 .2rem; border-top: 1px solid #d5d9e0; padding-top: 1rem; }
-h3 { font-size: 1rem; margin: 1.2rem 0 .2rem; overflow-wrap: anywhere; }
-p, li { max-width: 44rem; overflow-wrap: anywhere; }
-.about, figcaption, caption { color: #545d69; font-size: .9rem; text-align: left; }
-.warning { border-left: 4px solid #b3402a; background: #fbeeea; padding: .4rem .8rem; }
-.verdict { border-left: 4px solid #1d3557; background: #eef2f7; padding: .4rem .8rem; }
-.blocked { color: #b3402a; font-weight: 600; }
-.scroll { overflow-x: auto; }
-table { border-collapse: collapse; font-size: .9rem; margin: .5rem 0;
-  font-variant-numeric: tabular-nums; }
-th, td { padding: .25rem .6rem; text-align: right; border-bottom: 1px solid #e4e7ec;
-  white-space: nowrap; }
-th:first-child, td:first-child { text-align: left; white-space: normal; min-width: 8rem;
-  max-width: 24rem; overflow-wrap: break-word; }
-.bar { display: block; height: .7rem; background: #1d3557; min-width: 1px; }
-td.chart { width: 12rem; min-width: 6rem; }
-th { vertical-align: bottom; }
-figure { margin: .8rem 0; max-width: 24rem; }
-svg { max-width: 100%; height: auto; }
-.pair { display: flex; flex-wrap: wrap; gap: 0 3rem; align-items: flex-start; }
-@media (max-width: 40rem) {
-  h1 { font-size: 1.25rem; }
-  table { font-size: .8rem; }
-  th, td { padding: .25rem .35rem; white-space: normal; }
-  th:first-child, td:first-child { min-width: 4.5rem; }
-  td.chart { min-width: 3rem; }
-}
-.id { font-family: ui-monospace, monospace; font-size: .85rem; overflow-wrap: anywhere; }
-"""
 
 
 def of(metrics: Metrics, model_id: str) -> str:
@@ -75,49 +40,12 @@ def _page(metrics: Metrics, model_id: str) -> str:
         _fairness(metrics),
         _card(metrics),
     )
-    outcome = escape(metrics["outcome"])
-    return (
-        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>Model report: {outcome}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n"
-        f"<h1>Model report: {outcome}</h1>\n"
+    head = (
         f"<p>Horizon: {escape(metrics['horizon'])}. Population: {escape(metrics['population'])}. "
         f"Trained at {escape(metrics['created_at'])}.</p>\n"
-        f'<p class="id">Model {escape(model_id)}</p>\n' + "".join(sections) + "</body>\n</html>\n"
+        f'<p class="id">Model {escape(model_id)}</p>\n'
     )
-
-
-def _section(name: str, title: str, about: str, *parts: str) -> str:
-    note = f'<p class="about">{escape(about)}</p>\n' if about else ""
-    return f'<section id="{name}">\n<h2>{title}</h2>\n{note}{"".join(parts)}</section>\n'
-
-
-def _table(
-    titles: Sequence[str], rows: Iterable[Sequence[str]], widths: Sequence[float] | None = None
-) -> str:
-    """A table of texts, which are escaped here. With `widths`, from 0 to 1, each row has a bar."""
-    titles = [*titles, ""] if widths is not None else titles
-    head = "".join(f'<th scope="col">{escape(title)}</th>' for title in titles)
-    body = []
-    for number, row in enumerate(rows):
-        cells = "".join(f"<td>{escape(cell)}</td>" for cell in row)
-        if widths is not None:
-            share = 100.0 * widths[number]
-            cells += f'<td class="chart"><span class="bar" style="width:{share:.1f}%"></span></td>'
-        body.append(f"<tr>{cells}</tr>\n")
-    return (
-        '<div class="scroll"><table>\n'
-        f"<thead><tr>{head}</tr></thead>\n<tbody>\n{''.join(body)}</tbody>\n</table></div>\n"
-    )
-
-
-def _figure(svg: str, caption: str) -> str:
-    return f"<figure>{svg}<figcaption>{escape(caption)}</figcaption></figure>\n"
-
-
-def _pair(*parts: str) -> str:
-    """Parts that stand side by side where there is room."""
-    return f'<div class="pair">{"".join(parts)}</div>\n'
+    return html.page(f"Model report: {metrics['outcome']}", head, sections)
 
 
 def _holdout(metrics: Metrics) -> str:
@@ -135,17 +63,9 @@ def _warnings(metrics: Metrics) -> str:
     found = metrics["warnings"]
     about = f"n = {metrics['rows']:,} rows of the study. {_holdout(metrics)}"
     if not found:
-        return _section("warnings", "Warnings", about, "<p>None.</p>\n")
-    items = "".join(f'<p class="warning">{_prose(text)}.</p>\n' for text in found)
-    return _section("warnings", "Warnings", about, items)
-
-
-def _prose(text: str) -> str:
-    """A text with its commands, which stand between back quotes, as code."""
-    parts = escape(text).split("`")
-    if len(parts) % 2 == 0:
-        return escape(text)
-    return "".join(f"<code>{p}</code>" if i % 2 else p for i, p in enumerate(parts))
+        return html.section("warnings", "Warnings", about, "<p>None.</p>\n")
+    items = "".join(f'<p class="warning">{html.prose(text)}.</p>\n' for text in found)
+    return html.section("warnings", "Warnings", about, items)
 
 
 def _verdict(metrics: Metrics) -> str:
@@ -171,7 +91,7 @@ def _verdict(metrics: Metrics) -> str:
         ["ECE, worst seed", *(f"{figures['ece']['worst']:.4f}" for _, figures in columns),
          f"{served['ece']:.4f}"],
     ]  # fmt: skip
-    return _section(
+    return html.section(
         "verdict",
         "Verdict",
         about,
@@ -180,7 +100,7 @@ def _verdict(metrics: Metrics) -> str:
         f"<p>Gain over the scorecard: {gain['auc_mean']:+.4f} AUC [{low:+.4f}, {high:+.4f}] "
         f"({escape(gain['method'])}). After ± stands the standard deviation over folds. Brackets "
         "are 95 % intervals.</p>\n",
-        _table(["", *(title for title, _ in columns), "Served, hold-out"], rows),
+        html.table(["", *(title for title, _ in columns), "Served, hold-out"], rows),
         f"<p>{escape(report.instability(metrics['instability']))}</p>\n",
         "<p>The score ranks people. Unless the outcome is rental_loss, it prices nothing.</p>\n",
     )
@@ -210,11 +130,11 @@ def _rows(metrics: Metrics) -> str:
         steps.append((f"less: {exclusion['reason']}", exclusion["rows"], left))
     rows = [[name, f"{count:,}", f"{rest:,}"] for name, count, rest in steps]
     bad = metrics["bad"]
-    return _section(
+    return html.section(
         "rows",
         "Rows that were left out",
         f"The whole file: n = {total:,}.",
-        _table(["Step", "Rows", "Left"], rows, [rest / total for _, _, rest in steps]),
+        html.table(["Step", "Rows", "Left"], rows, [rest / total for _, _, rest in steps]),
         f"<p>{metrics['rows']:,} rows are in the study; {bad:,} of them are bad "
         f"({_percent(bad / metrics['rows'])}).</p>\n",
     )
@@ -228,7 +148,9 @@ def _roc(metrics: Metrics) -> str:
         f"AUC {area['value']:.4f} [{low:.4f}, {high:.4f}] (95 %, {area['method']}). "
         "The grey line is chance."
     )
-    return _section("roc", "ROC", _holdout(metrics), _figure(charts.roc(found["curve"]), caption))
+    return html.section(
+        "roc", "ROC", _holdout(metrics), html.figure(charts.roc(found["curve"]), caption)
+    )
 
 
 def _ks(metrics: Metrics) -> str:
@@ -238,7 +160,9 @@ def _ks(metrics: Metrics) -> str:
         f"KS {found['ks']:.4f}, at score {at['score']}: up to there lie {_percent(at['bad'])} of "
         f"the bad people (red) and {_percent(at['good'])} of the good people (green)."
     )
-    return _section("ks", "KS", _holdout(metrics), _figure(charts.ks(found["curve"]), caption))
+    return html.section(
+        "ks", "KS", _holdout(metrics), html.figure(charts.ks(found["curve"]), caption)
+    )
 
 
 def _calibration(metrics: Metrics) -> str:
@@ -254,13 +178,13 @@ def _calibration(metrics: Metrics) -> str:
         for i, b in enumerate(bins, start=1)
     ]
     drift = metrics["drift"]
-    return _section(
+    return html.section(
         "calibration",
         "Calibration",
         _holdout(metrics),
-        _pair(
-            _figure(charts.calibration(bins), caption),
-            _table(["Bin, by PD", "People", "Mean PD", "Bad rate", "95 % interval"], rows),
+        html.pair(
+            html.figure(charts.calibration(bins), caption),
+            html.table(["Bin, by PD", "People", "Mean PD", "Bad rate", "95 % interval"], rows),
         ),
         f"<p>Test against the validation (n = {drift['n']:,}): {escape(drift['light'])}; "
         f"{escape(drift['verdict'])}.</p>\n",
@@ -275,16 +199,16 @@ def _gains(metrics: Metrics) -> str:
         at = next(p for p in curve if p["people"] >= share - 1e-12)
         lift = f"{at['bad'] / at['people']:.2f}"
         rows.append([_percent(at["people"]), _percent(at["bad"]), lift, str(at["score"])])
-    return _section(
+    return html.section(
         "gains",
         "Gains",
         _holdout(metrics),
-        _pair(
-            _figure(
+        html.pair(
+            html.figure(
                 charts.gains(curve),
                 "So many of all bad people are among the riskiest people. The grey line is chance.",
             ),
-            _table(["Riskiest people", "Share of all bad people", "Lift", "Score up to"], rows),
+            html.table(["Riskiest people", "Share of all bad people", "Lift", "Score up to"], rows),
         ),
     )
 
@@ -297,8 +221,11 @@ def _bands(metrics: Metrics) -> str:
         for b in bands
     ]  # fmt: skip
     titles = ["Band", "From score", "People", "Share", "Bad rate", "95 % interval"]
-    return _section(
-        "bands", "Score bands", _holdout(metrics), _table(titles, rows, [b["share"] for b in bands])
+    return html.section(
+        "bands",
+        "Score bands",
+        _holdout(metrics),
+        html.table(titles, rows, [b["share"] for b in bands]),
     )
 
 
@@ -315,7 +242,7 @@ def _importance(metrics: Metrics) -> str:
     largest = columns[0]["mean_shap"] if columns else 1.0
     rows = [[c["column"], f"{c['mean_shap']:.3f}", c["reason_group"] or "none"] for c in shown]
     parts = [
-        _table(
+        html.table(
             ["Column of the model", "Log-odds", "Reason"],
             rows,
             [c["mean_shap"] / largest for c in shown],
@@ -324,7 +251,7 @@ def _importance(metrics: Metrics) -> str:
     if len(columns) > len(shown):
         rest = len(columns) - len(shown)
         parts.append(f"<p>{rest:,} more columns count less; metrics.json has them.</p>\n")
-    return _section("importance", "Importance of columns", about, *parts)
+    return html.section("importance", "Importance of columns", about, *parts)
 
 
 _GATE = {
@@ -346,7 +273,7 @@ def _fairness(metrics: Metrics) -> str:
     )
     if not whole["attributes"]:
         text = "<p>Not judged: no protected column has groups.</p>\n"
-        return _section("fairness", "Fairness", about, text)
+        return html.section("fairness", "Fairness", about, text)
     mark = ' class="blocked"' if gate["verdict"] != fairness_gate.FINE else ""
     verdict_of = {(g["attribute"], g["group"]): g["verdict"] for g in gate["groups"]}
     parts = [f"<p{mark}>{escape(_GATE[gate['verdict']])}</p>\n"]
@@ -356,7 +283,7 @@ def _fairness(metrics: Metrics) -> str:
     ):
         for attribute in figures["attributes"]:
             parts.append(_attribute(attribute, title, verdicts))
-    return _section("fairness", "Fairness", about, *parts)
+    return html.section("fairness", "Fairness", about, *parts)
 
 
 _CARD = (
@@ -372,13 +299,13 @@ def _card(metrics: Metrics) -> str:
     card = metrics.get("card")
     if card is None:
         text = "<p>Not declared: the spec has no [card].</p>\n"
-        return _section("card", title, about, text)
+        return html.section("card", title, about, text)
     parts = [f"<p>Owner: {escape(card['owner'])}. Tier: {escape(card['tier'])}.</p>\n"]
     for name, heading in _CARD:
         if card[name]:
             items = "".join(f"<li>{escape(text)}</li>" for text in card[name])
             parts.append(f"<h3>{heading}</h3>\n<ul>{items}</ul>\n")
-    return _section("card", title, about, *parts)
+    return html.section("card", title, about, *parts)
 
 
 def _apart(metrics: Metrics) -> str:
@@ -409,7 +336,7 @@ def _attribute(
         rows.append(row)
     n = sum(group["n"] for group in attribute["groups"])
     name, largest = escape(attribute["attribute"]), escape(attribute["compared_with"])
-    return f"<h3>{name}: {escape(title)}, n = {n:,}; compared with {largest}</h3>\n" + _table(
+    return f"<h3>{name}: {escape(title)}, n = {n:,}; compared with {largest}</h3>\n" + html.table(
         titles if verdicts is None else [titles[0], "Gate", *titles[1:]], rows
     )
 

@@ -36,12 +36,20 @@ if TYPE_CHECKING:
     metavar="FILE",
     help="Write the impact to this file, for `freehold model accept --impact FILE`.",
 )
+@click.option(
+    "--html",
+    "page",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Write the impact to this file as a page, which loads nothing from elsewhere.",
+)
 def impact(
     folder: Path,
     options: dict[str, Any],
     config_file: Path | None,
     names: tuple[str, ...],
     file: Path | None,
+    page: Path | None,
 ) -> None:
     """Show the effect of promoting the model in FOLDER on everybody.
 
@@ -92,6 +100,10 @@ def impact(
     click.echo(f"impact ID: {impact_report.id_of(document)}")
     if file is not None:
         impact_report.write(document, file)
+    if page is not None:
+        from service.cli import impact_page
+
+        page.write_text(impact_page.of(document), encoding="utf-8")
 
 
 def protected_columns(folder: Path, manifest: Manifest) -> tuple[Feature, ...]:

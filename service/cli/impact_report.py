@@ -81,7 +81,7 @@ def document_of(
     }
 
 
-def id_of(document: Document) -> str:
+def id_of(document: Mapping[str, Any]) -> str:
     """The id of an impact: the SHA-256 of its document as canonical JSON."""
     return hashlib.sha256(manifest.canonical(document)).hexdigest()
 
@@ -187,6 +187,12 @@ WORDS = {
 }
 
 
+REASONS = {
+    "newly_unscorable": "Newly unscorable, by the candidate's reason",
+    "newly_scorable": "Newly scorable, by the served model's reason",
+}
+
+
 def shown(document: Document) -> str:
     """The text of an impact, with a line break at the end."""
     return "\n".join(_lines(document)) + "\n"
@@ -196,8 +202,7 @@ def _lines(it: Document) -> Iterator[str]:
     models, population = it["models"], it["population"]
     for name in ("served", "candidate"):
         yield f"{name}: model {models[name]['model_id']}, {models[name]['outcome']}"
-    if models["served"]["outcome"] != models["candidate"]["outcome"]:
-        yield "the models predict different outcomes: their scores do not mean the same"
+    yield from difference(it)
     yield (
         f"{population['people']:,} people on record, {population['compared']:,} compared;"
         f" not compared: {population['no_features']:,} without features,"
@@ -207,36 +212,45 @@ def _lines(it: Document) -> Iterator[str]:
         yield "nobody can be compared"
         return
     yield f"newest features: {population['features_until']}"
-    yield from _warnings(it)
+    yield from (f"warning: {text}" for text in warnings(it))
     yield ""
     yield "People, by the band (rows: the served model; columns: the candidate)"
-    yield from table(_matrix(it["bands"]["names"], it["bands"]["people"]))
+    yield from table(matrix(it["bands"]["names"], it["bands"]["people"]))
     yield ""
-    rows = [[words, *_rate(it["everybody"][effect])] for effect, words in WORDS.items()]
+    rows = [[words, *rate(it["everybody"][effect])] for effect, words in WORDS.items()]
     yield from table([["Effect", "people", "share", "95 % interval"], *rows])
     yield ""
-    yield from table(_money(it["limits"]))
+    yield from table(money_rows(it["limits"]))
     for offers in it["offers"]:
         yield ""
         yield from _offer_lines(offers)
-    for name, words in (
-        ("newly_unscorable", "Newly unscorable, by the candidate's reason"),
-        ("newly_scorable", "Newly scorable, by the served model's reason"),
-    ):
+    for name, words in REASONS.items():
         if it[name]:
             yield ""
             rows = [[row["reason"], row["feature"], f"{row['people']:,}"] for row in it[name]]
             yield from table([[words, "feature", "people"], *rows])
     for segment in it["segments"]:
         yield ""
-        yield from _segment_lines(segment)
+        yield from table(segment_rows(segment))
     if it["protected_not_on_record"]:
         yield ""
+    yield from not_on_record(it)
+
+
+def difference(it: Mapping[str, Any]) -> Iterator[str]:
+    """The warning that the models do not predict the same."""
+    models = it["models"]
+    if models["served"]["outcome"] != models["candidate"]["outcome"]:
+        yield "the models predict different outcomes: their scores do not mean the same"
+
+
+def not_on_record(it: Mapping[str, Any]) -> Iterator[str]:
+    """A line for each protected column that nobody's features have."""
     for name in it["protected_not_on_record"]:
         yield f"{name} is protected, and no features on record have it: it is not compared"
 
 
-def _warnings(it: Document) -> Iterator[str]:
+def warnings(it: Mapping[str, Any]) -> Iterator[str]:
     """The groups that are cut more often than the others, and a remedy for missing features."""
     for segment in it["segments"]:
         names = [
@@ -245,19 +259,20 @@ def _warnings(it: Document) -> Iterator[str]:
         if names:
             protected = " (protected)" if segment["protected"] else ""
             yield (
-                f"warning: limits fall more often than among all others by {segment['name']}"
+                f"limits fall more often than among all others by {segment['name']}"
                 f"{protected}: {', '.join(names)}"
             )
     lacking = [row for row in it["newly_unscorable"] if row["reason"] == Reason.FEATURE_NOT_SENT]
     if lacking:
         people = sum(row["people"] for row in lacking)
         yield (
-            f"warning: features of the candidate were not sent for {people:,} people: register it"
+            f"features of the candidate were not sent for {people:,} people: register it"
             " (freehold model register) and send them with PutUsers first"
         )
 
 
-def _matrix(names: Sequence[str], people: Sequence[Sequence[int]]) -> list[list[str]]:
+def matrix(names: Sequence[str], people: Sequence[Sequence[int]]) -> list[list[str]]:
+    """Counts of people with their sums below, and the heads above."""
     sums = [sum(column) for column in zip(*people, strict=True)]
     rows = [*zip(names, people, strict=True), ("all", sums)]
     return [
@@ -266,7 +281,8 @@ def _matrix(names: Sequence[str], people: Sequence[Sequence[int]]) -> list[list[
     ]
 
 
-def _rate(rate: Mapping[str, Any]) -> list[str]:
+def rate(rate: Mapping[str, Any]) -> list[str]:
+    """People, their share, and its interval."""
     low, high = rate["interval"]
     return [
         f"{rate['hits']:,}", f"{rate['value']:.1%}", f"{low:.1%} to {high:.1%}"
@@ -293,7 +309,8 @@ _MONEY = {
 }
 
 
-def _money(limits: Sequence[Mapping[str, Any]]) -> list[list[str]]:
+def money_rows(limits: Sequence[Mapping[str, Any]]) -> list[list[str]]:
+    """The lines and their amounts, a column for each currency, below the heads."""
     heads = ["Limits (amounts in minor units)", *(it["currency"] for it in limits)]
     return [
         heads,
@@ -301,20 +318,26 @@ def _money(limits: Sequence[Mapping[str, Any]]) -> list[list[str]]:
     ]
 
 
-def _offer_lines(it: Mapping[str, Any]) -> Iterator[str]:
+def offers_title(it: Mapping[str, Any]) -> str:
+    """The products of some offers, with their cut-offs."""
     cut_offs = ", ".join(f"{step['offer']} from {step['from_score']}" for step in it["cut_offs"])
     products = it["products"]
     more = f" and {len(products) - 3:,} more" if len(products) > 3 else ""
-    yield f"Mildest offer of {', '.join(products[:3])}{more} ({cut_offs}), by the score alone"
-    yield from table(_matrix(it["names"], it["people"]))
+    return f"Mildest offer of {', '.join(products[:3])}{more} ({cut_offs}), by the score alone"
 
 
-def _segment_lines(it: Mapping[str, Any]) -> Iterator[str]:
+def _offer_lines(it: Mapping[str, Any]) -> Iterator[str]:
+    yield offers_title(it)
+    yield from table(matrix(it["names"], it["people"]))
+
+
+def segment_rows(it: Mapping[str, Any]) -> list[list[str]]:
+    """The groups of a segment below their heads."""
     effects = (Effect.LIMIT_DOWN, Effect.LIMIT_TO_ZERO, Effect.LIMIT_UP, Effect.NEWLY_UNSCORABLE)
     heads = [it["name"] + (" (protected)" if it["protected"] else ""), "people"]
     rows = []
     for group in it["groups"]:
-        falls, *others = (_rate(group[effect]) for effect in effects)
+        falls, *others = (rate(group[effect]) for effect in effects)
         shares = [f"{falls[1]} ({falls[2]})", *(share for _, share, _ in others)]
         rows.append([group["group"], f"{group['people']:,}", *shares, group["limits_fall"]])
-    yield from table([[*heads, *(WORDS[it] for it in effects), "... than of the others"], *rows])
+    return [[*heads, *(WORDS[it] for it in effects), "... than of the others"], *rows]

@@ -62,6 +62,7 @@ def serve(options: dict[str, Any], config_file: Path | None, trust_clock: bool) 
         warn_of_open_files([*files_open_to_others(engine), *secrets])
         store, scorer = SqlStore(engine), load_model(settings)
         require_fair(engine, scorer)
+        warn_of_findings(engine, scorer.model_id)
         require_real(scorer, sandbox=settings.sandbox is not None)
         scorer.bound_reasons(limits.reasons_budget_s)
         for why in scorer.warnings:
@@ -97,6 +98,23 @@ def require_fair(engine: Engine, scorer: ModelScorer) -> None:
         require_accepted(engine, model_id)
     elif verdict == TWO_SIGNATURES and len(people_who_accept(engine, model_id)) < SIGNATURES:
         why = f"fairness: approval differs between groups; let {NEEDED}"
+        structlog.get_logger("freehold").warning("model", model_id=model_id, why=why)
+
+
+def warn_of_findings(engine: Engine, model_id: str) -> None:
+    """Logs the open findings of high severity on the served model, which stays in service: only
+    people can say whether another model is better, and a business must not stop by a note."""
+    from service.storage.database import reading
+    from service.storage.findings import high_findings
+
+    with reading(engine) as connection:
+        numbers = high_findings(connection, model_id).get(model_id)
+    if numbers:
+        why = (
+            f"it has open findings of high severity ({', '.join(map(str, numbers))}): read them by "
+            "`freehold model finding list`, and serve another model, or let another person close"
+            " them"
+        )
         structlog.get_logger("freehold").warning("model", model_id=model_id, why=why)
 
 

@@ -58,7 +58,8 @@ class Figures(NamedTuple):
     """All figures of one instant.
 
     `timer_us` and `case_us` are the earliest instants that a due timer, or a case whose time is
-    over, has waited since; None if none waits.
+    over, has waited since; None if none waits. `high_findings` has the number of open findings of
+    high severity on each model that has one.
     """
 
     exposures: tuple[Exposure, ...]
@@ -67,3 +68,4 @@ class Figures(NamedTuple):
     timer_us: int | None
     case_us: int | None
     unsealed: Unsealed
+    high_findings: tuple[tuple[str, int], ...] = ()

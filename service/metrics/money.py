@@ -36,6 +36,11 @@ def money(app: App) -> Iterator[Metric]:
          figures.case_us),
     ):  # fmt: skip
         yield GaugeMetricFamily(name, what, value=_age_s(since_us, now_us))
+    yield GaugeMetricFamily(
+        "freehold_model_high_findings",
+        "Open findings of high severity on the model that scores.",
+        value=dict(figures.high_findings).get(app.parts.scorer.model_id, 0),
+    )
     if app.background.sealer is not None:
         unsealed = figures.unsealed
         yield GaugeMetricFamily(

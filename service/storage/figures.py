@@ -8,6 +8,7 @@ from service.engine.figures import AGES, OLDEST, Due, Exposure, Figures, OpenTra
 from service.storage import schema as t
 from service.storage.cases import cases_over
 from service.storage.database import reading
+from service.storage.findings import high_findings
 
 
 def figures(engine: Engine, now_us: int, sealed_sequence: int) -> Figures:
@@ -27,6 +28,9 @@ def figures(engine: Engine, now_us: int, sealed_sequence: int) -> Figures:
             timer_us=connection.scalar(waking),
             case_us=over[0].due_us if over else None,
             unsealed=_unsealed(connection, sealed_sequence),
+            high_findings=tuple(
+                (model_id, len(numbers)) for model_id, numbers in high_findings(connection).items()
+            ),
         )
 
 

@@ -8,15 +8,19 @@ from typing import Any
 
 import pytest
 from sqlalchemy import func, select, update
+from structlog.testing import capture_logs
 
 from models import fairness_gate
+from service.cli.serve import warn_of_findings
 from service.storage import schema as t
 from service.storage.compatibility import FINDINGS_BUILD
 from service.storage.database import open_database
+from service.storage.figures import figures
 from service.storage.findings import CLOSED
 from tests.cli.test_commands import invoke, shell
 from tests.cli.test_models import judged
 from tests.cli.test_rail_accounts import city, url
+from tests.fakes import START_US
 
 __all__ = ["city", "url"]
 
@@ -121,6 +125,34 @@ def test_an_open_high_finding_blocks_the_acceptance(
     assert "accepted by shell/ada, shell/bob" in invoke(*accept).output
     (listed,) = json.loads(invoke("model", "list", "--json", "--database", url).output)
     assert listed["open_high_findings"] == []
+
+
+def test_open_high_findings_on_the_served_model_are_told(
+    url: str, blocked: tuple[Path, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server that starts with a model with an open finding of high severity warns of it, and its
+    figures count it, until the finding is closed; other findings are not told."""
+    _, model_id = blocked
+    monkeypatch.setenv("SUDO_USER", "ada")
+    finding(url, "open", model_id, "--severity", "medium", "--text", "x")
+    engine = open_database(url)
+
+    def told() -> tuple[list[Any], dict[str, int]]:
+        with capture_logs() as lines:
+            warn_of_findings(engine, model_id)
+            warn_of_findings(engine, "another model")
+        return lines, dict(figures(engine, START_US, 0).high_findings)
+
+    assert told() == ([], {})
+    finding(url, "open", model_id, "--severity", "high", "--text", "x")
+    (line,), counted = told()
+    assert (line["log_level"], line["model_id"]) == ("warning", model_id)
+    assert "open findings of high severity (2)" in line["why"]
+    assert counted == {model_id: 1}
+    monkeypatch.setenv("SUDO_USER", "bob")
+    finding(url, "close", model_id, "2", "--text", "trained again")
+    assert told() == ([], {})
+    engine.dispose()
 
 
 @pytest.mark.parametrize(

@@ -17,9 +17,11 @@ from service.domain.errors import Exhausted
 from service.engine.pool import Pool, PoolLimits
 from service.engine.ports import StorageFailed
 from service.metrics.collector import registry_of, text_of
+from service.storage.admin import by_shell
+from service.storage.findings import close_finding, open_finding
 from service.storage.store import SqlStore
 from service.storage.transaction import SqlTransaction
-from tests.fakes import OPERATOR, Served, serving
+from tests.fakes import OPERATOR, START_US, Served, serving
 from tests.metrics.support import read_figures
 from tests.rpc.support import RPCS, Desks, Refused, advance, desks, until
 
@@ -221,3 +223,18 @@ def test_a_scrape_is_small(desk: Desks) -> None:
             desk.caller_for(name).send(name, b"")
     read_figures(desk.served)
     assert sum(map(len, samples(desk.served).values())) < 2_500
+
+
+def test_open_high_findings_on_the_served_model_are_counted(desk: Desks) -> None:
+    """The findings of high severity on the model that scores are counted while they are open."""
+    store, model_id = desk.served.store, desk.served.app.parts.scorer.model_id
+    read_figures(desk.served)
+    assert samples(desk.served)["freehold_model_high_findings"][()] == 0
+    opened = by_shell("open_finding", [model_id], "", "ada")
+    open_finding(store.engine, opened, model_id, "high", "scores the blank best", START_US)
+    read_figures(desk.served)
+    assert samples(desk.served)["freehold_model_high_findings"][()] == 1
+    closed = by_shell("close_finding", [model_id], "", "bob")
+    close_finding(store.engine, closed, model_id, 1, "trained again", START_US)
+    read_figures(desk.served)
+    assert samples(desk.served)["freehold_model_high_findings"][()] == 0
