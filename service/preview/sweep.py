@@ -46,7 +46,8 @@ class Kinds(NamedTuple):
 
 class _Effect(NamedTuple):
     """The verdicts on a row (before, again, and at both ends), and what they change for later
-    rows."""
+    rows: nothing, if it `is_quiet`. `moves` keeps those of its line, by the credit that was drawn
+    and by whether the hold began late. `number` is its place among all effects."""
 
     verdicts: tuple[int, ...]
     change: Change | None
@@ -55,6 +56,7 @@ class _Effect(NamedTuple):
     present: tuple[bool, bool]
     is_quiet: bool
     moves: dict[tuple[int, bool], tuple[Move, Move, Move]]
+    number: int
 
 
 _Amounts = tuple[tuple[Used, int, int, int], ...]
@@ -158,20 +160,20 @@ class Sweep:
         """Decides these rows again, in their order; the verdicts on the `known` ones stand."""
         found = self._course.found
         run = self._run_tight if self._is_tight(rows) else self._run_each
-        decided, effects = run(rows, known)
-        numbers = np.array([it.verdicts for it in effects], dtype=np.int64).reshape(-1, 4)
+        decided, effects = (np.array(it, dtype=np.int64) for it in run(rows, known))
+        every = np.array([it.verdicts for it in self._effects.values()], dtype=np.int64)
         ends = (found.before, found.again, found.strict, found.lenient)
-        for column, verdicts in zip(ends, numbers.T, strict=True):
-            column[decided] = verdicts
+        for column, verdicts in zip(ends, every.reshape(-1, 4).T, strict=True):
+            column[decided] = verdicts[effects]
 
-    def _run_each(self, rows: Numbers, known: Bits) -> tuple[list[int], list[_Effect]]:
-        """The rows that were decided by their kinds, with their effects. The calls without kinds
-        are decided among them."""
+    def _run_each(self, rows: Numbers, known: Bits) -> tuple[list[int], list[int]]:
+        """The rows that were decided by their kinds, with the numbers of their effects. The calls
+        without kinds are decided among them."""
         history, found = self._course.history, self._course.found
         calls = self._calls(rows)
         ends = (found.before, found.again, found.strict, found.lenient)
         columns = (self._kinds.of_row, known | ~history.judged, history.happened, *ends)
-        decided, effects = list[int](), list[_Effect]()
+        decided, effects = list[int](), list[int]()
         lists = (it[rows].tolist() for it in columns)
         for row, kind, is_known, *values in zip(rows.tolist(), *lists, strict=True):
             if kind == NEVER:
@@ -182,7 +184,7 @@ class Sweep:
             else:
                 effect = self._decide(row, kind)
                 decided.append(row)
-                effects.append(effect)
+                effects.append(effect.number)
             self._happen(row, effect)
         return decided, effects
 
@@ -196,7 +198,7 @@ class Sweep:
         many = max(map(len, self._kinds.steps[1]), default=0) >= MOST_STEPS
         return not (counted or many or others.any() or late[rows].any())
 
-    def _run_tight(self, rows: Numbers, known: Bits) -> tuple[list[int], list[_Effect]]:
+    def _run_tight(self, rows: Numbers, known: Bits) -> tuple[list[int], list[int]]:
         """As `_run_each`, for rows of which `_is_tight` is true.
 
         The events of all rows have their order beforehand, and only their amounts follow from the
@@ -214,7 +216,7 @@ class Sweep:
         is_simple, budgets = not (real.any or drafted.breaks), drafted.counters
         quickly = dict[int, _Effect]()
         different, place, taken = False, -1, 0
-        decided, effects = list[int](), list[_Effect]()
+        decided, effects = list[int](), list[int]()
         columns = (
             *(rows, lines, self._kinds.of_row[rows], (known | ~history.judged)[rows]),
             history.product[rows],
@@ -255,7 +257,7 @@ class Sweep:
                     quickly[key] = found_before
                 effect = found_before
                 decided.append(row)
-                effects.append(effect)
+                effects.append(effect.number)
             if effect.is_quiet:
                 continue
             times_us, held, closed = all_times_us[row], NO_MOVE, NO_MOVE
@@ -383,6 +385,7 @@ class Sweep:
                 not (real.maybe or drafted.maybe or before.same_as != strict.same_as)
                 and before.same_as == lenient.same_as,
                 {},
+                len(self._effects),
             )
             self._effects[happened, *numbers] = known
         return known

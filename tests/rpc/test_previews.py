@@ -14,10 +14,18 @@ from freehold.v1.terms_preview_pb2 import (
     PREVIEW_ANSWER_UNCERTAIN,
     PREVIEW_ANSWER_ZERO,
 )
-from freehold.v1.terms_service_pb2 import TERMS_KIND_LIMITS, TERMS_KIND_POLICY, TERMS_KIND_TARIFF
+from freehold.v1.terms_service_pb2 import (
+    TERMS_KIND_LIMITS,
+    TERMS_KIND_POLICY,
+    TERMS_KIND_TARIFF,
+)
 
+from service.domain.access import PLATFORM
+from service.domain.documents import DocumentKind
 from service.ids import RandomIds
-from tests.fakes import OPERATOR, serving
+from service.storage.admin import by_shell
+from service.storage.terms_acts import Order, apply_terms
+from tests.fakes import OPERATOR, START_US, serving
 from tests.preview.test_bills import HALF_HOURS
 from tests.rpc.support import Desks, Refused, advance, desks
 
@@ -93,6 +101,20 @@ def test_a_tariff_is_previewed_over_the_wire(busy: Desks) -> None:
     )
     assert (found.name, list(found.whole.fees)) == ("half-hours", [])
     assert (found.until_time.seconds - found.from_time.seconds) == 7 * DAY_S
+
+
+def test_a_preview_tells_the_faults_of_its_draft(busy: Desks) -> None:
+    """A tariff that breaks the rules of a place is previewed, and the answer names each of them."""
+    bounds = {"name": OPERATOR, "jurisdictions": ["CN-BJ"]}
+    order = Order(DocumentKind.BOUNDS, PLATFORM, bounds, "", activate=True)
+    asked = by_shell("apply_terms", [], "", "tester")
+    apply_terms(busy.served.store.engine, asked, order, START_US, lambda _: b"")
+    busy.operator.call("ListTerms")
+    tariff = {"kind": TERMS_KIND_TARIFF, "document": json.dumps(HALF_HOURS)}
+    found = busy.operator.call("PreviewTerms", **tariff, product_ids=["bike", "power-bank"])
+    assert {it.rule for it in found.faults} >= {"CN-BJ.UNIT_AT_MOST_15_MINUTES"}
+    assert all(it.path and it.description for it in found.faults)
+    assert not busy.operator.call("PreviewTerms", **tariff, product_ids=["bike"]).faults
 
 
 @pytest.mark.parametrize(
