@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -27,7 +27,7 @@ SAMPLE, SPEC = "sample.parquet", "spec.toml"
 Hashes = NDArray[np.uint8]
 
 _DIGITS = 64
-# Hashes that are text at once.
+# Rows that are written at once.
 _PORTION = 65_536
 _INPUT, _PROTECTED = "input ", "protected "
 _ABOUT = "freehold"
@@ -78,16 +78,24 @@ def content_sha256(development: Development) -> str:
 def write(development: Development, directory: Path) -> None:
     """Write the sample and the spec into a model's folder. Raises OSError."""
     import polars
+    from polars.io.plugins import register_io_source
 
-    hashes = [
-        polars.Series(written(development.hashes[start : start + _PORTION]), dtype=polars.String)
-        for start in range(0, development.hashes.shape[0], _PORTION)
-    ]
-    columns = {"id_sha256": polars.concat(hashes)}
-    columns |= {name: polars.Series(values) for name, values in _columns(development.data).items()}
+    columns = _columns(development.data)
+    rows = development.hashes.shape[0]
+
+    def frame(start: int, end: int) -> polars.DataFrame:
+        hashes = polars.Series(written(development.hashes[start:end]), dtype=polars.String)
+        values = {name: polars.Series(each[start:end]) for name, each in columns.items()}
+        return polars.DataFrame({"id_sha256": hashes, **values})
+
+    def portions(*_: object) -> Iterator[polars.DataFrame]:
+        # The whole frame would be another copy of the table.
+        for start in range(0, rows, _PORTION):
+            yield frame(start, start + _PORTION)
+
     about = json.dumps(_about(development), sort_keys=True)
-    polars.DataFrame(columns).write_parquet(
-        directory / SAMPLE, compression="zstd", metadata={_ABOUT: about}
+    register_io_source(portions, schema=frame(0, 0).schema).sink_parquet(
+        directory / SAMPLE, compression="zstd", row_group_size=_PORTION, metadata={_ABOUT: about}
     )
     (directory / SPEC).write_bytes(development.spec_bytes)
 

@@ -160,3 +160,15 @@ def test_a_training_names_one_folder() -> None:
         asked = runner.invoke(cli, ["train", "--spec", "models/data/taiwan.toml", *words])
         assert asked.exit_code == 2
         assert "--out for this model, or --models for all versions" in asked.output
+
+
+def test_the_size_of_a_portion_decides_nothing_of_a_sample(
+    scorecard_folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A sample that is written and hashed seven rows at a time is the same sample, in order."""
+    kept = development.read(scorecard_folder / "model")
+    expected = development.content_sha256(kept)
+    monkeypatch.setattr(development, "_PORTION", 7)
+    development.write(kept, tmp_path)
+    assert development.content_sha256(kept) == expected
+    assert development.content_sha256(development.read(tmp_path)) == expected
