@@ -9,7 +9,7 @@ import lightgbm
 import numpy as np
 from numpy.typing import NDArray
 
-from models import binned, calibrate, portions, recipes
+from models import binned, calibrate, freed, portions, recipes
 from models.dataset import Labels
 from models.domain import Admitted, Domain
 from models.encoding import Preparation
@@ -18,6 +18,9 @@ from models.samples import Sample, State
 from models.spec_model import Recipe
 
 Floats = NDArray[np.float64]
+
+MANY_ROWS = 100_000
+"""A fit of so many rows gives the memory back that it freed. Small fits soon use it again."""
 
 _LEAST_PD = 1e-9
 
@@ -56,6 +59,14 @@ def names(preparation: Preparation) -> tuple[str, ...]:
 
 def fit(state: State, sample: Sample, recipe: Recipe, judge: Judge | None = None) -> Learned:
     """The model of a recipe on a sample. Early stopping needs a judge with rows of both classes."""
+    try:
+        return _fitted(state, sample, recipe, judge)
+    finally:
+        if sample.rows.shape[0] >= MANY_ROWS:
+            freed.give_back()
+
+
+def _fitted(state: State, sample: Sample, recipe: Recipe, judge: Judge | None) -> Learned:
     label, columns = state.label[sample.rows], sample.preparation.columns
     if recipe.kind == "scorecard":
         card = binned.fit(
