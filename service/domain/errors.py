@@ -122,12 +122,22 @@ def malformed_token() -> InvalidInput:
     )
 
 
+NAMED_KINDS = frozenset(
+    {"operator", "product", "tariff", "policy", "limits", "bounds", "key", "model", "finding",
+     "proposal"}
+)  # fmt: skip
+"""The kinds of things that a text may name. Texts go to logs, so the names of people, of their
+rentals and of payments stand only in the metadata."""
+
+
 class NotFound(FreeholdError):
     """The resource does not exist, or the caller may not know that it exists."""
 
     def __init__(self, kind: str, name: str, near: str | None = None) -> None:
         """`near` is a name that exists and that the caller may have meant."""
-        text = f"{kind} not found: {name}" if name else f"{kind} not found"
+        text = f"{kind} not found"
+        if name and kind in NAMED_KINDS:
+            text += f": {name}"
         if near is not None:
             text += f": did you mean {near}?"
         super().__init__(f"{kind.upper()}_NOT_FOUND", text, {kind: name})

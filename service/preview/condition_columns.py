@@ -156,11 +156,10 @@ def _values(
         yield ages
     if "score" in names:
         yield history.score
-    if not len(beside.told_of):
-        return
-    seen: dict[tuple[object, ...], int] = {}
-    numbers = [seen.setdefault(_seen_of(it, names), len(seen)) for it in beside.told]
-    yield np.array(numbers, dtype=np.int64)[beside.told_of]
+    if len(beside.told_of):
+        seen: dict[tuple[object, ...], int] = {}
+        numbers = [seen.setdefault(_seen_of(it, names), len(seen)) for it in beside.told]
+        yield np.array(numbers, dtype=np.int64)[beside.told_of]
     if not names.isdisjoint(("hour", "weekday")):
         yield _hours(history, product, rows, names)
 
@@ -184,9 +183,10 @@ def _hours(history: History, product: Product, rows: Numbers, names: frozenset[s
     all."""
     beside, found = history.beside, np.zeros(len(history), dtype=np.int64)
     zones: dict[str, int] = {}
-    zone_of = np.array([zones.setdefault(it.time_zone, len(zones)) for it in beside.told])
     quarters = history.at_us[rows] // QUARTER_US
-    firsts, places = unique_rows([quarters, zone_of[beside.told_of[rows]]])
+    zone_of = np.array([zones.setdefault(it.time_zone, len(zones)) for it in beside.told])
+    zone = zone_of[beside.told_of[rows]] if len(beside.told_of) else np.zeros_like(quarters)
+    firsts, places = unique_rows([quarters, zone])
     local = [
         local_time(int(history.at_us[row]), beside.told_on(row), product)
         for row in rows[firsts].tolist()

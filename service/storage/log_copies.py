@@ -12,7 +12,7 @@ import itertools
 import sqlite3
 import threading
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 
 from service.config import SqliteLimits
 from service.storage.sqlite_files import FileGone, log_pages
@@ -24,7 +24,11 @@ MOST_COPIES = 4
 
 
 class LogCopies:
-    """The copies of one database's log; one thread at a time calls `begin_writing`."""
+    """The copies of one database's log.
+
+    Any thread that writes may call `begin_writing`. SQLite makes one copy at a time, and a second
+    one ends at once. A failure is told once.
+    """
 
     def __init__(
         self,
@@ -74,9 +78,11 @@ class LogCopies:
                 self._nearly = _copy_nearly_all(connection)
         except FileGone:
             return  # the writer's next transaction tells it
-        except sqlite3.Error as error:
-            self._doubt()
-            self._failure = error
+        except (sqlite3.Error, OSError) as error:
+            self._failure = sqlite3.OperationalError(f"the log was not copied: {error}")
+            # It fails like the copy if the process has no file left to open.
+            with suppress(OSError):
+                self._doubt()
 
     def _finish(self, connection: sqlite3.Connection) -> None:
         try:

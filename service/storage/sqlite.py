@@ -25,6 +25,7 @@ from service.storage.sqlite_files import (
     FileGone,
     OpenFiles,
     address,
+    at_path,
     has_log,
     make_private,
     open_to_others,
@@ -86,7 +87,8 @@ class SqliteDatabase:
 
     def cache_kib(self) -> int:
         """The memory for pages of the connection that writes batches."""
-        small = os.path.getsize(self._file) < SMALL_FILE_BYTES
+        found = at_path(self._file)  # without the file, the commit's check fails
+        small = found is None or found.stamp[1] < SMALL_FILE_BYTES
         return self._limits.small_file_cache_kib if small else self._limits.cache_kib
 
     def doubt(self) -> None:

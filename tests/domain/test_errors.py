@@ -38,8 +38,11 @@ def test_every_error_has_a_stable_reason(
 
 def test_texts_name_no_person() -> None:
     """No text names a person or a payment; only the metadata may."""
-    for error in (e.NotFound("user", "u-1"), e.PaymentReferenceUsed("p-1", "a-1")):
+    kinds = ("user", "authorization", "line", "case", "charge_back", "payment", "transfer", "pass")
+    unknown = [e.NotFound(it, "u-1") for it in kinds]
+    for error in (*unknown, e.PaymentReferenceUsed("p-1", "a-1")):
         assert not {"u-1", "p-1", "a-1"} & set(str(error).split())
+    assert str(e.NotFound("tariff", "bank")) == "tariff not found: bank"
 
 
 @pytest.mark.parametrize(("count", "text"), [(0, "message"), (20, "f19"), (23, "and 3 more")])

@@ -35,6 +35,7 @@ from service.domain.rules import (
 from service.domain.rules_document import json_of_rules
 from service.ids import RandomIds
 from service.preview.history import DAY_US, NEVER, Beside, Happened, History, Loss
+from service.preview.history import Told as OrderTold
 from service.preview.own_view import own_view
 from service.preview.replay import Replayed, Terms
 from service.preview.report import Preview, Range
@@ -176,6 +177,12 @@ NEW = st.builds(
     most_open=st.sampled_from([None, 1]),
 )
 OUTCOMES = st.sampled_from([Outcome.REDUCED, Outcome.FULL, Outcome.REVIEW, Outcome.DECLINE])
+TOLD = (
+    OrderTold(),
+    OrderTold(time_zone="Asia/Tokyo", device=True),
+    OrderTold(station="north", time_zone="America/New_York"),
+    OrderTold(station="north", band="A", account=True),
+)
 CONDITIONS = st.builds(
     Condition,
     st.sampled_from(["one", "two"]),
@@ -240,7 +247,18 @@ RULES = st.builds(
 )
 
 
-@given(made=HISTORIES, rules=RULES, zero=st.integers(560, 680))
+@st.composite
+def told_histories(draw: st.DrawFn) -> History:
+    """Histories with details of the orders, in half of them; the others have none."""
+    made = draw(HISTORIES)
+    if draw(st.booleans()):
+        return made
+    places = draw(st.lists(st.integers(0, 3), min_size=len(made), max_size=len(made)))
+    beside = made.beside._replace(told=TOLD, told_of=np.array(places, dtype=np.int64))
+    return replace(made, beside=beside)
+
+
+@given(made=told_histories(), rules=RULES, zero=st.integers(560, 680))
 def test_the_shortcut_gives_the_same_under_rules(made: History, rules: Rules, zero: int) -> None:
     """Every verdict of the shortcut is that of the plain replay, whatever the rules."""
     terms = Terms(with_rules(changed(made.products, zero_from_score=zero), rules))

@@ -10,6 +10,6 @@ def without_receipt(it: Authorization) -> Authorization:
     answer of its call have these parts."""
     copy = Authorization()
     copy.CopyFrom(it)
-    for name in ("receipt", "lapse", "case", "moved_no_money", "step_decision_id"):
+    for name in ("receipt", "lapse", "case", "moved_no_money", "step_decision_id", "reviewed"):
         copy.ClearField(name)
     return copy

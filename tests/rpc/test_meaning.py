@@ -46,6 +46,7 @@ DEFAULTS: dict[str, Any] = {
 NO_DEFAULT = {
     "expected_version": "absent, any version is accepted, which no number says",
     "capture": "absent, it is the newest with enough left, or several",
+    "reason": "absent, nobody told why",
 }
 """Fields of a kind that often has a default, and have none, with the reason."""
 
@@ -88,7 +89,7 @@ def test_a_field_with_a_default_is_recognized() -> None:
         for it in RPCS[method].request.DESCRIPTOR.fields
     }
     assert {name for name, it in named.items() if it} == {
-        "final", "purpose", "start", "expected_version", "return_kind",
+        "final", "purpose", "start", "expected_version", "return_kind", "reason",
     }  # fmt: skip
 
 

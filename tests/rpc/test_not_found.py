@@ -53,7 +53,7 @@ def check_unknown(
         assert refusal.reason == "AUTHORIZATION_NOT_FOUND"
         refusals.append((refusal.message, refusal.raw))
     (message, raw), (other_message, other_raw) = refusals
-    assert message.replace(id_of_mine, "v" * 20) == other_message
+    assert message == other_message
     assert raw is not None
     assert raw.replace(id_of_mine.encode(), b"v" * 20) == other_raw
 

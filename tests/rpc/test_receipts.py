@@ -192,9 +192,10 @@ def test_the_verifier_knows_the_fields_of_an_event() -> None:
         "receipt": beside.RECEIPT, "details": beside.DETAILS, "lapse": beside.LAPSE,
         "case": beside.CASE, "moved_no_money": beside.MOVED_NO_MONEY,
         "step_decision_id": beside.STEP_DECISION, "user_consent_reference": beside.CONSENT,
+        "reviewed": beside.REVIEWED,
     }  # fmt: skip
     assert {name: fields[name].number for name in numbers} == numbers
-    told = Authorization(case="x", moved_no_money=True, step_decision_id="d")
+    told = Authorization(case="x", moved_no_money=True, step_decision_id="d", reviewed=True)
     told.receipt.SetInParent()
     told.details.SetInParent()
     told.lapse = LAPSE_OFFER_EXPIRED

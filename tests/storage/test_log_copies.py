@@ -124,6 +124,30 @@ def test_a_failed_copy_stops_the_next_transaction(
     write(engine)
 
 
+def test_a_copy_that_cannot_open_a_file_has_failed(file: Path) -> None:
+    """A copy that cannot even open a file is told, although the look at the disk fails too."""
+
+    def refuse() -> closing[sqlite3.Connection]:
+        raise OSError(24, "Too many open files")
+
+    def doubt() -> None:
+        raise OSError(24, "Too many open files")
+
+    copies = copies_of(file, refuse, doubt)
+    with closing(sqlite3.connect(file, isolation_level=None)) as connection:
+        connection.execute("PRAGMA wal_autocheckpoint=0")
+        connection.execute("CREATE TABLE filler (content)")
+
+        def write_rows() -> None:
+            for _ in range(2 * PAGES):
+                copies.begin_writing(connection)
+                connection.execute("INSERT INTO filler VALUES (randomblob(16384))")
+                copies.wait()
+
+        with pytest.raises(sqlite3.OperationalError, match="Too many open files"):
+            write_rows()
+
+
 def test_a_reader_of_an_old_state_only_delays_the_copy(engine: Engine, file: Path) -> None:
     """While a reader needs the log, it grows; after the reader's end it is copied."""
     with closing(sqlite3.connect(file, isolation_level=None)) as reader:
@@ -151,11 +175,15 @@ def test_the_last_close_waits_for_a_copy(
     assert not Path(f"{file}-wal").exists()
 
 
-def copies_of(file: Path, connect: Callable[[], closing[sqlite3.Connection]]) -> LogCopies:
-    """Copies over a log that is long already."""
+def copies_of(
+    file: Path,
+    connect: Callable[[], closing[sqlite3.Connection]],
+    doubt: Callable[[], None] = lambda: None,
+) -> LogCopies:
+    """The copies of a database's log."""
     with closing(sqlite3.connect(file, isolation_level=None)) as connection:
         connection.execute("PRAGMA journal_mode=WAL")
-    return LogCopies(str(file), connect, lambda: None, limits().sqlite)
+    return LogCopies(str(file), connect, doubt, limits().sqlite)
 
 
 def test_a_file_that_is_gone_is_left_to_the_transaction(file: Path) -> None:
