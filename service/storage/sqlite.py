@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
-from functools import partial
 from threading import RLock
 from typing import Any, ClassVar
 
@@ -18,7 +18,6 @@ from service.config import Limits, SqliteLimits
 from service.domain.verification import BookFault
 from service.engine.read_time import read_time
 from service.storage import sqlite_integrity
-from service.storage.log_copies import LogCopies
 from service.storage.only_server import only_server
 from service.storage.row_statements import IN_TURN, RowsStatement, Together
 from service.storage.sqlite_files import (
@@ -27,6 +26,7 @@ from service.storage.sqlite_files import (
     address,
     at_path,
     has_log,
+    log_pages,
     make_private,
     open_to_others,
     read_from_disk,
@@ -59,14 +59,11 @@ class SqliteDatabase:
         self._address = address(self._file, "mode=rw")
         self._files = OpenFiles(self._file)
         self._opened: list[sqlite3.Connection] = []
-        self._copies = LogCopies(self._file, self._connection_for_copy, self.doubt, limits)
+        self._turns = itertools.count(1)
         self._limits = limits
 
     def connect(self, dialect: Any, options: Any) -> sqlite3.Connection:
         """A new connection; raises the driver's error, or FileGone."""
-        return self._open(partial(dialect.connect, self._address, uri=True, **options))
-
-    def _open(self, connect: Callable[[], sqlite3.Connection]) -> sqlite3.Connection:
         with SQLITE_FILES:
             before = self._files.opening()
             if self._create and before is None:
@@ -75,7 +72,7 @@ class SqliteDatabase:
                     make_private(self._file)
             if not self._opened and has_log(self._file):
                 read_from_disk(self._file)
-            connection = connect()
+            connection: sqlite3.Connection = dialect.connect(self._address, uri=True, **options)
             try:
                 _configure(connection, self._limits)
                 self._files.opened(before)
@@ -109,18 +106,6 @@ class SqliteDatabase:
             connection.close()
             if not self._opened:
                 self._files.closed()
-            alone = len(self._opened) < 2
-        if alone:
-            # The last connection may be that of a copy of the log.
-            self._copies.wait()
-
-    @contextmanager
-    def _connection_for_copy(self) -> Iterator[sqlite3.Connection]:
-        connection = self._open(partial(sqlite3.connect, self._address, uri=True))
-        try:
-            yield connection
-        finally:
-            self.close(connection)
 
     def begin_reading(self, connection: sqlite3.Connection, *, thorough: bool) -> None:
         """Begins a read transaction after a check of the files; raises FileGone."""
@@ -133,11 +118,23 @@ class SqliteDatabase:
     def begin_writing(self, connection: sqlite3.Connection) -> None:
         """Begins a write transaction; its commit checks the files.
 
-        A long log is copied back into the file (`LogCopies`). If a copy failed, nothing may be
-        written. Raises the driver's error.
+        At intervals it first copies a long log back into the file. If the copy fails, nothing may
+        be written. Raises the driver's error.
+
+        No thread may copy beside the transactions: a copy that ends with new pages in the log is
+        not synced, but SQLite counts its pages as copied. If the disk then fails, they are lost.
         """
-        self._copies.begin_writing(connection)
+        if next(self._turns) % self._limits.checkpoint_turns == 0:
+            self._checkpoint(connection)
         connection.execute("BEGIN IMMEDIATE")
+
+    def _checkpoint(self, connection: sqlite3.Connection) -> None:
+        if log_pages(self._file) >= self._limits.checkpoint_pages:
+            try:
+                connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+            except sqlite3.Error:
+                self.doubt()
+                raise
 
     def commit(self, connection: sqlite3.Connection) -> None:
         """Commits while the path leads to the open file.

@@ -76,7 +76,6 @@ FACTS: dict[str, dict[str, str]] = {
     "storage/overrides.py": {"PORTION": SHELL, "_TOGETHER": STATEMENT, "_ENDED_VERSION": METHOD},
     "cli/listings.py": {"TOGETHER": SHELL},
     "storage/listings.py": {"TOGETHER": STATEMENT},
-    "storage/log_copies.py": {"FEW_PAGES": METHOD, "MOST_COPIES": METHOD},
     "cli/sources.py": {"MOST_SHOWN": TEXT},
     "certificates.py": {"RSA_BITS": METHOD, "WAIT_S": METHOD},
     "clock.py": {"SECOND_US": UNIT, "DAY_US": UNIT, "SLEW_DIVISOR": METHOD, "LOOKS": METHOD},
