@@ -242,7 +242,8 @@ FACTS: dict[str, dict[str, str]] = {
     },
     "storage/row_statements.py": {"MOST_ROWS": STATEMENT},
     "storage/sqlite.py": {
-        "LOOK_STEPS": METHOD, "ROWS_TOGETHER": STATEMENT, "SMALL_FILE_BYTES": FORMAT,
+        "FEW_PAGES": METHOD, "LOOK_STEPS": METHOD, "ROWS_TOGETHER": STATEMENT,
+        "SMALL_FILE_BYTES": FORMAT,
     },
     "storage/terms.py": {"MOST_US": TERMS, "LAST_US": TERMS, "MOST_CHANGES": METHOD},
 }  # fmt: skip
@@ -328,7 +329,7 @@ COUNTS = frozenset({
     "max_queue", "max_batch", "patience", "min_arrivals", "max_attempts", "max_concurrent_streams",
     "max_calls", "max_calls_a_caller", "sweep_portion", "dispatch_portion", "seal_heads",
     "fold_rows", "fold_portion", "max_known", "max_unknown", "threads", "max_waiting",
-    "bulk_in_flight", "cached_statements", "checkpoint_pages", "checkpoint_turns", "connections",
+    "bulk_in_flight", "cached_statements", "checkpoint_pages", "light_checkpoint_pages", "checkpoint_turns", "connections",
     "keepalives", "refusals_a_second", "max_held", "most_waiting", "most_in_a_line",
     "max_connections", "max_watches", "max_reflections",
     "max_queue_a_caller", "max_share", "max_strangers", "max_unread", "max_keys",

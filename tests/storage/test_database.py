@@ -22,6 +22,7 @@ from service.storage.database import (
     writing,
 )
 from service.storage.sqlite import SMALL_FILE_BYTES
+from service.storage.sqlite_files import log_pages
 
 INSERT = "INSERT INTO limit_steps VALUES ('EUR', 1, 1)"
 ROWS = select(func.count()).where(t.limit_steps.c.currency == "EUR")
@@ -78,6 +79,27 @@ def test_the_writer_of_batches_has_a_cache_for_the_size_of_the_file(
             sizes.append(connection.exec_driver_sql("PRAGMA cache_size").scalar())
     opened.dispose()
     assert sizes == [-5_000 if large else -4_000, -SqliteLimits().read_cache_kib]
+
+
+@pytest.mark.parametrize(("blob", "least", "most"), [(16, 100, 150), (500_000, 1_000, 1_400)])
+def test_the_log_is_copied_sooner_while_transactions_are_small(
+    file: Path, blob: int, least: int, most: int
+) -> None:
+    """While transactions write few pages each, a shorter log is copied, so that no call waits long
+    for the copy."""
+    sqlite = SqliteLimits(checkpoint_pages=1_000, light_checkpoint_pages=100, checkpoint_turns=1)
+    engine = open_database(f"sqlite:///{file}", limits=Limits(sqlite=sqlite))
+    lengths = []
+    with engine.connect():  # so that the log stays
+        with writing(engine) as connection:
+            connection.exec_driver_sql("CREATE TABLE filler (content)")
+        for _ in range(300 if blob == 16 else 30):
+            with writing(engine) as connection:
+                connection.exec_driver_sql(f"INSERT INTO filler VALUES (zeroblob({blob}))")
+            lengths.append(log_pages(str(file)))
+    engine.dispose()
+    assert least <= max(lengths) <= most
+    assert min(lengths[-20:]) < least
 
 
 def test_a_writer_takes_the_lock_at_once(database: Engine, file: Path) -> None:
