@@ -124,12 +124,12 @@ class SqliteLimits:
 
     Larger portions cost less for each call.
     """
-    light_checkpoint_pages: int = bounded(4_096, 1, 16 * MIB)
+    light_checkpoint_pages: int = bounded(1_024, 1, 16 * MIB)
     """The same while transactions write few pages each.
 
     Then calls are few, and none of them shall wait long for a copy.
     """
-    checkpoint_turns: int = bounded(16, 1, 100_000)
+    checkpoint_turns: int = bounded(8, 1, 100_000)
     """The number of transactions between two checks of the WAL's length."""
     start_check_s: float = bounded(60.0, 0, 86_400)
     """The longest search for damage after the start, beside the calls; 0: no search.
