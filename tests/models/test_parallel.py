@@ -62,8 +62,8 @@ def test_workers_share_the_memory_of_their_input() -> None:
 def test_without_a_file_in_memory_the_input_is_on_the_disk(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """Where the system has no files in memory, the workers' input goes through a file that no
-    folder lists."""
+    """On a system without files in memory, the workers' input goes through a file that no folder
+    lists."""
     monkeypatch.delattr("os.memfd_create", raising=False)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     state = _state()

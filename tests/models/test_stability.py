@@ -211,8 +211,8 @@ def test_a_model_of_an_earlier_build_is_made_again(scorecard_folder: Path, tmp_p
 
 
 def test_other_figures_of_another_build_are_named(scorecard_folder: Path, tmp_path: Path) -> None:
-    """Where only figures differ that another build computed otherwise, the rebuild says so and
-    names them; where a part of the model differs, it names that part."""
+    """If only figures differ, which another build computed otherwise, the rebuild says so and names
+    them; if a part of the model differs, it names that part."""
     folder = Path(shutil.copytree(scorecard_folder / "model", tmp_path / "model"))
     document = json.loads((folder / "manifest.json").read_text())
     figures = json.loads((folder / "metrics.json").read_text())
