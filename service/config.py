@@ -125,7 +125,7 @@ class SqliteLimits:
     Larger portions cost less for each call.
     """
     light_checkpoint_pages: int = bounded(1_024, 1, 16 * MIB)
-    """The same while transactions write few pages each.
+    """The same, if shorter, while transactions write few pages each.
 
     Then calls are few, and none of them shall wait long for a copy.
     """

@@ -133,8 +133,10 @@ class SqliteDatabase:
 
     def _checkpoint(self, connection: sqlite3.Connection) -> None:
         pages, limits = log_pages(self._file), self._limits
-        light = pages < FEW_PAGES * self._turns
-        if pages >= (limits.light_checkpoint_pages if light else limits.checkpoint_pages):
+        most = limits.checkpoint_pages
+        if pages < FEW_PAGES * self._turns:
+            most = min(most, limits.light_checkpoint_pages)
+        if pages >= most:
             self._turns = 0
             try:
                 connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()

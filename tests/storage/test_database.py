@@ -81,13 +81,16 @@ def test_the_writer_of_batches_has_a_cache_for_the_size_of_the_file(
     assert sizes == [-5_000 if large else -4_000, -SqliteLimits().read_cache_kib]
 
 
-@pytest.mark.parametrize(("blob", "least", "most"), [(16, 100, 150), (500_000, 1_000, 1_400)])
+@pytest.mark.parametrize(
+    ("pages", "blob", "least", "most"),
+    [(1_000, 16, 100, 150), (1_000, 500_000, 1_000, 1_400), (50, 16, 50, 80)],
+)
 def test_the_log_is_copied_sooner_while_transactions_are_small(
-    file: Path, blob: int, least: int, most: int
+    file: Path, pages: int, blob: int, least: int, most: int
 ) -> None:
     """While transactions write few pages each, a shorter log is copied, so that no call waits long
-    for the copy."""
-    sqlite = SqliteLimits(checkpoint_pages=1_000, light_checkpoint_pages=100, checkpoint_turns=1)
+    for the copy. It is never longer than the log of large transactions."""
+    sqlite = SqliteLimits(checkpoint_pages=pages, light_checkpoint_pages=100, checkpoint_turns=1)
     engine = open_database(f"sqlite:///{file}", limits=Limits(sqlite=sqlite))
     lengths = []
     with engine.connect():  # so that the log stays
