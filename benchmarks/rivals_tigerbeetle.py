@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from importlib import import_module
 from types import TracebackType
@@ -12,6 +13,7 @@ from benchmarks.harness import BenchmarkError
 BATCH = 64
 ACCOUNTS = 1_000
 LEDGER, CODE = 1, 1
+WAIT_S = 5.0
 
 
 class TigerBeetle:
@@ -24,8 +26,9 @@ class TigerBeetle:
             self._tb: Any = import_module("tigerbeetle")
         except ImportError as error:
             raise BenchmarkError(
-                "TigerBeetle's client is not installed: pip install tigerbeetle"
+                "TigerBeetle's client is not installed: pip install 'tigerbeetle>=0.17'"
             ) from error
+        _reach(address)  # its client would try for ever
         self._client: Any = self._tb.ClientSync(cluster_id=0, replica_addresses=address)
         self._accounts: list[int] = []
 
@@ -33,11 +36,9 @@ class TigerBeetle:
         self._client.__enter__()
         self._accounts = [self._tb.id() for _ in range(ACCOUNTS)]
         for start in range(0, ACCOUNTS, BATCH):
-            self._done(
-                self._client.create_accounts(
-                    [self._account(it) for it in self._accounts[start : start + BATCH]]
-                )
-            )
+            made = [self._account(it) for it in self._accounts[start : start + BATCH]]
+            statuses = self._tb.CreateAccountStatus
+            self._done(self._client.create_accounts(made), len(made), statuses)
         return self
 
     def __exit__(
@@ -53,7 +54,8 @@ class TigerBeetle:
         began_s = time.perf_counter()
         for start in range(0, transfers, BATCH):
             made = [self._transfer(start + number) for number in range(BATCH)]
-            self._done(self._client.create_transfers(made))
+            statuses = self._tb.CreateTransferStatus
+            self._done(self._client.create_transfers(made), len(made), statuses)
         return -(-transfers // BATCH) * BATCH / (time.perf_counter() - began_s)
 
     def _account(self, account_id: int) -> Any:
@@ -72,6 +74,15 @@ class TigerBeetle:
             flags=self._tb.TransferFlags.PENDING, timestamp=0,
         )  # fmt: skip
 
-    def _done(self, errors: Any) -> None:
-        if errors:
-            raise BenchmarkError(f"TigerBeetle refused: {errors[:3]}")
+    def _done(self, results: Any, rows: int, statuses: Any) -> None:
+        refused = [it for it in results if it.status != statuses.CREATED]
+        if refused or len(results) != rows:
+            raise BenchmarkError(f"TigerBeetle refused {len(refused)} of {rows}: {refused[:3]}")
+
+
+def _reach(address: str) -> None:
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), timeout=WAIT_S).close()
+    except (OSError, ValueError) as error:
+        raise BenchmarkError(f"no server of TigerBeetle answers at {address!r}: {error}") from error

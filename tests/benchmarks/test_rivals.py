@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import sqlite3
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -158,7 +159,8 @@ class FakeBeetle:
         self.transfers: list[Any] = []
         self.Account = self.Transfer = SimpleNamespace
         self.TransferFlags = SimpleNamespace(PENDING=2)
-        self.errors: list[str] = []
+        self.CreateAccountStatus = self.CreateTransferStatus = SimpleNamespace(CREATED=-1)
+        self.status = -1
 
     def id(self) -> int:
         self.ids += 1
@@ -173,32 +175,38 @@ class FakeBeetle:
     def __exit__(self, *_: object) -> None:
         pass
 
-    def create_accounts(self, made: list[Any]) -> list[str]:
+    def create_accounts(self, made: list[Any]) -> list[SimpleNamespace]:
         self.accounts += made
-        return []
+        return [SimpleNamespace(status=self.status) for _ in made]
 
-    def create_transfers(self, made: list[Any]) -> list[str]:
+    def create_transfers(self, made: list[Any]) -> list[SimpleNamespace]:
         self.transfers += made
-        return self.errors
+        return [SimpleNamespace(status=self.status) for _ in made]
 
 
 def test_tigerbeetle_gets_pending_transfers(monkeypatch: pytest.MonkeyPatch) -> None:
     """TigerBeetle gets pending transfers between different accounts, in batches of 64; what it
-    refuses fails the benchmark, and so does a machine without its client."""
+    refuses fails the benchmark, and so does a machine without its client or its server."""
     fake = FakeBeetle()
     monkeypatch.setattr(rivals_tigerbeetle, "import_module", lambda _: fake)
-    with rivals_tigerbeetle.TigerBeetle("3000") as beetle:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+        beetle = rivals_tigerbeetle.TigerBeetle(address)
+    with beetle:
         assert beetle.speed(130) > 0
         assert len(fake.accounts) == 1_000
         assert len(fake.transfers) == 192
         assert all(it.debit_account_id != it.credit_account_id for it in fake.transfers)
         assert {it.flags for it in fake.transfers} == {2}
-        fake.errors = ["exists"]
+        fake.status = 46  # the transfer exists
         with pytest.raises(BenchmarkError, match="refused"):
             beetle.speed(1)
+    for no_server in (address, "nowhere"):
+        with pytest.raises(BenchmarkError, match="no server of TigerBeetle"):
+            rivals_tigerbeetle.TigerBeetle(no_server)
     monkeypatch.undo()
-    with pytest.raises(BenchmarkError, match="pip install tigerbeetle"):
-        rivals_tigerbeetle.TigerBeetle("3000")
+    with pytest.raises(BenchmarkError, match="pip install 'tigerbeetle"):
+        rivals_tigerbeetle.TigerBeetle(address)
 
 
 def test_sides_are_compared_within_a_round(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
