@@ -58,17 +58,21 @@ class Waits:
     """
 
     def __init__(self) -> None:
-        self._gain = 2 * RETURNING
+        self._brought, self._expected = 2 * RETURNING, 1.0
         self._skipped = 0
 
     def pay(self) -> bool:
         """Whether to wait before the next batch."""
-        if self._gain >= RETURNING:
+        if self._brought >= RETURNING * self._expected:
             return True
         self._skipped += 1
         return self._skipped % PROBING == 0
 
     def ended(self, brought: int, expected: float) -> None:
-        """Records the calls that a wait brought, and those that arrive in its time on average."""
-        if expected > 0:
-            self._gain += (min(4 * RETURNING, brought / expected) - self._gain) / 4
+        """Records the calls that a wait brought, and those that arrive in its time on average.
+
+        Both are averaged apart. A wait ends with the call that it waited for, so after a short one
+        the ratio of the two is high by chance.
+        """
+        self._brought += (brought - self._brought) / 4
+        self._expected += (expected - self._expected) / 4

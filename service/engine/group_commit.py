@@ -362,13 +362,12 @@ class Committer:
             rate = self._rate.measure(loop.time(), arrived)
             pause = linger_s(rate, len(self._queue), most, self._limits)
             if self._several and self._must_collect():
-                self._enough, pause = self._limits.max_queue, self._limits.max_linger_s
-            elif pause and not self._waits.pay():
-                pause = 0.0
-            if pause and not self._closing:
-                before, since = len(self._queue), loop.time()
+                await self._collect()
+            elif pause and len(self._queue) < self._enough and self._waits.pay():
+                # uvloop's time has whole milliseconds.
+                before, since_s = len(self._queue), time.perf_counter()
                 await self._linger(pause)
-                expected = rate * (loop.time() - since)
+                expected = rate * (time.perf_counter() - since_s)
                 self._waits.ended(len(self._queue) - before, expected)
             taken = self._take()
             self._bulk -= min(self._bulk, len(taken))
@@ -402,7 +401,7 @@ class Committer:
                 self._notice(refusals)
 
     def _must_collect(self) -> bool:
-        """Whether the next batch waits until no more calls arrive.
+        """Whether the next batch waits until the process has read the calls in the transport.
 
         A flood may wait in the transport, where callers take no turns: small batches answer the
         calls that were read, and the loop does not come to read the rest. So a long queue is
@@ -410,6 +409,19 @@ class Committer:
         """
         long = len(self._queue) >= self._limits.max_batch
         return long or self.statistics.batches % COLLECTING == 0
+
+    async def _collect(self) -> None:
+        """Waits while the process reads calls, for at most `max_linger_s`.
+
+        Calls that wait in the transport keep the process busy. Calls that arrive at an idle process
+        did not wait there, and to wait for them would only delay the others.
+        """
+        loop, limits = asyncio.get_running_loop(), self._limits
+        end, used_s, busy = loop.time() + limits.max_linger_s, time.process_time(), True
+        while busy and loop.time() < end and not self._closing:
+            await asyncio.sleep(limits.quiet_s)
+            used_before_s, used_s = used_s, time.process_time()
+            busy = used_s - used_before_s > limits.quiet_s / 2
 
     def _most(self) -> int:
         """The most commands of the next batch.

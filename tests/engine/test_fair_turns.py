@@ -146,6 +146,32 @@ def test_a_long_queue_is_completed_while_several_callers_are_active() -> None:
     run(main())
 
 
+def test_a_long_queue_does_not_wait_for_independent_calls() -> None:
+    """While several callers are active and the queue is long, the writer does not wait for calls
+    that arrive at a process that has nothing else to do."""
+    patient = replace(LIMITS, max_linger_s=HANG_S, quiet_s=0.02)
+
+    async def main() -> int:
+        gate = Gate()
+        committer = Committer(gate.apply, patient)
+        committer.start()
+        first = committer.submit(of("first"))
+        await gate.entered()
+        waiting = [committer.submit(of("heavy", n)) for n in range(100)]
+        waiting.append(committer.submit(of("light")))
+        gate.open()
+        number = 0
+        while not waiting[50].done():
+            number += 1
+            waiting.append(committer.submit(of("light", number)))
+            await asyncio.sleep(patient.quiet_s / 2)
+        await asyncio.gather(first, *waiting)
+        await committer.close()
+        return len(gate.batches)
+
+    assert run(main()) > 5
+
+
 class Taker:
     """A taker of results that keeps their number."""
 

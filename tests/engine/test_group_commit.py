@@ -152,6 +152,15 @@ def test_a_wait_pays_only_for_callers_that_come_back() -> None:
     assert all(waits.pay() for _ in range(2 * PROBING))
 
 
+def test_a_short_wait_by_chance_is_no_gain() -> None:
+    """Waits for one call of a steady rate do not pay, though most of them end before the time in
+    which one call arrives on average."""
+    waits = Waits()
+    for expected in [0.2, 0.4, 2.4] * 20:
+        waits.ended(1, expected)
+    assert not waits.pay()
+
+
 # -- batches ---------------------------------------------------------------------------------
 
 
