@@ -116,10 +116,10 @@ def _replay_alone(history: History, terms: Terms) -> tuple[Replayed, Kinds]:
     alone = _alone(history)
     steps = _steps_of(history, terms)
     covered = _covered(history, steps[0], history.available)
-    ends = (
-        _covered(history, steps[1], history.available),
-        _covered(history, steps[1], history.most_available),
-    )
+    least = _covered(history, steps[1], history.available)
+    ends = least, least
+    if history.most_available is not history.available:
+        ends = least, _covered(history, steps[1], history.most_available)
     rows = np.flatnonzero(history.judged & alone)
     kinds = _kinds(history, terms, found, rows, covered)._replace(covered=ends, steps=steps)
     _judge_once(history, terms, found, rows, kinds)
@@ -149,8 +149,11 @@ def _before_the_first(history: History, doubtful: Bits) -> Bits:
 
 def _has(numbers: Numbers, rows: Bits) -> Bits:
     """The rows that share a number with some of these rows; NEVER is shared with none."""
-    shared = np.unique(numbers[rows])
-    has: Bits = np.isin(numbers, shared[shared != NEVER])
+    among = np.zeros(int(numbers.max(initial=0)) + 2, dtype=np.bool_)
+    among[numbers[rows]] = True
+    # As an index, NEVER is the last place.
+    among[NEVER] = False
+    has: Bits = among[numbers]
     return has
 
 
@@ -366,7 +369,7 @@ def _doubtful(
     less, more = _changes(history, found)
     if not less.whole.any() and not more.whole.any():
         return np.zeros(len(history), dtype=np.bool_)
-    freed, used = _standing(history, less), _standing(history, more)
+    freed, used = _standing(history, less, more)
     doubtful = np.zeros(len(history), dtype=np.bool_)
     for free, of_free in zip((history.available, history.most_available), covered, strict=True):
         low = _covered(history, steps, np.maximum(0, free - used))
@@ -423,19 +426,26 @@ def _is_milder(found: Replayed, end: Numbers) -> Bits:
 _SURE = Happened.HELD | Happened.AT_ONCE
 
 
-def _standing(history: History, changes: _Changes) -> Numbers:
-    """For each row, the sum of the changes by earlier rows of the same line, as they then are.
+def _standing(history: History, *all_changes: _Changes) -> list[Numbers]:
+    """For each row, the sum of the changes by earlier rows of the same line, as they then are; a
+    column for all changes of a kind.
 
     A change stands in full until the rental is closed, and then with its lasting part.
     """
     size = len(history)
     line = line_column(history) * (size + 1)
-    changed = np.flatnonzero(changes.whole)
-    # A line and the number of a row are one number.
-    begun = Steps(line[changed] + changed, changes.whole[changed])
-    ended = Steps(
-        line[changed] + changes.closed[changed],
-        changes.whole[changed] - changes.lasting[changed],
-    )
-    rows = line + np.arange(size, dtype=np.int64)
-    return begun.between(line, rows, "left") - ended.between(line, rows, "right")
+    # A line and the number of a row are one number. Places in their order are found much sooner.
+    order = np.argsort(line + np.arange(size, dtype=np.int64))
+    begins, rows = line[order], line[order] + order
+    columns = []
+    for changes in all_changes:
+        changed = np.flatnonzero(changes.whole)
+        begun = Steps(line[changed] + changed, changes.whole[changed])
+        ended = Steps(
+            line[changed] + changes.closed[changed],
+            changes.whole[changed] - changes.lasting[changed],
+        )
+        column = np.zeros(size, dtype=np.int64)
+        column[order] = begun.between(begins, rows, "left") - ended.between(begins, rows, "right")
+        columns.append(column)
+    return columns

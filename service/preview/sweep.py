@@ -17,12 +17,21 @@ from service.domain.admission import Hit
 from service.domain.product import Product
 from service.preview.budgets import Exposures, Hold, Used
 from service.preview.events import events_of
-from service.preview.history import DAY_US, NEVER, Bits, Numbers
+from service.preview.history import DAY_US, NEVER, NO_NUMBERS, Bits, Numbers
 from service.preview.lines import NO_MOVE, Change, Move, change_of, moves_of
 from service.preview.presence import Presence, presence_of
-from service.preview.replay import Judge, Replay, Row, asked_of, order_of, replay_call, rows_of
+from service.preview.replay import (
+    Judge,
+    Replay,
+    Row,
+    asked_of,
+    line_column,
+    order_of,
+    replay_call,
+    rows_of,
+)
 from service.preview.rulebook import BREAKER_HIT, Course, hold_of, quiet_said
-from service.preview.verdicts import Asked, Said, as_stored, carried
+from service.preview.verdicts import Asked, Said, as_stored, carried, unique_rows
 
 MOST_STEPS = 1_024
 """More than the credit parts of a product: a policy has few offers."""
@@ -145,19 +154,25 @@ class Sweep:
         self._course, self._kinds, self._judge = course, kinds, judge
         self._decided: dict[tuple[object, ...], _Effect] = {}
         self._effects: dict[tuple[int, ...], _Effect] = {}
-        history = course.history
-        self._real = _Bounds(course.real, history.products, kinds.steps[0])
+        self._real = _Bounds(course.real, course.history.products, kinds.steps[0])
         self._drafted = _Bounds(course.drafted, course.terms.products, kinds.steps[1])
-        self._available: list[int] = history.available.tolist()
-        self._most_available: list[int] = history.most_available.tolist()
-        self._drawn: list[int] = history.captured_credit.tolist()
+        self._take(NO_NUMBERS)
+
+    def _take(self, rows: Numbers) -> None:
+        """Takes the values of the rows to be decided, by their places among these rows."""
+        history, covered = self._course.history, self._kinds.covered
+        self._rows: list[int] = rows.tolist()
+        self._available: list[int] = history.available[rows].tolist()
+        self._most_available: list[int] = history.most_available[rows].tolist()
+        self._drawn: list[int] = history.captured_credit[rows].tolist()
         times = (history.at_us, history.held_us, history.close_us)
-        self._times_us = list(zip(*(it.tolist() for it in times), strict=True))
-        self._products: list[int] = history.product.tolist()
-        self._covered = list(zip(*(it.tolist() for it in kinds.covered), strict=True))
+        self._times_us = list(zip(*(it[rows].tolist() for it in times), strict=True))
+        self._products: list[int] = history.product[rows].tolist()
+        self._covered = list(zip(*(it[rows].tolist() for it in covered), strict=True))
 
     def run(self, rows: Numbers, known: Bits) -> None:
         """Decides these rows again, in their order; the verdicts on the `known` ones stand."""
+        self._take(rows)
         found = self._course.found
         run = self._run_tight if self._is_tight(rows) else self._run_each
         decided, effects = (np.array(it, dtype=np.int64) for it in run(rows, known))
@@ -175,17 +190,18 @@ class Sweep:
         columns = (self._kinds.of_row, known | ~history.judged, history.happened, *ends)
         decided, effects = list[int](), list[int]()
         lists = (it[rows].tolist() for it in columns)
-        for row, kind, is_known, *values in zip(rows.tolist(), *lists, strict=True):
+        values_of = zip(self._rows, *lists, strict=True)
+        for place, (row, kind, is_known, *values) in enumerate(values_of):
             if kind == NEVER:
                 self._decide_call(calls.get(row, ()), is_known=is_known)
                 continue
             if is_known:
                 effect = self._effect(*values)
             else:
-                effect = self._decide(row, kind)
+                effect = self._decide(place, kind)
                 decided.append(row)
                 effects.append(effect.number)
-            self._happen(row, effect)
+            self._happen(place, effect)
         return decided, effects
 
     def _is_tight(self, rows: Numbers) -> bool:
@@ -204,25 +220,23 @@ class Sweep:
         The events of all rows have their order beforehand, and only their amounts follow from the
         decisions. So nothing is searched or sorted on the way from row to row.
         """
-        course, history, found = self._course, self._course.history, self._course.found
+        course, history = self._course, self._course.history
         codes, before = events_of(history, rows)
         coming: list[_Coming | None] = [None] * (2 * len(rows))
-        lines = np.unique(np.array(course.line_of)[rows], return_inverse=True)[1].reshape(-1)
+        lines = unique_rows([line_column(history)[rows]])[1]
         # By how much each line is used more, and whether it ever was used otherwise.
         least, most, changed = [0] * len(rows), [0] * len(rows), [False] * len(rows)
         real, drafted, is_shared = self._real, self._drafted, course.is_shared
         drawn, all_times_us, steps = self._drawn, self._times_us, self._kinds.steps[1]
         free, most_free, covered = self._available, self._most_available, self._covered
         is_simple, budgets = not (real.any or drafted.breaks), drafted.counters
+        effect_of, standing = self._standing(rows, (known | ~history.judged)[rows])
         quickly = dict[int, _Effect]()
         different, place, taken = False, -1, 0
         decided, effects = list[int](), list[int]()
-        columns = (
-            *(rows, lines, self._kinds.of_row[rows], (known | ~history.judged)[rows]),
-            history.product[rows],
-        )
+        columns = (*(rows, lines, self._kinds.of_row[rows], effect_of, history.product[rows]),)
         lists = (*(it.tolist() for it in columns), before)
-        for row, line, kind, is_known, product, until in zip(*lists, strict=True):
+        for row, line, kind, number, product, until in zip(*lists, strict=True):
             place += 1
             while taken < until:
                 event = coming[codes[taken]]
@@ -233,19 +247,18 @@ class Sweep:
                     most[of_line] += move[1]
                     for used, day, least_minor, most_minor in amounts:
                         used.change(day, least_minor, most_minor)
-            if is_known:
-                ends = found.before, found.again, found.strict, found.lenient
-                effect = self._effect(int(history.happened[row]), *(int(it[row]) for it in ends))
+            if number != NEVER:
+                effect = standing[number]
             else:
                 was = different if is_shared else changed[line]
                 less, more = least[line], most[line]
-                of_product, (low, high) = steps[product], covered[row]
+                of_product, (low, high) = steps[product], covered[place]
                 if less or more:
-                    low = bisect_right(of_product, free[row] - more)
-                    high = bisect_right(of_product, most_free[row] - less)
+                    low = bisect_right(of_product, free[place] - more)
+                    high = bisect_right(of_product, most_free[place] - less)
                 counters, within, most_within = budgets[product], 0, 0
                 if counters is not None:
-                    left, most_left = counters.left(all_times_us[row][0] // DAY_US)
+                    left, most_left = counters.left(all_times_us[place][0] // DAY_US)
                     within = bisect_right(of_product, left)
                     most_within = bisect_right(of_product, most_left)
                 # One number for all that the effect follows from is found sooner than a tuple.
@@ -253,17 +266,17 @@ class Sweep:
                 key = (key * MOST_STEPS + within) * MOST_STEPS + most_within
                 found_before = quickly.get(key) if is_simple else None
                 if found_before is None:
-                    found_before = self._found(row, kind, product, less, more, same=not was)
+                    found_before = self._found(place, kind, product, less, more, same=not was)
                     quickly[key] = found_before
                 effect = found_before
                 decided.append(row)
                 effects.append(effect.number)
             if effect.is_quiet:
                 continue
-            times_us, held, closed = all_times_us[row], NO_MOVE, NO_MOVE
+            times_us, held, closed = all_times_us[place], NO_MOVE, NO_MOVE
             if effect.change is not None:
                 changed[line] = different = True
-                end = drawn[row], times_us[1] > times_us[0]
+                end = drawn[place], times_us[1] > times_us[0]
                 moves = effect.moves.get(end)
                 if moves is None:
                     moves = effect.moves[end] = moves_of(effect.change, end[0], late=end[1])
@@ -282,6 +295,16 @@ class Sweep:
                 coming[2 * place] = line, held, begun
             coming[2 * place + 1] = line, closed, ended
         return decided, effects
+
+    def _standing(self, rows: Numbers, known: Bits) -> tuple[Numbers, list[_Effect]]:
+        """The effects of the `known` ones of these rows, and the place of each row's among them;
+        NEVER for a row that is to be decided."""
+        found, places = self._course.found, np.full(len(rows), NEVER)
+        ends = (found.before, found.again, found.strict, found.lenient)
+        columns = [it[rows[known]] for it in (self._course.history.happened, *ends)]
+        firsts, places[known] = unique_rows(columns)
+        every = zip(*(it[firsts].tolist() for it in columns), strict=True)
+        return places, [self._effect(*it) for it in every]
 
     def _calls(self, rows: Numbers) -> dict[int, list[Row]]:
         """The calls without kinds, by the row of their first item."""
@@ -303,24 +326,24 @@ class Sweep:
             ends = every[found.strict[it.row]], every[found.lenient[it.row]]
             course.add(it, every[it.before], *ends)
 
-    def _decide(self, row: int, kind: int) -> _Effect:
+    def _decide(self, place: int, kind: int) -> _Effect:
         """Decides a row by its kind, and by the state of all that it depends on."""
-        course, now_us = self._course, self._times_us[row][0]
+        course, row, now_us = self._course, self._rows[place], self._times_us[place][0]
         line = course.lines.get(course.line_of[row])
         least_minor, most_minor = (0, 0) if line is None else line.at(now_us)
         self._real.advance(now_us)
         self._drafted.advance(now_us)
         was = course.different if course.is_shared else line is not None or course.is_touched(row)
-        product = self._products[row]
-        return self._found(row, kind, product, least_minor, most_minor, same=not was)
+        product = self._products[place]
+        return self._found(place, kind, product, least_minor, most_minor, same=not was)
 
     def _found(
-        self, row: int, kind: int, product: int, least_minor: int, most_minor: int, *, same: bool
+        self, place: int, kind: int, product: int, least_minor: int, most_minor: int, *, same: bool
     ) -> _Effect:
         """The effect of a row by its kind, if its line is used more by these amounts at the least
         and at the most, and if all that it depends on is the `same` under the draft."""
-        now_us, covered = self._times_us[row][0], self._covered[row]
-        free = self._available[row], self._most_available[row]
+        now_us, covered = self._times_us[place][0], self._covered[place]
+        free = self._available[place], self._most_available[place]
         if least_minor or most_minor:
             steps = self._kinds.steps[1][product]
             free = free[0] - most_minor, free[1] - least_minor
@@ -331,7 +354,7 @@ class Sweep:
         key = kind, covered, real, drafted, as_it_was
         known = self._decided.get(key)
         if known is None:
-            known = self._judged(row, free, real, drafted, as_it_was=as_it_was)
+            known = self._judged(self._rows[place], free, real, drafted, as_it_was=as_it_was)
             self._decided[key] = known
         return known
 
@@ -390,16 +413,16 @@ class Sweep:
             self._effects[happened, *numbers] = known
         return known
 
-    def _happen(self, row: int, it: _Effect) -> None:
+    def _happen(self, place: int, it: _Effect) -> None:
         """Lets a row change what later rows depend on."""
-        course, times_us = self._course, self._times_us[row]
+        course, row, times_us = self._course, self._rows[place], self._times_us[place]
         if it.change is not None:
-            course.line(row).add(it.change, times_us, self._drawn[row])
+            course.line(row).add(it.change, times_us, self._drawn[place])
             course.touch(row)
         if self._real.any:
-            self._real.hold(self._products[row], it.real, times_us)
+            self._real.hold(self._products[place], it.real, times_us)
         if self._drafted.any:
-            self._drafted.hold(self._products[row], it.drafted, times_us)
+            self._drafted.hold(self._products[place], it.drafted, times_us)
             course.note(row, it.present)
 
 

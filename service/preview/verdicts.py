@@ -211,22 +211,35 @@ def unique_rows(columns: Sequence[Numbers]) -> tuple[Numbers, Numbers]:
 
     A combination is one number, in which each column has its own digit.
     """
-    whole, size = np.zeros(len(columns[0]), dtype=np.int64), 1
+    count = len(columns[0])
+    whole, size = np.zeros(count, dtype=np.int64), 1
     for column in columns:
         if not len(column):
             break
         least = int(column.min())
         digits, base = column - least, int(column.max()) - least + 1
         if base > MOST_DIGITS:
-            values, digits = np.unique(column, return_inverse=True)
-            digits, base = digits.reshape(-1), len(values)
-        if size * base > MOST_NUMBERS:
-            values, whole = np.unique(whole, return_inverse=True)
-            whole, size = whole.reshape(-1), len(values)
+            digits, base = _ranks(digits, base)
+        if size * base > SHARE_OF_PLACES * count:
+            whole, size = _ranks(whole, size)
         whole, size = whole * base + digits, size * base
-    _, firsts, places = np.unique(whole, return_index=True, return_inverse=True)
-    return firsts, places.reshape(-1)
+    whole, size = _ranks(whole, size)
+    firsts = np.full(size, count, dtype=np.int64)
+    np.minimum.at(firsts, whole, np.arange(count, dtype=np.int64))
+    return firsts, whole
 
 
-MOST_DIGITS, MOST_NUMBERS = 2**16, 2**62
-"""The largest digit, and the bound of the numbers of combinations."""
+def _ranks(numbers: Numbers, size: int) -> tuple[Numbers, int]:
+    """The ranks of numbers from 0 to below `size` among the different ones, and how many these
+    are."""
+    if size > SHARE_OF_PLACES * len(numbers):
+        values, ranks = np.unique(numbers, return_inverse=True)
+        return ranks.reshape(-1), len(values)
+    # Nothing is sorted: each number has a place.
+    there = np.zeros(size, dtype=np.bool_)
+    there[numbers] = True
+    return (np.cumsum(there) - 1)[numbers], int(np.count_nonzero(there))
+
+
+MOST_DIGITS, SHARE_OF_PLACES = 2**16, 8
+"""The largest digit, and the places for each number up to which numbers are not sorted."""

@@ -168,6 +168,11 @@ class Backend(Protocol):
         """One JSON array of these columns, without blanks between them."""
         ...
 
+    def array_of_rows(self, column: ColumnElement[Any]) -> ColumnElement[str]:
+        """One JSON array of a column of all rows, in the order in which they are read; NULL without
+        rows on PostgreSQL."""
+        ...
+
     def text_of_bytes(self, column: Column[bytes]) -> ColumnElement[str]:
         """Bytes as X'0123…' with capital letters."""
         ...

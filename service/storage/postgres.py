@@ -405,6 +405,10 @@ class Postgres:
         # A text with ", " in it has a comma too many either way.
         return func.replace(cast(func.json_build_array(*columns), Text), ", ", ",")
 
+    def array_of_rows(self, column: ColumnElement[Any]) -> ColumnElement[str]:
+        """One JSON array of a column of all rows, in the order in which they are read."""
+        return cast(func.json_agg(column), Text)
+
     def text_of_bytes(self, column: Column[bytes]) -> ColumnElement[str]:
         """Bytes as X'0123…'."""
         return literal("X'") + func.upper(func.encode(column, "hex")) + literal("'")

@@ -384,6 +384,10 @@ class Sqlite:
         """One JSON array of these columns."""
         return func.json_array(*columns)
 
+    def array_of_rows(self, column: ColumnElement[Any]) -> ColumnElement[str]:
+        """One JSON array of a column of all rows, in the order in which they are read."""
+        return func.json_group_array(column)
+
     def text_of_bytes(self, column: Column[bytes]) -> ColumnElement[str]:
         """Bytes as X'0123…'."""
         return func.quote(column)

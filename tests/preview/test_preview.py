@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
+import numpy as np
 import pytest
 from sqlalchemy import update
 
@@ -203,6 +205,22 @@ def test_a_preview_reads_its_operators_rows_alone(city: Desk) -> None:
     city.put_users(ann=700)
     city.do(authorize("ann"), caller=OTHER_OPERATOR)
     assert previewed(city, policy(city.store)).whole.decisions == 0
+
+
+@pytest.mark.parametrize("portion", [1, 7])
+def test_portions_of_rows_make_no_difference(
+    city: Desk, portion: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A history that is read in many portions is the same as one that is read at once."""
+    play(city, 5, 60)
+    document, until_us = policy(city.store, zero_from_score=640), city.clock.now_us() + 1
+    once, whole = read(city.store, until_us, ages=True), previewed(city, document)
+    monkeypatch.setattr("service.preview.read.PORTION", portion)
+    again = read(city.store, until_us, ages=True)
+    columns = [it.name for it in fields(once) if isinstance(getattr(once, it.name), np.ndarray)]
+    assert len(once) > 2 * portion
+    assert all(np.array_equal(getattr(once, it), getattr(again, it)) for it in columns)
+    assert to_json(previewed(city, document)) == to_json(whole)
 
 
 def test_a_policy_is_previewed_for_the_products_under_its_name(city: Desk) -> None:
