@@ -36,7 +36,7 @@ from service.preview.history import (
     Numbers,
 )
 from service.preview.order_fees import first_fee, ordered
-from service.preview.read_columns import Numbering, number_each, numbers_in
+from service.preview.read_columns import Numbering, number_each, numbers_in, order_of_ids
 from service.storage import schema as t
 from service.storage.database import backend_of
 
@@ -193,34 +193,30 @@ def _pasts(connection: Connection, window: Window, users: dict[str, int]) -> dic
 
 
 def _portions(connection: Connection, window: Window) -> Iterator[tuple[int, Mapping[str, str]]]:
-    """Portions of rows in the order of ids: the number of rows, and each column as a JSON array.
+    """Portions of rows: the number of rows, and each column as a JSON array. Ids grow from portion
+    to portion, and have any order within one.
 
     A column as one text takes half of the time of its values one by one.
     """
+    own = (_A.operator_id == window.operator_id, _A.authorization_id > bindparam("after"))
+    ids = select(_A.authorization_id.label("id")).where(*own).order_by(_A.authorization_id)
+    last = select(func.max(ids.limit(PORTION).subquery().c.id))
+    columns = _columns(window)
     array = backend_of(connection).array_of_rows
-    rows = _query(window).limit(PORTION).subquery()
-    names = [it.name for it in rows.c if it.name != "id"]
-    query = select(func.count(), func.max(rows.c.id), *(array(rows.c[name]) for name in names))
+    arrays = _query(window).with_only_columns(func.count(), *map(array, columns.values()))
     # An id begins with the time at which it was made, or a later one.
     after = first_id(window.from_us - max(LEAD_US, window.lead_us))
-    size = PORTION
-    while size == PORTION:
-        size, after, *texts = connection.execute(query, {"after": after}).one()
+    while (until := connection.execute(last, {"after": after}).scalar()) is not None:
+        size, *texts = connection.execute(arrays, {"after": after, "until": until}).one()
+        after = until
         if size:
-            yield size, dict(zip(names, texts, strict=True))
+            yield size, dict(zip(columns, texts, strict=True))
 
 
-def _query(window: Window) -> Select[Any]:
-    """The rows whose ids are after the parameter `after`, in the order of ids.
-
-    The columns are the id, those of `_NUMBERS` and of the kind, the group, the person, and what
-    only some windows need: the values that were read, the time of the features, and those of
-    `beside`.
-    """
-    # A rule may count rentals that are closed.
-    counted_us = window.from_us - window.lead_us
-    lead_us = max(LEAD_US, window.lead_us)
-    begin = or_(_A.create_us >= counted_us, _A.close_us.is_(None), _A.close_us >= window.from_us)
+def _columns(window: Window) -> dict[str, ColumnElement[Any]]:
+    """The columns that are read, by name: the id, those of `_NUMBERS` and of the kind, the group,
+    the person, and what only some windows need: the values that were read, the time of the
+    features, and those of `beside`."""
     columns: dict[str, ColumnElement[Any]] = {
         "id": _A.authorization_id,
         **dict(zip(_NUMBERS, _numbers(), strict=True)),
@@ -231,10 +227,19 @@ def _query(window: Window) -> Select[Any]:
         columns["values"] = case((_D.read_values.contains(f'"{FREE}"'), _D.read_values))
     if window.ages:
         columns["as_of_us"] = func.coalesce(t.feature_snapshots.c.as_of_us, NEVER)
-    columns |= beside.columns(window.beside)
-    query = select(*(column.label(name) for name, column in columns.items())).where(
+    return columns | beside.columns(window.beside)
+
+
+def _query(window: Window) -> Select[Any]:
+    """The rows whose ids are above the parameter `after`, up to `until`."""
+    # A rule may count rentals that are closed.
+    counted_us = window.from_us - window.lead_us
+    lead_us = max(LEAD_US, window.lead_us)
+    begin = or_(_A.create_us >= counted_us, _A.close_us.is_(None), _A.close_us >= window.from_us)
+    query = select(_A.authorization_id).where(
         _A.operator_id == window.operator_id,
         _A.authorization_id > bindparam("after"),
+        _A.authorization_id <= bindparam("until"),
         _A.create_us >= window.from_us - lead_us,
         _A.create_us < window.until_us,
         begin,
@@ -254,7 +259,7 @@ def _query(window: Window) -> Select[Any]:
             t.authorization_details.c.authorization_id == _A.authorization_id,
         )
         source = source.outerjoin(t.authorization_details, own)
-    return query.select_from(source).order_by(_A.authorization_id)
+    return query.select_from(source)
 
 
 def _numbers() -> tuple[ColumnElement[Any], ...]:
@@ -277,18 +282,20 @@ def _numbers() -> tuple[ColumnElement[Any], ...]:
 def _kind(window: Window) -> tuple[ColumnElement[Any], ...]:
     """The columns of `_Kind`."""
     marks: ColumnElement[int] = _A.product_revision * _Mark.REVISION
-    ranks = ((str(it), rank) for it, rank in RANKS.items() if it is not None)
-    offer = case(*((_D.offer == name, rank) for name, rank in ranks), else_=DECLINED)
-    marks = marks + offer * _Mark.OFFER
+    ranks = {str(it): rank * _Mark.OFFER for it, rank in RANKS.items() if it is not None}
+    states = {str(State.SETTLED): _Mark.SETTLED, **{str(it): _Mark.HOLDING for it in HOLDING}}
+    # The frequent value comes first.
+    custodies = {str(Custody.IN_STATION): 0}
+    custodies |= {str(it): _Mark.LOST for it in (Custody.MISSING, Custody.SOLD)}
+    marks = marks + case(ranks, value=_D.offer, else_=DECLINED * _Mark.OFFER)
+    marks = marks + case(states, value=_A.state, else_=0)
+    marks = marks + case(custodies, value=_A.custody, else_=0)
     for mark, condition in (
         (_Mark.STARTED, _A.start_us.is_not(None)),
-        (_Mark.HOLDING, _A.state.in_([str(it) for it in HOLDING])),
         (_Mark.NO_CASH, _A.cash_minor == 0),
         (_Mark.PAID, _A.received_minor + _A.elsewhere_minor + _A.paid_out_minor > 0),
         (_Mark.HOLDS_CASH, _A.held_cash_minor > 0),
-        (_Mark.LOST, _A.custody.in_([str(Custody.MISSING), str(Custody.SOLD)])),
         (_Mark.LATE, func.coalesce(_A.close_us, window.until_us) > _A.due_us),
-        (_Mark.SETTLED, _A.state == str(State.SETTLED)),
         (_Mark.IMMEDIATE, _A.start == str(Start.IMMEDIATE)),
         (_Mark.STALE, _D.unscorable_reason == str(Reason.FEATURES_STALE)),
     ):
@@ -352,23 +359,31 @@ def _take(
     codes: _Codes,
     window: Window,
 ) -> None:
-    """Adds a portion of rows to the columns."""
-    fresh = {name: numbers_in(texts[name], size) for name in _NUMBERS}
+    """Adds a portion of rows to the columns, in the order of ids."""
+    order = order_of_ids(json.loads(texts["id"]))
+
+    def numbers(name: str) -> Numbers:
+        column = numbers_in(texts[name], size)
+        return column if order is None else column[order]
+
+    def values(name: str) -> list[Any]:
+        column: list[Any] = json.loads(texts[name])
+        return column if order is None else [column[place] for place in order.tolist()]
+
+    fresh = {name: numbers(name) for name in _NUMBERS}
     if window.totals:
-        read = json.loads(texts["values"])
+        read = values("values")
         both = zip(fresh["available"].tolist(), read, strict=True)
         free = [minor if it is None else json.loads(it)[FREE] for minor, it in both]
         judged = zip(fresh["at_us"].tolist(), read, strict=True)
         codes.of_totals.update(it is not None for at_us, it in judged if at_us >= window.from_us)
         fresh["available"] = np.array(free, dtype=np.int64)
-    fresh["as_of_us"] = numbers_in(texts["as_of_us"], size) if window.ages else fresh["at_us"]
-    words = (json.loads(texts[name]) for name in _KIND[:3])
-    numbers = (numbers_in(texts[name], size).tolist() for name in _KIND[3:])
-    kinds = zip(*words, *numbers, strict=True)
-    fresh["kinds"] = number_each(kinds, codes.kinds)
-    fresh["users"] = number_each(json.loads(texts["user"]), codes.users)
-    fresh["calls"] = codes.numbers_of_calls(json.loads(texts["group"]))
-    more = {name: json.loads(texts[name]) for name in beside.columns(window.beside)}
+    fresh["as_of_us"] = numbers("as_of_us") if window.ages else fresh["at_us"]
+    words, marks = map(values, _KIND[:3]), [numbers(name).tolist() for name in _KIND[3:]]
+    fresh["kinds"] = number_each(zip(*words, *marks, strict=True), codes.kinds)
+    fresh["users"] = number_each(values("user"), codes.users)
+    fresh["calls"] = codes.numbers_of_calls(values("group"))
+    more = {name: values(name) for name in beside.columns(window.beside)}
     for name, column in codes.beside.take(more):
         fresh[name] = np.array(column, dtype=np.int64)
     for name, part in fresh.items():

@@ -32,3 +32,8 @@ def numbers_in(text: str, size: int) -> Numbers:
     if len(found) != size:
         raise ValueError(f"a column of {size} rows has a value that is no whole number")
     return found
+
+
+def order_of_ids(ids: list[str]) -> Numbers | None:
+    """The places of these ids in their order; None if they are in order, as they mostly are."""
+    return None if ids == sorted(ids) else np.argsort(np.array(ids))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from service.preview.read_columns import Numbering, number_each, numbers_in
+from service.preview.read_columns import Numbering, number_each, numbers_in, order_of_ids
 from service.preview.verdicts import unique_rows
 
 
@@ -28,6 +28,14 @@ def test_values_get_numbers_in_the_order_of_their_first_use() -> None:
     assert number_each(["b", "a", "b"], known).tolist() == [0, 1, 0]
     assert number_each(["c", "a"], known).tolist() == [2, 1]
     assert dict(known) == {"b": 0, "a": 1, "c": 2}
+
+
+def test_ids_in_any_order_are_sorted() -> None:
+    """A database may give the rows of a portion in any order."""
+    assert order_of_ids(["a", "b", "c"]) is None
+    order = order_of_ids(["c", "a", "d", "b"])
+    assert order is not None
+    assert order.tolist() == [1, 3, 0, 2]
 
 
 @pytest.mark.parametrize("most", [2, 300, 2**40])
