@@ -25,7 +25,10 @@ TOGETHER = 500
 
 _reason = click.option("--reason", required=True, help="Why, for the record.")
 _policy = click.option(
-    "--policy", "policy_id", default="", help="Count for this policy only; the default is all."
+    "--policy",
+    "policy_id",
+    default="",
+    help="Count for this policy only, named as a product names it; the default is all.",
 )
 _listing_expiry = expires_option_of("When the listing ends by itself")
 _snooze_expiry = expires_option_of("When the rules count again", name="--until", required=True)

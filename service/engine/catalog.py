@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from service.domain.breakers import BreakerKey
 from service.domain.credit import LimitStep
+from service.domain.errors import NotFound, ProductMisconfigured, ProductRetired
 from service.domain.exposure import TotalExposure
 from service.domain.product import Operator, Product
 
@@ -91,6 +92,21 @@ class Catalog:
     listed: frozenset[tuple[str, str]] = frozenset()
     retired: frozenset[tuple[str, str]] = frozenset()
     breakers: Mapping[BreakerKey, int] = field(default_factory=dict)
+
+    def in_force(self, operator_id: str, product_id: str) -> Product:
+        """The latest revision of an operator's product.
+
+        Raises ProductMisconfigured, ProductRetired or NotFound for one that is not rented out.
+        """
+        key = operator_id, product_id
+        product = self.products.get(key)
+        if key in self.refused or (product and operator_id not in self.operators):
+            raise ProductMisconfigured(product_id)
+        if product is None and key in self.retired:
+            raise ProductRetired(product_id)
+        if product is None:
+            raise NotFound("product", product_id)
+        return product
 
     def with_part(self, names: TermsNames, part: Catalog) -> Catalog:
         """These terms, in which `part` replaces all terms of these names."""

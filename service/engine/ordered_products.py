@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from service.domain.details import Order
-from service.domain.errors import InvalidInput, NotFound, ProductMisconfigured, ProductRetired
+from service.domain.errors import InvalidInput
 from service.domain.product import Product
 from service.engine.catalog import Catalog
 
@@ -33,17 +33,9 @@ def products_of(operator_id: str, command: Ordering, catalog: Catalog) -> list[P
     Raises ProductMisconfigured, ProductRetired or NotFound for one that is not rented out, and
     InvalidInput for products of several currencies.
     """
-    known, operators = catalog.products, catalog.operators
     products = []
     for item in command.items:
-        key = (operator_id, item.product_id)
-        product = known.get(key)
-        if key in catalog.refused or (product and operator_id not in operators):
-            raise ProductMisconfigured(item.product_id)
-        if product is None and key in catalog.retired:
-            raise ProductRetired(item.product_id)
-        if product is None:
-            raise NotFound("product", item.product_id)
+        product = catalog.in_force(operator_id, item.product_id)
         if product.by_station and command.order is not None:
             product = product.at(command.order.place.station)
         products.append(product)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple, Protocol
 
 from service.domain import passes
-from service.domain.errors import NotFound, ProductMisconfigured, ProductRetired
+from service.domain.errors import NotFound
 from service.domain.ledger import Line
 from service.domain.passes import Span
 from service.domain.product import Product
@@ -111,14 +111,7 @@ def _row(
 
 def _offered(operator_id: str, it: Asked, context: Context) -> tuple[Product, Pass, str]:
     """The product in force, the pass that its tariff sells, and the tariff's time zone."""
-    key, known = (operator_id, it.product_id), context.catalog
-    product = known.products.get(key)
-    if key in known.refused or (product and operator_id not in known.operators):
-        raise ProductMisconfigured(it.product_id)
-    if product is None and key in known.retired:
-        raise ProductRetired(it.product_id)
-    if product is None:
-        raise NotFound("product", it.product_id)
+    product = context.catalog.in_force(operator_id, it.product_id)
     if isinstance(product.tariff, SegmentTariff):
         for offered in product.tariff.passes:
             if offered.name == it.name:

@@ -125,7 +125,7 @@ class Quotes:
     def usage(self, caller: str, product_id: str, usage: Usage) -> QuotedFee:
         """The fee of a usage by the tariff in force.
 
-        Raises NotFound, ProductMisconfigured, or InvalidInput as `quote_usage`.
+        Raises NotFound, ProductMisconfigured, ProductRetired, or InvalidInput as `quote_usage`.
         """
         product = _in_force(caller, product_id, self._engine.terms).at(usage.station)
         return self._quoted(product, usage)
@@ -199,14 +199,10 @@ def _in_force(caller: str, product_id: str, terms: Terms) -> Product:
     """The product of an operator as Authorize takes it."""
     key = (caller, product_id)
     known = terms.used.catalog
-    if key not in known.products and key not in known.refused and terms.learn([key]):
+    kept = known.products, known.refused, known.retired
+    if not any(key in it for it in kept) and terms.learn([key]):
         known = terms.used.catalog
-    product = known.products.get(key)
-    if key in known.refused or (product and caller not in known.operators):
-        raise ProductMisconfigured(product_id)
-    if product is None:
-        raise NotFound("product", product_id)
-    return product
+    return known.in_force(caller, product_id)
 
 
 def _sound(it: Authorization, product: Product | None) -> Product:

@@ -8,14 +8,18 @@ from hashlib import sha256
 
 from sqlalchemy import Connection, Engine, func, insert, or_, select, update
 
-from service.domain.errors import ActRefused, NotFound
-from service.domain.listings import SKIPPABLE, Listing, ListingKind, require_sound
+from service.domain.access import PLATFORM
+from service.domain.documents import DocumentKind
+from service.domain.errors import ActRefused, InvalidInput, NotFound
+from service.domain.listings import SKIPPABLE, Listing, ListingEffect, ListingKind, require_sound
+from service.domain.near_names import near_name
 from service.engine.records.administration import Asked
 from service.engine.tables import LISTINGS
 from service.storage import schema as t
 from service.storage.administration import Administration, administer, require_text
 from service.storage.compatibility import LISTINGS_BUILD, shut_out_older
 from service.storage.database import reading
+from service.storage.documents import policy_id_of
 from service.storage.schema.record_tables import CONVERTERS
 
 TOGETHER = 100
@@ -35,6 +39,7 @@ def add_listings(
 ) -> bytes:
     """Adds listings, whose owner, number, reason, maker and time are filled in; returns the answer.
 
+    A policy is named by its id, or as a product names it; the listings have its id.
     From the first listing on, the schema shuts out builds that follow none. Raises InvalidInput
     with all faults, NotFound for an unknown operator, and RequestIdReused.
     """
@@ -47,6 +52,8 @@ def add_listings(
         ]
         require_text("reason", reason, shortest=1)
         require_sound(made, SKIPPABLE)
+        ids = {it.policy_id: _id_of_policy(desk.connection, it) for it in made}
+        made = [it._replace(policy_id=ids[it.policy_id]) for it in made]
         shut_out_older(desk.connection, LISTINGS_BUILD)
         values = CONVERTERS[LISTINGS].values
         columns = [column.name for column in t.listings.columns]
@@ -138,6 +145,41 @@ def digest_of(listings: Sequence[Listing]) -> str:
         [it.effect, it.kind, it.subject, it.rules, it.policy_id, it.expire_us] for it in listings
     ]
     return sha256(json.dumps(rows).encode()).hexdigest()
+
+
+def _id_of_policy(connection: Connection, it: Listing) -> str:
+    """The id of the only policy for which a new listing counts; empty for all policies.
+
+    As in a product, a name is that of the owner's policy, or else of the platform's. Raises
+    InvalidInput for a policy that the owner does not have, or whose rules it may not skip: such a
+    listing would never count, and nobody would notice.
+    """
+    if not it.policy_id:
+        return ""
+    known = _policies_in_reach(connection, it.owner)
+    own = policy_id_of(it.owner, it.policy_id)
+    found = own if own in known else it.policy_id
+    if found not in known:
+        near = near_name(it.policy_id, known)
+        hint = "apply it first" if near is None else f"did you mean {near}?"
+        text = f"must name a policy, and there is no {it.policy_id}: {hint}"
+        raise InvalidInput.of("policy_id", "policy_id.unknown", text)
+    if it.effect is ListingEffect.ALLOW and not it.may_skip(found):
+        text = f"is {found} of the platform, which alone skips its rules: name a policy of your own"
+        raise InvalidInput.of("policy_id", "policy_id.of_platform", text)
+    return found
+
+
+def _policies_in_reach(connection: Connection, owner: str) -> set[str]:
+    """The ids of the policies of which an owner may know, drafts included."""
+    d = t.terms_documents.c
+    drafted = select(d.owner, d.name).where(d.kind == DocumentKind.POLICY).distinct()
+    # Policies that SQL wrote have no documents before somebody asks for them.
+    compiled = connection.scalars(select(t.policies.c.policy_id).distinct())
+    found = {policy_id_of(*row) for row in connection.execute(drafted)} | set(compiled)
+    if owner == PLATFORM:
+        return found
+    return {it for it in found if "/" not in it or it.startswith(f"{owner}/")}
 
 
 def _newest(connection: Connection, owner: str) -> int:

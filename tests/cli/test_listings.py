@@ -22,6 +22,12 @@ def told(url: str, *words: str) -> list[dict[str, Any]]:
     return found
 
 
+POLICY = """
+name = "careful"
+zero_from_score = 600
+reduced_from_score = 520
+reduced_credit_share_bp = 5_000
+"""
 ADD = ("listing", "add", "city", "--reason", "theft")
 
 
@@ -44,11 +50,16 @@ def test_listings_are_added_listed_and_ended(url: str, tmp_path: Path) -> None:
     assert "; ended 20" in text
 
 
-def test_a_snooze_is_a_listing_with_an_end(url: str) -> None:
-    """`snooze` turns rules off until a time, for everybody or for one user."""
+def test_a_snooze_is_a_listing_with_an_end(url: str, tmp_path: Path) -> None:
+    """`snooze` turns rules off until a time, for everybody or for one user; a policy is named as a
+    product names it."""
+    policy = tmp_path / "policy.toml"
+    policy.write_text(POLICY)
+    done = invoke("policy", "apply", str(policy), "--operator", "city", "--database", url)
+    assert done.exit_code == 0, done.output
     (one,) = told(
         *(url, "snooze", "city", "NEW_USER", "CONDITION/night", "--until", "2h"),
-        *("--reason", "fair", "--user", "ann", "--policy", "city/careful"),
+        *("--reason", "fair", "--user", "ann", "--policy", "careful"),
     )
     assert (one["effect"], one["kind"], one["subject"]) == ("ALLOW", "USER", "ann")
     assert (one["rules"], one["policy_id"]) == (["CONDITION/night", "NEW_USER"], "city/careful")
@@ -62,6 +73,7 @@ def test_a_snooze_is_a_listing_with_an_end(url: str) -> None:
         ((*ADD, "--user", "ann"), "give either --deny or --allow"),
         ((*ADD, "--deny"), "name a subject"),
         ((*ADD, "--deny", "--everybody"), "expire_time"),
+        ((*ADD, "--deny", "--user", "ann", "--policy", "smal-item"), "did you mean small-item?"),
         (("listing", "end", "city", "9", "--reason", "x"), "listing not found"),
         (("listing", "list", "city", "--subject", "x"), "--subject needs --kind"),
     ],

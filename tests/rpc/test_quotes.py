@@ -25,6 +25,7 @@ from tests.rpc.support import (
     Desks,
     Refused,
     advance,
+    until,
     user_with,
     yuan,
 )
@@ -230,3 +231,34 @@ def test_a_station_has_its_own_price(desk: Desks) -> None:
         assert named == ([place] if place else [])
         hashes.add(it.price_hash)
     assert len(hashes) == 2
+
+
+def test_a_retired_product_is_refused_by_each_call(desk: Desks) -> None:
+    """A product that was retired is PRODUCT_RETIRED for quotes, rentals and passes alike."""
+    product = {
+        "id": "closed", "category": "BIKE", "currency": "CNY", "deposit_minor": 9_900,
+        "replacement_minor": 8_000, "tariff": "bike", "policy": "small-item",
+    }  # fmt: skip
+    owner = caller_of(desk, possible_scopes(OPERATOR))
+    text = json.dumps(product)
+    owner.call("ApplyTerms", kind=TERMS_KIND_PRODUCT, document=text, activate=True)
+    owner.call("RetireTerms", kind=TERMS_KIND_PRODUCT, name="closed", revision=1)
+    user_id, reasons = desk.platform.person(700), set()
+
+    def reason(method: str, parts: dict[str, Any]) -> str:
+        try:
+            owner.call(method, **parts)
+        except Refused as refused:
+            return refused.reason
+        return "OK"
+
+    until(lambda: reason("QuoteFee", {"product_id": "closed"}) != "OK", "the server noticed")
+    for method, parts in (
+        ("QuoteFee", {"product_id": "closed"}),
+        ("QuoteAuthorization", {"user_id": user_id, "items": [{"product_id": "closed"}]}),
+        ("Authorize", {"user_id": user_id, "product_id": "closed"}),
+        ("BuyPass", {"user_id": user_id, "product_id": "closed", "pass_name": "weekly"}),
+    ):
+        reasons.add(reason(method, parts))
+    owner.close()
+    assert reasons == {"PRODUCT_RETIRED"}

@@ -11,6 +11,7 @@ from sqlalchemy.exc import DBAPIError
 
 from service.books.verify import verify_books
 from service.domain.access import PLATFORM
+from service.domain.documents import DocumentKind
 from service.domain.errors import ActRefused, InvalidInput, NotFound
 from service.domain.listings import Listing, ListingEffect, ListingKind
 from service.storage import listings
@@ -21,10 +22,12 @@ from service.storage.compatibility import LISTINGS_BUILD
 from service.storage.database import writing
 from service.storage.migrate import oldest_build_of
 from service.storage.store import SqlStore
-from tests.fakes import OPERATOR, START_US
+from tests.fakes import OPERATOR, OTHER_OPERATOR, START_US
+from tests.storage.administered import apply_terms
 
 DENY, ALLOW = ListingEffect.DENY, ListingEffect.ALLOW
 USER, DEVICE = ListingKind.USER, ListingKind.DEVICE
+CUT_OFFS = {"zero_from_score": 600, "reduced_from_score": 520, "reduced_credit_share_bp": 5_000}
 
 
 def wanted(subject: str = "ann", kind: ListingKind = USER, *rules: str) -> Listing:
@@ -72,6 +75,36 @@ def test_listings_are_added_ended_and_kept(store: SqlStore) -> None:
     assert [it.number for it in listings.list_listings(engine, PLATFORM)] == [1]
     acts = [(it.act, it.subject) for it in list_audit(engine, OPERATOR)]
     assert acts == [("listings.added", "listings/1"), ("listings.ended", "listings/1")]
+    assert fault(engine) is None
+
+
+def test_a_listing_names_a_policy_that_counts(store: SqlStore) -> None:
+    """A listing names a policy by its id, or as a product names it: that of its owner, or else of
+    the platform. A policy that the owner does not have, or whose rules it may not skip, is refused,
+    because such a listing would never count."""
+    engine = store.engine
+    for name, owner in (("Careful:2", OPERATOR), ("own", OTHER_OPERATOR), ("w", PLATFORM)):
+        apply_terms(engine, owner, DocumentKind.POLICY, {"name": name, **CUT_OFFS})
+
+    def ids(named: str, *rules: str, owner: str = OPERATOR) -> str:
+        it = wanted("ann", USER, *rules)._replace(policy_id=named)
+        (made,) = add(engine, it, owner=owner)
+        return made.policy_id
+
+    assert ids("Careful:2", "NEW_USER") == ids("city/Careful:2") == "city/Careful:2"
+    assert ids("city/Careful:2", "NEW_USER", owner=PLATFORM) == "city/Careful:2"
+    assert ids("small-item") == ids("small-item", "NEW_USER", owner=PLATFORM) == "small-item"
+    assert ids("own", "NEW_USER", owner=OTHER_OPERATOR) == "harbour/own"
+    assert ids("w") == "w"
+    for named, rules, said in (
+        ("careful:2", (), "did you mean city/Careful:2?"),
+        ("nothing", (), "there is no nothing: apply it first"),
+        ("harbour/own", (), "there is no harbour/own"),
+        ("small-item", ("NEW_USER",), "small-item of the platform, which alone skips its rules"),
+    ):
+        with pytest.raises(InvalidInput) as refused:
+            ids(named, *rules)
+        assert said in refused.value.violations[0].description
     assert fault(engine) is None
 
 

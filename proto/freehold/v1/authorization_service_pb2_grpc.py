@@ -302,7 +302,8 @@ class AuthorizationServiceServicer:
         arithmetic as the settlement. Nothing is recorded.
 
         FAILED_PRECONDITION with the reason DAMAGE_CHARGE: the authorization has no
-        usage. NOT_STARTED: it was closed before the item went out.
+        usage. NOT_STARTED: it was closed before the item went out. PRODUCT_RETIRED
+        and PRODUCT_MISCONFIGURED: as in Authorize, for a product.
 
         Needs the scope `quotes.read`.
         """
