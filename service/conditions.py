@@ -12,13 +12,14 @@ from collections.abc import Mapping, Sequence
 from threading import Lock
 from typing import Any
 
-from service.domain.conditions import VARIABLES, Kind
+from service.domain.conditions import VARIABLES, Kind, Variable
 
 MOST_KEPT = 4_096
 """The compiled expressions, and the results, that are kept; then all are made anew."""
 MISSING = "conditions need the package cel-expr-python: pip install 'freehold[conditions]'"
 _PLACE = re.compile(r"<input>:(\d+):(\d+): ([^\n]*)")
-_CODE = re.compile(r"\s*\[[A-Z_]+\]$")
+_CODE = re.compile(r"( \(in container ''\))?\s*(\[[A-Z_]+\])?$")
+_UNDECLARED = "undeclared reference"
 
 
 class CelConditions:
@@ -41,7 +42,8 @@ class CelConditions:
         except ImportError:
             return MISSING
         except RuntimeError as error:
-            return _told(str(error))
+            told = _told(str(error))
+            return f"{told}; {_variables(platform)}" if _UNDECLARED in told else told
         return None if kind == "BOOL" else f"must be true or false, and is of the type {kind}"
 
     def evaluated(
@@ -119,11 +121,20 @@ class CelConditions:
                 Kind.STRING: cel.Type.STRING,
                 Kind.STRINGS: cel.Type.Map(cel.Type.STRING, cel.Type.STRING),
             }
-            variables = {
-                it.name: kinds[it.kind] for it in VARIABLES if platform or not it.platform_only
-            }
+            variables = {it.name: kinds[it.kind] for it in _readable(platform)}
             self._environments[platform] = cel.NewEnv(variables=variables)
         return self._environments[platform]
+
+
+def _readable(platform: bool) -> list[Variable]:
+    """The variables that a policy of the platform, or of an operator, may read."""
+    return [it for it in VARIABLES if platform or not it.platform_only]
+
+
+def _variables(platform: bool) -> str:
+    """The variables with their types, for a fault."""
+    named = ", ".join(f"{it.name} ({it.kind})" for it in _readable(platform))
+    return f"a condition may read {named}"
 
 
 def _told(text: str) -> str:

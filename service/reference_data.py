@@ -1,6 +1,7 @@
-"""The lists that Freehold ships as data: names of line items, and bounds by jurisdiction.
+"""The files that Freehold ships as data: names of line items, bounds by jurisdiction, and examples
+of documents.
 
-Each file is read once and checked as a whole. A server with a damaged file does not start.
+Each list is read once and checked as a whole. A server with a damaged list does not start.
 """
 
 from __future__ import annotations
@@ -10,13 +11,22 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
+from service.domain.documents import DocumentKind
 from service.domain.jurisdictions import Jurisdiction, jurisdictions_of
 from service.domain.line_items import LineItem, line_items_of
 
 
+def _text(name: str) -> str:
+    return resources.files("service").joinpath(f"data/{name}").read_text("utf-8")
+
+
 def _document(name: str) -> dict[str, Any]:
-    text = resources.files("service").joinpath(f"data/{name}").read_text("utf-8")
-    return tomllib.loads(text)
+    return tomllib.loads(_text(name))
+
+
+def example_of(kind: DocumentKind) -> str:
+    """A document of this kind in TOML, with every key and its meaning."""
+    return _text(f"examples/{kind}.toml")
 
 
 @cache

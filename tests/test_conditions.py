@@ -41,10 +41,13 @@ def test_each_variable_has_its_declared_type(cel: CelConditions, variable: Any) 
 
 
 def test_a_fault_names_line_and_column(cel: CelConditions) -> None:
-    """A fault is told with its line and column."""
-    fault = cel.fault("hour > 3 &&\n  huor < 5", platform=True)
+    """A fault is told with its line and column; one of an unknown name tells what may be read."""
+    when = "hour > 3 &&\n  huor < 5"
+    fault = cel.fault(when, platform=True)
     assert fault is not None
-    assert fault.startswith("line 2, column 3: undeclared reference to 'huor'")
+    beginning = "line 2, column 3: undeclared reference to 'huor'; a condition may read "
+    assert fault.startswith(f"{beginning}score (int), scored (bool), ")
+    assert str(cel.fault(when, platform=False)).startswith(f"{beginning}scored (bool), ")
 
 
 @pytest.mark.parametrize("when", ["hour", "1 + 1", "labels['x']", "'true'"])

@@ -26,7 +26,7 @@ from service.cli.parts import (
 )
 from service.cli.toml_text import toml_of
 from service.domain.access import PLATFORM
-from service.domain.documents import Difference, DocumentKind
+from service.domain.documents import Difference, DocumentKind, table_of_json
 from service.domain.errors import InvalidInput, TermsDamaged, Violation
 
 if TYPE_CHECKING:
@@ -67,7 +67,8 @@ def bounds() -> None:
 
 def add_commands(group: click.Group, of: OfKind) -> None:
     """Gives a group the commands for its documents."""
-    for command in (_apply(of), _list(of), _show(of), _diff(of), _activate(of), _retire(of)):
+    reading, acting = (_list(of), _show(of), _diff(of), _example(of)), (_activate(of), _retire(of))
+    for command in (_apply(of), *reading, *acting):
         group.add_command(command)
 
 
@@ -212,6 +213,17 @@ def _show(of: OfKind) -> click.Command:
     return show
 
 
+def _example(of: OfKind) -> click.Command:
+    @click.command("example")
+    def example() -> None:
+        """Print an example of the document, with every key and its meaning."""
+        from service.reference_data import example_of
+
+        click.echo(example_of(of.kind), nl=False)
+
+    return example
+
+
 def _diff(of: OfKind) -> click.Command:
     @click.command("diff")
     @_name_argument(of)
@@ -340,12 +352,13 @@ def read_table(file: Path) -> dict[str, Any]:
     try:
         # Some editors write a mark of the byte order before the text.
         text = file.read_text("utf-8-sig")
-        table = json.loads(text) if file.suffix == ".json" else tomllib.loads(text)
+        if file.suffix == ".json":
+            return dict(table_of_json(text))
+        table = tomllib.loads(text)
+    except InvalidInput as error:
+        raise click.ClickException(f"{file}: {error.violations[0].description}") from error
     except (OSError, ValueError, RecursionError) as error:
-        kind = "JSON" if file.suffix == ".json" else "TOML"
-        raise click.ClickException(f"{file}: is not readable {kind}: {error}") from error
-    if not isinstance(table, dict):
-        raise click.ClickException(f"{file}: must be one table of names and values")
+        raise click.ClickException(f"{file}: is not readable TOML: {error}") from error
     faults = [f"{file}: {key} is a date or a time: put it in quotes" for key in _times_in(table)]
     if faults:
         raise click.ClickException("\n".join(faults))

@@ -1,20 +1,6 @@
 """The document of the platform's bounds, inside which operators' own terms must stay.
 
-name = "default"                  # or the id of an operator, whose values then come first
-least_zero_from_score = 550       # each key may be left out: no bound
-least_reduced_from_score = 500
-most_credit_share_bp = 5_000      # of a reduced deposit
-most_increments = 6
-jurisdictions = ["CN-BJ"]         # rules that all tariffs of the operator keep
-second_person = ["policy"]        # kinds of documents that one person never activates alone
-
-[longest]                         # times of policies, by their own keys
-rental_period_hours = 72
-
-[[amount]]
-currency = "CNY"
-most_deposit_minor = 50_000
-most_hold_minor = 120_000
+`service/data/examples/bounds.toml` has every key.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ from typing import Any
 
 from service.domain.documents import Table
 from service.domain.errors import InvalidInput, Violation
+from service.domain.near_names import near_name
 
 TERMS_WRONG = "TERMS_WRONG"
 """The reason of the error that lists the faults of a document."""
@@ -20,6 +21,8 @@ NAME = re.compile("[A-Za-z0-9._:~-]{1,64}")
 """The form of ids in messages."""
 CATEGORY = re.compile("[A-Z][A-Z0-9_]{0,62}")
 CURRENCY = re.compile("[A-Z]{3}")
+LIKENESS = 0.75
+"""The likeness, from 0 to 1, from which on an unknown field is taken for a misspelt one."""
 PLACE = re.compile(r"\[[0-9]+\]")
 
 
@@ -42,6 +45,7 @@ class Fields:
         self.path = path
         self._table: Table = {}
         self._read: set[str] = set()
+        self._known: set[str] = set()
         if isinstance(table, Mapping):
             self._table = table
         else:
@@ -49,6 +53,7 @@ class Fields:
 
     def has(self, name: str) -> bool:
         """True if the field is there."""
+        self._known.add(name)
         return name in self._table
 
     def fault(self, name: str, rule: str, text: str) -> None:
@@ -58,18 +63,21 @@ class Fields:
     def _add(self, path: str, rule: str, text: str) -> None:
         self.faults.append(Violation(path, f"{PLACE.sub('', path)}.{rule}", text))
 
-    def take(self, name: str) -> Any:
-        """The value of a required field as it is; None if it is missing, which is a fault."""
+    def take(self, name: str, needed: str = "") -> Any:
+        """The value of a required field as it is; None if it is missing, which is a fault.
+
+        `needed` says what the value must be.
+        """
         self._read.add(name)
-        if name not in self._table:
-            self.fault(name, "missing", "is missing")
+        if not self.has(name):
+            self.fault(name, "missing", f"is missing: it {needed}" if needed else "is missing")
         return self._table.get(name)
 
     def whole(self, name: str, least: int, most: int, default: int | None = None) -> int:
         """A whole number from `least` to `most`; without a default it is required."""
         if default is not None and not self.has(name):
             return default
-        value = self.take(name)
+        value = self.take(name, _whole_number(least, most))
         if value is None and not self.has(name):
             return least
         return self._whole(name, value, least, most)
@@ -81,10 +89,11 @@ class Fields:
     def _whole(self, name: str, value: Any, least: int, most: int) -> int:
         # A bool is an int in Python.
         if not isinstance(value, int) or isinstance(value, bool):
-            self.fault(name, "whole_number", f"must be a whole number from {least} to {most}")
+            self.fault(name, "whole_number", _whole_number(least, most))
             return least
         if not least <= value <= most:
-            self.fault(name, "range", f"must be from {least} to {most}, and is {value}")
+            allowed = f"from {least} to {most}" if least < most else str(least)
+            self.fault(name, "range", f"must be {allowed}, and is {value}")
             return least
         return value
 
@@ -102,11 +111,12 @@ class Fields:
         """A text that matches a pattern; without a default it is required."""
         if default is not None and not self.has(name):
             return default
-        value = self.take(name)
+        needed = _matching(form)
+        value = self.take(name, needed)
         if value is None and not self.has(name):
             return ""
         if not isinstance(value, str) or not form.fullmatch(value):
-            self.fault(name, "form", f"must be a text that matches {form.pattern}")
+            self.fault(name, "form", needed)
             return ""
         return value
 
@@ -115,11 +125,12 @@ class Fields:
         known = sorted(choices)
         if default is not None and not self.has(name):
             return default
-        value = self.take(name)
+        needed = f"must be one of {', '.join(known)}"
+        value = self.take(name, needed)
         if value is None and not self.has(name):
             return known[0]
         if value not in known:
-            self.fault(name, "choice", f"must be one of {', '.join(known)}")
+            self.fault(name, "choice", needed)
             return known[0]
         return str(value)
 
@@ -133,9 +144,7 @@ class Fields:
             return ()
         for place, it in enumerate(value):
             if not isinstance(it, str) or not form.fullmatch(it):
-                self.fault(
-                    f"{name}[{place}]", "form", f"must be a text that matches {form.pattern}"
-                )
+                self.fault(f"{name}[{place}]", "form", _matching(form))
             elif it in value[:place]:
                 self.fault(f"{name}[{place}]", "repeated", f"{it} stands in the list twice")
         return tuple(str(it) for it in value)
@@ -155,7 +164,17 @@ class Fields:
         """Adds a fault for each field that was not read."""
         for name in self._table:
             if name not in self._read:
-                self.fault(name, "unknown", "is not a field of this document: remove it")
+                near = near_name(str(name), self._known - self._table.keys(), LIKENESS)
+                do = "remove it" if near is None else f"did you mean {near}?"
+                self.fault(name, "unknown", f"is not a field of this document: {do}")
+
+
+def _whole_number(least: int, most: int) -> str:
+    return f"must be a whole number from {least} to {most}"
+
+
+def _matching(form: re.Pattern[str]) -> str:
+    return f"must be a text that matches {form.pattern}"
 
 
 def require_none(faults: list[Violation]) -> None:

@@ -13,6 +13,8 @@ from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from typing import Any, NamedTuple
 
+from service.domain.errors import InvalidInput
+
 Table = Mapping[str, Any]
 """A parsed document, or a table in it."""
 
@@ -46,6 +48,49 @@ class Difference(NamedTuple):
     path: str
     before: str
     after: str
+
+
+MOST_DIGITS = 100
+"""The most characters of a number in JSON. Shorter ones that a key does not take are told with the
+key."""
+
+
+def table_of_json(text: str) -> Table:
+    """The table of a document. Raises InvalidInput for a text that is not one JSON object."""
+    try:
+        table = json.loads(
+            text,
+            parse_constant=_refuse_constant,
+            parse_int=_whole_number,
+            object_pairs_hook=_table_of,
+        )
+    except RecursionError as error:
+        raise InvalidInput.of("document", "document.json", "is nested too deep") from error
+    except ValueError as error:
+        said = f"is not JSON: {error}"
+        raise InvalidInput.of("document", "document.json", said) from error
+    if not isinstance(table, dict):
+        raise InvalidInput.of("document", "document.json", "must be one JSON object")
+    return table
+
+
+def _refuse_constant(text: str) -> Any:
+    raise ValueError(f"{text} is no JSON value")
+
+
+def _whole_number(text: str) -> int:
+    if len(text) > MOST_DIGITS:
+        raise ValueError(f"a number has {len(text)} digits, which no key takes")
+    return int(text)
+
+
+def _table_of(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    table = dict(pairs)
+    if len(table) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"the key {twice} stands in one object twice")
+    return table
 
 
 _CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)

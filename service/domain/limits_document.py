@@ -1,17 +1,6 @@
 """The document of the limits that follow from scores, in each currency.
 
-[[limit]]
-currency = "CNY"
-from_score = 650
-limit_minor = 50_000
-
-[exposure]                        # may be left out: then each currency is by itself
-currency = "CNY"                  # the limit in it bounds a person's exposures together
-
-[[exposure.rate]]                 # a currency without a rate takes no new holds
-currency = "EUR"
-worth_minor = 785                 # 1.00 euro is worth 7.85 yuan
-of_minor = 100
+`service/data/examples/limits.toml` has every key.
 """
 
 from __future__ import annotations

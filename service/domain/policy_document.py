@@ -3,6 +3,7 @@
 Scores are inclusive lower bounds, shares are in basis points. Times have their unit at the end of
 the key: `_minutes`, `_hours` or `_days`; a time that is no whole number of these has the same key
 with `_us`, in microseconds. A key left out has the value of the default policies.
+`service/data/examples/policy.toml` has every key.
 """
 
 from __future__ import annotations

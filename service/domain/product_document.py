@@ -1,4 +1,7 @@
-"""The document of a product: the item, its deposit, and the names of its tariff and its policy."""
+"""The document of a product: the item, its deposit, and the names of its tariff and its policy.
+
+`service/data/examples/product.toml` has every key.
+"""
 
 from __future__ import annotations
 

@@ -1,54 +1,6 @@
 """The document of a tariff of arithmetic 2 (`segment_tariff.py` has the meaning of its keys).
 
-name = "power-bank-2026"
-currency = "CNY"
-rounding = "STARTED"            # or COMPLETED
-buy_out_minor = 9_900
-start_fee_minor = 0             # this and the next keys may be left out
-free_minutes = 5
-free = "DEDUCTED"               # or GRACE
-first_use_minutes = 0
-time_zone = "Asia/Shanghai"     # needed by prices of hours, quotas and passes
-
-[[segment]]
-from_minute = 0                 # may be left out
-to_minute = 1_440               # may be left out: the segment does not end
-interval_minutes = 30           # 0: charged once
-price_minor = 150
-
-[[segment.price]]               # the price of units that begin at these times
-days = ["SAT", "SUN"]           # may be left out: every day
-from = "22:00"
-to = "06:00"                    # of the next day, because it is not after `from`
-price_minor = 100
-
-[[cap]]
-window_minutes = 1_440
-most_minor = 3_000
-
-[[quota]]
-name = "commuters"
-minutes = 30
-per = "DAY"                     # or WEEK
-
-[[pass]]                        # sold by BuyPass, or elsewhere (GrantPass)
-name = "weekly"
-price_minor = 990
-days = 7
-minutes = 30                    # free ones, or instead: percent = 20, off each fee
-per = "RENTAL"                  # or DAY: for all rentals of a day together
-
-[reservation]                   # the price of the time before the pick-up; may be left out
-free_minutes = 10               # may be left out
-interval_minutes = 1            # 0: charged once
-price_minor = 20
-most_minor = 500                # may be left out: at most the buy-out cap
-
-[[place]]                       # prices of some stations
-name = "airport"
-stations = ["t1-east", "t2"]    # a station is in one place at most
-start_fee_minor = 300           # this key, free_minutes, free, first_use_minutes, segment, cap and
-                                # reservation: one that is left out is that of all other stations
+`service/data/examples/tariff.toml` has every key.
 """
 
 from __future__ import annotations

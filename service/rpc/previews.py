@@ -10,13 +10,14 @@ from freehold.v1.terms_service_pb2 import PreviewTermsRequest, PreviewTermsRespo
 
 from service.domain.access import PLATFORM, Scope
 from service.domain.document_fields import TERMS_WRONG
+from service.domain.documents import table_of_json
 from service.domain.errors import InvalidInput, Violation
 from service.engine.preview_job import PreviewJob
 from service.engine.rates import Weight
 from service.rpc.convert import timestamp
 from service.rpc.owners import owner_of
 from service.rpc.pipeline import Call, Method
-from service.rpc.terms_service import KINDS, fault_of, table_of_json
+from service.rpc.terms_service import KINDS, fault_of
 
 USUAL_DAYS = 30
 

@@ -13,7 +13,7 @@ from google.protobuf.message import Message
 
 from service.domain.access import PLATFORM, Principal, Scope
 from service.domain.document_fields import TERMS_WRONG
-from service.domain.documents import Difference, DocumentKind, Table
+from service.domain.documents import Difference, DocumentKind, Table, table_of_json
 from service.domain.errors import InvalidInput, PermissionDenied, Violation
 from service.engine.pool import Pool
 from service.engine.rates import Weight
@@ -172,33 +172,6 @@ def _place(token: str) -> tuple[str, str, int]:
     raise InvalidInput.of(
         "page_token", "page_token.form", "must be the next_page_token of an answer"
     )
-
-
-def table_of_json(text: str) -> Table:
-    """The table of a document. Raises InvalidInput for a text that is not one JSON object."""
-    try:
-        table = json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_table)
-    except RecursionError as error:
-        raise InvalidInput.of("document", "document.json", "is nested too deep") from error
-    except ValueError as error:
-        said = f"is not JSON: {error}"
-        raise InvalidInput.of("document", "document.json", said) from error
-    if not isinstance(table, dict):
-        raise InvalidInput.of("document", "document.json", "must be one JSON object")
-    return table
-
-
-def _refuse_constant(text: str) -> Any:
-    raise ValueError(f"{text} is no JSON value")
-
-
-def _table(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    table = dict(pairs)
-    if len(table) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"the key {twice} stands in one object twice")
-    return table
 
 
 def _beyond(message: Any, by: Principal) -> bool:

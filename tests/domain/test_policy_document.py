@@ -85,6 +85,23 @@ def test_a_document_tells_all_its_faults_at_once() -> None:
     }
 
 
+def test_a_fault_says_what_to_do() -> None:
+    """A missing key is told with the values that it takes, and an unknown one with the key that was
+    probably meant."""
+    document = {"name": "careful", "zero_from_scores": 600, "reduced_credit_share_bp": 5_000}
+    rule = {"of": "USER", "counted": "OPEN", "most": 2, "beyond": 1}
+    with pytest.raises(InvalidInput) as refused:
+        read_policy({**document, "velocity": [rule]}, platform=False)
+    score = "is missing: it must be a whole number from -2147483647 to 2147483647"
+    assert {it.field: it.description for it in refused.value.violations} == {
+        "zero_from_score": score,
+        "reduced_from_score": score,
+        "zero_from_scores": "is not a field of this document: did you mean zero_from_score?",
+        "velocity[0].then": "is missing: it must be one of DECLINE, FULL, REVIEW",
+        "velocity[0].beyond": "is not a field of this document: remove it",
+    }
+
+
 @pytest.mark.parametrize("document", [None, [], "policy", 5])
 def test_a_document_that_is_no_table_is_refused(document: object) -> None:
     """A policy is a table of keys and values."""

@@ -435,7 +435,7 @@ def _listings(chance: Random, books: Any, now_us: int) -> tuple[Row, ...]:
     if chance.random() < 0.03:
         expire_us = now_us
     forever = effect == "ALLOW" and chance.random() < 0.5
-    policies = ("", "", "bike", "small-item", *(f"{it}/own" for it in OPERATORS))
+    policies = ("", "", "bike", "small-item", "own", *(f"{it}/own" for it in OPERATORS))
     shared: Row = {
         "kind": kind, "rules": rules, "effect": effect, "policy_id": chance.choice(policies),
         "expire_us": None if forever else expire_us,

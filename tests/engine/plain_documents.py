@@ -188,6 +188,20 @@ class Documents(Listings):
                 self._begin("product", operator, name, product)
                 self._compile(operator, name)
 
+    def policy_of_listing(self, owner: str, named: str, effect: str) -> str:
+        """The id of the policy that a listing names; raises Refused."""
+        if not named:
+            return ""
+        known = {
+            name if holder == PLATFORM else f"{holder}/{name}": holder
+            for kind, holder, name in self.documents
+            if kind == "policy" and (owner == PLATFORM or holder in (owner, PLATFORM))
+        }
+        found = next((it for it in (f"{owner}/{named}", named) if it in known), None)
+        if found is None or (effect == "ALLOW" and owner not in (PLATFORM, known[found])):
+            raise Refused("INVALID_INPUT")
+        return found
+
     def _begin(self, kind: str, owner: str, name: str, document: Row) -> None:
         row = {"revision": 1, "state": "ACTIVE", "document": document}
         self.documents[kind, owner, name] = [row]

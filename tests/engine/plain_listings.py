@@ -35,14 +35,19 @@ class Listings(Merges):
             raise Refused("INVALID_INPUT")
         if not all(it.startswith(SKIPPABLE) for it in rules):
             raise Refused("INVALID_INPUT")
+        policy_id = self.policy_of_listing(owner, first["policy_id"], first["effect"])
         number = sum(it["owner"] == owner for it in self.listings)
         made = [
-            {**it, "owner": owner, "number": number + place, "reason": reason,
-             "create_us": now_us, "end_us": None, "end_reason": ""}
+            {**it, "policy_id": policy_id, "owner": owner, "number": number + place,
+             "reason": reason, "create_us": now_us, "end_us": None, "end_reason": ""}
             for place, it in enumerate(wanted, 1)
         ]  # fmt: skip
         self.listings += made
         return made
+
+    def policy_of_listing(self, owner: str, named: str, effect: str) -> str:
+        """The id of the policy that a listing names; raises Refused."""
+        raise NotImplementedError
 
     def end_listings(self, owner: str, numbers: list[int], reason: str, now_us: int) -> None:
         """Ends listings by their numbers; raises Refused."""

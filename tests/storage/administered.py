@@ -197,7 +197,7 @@ def _listings(engine: Engine, now_us: int) -> None:
     deny, allow = ListingEffect.DENY, ListingEffect.ALLOW
     rows = [
         Listing("", 0, deny, ListingKind.USER, "mallory", (), "", "", 0, ""),
-        Listing("", 0, deny, ListingKind.DEVICE, "ab12", (), "careful", "", 0, ""),
+        Listing("", 0, deny, ListingKind.DEVICE, "ab12", (), "small-item", "", 0, ""),
     ]
     snoozed = Listing(
         *("", 0, allow, ListingKind.EVERYBODY, "", ("NEW_USER",), "", "", 0, ""),
