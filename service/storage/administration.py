@@ -17,12 +17,13 @@ from sqlalchemy import Connection, Engine, delete, insert, select, update
 from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 
 from service.domain.access import PLATFORM
-from service.domain.errors import ActRefused, InvalidInput, NotFound, approval_required
+from service.domain.errors import ActRefused, InvalidInput, approval_required
 from service.engine.ports import OutcomeUnknown, StorageFailed
 from service.engine.records.administration import Asked, AuditEvent, Proposal
 from service.engine.records.requests import Replayed, RequestRecord
 from service.storage import schema as t
 from service.storage.database import reading, telling, writing
+from service.storage.known_operators import require_operator
 from service.storage.proposals import use_approval
 
 LONGEST_TEXT = 200
@@ -85,10 +86,8 @@ class Administration:
 
     def require_owner(self) -> None:
         """Raises NotFound if the operator does not exist, or is not the caller's business."""
-        known = t.operators.c.operator_id
-        query = select(known).where(known == self.owner)
-        if self.operator_id is not None and self.connection.scalar(query) is None:
-            raise NotFound("operator", self.owner)
+        if self.operator_id is not None:
+            require_operator(self.connection, self.owner)
 
     def first(self) -> RequestRecord | None:
         """The record of the request id, or None for a new one."""

@@ -40,6 +40,7 @@ from service.engine.tables import BREAKERS
 from service.storage import schema as t
 from service.storage.administration import Administration, administer, require_text
 from service.storage.database import reading, telling, writing
+from service.storage.known_operators import require_operator
 from service.storage.schema.authorizations import LOSING
 from service.storage.schema.record_tables import CONVERTERS
 
@@ -214,12 +215,16 @@ def list_breakers(
     after: int = 0,
     size: int | None = None,
 ) -> list[OpenedBreaker]:
-    """An operator's breakers that opened, by their numbers, after a number."""
+    """An operator's breakers that opened, by their numbers, after a number.
+
+    Raises NotFound for an unknown operator.
+    """
     b = t.breakers.c
     query = select(t.breakers).where(b.operator_id == operator_id, b.number > after)
     if open_only:
         query = query.where(b.close_us.is_(None))
     with reading(engine) as connection:
+        require_operator(connection, operator_id)
         return _records(connection, query.order_by(b.number).limit(size))
 
 

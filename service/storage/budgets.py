@@ -7,11 +7,11 @@ from collections import defaultdict
 from sqlalchemy import Engine, select
 
 from service.domain.budgets import BudgetKey, BudgetNow, Lease, budget_now, budgets_in, period_of
-from service.domain.errors import NotFound
 from service.engine.catalog import TermsNames
 from service.engine.tables import BUDGET_ACCOUNTS, BUDGET_LEASES
 from service.storage import schema as t
 from service.storage.database import reading
+from service.storage.known_operators import require_operator
 from service.storage.schema.record_tables import CONVERTERS
 from service.storage.terms import read_part
 
@@ -27,9 +27,7 @@ def list_budgets(
     p, account_of = t.products.c, CONVERTERS[BUDGET_ACCOUNTS].record
     lease_of = CONVERTERS[BUDGET_LEASES].record
     with reading(engine) as connection:
-        o = t.operators.c.operator_id
-        if connection.scalar(select(o).where(o == operator_id)) is None:
-            raise NotFound("operator", operator_id)
+        require_operator(connection, operator_id)
         named = select(p.product_id).distinct().where(p.operator_id == operator_id)
         products = frozenset((operator_id, it) for it in connection.scalars(named))
         _, terms = read_part(connection, TermsNames(products=products))

@@ -20,6 +20,7 @@ from service.storage.administration import Administration, administer, require_t
 from service.storage.compatibility import LISTINGS_BUILD, shut_out_older
 from service.storage.database import reading
 from service.storage.documents import policy_id_of
+from service.storage.known_operators import require_operator
 from service.storage.schema.record_tables import CONVERTERS
 
 TOGETHER = 100
@@ -124,7 +125,8 @@ def list_listings(
 ) -> list[Listing]:
     """An owner's listings by their numbers, after a number.
 
-    `active_at_us` leaves out those that had ended or expired at that instant.
+    `active_at_us` leaves out those that had ended or expired at that instant. Raises NotFound for
+    an unknown operator.
     """
     c = t.listings.c
     query = select(t.listings).where(c.owner == owner, c.number > after).order_by(c.number)
@@ -136,6 +138,8 @@ def list_listings(
         lasting = or_(c.expire_us.is_(None), c.expire_us > active_at_us)
         query = query.where(c.end_us.is_(None), lasting)
     with reading(engine) as connection:
+        if owner != PLATFORM:
+            require_operator(connection, owner)
         return list(map(CONVERTERS[LISTINGS].record, connection.execute(query.limit(size))))
 
 

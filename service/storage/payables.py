@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from sqlalchemy import Engine, func, select
 
-from service.domain.errors import NotFound
 from service.storage import schema as t
 from service.storage.database import reading
+from service.storage.known_operators import require_operator
 
 
 def payables_of(engine: Engine, operator_id: str) -> dict[str, int]:
@@ -14,7 +14,6 @@ def payables_of(engine: Engine, operator_id: str) -> dict[str, int]:
 
     Raises NotFound if there is no such operator.
     """
-    known = select(t.operators.c.operator_id).where(t.operators.c.operator_id == operator_id)
     owed = t.operator_payables.c
     balances = (
         select(owed.currency, func.sum(owed.amount_minor))
@@ -22,6 +21,5 @@ def payables_of(engine: Engine, operator_id: str) -> dict[str, int]:
         .group_by(owed.currency)
     )
     with reading(engine) as connection:
-        if connection.scalar(known) is None:
-            raise NotFound("operator", operator_id)
+        require_operator(connection, operator_id)
         return {row[0]: int(row[1]) for row in connection.execute(balances)}

@@ -18,6 +18,7 @@ from service.storage import schema as t
 from service.storage.admin import by_shell
 from service.storage.administration import Administration, changing
 from service.storage.database import reading
+from service.storage.known_operators import require_operator
 
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 CURRENCY = re.compile(r"[A-Z]{3}")
@@ -104,9 +105,7 @@ def _added(connection: Connection, row: RailAccountRecord, user: str) -> RailAcc
     """The stored row. If the same row is there already, it is not changed."""
     desk = Administration(connection, by_shell("", (), "", user), PLATFORM, row.create_us)
     if row.caller != PLATFORM:
-        operators = t.operators.c.operator_id
-        if connection.scalar(select(operators).where(operators == row.caller)) is None:
-            raise NotFound("operator", row.caller)
+        require_operator(connection, row.caller)
     before = _read(connection, row.caller, row.name)
     if before is None:
         connection.execute(insert(t.rail_accounts), row._asdict())

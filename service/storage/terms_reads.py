@@ -5,17 +5,16 @@ Terms without documents get them first, see `adoption`.
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, Engine, select
+from sqlalchemy import Connection, Engine
 
 from service.domain.access import PLATFORM
 from service.domain.documents import Difference, DocumentKind, Table, differences
-from service.domain.errors import NotFound
 from service.domain.terms_readers import read_document
 from service.engine.records.documents import DocumentName, TermsDocument
-from service.storage import schema as t
 from service.storage.adoption import lacks_documents
 from service.storage.database import reading
 from service.storage.documents import active_of, missing, newest_of, read_one, revisions, table_of
+from service.storage.known_operators import require_operator
 from service.storage.terms_acts import adopt
 
 
@@ -103,10 +102,9 @@ def _meaning(it: TermsDocument) -> Table:
 
 def _prepare(engine: Engine, owner: str, now_us: int) -> None:
     """Gives documents to terms without them. Raises NotFound for an unknown operator."""
-    o = t.operators.c.operator_id
     with reading(engine) as connection:
-        if owner != PLATFORM and connection.scalar(select(o).where(o == owner)) is None:
-            raise NotFound("operator", owner)
+        if owner != PLATFORM:
+            require_operator(connection, owner)
         missing = any(lacks_documents(connection, it) for it in dict.fromkeys((PLATFORM, owner)))
     if missing:
         adopt(engine, owner, now_us)

@@ -76,6 +76,8 @@ def test_a_snooze_is_a_listing_with_an_end(url: str, tmp_path: Path) -> None:
         ((*ADD, "--deny", "--user", "ann", "--policy", "smal-item"), "did you mean small-item?"),
         (("listing", "end", "city", "9", "--reason", "x"), "listing not found"),
         (("listing", "list", "city", "--subject", "x"), "--subject needs --kind"),
+        (("listing", "list", "citty"), "operator not found: citty"),
+        (("breaker", "list", "citty"), "operator not found: citty"),
     ],
 )
 def test_a_wrong_command_says_the_reason(url: str, words: tuple[str, ...], text: str) -> None:

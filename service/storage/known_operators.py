@@ -1,0 +1,15 @@
+"""The check that an operator exists, for calls and commands that name one."""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection, select
+
+from service.domain.errors import NotFound
+from service.storage import schema as t
+
+
+def require_operator(connection: Connection, operator_id: str) -> None:
+    """Raises NotFound for an operator that does not exist."""
+    known = t.operators.c.operator_id
+    if connection.scalar(select(known).where(known == operator_id)) is None:
+        raise NotFound("operator", operator_id)
