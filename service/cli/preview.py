@@ -9,9 +9,9 @@ from typing import Any
 
 import click
 
+from service.cli.document_files import read_table
 from service.cli.keys import read_instant_us
 from service.cli.parts import database_option, json_option, limits_given, now_us, opened
-from service.cli.terms import read_table
 from service.domain.errors import InvalidInput
 
 

@@ -6,15 +6,14 @@ They work on the database. Each is in the record of acts, with the shell's user.
 from __future__ import annotations
 
 import json
-import tomllib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from datetime import date, time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
+from service.cli.document_files import read_table
 from service.cli.parts import (
     database_option,
     instant_text,
@@ -26,7 +25,7 @@ from service.cli.parts import (
 )
 from service.cli.toml_text import toml_of
 from service.domain.access import PLATFORM
-from service.domain.documents import Difference, DocumentKind, table_of_json
+from service.domain.documents import Difference, DocumentKind
 from service.domain.errors import InvalidInput, TermsDamaged, Violation
 
 if TYPE_CHECKING:
@@ -345,36 +344,6 @@ def _retire(of: OfKind) -> click.Command:
 
 
 # -- parts -----------------------------------------------------------------------------------------
-
-
-def read_table(file: Path) -> dict[str, Any]:
-    """The table in a file: JSON if its name ends so, or else TOML. Raises ClickException."""
-    try:
-        # Some editors write a mark of the byte order before the text.
-        text = file.read_text("utf-8-sig")
-        if file.suffix == ".json":
-            return dict(table_of_json(text))
-        table = tomllib.loads(text)
-    except InvalidInput as error:
-        raise click.ClickException(f"{file}: {error.violations[0].description}") from error
-    except (OSError, ValueError, RecursionError) as error:
-        raise click.ClickException(f"{file}: is not readable TOML: {error}") from error
-    faults = [f"{file}: {key} is a date or a time: put it in quotes" for key in _times_in(table)]
-    if faults:
-        raise click.ClickException("\n".join(faults))
-    return table
-
-
-def _times_in(value: object, path: str = "") -> Iterator[str]:
-    """The key of each date and time of TOML, which documents do not have."""
-    if isinstance(value, dict):
-        for key, one in value.items():
-            yield from _times_in(one, f"{path}.{key}" if path else key)
-    elif isinstance(value, list):
-        for number, one in enumerate(value):
-            yield from _times_in(one, f"{path}[{number}]")
-    elif isinstance(value, date | time):
-        yield path
 
 
 def faults_text(where: Path | str, faults: Iterable[Violation]) -> list[str]:

@@ -118,8 +118,9 @@ FACTS: dict[str, dict[str, str]] = {
     "storage/compiling.py": {"TOGETHER": STATEMENT},
     "storage/terms_checks.py": {"ASKED_TOGETHER": STATEMENT, "MOST_NAMED": TEXT},
     "domain/document_fields.py": {
-        "MOST_MINOR": TERMS, "MOST_MINUTES": TERMS, "MOST_SCORE": TERMS,
+        "MOST_MINOR": TERMS, "MOST_MINUTES": TERMS, "MOST_SCORE": TERMS, "LIKENESS": TEXT,
     },
+    "domain/documents.py": {"MOST_DIGITS": TEXT},
     "domain/least_fee.py": {"MOST_LOOKS": METHOD},
     "domain/limits_document.py": {"MOST_STEPS": TERMS, "MOST_RATES": TERMS},
     "domain/hash_chain.py": {
