@@ -354,12 +354,16 @@ def extend(authorization: Authorization, product: Product, by_us: int, now_us: i
     return step(extended, (), Transition.EXTENDED, now_us)
 
 
-def release(authorization: Authorization) -> tuple[Posting, Posting]:
-    """The postings that release the whole hold."""
+def release(credit_minor: int, cash_minor: int) -> tuple[Posting, Posting]:
+    """The postings that release what is held, on credit and in cash."""
     return (
-        new_posting((_AVAILABLE, _HELD, authorization.held_credit_minor)),
-        new_posting((_DEPOSIT, _REFUND_PAYABLE, authorization.held_cash_minor)),
+        new_posting((_AVAILABLE, _HELD, credit_minor)),
+        new_posting((_DEPOSIT, _REFUND_PAYABLE, cash_minor)),
     )
+
+
+def _release_all(authorization: Authorization) -> tuple[Posting, Posting]:
+    return release(authorization.held_credit_minor, authorization.held_cash_minor)
 
 
 def _closed(authorization: Authorization, state: State, close_us: int) -> Authorization:
@@ -370,18 +374,26 @@ def closed(
     authorization: Authorization, state: State, custody: Custody, close_us: int
 ) -> Authorization:
     """Closes the authorization: nothing is held any more, and held cash is owed back."""
-    return authorization._replace(**closing(authorization, state, custody, close_us))
+    held_cash_minor = authorization.held_cash_minor
+    changes = closing(authorization, state, custody, close_us, held_cash_minor)
+    return authorization._replace(**changes)
 
 
-def closing(authorization: Authorization, state: State, custody: Custody, close_us: int) -> Changes:
-    """The changes when the authorization closes."""
+def closing(
+    authorization: Authorization,
+    state: State,
+    custody: Custody,
+    close_us: int,
+    held_cash_minor: int,
+) -> Changes:
+    """The changes when the authorization closes with this amount still held in cash."""
     return {
         "state": state,
         "custody": custody,
         "expire_us": None,
         "claim_until_us": None,
         "close_us": close_us,
-        "refund_payable_minor": authorization.refund_payable_minor + authorization.held_cash_minor,
+        "refund_payable_minor": authorization.refund_payable_minor + held_cash_minor,
         "held_credit_minor": 0,
         "held_cash_minor": 0,
     }
@@ -404,7 +416,7 @@ def reverse(authorization: Authorization, now_us: int) -> Step:
         )
     return step(
         _closed(authorization, State.REVERSED, now_us),
-        release(authorization),
+        _release_all(authorization),
         Transition.REVERSED,
         now_us,
     )
@@ -423,7 +435,7 @@ def expire(authorization: Authorization) -> Step:
         )
     return step(
         _closed(authorization, State.EXPIRED, authorization.expire_us),
-        release(authorization),
+        _release_all(authorization),
         Transition.EXPIRED,
         authorization.expire_us,
     )

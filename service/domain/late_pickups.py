@@ -178,7 +178,7 @@ def take_away(promised: Authorization, now_us: int) -> Step:
     others = [reason for reason in promised.reasons if reason != Reason.ASSET_TAKEN]
     return step(
         ended,
-        hold.release(promised),
+        hold.release(promised.held_credit_minor, promised.held_cash_minor),
         Transition.ASSET_TAKEN,
         now_us,
         reasons=(Reason.ASSET_TAKEN, *others)[:MAX_REASONS],

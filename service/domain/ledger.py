@@ -88,12 +88,36 @@ LINE_COLUMNS: dict[Account, tuple[str, int]] = {
 
 _LIMIT_CONTROL = Account.LIMIT_CONTROL
 _BOOKS = {it: Book.LINE if it in LINE_BOOK else Book.MONEY for it in Account}
-_ACCOUNT_TEXTS = {
-    (debit, credit): f"{_BOOKS[debit]}\n{debit}\n{credit}\n"
-    for debit in Account
-    for credit in Account
-}
-"""The text of book and accounts in a link, by the debited and the credited account."""
+
+
+class _Pair(NamedTuple):
+    """What follows from the debited and the credited account of an entry.
+
+    text         the text of book and accounts in a link
+    book         the book of the debited account
+    debited      the line's column for the balance of the debited account; empty if it is shared
+    debit_sign   1 if the entry raises that balance, else -1
+    credited     the same column of the credited account
+    credit_sign  1 if the entry raises that balance, else -1
+    """
+
+    text: str
+    book: Book
+    debited: str
+    debit_sign: int
+    credited: str
+    credit_sign: int
+
+
+def _pair(debit: Account, credit: Account) -> _Pair:
+    debited, debit_sign = LINE_COLUMNS.get(debit, ("", 1))
+    credited, sign = LINE_COLUMNS.get(credit, ("", 1))
+    text = f"{_BOOKS[debit]}\n{debit}\n{credit}\n"
+    return _Pair(text, _BOOKS[debit], debited, debit_sign, credited, -sign)
+
+
+_PAIRS = {(debit, credit): _pair(debit, credit) for debit in Account for credit in Account}
+"""By the debited and the credited account."""
 
 
 def book_of(account: Account) -> Book:
@@ -244,19 +268,10 @@ class Entry(NamedTuple):
 _new = tuple.__new__
 
 
-def _move(line: Line, account: Account, amount_minor: int) -> int | None:
-    """Debits an account, or credits it if negative; returns the balance after, if stored."""
-    kept = LINE_COLUMNS.get(account)
-    if kept is None:
-        return None
-    column, sign = kept
-    balance: int = getattr(line, column) + sign * amount_minor
-    if balance < 0:
-        # The callers' rules allow no such amount: this is a defect. The database's CHECK would
-        # refuse it as well.
-        raise InvariantBroken(f"negative balance of {account}")
-    setattr(line, column, balance)
-    return balance
+def _negative(account: Account) -> InvariantBroken:
+    """The error for an amount that no rule of the callers allows: a defect. The database's CHECK
+    would refuse it as well."""
+    return InvariantBroken(f"negative balance of {account}")
 
 
 def post(
@@ -311,12 +326,23 @@ def _enter(
     """One entry. `first` is the first sequence of its transaction, `times` its event time and
     ledger time, and `texts` are those of the transaction."""
     debit, credit, amount_minor = posting
-    debit_after = _move(line, debit, amount_minor)
-    credit_after = _move(line, credit, -amount_minor)
+    accounts, book, debited, debit_sign, credited, credit_sign = _PAIRS[debit, credit]
+    debit_after: int | None = None
+    credit_after: int | None = None
+    balance_minor: int
+    if debited:
+        debit_after = balance_minor = getattr(line, debited) + debit_sign * amount_minor
+        if balance_minor < 0:
+            raise _negative(debit)
+        setattr(line, debited, balance_minor)
+    if credited:
+        credit_after = balance_minor = getattr(line, credited) + credit_sign * amount_minor
+        if balance_minor < 0:
+            raise _negative(credit)
+        setattr(line, credited, balance_minor)
     line.version = sequence = line.version + 1
     line.ledger_us = times[1]
     before, between, after = texts
-    accounts = _ACCOUNT_TEXTS[posting[:2]]
     balances = f"{amount_minor}\n{debit_after}\n{credit_after}\n"
     text = f"{before}{sequence}{between}{accounts}{balances}{after}"
     line.head = link = link_over(line.head, line.subject, text)
@@ -326,7 +352,7 @@ def _enter(
         sequence,
         first,
         *head,
-        _BOOKS[debit],
+        book,
         debit,
         credit,
         amount_minor,

@@ -190,7 +190,7 @@ def _receipt(
         lines += (_adjustment(difference_minor, uncollected_minor),)
     if debt_minor:
         lines += (ReceiptLine(ReceiptItem.OWED, 1, -debt_minor, -debt_minor),)
-    return Receipt(
+    values = (
         *times_us,
         tariff.free_minutes,
         interval_minutes(tariff),
@@ -202,6 +202,8 @@ def _receipt(
         uncollected_minor,
         debt_minor,
     )
+    # The same as calling the class, in a fifth of the time.
+    return tuple.__new__(Receipt, values)
 
 
 def _lost_lines(price_minor: int) -> Lines:

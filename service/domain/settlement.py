@@ -72,8 +72,8 @@ _DRAWN, _HELD = Account.DRAWN, Account.HELD
 
 def _capture(
     authorization: Authorization, amount_minor: int, purpose: Purpose = _FEE
-) -> tuple[Authorization, tuple[Posting, ...]]:
-    """Captures an amount from the hold, the cash part first.
+) -> tuple[hold.Changes, tuple[Posting, ...]]:
+    """The changes and the postings of a capture from the hold, the cash part first.
 
     Freehold's commission is the floored share of the total captured amount, so many small captures
     cost as much as one large capture.
@@ -86,16 +86,16 @@ def _capture(
     fee_cash_minor = share_minor(kept_minor + cash_minor, fee_bp) - fee_before_minor
     fee_minor = share_minor(kept_minor + amount_minor, fee_bp)
     fee_credit_minor = fee_minor - fee_before_minor - fee_cash_minor
-    captured = authorization._replace(
-        held_credit_minor=authorization.held_credit_minor - credit_minor,
-        held_cash_minor=authorization.held_cash_minor - cash_minor,
-        captured_minor=authorization.captured_minor + amount_minor,
-        captured_credit_minor=authorization.captured_credit_minor + credit_minor,
-        fee_minor=fee_minor,
-        captures=authorization.captures + (amount_minor > 0),
-        other_captured_minor=authorization.other_captured_minor + other_minor,
-    )
-    return captured, (
+    changes: hold.Changes = {
+        "held_credit_minor": authorization.held_credit_minor - credit_minor,
+        "held_cash_minor": authorization.held_cash_minor - cash_minor,
+        "captured_minor": authorization.captured_minor + amount_minor,
+        "captured_credit_minor": authorization.captured_credit_minor + credit_minor,
+        "fee_minor": fee_minor,
+        "captures": authorization.captures + (amount_minor > 0),
+        "other_captured_minor": authorization.other_captured_minor + other_minor,
+    }
+    return changes, (
         new_posting((_DEPOSIT, _OPERATOR_PAYABLE, cash_minor - fee_cash_minor)),
         new_posting((_DEPOSIT, _FEE_INCOME, fee_cash_minor)),
         new_posting((_DRAWN, _HELD, credit_minor)),
@@ -117,12 +117,13 @@ def final_capture(
 
     `wanted_minor` is the whole fee, or the price of a lost item; None if it is not known.
     """
-    captured, postings = _capture(authorization, taken.amount_minor, taken.purpose)
-    changes = hold.closing(captured, _SETTLED, custody, close_us)
-    changes["uncollected_minor"] = _uncollected_minor(captured, taken, wanted_minor)
+    changes, postings = _capture(authorization, taken.amount_minor, taken.purpose)
+    left_minor = changes["held_credit_minor"], changes["held_cash_minor"]
+    changes["uncollected_minor"] = _uncollected_minor(authorization, changes, taken, wanted_minor)
+    changes |= hold.closing(authorization, _SETTLED, custody, close_us, left_minor[1])
     return step(
-        captured,
-        postings + hold.release(captured),
+        authorization,
+        postings + hold.release(*left_minor),
         transition,
         event_us,
         taken=taken if taken.amount_minor else None,
@@ -130,13 +131,16 @@ def final_capture(
     )
 
 
-def _uncollected_minor(captured: Authorization, taken: Taken, wanted_minor: int | None) -> int:
-    """The part of the fee that the hold did not cover, after a capture."""
+def _uncollected_minor(
+    before: Authorization, capture: hold.Changes, taken: Taken, wanted_minor: int | None
+) -> int:
+    """The part of the fee that the hold did not cover, after a capture with these changes."""
     if wanted_minor is not None:
-        return max(0, wanted_minor - captured.fee_captured_minor)
+        fee_minor: int = capture["captured_minor"] - capture["other_captured_minor"]
+        return max(0, wanted_minor - fee_minor)
     if taken.purpose is _FEE:
-        return max(0, captured.uncollected_minor - taken.amount_minor)
-    return captured.uncollected_minor
+        return max(0, before.uncollected_minor - taken.amount_minor)
+    return before.uncollected_minor
 
 
 SETTLE = Act("SettleAuthorization", CAPTURABLE)
@@ -210,10 +214,11 @@ def settle(
         require_claimed(authorization, product, amount_minor, now_us, meter)
         require_unwaived(authorization, product, amount_minor, event_us, meter)
     if not final:
-        captured, postings = _capture(authorization, amount_minor, purpose)
-        left_minor = _uncollected_minor(captured, taken, wanted_minor)
+        changes, postings = _capture(authorization, amount_minor, purpose)
+        left_minor = _uncollected_minor(authorization, changes, taken, wanted_minor)
+        changes["uncollected_minor"] = left_minor
         kept, at = taken if amount_minor else None, (Transition.CAPTURED, event_us)
-        return step(captured, postings, *at, taken=kept, uncollected_minor=left_minor)
+        return step(authorization, postings, *at, taken=kept, **changes)
     return final_capture(
         authorization,
         taken,
