@@ -21,9 +21,15 @@ from models.profiles import Guess, Profile
 
 LEAK_AUC = 0.985
 """A column that alone has this AUC is left out of a draft."""
+LEAST_SHARED = 0.1
+"""A column of texts is an input if at least this share of the rows has a text that a model can
+know, since enough rows have it."""
+LONG_NUMBER = 10_000_000
+"""Whole numbers from here on, all equally long and another one in each row, are ids."""
 
 _ID_NAME = re.compile(
-    r"(^|[_\s.])(id|no|num|number|key|uuid|guid|ref|index|row[_\s]?names?)$|^unnamed|编号|^id", re.I
+    r"(^|[_\s.])(id|no|nr|num|number|key|uuid|guid|ref|index|row[_\s]?names?)$|^unnamed|编号|^id",
+    re.I,
 )
 _PERSON_NAME = re.compile(
     r"(cust(omer)?|client|member|user|borrower|applicant|person|account|party)s?"
@@ -34,7 +40,18 @@ _PERSON_NAME = re.compile(
 _PROTECTED = re.compile(
     r"(^|[^a-z])(sex|gender|female|male|wom[ae]n|age|senior|elderly|race|black|white|asian|"
     r"hispan\w*|african|afam|ethnic\w*|nationality|foreign\w*|marital\w*|marriage|married|"
-    r"religion|disab\w*|pregnan\w*|birth\w*|born|dob)([^a-z]|$)|性别|年龄|出生|生日|民族|婚姻|籍贯|国籍|宗教",
+    r"religion|disab\w*|pregnan\w*|birth\w*|born|dob|(family|civil|personal)[\s_.-]*status)"
+    r"([^a-z]|$)|性别|年龄|出生|生日|民族|婚姻|籍贯|国籍|宗教",
+    re.I,
+)
+_THING = (
+    r"(car|vehicle|auto|house|home|building|property|accounts?|acc(oun)?t|credit|loan|asset|item|"
+    r"file|history|bureau|card|trade|tl|device|company|business|firm|employment|job|debt|policy)"
+)
+_AGE_OF_A_THING = re.compile(
+    rf"(?<![a-z]){_THING}[\s_.-]*age(?![a-z])|"
+    rf"(?<![a-z])age[\s_.-]*((of|the|oldest|newest|latest|first|last|avg|average)[\s_.-]*)*"
+    rf"{_THING}(?![a-z])",
     re.I,
 )
 _AGE = re.compile(r"(^|[^a-z])age([^a-z]|$)|年龄", re.I)
@@ -197,11 +214,11 @@ def _part(column: _Column, rows: int) -> None:
     if guess.type == "empty":
         _exclude(column, "has no values")
         return
-    if _PROTECTED.search(name):
+    if _PROTECTED.search(_AGE_OF_A_THING.sub("", name)):
         _protect(column)
         return
     whole = guess.type in ("text", "integer")
-    if distinct == rows and whole and (_ID_NAME.search(name) or _sequence(profile)):
+    if distinct == rows and whole and (_ID_NAME.search(name) or _counted(profile)):
         column.part = "id"
         _exclude(column, "each row has another value: taken for an id")
     elif distinct is not None and whole and not guess.missing and _repeats(column, distinct, rows):
@@ -209,10 +226,8 @@ def _part(column: _Column, rows: int) -> None:
         _exclude(column, "several rows have one value: taken for a person, kept in one fold")
     elif guess.type == "date":
         _exclude(column, _A_DATE)
-    elif guess.type == "text" and (guess.levels > profiles.MOST_LEVELS or profile.overflow):
-        _exclude(column, f"text with more than {profiles.MOST_LEVELS} different values")
-    elif distinct == rows and guess.type == "text":
-        _exclude(column, "each row has another text")
+    elif guess.type == "text" and guess.shared < LEAST_SHARED:
+        _exclude(column, "hardly any text is in enough rows to learn from")
     elif not guess.missing and _constant(profile):
         _exclude(column, "all rows have the same value")
     elif guess.special:
@@ -233,12 +248,16 @@ def _constant(profile: Profile) -> bool:
     return texts == 1 if texts else bool(values.min() == values.max())
 
 
-def _sequence(profile: Profile) -> bool:
-    """Numbers that count up the rows; a few may lack."""
+def _counted(profile: Profile) -> bool:
+    """Numbers that count up the rows, of which a few may lack, or that are long and equally long,
+    as those of contracts and telephones are."""
     values = np.concatenate(profile.numbers)
-    if values.shape[0] != profile.rows or not np.all(np.diff(values) >= 1.0):
+    if values.shape[0] != profile.rows:
         return False
-    return bool(values[-1] - values[0] < 1.5 * profile.rows)
+    least, greatest = float(values.min()), float(values.max())
+    if np.all(np.diff(values) >= 1.0) and greatest - least < 1.5 * profile.rows:
+        return True
+    return least >= LONG_NUMBER and len(f"{least:.0f}") == len(f"{greatest:.0f}")
 
 
 def _repeats(column: _Column, distinct: int, rows: int) -> bool:

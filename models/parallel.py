@@ -42,9 +42,9 @@ def run(
     """Yield (index of the task, work(state, task)) as results arrive, from `jobs` processes.
 
     `work` must be a module's function; state, tasks and results must pickle. The state's arrays are
-    read-only in the workers. An error in `work` is
-    raised here; a worker that dies is a TrainingError. Tasks start in order. Use the iterator
-    inside contextlib.closing: closing it, or any exception, also an interrupt, ends the processes.
+    read-only in the workers. An error in `work` is raised here; a worker that dies, or that cannot
+    read its input, is a TrainingError. Tasks start in order. Use the iterator inside
+    contextlib.closing: closing it, or any exception, also an interrupt, ends the processes.
     """
     if not tasks:
         return
@@ -150,14 +150,24 @@ def _serve(pipe: Connection, work: Callable[[Any, Any], Any]) -> None:
     # An interrupt from the terminal reaches the whole group, but only the parent handles it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        state = _unpacked(pipe.recv(), reduction.recv_handle(pipe))
+        state, lost = _received(pipe)
         while True:
             index, task = pipe.recv()
             answer: tuple[int, Any, Exception | None]
             try:
-                answer = (index, work(state, task), None)
+                answer = (index, None, lost) if lost else (index, work(state, task), None)
             except Exception as error:  # the parent raises it
                 answer = (index, None, error)
             pipe.send(answer)
     except (EOFError, OSError):
         return
+
+
+def _received(pipe: Connection) -> tuple[Any, TrainingError | None]:
+    """The state that the parent sent; or the error that answers each task where it cannot be read,
+    such as for lack of memory or of open files."""
+    try:
+        return _unpacked(pipe.recv(), reduction.recv_handle(pipe)), None
+    except Exception as error:  # the parent raises it
+        cause = f"{type(error).__name__}: {error}".rstrip(": ")
+        return None, TrainingError(f"a worker process cannot read its input ({cause})")

@@ -9,10 +9,14 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from models import cells
 from models.dataset import Floats
+from models.spec import HouseRules
 from models.spec_columns import Notation
+
+Counts = NDArray[np.int64]
 
 # Texts that people write for "no value".
 TOKENS = (
@@ -30,17 +34,30 @@ FORMATS = (
     "%d.%m.%y", "%d/%m/%Y %H:%M", "%m/%d/%Y %H:%M", "%d/%m/%Y %H:%M:%S", "%m/%d/%Y %H:%M:%S",
     "%d.%m.%Y %H:%M", "%Y/%m/%d %H:%M:%S",
 )  # fmt: skip
+# Dates that are written as whole numbers, with their least and greatest one.
+_NUMBER_FORMATS = (("%Y%m%d", 19_000_101, 21_001_231), ("%Y%m", 190_001, 210_012))
+# A column has dates of that kind if it has as many different ones: a few amounts may look alike.
+_DATES = 12
+# A date that stands for none.
+_NO_DATE = re.compile(r"[0/.: -]*0[0/.: -]*")
 _CURRENCIES = ("$", "€", "£", "¥", "￥", "元", "₹", "USD", "EUR", "GBP", "CNY", "RMB")
-_DATE_NAME = re.compile(r"date|day|month|year|_dt|time|日期|时间", re.IGNORECASE)
 # Distinct cells that are no plain numbers are kept up to this number.
-_KEPT = 3_000
-# More levels are no categories.
-MOST_LEVELS = 500
+_KEPT = 20_000
+# Plain numbers are kept as they are written, up to this number.
+_WRITTEN = 3_000
+# Other cells in a column of numbers or dates: at most so many different ones, in such a share of
+# the rows, and at least so many different numbers or dates beside them.
+_MOST_ODD, _MOST_ODD_SHARE, _FEWEST_VALUES = 20, 0.01, 20
 # Specials: a code that stands apart from all amounts.
 _NEGATIVE_CODES = frozenset(
     (-1.0, -2.0, -3.0, -4.0, -5.0, -6.0, -7.0, -8.0, -9.0, -77.0, -88.0, -98.0, -99.0, -999.0,
      -9999.0, -99999.0, -999999.0)
 )  # fmt: skip
+# Codes up to this one are no amounts even in a column with few values.
+_SURE_CODE, _FEW_VALUES, _MANY_VALUES = -7.0, 3, 8
+# Any value is a code in at least this share of the rows if it is as many times as far from all the
+# others as they are from each other.
+_CODE_SHARE, _CODE_APART = 0.01, 5.0
 _TOP_CODE = re.compile(r"9{1,8}[0-9]?|9+[6-9]")
 
 
@@ -66,8 +83,8 @@ class Profile:
         self.blank += int(read.missing.sum())
         plain = ~read.missing & ~read.wrong
         self.numbers.append(read.values[plain])
-        if self.plain.len() < _KEPT:
-            self.plain = pl.concat([self.plain, text.filter(pl.Series(plain)).head(_KEPT)])
+        if self.plain.len() < _WRITTEN:
+            self.plain = pl.concat([self.plain, text.filter(pl.Series(plain)).head(_WRITTEN)])
         if read.wrong.any():
             counts = text.filter(pl.Series(read.wrong)).value_counts(sort=True)
             for value, count in counts.head(_KEPT).iter_rows():
@@ -93,7 +110,10 @@ class Profile:
 
 @dataclass(frozen=True)
 class Guess:
-    """The guessed type of a column, and the way that it is written."""
+    """The guessed type of a column, and the way that it is written.
+
+    `shared` is the share of a text's rows whose text a model can know: enough rows have it.
+    """
 
     type: str
     notation: Notation
@@ -103,6 +123,7 @@ class Guess:
     special: tuple[float, ...] = ()
     notes: tuple[str, ...] = ()
     levels: int = 0
+    shared: float = 1.0
 
 
 def guess(profile: Profile) -> Guess:
@@ -115,29 +136,92 @@ def guess(profile: Profile) -> Guess:
     if not words:
         if not values.shape[0]:
             return Guess("empty", usual, missing=True, tokens=tokens)
+        if form := _number_format(values):
+            return Guess("date", usual, form, tokens, missing)
         return _number(values, usual, tokens, missing)
-    plain = int(values.shape[0])
     text = pl.Series(words, dtype=pl.String)
     for notation in _notations(words, usual):
         read = cells.numbers(text, notation)
         if not read.wrong.any() and not cells.numbers(profile.plain, notation).wrong.any():
             return _number(np.concatenate((values, read.values)), notation, tokens, missing)
-    if not plain or _DATE_NAME.search(profile.name):
-        forms = [f for f in FORMATS if not cells.seconds(text, f, usual).wrong.any()]
-        if forms and not plain:
-            notes: tuple[str, ...] = ()
-            if len(forms) > 1 and {"%d/%m/%Y", "%m/%d/%Y"} <= {*forms}:
-                notes = ("day and month cannot be told apart: check the format",)
-            return Guess("date", usual, forms[0], tokens, missing, notes=notes)
+    if found := _odd_number(profile, words, usual, values) or _date(profile, words, usual):
+        return found
     tokens = tuple(t for t in tokens if t not in _WORDS)
-    codes = int(np.unique(values).shape[0])
+    codes, counts = np.unique(values, return_counts=True)
     return Guess(
         "text",
         replace(usual, missing=tokens),
         tokens=tokens,
         missing=bool(profile.blank or tokens),
-        levels=len(words) + codes,
+        levels=len(words) + int(codes.shape[0]),
+        shared=_shared([*counts.tolist(), *(profile.other[w] for w in words)], profile.rows),
     )
+
+
+def _shared(counts: Sequence[int], rows: int) -> float:
+    """The share of all rows that are in levels with enough rows, by the rows of each level."""
+    house = HouseRules()
+    enough = max(house.level_rows, house.level_share * rows)
+    return sum(n for n in counts if n >= enough) / max(rows, 1)
+
+
+def _odd_number(
+    profile: Profile, words: Sequence[str], usual: Notation, values: Floats
+) -> Guess | None:
+    """A column of numbers but for a few cells, which count as missing; None for another column."""
+    if profile.overflow:
+        return None
+    text = pl.Series(words, dtype=pl.String)
+    for notation in (usual, *_notations(words, usual)):
+        read = cells.numbers(text, notation)
+        odd = [word for word, wrong in zip(words, read.wrong, strict=True) if wrong]
+        if not _few(profile, odd) or cells.numbers(profile.plain, notation).wrong.any():
+            continue
+        every = np.concatenate((values, read.values[~read.wrong]))
+        if np.unique(every).shape[0] > _FEWEST_VALUES:
+            tokens = (*usual.missing, *odd)
+            found = _number(every, replace(notation, missing=tokens), tokens, missing=True)
+            return replace(found, notes=(_odd_note(profile, odd, "number"),))
+    return None
+
+
+def _date(profile: Profile, words: Sequence[str], usual: Notation) -> Guess | None:
+    """A column of dates, also with a few other cells, which count as missing; None for another."""
+    if profile.overflow or any(each.shape[0] for each in profile.numbers):
+        return None
+    none = [word for word in words if _NO_DATE.fullmatch(word)]
+    rest = pl.Series([word for word in words if word not in none], dtype=pl.String)
+    forms: list[tuple[str, list[str]]] = []
+    for form in FORMATS:
+        wrong = cells.seconds(rest, form, usual).wrong
+        odd = rest.filter(pl.Series(wrong)).to_list()
+        if not odd or (_few(profile, odd) and rest.len() - len(odd) > _FEWEST_VALUES):
+            forms.append((form, odd))
+    if not forms or not rest.len():
+        return None
+    form, odd = min(forms, key=lambda it: len(it[1]))
+    notes = []
+    if {"%d/%m/%Y", "%m/%d/%Y"} <= {f for f, o in forms if len(o) == len(odd)}:
+        notes.append("day and month cannot be told apart: check the format")
+    if odd or none:
+        notes.append(_odd_note(profile, [*none, *odd], "date"))
+    tokens = (*usual.missing, *none, *odd)
+    return Guess(
+        "date", replace(usual, missing=tokens), form, tokens, bool(profile.blank or tokens),
+        notes=tuple(notes),
+    )  # fmt: skip
+
+
+def _few(profile: Profile, odd: Sequence[str]) -> bool:
+    """Whether these cells are so few that a column may be what its other cells are."""
+    rows = sum(profile.other[word] for word in odd)
+    return len(odd) <= _MOST_ODD and rows <= _MOST_ODD_SHARE * (profile.rows - profile.blank)
+
+
+def _odd_note(profile: Profile, odd: Sequence[str], kind: str) -> str:
+    rows = sum(profile.other[word] for word in odd)
+    said = ", ".join(map(repr, odd[:3])) + (" and others" if len(odd) > 3 else "")
+    return f"{rows} cells are no {kind} and count as missing: {said}"
 
 
 def _notations(words: Sequence[str], usual: Notation) -> list[Notation]:
@@ -163,13 +247,27 @@ def _number(values: Floats, notation: Notation, tokens: tuple[str, ...], missing
     )
 
 
+def _number_format(values: Floats) -> str | None:
+    """The format of dates that are written as whole numbers, such as 20261129."""
+    distinct = np.unique(values)
+    for form, least, greatest in _NUMBER_FORMATS:
+        if distinct.shape[0] < _DATES or distinct[0] < least or distinct[-1] > greatest:
+            continue
+        text = pl.Series([f"{v:.0f}" for v in distinct.tolist()], dtype=pl.String)
+        whole = bool((distinct == np.floor(distinct)).all())
+        if whole and not cells.seconds(text, form, Notation(missing=())).wrong.any():
+            return form
+    return None
+
+
 def _special(values: Floats) -> tuple[float, ...]:
-    """Codes among amounts: negative ones where no other value is negative, and nines far above all
-    others."""
+    """Codes among amounts: negative ones where no other value is negative, nines far above all
+    others, and frequent values that lie apart from all others."""
     distinct, counts = np.unique(values, return_counts=True)
     negative = distinct[distinct < 0]
     special: list[float] = []
-    apart = 0 < negative.shape[0] <= 6 and distinct.shape[0] - negative.shape[0] >= 8
+    fewest = _FEW_VALUES if negative.shape[0] and negative[-1] <= _SURE_CODE else _MANY_VALUES
+    apart = 0 < negative.shape[0] <= 6 and distinct.shape[0] - negative.shape[0] >= fewest
     if apart and {*negative.tolist()} <= _NEGATIVE_CODES:
         special += negative.tolist()
     rest = distinct[distinct >= 0]
@@ -177,8 +275,21 @@ def _special(values: Floats) -> tuple[float, ...]:
     for count in range(len(top), 0, -1):
         codes = top[-count:]
         below = rest[rest < codes[0]]
-        if below.shape[0] >= 8 and codes[0] >= 90 and codes[0] > 3 * below[-1]:
+        if below.shape[0] >= _FEW_VALUES and codes[0] >= 90 and codes[0] > 3 * below[-1]:
             special += codes
             break
     often = {float(v) for v, n in zip(distinct, counts, strict=True) if n >= 2}
-    return tuple(sorted(v for v in special if v in often))
+    return tuple(sorted(v for v in {*special, *_lonely(distinct, counts)} if v in often))
+
+
+def _lonely(distinct: Floats, counts: Counts) -> list[float]:
+    """The least or the greatest of these values, if it is frequent and far from all others."""
+    if distinct.shape[0] <= _MANY_VALUES:
+        return []
+    enough = _CODE_SHARE * counts.sum()
+    found = []
+    if counts[-1] >= enough and distinct[-1] - distinct[-2] > _CODE_APART * np.ptp(distinct[:-1]):
+        found.append(float(distinct[-1]))
+    if counts[0] >= enough and distinct[1] - distinct[0] > _CODE_APART * np.ptp(distinct[1:]):
+        found.append(float(distinct[0]))
+    return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,6 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 from models import parallel
+from models.errors import TrainingError
 
 MEBIBYTE = 1 << 20
 
@@ -70,3 +72,25 @@ def test_without_a_file_in_memory_the_input_is_on_the_disk(
     ((_, (it, _, _)),) = parallel.run(seen, state, [0], jobs=1)
     assert np.array_equal(it.labels, state.labels)
     assert list(tmp_path.iterdir()) == []
+
+
+def _unreadable() -> None:
+    raise MemoryError("no room for the table")
+
+
+def never(_state: Unreadable, task: int) -> int:
+    """Work that no worker comes to."""
+    return task
+
+
+class Unreadable:
+    """An input that no worker can read."""
+
+    def __reduce__(self) -> tuple[Callable[[], None], tuple[()]]:
+        return _unreadable, ()
+
+
+def test_a_worker_that_cannot_read_its_input_says_why() -> None:
+    """Workers that cannot read their input end the training with an error that names the cause."""
+    with pytest.raises(TrainingError, match=r"read its input \(MemoryError: no room for"):
+        list(parallel.run(never, Unreadable(), [0, 1, 2], jobs=2))
