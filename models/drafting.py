@@ -6,7 +6,7 @@ import json
 import re
 import tomllib
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -129,7 +129,8 @@ def draft(path: Path, target: Path, question: Question) -> Draft:
     findings = reading.Findings()
     checking.check(_parsed(text, target), None, findings)
     findings.require()
-    notes = [f"{c.profile.name}: {each}" for c in columns for each in c.comments]
+    notes = [*_left_out(values, table.labels)]
+    notes += [f"{c.profile.name}: {each}" for c in columns for each in c.comments]
     inputs = sum(c.part == "feature" and c.role == "input" for c in columns)
     return Draft(text, table.rows, inputs, (*notes, *findings.warnings))
 
@@ -185,6 +186,16 @@ def _outcomes(question: Question, labels: Counter[str]) -> dict[str, list[str]]:
         raise DatasetError("--good: no row has this label")
     ignored = [v for v in labels if v not in bad and v not in good]
     return {"bad": sorted(bad), "good": sorted(good), "ignore": sorted(ignored)[:100]}
+
+
+def _left_out(values: dict[str, list[str]], labels: Counter[str]) -> Iterator[str]:
+    """A note on the rows whose labels are neither bad nor good."""
+    used = {*values["bad"], *values["good"]}
+    rest = [(value, count) for value, count in labels.most_common() if value not in used]
+    if rest:
+        said = ", ".join(repr(value) for value, _ in rest[:5]) + (", ..." if len(rest) > 5 else "")
+        rows = sum(count for _, count in rest)
+        yield f"label: {rows} rows are neither bad nor good and are left out: {said}"
 
 
 def _one_of(value: str, wanted: tuple[str, ...]) -> bool:

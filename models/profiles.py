@@ -32,7 +32,14 @@ FORMATS = (
     "iso", "%d/%m/%Y", "%m/%d/%Y", "%d.%m.%Y", "%d-%m-%Y", "%m-%d-%Y", "%Y/%m/%d", "%Y.%m.%d",
     "%b-%y", "%b-%Y", "%d-%b-%Y", "%d-%b-%y", "%d %b %Y", "%d%b%Y", "%B %Y", "%d/%m/%y", "%m/%d/%y",
     "%d.%m.%y", "%d/%m/%Y %H:%M", "%m/%d/%Y %H:%M", "%d/%m/%Y %H:%M:%S", "%m/%d/%Y %H:%M:%S",
-    "%d.%m.%Y %H:%M", "%Y/%m/%d %H:%M:%S",
+    "%d.%m.%Y %H:%M", "%Y/%m/%d %H:%M:%S", "%d-%m-%y", "%m-%d-%y", "%d-%m-%Y %H:%M",
+    "%d-%m-%Y %H:%M:%S", "%m/%d/%Y %I:%M:%S %p", "%m/%d/%Y %I:%M %p", "%b %d, %Y", "%B %d, %Y",
+    "%d %B %Y", "%m/%Y", "%m-%Y",
+)  # fmt: skip
+# Formats that differ in the order of day and month.
+_UNCLEAR = (
+    {"%d/%m/%Y", "%m/%d/%Y"}, {"%d-%m-%Y", "%m-%d-%Y"}, {"%d/%m/%y", "%m/%d/%y"},
+    {"%d-%m-%y", "%m-%d-%y"},
 )  # fmt: skip
 # Dates that are written as whole numbers, with their least and greatest one.
 _NUMBER_FORMATS = (("%Y%m%d", 19_000_101, 21_001_231), ("%Y%m", 190_001, 210_012))
@@ -40,7 +47,13 @@ _NUMBER_FORMATS = (("%Y%m%d", 19_000_101, 21_001_231), ("%Y%m", 190_001, 210_012
 _DATES = 12
 # A date that stands for none.
 _NO_DATE = re.compile(r"[0/.: -]*0[0/.: -]*")
-_CURRENCIES = ("$", "€", "£", "¥", "￥", "元", "₹", "USD", "EUR", "GBP", "CNY", "RMB")
+_CURRENCIES = (
+    "$", "€", "£", "¥", "￥", "元", "₹", "₩", "₽", "₺", "₫", "฿", "₴", "₦", "₱", "US$", "R$", "C$",
+    "A$", "S$", "HK$", "NT$", "kr", "zł", "Kč", "Ft", "Rs", "Rs.", "USD", "EUR", "GBP", "CNY",
+    "RMB", "JPY", "CHF", "SEK", "NOK", "DKK", "PLN", "CZK", "HUF", "RUB", "TRY", "INR", "BRL",
+    "MXN", "ZAR", "AUD", "CAD", "NZD", "HKD", "SGD", "TWD", "KRW", "THB", "MYR", "IDR", "PHP",
+    "VND", "KES", "NGN",
+)  # fmt: skip
 # Distinct cells that are no plain numbers are kept up to this number.
 _KEPT = 20_000
 # Plain numbers are kept as they are written, up to this number.
@@ -48,6 +61,8 @@ _WRITTEN = 3_000
 # Other cells in a column of numbers or dates: at most so many different ones, in such a share of
 # the rows, and at least so many different numbers or dates beside them.
 _MOST_ODD, _MOST_ODD_SHARE, _FEWEST_VALUES = 20, 0.01, 20
+# Beside so many different numbers a few different words may stand in any share of the rows.
+_WORD_CODES, _FEWEST_BESIDE_WORDS = 3, 100
 # Specials: a code that stands apart from all amounts.
 _NEGATIVE_CODES = frozenset(
     (-1.0, -2.0, -3.0, -4.0, -5.0, -6.0, -7.0, -8.0, -9.0, -77.0, -88.0, -98.0, -99.0, -999.0,
@@ -175,10 +190,12 @@ def _odd_number(
     for notation in (usual, *_notations(words, usual)):
         read = cells.numbers(text, notation)
         odd = [word for word, wrong in zip(words, read.wrong, strict=True) if wrong]
-        if not _few(profile, odd) or cells.numbers(profile.plain, notation).wrong.any():
+        if cells.numbers(profile.plain, notation).wrong.any():
             continue
         every = np.concatenate((values, read.values[~read.wrong]))
-        if np.unique(every).shape[0] > _FEWEST_VALUES:
+        known = np.unique(every).shape[0]
+        codes = len(odd) <= _WORD_CODES and known >= _FEWEST_BESIDE_WORDS
+        if codes or (known > _FEWEST_VALUES and _few(profile, odd)):
             tokens = (*usual.missing, *odd)
             found = _number(every, replace(notation, missing=tokens), tokens, missing=True)
             return replace(found, notes=(_odd_note(profile, odd, "number"),))
@@ -201,7 +218,8 @@ def _date(profile: Profile, words: Sequence[str], usual: Notation) -> Guess | No
         return None
     form, odd = min(forms, key=lambda it: len(it[1]))
     notes = []
-    if {"%d/%m/%Y", "%m/%d/%Y"} <= {f for f, o in forms if len(o) == len(odd)}:
+    as_good = {f for f, o in forms if len(o) == len(odd)}
+    if any(pair <= as_good for pair in _UNCLEAR):
         notes.append("day and month cannot be told apart: check the format")
     if odd or none:
         notes.append(_odd_note(profile, [*none, *odd], "date"))

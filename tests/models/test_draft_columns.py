@@ -3,25 +3,34 @@
 from __future__ import annotations
 
 import datetime
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from models import drafting
+from models.drafting import Draft
 from tests.models.small_tables import table
 from tests.models.test_cases import file_of, lines
-from tests.models.test_drafting import drafted
+from tests.models.test_drafting import QUESTION
 
 DAY = datetime.date(2019, 1, 1)
 
 
-def column(folder: Path, name: str, cell: Callable[[int], object]) -> dict[str, Any]:
-    """The drafted feature of a column whose cells are `cell` of the row's number."""
+def written(folder: Path, name: str, cell: Callable[[int], object]) -> Draft:
+    """The draft of a table with a column whose cells are `cell` of the row's number."""
     rows = [f"{line},{cell(i)}" for i, line in enumerate(lines(table()))]
-    made = drafted(folder, file_of(rows, f"n,a,b,y,{name}"))
+    (folder / "table.csv").write_text(file_of(rows, f"n,a,b,y,{name}"), encoding="utf-8")
+    return drafting.draft(folder / "table.csv", folder / "draft.toml", QUESTION)
+
+
+def column(folder: Path, name: str, cell: Callable[[int], object]) -> dict[str, Any]:
+    """The drafted feature of such a column."""
     found: dict[str, Any]
-    (found,) = [it for it in made["feature"] if it["name"] == name]
+    features = tomllib.loads(written(folder, name, cell).text)["feature"]
+    (found,) = [it for it in features if it["name"] == name]
     return found
 
 
@@ -51,6 +60,9 @@ def test_a_value_apart_from_all_amounts_is_a_code(
         (lambda i: "error" if i % 200 == 9 else 3 * i, "integer", ["error"]),
         (lambda i: "1976A" if i == 9 else 1950 + i % 60, "integer", ["1976A"]),
         (lambda i: "#REF!" if i == 9 else f'"${i},500.25 "', "number", ["#REF!"]),
+        (lambda i: "XNA" if i % 3 else i, "integer", ["XNA"]),
+        (lambda i: f'"R$ {i}.100,50"', "number", None),
+        (lambda i: f"CHF {i}'100.50", "number", None),
         (lambda i: "0000-00-00" if i % 3 else DAY + i * datetime.timedelta(1), None, None),
         (lambda i: "x" if i % 50 == 9 else i % 60 if i % 2 else 7, "text", None),
         (lambda i: "x" if i == 9 else i % 3, "text", None),
@@ -59,9 +71,9 @@ def test_a_value_apart_from_all_amounts_is_a_code(
 def test_a_few_cells_do_not_make_a_column_of_numbers_a_text(
     tmp_path: Path, cell: Callable[[int], object], kind: str | None, tokens: list[str] | None
 ) -> None:
-    """A column of many numbers stays one where a few cells are none: these count as missing, by
-    name; where they are many, or the numbers few, the column is a text. A date without digits above
-    0 is no date."""
+    """A column of many numbers, also of amounts of money, stays one where a few cells are none, or
+    where few words stand beside numbers of all kinds: these count as missing, by name. Else the
+    column is a text. A date without digits above 0 is no date."""
     found = column(tmp_path, "size", cell)
     assert found.get("type") == kind
     assert found.get("missing_tokens") == tokens
@@ -81,6 +93,28 @@ def test_dates_that_are_written_as_numbers_are_dates(
 ) -> None:
     """Whole numbers such as 20190131 or 201901, all of them dates, are dates and no amounts."""
     assert (column(tmp_path, "opened", cell)["role"] == "excluded") == dates
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        "%d-%m-%y", "%m/%d/%Y %I:%M:%S %p", "%Y-%m-%dT%H:%M:%S.000+0000", "%Y-%m-%d %H:%M:%S+00:00",
+        "%b %d, %Y",
+    ],
+)  # fmt: skip
+def test_usual_forms_of_dates_are_known(tmp_path: Path, form: str) -> None:
+    """Dates with hours, in universal time, or with a year of two digits are dates and no texts."""
+    found = written(tmp_path, "opened", lambda i: f'"{DAY + i * datetime.timedelta(1):{form}}"')
+    assert any(it.startswith("opened: a date") for it in found.notes)
+
+
+def test_rows_without_an_outcome_are_named(tmp_path: Path) -> None:
+    """A draft says how many rows it leaves out because their label is neither bad nor good."""
+    rows = [line[:-1] + "NA" if i % 100 == 0 else line for i, line in enumerate(lines(table()))]
+    (tmp_path / "table.csv").write_text(file_of(rows), encoding="utf-8")
+    made = drafting.draft(tmp_path / "table.csv", tmp_path / "draft.toml", QUESTION)
+    said = "label: 6 rows are neither bad nor good and are left out: 'NA'"
+    assert said in made.notes
 
 
 @pytest.mark.parametrize(
