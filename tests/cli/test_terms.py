@@ -154,7 +154,11 @@ def test_faults_name_the_file_the_key_and_what_to_do(desk: Desk) -> None:
     file = desk.folder / "tariff.toml"
     assert [line.partition(" ")[0] for line in said] == [f"{file}:"] * 2
     assert "rounding must be one of COMPLETED, STARTED (rounding.choice)" in said[0]
-    assert "free_minute is not a field of this document: remove it" in said[1]
+    assert "free_minute is not a field of this document: did you mean free_minutes?" in said[1]
+    twice = desk.folder / "twice.json"
+    twice.write_text('{"name": "half", "buy_out_minor": 1, "buy_out_minor": 2}')
+    words = ("tariff", "apply", str(twice), "--database", desk.url)
+    assert "the key buy_out_minor stands in one object twice" in invoke(*words).output
     assert "line 1, column" in desk.apply("tariff", "name = half", exit_code=1)
     dated = TARIFF.replace("= 5", "= 2026-01-01").replace("= 150", "= 09:00:00")
     assert desk.apply("tariff", dated, exit_code=1).splitlines() == [
