@@ -7,7 +7,6 @@ import re
 import tomllib
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,48 +15,13 @@ import numpy as np
 from models import checking, draft_dates, profiles, reading, sniffing, spec, text_tables
 from models.checking import Alone
 from models.dataset import Dataset
+from models.draft_columns import A_DATE, Column, exclude, set_parts
 from models.errors import DatasetError
 from models.profiles import Guess, Profile
 
 LEAK_AUC = 0.985
 """A column that alone has this AUC is left out of a draft."""
-LEAST_SHARED = 0.1
-"""A column of texts is an input if at least this share of the rows has a text that a model can
-know, since enough rows have it."""
-LONG_NUMBER = 10_000_000
-"""Whole numbers from here on, all equally long and another one in each row, are ids."""
-
-_ID_NAME = re.compile(
-    r"(^|[_\s.])(id|no|nr|num|number|key|uuid|guid|ref|index|row[_\s]?names?)$|^unnamed|编号|^id",
-    re.I,
-)
-_PERSON_NAME = re.compile(
-    r"(cust(omer)?|client|member|user|borrower|applicant|person|account|party)s?"
-    r"([\s_.-]*(id|no|num|number|key|code|ref|name|uuid|guid|hash|token))?$|"
-    r"(客户|用户)(编?号|代码|名|标识|id)?$",
-    re.I,
-)
-_PROTECTED = re.compile(
-    r"(^|[^a-z])(sex|gender|female|male|wom[ae]n|age|senior|elderly|race|black|white|asian|"
-    r"hispan\w*|african|afam|ethnic\w*|nationality|foreign\w*|marital\w*|marriage|married|"
-    r"religion|disab\w*|pregnan\w*|birth\w*|born|dob|(family|civil|personal)[\s_.-]*status)"
-    r"([^a-z]|$)|性别|年龄|出生|生日|民族|婚姻|籍贯|国籍|宗教",
-    re.I,
-)
-_THING = (
-    r"(car|vehicle|auto|house|home|building|property|accounts?|acc(oun)?t|credit|loan|asset|item|"
-    r"file|history|bureau|card|trade|tl|device|company|business|firm|employment|job|debt|policy)"
-)
-_AGE_OF_A_THING = re.compile(
-    rf"(?<![a-z]){_THING}[\s_.-]*age(?![a-z])|"
-    rf"(?<![a-z])age[\s_.-]*((of|the|oldest|newest|latest|first|last|avg|average)[\s_.-]*)*"
-    rf"{_THING}(?![a-z])",
-    re.I,
-)
-_AGE = re.compile(r"(^|[^a-z])age([^a-z]|$)|年龄", re.I)
 _TOTAL = re.compile(r"\s*(grand\s+)?(sub)?(total|sum|summe|gesamt|合计|总计)s?\s*:?\s*", re.I)
-_A_DATE = "a date: use it in [time], or derive an age by [[derivation]] with a second date"
-_AGE_GROUPS = (25, 35, 45, 55)
 
 
 class Question(NamedTuple):
@@ -80,22 +44,6 @@ class Draft(NamedTuple):
     notes: tuple[str, ...]
 
 
-@dataclass
-class _Column:
-    """A column of the draft: its part, and the comments above it.
-
-    From a date the months to another date, `age_at`, may be derived.
-    """
-
-    profile: Profile
-    guess: Guess
-    role: str = "input"
-    part: str = "feature"
-    comments: list[str] = field(default_factory=list)
-    keys: dict[str, Any] = field(default_factory=dict)
-    age_at: str | None = None
-
-
 class _Table(NamedTuple):
     keys: dict[str, Any]
     profiles: list[Profile]
@@ -112,11 +60,11 @@ def draft(path: Path, target: Path, question: Question) -> Draft:
     """
     label: str | int = int(question.label) if question.label.isdecimal() else question.label
     table = _profiled(path, target.parent, label, question.label)
-    columns = [_Column(p, profiles.guess(p)) for p in table.profiles]
+    columns = [Column(p, profiles.guess(p)) for p in table.profiles]
     at = _label_position([p.name for p in table.profiles], question.label, label)
     columns[at].part = "label"
     values = _outcomes(question, table.labels)
-    _parts(columns, table.rows)
+    set_parts(columns, table.rows)
     for profile in table.profiles:
         profile.forget()
 
@@ -207,113 +155,16 @@ def _one_of(value: str, wanted: tuple[str, ...]) -> bool:
         return False
 
 
-def _parts(columns: list[_Column], rows: int) -> None:
-    """Ids, groups, protected attributes, dates, free text and columns without information."""
-    for column in columns:
-        if column.part == "feature":
-            _part(column, rows)
-    ids = [c for c in columns if c.part == "id"]
-    for extra in ids[1:]:
-        extra.part = "feature"
-
-
-def _part(column: _Column, rows: int) -> None:
-    profile, guess = column.profile, column.guess
-    distinct = profile.distinct()
-    name = profile.name
-    column.comments += guess.notes
-    if guess.type == "empty":
-        _exclude(column, "has no values")
-        return
-    if _PROTECTED.search(_AGE_OF_A_THING.sub("", name)):
-        _protect(column)
-        return
-    whole = guess.type in ("text", "integer")
-    if distinct == rows and whole and (_ID_NAME.search(name) or _counted(profile)):
-        column.part = "id"
-        _exclude(column, "each row has another value: taken for an id")
-    elif distinct is not None and whole and not guess.missing and _repeats(column, distinct, rows):
-        column.part = "group"
-        _exclude(column, "several rows have one value: taken for a person, kept in one fold")
-    elif guess.type == "date":
-        _exclude(column, _A_DATE)
-    elif guess.type == "text" and guess.shared < LEAST_SHARED:
-        _exclude(column, "hardly any text is in enough rows to learn from")
-    elif not guess.missing and _constant(profile):
-        _exclude(column, "all rows have the same value")
-    elif guess.special:
-        said = ", ".join(f"{v:g}" for v in guess.special)
-        column.comments.append(f"{said} taken for special values, which are codes and no amounts")
-
-
-def _exclude(column: _Column, reason: str) -> None:
-    column.role = "excluded"
-    column.comments.append(reason)
-
-
-def _constant(profile: Profile) -> bool:
-    values = np.concatenate(profile.numbers)
-    texts = len(profile.other)
-    if profile.blank or (texts and values.shape[0]):
-        return False
-    return texts == 1 if texts else bool(values.min() == values.max())
-
-
-def _counted(profile: Profile) -> bool:
-    """Numbers that count up the rows, of which a few may lack, or that are long and equally long,
-    as those of contracts and telephones are."""
-    values = np.concatenate(profile.numbers)
-    if values.shape[0] != profile.rows:
-        return False
-    least, greatest = float(values.min()), float(values.max())
-    if np.all(np.diff(values) >= 1.0) and greatest - least < 1.5 * profile.rows:
-        return True
-    return least >= LONG_NUMBER and len(f"{least:.0f}") == len(f"{greatest:.0f}")
-
-
-def _repeats(column: _Column, distinct: int, rows: int) -> bool:
-    """A column of persons: its name says so, and its values repeat."""
-    name = column.profile.name
-    named = _PERSON_NAME.search(name) or _ID_NAME.search(name)
-    return bool(named) and 0.02 * rows < distinct < 0.98 * rows
-
-
-def _protect(column: _Column) -> None:
-    profile, guess = column.profile, column.guess
-    column.role = "protected"
-    if guess.type == "date" or (guess.type == "text" and guess.levels > 20):
-        _exclude(column, "may be a protected attribute: the model does not see it")
-        return
-    column.comments.append(
-        "may be a protected attribute: it measures fairness, and the model does not see it"
-    )
-    if guess.type not in ("number", "integer"):
-        return
-    values = np.concatenate(profile.numbers)
-    distinct = np.unique(values)
-    if _AGE.search(profile.name) and distinct.shape[0] > 12:
-        edges = [float(a) for a in _AGE_GROUPS if distinct[0] < a <= distinct[-1]]
-    elif distinct.shape[0] <= 12:
-        edges = distinct[1:].tolist()
-    else:
-        edges = np.unique(np.quantile(values, [0.25, 0.5, 0.75], method="higher")).tolist()
-        edges = [e for e in edges if e > distinct[0]]
-    if edges:
-        column.keys["groups"] = edges
-        names = [f"from {e:g}" for e in edges]
-        column.keys["group_names"] = [f"below {edges[0]:g}", *names]
-
-
 def _parsed(text: str, target: Path) -> spec.Spec:
     return spec.parse(tomllib.loads(text), path=target, sha256="")
 
 
-def _exclude_leaks(data: Dataset, columns: list[_Column]) -> None:
+def _exclude_leaks(data: Dataset, columns: list[Column]) -> None:
     """Excludes columns that alone tell bad from good too well."""
     inputs = {c.keys["name"]: c for c in columns if c.part == "feature" and c.role == "input"}
     for name, power in checking.each_alone(data).items():
         if leak := _leak(power):
-            _exclude(inputs[name], leak)
+            exclude(inputs[name], leak)
     if not any(c.role == "input" for c in inputs.values()):
         raise DatasetError("every input column alone tells bad from good: no model is needed")
 
@@ -325,11 +176,11 @@ def _leak(power: Alone) -> str | None:
     return f"LEAK? alone it has an AUC of {power.auc:.3f}: known only after the outcome?"
 
 
-def _derive_ages(columns: list[_Column], written: Callable[[], spec.Spec]) -> None:
+def _derive_ages(columns: list[Column], written: Callable[[], spec.Spec]) -> None:
     """Derives the months from each date to the date of the decision, if the table has one; the spec
     is `written` from the columns."""
     dates = {c.keys["name"]: c for c in columns if c.part == "feature" and c.guess.type == "date"
-             and c.role == "excluded" and c.comments[-1] == _A_DATE}  # fmt: skip
+             and c.role == "excluded" and c.comments[-1] == A_DATE}  # fmt: skip
     if len(dates) < 2:
         return
     for column in dates.values():
@@ -361,7 +212,7 @@ def _derive_ages(columns: list[_Column], written: Callable[[], spec.Spec]) -> No
 
 def _toml(
     table: _Table,
-    columns: list[_Column],
+    columns: list[Column],
     at: int,
     question: Question,
     values: dict[str, list[str]],
@@ -411,7 +262,7 @@ _DEFAULTS = {"format": "csv", "compression": "none", "delimiter": ",", "encoding
              "skip_lines": 0, "header": True}  # fmt: skip
 
 
-def _time(columns: list[_Column]) -> list[str]:
+def _time(columns: list[Column]) -> list[str]:
     dates = [c for c in columns if c.guess.type == "date" and c.part == "feature"]
     if not dates:
         return []
@@ -427,7 +278,7 @@ def _time(columns: list[_Column]) -> list[str]:
     ]
 
 
-def _feature(column: _Column, columns: list[_Column], taken: set[str]) -> list[str]:
+def _feature(column: Column, columns: list[Column], taken: set[str]) -> list[str]:
     profile, guess = column.profile, column.guess
     name = column.keys.get("name") or _name(profile, taken)
     column.keys["name"] = name
@@ -457,7 +308,7 @@ def _feature(column: _Column, columns: list[_Column], taken: set[str]) -> list[s
     return lines
 
 
-def _age(column: _Column, taken: set[str]) -> list[str]:
+def _age(column: Column, taken: set[str]) -> list[str]:
     name, decided = column.keys["name"], column.age_at
     title = checking.safe_name(f"months from {name} to {decided}")
     while title in taken:
@@ -496,7 +347,7 @@ def _name(profile: Profile, taken: set[str]) -> str:
     return name
 
 
-def _reference(column: _Column, columns: list[_Column]) -> str | int:
+def _reference(column: Column, columns: list[Column]) -> str | int:
     """A column by its name in the file, or by its position where the name is not its own."""
     name = column.profile.name
     alone = sum(c.profile.name == name for c in columns) == 1
@@ -508,7 +359,7 @@ def _reason(name: str, position: int) -> str:
     return words if re.fullmatch(r"[A-Z][A-Z0-9_]*", words) else f"COLUMN_{position + 1}"
 
 
-def _comments(column: _Column) -> list[str]:
+def _comments(column: Column) -> list[str]:
     return [f"# CHECK: {each}" for each in column.comments]
 
 

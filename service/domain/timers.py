@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from service.domain import cancellations, collection, debts, settlement
+from service.domain import appearances, cancellations, collection, debts, settlement
 from service.domain.authorization import (
     Authorization,
     Custody,
@@ -77,7 +77,7 @@ def advance(
             if missing and authorization.sold_us == wake_us:
                 return settlement.sell(authorization)
             if authorization.claim_until_us == wake_us:
-                return settlement.presume_return(authorization, product, captures, meter)
+                return appearances.presume_return(authorization, product, captures, meter)
             if debts.lapses(authorization, wake_us):
                 return debts.lapse(authorization)
             return climb(authorization, now_us)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from service.domain import cases, hold, late_pickups, settlement, timers
+from service.domain import appearances, cases, hold, late_pickups, timers
 from service.domain.access import PLATFORM
 from service.domain.authorization import CLOSED, Authorization, Custody, Start, State, Step
 from service.domain.cases import CaseKind, Side
@@ -267,7 +267,7 @@ def _take_item(
     if holder.state is State.AUTHORIZED:
         _apply(draft, late_pickups.take_away(holder, context.now_us), theirs, rows, context)
     elif holder.custody is Custody.MISSING:
-        step = settlement.appear(holder, product_of(holder, context), context.now_us)
+        step = appearances.appear(holder, product_of(holder, context), context.now_us)
         _apply(draft, step, theirs, rows, context)
     elif holder.custody is Custody.SOLD:
         raise AssetSold(asset_id, item.user_id, item.authorization_id)

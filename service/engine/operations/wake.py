@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from service.domain import settlement
+from service.domain import appearances
 from service.domain.authorization import Custody
 from service.domain.errors import IllegalState, NotFound
 from service.engine.calls import Work
@@ -37,7 +37,7 @@ def decide(work: Work, it: Wake, rows: Rows, context: Context) -> Decided:
     draft = Draft(list)
     result = brought_up(current, line, draft, rows, context)
     if it.seen and result.custody is Custody.MISSING:
-        step = settlement.appear(result, product_of(result, context), context.now_us)
+        step = appearances.appear(result, product_of(result, context), context.now_us)
         result = apply(draft, step, line, rows, context)
     if result is current:
         raise IllegalState("NOTHING_TO_DO", "no timer is due", current.state)
