@@ -45,7 +45,7 @@ class Clock:
 
 
 def _here(
-    work: Callable[[Any, Any], _R], state: Any, tasks: Sequence[Any], jobs: int
+    work: Callable[[Any, Any], _R], state: Any, tasks: Sequence[Any], jobs: int | None
 ) -> Generator[tuple[int, _R], None, None]:
     """`parallel.run` without further processes."""
     for index, task in enumerate(tasks):

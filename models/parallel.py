@@ -32,14 +32,26 @@ _R = TypeVar("_R")
 _GRACE_SECONDS = 5.0
 # Arrays begin at multiples of this.
 _ALIGNED = 64
+FITS_BYTES = 256 * 2**20
+"""The memory of simultaneous fits; one fit may take more."""
 # How workers are started.
 CONTEXT: SpawnContext | ForkServerContext = multiprocessing.get_context("spawn")
 
 
+def usual_jobs(array_bytes: int) -> int:
+    """The processes for an input of that size: one for each core, while they take little memory.
+
+    A fit takes about twice the memory of its input, so that several at a time would take more than
+    four times a large table's.
+    """
+    return max(1, min(os.cpu_count() or 1, FITS_BYTES // (2 * max(1, array_bytes))))
+
+
 def run(
-    work: Callable[[_S, _T], _R], state: _S, tasks: Sequence[_T], jobs: int
+    work: Callable[[_S, _T], _R], state: _S, tasks: Sequence[_T], jobs: int | None
 ) -> Generator[tuple[int, _R], None, None]:
-    """Yield (index of the task, work(state, task)) as results arrive, from `jobs` processes.
+    """Yield (index of the task, work(state, task)) as results arrive, from `jobs` processes;
+    None are the `usual_jobs` of the state's arrays.
 
     `work` must be a module's function; state, tasks and results must pickle. The state's arrays are
     read-only in the workers. An error in `work` is raised here; a worker that dies, or that cannot
@@ -52,6 +64,8 @@ def run(
     shared = _unnamed_file()
     try:
         packed = _packed(state, shared)
+        if jobs is None:
+            jobs = usual_jobs(os.fstat(shared.fileno()).st_size)
         for _ in range(max(1, min(jobs, len(tasks)))):
             ours, theirs = CONTEXT.Pipe()
             process = CONTEXT.Process(target=_serve, args=(theirs, work), daemon=True)

@@ -94,15 +94,15 @@ def train(
     out: Path,
     *,
     progress: bool = True,
-    jobs: int = 2,
+    jobs: int | None = None,
     budget_s: float = budget.USUAL_S,
 ) -> dict[str, Any]:
     """Train the model of `spec_path`, write the directory `out`, return its metrics.
 
     The same spec, data, derive function, budget and library versions give the same model id for any
-    `jobs` (worker processes, 1 thread each). `out` may not have another model; where that is known
-    only after the fits, the model goes to a folder beside it, which the error names. Raises
-    ModelError; an interrupt leaves no process.
+    `jobs` (worker processes, 1 thread each; by default `parallel.usual_jobs`). `out` may not have
+    another model; where that is known only after the fits, the model goes to a folder beside it,
+    which the error names. Raises ModelError; an interrupt leaves no process.
     """
     with features.beside(Path(spec_path)):
         development_sample = development.of(checking.ready(spec.load(Path(spec_path)), Path(out)))
@@ -134,7 +134,7 @@ def train_version(
     versions: Path,
     *,
     progress: bool = True,
-    jobs: int = 2,
+    jobs: int | None = None,
     budget_s: float = budget.USUAL_S,
 ) -> tuple[Path, dict[str, Any]]:
     """Train a model into the folder of its id below `versions`; the folder, and its metrics.
@@ -147,7 +147,7 @@ def train_version(
         return manifest.publish(partial, Path(versions) / metrics_["model_id"]), metrics_
 
 
-def rebuild(directory: Path, *, progress: bool = True, jobs: int = 2) -> str:
+def rebuild(directory: Path, *, progress: bool = True, jobs: int | None = None) -> str:
     """Make the model of a directory again from the sample that it keeps; its id.
 
     Raises TamperedError when another model comes out, or ModelError when none can.
@@ -192,14 +192,14 @@ class _Made(NamedTuple):
     figures: dict[str, Any]
 
 
-def _made(sample_: Development, progress: bool, jobs: int, budget_s: float) -> _Made:
+def _made(sample_: Development, progress: bool, jobs: int | None, budget_s: float) -> _Made:
     # One thread, as in the fits: sums then have one order on any machine, and threads that wait for
     # one another cost more than they gain.
     with threadpool_limits(limits=1):
         return _judged(sample_, progress, jobs, budget_s)
 
 
-def _judged(sample_: Development, progress: bool, jobs: int, budget_s: float) -> _Made:
+def _judged(sample_: Development, progress: bool, jobs: int | None, budget_s: float) -> _Made:
     started = time.perf_counter()
     data = sample_.data
     state = state_of(data)
@@ -293,7 +293,7 @@ def _course(state: State, budget_s: float) -> Course:
 class _Runner:
     """Runs the fits of a training in worker processes, under one progress bar."""
 
-    def __init__(self, state: State, course: Course, jobs: int, progress: bool) -> None:
+    def __init__(self, state: State, course: Course, jobs: int | None, progress: bool) -> None:
         the_spec = state.spec
         seeds = course.seeds
         if the_spec.recipe is not None:

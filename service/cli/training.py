@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from importlib import import_module
 from pathlib import Path
@@ -33,9 +32,8 @@ class Duration(click.ParamType[float]):
 jobs_option = click.option(
     "--jobs",
     type=click.IntRange(1),
-    default=os.cpu_count() or 1,
-    show_default=True,
-    help="Processes that train at the same time.",
+    show_default="one for each core, and fewer for a large table",
+    help="Processes that train at the same time. Each takes about twice the table's memory.",
 )
 
 
@@ -66,7 +64,9 @@ jobs_option = click.option(
     help="Processor time of the training, such as 90s, 15m or 2h. It decides how many recipes are "
     "compared and how thoroughly. A spec that pins a recipe needs none.",
 )
-def train(spec: Path, out: Path | None, models: Path | None, jobs: int, budget: float) -> None:
+def train(
+    spec: Path, out: Path | None, models: Path | None, jobs: int | None, budget: float
+) -> None:
     """Train and cross-validate the credit model.
 
     Without a recipe in the spec, a scorecard and trees are compared, and the better one is
@@ -95,7 +95,7 @@ def train(spec: Path, out: Path | None, models: Path | None, jobs: int, budget: 
     help="Folder of all versions.",
 )
 @jobs_option
-def rebuild(model_id: str, models: Path, jobs: int) -> None:
+def rebuild(model_id: str, models: Path, jobs: int | None) -> None:
     """Make a model again from the sample that it keeps, and compare.
 
     ID may be the beginning of an id. Nothing is written."""

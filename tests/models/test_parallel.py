@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -59,6 +60,23 @@ def test_workers_share_the_memory_of_their_input() -> None:
         assert it.name == "it"
         assert writable == [False, False]
         assert shared >= state.large.nbytes // MEBIBYTE
+
+
+def test_a_large_input_gets_fewer_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a number of jobs there is a worker for each core; a large input gets as many as take
+    256 MiB, and always one."""
+    monkeypatch.setattr("os.cpu_count", lambda: 4)
+    sizes = [0, MEBIBYTE, 32 * MEBIBYTE, 33 * MEBIBYTE, 64 * MEBIBYTE, 192 * MEBIBYTE]
+    assert [parallel.usual_jobs(size) for size in sizes] == [4, 4, 4, 3, 2, 1]
+    for most_bytes, workers in ((2**30, 2), (MEBIBYTE, 1)):
+        monkeypatch.setattr(parallel, "FITS_BYTES", most_bytes)
+        found = [it for _, it in parallel.run(process, _state(), [0, 1], jobs=None)]
+        assert len(set(found)) == workers
+
+
+def process(_: Input, __: int) -> int:
+    """The worker's process."""
+    return os.getpid()
 
 
 def test_without_a_file_in_memory_the_input_is_on_the_disk(
