@@ -138,11 +138,14 @@ class SqliteDatabase:
             most = min(most, limits.light_checkpoint_pages)
         if pages >= most:
             self._turns = 0
+            # After a copy nobody could see that another program had written the file.
+            self._files.check()
             try:
                 connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
             except sqlite3.Error:
                 self.doubt()
                 raise
+            self._files.copied()
 
     def commit(self, connection: sqlite3.Connection) -> None:
         """Commits while the path leads to the open file.

@@ -41,6 +41,8 @@ FRAME_HEADER_BYTES = 24
 SALTS = slice(16, 24)
 SALTS_OF_FRAME = slice(8, 16)
 PAGE_BYTES = 4_096
+# https://sqlite.org/fileformat.html: a counter of the changes of the first page, which never falls.
+CHANGES = slice(24, 28)
 # https://sqlite.org/walformat.html: the log's salts; the pages copied, and the pages to copy.
 INDEX_BYTES, INDEX_SALTS = 136, slice(32, 40)
 INDEX_COPIED, INDEX_TO_COPY = slice(96, 100), slice(128, 132)
@@ -72,7 +74,8 @@ class OpenFiles:
     A file may also be overwritten in its place (`cp OTHER FILE`). While the log is in use, only
     checkpoints write into the database's file, and the shared memory records them. Another program
     has written the file if three things are true: its time or size changed, no checkpoint was
-    recorded, and the first page differs. (A `touch` changes no page.)
+    recorded, and the first page differs. (A `touch` changes no page.) If the first page is older
+    than before, another program wrote it even beside a checkpoint.
 
     The file may still go away between a check and the next step. Each commit is therefore followed
     by a thorough check (`check_all`) before it is answered. Other checks are cheaper, because
@@ -86,6 +89,8 @@ class OpenFiles:
         self._beside: tuple[_Identity | None, ...] = ()
         self._written: _Written | None = None
         self._failed = False
+        self._restarts = False
+        """Whether the log starts anew at one of the next commits."""
 
     def opening(self) -> _Identity | None:
         """Call it before opening a connection; returns the file at the path, or None.
@@ -135,6 +140,15 @@ class OpenFiles:
             )
         self._failed = False
 
+    def copied(self) -> None:
+        """Call it after copying the log into the file; raises FileGone as `check`.
+
+        The log then starts anew, which is noted once it does: otherwise it would excuse a later
+        change of the file.
+        """
+        self._look()
+        self._restarts = True
+
     def commit(self, session: sqlite3.Connection) -> None:
         """Commits a transaction of a connection to these files.
 
@@ -160,18 +174,21 @@ class OpenFiles:
         if written is None:
             return
         # The first commit gives a log its salts.
-        if found.stamp != written.stamp or not any(written.salts):
+        if found.stamp != written.stamp or self._restarts or not any(written.salts):
             self._look_closer(written)
 
     def _look_closer(self, before: _Written) -> None:
         now = self._look_inside()
         if now is None:
             return
-        noted = now.salts != before.salts or now.copied != before.copied or before.copying
-        if now.first_page != before.first_page and not noted:
+        restarted = now.salts != before.salts
+        noted = restarted or now.copied != before.copied or before.copying
+        if now.first_page != before.first_page and (not noted or now.changes < before.changes):
             self._failed = True
             raise FileGone(f"{self._path} was written over by another program: restore a backup")
         self._written = now
+        if restarted:
+            self._restarts = False
 
     def _look_beside(self) -> tuple[_Identity | None, ...]:
         return _identity(f"{self._path}-wal"), _identity(f"{self._path}-shm")
@@ -225,6 +242,11 @@ class _Written(NamedTuple):
     copied: bytes
     copying: bool
     first_page: bytes
+
+    @property
+    def changes(self) -> bytes:
+        """The counter of the first page's changes, most significant byte first."""
+        return self.first_page[CHANGES]
 
 
 class Found(NamedTuple):

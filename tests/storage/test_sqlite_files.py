@@ -11,7 +11,9 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 
+from service.config import Limits, SqliteLimits
 from service.engine.ports import OutcomeUnknown, StorageFailed
 from service.storage import sqlite_files
 from service.storage.database import open_database, reading, writing
@@ -93,6 +95,51 @@ def test_a9_a_file_overwritten_after_the_first_commit_is_seen(file: Path) -> Non
     with pytest.raises(FileGone, match="written over"), writing(engine) as connection:
         connection.exec_driver_sql("SELECT 1")
     engine.dispose()
+
+
+@pytest.mark.parametrize("pinned", [False, True])
+def test_a9_a_file_overwritten_after_a_copy_of_the_log_is_seen(file: Path, pinned: bool) -> None:
+    """A9: neither a copy of the log nor the new begin of the log after it hides a change, also if
+    a reader delays the new begin."""
+    sqlite = SqliteLimits(checkpoint_pages=1, checkpoint_turns=2)
+    engine = open_database(f"sqlite:///{file}", limits=Limits(sqlite=sqlite))
+
+    def grow() -> None:
+        with writing(engine) as connection:
+            connection.exec_driver_sql("UPDATE operators SET name = name || zeroblob(50000)")
+
+    for _ in range(3):
+        grow()
+    reader = engine.connect()
+    if pinned:
+        reader.execute(text("SELECT count(*) FROM operators")).scalar()
+    for _ in range(3):
+        grow()
+    reader.close()
+    for _ in range(2):
+        grow()
+    whole = file.read_bytes()
+    file.write_bytes(whole[:28] + b"\xff" + whole[29:])
+    with pytest.raises(FileGone, match="written over"):
+        grow()
+    engine.dispose()
+
+
+def test_a9_an_older_file_is_seen_even_beside_a_checkpoint(
+    files: OpenFiles, file: Path, other: sqlite3.Connection
+) -> None:
+    """A9: an older state of the file is seen even if a checkpoint was recorded since."""
+    other.execute("PRAGMA wal_checkpoint(PASSIVE)")
+    older = file.read_bytes()
+    with closing(sqlite3.connect(file)) as second, second:
+        second.execute("CREATE TABLE more (content)")
+    other.execute("PRAGMA wal_checkpoint(PASSIVE)")
+    files.check()
+    other.execute("INSERT INTO filler VALUES (zeroblob(20000))")
+    other.execute("PRAGMA wal_checkpoint(PASSIVE)")
+    file.write_bytes(older)
+    with pytest.raises(FileGone, match="written over"):
+        files.check()
 
 
 def test_a9_a_checkpoint_during_a_check_is_no_change(
