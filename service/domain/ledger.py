@@ -91,7 +91,7 @@ _BOOKS = {it: Book.LINE if it in LINE_BOOK else Book.MONEY for it in Account}
 
 
 class _Pair(NamedTuple):
-    """What follows from the debited and the credited account of an entry.
+    """Text, book and columns of an entry, by its debited and its credited account.
 
     text         the text of book and accounts in a link
     book         the book of the debited account

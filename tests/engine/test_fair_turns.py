@@ -122,8 +122,8 @@ def test_a_call_whose_turn_is_too_late_is_refused_at_once() -> None:
 
 
 def test_a_long_queue_is_completed_while_several_callers_are_active() -> None:
-    """While several callers are active and the queue is long, the writer waits until no more calls
-    arrive, so that calls which the transport still holds take their turns in the next batch."""
+    """While several callers are active and the queue is long, the writer lets the process read the
+    calls that the transport still holds, so that they take their turns in the next batch."""
     patient = replace(LIMITS, max_linger_s=HANG_S, quiet_s=0.05)
 
     async def main() -> None:
