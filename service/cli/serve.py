@@ -8,7 +8,6 @@ from stat import S_IRWXO
 from typing import TYPE_CHECKING, Any
 
 import click
-import structlog
 
 from service.cli.parts import OPTIONS, load_model, loaded, opened, settings_options
 from service.cli.settings import ADDRESS, Settings
@@ -22,6 +21,14 @@ if TYPE_CHECKING:
     from service.rpc.tls import ServerTls
 
 FILE = click.Path(dir_okay=False, path_type=Path)
+
+
+def _warn_of_model(model_id: str, why: str) -> None:
+    """One line of the server's log."""
+    # Its import takes an eighth of a command's start, and only a server writes a log.
+    import structlog
+
+    structlog.get_logger("freehold").warning("model", model_id=model_id, why=why)
 
 
 @click.command()
@@ -66,7 +73,7 @@ def serve(options: dict[str, Any], config_file: Path | None, trust_clock: bool) 
         require_real(scorer, sandbox=settings.sandbox is not None)
         scorer.bound_reasons(limits.reasons_budget_s)
         for why in scorer.warnings:
-            structlog.get_logger("freehold").warning("model", model_id=scorer.model_id, why=why)
+            _warn_of_model(model_id=scorer.model_id, why=why)
         parts = Parts(
             store,
             scorer,
@@ -98,7 +105,7 @@ def require_fair(engine: Engine, scorer: ModelScorer) -> None:
         require_accepted(engine, model_id)
     elif verdict == TWO_SIGNATURES and len(people_who_accept(engine, model_id)) < SIGNATURES:
         why = f"fairness: approval differs between groups; let {NEEDED}"
-        structlog.get_logger("freehold").warning("model", model_id=model_id, why=why)
+        _warn_of_model(model_id=model_id, why=why)
 
 
 def warn_of_findings(engine: Engine, model_id: str) -> None:
@@ -115,7 +122,7 @@ def warn_of_findings(engine: Engine, model_id: str) -> None:
             "`freehold model finding list`, and serve another model, or let another person close"
             " them"
         )
-        structlog.get_logger("freehold").warning("model", model_id=model_id, why=why)
+        _warn_of_model(model_id=model_id, why=why)
 
 
 def require_real(scorer: ModelScorer, *, sandbox: bool) -> None:

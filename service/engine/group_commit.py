@@ -23,18 +23,21 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from queue import SimpleQueue
-from typing import Any, ParamSpec, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar
 
 from service.bounds import bounded
 from service.domain.errors import UNKNOWN, Exhausted, FreeholdError, Unavailable
 from service.engine.arrivals import ArrivalRate, Crowd, Waits
-from service.engine.calls import Work
 from service.engine.counting import Histogram
-from service.engine.engine import Result
 from service.engine.gate import Gate
 from service.engine.turns import Full, Turns
 
-Apply = Callable[[Sequence[Work]], list[Result]]
+if TYPE_CHECKING:
+    # The limits stand here, and each command reads them: `freehold --help` needs no engine.
+    from service.engine.calls import Work
+    from service.engine.engine import Result
+
+Apply = Callable[["Sequence[Work]"], "list[Result]"]
 Given = ParamSpec("Given")
 Done = TypeVar("Done")
 
@@ -184,7 +187,7 @@ class Ticket(Protocol):
         """Ends the call; called on the event loop's thread, after `answer`. It must not raise."""
 
 
-Waiting = tuple[Work, asyncio.Future[bytes] | Ticket, float]
+Waiting = tuple["Work", asyncio.Future[bytes] | Ticket, float]
 """A command in the queue, the taker of its result, and the instant of its arrival."""
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -16,15 +17,23 @@ from service.storage.database import open_database
 from service.storage.keys import find_principal
 
 
-@pytest.fixture
-def url(tmp_path: Path) -> str:
-    """A migrated database with an operator and two persons of the platform."""
-    made = f"sqlite:///{tmp_path / 'freehold.db'}"
+@pytest.fixture(scope="module")
+def staffed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A migrated file with an operator and two persons of the platform, which no test changes."""
+    path = tmp_path_factory.mktemp("staffed") / "freehold.db"
+    made = f"sqlite:///{path}"
     run(made, "migrate")
     run(made, "operator", "create", "city", "--name", "City")
     for person_id in ("ada", "bob"):
         run(made, "person", "add", person_id, "--name", person_id.title())
-    return made
+    assert not path.with_name("freehold.db-wal").exists()
+    return path
+
+
+@pytest.fixture
+def url(staffed: Path, tmp_path: Path) -> str:
+    """A copy of it."""
+    return f"sqlite:///{shutil.copy(staffed, tmp_path / 'freehold.db')}"
 
 
 def typed(url: str, *words: str, stdin: str = "") -> Result:
