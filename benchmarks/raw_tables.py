@@ -7,6 +7,7 @@ risk comes from some of the columns, from pairs of them, and from chance.
 
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,6 +19,8 @@ from models.drafting import Question
 Floats = NDArray[np.float64]
 Cells = list[str]
 
+TODAY = date(2026, 11, 29)
+"""The day of their drafts."""
 QUESTION = Question("outcome", ("charged off",), ("paid",), "loan_default", "a year", "made up")
 
 

@@ -109,7 +109,7 @@ def _made(kinds: Sequence[raw_tables.Kind], seed: int, folder: Path) -> Iterator
     for kind in kinds:
         path, spec_path = folder / f"{kind.name}.csv", folder / f"{kind.name}.toml"
         raw_tables.write(kind, seed, path)
-        drafted = drafting.draft(path, spec_path, raw_tables.QUESTION)
+        drafted = drafting.draft(path, spec_path, raw_tables.QUESTION, raw_tables.TODAY)
         spec_path.write_text(drafted.text, encoding="utf-8")
         yield Table(kind.name, checking.ready(spec.load(spec_path), folder / "none"))
 

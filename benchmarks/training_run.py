@@ -70,7 +70,7 @@ def main() -> None:
 
 def _draft(table: str, spec: str) -> dict[str, Any]:
     before = peak_bytes()
-    drafted = drafting.draft(Path(table), Path(spec), raw_tables.QUESTION)
+    drafted = drafting.draft(Path(table), Path(spec), raw_tables.QUESTION, raw_tables.TODAY)
     Path(spec).write_text(drafted.text, encoding="utf-8")
     return {
         "inputs": drafted.inputs, "imported_bytes": before, "peak_bytes": peak_bytes(),

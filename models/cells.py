@@ -78,7 +78,7 @@ def _plain(text: pl.Series, notation: Notation) -> pl.Series:
 
 
 def seconds(text: pl.Series, form: str, notation: Notation) -> Cells:
-    """Dates in seconds since 1970."""
+    """Dates in seconds since 1970. A 29 February that its century does not have is wrong."""
     lacking = missing(text, notation)
     if form == ISO:
         text = _iso(text)
@@ -95,12 +95,26 @@ def seconds(text: pl.Series, form: str, notation: Notation) -> Cells:
         moments = text.str.strptime(pl.Datetime("us"), form, strict=False, exact=True)
     except PolarsError:
         moments = pl.Series([None] * text.len(), dtype=pl.Datetime("us"))
+    if "%y" in form:
+        moments = _in_century(moments, notation.last_year)
     year = moments.dt.year()
     moments = moments.set((year < _FIRST_YEAR) | (year > _LAST_YEAR), None)
     values = np.array(moments.dt.epoch("s").cast(pl.Float64).to_numpy(), dtype=np.float64)
     wrong: Bools = ~lacking & np.isnan(values)
     values[lacking] = np.nan
     return Cells(values, lacking, wrong)
+
+
+def _in_century(moments: pl.Series, last_year: int) -> pl.Series:
+    """The same dates in the hundred years that end with this one."""
+    year = moments.dt.year()
+    wanted = last_year - (last_year - year) % 100
+    if (wanted == year).all():
+        return moments
+    # Among whole hundreds of years only leap days may be lost.
+    leap = (wanted % 4 == 0) & ((wanted % 100 != 0) | (wanted % 400 == 0))
+    lost = (moments.dt.month() == 2) & (moments.dt.day() == 29) & ~leap
+    return moments.set(lost, None).dt.replace(year=wanted)
 
 
 def days(text: pl.Series, form: str, notation: Notation) -> Cells:

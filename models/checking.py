@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from models import dataset, features, reading
+from models import cells, dataset, features, reading
 from models.dataset import Dataset, Floats, Labels
 from models.errors import DatasetError, DeriveError, SpecError
 from models.reading import Findings
@@ -57,6 +57,7 @@ def check(spec: Spec, out: Path | None, findings: Findings) -> Dataset:
     findings.errors += _classes(data)
     findings.errors += _references(data)
     findings.warnings += _unjudged(data)
+    findings.warnings += _split_centuries(data)
     _single_columns(data, findings)
     if out is not None:
         findings.errors += _other_model(out, data)
@@ -142,6 +143,35 @@ def _references(data: Dataset) -> list[str]:
                 f"the groups are {', '.join(names) or 'not declared'}"
             )
     return errors
+
+
+def _split_centuries(data: Dataset) -> Iterator[str]:
+    """Columns of dates with years of two digits that lie at both ends of their hundred years, with
+    none in the middle."""
+    spec = data.spec
+    dated = [(f, data.raw[:, j]) for j, f in enumerate(spec.inputs) if f.type == "date"]
+    dated += [(f, data.protected[f.name]) for f in spec.protected if f.type == "date"]
+    found = [
+        (f.name, values[~np.isnan(values)], f.notation.last_year)
+        for f, values in dated
+        if "%y" in f.format
+    ]
+    if spec.time is not None and data.time is not None and "%y" in spec.time.format:
+        days = data.time.astype(np.float64) // cells.DAY
+        found.append(("time", days, spec.data.notation.last_year))
+    for name, days, last_year in found:
+        years = np.unique(days.astype("datetime64[D]").astype("datetime64[Y]").astype(int)) + 1970
+        if years.shape[0] < 2:
+            continue
+        gaps = np.diff(years)
+        widest = int(np.argmax(gaps))
+        if gaps[widest] > years[0] + 100 - years[-1]:
+            yield (
+                f"{name}: years of two digits are read as {last_year - 99} to {last_year}, so its "
+                f"dates go to {years[-1]}, with none from {years[widest] + 1} to "
+                f"{years[widest + 1] - 1}; if none is after {years[widest]}, write last_year = "
+                f"{years[widest]}"
+            )
 
 
 def _protected_groups(data: Dataset) -> Iterator[tuple[Feature, tuple[str, ...]]]:

@@ -15,6 +15,7 @@ import numpy as np
 from models import derivations
 from models.dataset import Floats
 from models.derivations import Derivation
+from models.spec_columns import LAST_YEAR
 
 # Names of dates that are known only after a decision, or that lie ahead of it.
 _LATER = re.compile(
@@ -42,6 +43,11 @@ def _after(decided: Floats, other: Floats) -> bool:
     """Whether too many rows have the other date after the decision."""
     both = ~np.isnan(other)
     return bool((other[both] > decided[both]).sum() > MOST_LATER * both.sum())
+
+
+def centuries(name: str, this_year: int) -> int:
+    """The latest year that two digits mean in the dates of a column, as far as its name says."""
+    return LAST_YEAR if _LATER.search(name) else this_year
 
 
 def earlier(dates: Mapping[str, Floats], decided: str) -> Sequence[str]:

@@ -7,6 +7,8 @@ import re
 import tomllib
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from datetime import date
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -52,8 +54,8 @@ class _Table(NamedTuple):
     rows: int
 
 
-def draft(path: Path, target: Path, question: Question) -> Draft:
-    """Draft the spec `target` of the table at `path`.
+def draft(path: Path, target: Path, question: Question, today: date) -> Draft:
+    """Draft the spec `target` of the table at `path`. Years of two digits are not after `today`.
 
     Raises DatasetError where the file is no table, the label's column or its bad value is not
     there, or no spec of this table could train.
@@ -64,6 +66,7 @@ def draft(path: Path, target: Path, question: Question) -> Draft:
     at = _label_position([p.name for p in table.profiles], question.label, label)
     columns[at].part = "label"
     values = _outcomes(question, table.labels)
+    _date_centuries(table, columns, today.year)
     set_parts(columns, table.rows)
     for profile in table.profiles:
         profile.forget()
@@ -81,6 +84,21 @@ def draft(path: Path, target: Path, question: Question) -> Draft:
     notes += [f"{c.profile.name}: {each}" for c in columns for each in c.comments]
     inputs = sum(c.part == "feature" and c.role == "input" for c in columns)
     return Draft(text, table.rows, inputs, (*notes, *findings.warnings))
+
+
+def _date_centuries(table: _Table, columns: list[Column], this_year: int) -> None:
+    """Says which hundred years two digits mean: those until today, but not in a column whose name
+    says that its dates may lie ahead."""
+    for column in columns:
+        guess = column.guess
+        if guess.type != "date" or "%y" not in guess.format:
+            continue
+        table.keys["last_year"] = this_year
+        last = draft_dates.centuries(column.profile.name, this_year)
+        if last != this_year:
+            column.keys["last_year"] = last
+        note = f"years of two digits are read as {last - 99} to {last}: else change last_year"
+        column.guess = replace(guess, notes=(*guess.notes, note))
 
 
 def _profiled(path: Path, folder: Path, label: str | int, name: str) -> _Table:
@@ -295,6 +313,7 @@ def _feature(column: Column, columns: list[Column], taken: set[str]) -> list[str
     lines.append(_line("type", guess.type))
     if guess.type == "date":
         lines.append(_line("format", guess.format))
+        lines += [_line(k, v) for k, v in column.keys.items() if k == "last_year"]
     if guess.missing:
         lines.append(_line("missing", "nan"))
     if guess.tokens:

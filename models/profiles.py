@@ -45,6 +45,11 @@ _UNCLEAR = (
 _NUMBER_FORMATS = (("%Y%m%d", 19_000_101, 21_001_231), ("%Y%m", 190_001, 210_012))
 # A column has dates of that kind if it has as many different ones: a few amounts may look alike.
 _DATES = 12
+# Whole numbers whose thousands a point marks, at most one in each. They may also be decimals with
+# three places if they are so in the whole column, and in so many different cells.
+_GROUPED = r"^[+-]?(?:0|[1-9][0-9]{0,2}(?:\.[0-9]{3})?)$"
+_FEWEST_GROUPED = 12
+_BELOW_ONE = re.compile(r"(?<![0-9.,])0[.,][0-9]{3}$")
 # A date that stands for none.
 _NO_DATE = re.compile(r"[0/.: -]*0[0/.: -]*")
 _CURRENCIES = (
@@ -77,6 +82,47 @@ _TOP_CODE = re.compile(r"9{1,8}[0-9]?|9+[6-9]")
 
 
 @dataclass
+class Points:
+    """What the points in a column of plain numbers may mean.
+
+    `possible` as long as each number may be written with points between thousands. `cells` are some
+    that have a point; `round` says whether one of them ends with 0, and `short` whether a number
+    has none.
+    """
+
+    possible: bool = True
+    cells: set[str] = field(default_factory=set)
+    round: bool = False
+    short: bool = False
+
+    def add(self, text: pl.Series) -> None:
+        """Look at a block's plain numbers."""
+        if not self.possible or not text.len():
+            return
+        if not text.str.contains(_GROUPED).all():
+            self.possible = False
+            return
+        with_point = text.str.contains(".", literal=True)
+        self.short |= not with_point.all()
+        if not with_point.any():
+            return
+        pointed = text.filter(with_point)
+        self.round |= bool(pointed.str.ends_with("0").any())
+        if len(self.cells) < _FEWEST_GROUPED:
+            self.cells |= {*pointed.unique().head(_FEWEST_GROUPED).to_list()}
+
+    @property
+    def thousands(self) -> bool | None:
+        """Whether they mark thousands; None where nobody can tell.
+
+        A writer of decimals gives all numbers three places, or leaves the last zeros out of each.
+        """
+        if not self.possible or len(self.cells) < _FEWEST_GROUPED:
+            return False
+        return True if self.round and self.short else None
+
+
+@dataclass
 class Profile:
     """One column: its cells that are no plain numbers with their counts, and its numbers."""
 
@@ -90,6 +136,7 @@ class Profile:
     plain: pl.Series = field(default_factory=lambda: pl.Series([], dtype=pl.String))
     hashes: list[pl.Series] = field(default_factory=list)
     many: bool = True
+    points: Points = field(default_factory=lambda: Points())
 
     def add(self, text: pl.Series) -> None:
         """Count a block's cells."""
@@ -100,6 +147,7 @@ class Profile:
         self.numbers.append(read.values[plain])
         if self.plain.len() < _WRITTEN:
             self.plain = pl.concat([self.plain, text.filter(pl.Series(plain)).head(_WRITTEN)])
+        self.points.add(text.filter(pl.Series(plain)))
         if read.wrong.any():
             counts = text.filter(pl.Series(read.wrong)).value_counts(sort=True)
             for value, count in counts.head(_KEPT).iter_rows():
@@ -153,12 +201,16 @@ def guess(profile: Profile) -> Guess:
             return Guess("empty", usual, missing=True, tokens=tokens)
         if form := _number_format(values):
             return Guess("date", usual, form, tokens, missing)
-        return _number(values, usual, tokens, missing)
+        number = _number(*_as_written(profile, usual, values), tokens, missing)
+        return replace(number, notes=_doubts(profile, [], number.notation))
     text = pl.Series(words, dtype=pl.String)
     for notation in _notations(words, usual):
         read = cells.numbers(text, notation)
-        if not read.wrong.any() and not cells.numbers(profile.plain, notation).wrong.any():
-            return _number(np.concatenate((values, read.values)), notation, tokens, missing)
+        plain = cells.numbers(profile.plain, notation)
+        if not read.wrong.any() and not plain.wrong.any():
+            every = np.concatenate((_beside(notation, values, plain.values), read.values))
+            number = _number(every, notation, tokens, missing)
+            return replace(number, notes=_doubts(profile, words, notation))
     if found := _odd_number(profile, words, usual, values) or _date(profile, words, usual):
         return found
     tokens = tuple(t for t in tokens if t not in _WORDS)
@@ -187,19 +239,49 @@ def _odd_number(
     if profile.overflow:
         return None
     text = pl.Series(words, dtype=pl.String)
-    for notation in (usual, *_notations(words, usual)):
+    _, first = _as_written(profile, usual, values)
+    for notation in (first, *_notations(words, usual)):
         read = cells.numbers(text, notation)
         odd = [word for word, wrong in zip(words, read.wrong, strict=True) if wrong]
-        if cells.numbers(profile.plain, notation).wrong.any():
+        plain = cells.numbers(profile.plain, notation)
+        if plain.wrong.any():
             continue
-        every = np.concatenate((values, read.values[~read.wrong]))
+        every = np.concatenate((_beside(notation, values, plain.values), read.values[~read.wrong]))
         known = np.unique(every).shape[0]
         codes = len(odd) <= _WORD_CODES and known >= _FEWEST_BESIDE_WORDS
         if codes or (known > _FEWEST_VALUES and _few(profile, odd)):
             tokens = (*usual.missing, *odd)
             found = _number(every, replace(notation, missing=tokens), tokens, missing=True)
-            return replace(found, notes=(_odd_note(profile, odd, "number"),))
+            notes = _doubts(profile, [w for w in words if w not in odd], notation)
+            return replace(found, notes=(_odd_note(profile, odd, "number"), *notes))
     return None
+
+
+def _beside(notation: Notation, values: Floats, plain: Floats) -> Floats:
+    """The plain numbers of a column in this notation: all `values`, or, where their points mark
+    something else, the first ones as they are `plain` to it."""
+    return values if notation.decimal == "." else plain
+
+
+def _as_written(profile: Profile, usual: Notation, values: Floats) -> tuple[Floats, Notation]:
+    """The values of a column of plain numbers, and their notation."""
+    if not profile.points.thousands:
+        return values, usual
+    notation = replace(usual, decimal=",", thousands=".")
+    return cells.numbers(profile.plain, notation).values, notation
+
+
+def _doubts(profile: Profile, words: Sequence[str], notation: Notation) -> tuple[str, ...]:
+    """A note where a mark in a column's numbers may be the other of the two that it could be."""
+    if notation.thousands == "." and not words:
+        return ("a point marks thousands: 1.500 is read as one thousand five hundred",)
+    digits = "each number has three digits after its {}: if it marks {}, write {}"
+    if notation.decimal == "." and not words and profile.points.thousands is None:
+        return (digits.format("point", "thousands", 'decimal = "," and thousands = "."'),)
+    one = re.compile(r"[+-]?[0-9]{1,3},[0-9]{3}")
+    if notation.thousands == "," and not profile.plain.len() and all(map(one.fullmatch, words)):
+        return (digits.format("comma", "decimals", 'decimal = "," and no thousands'),)
+    return ()
 
 
 def _date(profile: Profile, words: Sequence[str], usual: Notation) -> Guess | None:
@@ -247,9 +329,13 @@ def _notations(words: Sequence[str], usual: Notation) -> list[Notation]:
     joined = " ".join(words[:200])
     currency = tuple(c for c in _CURRENCIES if c in joined)
     percent = all(w.endswith("%") for w in words)
+    # In 0,250 the mark is before decimals.
+    decimals = {w[-4] for w in words if _BELOW_ONE.search(w)}
     found = []
     for decimal, thousands in ((".", ","), (",", "."), (",", ""), (".", ""), (",", " "), (".", " "),
                                (".", "'"), (",", "\u00a0")):  # fmt: skip
+        if thousands in decimals:
+            continue
         found.append(
             replace(usual, decimal=decimal, thousands=thousands, currency=currency, percent=percent)
         )

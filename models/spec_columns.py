@@ -18,7 +18,7 @@ ABSENT = ("reject", "missing")
 ISO = "iso"
 """The format of dates such as 2026-11-29, also with a time of day or without a day."""
 
-NOTATION_KEYS = ("decimal", "thousands", "currency", "percent", "missing_tokens")
+NOTATION_KEYS = ("decimal", "thousands", "currency", "percent", "missing_tokens", "last_year")
 FEATURE_KEYS = (
     "name", "column", "type", "role", "missing", "absent", "special", "monotone", "actionable",
     "reason_group", "min", "max", "groups", "group_names", "group_values",
@@ -38,6 +38,9 @@ _FUNCTION = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 _UNSAFE = re.compile(r"""[^!#-+\--9;-Z\\^-z|~]""")
 _DIRECTIVES = "YymdbBHMS"
 
+LAST_YEAR = 2069
+"""The latest year that two digits mean, where a spec does not say another one."""
+
 
 @dataclass(frozen=True)
 class Notation:
@@ -46,7 +49,7 @@ class Notation:
     `decimal` is the mark before the decimals; `thousands` the mark between groups of digits, or "".
     `currency` are texts that may stand before or after a number. With `percent` each number has a
     percent sign and counts as a hundredth. `missing` are the cells, besides blanks, without a
-    value, in the Unicode form NFC.
+    value, in the Unicode form NFC. Years of two digits are the hundred years up to `last_year`.
     """
 
     decimal: str = "."
@@ -54,6 +57,7 @@ class Notation:
     currency: tuple[str, ...] = ()
     percent: bool = False
     missing: tuple[str, ...] = MISSING_TOKENS
+    last_year: int = LAST_YEAR
 
     @property
     def plain(self) -> bool:
@@ -138,6 +142,7 @@ def notation(table: TomlTable, usual: Notation) -> Notation:
             unicodedata.normalize("NFC", t.strip())
             for t in table.list_of("missing_tokens", str, list(usual.missing))
         ),
+        last_year=table.integer("last_year", 1_900, 2_199, usual.last_year),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import date
 from pathlib import Path
 
 import click
@@ -63,7 +64,8 @@ def init(
     path = out or table.with_name(table.name.split(".")[0] + ".toml")
     if path.exists():
         raise click.ClickException(f"{path} exists; name another file with --out")
-    made = draft(table, path, Question(label, bad, good, outcome, horizon, population))
+    question = Question(label, bad, good, outcome, horizon, population)
+    made = draft(table, path, question, date.today())
     path.write_text(made.text, encoding="utf-8")
     click.echo(f"{path}: {made.rows} rows, {made.inputs} input columns")
     for note in made.notes:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 from models import reading, spec
 from models.dataset import Dataset
 
+TODAY = date(2026, 11, 29)
+"""The day on which specs are drafted."""
 X = {"name": "x", "type": "number", "role": "input"}
 
 

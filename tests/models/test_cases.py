@@ -17,6 +17,7 @@ from models.dataset import Dataset
 from models.drafting import Question, draft
 from models.errors import DatasetError
 from models.scorer import ModelScorer
+from tests.models.reading_tables import TODAY
 from tests.models.small_tables import Table, table
 from tests.shell import forked_workers
 
@@ -72,7 +73,7 @@ def drafted(
     """The drafted spec of such a file, as a tree and as text; it passes every check."""
     path = folder / name
     path.write_bytes(content.encode("utf-8") if isinstance(content, str) else content)
-    made = draft(path, folder / "draft.toml", question)
+    made = draft(path, folder / "draft.toml", question, TODAY)
     (folder / "draft.toml").write_text(made.text, encoding="utf-8")
     checking.ready(spec.load(folder / "draft.toml"), folder / "model")
     return tomllib.loads(made.text), made.text
@@ -347,7 +348,7 @@ def test_20_the_verdict_names_the_model_to_use(tmp_path: Path) -> None:
     rows = [f"A1{b:.0f} {y + 1}" for b, y in zip(it.b, it.y, strict=True)]
     (tmp_path / "table.csv").write_text("\n".join(rows))
     question = Question("2", ("2",), (), "default", "a credit", "made up")
-    text = draft(tmp_path / "table.csv", tmp_path / "spec.toml", question).text
+    text = draft(tmp_path / "table.csv", tmp_path / "spec.toml", question, TODAY).text
     (tmp_path / "spec.toml").write_text(text + "\n[validation]\nfolds = 3\nseeds = [0]\n")
     with forked_workers():
         made = train.train(

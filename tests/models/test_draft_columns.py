@@ -12,6 +12,7 @@ import pytest
 
 from models import drafting
 from models.drafting import Draft
+from tests.models.reading_tables import TODAY
 from tests.models.small_tables import table
 from tests.models.test_cases import file_of, lines
 from tests.models.test_drafting import QUESTION
@@ -23,7 +24,7 @@ def written(folder: Path, name: str, cell: Callable[[int], object]) -> Draft:
     """The draft of a table with a column whose cells are `cell` of the row's number."""
     rows = [f"{line},{cell(i)}" for i, line in enumerate(lines(table()))]
     (folder / "table.csv").write_text(file_of(rows, f"n,a,b,y,{name}"), encoding="utf-8")
-    return drafting.draft(folder / "table.csv", folder / "draft.toml", QUESTION)
+    return drafting.draft(folder / "table.csv", folder / "draft.toml", QUESTION, TODAY)
 
 
 def column(folder: Path, name: str, cell: Callable[[int], object]) -> dict[str, Any]:
@@ -112,7 +113,7 @@ def test_rows_without_an_outcome_are_named(tmp_path: Path) -> None:
     """A draft says how many rows it leaves out because their label is neither bad nor good."""
     rows = [line[:-1] + "NA" if i % 100 == 0 else line for i, line in enumerate(lines(table()))]
     (tmp_path / "table.csv").write_text(file_of(rows), encoding="utf-8")
-    made = drafting.draft(tmp_path / "table.csv", tmp_path / "draft.toml", QUESTION)
+    made = drafting.draft(tmp_path / "table.csv", tmp_path / "draft.toml", QUESTION, TODAY)
     said = "label: 6 rows are neither bad nor good and are left out: 'NA'"
     assert said in made.notes
 

@@ -15,6 +15,7 @@ from models.drafting import Question, draft
 from models.errors import SpecError
 from models.samples import sample_of, state_of
 from models.scorer import ModelScorer, Scored, Unscorable
+from tests.models.reading_tables import TODAY
 from tests.models.small_tables import row
 from tests.shell import forked_workers
 
@@ -58,7 +59,7 @@ def file_of(
 
 def drafted(folder: Path, content: str) -> str:
     (folder / "table.csv").write_text(content, encoding="utf-8")
-    return draft(folder / "table.csv", folder / "spec.toml", QUESTION).text
+    return draft(folder / "table.csv", folder / "spec.toml", QUESTION, TODAY).text
 
 
 class Trained(NamedTuple):

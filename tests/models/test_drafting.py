@@ -13,6 +13,7 @@ import pytest
 from models import checking, drafting, reading, sniffing, spec
 from models.drafting import Question
 from models.errors import DatasetError
+from tests.models.reading_tables import TODAY
 from tests.models.small_tables import table
 from tests.models.test_cases import file_of, lines
 
@@ -32,7 +33,7 @@ ARFF = """% A table of small loans.
 def drafted(folder: Path, content: str) -> dict[str, Any]:
     """The drafted spec of such a file, which can be read."""
     (folder / "table.csv").write_text(content, encoding="utf-8")
-    made = drafting.draft(folder / "table.csv", folder / "draft.toml", QUESTION)
+    made = drafting.draft(folder / "table.csv", folder / "draft.toml", QUESTION, TODAY)
     (folder / "draft.toml").write_text(made.text, encoding="utf-8")
     return tomllib.loads(made.text)
 

@@ -21,6 +21,7 @@ from models import checking, spec
 from models.drafting import Question, draft
 from models.errors import ModelError, TrainingError
 from service.cli import main
+from tests.models.reading_tables import TODAY
 from tests.models.small_tables import table
 from tests.models.small_tables import toml as toml_of
 from tests.models.test_cases import file_of, lines, tree
@@ -120,7 +121,7 @@ def test_any_file_is_drafted_or_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "table.csv").write_bytes(content)
     question = Question("y", ("1",), (), "missed", "a month", "made up")
     with contextlib.suppress(ModelError):
-        made = draft(tmp_path / "table.csv", tmp_path / "spec.toml", question)
+        made = draft(tmp_path / "table.csv", tmp_path / "spec.toml", question, TODAY)
         tomllib.loads(made.text)
 
 
