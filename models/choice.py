@@ -1,8 +1,9 @@
 """Chooses a recipe for a fit by a validation inside the fit's own rows.
 
 The candidates are compared by log-loss after calibration, because a decision needs a true PD and
-not only an order. A simpler recipe is taken where it is as good within one standard error. On large
-tables all candidates are tried on a part of the rows, and only the better ones on more.
+not only an order. A simpler recipe is taken where it is as good within one standard error, and the
+simplest where none ranks people. On large tables all candidates are tried on a part of the rows,
+and only the better ones on more.
 """
 
 from __future__ import annotations
@@ -32,12 +33,15 @@ LARGE_TABLE = 20_000
 """The rows from which a table is large."""
 SMALL_TABLE = 2_000
 """Up to so many rows one validation is mostly chance: it is repeated on other folds. The limits
-above are smaller than chance there, so trees must be surely better than a scorecard."""
+above are smaller than chance there, so only the standard error counts."""
 FEW_CASES = 500
 """With fewer rows of the rarer class, a table of any length is as uncertain as a small one."""
-SURE = 2.5
-"""The standard errors of the log-loss by which they must be better. The best of four recipes of
-trees is 2.5 better as often by chance as one alone is 2."""
+NEAR = 0.5
+"""On such a table trees are as good as larger ones within so many standard errors of the rows. The
+recipe with the least loss is often the least by chance, and larger trees then lose more."""
+RANKS = 2.5
+"""The standard errors above 0.5 that the highest AUC of the candidates has at least, if one of them
+ranks people at all. The highest of five is so high by chance in three choices of a hundred."""
 REPEATS = 3
 
 # After the first round on a part of the rows: the best so many stay.
@@ -69,15 +73,17 @@ class Tried(NamedTuple):
     """A candidate's loss of each validated row, by the row's weight, its AUC on them, and its
     rounds.
 
-    Each of the `repeats` adds the losses of all rows once more.
+    The loss is the mean of all repeats: a row that is validated once more is no further evidence.
+    `shared` is what the folds' training rows have in common: the number of fits in a repeat, times
+    the rows that each judged, by those that it learned from.
     """
 
     recipe: Recipe
     losses: Floats
     auc: float
     rounds: int
-    repeats: int = 1
     platt: calibrate.Platt | None = None
+    shared: float = 0.0
 
     @property
     def loss(self) -> float:
@@ -137,25 +143,28 @@ class _Run(NamedTuple):
 
 def _try(state: State, rows: Indices, candidates: Sequence[Recipe]) -> list[Tried]:
     """Validates each candidate inside these rows, all on the same folds."""
-    repeats = folds(rows.shape[0]).repeats
+    parts, used, repeats = folds(rows.shape[0])
     runs = [_runs(state, rows, candidates, number) for number in range(repeats)]
     found = []
     for candidate in candidates:
         mine = [run[candidate.name] for run in runs]
         curves = [it.learned.curve for repeat in mine for it in repeat]
         rounds = _best_round(candidate, curves)
-        losses, areas, judged = [], [], []
-        for repeat in mine:
+        losses = np.full((repeats, rows.shape[0]), math.nan)
+        areas, judged = [], []
+        for number, repeat in enumerate(mine):
             margin = np.full(rows.shape[0], math.nan)
             for it in repeat:
                 margin[it.places] = learners.margin_of(it.learned.booster, it.x, rounds or -1)
             scored = ~np.isnan(margin)
             label, weight = state.label[rows[scored]], state.weight_of(rows[scored])
-            losses.append(calibrate.losses(margin[scored], label, weight))
+            losses[number, scored] = calibrate.losses(margin[scored], label, weight)
             areas.append(evaluate.auc(label, margin[scored], weight))
             judged.append((margin[scored], rows[scored]))
         area, platt = float(np.mean(areas)), _calibrator(state, judged)
-        found.append(Tried(candidate, np.concatenate(losses), area, rounds, repeats, platt))
+        seen = ~np.isnan(losses).all(axis=0)
+        mean = np.nanmean(losses[:, seen], axis=0)
+        found.append(Tried(candidate, mean, area, rounds, platt, used / (parts - 1)))
     return found
 
 
@@ -222,8 +231,10 @@ def _best_round(candidate: Recipe, curves: Sequence[Floats | None]) -> int:
 
 def simplest(tried: Sequence[Tried], rows: int, cases: int) -> Tried:
     """The simplest candidate that is as good as the best one, within one standard error of the
-    log-loss and the limits of this module for a table of this many rows. On a small table, or one
-    with few `cases` of the rarer class, it is the scorecard within `SURE` standard errors.
+    log-loss and the limits of this module for a table of this many rows; and the simplest of all
+    where none ranks people. On a small table, or one with few `cases` of the rarer class, it is the
+    scorecard within one standard error that also counts what the folds' fits have in common, or
+    trees within `NEAR` errors of the rows.
 
     The candidates come the simplest first.
     """
@@ -232,18 +243,29 @@ def simplest(tried: Sequence[Tried], rows: int, cases: int) -> Tried:
     uncertain = rows <= SMALL_TABLE or cases < FEW_CASES
     best = min(tried, key=lambda t: t.loss)
     highest = max(t.auc for t in tried)
+    if highest < 0.5 + RANKS * _chance(best.losses.shape[0], cases / rows):
+        return tried[0]
     for each in tried:
         worse = each.losses - best.losses
-        # A row that is validated once more is no further evidence.
-        error = float(worse.std()) / math.sqrt(worse.shape[0] / each.repeats)
-        if uncertain and each.recipe.kind == "scorecard":
-            if float(worse.mean()) <= SURE * error:
+        error = float(worse.std()) / math.sqrt(worse.shape[0])
+        if uncertain:
+            card = each.recipe.kind == "scorecard"
+            # Folds share training rows, as in `evaluate.paired_gain`: another table of the same
+            # people differs by more than its rows do.
+            if float(worse.mean()) <= error * (math.sqrt(1.0 + each.shared) if card else NEAR):
                 return each
             continue
         allowed = min(error, most_loss * best.loss)
         if float(worse.mean()) <= allowed and highest - each.auc <= most_auc:
             return each
     return best
+
+
+def _chance(rows: int, share: float) -> float:
+    """The standard error of the AUC of margins that know nothing about so many rows, of which this
+    share is in the rarer class (Mann and Whitney)."""
+    few = share * rows
+    return math.sqrt((rows + 1) / (12.0 * few * (rows - few)))
 
 
 def can_choose(state: State, rows: Indices) -> None:

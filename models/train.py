@@ -215,7 +215,7 @@ def _judged(sample_: Development, progress: bool, jobs: int | None, budget_s: fl
         results = runner.run(course.plan, runner.validation)
         figures = metrics.validation(state, data, results, course.seeds)
         chosen = [results[Task("fold", s, k)].recipe.name for s, k in runner.folds]
-        ruling = verdict.judge(figures, the_spec.recipe, chosen)
+        ruling = verdict.judge(figures, the_spec.recipe, chosen, the_spec.validation.folds)
         candidates = tuple(c for c in course.plan.candidates if c.kind == ruling.kind)
         results |= runner.run(Plan(candidates, course.plan.rounds), [fits.SERVED])
         outcome = results[fits.SERVED]

@@ -21,9 +21,18 @@ class Verdict(NamedTuple):
     sentence: str
 
 
-def judge(metrics: Mapping[str, Any], pinned: Recipe | None, chosen: Sequence[str]) -> Verdict:
+def judge(
+    metrics: Mapping[str, Any], pinned: Recipe | None, chosen: Sequence[str], folds: int
+) -> Verdict:
     """The verdict on figures with `gain` (over the scorecard, on the same folds), `model` and
-    `scorecard`; `chosen` are the recipes that the folds chose."""
+    `scorecard`; `chosen` are the recipes that the folds chose, `folds` for each seed. It says so
+    where the folds do not show that the model ranks people at all."""
+    ruling = _ruled(metrics, pinned, chosen)
+    doubts = doubt(metrics["scorecard" if ruling.kind == "scorecard" else "model"], folds)
+    return ruling._replace(sentence=" But ".join((ruling.sentence, *(f"{d}." for d in doubts))))
+
+
+def _ruled(metrics: Mapping[str, Any], pinned: Recipe | None, chosen: Sequence[str]) -> Verdict:
     gain = metrics["gain"]
     value, (low, high) = gain["auc_mean"], gain["interval"]
     loss = metrics["model"]["log_loss"]["mean"] / metrics["scorecard"]["log_loss"]["mean"] - 1.0
