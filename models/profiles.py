@@ -47,7 +47,7 @@ _NUMBER_FORMATS = (("%Y%m%d", 19_000_101, 21_001_231), ("%Y%m", 190_001, 210_012
 _DATES = 12
 # Whole numbers whose thousands a point marks, at most one in each. They may also be decimals with
 # three places if they are so in the whole column, and in so many different cells.
-_GROUPED = r"^[+-]?(?:0|[1-9][0-9]{0,2}(?:\.[0-9]{3})?)$"
+_GROUPED = r"^[+-]?[1-9][0-9]{0,2}\.[0-9]{3}$"
 _FEWEST_GROUPED = 12
 _BELOW_ONE = re.compile(r"(?<![0-9.,])0[.,][0-9]{3}$")
 # A date that stands for none.
@@ -95,18 +95,21 @@ class Points:
     round: bool = False
     short: bool = False
 
-    def add(self, text: pl.Series) -> None:
-        """Look at a block's plain numbers."""
-        if not self.possible or not text.len():
+    def add(self, text: pl.Series, plain: NDArray[np.bool_], values: Floats) -> None:
+        """Look at a block's plain numbers: the values of these cells of a text."""
+        if not self.possible or not values.shape[0]:
             return
-        if not text.str.contains(_GROUPED).all():
+        if values.max() >= 1_000.0 or values.min() <= -1_000.0:
             self.possible = False
             return
-        with_point = text.str.contains(".", literal=True)
-        self.short |= not with_point.all()
-        if not with_point.any():
-            return
+        with_point = text.str.contains(".", literal=True) & pl.Series(plain)
         pointed = text.filter(with_point)
+        self.short |= pointed.len() < values.shape[0]
+        if not pointed.len():
+            return
+        if not pointed.str.contains(_GROUPED).all():
+            self.possible = False
+            return
         self.round |= bool(pointed.str.ends_with("0").any())
         if len(self.cells) < _FEWEST_GROUPED:
             self.cells |= {*pointed.unique().head(_FEWEST_GROUPED).to_list()}
@@ -147,7 +150,7 @@ class Profile:
         self.numbers.append(read.values[plain])
         if self.plain.len() < _WRITTEN:
             self.plain = pl.concat([self.plain, text.filter(pl.Series(plain)).head(_WRITTEN)])
-        self.points.add(text.filter(pl.Series(plain)))
+        self.points.add(text, plain, self.numbers[-1])
         if read.wrong.any():
             counts = text.filter(pl.Series(read.wrong)).value_counts(sort=True)
             for value, count in counts.head(_KEPT).iter_rows():
