@@ -69,6 +69,8 @@ def add_commands(group: click.Group, of: OfKind) -> None:
     reading, acting = (_list(of), _show(of), _diff(of), _example(of)), (_activate(of), _retire(of))
     for command in (_apply(of), *reading, *acting):
         group.add_command(command)
+    if of.kind is DocumentKind.PRODUCT:
+        group.add_command(_revisions(of))
 
 
 # -- options ---------------------------------------------------------------------------------------
@@ -210,6 +212,45 @@ def _show(of: OfKind) -> click.Command:
         click.echo(toml_of(table_of(found)), nl=False)
 
     return show
+
+
+def _revisions(of: OfKind) -> click.Command:
+    @click.command("revisions")
+    @_name_argument(of)
+    @_owner_option(of)
+    @_revision_option("the default is all")
+    @_read_options
+    def revisions(
+        name: str, owner: str, revision: int | None, database: str, as_json: bool
+    ) -> None:
+        """Say of which documents each `product_revision` of rentals was made.
+
+        A new revision of the product, its tariff or its policy makes a new `product_revision`; each
+        place of a tariff has one of its own."""
+        from service.storage.terms_reads import compiled_of
+
+        found = compiled_of(opened(database), owner, name, revision, now_us())
+        if as_json:
+            told = [{key: it[key] for key in it if not key.endswith("_kind")}
+                    for it in (one._asdict() for one in found)]  # fmt: skip
+            click.echo(json.dumps(told))
+            return
+        rows = [("PRODUCT_REVISION", "PRODUCT", "TARIFF", "POLICY")]
+        for one in found:
+            tariff = _named(owner, one.tariff_owner, one.tariff_name, one.tariff_revision)
+            policy = _named(owner, one.policy_owner, one.policy_name, one.policy_revision)
+            product = f"{name} revision {one.product_revision}"
+            rows.append((str(one.revision), product, tariff, policy))
+        for line in _columns(rows):
+            click.echo(line)
+
+    return revisions
+
+
+def _named(reader: str, owner: str, name: str, revision: int) -> str:
+    """A revision of a document in the list of an owner's products."""
+    of = "" if owner == reader else f" of {owner}"
+    return f"{name}{of} revision {revision}"
 
 
 def _example(of: OfKind) -> click.Command:
@@ -392,6 +433,8 @@ def _newest(engine: Any, of: OfKind, owner: str, name: str, revision: int | None
     return found[-1].full_name
 
 
+MOST_OUTSIDE = 50
+"""The most broken bounds of other terms that a command prints."""
 _SAID = {
     "DRAFTED": "kept as a draft, because it has faults",
     "VALIDATED": "kept; it has no faults, and is not in force yet",
@@ -413,6 +456,7 @@ def _report(
             "differences": [one._asdict() for one in it.differences],
             "faults": [one._asdict() for one in it.faults],
             "products": [one._asdict() for one in it.products],
+            "outside": [one._asdict() for one in it.outside],
         }
         click.echo(json.dumps(record))
         return
@@ -428,6 +472,13 @@ def _report(
         click.echo(line)
     for line in faults_text(where, it.faults):
         click.echo(f"  ! {line}")
+    if it.outside:
+        when = "" if it.outcome == "ACTIVATED" else ", once it is in force"
+        click.echo(f"  terms in force outside these bounds{when} (they stay in force):")
+    for fault in it.outside[:MOST_OUTSIDE]:
+        click.echo(f"    {fault.field} {fault.description} ({fault.rule})")
+    if len(it.outside) > MOST_OUTSIDE:
+        click.echo(f"    and {len(it.outside) - MOST_OUTSIDE} more")
     for one in it.products[:10]:
         click.echo(f"  product {one.operator_id}/{one.product_id}: revision {one.revision}")
     if len(it.products) > 10:

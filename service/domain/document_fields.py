@@ -134,14 +134,21 @@ class Fields:
             return known[0]
         return str(value)
 
-    def texts(self, name: str, form: re.Pattern[str], most: int) -> tuple[str, ...]:
-        """A list of different texts that match a pattern; empty if the field is not there."""
+    def texts(
+        self, name: str, form: re.Pattern[str], most: int, empty: str = ""
+    ) -> tuple[str, ...]:
+        """A list of different texts that match a pattern; empty if the field is not there.
+
+        An empty list is a fault if `empty` says what to write instead.
+        """
         if not self.has(name):
             return ()
         value = self.take(name)
         if not isinstance(value, list) or len(value) > most:
             self.fault(name, "list", f"must be a list of at most {most} texts")
             return ()
+        if empty and not value:
+            self.fault(name, "empty", empty)
         for place, it in enumerate(value):
             if not isinstance(it, str) or not form.fullmatch(it):
                 self.fault(f"{name}[{place}]", "form", _matching(form))

@@ -133,11 +133,14 @@ rentals and of payments stand only in the metadata."""
 class NotFound(FreeholdError):
     """The resource does not exist, or the caller may not know that it exists."""
 
-    def __init__(self, kind: str, name: str, near: str | None = None) -> None:
-        """`near` is a name that exists and that the caller may have meant."""
+    def __init__(self, kind: str, name: str, near: str | None = None, of: str = "") -> None:
+        """`near` is a name that exists and that the caller may have meant. `of` says where a name
+        that a text may have was looked for, such as "the product bike"."""
         text = f"{kind} not found"
-        if name and kind in NAMED_KINDS:
+        if name and (of or kind in NAMED_KINDS):
             text += f": {name}"
+        if of:
+            text += f" of {of}"
         if near is not None:
             text += f": did you mean {near}?"
         super().__init__(f"{kind.upper()}_NOT_FOUND", text, {kind: name})

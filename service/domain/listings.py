@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from enum import StrEnum
 from typing import NamedTuple
 
 from service.domain.access import PLATFORM
 from service.domain.errors import InvalidInput, Violation
+from service.domain.near_names import near_name
 from service.domain.policy import Reason
 
 
@@ -125,6 +126,46 @@ def require_sound(listings: Sequence[Listing], known_rules: frozenset[str]) -> N
         faults += _of_rules(listings[0], known_rules)
     if faults:
         raise InvalidInput(faults)
+
+
+def require_counting(it: Listing, known: Mapping[str, Collection[str]]) -> None:
+    """Raises InvalidInput for a listing that skips rules which no policy of its owner has.
+
+    `known` has the names of the conditions of each policy that the owner may know, by the policy's
+    id. The listing counts for its policy, or else for all whose rules the owner may skip. The other
+    rules have fixed names, so a policy may get them later.
+    """
+    if it.effect is ListingEffect.DENY:
+        return
+    concerned = [it.policy_id] if it.policy_id else [name for name in known if it.may_skip(name)]
+    if not concerned:
+        text = "skip rules of your own policies, and you have none: apply one; a draft suffices"
+        raise InvalidInput.of("rules", "rules.no_policy", text)
+    here = {name for policy_id in concerned for name in known[policy_id]}
+    whose = it.policy_id or ("no policy" if it.owner == PLATFORM else "no policy of yours")
+    faults = []
+    for place, rule in enumerate(it.rules):
+        name = rule.removeprefix(CONDITION_PREFIX)
+        if name != rule and name not in here:
+            has = f"{whose} has {'no' if it.policy_id else 'the'} condition {name}"
+            text = f"{has}: {_where_it_is(it, name, here, known)}"
+            faults.append(Violation(f"rules[{place}]", "rules.no_condition", text))
+    if faults:
+        raise InvalidInput(faults)
+
+
+def _where_it_is(
+    it: Listing, name: str, here: Collection[str], known: Mapping[str, Collection[str]]
+) -> str:
+    """What to do instead of naming a condition that the listing's policies do not have."""
+    elsewhere = sorted((not it.may_skip(other), other) for other in known if name in known[other])
+    if elsewhere:
+        foreign, other = elsewhere[0]
+        return f"{other} has it" + (", and only the platform skips its rules" if foreign else "")
+    near = near_name(name, here)
+    if near is not None:
+        return f"did you mean {CONDITION_PREFIX}{near}?"
+    return "apply a policy that has it first; a draft suffices"
 
 
 def _of_subject(it: Listing, place: int) -> list[Violation]:

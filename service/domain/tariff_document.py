@@ -278,7 +278,9 @@ def _prices(segment: Fields) -> tuple[HourPrice, ...]:
     """The prices of hours of a segment; no two count at the same minute of the week."""
     found, taken = [], set[int]()
     for one in segment.tables("price", MOST_PRICES):
-        named = one.texts("days", re.compile("|".join(DAYS)), len(DAYS))
+        # Stored documents leave every day out, so none of them has an empty list.
+        every = "names no day: leave days out for every day"
+        named = one.texts("days", re.compile("|".join(DAYS)), len(DAYS), every)
         days = tuple(sorted(DAYS.index(day) + 1 for day in named if day in DAYS)) or EVERY_DAY
         from_minute, to_minute = _time(one, "from"), _time(one, "to")
         if to_minute <= from_minute:

@@ -7,6 +7,7 @@ from typing import NamedTuple, Protocol
 from service.domain import passes
 from service.domain.errors import NotFound
 from service.domain.ledger import Line
+from service.domain.near_names import near_name
 from service.domain.passes import Span
 from service.domain.product import Product
 from service.domain.segment_tariff import Pass, SegmentTariff
@@ -112,8 +113,11 @@ def _row(
 def _offered(operator_id: str, it: Asked, context: Context) -> tuple[Product, Pass, str]:
     """The product in force, the pass that its tariff sells, and the tariff's time zone."""
     product = context.catalog.in_force(operator_id, it.product_id)
+    names = []
     if isinstance(product.tariff, SegmentTariff):
         for offered in product.tariff.passes:
             if offered.name == it.name:
                 return product, offered, product.tariff.time_zone
-    raise NotFound("pass", it.name)
+            names.append(offered.name)
+    near = near_name(it.name, names)
+    raise NotFound("pass", it.name, near, of=f"the product {it.product_id}")

@@ -29,6 +29,8 @@ GUARDED_TERMS = frozenset({"ApplyTerms", "ActivateTerms", "RetireTerms"})
 """Methods of this service that may need a second person."""
 MOST_PRODUCTS = 100
 """The most new product revisions that an answer names."""
+MOST_OUTSIDE = 100
+"""The most broken bounds of terms in force that an answer names."""
 
 Done = TypeVar("Done")
 Row = tuple[str, type[Message], Scope, Callable[[Any], Awaitable[bytes]]]
@@ -204,6 +206,8 @@ def _result(applied: Any, by: Principal) -> pb.TermsResult:
         faults=map(fault_of, applied.faults),
         products=products,
         product_count=len(applied.products),
+        outside=map(fault_of, applied.outside[:MOST_OUTSIDE]),
+        outside_count=len(applied.outside),
     )
 
 

@@ -23,7 +23,7 @@ from service.engine.records.administration import Asked, AuditEvent, Proposal
 from service.engine.records.requests import Replayed, RequestRecord
 from service.storage import schema as t
 from service.storage.database import reading, telling, writing
-from service.storage.known_operators import require_operator
+from service.storage.known_operators import require_known
 from service.storage.proposals import use_approval
 
 LONGEST_TEXT = 200
@@ -86,8 +86,7 @@ class Administration:
 
     def require_owner(self) -> None:
         """Raises NotFound if the operator does not exist, or is not the caller's business."""
-        if self.operator_id is not None:
-            require_operator(self.connection, self.owner)
+        require_known(self.connection, self.owner)
 
     def first(self) -> RequestRecord | None:
         """The record of the request id, or None for a new one."""
@@ -204,7 +203,8 @@ def list_audit(
 ) -> list[AuditEvent]:
     """A page of the acts on an owner's keys and persons, or of all owners (None), the oldest first.
 
-    `after` is the number of the last act of the page before.
+    `after` is the number of the last act of the page before. Raises NotFound for an unknown
+    operator.
     """
     a = t.audit.c
     query = select(t.audit).where(a.record_us >= since_us)
@@ -213,4 +213,5 @@ def list_audit(
     else:
         query = query.where(a.owner == owner, a.number > after).order_by(a.number).limit(size)
     with reading(engine) as connection:
+        require_known(connection, owner)
         return [AuditEvent(*row) for row in connection.execute(query)]

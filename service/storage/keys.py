@@ -28,6 +28,7 @@ from service.storage import schema as t
 from service.storage.administration import Administration, administer, changing, require_text
 from service.storage.compatibility import KEYS_BUILD, shut_out_older
 from service.storage.database import reading
+from service.storage.known_operators import require_known
 from service.storage.persons import leave, require_present
 
 EncodeKey = Callable[[KeyInfo, str], bytes]
@@ -66,12 +67,14 @@ def list_keys(
     """An owner's keys by their ids, after an id, or the keys of all owners (None).
 
     Those of all owners are sorted: the platform's first, then by operator, each the oldest first.
+    Raises NotFound for an unknown operator.
     """
     query = select(t.api_keys)
     if owner is not None:
         mine = _K.operator_id.is_(None) if owner == PLATFORM else _K.operator_id == owner
         query = query.where(mine, _key_id > after).order_by(_key_id).limit(size)
     with reading(engine) as connection:
+        require_known(connection, owner)
         keys = [_info(row) for row in connection.execute(query)]
     if owner is None:
         keys.sort(key=lambda it: (it.operator_id or "", it.create_us, it.key_id))

@@ -3,24 +3,33 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Collection, Sequence
 from hashlib import sha256
 
 from sqlalchemy import Connection, Engine, func, insert, or_, select, update
 
 from service.domain.access import PLATFORM
-from service.domain.documents import DocumentKind
+from service.domain.documents import DocumentKind, DocumentState
 from service.domain.errors import ActRefused, InvalidInput, NotFound
-from service.domain.listings import SKIPPABLE, Listing, ListingEffect, ListingKind, require_sound
+from service.domain.listings import (
+    SKIPPABLE,
+    Listing,
+    ListingEffect,
+    ListingKind,
+    require_counting,
+    require_sound,
+)
 from service.domain.near_names import near_name
 from service.engine.records.administration import Asked
+from service.engine.records.documents import TermsDocument
 from service.engine.tables import LISTINGS
 from service.storage import schema as t
 from service.storage.administration import Administration, administer, require_text
 from service.storage.compatibility import LISTINGS_BUILD, shut_out_older
 from service.storage.database import reading
 from service.storage.documents import policy_id_of
-from service.storage.known_operators import require_operator
+from service.storage.known_operators import require_known
 from service.storage.schema.record_tables import CONVERTERS
 
 TOGETHER = 100
@@ -40,7 +49,8 @@ def add_listings(
 ) -> bytes:
     """Adds listings, whose owner, number, reason, maker and time are filled in; returns the answer.
 
-    A policy is named by its id, or as a product names it; the listings have its id.
+    They differ in their subjects only. A policy is named by its id, or as a product names it; the
+    listings have its id. A condition of a policy is known as soon as a draft of the policy has it.
     From the first listing on, the schema shuts out builds that follow none. Raises InvalidInput
     with all faults, NotFound for an unknown operator, and RequestIdReused.
     """
@@ -53,8 +63,8 @@ def add_listings(
         ]
         require_text("reason", reason, shortest=1)
         require_sound(made, SKIPPABLE)
-        ids = {it.policy_id: _id_of_policy(desk.connection, it) for it in made}
-        made = [it._replace(policy_id=ids[it.policy_id]) for it in made]
+        policy_id = _id_of_policy(desk.connection, made[0]) if made else ""
+        made = [it._replace(policy_id=policy_id) for it in made]
         shut_out_older(desk.connection, LISTINGS_BUILD)
         values = CONVERTERS[LISTINGS].values
         columns = [column.name for column in t.listings.columns]
@@ -138,8 +148,7 @@ def list_listings(
         lasting = or_(c.expire_us.is_(None), c.expire_us > active_at_us)
         query = query.where(c.end_us.is_(None), lasting)
     with reading(engine) as connection:
-        if owner != PLATFORM:
-            require_operator(connection, owner)
+        require_known(connection, owner)
         return list(map(CONVERTERS[LISTINGS].record, connection.execute(query.limit(size))))
 
 
@@ -155,12 +164,19 @@ def _id_of_policy(connection: Connection, it: Listing) -> str:
     """The id of the only policy for which a new listing counts; empty for all policies.
 
     As in a product, a name is that of the owner's policy, or else of the platform's. Raises
-    InvalidInput for a policy that the owner does not have, or whose rules it may not skip: such a
-    listing would never count, and nobody would notice.
+    InvalidInput for a policy that the owner does not have, or whose rules it may not skip, and for
+    conditions that no such policy has: such a listing would never count, and nobody would notice.
     """
-    if not it.policy_id:
+    if not it.policy_id and it.effect is ListingEffect.DENY:
         return ""
-    known = _policies_in_reach(connection, it.owner)
+    known = _conditions_in_reach(connection, it.owner)
+    found = it.policy_id and _found_policy(it, known)
+    require_counting(it._replace(policy_id=found), known)
+    return found
+
+
+def _found_policy(it: Listing, known: Collection[str]) -> str:
+    """The id of the policy that a listing names, of these ids."""
     own = policy_id_of(it.owner, it.policy_id)
     found = own if own in known else it.policy_id
     if found not in known:
@@ -174,16 +190,37 @@ def _id_of_policy(connection: Connection, it: Listing) -> str:
     return found
 
 
-def _policies_in_reach(connection: Connection, owner: str) -> set[str]:
-    """The ids of the policies of which an owner may know, drafts included."""
-    d = t.terms_documents.c
-    drafted = select(d.owner, d.name).where(d.kind == DocumentKind.POLICY).distinct()
+def _conditions_in_reach(connection: Connection, owner: str) -> dict[str, set[str]]:
+    """The names of the conditions of each policy of which an owner may know, by the policy's id.
+
+    Revisions that were retired are left out, because they never come back into force.
+    """
+    found: dict[str, set[str]] = defaultdict(set)
+    documented = set()
+    for row in connection.execute(
+        select(t.terms_documents).where(t.terms_documents.c.kind == DocumentKind.POLICY)
+    ):
+        it = TermsDocument(*row)
+        policy_id = policy_id_of(it.owner, it.name)
+        documented.add((policy_id, it.revision))
+        if it.state != DocumentState.RETIRED:
+            found[policy_id] |= _conditions_of(it.document)
     # Policies that SQL wrote have no documents before somebody asks for them.
-    compiled = connection.scalars(select(t.policies.c.policy_id).distinct())
-    found = {policy_id_of(*row) for row in connection.execute(drafted)} | set(compiled)
+    p = t.policies.c
+    for policy_id, revision, rules in connection.execute(select(p.policy_id, p.revision, p.rules)):
+        if (policy_id, revision) not in documented:
+            found[policy_id] |= _conditions_of(rules)
     if owner == PLATFORM:
         return found
-    return {it for it in found if "/" not in it or it.startswith(f"{owner}/")}
+    return {it: found[it] for it in found if "/" not in it or it.startswith(f"{owner}/")}
+
+
+def _conditions_of(text: str | None) -> set[str]:
+    """The names of the conditions in a policy's stored text; none if the text makes no sense."""
+    try:
+        return {row["name"] for row in json.loads(text or "{}").get("condition", ())}
+    except (TypeError, ValueError, KeyError, AttributeError):
+        return set()
 
 
 def _newest(connection: Connection, owner: str) -> int:

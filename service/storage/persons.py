@@ -12,6 +12,7 @@ from service.engine.records.administration import Asked, Person
 from service.storage import schema as t
 from service.storage.administration import Administration, administer, require_text
 from service.storage.database import reading
+from service.storage.known_operators import require_known
 
 PERSON_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 
@@ -71,12 +72,16 @@ def require_present(connection: Connection, owner: str, person_id: str) -> None:
 def list_persons(
     engine: Engine, owner: str | None = None, after: str = "", size: int | None = None
 ) -> list[Person]:
-    """An owner's persons by their ids, after an id, or those of all owners (None)."""
+    """An owner's persons by their ids, after an id, or those of all owners (None).
+
+    Raises NotFound for an unknown operator.
+    """
     p = t.persons.c
     query = select(t.persons).order_by(p.owner, p.person_id).limit(size)
     if owner is not None:
         query = query.where(p.owner == owner, p.person_id > after)
     with reading(engine) as connection:
+        require_known(connection, owner)
         return [Person(*row) for row in connection.execute(query)]
 
 

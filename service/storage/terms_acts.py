@@ -60,7 +60,12 @@ from service.storage.documents import (
     table_of,
     taken,
 )
-from service.storage.terms_checks import faults_of, named_by, second_person_kinds
+from service.storage.terms_checks import (
+    faults_of,
+    named_by,
+    second_person_kinds,
+    terms_outside,
+)
 
 
 class Outcome(StrEnum):
@@ -92,7 +97,8 @@ class Applied(NamedTuple):
     """The result of an act.
 
     `differences` are those from the revision in force to this one, `faults` the reasons why the
-    document cannot come into force now, and `products` the new rows of products.
+    document cannot come into force now, and `products` the new rows of products. `outside` are the
+    bounds that terms in force break once new bounds are in force; they hinder nothing.
     """
 
     document: TermsDocument
@@ -100,6 +106,7 @@ class Applied(NamedTuple):
     differences: tuple[Difference, ...] = ()
     faults: tuple[Violation, ...] = ()
     products: tuple[ProductRevision, ...] = ()
+    outside: tuple[Violation, ...] = ()
 
 
 Encode = Callable[[Applied], bytes]
@@ -228,15 +235,17 @@ class _TermsDesk:
         active = active_of(self._connection, parsed.kind, owner, parsed.name)
         changed = differences({} if active is None else self._meaning(active), parsed.document)
         if active is not None and not changed:
-            return Applied(active, Outcome.UNCHANGED, (), tuple(found))
+            outside = self._outside(parsed)
+            return Applied(active, Outcome.UNCHANGED, (), tuple(found), outside=outside)
         outcome, it = self._draft(parsed, order.reason)
         if not found and it.state == DocumentState.DRAFT:
             it = self._validated(it, order.reason)
             outcome = Outcome.VALIDATED
+        outside = self._outside(parsed)
         if not order.activate or found:
-            return Applied(it, outcome, changed, tuple(found))
+            return Applied(it, outcome, changed, tuple(found), outside=outside)
         it, products = self._put_into_force(it, parsed, order.reason)
-        return Applied(it, Outcome.ACTIVATED, changed, (), tuple(products))
+        return Applied(it, Outcome.ACTIVATED, changed, (), tuple(products), outside)
 
     def validate(self, name: DocumentName, reason: str) -> Applied:
         require_text("reason", reason)
@@ -244,9 +253,10 @@ class _TermsDesk:
         parsed = self._read(it)
         changed = self._changed(parsed)
         found = self._faults(parsed)
+        outside = self._outside(parsed)
         if it.state != DocumentState.DRAFT or found:
-            return Applied(it, Outcome.UNCHANGED, changed, tuple(found))
-        return Applied(self._validated(it, reason), Outcome.VALIDATED, changed)
+            return Applied(it, Outcome.UNCHANGED, changed, tuple(found), outside=outside)
+        return Applied(self._validated(it, reason), Outcome.VALIDATED, changed, outside=outside)
 
     def activate(self, name: DocumentName, reason: str, *, beyond_bounds: bool) -> Applied:
         require_text("reason", reason)
@@ -266,7 +276,8 @@ class _TermsDesk:
         if it.state == DocumentState.DRAFT:
             it = self._validated(it, reason)
         it, products = self._put_into_force(it, parsed, reason)
-        return Applied(it, Outcome.ACTIVATED, changed, (), tuple(products))
+        outside = self._outside(parsed)
+        return Applied(it, Outcome.ACTIVATED, changed, (), tuple(products), outside)
 
     def retire(self, name: DocumentName, reason: str) -> Applied:
         require_text("reason", reason)
@@ -377,6 +388,12 @@ class _TermsDesk:
     def _faults(self, parsed: Parsed, *, beyond_bounds: bool = False) -> list[Violation]:
         owner = self._desk.owner
         return faults_of(self._connection, parsed, owner, beyond_bounds=beyond_bounds)
+
+    def _outside(self, it: Parsed) -> tuple[Violation, ...]:
+        """The bounds that terms in force break under a document of bounds; none for others."""
+        if it.kind is not DocumentKind.BOUNDS:
+            return ()
+        return tuple(terms_outside(self._connection, it.value))
 
     def _require_second_person(
         self, kind: DocumentKind, before: Table | None, after: Table | None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 
 from sqlalchemy import Connection, select, tuple_
@@ -23,6 +23,7 @@ from service.domain.documents import DocumentKind
 from service.domain.errors import InvalidInput, TermsDamaged, Violation
 from service.domain.jurisdictions import BrokenRule, violations
 from service.domain.line_items import unknown_items
+from service.domain.policy_document import read_policy
 from service.domain.pricing_cost import slow_prices
 from service.domain.product_document import ProductDocument, read_product
 from service.domain.reservation_fee import reservation_minor
@@ -41,16 +42,55 @@ MOST_NAMED = 3
 """The most names of other documents in one sentence."""
 
 
-def bounds_of(connection: Connection, owner: str) -> Bounds:
-    """The bounds of an operator's terms; the platform's own terms have none."""
+def bounds_of(connection: Connection, owner: str, instead: Bounds = NO_BOUNDS) -> Bounds:
+    """The bounds of an operator's terms; the platform's own terms have none.
+
+    `instead` takes the place of the bounds in force with its name.
+    """
     if owner == PLATFORM:
         return NO_BOUNDS
     found = NO_BOUNDS
     for name in (DEFAULT_BOUNDS, owner):
+        if instead is not NO_BOUNDS and name == instead.name:
+            found = instead.over(found)
+            continue
         document = active_of(connection, DocumentKind.BOUNDS, PLATFORM, name)
         if document is not None:
             found = read_bounds(table_of(document)).over(found)
     return found
+
+
+def terms_outside(connection: Connection, new: Bounds) -> Iterator[Violation]:
+    """Each bound that terms in force break under new bounds; they stay in force.
+
+    The field begins with the document, such as `product city/bike/3`. A document that cannot be
+    read is left out.
+    """
+    owner = None if new.name == DEFAULT_BOUNDS else new.name
+    bounds: dict[str, Bounds] = {}
+    for kind in (DocumentKind.POLICY, DocumentKind.PRODUCT):
+        for it in actives_of(connection, kind, owner):
+            if it.owner == PLATFORM:
+                continue
+            if it.owner not in bounds:
+                bounds[it.owner] = bounds_of(connection, it.owner, new)
+            with suppress(InvalidInput, TermsDamaged):
+                for fault in _outside(connection, it, bounds[it.owner]):
+                    where = f"{it.kind} {it.owner}/{it.name}/{it.revision}"
+                    yield fault._replace(field=f"{where} {fault.field}")
+
+
+def _outside(connection: Connection, it: TermsDocument, bounds: Bounds) -> Iterator[Violation]:
+    """The bounds that a policy or a product in force breaks."""
+    if it.kind == DocumentKind.POLICY:
+        yield from policy_outside(read_policy(table_of(it), platform=False), bounds)
+        return
+    product = read_product(table_of(it))
+    yield from product_outside(product, bounds)
+    tariff = reached(connection, DocumentKind.TARIFF, it.owner, product.tariff)
+    if tariff is not None and bounds.jurisdictions:
+        for broken in _broken(bounds.jurisdictions, product, tariff_of_document(tariff)):
+            yield broken.violation() if isinstance(broken, BrokenRule) else broken
 
 
 def second_person_kinds(connection: Connection, owner: str) -> frozenset[str]:
@@ -117,7 +157,7 @@ def _of_product(connection: Connection, it: ProductDocument, owner: str) -> Iter
             sold = _sold_minutes(connection, [(owner, it.id)])
             for fault in slow_prices(read, sold):
                 yield fault._replace(field=f"tariff.{fault.field}")
-        for broken in _broken(connection, owner, it, read):
+        for broken in _broken(_jurisdictions(connection, owner, it), it, read):
             yield broken.violation() if isinstance(broken, BrokenRule) else broken
     yield from unknown_items(it.line_items or (), it.category, line_items())
     if reached(connection, DocumentKind.POLICY, owner, it.policy) is None:
@@ -129,18 +169,20 @@ def _of_product(connection: Connection, it: ProductDocument, owner: str) -> Iter
         yield Violation("currency", "currency.no_limits", text)
 
 
+def _jurisdictions(connection: Connection, owner: str, product: ProductDocument) -> set[str]:
+    """The jurisdictions of a product and of its operator."""
+    own = {product.jurisdiction} if product.jurisdiction is not None else set()
+    return {*bounds_of(connection, owner).jurisdictions, *own}
+
+
 def _broken(
-    connection: Connection,
-    owner: str,
-    product: ProductDocument,
-    document: DayTariffDocument | TariffDocument,
+    named: Iterable[str], product: ProductDocument, document: DayTariffDocument | TariffDocument
 ) -> Iterator[BrokenRule | Violation]:
-    """The rules of a product's and its operator's jurisdictions that a tariff breaks.
+    """The rules of these jurisdictions that a product's tariff breaks.
 
     A rule that the usual prices break is not told again for a place that takes these over.
     """
-    named = {*bounds_of(connection, owner).jurisdictions, product.jurisdiction} - {None}
-    for name in sorted(map(str, named)):
+    for name in sorted(named):
         found = jurisdictions().get(name)
         if found is None:
             known = ", ".join(sorted(jurisdictions()))
@@ -198,7 +240,8 @@ def _of_tariff(
         for fault in _unheld(document, it.value):
             text = f"is too high for the product {product.name}, whose deposit is lower"
             yield Violation("reservation", fault.rule, text)
-        for broken in _broken(connection, product.owner, document, it.value):
+        named_by_it = _jurisdictions(connection, product.owner, document)
+        for broken in _broken(named_by_it, document, it.value):
             if isinstance(broken, BrokenRule):
                 fault = broken.violation()
                 text = f"{fault.description} (for the product {product.name})"

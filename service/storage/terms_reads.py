@@ -5,16 +5,17 @@ Terms without documents get them first, see `adoption`.
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, Engine, select
 
 from service.domain.access import PLATFORM
 from service.domain.documents import Difference, DocumentKind, Table, differences
 from service.domain.terms_readers import read_document
-from service.engine.records.documents import DocumentName, TermsDocument
+from service.engine.records.documents import CompiledProduct, DocumentName, TermsDocument
+from service.storage import schema as t
 from service.storage.adoption import lacks_documents
 from service.storage.database import reading
 from service.storage.documents import active_of, missing, newest_of, read_one, revisions, table_of
-from service.storage.known_operators import require_operator
+from service.storage.known_operators import require_known
 from service.storage.terms_acts import adopt
 
 
@@ -80,6 +81,29 @@ def diff_terms(
         return differences(old, _meaning(found))
 
 
+def compiled_of(
+    engine: Engine, owner: str, name: str, revision: int | None, now_us: int
+) -> list[CompiledProduct]:
+    """The documents of which each revision of a product was made that rentals name.
+
+    They are in the order of the revisions; `revision` leaves out the others. Rows of earlier builds
+    that were replaced before there were documents have none. Raises NotFound for an unknown
+    operator, product or revision.
+    """
+    _prepare(engine, owner, now_us)
+    c = t.compiled_products.c
+    query = select(t.compiled_products).where(c.operator_id == owner, c.product_id == name)
+    if revision is not None:
+        query = query.where(c.revision == revision)
+    with reading(engine) as connection:
+        rows = connection.execute(query.order_by(c.revision)).all()
+        if not rows:
+            raise missing(
+                connection, DocumentName(DocumentKind.PRODUCT, owner, name, revision or 0)
+            )
+        return [CompiledProduct(*row) for row in rows]
+
+
 def _get(connection: Connection, it: DocumentName) -> TermsDocument:
     if it.revision:
         return read_one(connection, it)
@@ -103,8 +127,7 @@ def _meaning(it: TermsDocument) -> Table:
 def _prepare(engine: Engine, owner: str, now_us: int) -> None:
     """Gives documents to terms without them. Raises NotFound for an unknown operator."""
     with reading(engine) as connection:
-        if owner != PLATFORM:
-            require_operator(connection, owner)
+        require_known(connection, owner)
         missing = any(lacks_documents(connection, it) for it in dict.fromkeys((PLATFORM, owner)))
     if missing:
         adopt(engine, owner, now_us)

@@ -27,6 +27,7 @@ name = "careful"
 zero_from_score = 600
 reduced_from_score = 520
 reduced_credit_share_bp = 5_000
+condition = [{name = "night", when = "hour < 6", then = "DECLINE"}]
 """
 ADD = ("listing", "add", "city", "--reason", "theft")
 
@@ -62,6 +63,12 @@ def test_a_snooze_is_a_listing_with_an_end(url: str, tmp_path: Path) -> None:
         *("--reason", "fair", "--user", "ann", "--policy", "careful"),
     )
     assert (one["effect"], one["kind"], one["subject"]) == ("ALLOW", "USER", "ann")
+    words = ("snooze", "city", "CONDITION/nigth", "--until", "2h", "--reason", "fair")
+    done = shell(*words, "--database", url)
+    assert done.returncode == 1
+    assert (
+        "no policy of yours has the condition nigth: did you mean CONDITION/night?" in done.stderr
+    )
     assert (one["rules"], one["policy_id"]) == (["CONDITION/night", "NEW_USER"], "city/careful")
     (all_,) = told(url, "snooze", "city", "NEW_USER", "--until", "2h", "--reason", "fair")
     assert (all_["kind"], all_["subject"], all_["expire_us"] > 0) == ("EVERYBODY", "", True)

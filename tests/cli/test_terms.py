@@ -206,9 +206,33 @@ def test_bounds_and_limits_are_the_platforms(desk: Desk) -> None:
     assert "50000 -> 60000" in desk.run("limit", "apply", str(limits), "--activate")
     bounds = desk.folder / "bounds.toml"
     bounds.write_text('name = "city"\njurisdictions = ["CN-BJ"]\n')
-    desk.run("bounds", "apply", str(bounds), "--activate")
+    said = desk.run("bounds", "apply", str(bounds), "--activate")
+    assert "terms in force outside these bounds (they stay in force):" in said
+    assert "product city/power-bank/1 tariff." in said
     desk.apply("tariff", TARIFF, "--activate")
     assert "breaks" in desk.apply("product", PRODUCT, "--activate", exit_code=1)
+
+
+def test_the_revisions_of_rentals_name_their_documents(desk: Desk) -> None:
+    """`product revisions` says of which documents each revision was made that rentals name."""
+    desk.apply("tariff", TARIFF, "--activate")
+    desk.apply("product", PRODUCT, "--activate")
+    desk.apply("tariff", TARIFF.replace("150", "160"), "--activate")
+    name, owner = "power-bank", ("--operator", "city")
+    lines = desk.run("product", "revisions", name, *owner).splitlines()
+    assert lines[0].split() == ["PRODUCT_REVISION", "PRODUCT", "TARIFF", "POLICY"]
+    numbers = [line.split()[0] for line in lines[1:]]
+    assert numbers == [str(number) for number in range(1, len(numbers) + 1)]
+    last = desk.run("product", "revisions", name, *owner, "--revision", numbers[-1])
+    assert last.splitlines()[1].split() == lines[-1].split()
+    (told,) = json.loads(
+        desk.run("product", "revisions", name, *owner, "--revision", numbers[-1], "--json")
+    )
+    before, after = lines[-2].split(), lines[-1].split()
+    assert after[after.index("revision") + 1] == before[before.index("revision") + 1]
+    assert (told["revision"], told["tariff_revision"]) == (int(numbers[-1]), 2)
+    done = invoke("product", "revisions", "power-bnk", *owner, "--database", desk.url)
+    assert str(done.exception) == "product not found: power-bnk: did you mean power-bank?"
 
 
 def test_a_product_is_retired(desk: Desk) -> None:

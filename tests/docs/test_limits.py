@@ -75,6 +75,7 @@ FACTS: dict[str, dict[str, str]] = {
     "cli/overrides.py": {"DAY_US": UNIT},
     "storage/overrides.py": {"PORTION": SHELL, "_TOGETHER": STATEMENT, "_ENDED_VERSION": METHOD},
     "cli/listings.py": {"TOGETHER": SHELL},
+    "cli/terms.py": {"MOST_OUTSIDE": SHELL},
     "storage/listings.py": {"TOGETHER": STATEMENT},
     "cli/sources.py": {"MOST_SHOWN": TEXT},
     "certificates.py": {"RSA_BITS": METHOD, "WAIT_S": METHOD},
@@ -114,7 +115,7 @@ FACTS: dict[str, dict[str, str]] = {
     "rpc/native.py": {
         "MOST_EVENTS": METHOD, "MOST_IDLE_S": METHOD, "MOST_PATH_BYTES": FORMAT,
     },
-    "rpc/terms_service.py": {"MOST_PRODUCTS": CONTRACT},
+    "rpc/terms_service.py": {"MOST_OUTSIDE": CONTRACT, "MOST_PRODUCTS": CONTRACT},
     "storage/compiling.py": {"TOGETHER": STATEMENT},
     "storage/terms_checks.py": {"ASKED_TOGETHER": STATEMENT, "MOST_NAMED": TEXT},
     "domain/document_fields.py": {

@@ -264,6 +264,11 @@ def _priced(*prices: dict[str, Any], **more: Any) -> dict[str, Any]:
             "segment.price.from.range",
         ),
         (
+            _priced({**HOURS, "days": []}),
+            "segment[0].price[0].days",
+            "segment.price.days.empty",
+        ),
+        (
             _priced({**HOURS, "to": "9:00"}),
             "segment[0].price[0].to",
             "segment.price.to.form",

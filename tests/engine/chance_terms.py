@@ -425,7 +425,9 @@ def _listings(chance: Random, books: Any, now_us: int) -> tuple[Row, ...]:
     }[kind]  # fmt: skip
     rules: tuple[str, ...] = ()
     if chance.random() < 0.6:
-        rules = tuple(chance.sample(LISTED_RULES, chance.choice((1, 2, 5))))
+        # A condition that no policy has is refused, so the rules have one less often.
+        sure = [it for it in LISTED_RULES if "/" not in it]
+        rules = tuple(chance.sample(chance.choice((sure, LISTED_RULES)), chance.choice((1, 2, 5))))
     effect = "ALLOW" if bool(rules) != (chance.random() < 0.03) else "DENY"
     if rules and chance.random() < 0.02:
         rules = (*rules, "SCORE_BELOW_ZERO_DEPOSIT")

@@ -194,13 +194,26 @@ class Documents(Listings):
             return ""
         known = {
             name if holder == PLATFORM else f"{holder}/{name}": holder
-            for kind, holder, name in self.documents
-            if kind == "policy" and (owner == PLATFORM or holder in (owner, PLATFORM))
+            for (kind, holder, name), rows in self.documents.items()
+            if kind == "policy"
+            and (owner == PLATFORM or holder in (owner, PLATFORM))
+            and any(it["state"] != "RETIRED" for it in rows)
         }
         found = next((it for it in (f"{owner}/{named}", named) if it in known), None)
         if found is None or (effect == "ALLOW" and owner not in (PLATFORM, known[found])):
             raise Refused("INVALID_INPUT")
         return found
+
+    def policies_of_listing(self, owner: str, policy_id: str) -> list[Row]:
+        """The documents of policies whose rules a listing skips: all that may be in force yet."""
+        return [
+            it["document"]
+            for (kind, holder, name), rows in self.documents.items()
+            if kind == "policy" and owner in (holder, PLATFORM)
+            and policy_id in ("", name if holder == PLATFORM else f"{holder}/{name}")
+            for it in rows
+            if it["state"] != "RETIRED"
+        ]  # fmt: skip
 
     def _begin(self, kind: str, owner: str, name: str, document: Row) -> None:
         row = {"revision": 1, "state": "ACTIVE", "document": document}

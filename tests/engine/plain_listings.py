@@ -36,6 +36,11 @@ class Listings(Merges):
         if not all(it.startswith(SKIPPABLE) for it in rules):
             raise Refused("INVALID_INPUT")
         policy_id = self.policy_of_listing(owner, first["policy_id"], first["effect"])
+        if first["effect"] == "ALLOW":
+            skipping = self.policies_of_listing(owner, policy_id)
+            has = {f"CONDITION/{row['name']}" for it in skipping for row in it.get("condition", [])}
+            if not skipping or not has.issuperset(it for it in rules if "/" in it):
+                raise Refused("INVALID_INPUT")
         number = sum(it["owner"] == owner for it in self.listings)
         made = [
             {**it, "policy_id": policy_id, "owner": owner, "number": number + place,
@@ -47,6 +52,10 @@ class Listings(Merges):
 
     def policy_of_listing(self, owner: str, named: str, effect: str) -> str:
         """The id of the policy that a listing names; raises Refused."""
+        raise NotImplementedError
+
+    def policies_of_listing(self, owner: str, policy_id: str) -> list[Row]:
+        """The documents of policies whose rules a listing skips: all that may be in force yet."""
         raise NotImplementedError
 
     def end_listings(self, owner: str, numbers: list[int], reason: str, now_us: int) -> None:

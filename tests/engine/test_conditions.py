@@ -10,6 +10,7 @@ import pytest
 from service.domain.access import PLATFORM
 from service.domain.authorization import State
 from service.domain.details import ItemPlace, Order
+from service.domain.documents import DocumentKind
 from service.domain.listings import ListingKind
 from service.domain.policy import Offer
 from service.domain.rules import Condition, Counted, Of, Outcome, Rules, Velocity
@@ -21,9 +22,11 @@ from tests.engine import acts, listing
 from tests.engine.calls import authorize, confirm, pick_up, rental
 from tests.engine.test_quotas import TARIFF, offer
 from tests.engine.test_velocity import read_values, rental_in
-from tests.fakes import Desk
+from tests.fakes import OPERATOR, Desk
+from tests.storage.administered import apply_terms
 
 HOUR_US = 3_600_000_000
+CUT_OFFS = {"zero_from_score": 600, "reduced_from_score": 520, "reduced_credit_share_bp": 5_000}
 
 
 def under(desk: Desk, *rules: tuple[str, Outcome], velocity: Any = None) -> None:
@@ -169,6 +172,9 @@ def test_a_snoozed_condition_does_not_count(desk: Desk) -> None:
 def test_an_operator_skips_no_rule_of_the_platform(desk: Desk) -> None:
     """An operator's listing does not turn off a rule of the platform's policy."""
     under(desk, ("true", Outcome.DECLINE))
+    condition = {"name": "a", "when": "true", "then": "DECLINE"}
+    own = {"name": "own", **CUT_OFFS, "condition": [condition]}
+    apply_terms(desk.store.engine, OPERATOR, DocumentKind.POLICY, own)
     listing.add(desk, "ann", rules=["CONDITION/a"])
     assert rental(desk, authorize()).reasons == ("CONDITION/a",)
 

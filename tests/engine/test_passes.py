@@ -94,6 +94,13 @@ def refund(desk: Desk, it: PassRecord) -> PassTold:
     return told
 
 
+def text_of(desk: Desk, command: object) -> str:
+    """The text of the refusal of a command."""
+    with pytest.raises(FreeholdError) as error:
+        desk.do(command, caller=OPERATOR)
+    return str(error.value)
+
+
 def refused(desk: Desk, command: object, caller: str = OPERATOR) -> str:
     """The reason for which a command is refused."""
     with pytest.raises(FreeholdError) as error:
@@ -328,6 +335,16 @@ def test_a_pass_is_of_one_operator_and_one_product(city: Desk) -> None:
     assert refused(city, RefundPass("ann", held.pass_id), OTHER_OPERATOR) == "PASS_NOT_FOUND"
     assert refused(city, GrantPass("ann", "scooter", "week")) == "PASS_NOT_FOUND"
     assert refused(city, GrantPass("ann", "bike", "each")) == "PASS_NOT_FOUND"
+
+
+def test_a_pass_that_no_tariff_sells_is_named(city: Desk) -> None:
+    """The refusal of a pass that the product does not sell names both, and the pass that was
+    meant; that of a person's pass names nothing, because texts go to logs."""
+    said = text_of(city, GrantPass("ann", "scooter", "eech"))
+    assert said == "pass not found: eech of the product scooter: did you mean each?"
+    said = text_of(city, GrantPass("ann", "bike", "week"))
+    assert said == "pass not found: week of the product bike"
+    assert text_of(city, RefundPass("ann", "0" * 20)) == "pass not found"
 
 
 def test_the_beginning_of_a_pass_has_bounds(city: Desk) -> None:

@@ -13,6 +13,7 @@ import pytest
 from service.domain.access import PLATFORM
 from service.domain.authorization import Authorization, Start, State
 from service.domain.details import ItemPlace, Order
+from service.domain.documents import DocumentKind
 from service.domain.listings import ListingKind
 from service.domain.policy import Offer
 from service.domain.policy_document import write_policy
@@ -51,6 +52,7 @@ from tests.engine.calls import authorize
 from tests.engine.test_velocity import rental_in
 from tests.fakes import MINUTE_US, OPERATOR, START_US, Desk
 from tests.preview.plain import replay
+from tests.storage.administered import apply_terms
 
 PRODUCTS = ("bike", "bike", "bike", "umbrella", "power-bank")
 PEOPLE = {f"p{number}": score for number, score in enumerate((700, 700, 680, 660, 640, 610))}
@@ -234,7 +236,11 @@ def test_a_breaker_opens_as_in_an_engine(desks: tuple[Desk, Desk]) -> None:
 def test_a_snooze_counts_for_its_time(desks: tuple[Desk, Desk]) -> None:
     """A listing that skips a rule until a time is skipped in the preview until that time."""
     rules = Rules(velocity=TWO_OPEN, condition=(Condition("night", "hour < 6", DECLINE),))
+    night: dict[str, Any] = {"name": "night", "when": "hour < 6", "then": "DECLINE"}
+    cut_offs = {"zero_from_score": 600, "reduced_from_score": 520, "reduced_credit_share_bp": 0}
     for desk in desks:
+        draft = {"name": "draft", **cut_offs, "condition": [night]}
+        apply_terms(desk.store.engine, PLATFORM, DocumentKind.POLICY, draft, activate=False)
         for user_id in ("p0", "p1"):
             names = ("VELOCITY_USER_OPEN", "CONDITION/night")
             expire_us = START_US + 5 * 3_600_000_000

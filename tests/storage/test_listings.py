@@ -108,6 +108,51 @@ def test_a_listing_names_a_policy_that_counts(store: SqlStore) -> None:
     assert fault(engine) is None
 
 
+def test_a_listing_skips_rules_that_a_policy_has(store: SqlStore) -> None:
+    """A listing names a condition that one of its policies has, be it in a draft. Any other is
+    refused, with where it is or the condition that was meant, and so is one of an owner without a
+    policy, because neither would ever count."""
+    engine = store.engine
+
+    def policy(name: str, owner: str, *conditions: str, activate: bool = True) -> None:
+        rows = [{"name": it, "when": "hour < 6", "then": "DECLINE"} for it in conditions]
+        table = {"name": name, **CUT_OFFS, "condition": rows}
+        apply_terms(engine, owner, DocumentKind.POLICY, table, activate=activate)
+
+    def allow(*rules: str, owner: str = OPERATOR, named: str = "") -> str:
+        try:
+            add(engine, wanted("ann", USER, *rules)._replace(policy_id=named), owner=owner)
+        except InvalidInput as refused:
+            return "; ".join(f"{it.field} {it.description}" for it in refused.violations)
+        return ""
+
+    none = "rules skip rules of your own policies, and you have none: apply one; a draft suffices"
+    assert allow("NEW_USER") == allow("CONDITION/night") == none
+    policy("own", OPERATOR, "night", "dear")
+    policy("new", OPERATOR, "youth", activate=False)
+    policy("own", OTHER_OPERATOR, "secret")
+    policy("of-all", PLATFORM, "weekend")
+    assert allow("NEW_USER", "CONDITION/night", "CONDITION/youth") == ""
+    assert allow("CONDITION/youth", named="new") == ""
+    assert allow("CONDITION/secret", "CONDITION/weekend", owner=PLATFORM) == ""
+    assert allow("CONDITION/secret", owner=OTHER_OPERATOR) == ""
+    first = "no policy of yours has the condition"
+    for rules, named, said in (
+        (["CONDITION/nihgt"], "", f"{first} nihgt: did you mean CONDITION/night?"),
+        (["CONDITION/secret"], "", f"{first} secret: apply a policy that has it first; a draft"),
+        (["CONDITION/weekend"], "", "of-all has it, and only the platform skips its rules"),
+        (["CONDITION/night"], "new", "city/new has no condition night: city/own has it"),
+        (["NEW_USER", "CONDITION/x", "CONDITION/y"], "", "rules[1]"),
+    ):
+        assert said in allow(*rules, named=named)
+    assert "no policy has the condition nope" in allow("CONDITION/nope", owner=PLATFORM)
+    # A revision that was replaced never comes back into force.
+    policy("own", OPERATOR, "dear")
+    assert allow("CONDITION/night").startswith(f"rules[0] {first} night")
+    assert allow("CONDITION/dear", named="own") == ""
+    assert fault(engine) is None
+
+
 def test_listings_are_found_by_subject_and_state(store: SqlStore) -> None:
     """A list may name a kind, a subject, and only the listings in force; pages follow numbers."""
     engine = store.engine

@@ -328,6 +328,42 @@ def test_terms_stay_inside_the_bounds(store: SqlStore) -> None:
     assert sound(store)
 
 
+def test_new_bounds_name_the_terms_outside(store: SqlStore) -> None:
+    """Bounds come into force although terms in force lie outside, and name these: all of the
+    operators for the default bounds, and its own for an operator's. The dry run says the same."""
+    apply(store, K.POLICY, POLICY)
+    apply(store, K.PRODUCT, {**BIKE, "id": "bank", "category": "POWER_BANK", "policy": "careful"})
+    apply(store, K.POLICY, {**POLICY, "name": "other"}, OTHER_OPERATOR)
+
+    def outside(**bounds: Any) -> set[tuple[str, str]]:
+        order = Order(K.BOUNDS, PLATFORM, bounds, "", activate=True)
+        dry = check_terms(store.engine, shell("apply"), order, START_US)
+        found = apply(store, K.BOUNDS, bounds, PLATFORM)
+        assert found.outside == dry.outside
+        assert (found.faults, found.outcome) == ((), Outcome.ACTIVATED)
+        return {(it.field, it.rule) for it in found.outside}
+
+    least, amount = BIKE["deposit_minor"] - 1, "bounds.most_deposit_minor"
+    found = outside(
+        name=OPERATOR,
+        least_zero_from_score=700,
+        amount=[{"currency": "CNY", "most_deposit_minor": least}],
+    )
+    score = "bounds.least_zero_from_score"
+    assert found >= {
+        ("policy city/careful/1 zero_from_score", score),
+        ("product city/bank/1 deposit_minor", amount),
+    }
+    assert all(f" {OPERATOR}/" in field for field, _ in found)
+    # The operator's own bounds come before the default ones, whose places count too.
+    found = outside(name="default", least_zero_from_score=651, jurisdictions=["CN-SZ"])
+    assert {("policy city/careful/1 zero_from_score", score),
+            ("policy harbour/other/1 zero_from_score", score)} <= found  # fmt: skip
+    places = {(field.split()[1], rule) for field, rule in found if rule.startswith("CN-SZ.")}
+    assert ("city/bank/1", "CN-SZ.FREE_AT_LEAST_5_MINUTES") in places
+    assert sound(store)
+
+
 def test_limits_of_several_currencies(store: SqlStore) -> None:
     """Limits are replaced as a whole, each currency with its own steps; a currency in use stays."""
     steps = [{"currency": "CNY", "from_score": 500, "limit_minor": 10_000}]

@@ -122,20 +122,24 @@ class ProductRevision(_message.Message):
     def __init__(self, operator_id: _Optional[str] = ..., product_id: _Optional[str] = ..., revision: _Optional[int] = ...) -> None: ...
 
 class TermsResult(_message.Message):
-    __slots__ = ("terms", "outcome", "differences", "faults", "products", "product_count")
+    __slots__ = ("terms", "outcome", "differences", "faults", "products", "product_count", "outside", "outside_count")
     TERMS_FIELD_NUMBER: _ClassVar[int]
     OUTCOME_FIELD_NUMBER: _ClassVar[int]
     DIFFERENCES_FIELD_NUMBER: _ClassVar[int]
     FAULTS_FIELD_NUMBER: _ClassVar[int]
     PRODUCTS_FIELD_NUMBER: _ClassVar[int]
     PRODUCT_COUNT_FIELD_NUMBER: _ClassVar[int]
+    OUTSIDE_FIELD_NUMBER: _ClassVar[int]
+    OUTSIDE_COUNT_FIELD_NUMBER: _ClassVar[int]
     terms: Terms
     outcome: TermsOutcome
     differences: _containers.RepeatedCompositeFieldContainer[TermsDifference]
     faults: _containers.RepeatedCompositeFieldContainer[TermsFault]
     products: _containers.RepeatedCompositeFieldContainer[ProductRevision]
     product_count: int
-    def __init__(self, terms: _Optional[_Union[Terms, _Mapping]] = ..., outcome: _Optional[_Union[TermsOutcome, str]] = ..., differences: _Optional[_Iterable[_Union[TermsDifference, _Mapping]]] = ..., faults: _Optional[_Iterable[_Union[TermsFault, _Mapping]]] = ..., products: _Optional[_Iterable[_Union[ProductRevision, _Mapping]]] = ..., product_count: _Optional[int] = ...) -> None: ...
+    outside: _containers.RepeatedCompositeFieldContainer[TermsFault]
+    outside_count: int
+    def __init__(self, terms: _Optional[_Union[Terms, _Mapping]] = ..., outcome: _Optional[_Union[TermsOutcome, str]] = ..., differences: _Optional[_Iterable[_Union[TermsDifference, _Mapping]]] = ..., faults: _Optional[_Iterable[_Union[TermsFault, _Mapping]]] = ..., products: _Optional[_Iterable[_Union[ProductRevision, _Mapping]]] = ..., product_count: _Optional[int] = ..., outside: _Optional[_Iterable[_Union[TermsFault, _Mapping]]] = ..., outside_count: _Optional[int] = ...) -> None: ...
 
 class ApplyTermsRequest(_message.Message):
     __slots__ = ("request_id", "operator_id", "kind", "document", "reason", "activate", "validate_only", "beyond_bounds")
