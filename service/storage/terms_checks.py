@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
+from typing import Any
 
 from sqlalchemy import Connection, select, tuple_
 
@@ -19,10 +20,11 @@ from service.domain.bounds_document import (
 )
 from service.domain.condition_document import faults_of_conditions
 from service.domain.day_tariff_document import DayTariffDocument
-from service.domain.documents import DocumentKind
+from service.domain.documents import DocumentKind, Table
 from service.domain.errors import InvalidInput, TermsDamaged, Violation
 from service.domain.jurisdictions import BrokenRule, violations
 from service.domain.line_items import unknown_items
+from service.domain.near_names import near_name
 from service.domain.policy_document import read_policy
 from service.domain.pricing_cost import slow_prices
 from service.domain.product_document import ProductDocument, read_product
@@ -124,13 +126,15 @@ def faults_of(
         case DocumentKind.POLICY:
             found = [*_shadows(connection, it, owner), *policy_outside(it.value, bounds)]
             found += _of_conditions(it.value.rules, owner)
+            found += _of_currencies(connection, it.document, "budget", "breaker")
         case DocumentKind.TARIFF:
             found = [*_shadows(connection, it, owner)]
             found += _of_tariff(connection, it, owner, products)
         case DocumentKind.LIMITS:
             found = list(_of_limits(connection, it))
         case _:
-            found = list(_of_bounds(connection, it))
+            found = [*_of_bounds(connection, it)]
+            found += _of_currencies(connection, it.document, "amount")
     return found
 
 
@@ -140,6 +144,22 @@ def _of_conditions(rules: Rules | None, owner: str) -> list[Violation]:
         return []
     check = CelConditions().fault
     return faults_of_conditions(rules.condition, check, platform=owner == PLATFORM)
+
+
+def _of_currencies(connection: Connection, it: Table, *sections: str) -> Iterator[Violation]:
+    """The faults of sections in currencies without limits: as no product is in one, such a section
+    would never count."""
+    known = set(connection.scalars(select(t.limit_steps.c.currency).distinct()))
+    for section in sections:
+        rows: Any = it.get(section, ())
+        for place, row in enumerate(rows):
+            currency = row["currency"]
+            if currency not in known:
+                near = near_name(currency, known)
+                hint = "apply limits in it first" if near is None else f"did you mean {near}?"
+                text = f"{currency} has no credit limits, so no product is in it: {hint}"
+                path = f"{section}[{place}].currency"
+                yield Violation(path, f"{section}.currency.no_limits", text)
 
 
 def _of_product(connection: Connection, it: ProductDocument, owner: str) -> Iterator[Violation]:

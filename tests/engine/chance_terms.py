@@ -267,6 +267,8 @@ def _budget(chance: Random, it: Row, _platform: bool) -> None:
         }
         for span in chance.choice((("OPEN",), ("OPEN",), ("DAY",), ("OPEN", "DAY")))
     ]  # fmt: skip
+    if chance.random() < 0.1:
+        it["budget"][0]["currency"] = "USD"
 
 
 def _breaker(chance: Random, it: Row, _platform: bool) -> None:

@@ -464,6 +464,9 @@ class Documents(Listings):
         if kind == "policy":
             yield any(row["when"] not in self.expressions for row in document.get("condition", []))
             yield from _policy_outside(document, bounds)
+        # A section in a currency without limits would never count.
+        priced = [row for key in ("budget", "breaker", "amount") for row in document.get(key, [])]
+        yield not {row["currency"] for row in priced} <= {row["currency"] for row in self.limits}
         if kind == "tariff":
             naming = self._naming(owner, name)
             # The bound of the time to price is rough: the same estimate is asked.

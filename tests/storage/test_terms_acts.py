@@ -364,6 +364,28 @@ def test_new_bounds_name_the_terms_outside(store: SqlStore) -> None:
     assert sound(store)
 
 
+def test_rules_in_a_currency_without_limits_are_refused(store: SqlStore) -> None:
+    """A budget, a breaker and a bound of amounts in a currency that has no limits are refused,
+    because no product is in it; the refusal names the currency that was meant."""
+    budget = [{"currency": it, "most_minor": 100} for it in ("CNY", "CNX")]
+    breaker = [{"currency": "EUR", "days": 7, "most_minor": 100}]
+    with pytest.raises(InvalidInput) as refused:
+        apply(store, K.POLICY, {**POLICY, "budget": budget, "breaker": breaker})
+    assert rules(refused) == {
+        ("budget[1].currency", "budget.currency.no_limits"),
+        ("breaker[0].currency", "breaker.currency.no_limits"),
+    }
+    assert "did you mean CNY?" in refused.value.violations[0].description
+    amount = [{"currency": "CNX", "most_deposit_minor": 100}]
+    with pytest.raises(InvalidInput) as refused:
+        apply(store, K.BOUNDS, {"name": "default", "amount": amount}, PLATFORM)
+    assert rules(refused) == {("amount[0].currency", "amount.currency.no_limits")}
+    steps = [{"currency": it, "from_score": 500, "limit_minor": 10_000} for it in ("CNY", "EUR")]
+    apply(store, K.LIMITS, {"limit": steps}, PLATFORM)
+    apply(store, K.POLICY, {**POLICY, "breaker": breaker})
+    assert sound(store)
+
+
 def test_limits_of_several_currencies(store: SqlStore) -> None:
     """Limits are replaced as a whole, each currency with its own steps; a currency in use stays."""
     steps = [{"currency": "CNY", "from_score": 500, "limit_minor": 10_000}]
