@@ -129,18 +129,13 @@ def require_sound(listings: Sequence[Listing], known_rules: frozenset[str]) -> N
 
 
 def require_counting(it: Listing, known: Mapping[str, Collection[str]]) -> None:
-    """Raises InvalidInput for a listing that skips rules which no policy of its owner has.
+    """Raises InvalidInput for each condition that a listing skips and none of its policies has.
 
     `known` has the names of the conditions of each policy that the owner may know, by the policy's
     id. The listing counts for its policy, or else for all whose rules the owner may skip. The other
     rules have fixed names, so a policy may get them later.
     """
-    if it.effect is ListingEffect.DENY:
-        return
     concerned = [it.policy_id] if it.policy_id else [name for name in known if it.may_skip(name)]
-    if not concerned:
-        text = "skip rules of your own policies, and you have none: apply one; a draft suffices"
-        raise InvalidInput.of("rules", "rules.no_policy", text)
     here = {name for policy_id in concerned for name in known[policy_id]}
     whose = it.policy_id or ("no policy" if it.owner == PLATFORM else "no policy of yours")
     faults = []

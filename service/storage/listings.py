@@ -13,6 +13,7 @@ from service.domain.access import PLATFORM
 from service.domain.documents import DocumentKind, DocumentState
 from service.domain.errors import ActRefused, InvalidInput, NotFound
 from service.domain.listings import (
+    CONDITION_PREFIX,
     SKIPPABLE,
     Listing,
     ListingEffect,
@@ -167,7 +168,7 @@ def _id_of_policy(connection: Connection, it: Listing) -> str:
     InvalidInput for a policy that the owner does not have, or whose rules it may not skip, and for
     conditions that no such policy has: such a listing would never count, and nobody would notice.
     """
-    if not it.policy_id and it.effect is ListingEffect.DENY:
+    if not it.policy_id and not any(rule.startswith(CONDITION_PREFIX) for rule in it.rules):
         return ""
     known = _conditions_in_reach(connection, it.owner)
     found = it.policy_id and _found_policy(it, known)

@@ -39,7 +39,7 @@ class Listings(Merges):
         if first["effect"] == "ALLOW":
             skipping = self.policies_of_listing(owner, policy_id)
             has = {f"CONDITION/{row['name']}" for it in skipping for row in it.get("condition", [])}
-            if not skipping or not has.issuperset(it for it in rules if "/" in it):
+            if not has.issuperset(it for it in rules if "/" in it):
                 raise Refused("INVALID_INPUT")
         number = sum(it["owner"] == owner for it in self.listings)
         made = [
