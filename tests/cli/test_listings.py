@@ -64,11 +64,10 @@ def test_a_snooze_is_a_listing_with_an_end(url: str, tmp_path: Path) -> None:
     )
     assert (one["effect"], one["kind"], one["subject"]) == ("ALLOW", "USER", "ann")
     words = ("snooze", "city", "CONDITION/nigth", "--until", "2h", "--reason", "fair")
-    done = shell(*words, "--database", url)
-    assert done.returncode == 1
-    assert (
-        "no policy of yours has the condition nigth: did you mean CONDITION/night?" in done.stderr
-    )
+    refused = shell(*words, "--database", url)
+    assert refused.returncode == 1
+    said = "no policy of yours has the condition nigth: did you mean CONDITION/night?"
+    assert said in refused.stderr
     assert (one["rules"], one["policy_id"]) == (["CONDITION/night", "NEW_USER"], "city/careful")
     (all_,) = told(url, "snooze", "city", "NEW_USER", "--until", "2h", "--reason", "fair")
     assert (all_["kind"], all_["subject"], all_["expire_us"] > 0) == ("EVERYBODY", "", True)
