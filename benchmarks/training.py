@@ -1,15 +1,16 @@
 """``python -m benchmarks training``: the cost of a training beside the cost of its fits.
 
 Each made-up raw table (see `benchmarks.raw_tables`) is drafted, then trained by the default recipe
-in a process of its own, on one thread. The ratio is the CPU time of everything but the fits over
+in processes of their own. The ratio is the CPU time of everything but the fits over
 that of the fits: reading, encoding, scoring, figures, drift, and the report. The aim is at most
 0.3. `ratio` takes scorecards as fits; `ratio_to_lightgbm` counts them to the rest.
 
-The data's memory is that of the table as numbers, the least that a training can hold: rows times
-input columns times 8 bytes. `memory_of_matrix` is the peak of the training's process, less what it
-had after its imports, as a multiple of it; `draft_of_matrix` is the same of drafting the spec. The
-aim is at most 4 for both from 400,000 rows on. Below, what does not grow with the table counts more
-than the table does.
+The data's memory is that of the table's inputs as numbers, the least that a training can hold:
+rows times input columns times 8 bytes. `memory_of_matrix` is the peak of all processes of the
+training as a multiple of it, with the usual number of workers (see `benchmarks.process_memory`);
+`draft_of_matrix` is the same of drafting the spec. The aim is at most 4 for both from 400,000 rows
+on. Below, what does not grow with the table counts more than the table does. `memory_of_columns`
+and `draft_of_columns` are multiples of all columns of the file as numbers, which a draft reads.
 
 `--rows 1000000 --columns 25` trains one table of that size instead.
 """
@@ -17,7 +18,6 @@ than the table does.
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -25,7 +25,7 @@ from typing import Any
 
 import click
 
-from benchmarks import raw_tables
+from benchmarks import process_memory, raw_tables
 from benchmarks.harness import BenchmarkError, commit, document, machine, write_json
 from benchmarks.options import json_option
 from models import budget
@@ -82,12 +82,11 @@ def _measured(kind: raw_tables.Kind, seed: int, budget_s: float, folder: Path) -
     """One table, written and trained."""
     path, spec_path = folder / f"{kind.name}.csv", folder / f"{kind.name}.toml"
     raw_tables.write(kind, seed, path)
-    drafted = _run("draft", str(path), str(spec_path))
-    run = _run("train", str(spec_path), str(folder / f"{kind.name}-model"), str(budget_s))
+    drafted = _run(folder, "draft", str(path), str(spec_path))
+    run = _run(folder, "train", str(spec_path), str(folder / f"{kind.name}-model"), str(budget_s))
     fits = run["lightgbm_s"] + run["scorecard_s"]
     matrix = run["rows"] * drafted["inputs"] * 8
-    used = run["peak_bytes"] - run["imported_bytes"]
-    drafting = drafted["peak_bytes"] - drafted["imported_bytes"]
+    every = run["rows"] * (raw_tables.MEANINGFUL + kind.noise + 1) * 8
     return {
         "table": kind.name,
         "columns": drafted["inputs"],
@@ -96,23 +95,25 @@ def _measured(kind: raw_tables.Kind, seed: int, budget_s: float, folder: Path) -
         **run,
         "ratio": (run["cpu_s"] - fits) / fits,
         "ratio_to_lightgbm": (run["cpu_s"] - run["lightgbm_s"]) / run["lightgbm_s"],
-        "memory_of_file": used / path.stat().st_size,
-        "memory_of_matrix": used / matrix,
-        "draft_peak_bytes": drafted["peak_bytes"],
-        "draft_of_matrix": drafting / matrix,
+        "memory_of_file": run["used_bytes"] / path.stat().st_size,
+        "memory_of_matrix": run["used_bytes"] / matrix,
+        "memory_of_columns": run["used_bytes"] / every,
+        "draft_used_bytes": drafted["used_bytes"],
+        "draft_of_matrix": drafted["used_bytes"] / matrix,
+        "draft_of_columns": drafted["used_bytes"] / every,
     }
 
 
-def _run(*words: str) -> dict[str, Any]:
-    """The figures of a process of its own."""
-    done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.training_run", *words],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
+def _run(folder: Path, *words: str) -> dict[str, Any]:
+    """The figures of a process of its own, with its memory and that of its workers."""
+    command = [sys.executable, "-m", "benchmarks.training_run", *words]
+    done = process_memory.run(command, folder)
     if done.returncode:
         raise BenchmarkError(done.stderr.strip())
     figures: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return figures
+    imported = {int(pid): size for pid, size in figures.pop("imported").items()}
+    used, peak = done.peak(imported)
+    return {**figures, "used_bytes": used, "peak_bytes": peak}
 
 
 def _line(it: dict[str, Any]) -> str:

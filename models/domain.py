@@ -9,7 +9,7 @@ of its own fit, so a model's figures are about the rows that it scores.
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -92,31 +92,34 @@ class Admitted(NamedTuple):
 
 def learn(
     features: Sequence[Feature],
-    raw: Floats,
+    column: Callable[[int], Floats],
     label: Labels,
     rules: HouseRules,
     leaf: int,
     *,
     special_is_amount: bool = False,
 ) -> Learned:
-    """Columns of (n, k) training rows, and the rows that the fit uses.
+    """The columns of n training rows, and the rows that the fit uses.
 
+    `column` gives the (n,) values of the j-th feature, and `label` are (n,).
     A fit cannot learn from a blank, or a special value, that too few training rows have. Rows with
     such a value are left out of the training, and are refused later. `leaf` is the fit's smallest
     leaf. With `special_is_amount`, a module's function reads special values as they are. Raises
     DatasetError for a column without any value, and when no good or no bad row is left.
     """
-    missing = np.isnan(raw)
+    shape = label.shape[0], len(features)
+    missing: Bools = np.empty(shape, dtype=np.bool_)
+    special: Bools = np.zeros(shape, dtype=np.bool_)
+    for j, feature in enumerate(features):
+        values = column(j)
+        missing[:, j] = np.isnan(values)
+        if not special_is_amount and (codes := encoding.special_values(feature)):
+            special[:, j] = np.isin(values, codes)
     nullable: Bools = np.array([f.missing == "nan" for f in features])
     for j, feature in enumerate(features):
         if missing[:, j].all():
             raise DatasetError(f"{feature.name}: no training row has a value; leave the column out")
-    special: Bools = np.zeros(raw.shape, dtype=np.bool_)
-    if not special_is_amount:
-        for j, feature in enumerate(features):
-            if values := encoding.special_values(feature):
-                special[:, j] = np.isin(raw[:, j], values)
-    usable: Bools = np.ones(raw.shape[1], dtype=np.bool_)
+    usable: Bools = np.ones(len(features), dtype=np.bool_)
     while True:
         kept = ~np.any(missing & ~nullable | special & ~usable, axis=1)
         lacking = missing[kept].sum(axis=0)
@@ -145,7 +148,7 @@ def learn(
     trained = tuple(
         _trained(
             feature,
-            raw[kept, j],
+            column(j)[kept],
             rules,
             missing=int(missing[:, j].sum()),
             missing_bad=int(missing[bad, j].sum()),

@@ -12,7 +12,7 @@ make a validation too good.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -153,26 +153,31 @@ def of_function(function: str | None, columns: Sequence[Derived]) -> Preparation
 
 
 def fit(
-    the_spec: Spec, raw: Floats, label: NDArray[np.int8], *, orders: bool = False
+    the_spec: Spec,
+    column: Callable[[int], Floats],
+    label: NDArray[np.int8],
+    *,
+    orders: bool = False,
 ) -> Preparation:
-    """The preparation that (n, k_raw) training rows with (n,) labels decide. With `orders`, a
-    category of three levels or more has columns of places too."""
+    """The preparation that n training rows with (n,) labels decide; `column` gives the (n,) values
+    of the j-th raw column. With `orders`, a category of three levels or more has columns of places
+    too."""
     if the_spec.derive_function is not None:
         return of_function(the_spec.derive_function, the_spec.derived)
     steps: list[Step] = []
     used = {name for derivation in the_spec.derivations for name in derivation.of}
-    for feature, values in zip(the_spec.inputs, raw.T, strict=True):
+    for j, feature in enumerate(the_spec.inputs):
         if is_category(feature):
-            steps += _category(feature, values, label, the_spec.house, orders)
+            steps += _category(feature, column(j), label, the_spec.house, orders)
         elif feature.type != "date" or feature.name not in used:
-            steps += _ordered(feature, values, the_spec.house)
+            steps += _ordered(feature, column(j), the_spec.house)
         else:
             # Time goes on: a date is compared with another one, not learned.
             continue
-    columns = dict(zip(the_spec.raw_names, raw.T, strict=True))
+    position = {name: j for j, name in enumerate(the_spec.raw_names)}
     # Each date goes on, and what the training knows of two of them are the months between.
     declared = [
-        derivations.bounded(d, [columns[name] for name in d.of])
+        derivations.bounded(d, [column(position[name]) for name in d.of])
         if d.operation == "months_between"
         else d
         for d in the_spec.derivations

@@ -4,8 +4,9 @@ The standard pools are not used: the executor of concurrent.futures waits for ru
 interrupt, and multiprocessing.Pool waits for ever on a worker that was killed. Workers are spawned,
 not forked, because OpenMP, which LightGBM uses, does not survive a fork.
 
-The arrays of their input lie in a file without a name, which all workers map: so they are in memory
-once, and nothing is left of them when the last process has ended.
+The arrays of their input lie in files without a name, which all workers map: so they are in memory
+once, and nothing is left of them when the last process has ended. With `shared`, this process maps
+the same file, and has no copy of its own.
 """
 
 from __future__ import annotations
@@ -16,12 +17,15 @@ import os
 import pickle
 import signal
 import tempfile
+import weakref
 from collections.abc import Callable, Generator, Sequence
 from multiprocessing import reduction
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerContext, SpawnContext
 from multiprocessing.process import BaseProcess
 from typing import IO, Any, NamedTuple, TypeVar
+
+import numpy as np
 
 from models.errors import TrainingError
 
@@ -61,11 +65,11 @@ def run(
     if not tasks:
         return
     workers: dict[Connection, BaseProcess] = {}
-    shared = _unnamed_file()
+    own = _unnamed_file()
     try:
-        packed = _packed(state, shared)
+        packed, others = _packed(state, own)
         if jobs is None:
-            jobs = usual_jobs(os.fstat(shared.fileno()).st_size)
+            jobs = usual_jobs(sum(place.size for place in packed.places))
         for _ in range(max(1, min(jobs, len(tasks)))):
             ours, theirs = CONTEXT.Pipe()
             process = CONTEXT.Process(target=_serve, args=(theirs, work), daemon=True)
@@ -76,7 +80,8 @@ def run(
         busy: set[Connection] = set()
         for pipe in workers:
             pipe.send(packed)
-            reduction.send_handle(pipe, shared.fileno(), workers[pipe].pid)
+            for file in (own, *others):
+                reduction.send_handle(pipe, file.fileno(), workers[pipe].pid)
             pipe.send(next(waiting))
             busy.add(pipe)
         while busy:
@@ -93,15 +98,47 @@ def run(
     except BrokenPipeError as error:
         raise TrainingError("a worker process died") from error
     finally:
-        shared.close()
+        own.close()
         _end(workers)
 
 
+def shared(state: _S) -> _S:
+    """The same state with its arrays, read-only, in a file that the workers of any `run` map."""
+    file = _unnamed_file()
+    packed, others = _packed(state, file)
+    content = _mapped(file.fileno())
+    # The arrays hold the mapping, and the file is closed with it.
+    weakref.finalize(content, file.close)
+    _FILES[_address(content)] = _File(weakref.ref(content), file)
+    made: _S = _unpacked(packed, [content, *(_mapped(it.fileno()) for it in others)])
+    return made
+
+
+class _File(NamedTuple):
+    """A file whose content is mapped here, while the mapping lives."""
+
+    content: weakref.ref[mmap.mmap]
+    file: IO[bytes]
+
+
+_FILES: dict[int, _File] = {}
+"""The files of `shared` by the addresses of their mappings."""
+
+
+class _Place(NamedTuple):
+    """The place of an array: the number of its file, and the bytes in it."""
+
+    file: int
+    start: int
+    size: int
+
+
 class _Packed(NamedTuple):
-    """A pickled object, and the places in a file of the arrays that it lacks."""
+    """A pickled object, and the places of the arrays that it lacks: in a file of its own, number 0,
+    or in others, which are numbered from 1."""
 
     text: bytes
-    places: tuple[tuple[int, int], ...]
+    places: tuple[_Place, ...]
 
 
 def _unnamed_file() -> IO[bytes]:
@@ -111,30 +148,57 @@ def _unnamed_file() -> IO[bytes]:
     return tempfile.TemporaryFile()
 
 
-def _packed(state: object, file: IO[bytes]) -> _Packed:
-    """Pickle the state, and write its arrays into the file."""
+def _packed(state: object, file: IO[bytes]) -> tuple[_Packed, list[IO[bytes]]]:
+    """Pickle the state, and write its arrays into the file, except those that a file of `shared`
+    has; these other files."""
     arrays: list[pickle.PickleBuffer] = []
     text = pickle.dumps(state, protocol=5, buffer_callback=arrays.append)
-    places = []
+    places: list[_Place] = []
+    others: list[IO[bytes]] = []
     # A file without a byte cannot be mapped.
     file.write(bytes(_ALIGNED))
     for array in arrays:
         with array.raw() as content:
-            start = file.tell()
+            found = _found(content)
+            if found is not None:
+                other, start = found
+                if other not in others:
+                    others.append(other)
+                places.append(_Place(others.index(other) + 1, start, content.nbytes))
+                continue
+            places.append(_Place(0, file.tell(), content.nbytes))
             file.write(content)
-            places.append((start, start + content.nbytes))
             file.write(bytes(-content.nbytes % _ALIGNED))
     file.flush()
-    return _Packed(text, tuple(places))
+    return _Packed(text, tuple(places)), others
 
 
-def _unpacked(packed: _Packed, descriptor: int) -> Any:
-    """The state, whose arrays are in the file."""
-    try:
-        content = memoryview(mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ))
-    finally:
-        os.close(descriptor)
-    return pickle.loads(packed.text, buffers=[content[start:end] for start, end in packed.places])
+def _found(content: memoryview) -> tuple[IO[bytes], int] | None:
+    """The file of `shared` that these bytes lie in, and their place there."""
+    at = _address(content)
+    for address, (mapping, file) in list(_FILES.items()):
+        whole = mapping()
+        if whole is None:
+            del _FILES[address]
+        elif content.nbytes and address <= at and at + content.nbytes <= address + len(whole):
+            return file, at - address
+    return None
+
+
+def _address(content: memoryview | mmap.mmap) -> int:
+    """The address of the first byte."""
+    return int(np.frombuffer(content, dtype=np.uint8).ctypes.data) if len(content) else 0
+
+
+def _mapped(descriptor: int) -> mmap.mmap:
+    return mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ)
+
+
+def _unpacked(packed: _Packed, contents: Sequence[mmap.mmap]) -> Any:
+    """The state, whose arrays are in these files in the order of their numbers."""
+    views = [memoryview(each) for each in contents]
+    arrays = [views[it.file][it.start : it.start + it.size] for it in packed.places]
+    return pickle.loads(packed.text, buffers=arrays)
 
 
 def _receive(pipe: Connection, process: BaseProcess) -> tuple[int, Any]:
@@ -181,7 +245,25 @@ def _received(pipe: Connection) -> tuple[Any, TrainingError | None]:
     """The state that the parent sent; or the error that answers each task where it cannot be read,
     such as for lack of memory or of open files."""
     try:
-        return _unpacked(pipe.recv(), reduction.recv_handle(pipe)), None
+        packed: _Packed = pipe.recv()
+        contents, faults = [], []
+        for _ in range(1 + max((it.file for it in packed.places), default=0)):
+            # Each file is received, so that the tasks behind them can be.
+            try:
+                contents.append(_of_handle(reduction.recv_handle(pipe)))
+            except Exception as error:
+                faults.append(error)
+        for fault in faults:
+            raise fault
+        return _unpacked(packed, contents), None
     except Exception as error:  # the parent raises it
         cause = f"{type(error).__name__}: {error}".rstrip(": ")
         return None, TrainingError(f"a worker process cannot read its input ({cause})")
+
+
+def _of_handle(descriptor: int) -> mmap.mmap:
+    """The content of a received file, which is closed."""
+    try:
+        return _mapped(descriptor)
+    finally:
+        os.close(descriptor)

@@ -113,18 +113,24 @@ def sample_of(state: State, rows: dataset.Indices, leaf: int, *, orders: bool = 
     A row without a derived value whose raw values it has is left out too. `orders` is for
     `encoding.fit`.
     """
-    the_spec, raw = state.spec, state.raw[rows]
+    the_spec = state.spec
+
+    def column(j: int) -> Floats:
+        # One at a time: a copy of all of them takes as much memory as the table.
+        values: Floats = state.raw[rows, j]
+        return values
+
     learned = domain.learn(
-        the_spec.inputs, raw, state.label[rows], the_spec.house, leaf,
+        the_spec.inputs, column, state.label[rows], the_spec.house, leaf,
         special_is_amount=the_spec.derive_function is not None,
     )  # fmt: skip
     if not learned.kept.all():
-        rows, raw = rows[learned.kept], raw[learned.kept]
-    preparation = encoding.fit(the_spec, raw, state.label[rows], orders=orders)
+        rows = rows[learned.kept]
+    preparation = encoding.fit(the_spec, column, state.label[rows], orders=orders)
     undefined = np.zeros(rows.shape[0], dtype=np.bool_)
     lacking = np.zeros(len(preparation.columns), dtype=np.bool_)
     for start in range(0, rows.shape[0], PORTION):
-        part = raw[start : start + PORTION]
+        part = state.raw[rows[start : start + PORTION]]
         unknown = np.isnan(x := preparation.checked(part))
         if unknown.any():
             without = preparation.undefined(part, x).any(axis=1)

@@ -105,7 +105,7 @@ def train(
     which the error names. Raises ModelError; an interrupt leaves no process.
     """
     with features.beside(Path(spec_path)):
-        development_sample = development.of(checking.ready(spec.load(Path(spec_path)), Path(out)))
+        development_sample = _read(Path(spec_path), Path(out))
         made = _made(development_sample, progress, jobs, budget_s)
     made_id = manifest.model_id(made.document)
     report = page.of(made.figures, made_id)
@@ -153,7 +153,7 @@ def rebuild(directory: Path, *, progress: bool = True, jobs: int | None = None) 
     Raises TamperedError when another model comes out, or ModelError when none can.
     """
     kept = manifest.read(directory)
-    development_sample = development.read(directory)
+    development_sample = parallel.shared(development.read(directory))
     development.require(development_sample, kept.document)
     made = _made(development_sample, progress, jobs, kept.document["budget_s"])
     if "monitoring" not in kept.document:
@@ -182,6 +182,11 @@ def _said(directory: Path, kept: manifest.Manifest, made: _Made, found: str) -> 
         f"{', '.join(figures[:_NAMED])}{more}; another build made it, and only that build gives "
         "its figures, and so its id, again"
     )
+
+
+def _read(spec_path: Path, out: Path) -> Development:
+    """The sample of a spec, in memory once for this process and its workers."""
+    return parallel.shared(development.of(checking.ready(spec.load(spec_path), out)))
 
 
 class _Made(NamedTuple):

@@ -104,7 +104,7 @@ def test_m1_a_blank_counts_from_50_rows_5_bad_5_good_and_one_leaf(
     label = np.zeros(400, dtype=np.int8)
     label[:bad] = label[rows : rows + 40] = 1
     the_spec = spec.parse(small_tables.tree([NULLABLE_B]), path=Path("s"), sha256="")
-    learned = domain.learn(the_spec.inputs, raw, label, HouseRules(), leaf)
+    learned = domain.learn(the_spec.inputs, raw.T.__getitem__, label, HouseRules(), leaf)
     assert learned.trained[0].nullable is allowed
     assert int(learned.kept.sum()) == (400 if allowed else 400 - rows)
     assert (learned.trained[0].missing, learned.trained[0].missing_bad) == (rows, bad)
@@ -119,7 +119,7 @@ def test_m1_rows_left_out_for_one_blank_do_not_count_for_another() -> None:
     label = (np.arange(600) % 2).astype(np.int8)
     both = [{**A, "missing": "nan"}, NULLABLE_B]
     the_spec = spec.parse(small_tables.tree(both), path=Path("s"), sha256="")
-    learned = domain.learn(the_spec.inputs, raw, label, HouseRules(), 20)
+    learned = domain.learn(the_spec.inputs, raw.T.__getitem__, label, HouseRules(), 20)
     assert [t.nullable for t in learned.trained] == [False, False]
     assert int(learned.kept.sum()) == 540
 
@@ -131,7 +131,7 @@ def test_m1_a_fit_needs_good_and_bad_rows_without_rare_blanks() -> None:
     label = (np.arange(400) < 30).astype(np.int8)
     the_spec = spec.parse(small_tables.tree([NULLABLE_B]), path=Path("s"), sha256="")
     with pytest.raises(DatasetError, match=r"lack a value of b \(30\)"):
-        domain.learn(the_spec.inputs, raw, label, HouseRules(), 20)
+        domain.learn(the_spec.inputs, raw.T.__getitem__, label, HouseRules(), 20)
 
 
 def test_m1_a_split_without_a_direction_for_blanks_forbids_them() -> None:
@@ -412,7 +412,7 @@ def test_a_derived_column_without_a_value_refuses_the_row() -> None:
     the_spec = spec.parse(small_tables.tree(both), path=Path("s"), sha256="")
     raw = np.column_stack((it.a + 10.0, it.b + 1.0))
     raw[::5, 0] = NAN
-    seen = domain.learn(the_spec.inputs, raw, it.y, HouseRules(), 20).trained
+    seen = domain.learn(the_spec.inputs, raw.T.__getitem__, it.y, HouseRules(), 20).trained
 
     def ratio(values: Any) -> Any:
         with np.errstate(divide="ignore", invalid="ignore"):

@@ -42,7 +42,7 @@ def prepared(
         for name, (kind, _) in columns.items()
     ]
     raw = np.column_stack([values for _, values in columns.values()])
-    return encoding.fit(parsed(features), raw, label), raw
+    return encoding.fit(parsed(features), raw.T.__getitem__, label), raw
 
 
 def names(preparation: Preparation) -> list[str]:
@@ -95,7 +95,7 @@ def test_trees_have_a_categorys_levels_as_places_too() -> None:
     both = {"c": ("code", three), "two": ("code", three % 2), "b": ("number", three)}
     raw = np.column_stack([values for _, values in both.values()])
     features = [{"name": name, "type": kind} for name, (kind, _) in both.items()]
-    it = encoding.fit(parsed(features), raw, bad, orders=True)
+    it = encoding.fit(parsed(features), raw.T.__getitem__, bad, orders=True)
     assert names(it) == ["c=1", "c=2", "c=3", "c=RARE", "c=BY_RATE", "c=BY_VALUE",
                          "two=0", "two=1", "b"]  # fmt: skip
     # Bad are 50 of 100, 1 of 100, 30 of 100, and all 10 rare ones.
@@ -103,9 +103,14 @@ def test_trees_have_a_categorys_levels_as_places_too() -> None:
     assert it(raw)[[0, 100, 200, 300], 5].tolist() == [0, 1, 2, 3]
     assert it(np.array([[NAN, 0.0, 0.0], [55.0, 0.0, 0.0]]))[:, 4:6].tolist()[1] == [3, 3]
     assert np.isnan(it(np.array([[NAN, 0.0, 0.0]]))[0, 4:6]).all()
-    assert names(encoding.fit(parsed(features), raw, bad))[:5] == [*names(it)[:4], "two=0"]
+    assert names(encoding.fit(parsed(features), raw.T.__getitem__, bad))[:5] == [
+        *names(it)[:4],
+        "two=0",
+    ]
     many = np.repeat(np.arange(9.0), 100)[:, None]
-    nine = encoding.fit(parsed([{"name": "c", "type": "code"}]), many, labels(900), orders=True)
+    nine = encoding.fit(
+        parsed([{"name": "c", "type": "code"}]), many.T.__getitem__, labels(900), orders=True
+    )
     assert names(nine) == ["c", "c=BY_VALUE"]
     assert nine(many)[:, 1].tolist() == many[:, 0].tolist()
 
@@ -118,9 +123,12 @@ def test_the_order_of_levels_follows_the_rows_of_the_fit_alone() -> None:
     turned = np.where(np.arange(2_000) < 1_000, label, 1 - label).astype(np.int8)
     first = slice(0, 1_000)
     features = [{"name": "c", "type": "code"}]
-    whole = [encoding.fit(parsed(features), values[:, None], y).document for y in (label, turned)]
+    whole = [
+        encoding.fit(parsed(features), values[None].__getitem__, y).document
+        for y in (label, turned)
+    ]
     inside = [
-        encoding.fit(parsed(features), values[first, None], y[first]).document
+        encoding.fit(parsed(features), values[None, first].__getitem__, y[first]).document
         for y in (label, turned)
     ]
     assert inside[0] == inside[1]
@@ -208,7 +216,7 @@ def test_a_row_alone_has_the_bits_of_a_batch_also_after_the_manifest(
         {"name": "few", "operation": "level", "of": ["b"], "values": [0, 1]},
     ]
     the_spec = parsed(features, derivation=declared)
-    it = encoding.fit(the_spec, raw, labels(rows), orders=orders)
+    it = encoding.fit(the_spec, raw.T.__getitem__, labels(rows), orders=orders)
     kept = json.loads(json.dumps(it.document))
     again = encoding.from_json(kept, the_spec.raw_names)
     together = it(raw)
