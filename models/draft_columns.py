@@ -64,17 +64,14 @@ class Column:
     age_at: str | None = None
 
 
-def set_parts(columns: list[Column], rows: int) -> None:
-    """Sets the part of each column, and says why it is none of the inputs."""
-    for column in columns:
-        if column.part == "feature":
-            _part(column, rows)
-    ids = [c for c in columns if c.part == "id"]
-    for extra in ids[1:]:
+def one_id(columns: list[Column]) -> None:
+    """Only the first of the ids stays one; the others are columns that are left out."""
+    for extra in [c for c in columns if c.part == "id"][1:]:
         extra.part = "feature"
 
 
-def _part(column: Column, rows: int) -> None:
+def set_part(column: Column, rows: int) -> None:
+    """Sets the part of a column of a table, and says why it is none of the inputs."""
     profile, guess = column.profile, column.guess
     distinct = profile.distinct()
     name = profile.name

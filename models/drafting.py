@@ -17,7 +17,7 @@ import numpy as np
 from models import checking, draft_dates, profiles, reading, sniffing, spec, text_tables
 from models.checking import Alone
 from models.dataset import Dataset
-from models.draft_columns import A_DATE, Column, exclude, set_parts
+from models.draft_columns import A_DATE, Column, exclude, one_id, set_part
 from models.errors import DatasetError
 from models.profiles import Guess, Profile
 
@@ -46,9 +46,14 @@ class Draft(NamedTuple):
     notes: tuple[str, ...]
 
 
+CELLS_AT_ONCE = 4_000_000
+"""The cells that are profiled at once, whole columns of them and one at least. They take up to 16
+bytes each; the file is split into cells again for further columns."""
+
+
 class _Table(NamedTuple):
     keys: dict[str, Any]
-    profiles: list[Profile]
+    columns: list[Column]
     labels: Counter[str]
     total: tuple[int, str] | None
     rows: int
@@ -61,15 +66,10 @@ def draft(path: Path, target: Path, question: Question, today: date) -> Draft:
     there, or no spec of this table could train.
     """
     label: str | int = int(question.label) if question.label.isdecimal() else question.label
-    table = _profiled(path, target.parent, label, question.label)
-    columns = [Column(p, profiles.guess(p)) for p in table.profiles]
-    at = _label_position([p.name for p in table.profiles], question.label, label)
-    columns[at].part = "label"
+    table = _profiled(path, target.parent, label, question.label, today.year)
+    columns = table.columns
+    at = _label_position([c.profile.name for c in columns], question.label, label)
     values = _outcomes(question, table.labels)
-    _date_centuries(table, columns, today.year)
-    set_parts(columns, table.rows)
-    for profile in table.profiles:
-        profile.forget()
 
     def written() -> spec.Spec:
         return _parsed(_toml(table, columns, at, question, values), target)
@@ -86,38 +86,60 @@ def draft(path: Path, target: Path, question: Question, today: date) -> Draft:
     return Draft(text, table.rows, inputs, (*notes, *findings.warnings))
 
 
-def _date_centuries(table: _Table, columns: list[Column], this_year: int) -> None:
+def _two_digit_years(column: Column) -> bool:
+    """Whether the dates of a column have years of two digits."""
+    return column.guess.type == "date" and "%y" in column.guess.format
+
+
+def _date_century(column: Column, this_year: int) -> None:
     """Says which hundred years two digits mean: those until today, but not in a column whose name
     says that its dates may lie ahead."""
-    for column in columns:
-        guess = column.guess
-        if guess.type != "date" or "%y" not in guess.format:
-            continue
-        table.keys["last_year"] = this_year
-        last = draft_dates.centuries(column.profile.name, this_year)
-        if last != this_year:
-            column.keys["last_year"] = last
-        note = f"years of two digits are read as {last - 99} to {last}: else change last_year"
-        column.guess = replace(guess, notes=(*guess.notes, note))
+    last = draft_dates.centuries(column.profile.name, this_year)
+    if last != this_year:
+        column.keys["last_year"] = last
+    note = f"years of two digits are read as {last - 99} to {last}: else change last_year"
+    column.guess = replace(column.guess, notes=(*column.guess.notes, note))
 
 
-def _profiled(path: Path, folder: Path, label: str | int, name: str) -> _Table:
+def _profiled(path: Path, folder: Path, label: str | int, name: str, this_year: int) -> _Table:
     keys = sniffing.sniff(path, label, folder)
     opened = text_tables.open_table(sniffing.data_of(keys, folder))
-    found = [Profile(each, j) for j, each in enumerate(opened.names)]
     at = _label_position(opened.names, name, label)
     labels: Counter[str] = Counter()
     last: dict[str, Any] = {}
-    rows = 0
-    for block in opened.blocks(range(len(found))):
-        for profile in found:
-            profile.add(block.cells[str(profile.position)])
-        for value, count in block.cells[str(at)].value_counts().iter_rows():
-            labels[value] += count
-        rows += block.cells.height
-        last = block.cells.row(-1, named=True)
-    total = _total(last, at)
-    return _Table(keys, found, labels, total, rows)
+    ends: dict[str, Any] = {}
+    columns: list[Column] = []
+    width = max(1, CELLS_AT_ONCE // opened.rows)
+    for first in range(0, len(opened.names), width):
+        found = [Profile(n, first + j) for j, n in enumerate(opened.names[first : first + width])]
+        for block in opened.blocks([p.position for p in found]):
+            if not block.cells.height:
+                continue
+            for profile in found:
+                profile.add(block.cells[str(profile.position)])
+            if first <= at < first + width:
+                for value, count in block.cells[str(at)].value_counts().iter_rows():
+                    labels[value] += count
+            ends = block.cells.row(-1, named=True)
+        last |= ends
+        columns += [_column(profile, at, opened.rows, this_year) for profile in found]
+    one_id(columns)
+    if any(map(_two_digit_years, columns)):
+        keys["last_year"] = this_year
+    return _Table(keys, columns, labels, _total(last, at), opened.rows)
+
+
+def _column(profile: Profile, at: int, rows: int, this_year: int) -> Column:
+    """The column of a profile, whose values are forgotten; `at` is the label's position."""
+    column = Column(profile, profiles.guess(profile))
+    if _two_digit_years(column):
+        _date_century(column, this_year)
+    if profile.position == at:
+        column.part = "label"
+    else:
+        set_part(column, rows)
+    profile.forget()
+    return column
 
 
 def _total(last: dict[str, Any], at: int) -> tuple[int, str] | None:

@@ -8,7 +8,9 @@ import io
 import re
 from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from models import csv_records, file_bytes, spec_data
 from models.errors import DatasetError
@@ -24,6 +26,7 @@ _ARFF = re.compile(rb"(?:[^\S\n]*(?:%[^\n]*)?\n)*+[^\S\n]*@relation\b", re.IGNOR
 _ATTRIBUTE = re.compile(
     r"@attribute\s+(?:(?P<mark>['\"])(?P<quoted>.+?)(?P=mark)|(?P<plain>[^\s{]+))", re.IGNORECASE
 )
+_ASCII, _FIRST_IDEOGRAPH, _LAST_IDEOGRAPH = 0x7F, 0x4E00, 0x9FFF
 _PACKED = {b"\x1f\x8b": "gz", b"\xfd7zX": "xz"}
 
 
@@ -88,22 +91,39 @@ def _encoding(content: bytes) -> str:
     ):  # fmt: skip
         if content.startswith(mark):
             return name
-    try:
-        content.decode("utf-8")
+    if _decodes(content, "utf-8") is not None:
         return "utf-8"
-    except UnicodeDecodeError:
-        pass
+    chinese = _decodes(content, "gb18030")
+    if chinese is not None and chinese.ideographs > chinese.beyond_ascii / 2:
+        return "gb18030"
+    return "latin-1" if _decodes(content, "cp1252") is None else "cp1252"
+
+
+class _Characters(NamedTuple):
+    """The characters of a text beyond ASCII, and the Chinese ones among them."""
+
+    beyond_ascii: int
+    ideographs: int
+
+
+def _decodes(content: bytes, encoding: str) -> _Characters | None:
+    """Some of the characters of a text in this encoding; None where it is in another.
+
+    It is decoded in blocks: as one text it would take up to four times the memory.
+    """
+    decoder = codecs.getincrementaldecoder(encoding)()
+    beyond, ideographs = 0, 0
     try:
-        other = [c for c in content.decode("gb18030") if not c.isascii()]
-        if sum("\u4e00" <= c <= "\u9fff" for c in other) > len(other) / 2:
-            return "gb18030"
+        for start in range(0, len(content) + 1, _SAMPLE):
+            part = content[start : start + _SAMPLE]
+            text = decoder.decode(part, final=start + _SAMPLE > len(content))
+            if not text.isascii():
+                code = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
+                beyond += int((code > _ASCII).sum())
+                ideographs += int(((code >= _FIRST_IDEOGRAPH) & (code <= _LAST_IDEOGRAPH)).sum())
     except UnicodeDecodeError:
-        pass
-    try:
-        content.decode("cp1252")
-        return "cp1252"
-    except UnicodeDecodeError:
-        return "latin-1"
+        return None
+    return _Characters(beyond, ideographs)
 
 
 def _delimiter(sample: bytes) -> str:

@@ -60,6 +60,38 @@ def test_a_file_that_begins_with_blank_lines_is_read_at_once(tmp_path: Path) -> 
     assert "columns" not in found
 
 
+def test_a_draft_does_not_depend_on_the_columns_that_are_read_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A table of any width is drafted some columns at a time, with the same text for any number of
+    them, its label, its ids and its total row included."""
+    rows = [f"{line},{i % 7},K{i},2023-01-{1 + i % 28:02}" for i, line in enumerate(lines(table()))]
+    for last in ([], [",,,,,Total,"]):
+        content = file_of([*rows, *last], "id,a,b,y,c,key,day")
+        (tmp_path / "table.csv").write_text(content, encoding="utf-8")
+        drafts = set()
+        for cells in (drafting.CELLS_AT_ONCE, 3 * len(rows), 1):
+            with monkeypatch.context() as few:
+                few.setattr(drafting, "CELLS_AT_ONCE", cells)
+                drafts.add(drafting.draft(tmp_path / "table.csv", tmp_path / "it.toml", QUESTION))
+        (made,) = drafts
+        assert ("a total" in made.text) == bool(last)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "gb18030", "cp1252", "latin-1"])
+def test_the_encoding_of_a_long_file_is_seen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, encoding: str
+) -> None:
+    """The encoding of a file follows from all of its characters, of which some lie on the border of
+    two blocks."""
+    word = {"utf-8": "é", "gb18030": "北京", "cp1252": "é", "latin-1": "\x81"}[encoding]
+    rows = [f"{line},{word}" for line in lines(table())]
+    (tmp_path / "table.csv").write_text(file_of(rows, "id,a,b,y,c"), encoding=encoding)
+    monkeypatch.setattr(sniffing, "_SAMPLE", 1_021)
+    keys = sniffing.sniff(tmp_path / "table.csv", "y", tmp_path)
+    assert keys["encoding"] == encoding
+
+
 @pytest.mark.parametrize("name", ["born", "出生日期", "birth_date"])
 def test_a_date_of_birth_is_kept_from_the_model(tmp_path: Path, name: str) -> None:
     """A date of birth tells the age, so a draft leaves it out, and says why."""

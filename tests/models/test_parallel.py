@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from collections.abc import Callable
@@ -60,6 +61,47 @@ def test_workers_share_the_memory_of_their_input() -> None:
         assert it.name == "it"
         assert writable == [False, False]
         assert shared >= state.large.nbytes // MEBIBYTE
+
+
+def _files_in_memory() -> int:
+    """The mebibytes of this process's open files in memory."""
+    own, sizes = Path("/proc/self/fd"), {}
+    for name in os.listdir(own):
+        # The folder itself is listed too, and closed by then.
+        with contextlib.suppress(OSError):
+            if "memfd" in os.readlink(own / name):
+                status = os.stat(own / name)
+                sizes[status.st_ino] = status.st_size
+    return sum(sizes.values()) // MEBIBYTE
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_this_process_and_its_workers_share_their_input() -> None:
+    """An input that is shared has the same arrays, read-only; the workers of each run map its file,
+    beside one with the arrays that it lacks, and the file goes with the arrays."""
+    before, state = _files_in_memory(), _state()
+    state = state._replace(part=state.part.copy())
+    size = state.large.nbytes // MEBIBYTE
+    made = parallel.shared(state)
+    assert np.array_equal(made.large, state.large)
+    assert np.array_equal(made.turned, state.turned)
+    assert made.labels.dtype == np.int8
+    assert [made.large.flags.writeable, made.labels.flags.writeable] == [False, False]
+    whole = _files_in_memory()
+    assert size <= whole - before <= 2 * size
+    later = made._replace(labels=1 - made.labels)
+    for _, (it, _, shared) in parallel.run(seen, later, [0, 1, 2], jobs=2):
+        assert _files_in_memory() - whole <= 1
+        assert np.array_equal(it.large, state.large.sum(axis=0)[None])
+        assert np.array_equal(it.labels, 1 - state.labels)
+        assert np.array_equal(it.part, state.part[:5])
+        assert shared >= size
+    again = parallel.shared(later)
+    assert _files_in_memory() - whole <= 1
+    del made, later
+    assert np.array_equal(again.large, state.large)
+    del again, it
+    assert _files_in_memory() == before
 
 
 def test_a_large_input_gets_fewer_workers(monkeypatch: pytest.MonkeyPatch) -> None:
