@@ -65,6 +65,8 @@ class Backend(Protocol):
     """A column has only values of its declared type."""
     row_id: str
     """The column with the place of a row; empty if a DELETE may name other rows to match."""
+    ordered_join: str
+    """The words of a join that reads its left side first."""
     conflict_clause: str
     """The word of INSERT and UPDATE that says what a conflict undoes, and a blank, or nothing."""
     lock_names: str
@@ -73,11 +75,17 @@ class Backend(Protocol):
     """The options of a transaction that reads one state of the database."""
 
     def rows_statement(
-        self, head: str, tail: str, columns: Sequence[Column[Any]], literals: Sequence[str]
+        self,
+        head: str,
+        tail: str,
+        columns: Sequence[Column[Any]],
+        literals: Sequence[str],
+        one: str,
     ) -> RowsStatement:
         """A statement with its rows, a query of their own, between a head and a tail.
 
-        In every row the values of `columns` are followed by the same `literals`.
+        In every row the values of `columns` are followed by the same `literals`. `one` is a
+        statement with parameters in the same order that does the same for one row, or empty.
         """
         ...
 

@@ -269,15 +269,22 @@ class Postgres:
         "postgresql_readonly": True,
     }
     row_id = ""
+    ordered_join = "JOIN"
+    """The planner chooses the order, which is rarely another one."""
     conflict_clause = ""
     lock_names = (
         "SELECT pg_advisory_xact_lock(name) FROM unnest(CAST(%s AS BIGINT[])) AS names (name)"
     )
 
     def rows_statement(
-        self, head: str, tail: str, columns: Sequence[Column[Any]], literals: Sequence[str]
+        self,
+        head: str,
+        tail: str,
+        columns: Sequence[Column[Any]],
+        literals: Sequence[str],
+        _one: str,
     ) -> RowsStatement:
-        """A statement with its rows between a head and a tail."""
+        """A statement with its rows between a head and a tail, which serves one row too."""
         return ArraysStatement(head, tail, columns, literals)
 
     def together(self) -> Together:

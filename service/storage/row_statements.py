@@ -21,7 +21,8 @@ class RowsStatement:
     In every row, the values are followed by the same `literals`, if any. The rows are written as
     VALUES, with a parameter for each value. So each number of rows has its own text. If there are
     more rows than `together`, the first statement gets the largest multiple of `together`, and a
-    second one gets the rest. So there are few texts.
+    second one gets the rest. So there are few texts. `one` is the text for one row if a shorter
+    statement does the same.
 
     A driver that gets rows one by one releases and takes the interpreter's lock for each row. If
     another thread is waiting, each row costs a switch of threads.
@@ -35,9 +36,10 @@ class RowsStatement:
         literals: Sequence[str] = (),
         *,
         together: int = 1,
+        one: str = "",
     ) -> None:
         self.columns = tuple(column.name for column in columns)
-        self.texts: dict[int, str] = {}
+        self.texts: dict[int, str] = {1: one} if one else {}
         """The texts made so far, by their numbers of rows."""
         self._head, self._tail, self._together = head, tail, together
         self._row = f"({', '.join(['?'] * len(columns) + [*literals])})"

@@ -291,6 +291,9 @@ class Sqlite:
     snapshot: ClassVar[Mapping[str, Any]] = {}
     lock_names = ""
     row_id = "rowid"
+    ordered_join = "CROSS JOIN"
+    """SQLite then takes the passed rows as they come. For a JOIN it first copies them into a table
+    of its own, which costs a short statement a third of its time."""
     conflict_clause = "OR FAIL "
     """For all writes: a failed statement stays half done.
 
@@ -299,10 +302,15 @@ class Sqlite:
     """
 
     def rows_statement(
-        self, head: str, tail: str, columns: Sequence[Column[Any]], literals: Sequence[str]
+        self,
+        head: str,
+        tail: str,
+        columns: Sequence[Column[Any]],
+        literals: Sequence[str],
+        one: str,
     ) -> RowsStatement:
-        """A statement with its rows between a head and a tail."""
-        return RowsStatement(head, tail, columns, literals, together=ROWS_TOGETHER)
+        """A statement with its rows between a head and a tail; `one` serves one row."""
+        return RowsStatement(head, tail, columns, literals, together=ROWS_TOGETHER, one=one)
 
     def together(self) -> Together:
         """SQLite runs each statement in this thread."""

@@ -83,9 +83,11 @@ def _rows_statement(
     tail: str,
     columns: Sequence[Column[Any]],
     literals: Sequence[str] = (),
+    one: str = "",
 ) -> RowsStatement:
-    """A statement with its rows, a query of their own, between a head and a tail."""
-    return BACKENDS[dialect.name].rows_statement(head, tail, columns, literals)
+    """A statement with its rows, a query of their own, between a head and a tail; see
+    `Backend.rows_statement`."""
+    return BACKENDS[dialect.name].rows_statement(head, tail, columns, literals, one)
 
 
 def _insert(
@@ -119,6 +121,9 @@ def _update(
     columns = [table.c[name] for name in (*names, *keys, declared.version)]
     given = [f"column{place}" for place in range(1, len(columns) + 1)]
     sets = ", ".join(f"{name} = new.{value}" for name, value in zip(names, given, strict=False))
+    # SQLite makes two tables of the passed rows on the way, which a single row does not need.
+    one_set = ", ".join(f"{name} = ?" for name in names)
+    one_where = _all_given([*keys, declared.version])
     conditions = " AND ".join(
         f"{table.name}.{name} = new.{value}"
         for name, value in zip((*keys, declared.version), given[len(names) :], strict=True)
@@ -130,7 +135,14 @@ def _update(
         f"{verb}{table.name} SET {sets} FROM (",
         f") AS {called} WHERE {conditions}",
         columns,
+        one=f"{verb}{table.name} SET {one_set} WHERE {one_where}",
     )
+
+
+def _all_given(names: Iterable[str]) -> str:
+    """The condition that these columns have the values of parameters, as SQLite's driver takes
+    them."""
+    return " AND ".join(f"{name} = ?" for name in names)
 
 
 def _list(names: Iterable[str]) -> str:
@@ -149,15 +161,20 @@ def _delete(table: Table, names: Sequence[str], dialect: Dialect) -> RowsStateme
     place: ColumnElement[int] = literal_column(f"{table.name}.{row_id}")
     found = select(place).select_from(wanted.join(table, _matches(wanted, keys)))
     head = f"DELETE FROM {table.name} WHERE {row_id} IN (WITH wanted{_list(names)} AS ("
-    return _rows_statement(dialect, head, f") {_text(found, dialect, ())})", keys)
+    one = f"DELETE FROM {table.name} WHERE {_all_given(names)}"
+    return _rows_statement(dialect, head, f") {_text(found, dialect, ())})", keys, one=one)
 
 
 def _text(statement: ClauseElement, dialect: Dialect, parameters: Sequence[str]) -> str:
-    """A statement in the driver's form, with its parameters in this order."""
+    """A statement in the driver's form, with its parameters in this order.
+
+    The passed rows are read first, and the tables joined to them by their keys.
+    """
     compiled = cast(SQLCompiler, statement.compile(dialect=dialect))
     if list(compiled.positiontup or ()) != list(parameters):
         raise TypeError(f"the parameters are in another order than expected: {compiled}")
-    return str(compiled)
+    ordered = f"FROM wanted {BACKENDS[dialect.name].ordered_join}"
+    return str(compiled).replace("FROM wanted JOIN", ordered)
 
 
 def _by_keys(
