@@ -73,7 +73,8 @@ def test_a_draft_does_not_depend_on_the_columns_that_are_read_at_once(
         for cells in (drafting.CELLS_AT_ONCE, 3 * len(rows), 1):
             with monkeypatch.context() as few:
                 few.setattr(drafting, "CELLS_AT_ONCE", cells)
-                drafts.add(drafting.draft(tmp_path / "table.csv", tmp_path / "it.toml", QUESTION))
+                spec = tmp_path / "it.toml"
+                drafts.add(drafting.draft(tmp_path / "table.csv", spec, QUESTION, TODAY))
         (made,) = drafts
         assert ("a total" in made.text) == bool(last)
 
