@@ -6,8 +6,7 @@ They work on the database. Each is in the record of acts, with the shell's user.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -23,14 +22,23 @@ from service.cli.parts import (
     request_option,
     shell_user,
 )
+from service.cli.terms_texts import (
+    columns_of,
+    difference_lines,
+    faults_text,
+    last_step,
+    record_of,
+    report,
+    steps_of,
+)
 from service.cli.toml_text import toml_of
 from service.domain.access import PLATFORM
-from service.domain.documents import Difference, DocumentKind
-from service.domain.errors import InvalidInput, TermsDamaged, Violation
+from service.domain.documents import DocumentKind
+from service.domain.errors import InvalidInput
 
 if TYPE_CHECKING:
     from service.engine.records.administration import Asked
-    from service.engine.records.documents import DocumentName, TermsDocument
+    from service.engine.records.documents import DocumentName
     from service.storage.terms_acts import Applied
 
 Command = Callable[..., None]
@@ -155,7 +163,7 @@ def _apply(of: OfKind) -> click.Command:
         if not results:
             click.echo("done before")
             return
-        _report(results[0], as_json, dry_run=dry_run, where=str(file), refused=activate)
+        report(results[0], as_json, dry_run=dry_run, where=str(file), refused=activate)
         if activate and results[0].faults:
             raise click.exceptions.Exit(1)
 
@@ -176,13 +184,13 @@ def _list(of: OfKind) -> click.Command:
             *(None, now_us(), everything),
         )
         if as_json:
-            click.echo(json.dumps([_record(it) for it in found]))
+            click.echo(json.dumps([record_of(it) for it in found]))
             return
         if not found:
             click.echo(f"no {of.words}: apply one with --activate")
         rows = [("NAME", "REVISION", "STATE", "SINCE", "BY", "REASON")]
-        rows += [(it.name, str(it.revision), it.state.lower(), *_last_step(it)) for it in found]
-        for line in _columns(rows) if found else ():
+        rows += [(it.name, str(it.revision), it.state.lower(), *last_step(it)) for it in found]
+        for line in columns_of(rows) if found else ():
             click.echo(line)
 
     return list_all
@@ -203,10 +211,10 @@ def _show(of: OfKind) -> click.Command:
         wanted = DocumentName(str(of.kind), owner, name, revision or 0)
         found = get_terms(opened(database), wanted, now_us())
         if as_json:
-            click.echo(json.dumps(_record(found)))
+            click.echo(json.dumps(record_of(found)))
             return
         click.echo(f"# {of.kind} {found.name}, revision {found.revision}, {found.state.lower()}")
-        for step, us, by, why in _steps(found):
+        for step, us, by, why in steps_of(found):
             click.echo(f"# {step} {instant_text(us)} by {by}{f': {why}' if why else ''}")
         click.echo(f"# sha256 {found.digest}")
         click.echo(toml_of(table_of(found)), nl=False)
@@ -223,10 +231,10 @@ def _revisions(of: OfKind) -> click.Command:
     def revisions(
         name: str, owner: str, revision: int | None, database: str, as_json: bool
     ) -> None:
-        """Say of which documents each `product_revision` of rentals was made.
+        """Say which documents each `product_revision` has.
 
-        A new revision of the product, its tariff or its policy makes a new `product_revision`; each
-        place of a tariff has one of its own."""
+        Rentals have a `product_revision`. A new revision of the product, its tariff or its policy
+        makes a new one, and each place of a tariff has one of its own."""
         from service.storage.terms_reads import compiled_of
 
         found = compiled_of(opened(database), owner, name, revision, now_us())
@@ -241,7 +249,7 @@ def _revisions(of: OfKind) -> click.Command:
             policy = _named(owner, one.policy_owner, one.policy_name, one.policy_revision)
             product = f"{name} revision {one.product_revision}"
             rows.append((str(one.revision), product, tariff, policy))
-        for line in _columns(rows):
+        for line in columns_of(rows):
             click.echo(line)
 
     return revisions
@@ -345,7 +353,7 @@ def _activate(of: OfKind) -> click.Command:
             text = faults_text(f"{name} revision {wanted.revision}", error.violations)
             raise click.ClickException("\n".join(text)) from error
         for it in results:
-            _report(it, as_json, where=name)
+            report(it, as_json, where=name)
 
     return activate
 
@@ -379,30 +387,12 @@ def _retire(of: OfKind) -> click.Command:
         results: list[Applied] = []
         retire_terms(engine, asked, wanted, reason, now_us(), _kept_in(results))
         for it in results:
-            _report(it, as_json, where=name)
+            report(it, as_json, where=name)
 
     return retire
 
 
 # -- parts -----------------------------------------------------------------------------------------
-
-
-def faults_text(where: Path | str, faults: Iterable[Violation]) -> list[str]:
-    """A line for each fault: the file, the key, and what to do."""
-    return [f"{where}: {it.field} {it.description} ({it.rule})" for it in faults]
-
-
-def difference_lines(found: Iterable[Difference]) -> list[str]:
-    """A line for each difference."""
-    lines = []
-    for it in found:
-        if not it.before:
-            lines.append(f"  + {it.path} = {it.after}")
-        elif not it.after:
-            lines.append(f"  - {it.path} = {it.before}")
-        else:
-            lines.append(f"  ~ {it.path}: {it.before} -> {it.after}")
-    return lines
 
 
 def _asked(method: str, said: list[object], request_id: str) -> Asked:
@@ -431,102 +421,3 @@ def _newest(engine: Any, of: OfKind, owner: str, name: str, revision: int | None
     if not found:
         return get_terms(engine, DocumentName(str(of.kind), owner, name, 0), now_us()).full_name
     return found[-1].full_name
-
-
-MOST_OUTSIDE = 50
-"""The most broken bounds of other terms that a command prints."""
-_SAID = {
-    "DRAFTED": "kept as a draft, because it has faults",
-    "VALIDATED": "kept; it has no faults, and is not in force yet",
-    "ACTIVATED": "in force now",
-    "RETIRED": "retired",
-    "UNCHANGED": "unchanged",
-}
-
-
-def _report(
-    it: Applied, as_json: bool, *, dry_run: bool = False, where: str = "", refused: bool = False
-) -> None:
-    """Prints a result; `refused` says that a document with faults was not kept either."""
-    document, refused = it.document, refused and bool(it.faults)
-    if as_json:
-        record = {
-            "outcome": "REFUSED" if refused else it.outcome,
-            "terms": _record(document),
-            "differences": [one._asdict() for one in it.differences],
-            "faults": [one._asdict() for one in it.faults],
-            "products": [one._asdict() for one in it.products],
-            "outside": [one._asdict() for one in it.outside],
-        }
-        click.echo(json.dumps(record))
-        return
-    said = _SAID[it.outcome]
-    if it.outcome == "UNCHANGED" and not it.differences:
-        said = f"unchanged: the same terms are {document.state.lower()}"
-    if refused:
-        said = "refused, because it has faults"
-    head = f"{document.kind} {document.name} revision {document.revision}: {said}"
-    click.echo(f"{head} (dry run: nothing was changed)" if dry_run else head)
-    changed = [] if all(not one.before for one in it.differences) else it.differences
-    for line in difference_lines(changed):
-        click.echo(line)
-    for line in faults_text(where, it.faults):
-        click.echo(f"  ! {line}")
-    if it.outside:
-        when = "" if it.outcome == "ACTIVATED" else ", once it is in force"
-        click.echo(f"  terms in force outside these bounds{when} (they stay in force):")
-    for fault in it.outside[:MOST_OUTSIDE]:
-        click.echo(f"    {fault.field} {fault.description} ({fault.rule})")
-    if len(it.outside) > MOST_OUTSIDE:
-        click.echo(f"    and {len(it.outside) - MOST_OUTSIDE} more")
-    for one in it.products[:10]:
-        click.echo(f"  product {one.operator_id}/{one.product_id}: revision {one.revision}")
-    if len(it.products) > 10:
-        click.echo(f"  and {len(it.products) - 10} more products")
-
-
-def _steps(it: TermsDocument) -> list[tuple[str, int, str, str]]:
-    """The steps that a document has taken, with instant, actor and reason."""
-    steps = (
-        ("drafted", it.create_us, it.created_by, it.create_reason),
-        ("validated", it.validate_us, it.validated_by, it.validate_reason),
-        ("activated", it.activate_us, it.activated_by, it.activate_reason),
-        ("retired", it.retire_us, it.retired_by, it.retire_reason),
-    )
-    return [(name, us, by or "", why or "") for name, us, by, why in steps if us is not None]
-
-
-def _last_step(it: TermsDocument) -> tuple[str, str, str]:
-    _, us, by, why = _steps(it)[-1]
-    return instant_text(us), by, why
-
-
-def _record(it: TermsDocument) -> dict[str, Any]:
-    """A document with its steps; a damaged one is null, so that a list shows the others."""
-    from service.storage.documents import table_of
-
-    document: Mapping[str, Any] | None = None
-    with suppress(TermsDamaged):
-        document = table_of(it)
-    return {
-        "kind": it.kind,
-        "owner": it.owner,
-        "name": it.name,
-        "revision": it.revision,
-        "state": it.state,
-        "digest": it.digest,
-        "document": document,
-        "steps": [
-            {"step": name, "time": instant_text(us), "by": by, "reason": why}
-            for name, us, by, why in _steps(it)
-        ],
-    }
-
-
-def _columns(rows: Sequence[tuple[str, ...]]) -> list[str]:
-    """The rows of a table as lines with columns of equal width."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in rows
-    ]

@@ -9,8 +9,7 @@ scan. Pairs in one JSON text took three times as long: 2.0 us for each key inste
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from types import MappingProxyType
+from collections.abc import Iterable, Sequence
 from typing import Any, cast
 
 from sqlalchemy import (
@@ -25,7 +24,6 @@ from sqlalchemy import (
     and_,
     bindparam,
     func,
-    literal,
     literal_column,
     or_,
     select,
@@ -75,78 +73,14 @@ from service.storage.transaction import (
     TableStatements,
     Writing,
 )
-
-
-def _rows_statement(
-    dialect: Dialect,
-    head: str,
-    tail: str,
-    columns: Sequence[Column[Any]],
-    literals: Sequence[str] = (),
-    one: str = "",
-) -> RowsStatement:
-    """A statement with its rows, a query of their own, between a head and a tail; see
-    `Backend.rows_statement`."""
-    return BACKENDS[dialect.name].rows_statement(head, tail, columns, literals, one)
-
-
-def _insert(
-    table: Table, dialect: Dialect, literals: Mapping[str, str] = MappingProxyType({})
-) -> RowsStatement:
-    """Inserts whole records: the columns in the table's order, those of `literals` at the end."""
-    columns = [column for column in schema.recorded(table) if column.name not in literals]
-    verb = f"INSERT {BACKENDS[dialect.name].conflict_clause}"
-    quoted = map(dialect.identifier_preparer.quote, [*(it.name for it in columns), *literals])
-    head = f"{verb}INTO {table.name}{_list(quoted)} "
-    return _rows_statement(dialect, head, "", columns, list(literals.values()))
-
-
-def _literal(column: Column[Any], value: Any, dialect: Dialect) -> str:
-    """A value of the column, as it is written in a statement's text."""
-    written = literal(value, column.type).compile(
-        dialect=dialect, compile_kwargs={"literal_binds": True}
-    )
-    return str(written)
-
-
-def _update(
-    declared: RecordTable[Any, Any], table: Table, dialect: Dialect, without: Sequence[str] = ()
-) -> RowsStatement:
-    """Updates the columns that may change, except `without`, if the row has the version read.
-
-    The values are the new values in the order of the table, then the keys, then the version read.
-    """
-    keys, left = declared.key, {*declared.key, *declared.fixed, *without}
-    names = [it.name for it in schema.recorded(table) if it.name not in left]
-    columns = [table.c[name] for name in (*names, *keys, declared.version)]
-    given = [f"column{place}" for place in range(1, len(columns) + 1)]
-    sets = ", ".join(f"{name} = new.{value}" for name, value in zip(names, given, strict=False))
-    # SQLite makes two tables of the passed rows on the way, which a single row does not need.
-    one_set = ", ".join(f"{name} = ?" for name in names)
-    one_where = _all_given([*keys, declared.version])
-    conditions = " AND ".join(
-        f"{table.name}.{name} = new.{value}"
-        for name, value in zip((*keys, declared.version), given[len(names) :], strict=True)
-    )
-    backend = BACKENDS[dialect.name]
-    verb, called = f"UPDATE {backend.conflict_clause}", backend.named_rows("new", given)
-    return _rows_statement(
-        dialect,
-        f"{verb}{table.name} SET {sets} FROM (",
-        f") AS {called} WHERE {conditions}",
-        columns,
-        one=f"{verb}{table.name} SET {one_set} WHERE {one_where}",
-    )
-
-
-def _all_given(names: Iterable[str]) -> str:
-    """The condition that these columns have the values of parameters, as SQLite's driver takes
-    them."""
-    return " AND ".join(f"{name} = ?" for name in names)
-
-
-def _list(names: Iterable[str]) -> str:
-    return f" ({', '.join(names)})"
+from service.storage.write_statements import (
+    all_given,
+    insert_rows,
+    literal_text,
+    names_list,
+    rows_statement,
+    update_rows,
+)
 
 
 def _delete(table: Table, names: Sequence[str], dialect: Dialect) -> RowsStatement:
@@ -154,15 +88,15 @@ def _delete(table: Table, names: Sequence[str], dialect: Dialect) -> RowsStateme
     keys, row_id = [table.c[name] for name in names], BACKENDS[dialect.name].row_id
     wanted = _wanted(keys)
     if not row_id:
-        head, tail = f"DELETE FROM {table.name} USING (", f") AS wanted{_list(names)} WHERE "
-        return _rows_statement(
+        head, tail = f"DELETE FROM {table.name} USING (", f") AS wanted{names_list(names)} WHERE "
+        return rows_statement(
             dialect, head, tail + _text(_matches(wanted, keys), dialect, ()), keys
         )
     place: ColumnElement[int] = literal_column(f"{table.name}.{row_id}")
     found = select(place).select_from(wanted.join(table, _matches(wanted, keys)))
-    head = f"DELETE FROM {table.name} WHERE {row_id} IN (WITH wanted{_list(names)} AS ("
-    one = f"DELETE FROM {table.name} WHERE {_all_given(names)}"
-    return _rows_statement(dialect, head, f") {_text(found, dialect, ())})", keys, one=one)
+    head = f"DELETE FROM {table.name} WHERE {row_id} IN (WITH wanted{names_list(names)} AS ("
+    one = f"DELETE FROM {table.name} WHERE {all_given(names)}"
+    return rows_statement(dialect, head, f") {_text(found, dialect, ())})", keys, one=one)
 
 
 def _text(statement: ClauseElement, dialect: Dialect, parameters: Sequence[str]) -> str:
@@ -210,9 +144,9 @@ def _reading(
     parameters: Sequence[str] = (),
 ) -> RowsStatement:
     """A statement over `wanted`; the passed rows precede it, and its own parameters come last."""
-    return _rows_statement(
+    return rows_statement(
         dialect,
-        f"WITH wanted{_list(key.name for key in keys)} AS (",
+        f"WITH wanted{names_list(key.name for key in keys)} AS (",
         f") {_text(statement, dialect, parameters)}",
         keys,
     )
@@ -409,7 +343,7 @@ def _note_uses(dialect: Dialect) -> RowsStatement:
     k = schema.api_keys.c
     columns = [k.key_hash, k.last_use_us]
     called = BACKENDS[dialect.name].named_rows("new", ["column1", "column2"])
-    return _rows_statement(
+    return rows_statement(
         dialect,
         "UPDATE api_keys SET last_use_us = new.column2 FROM (",
         f") AS {called} WHERE api_keys.key_hash = new.column1 AND"
@@ -449,15 +383,15 @@ def _of_table(declared: RecordTable[Any, Any], dialect: Dialect, *, locks: bool)
         delete = _delete(table, [*declared.key, *declared.taken], dialect)
     update = usual_insert = usual_update = None
     if declared.version:
-        update = Writing(_update(declared, table, dialect), kept.changes)
+        update = Writing(update_rows(declared, table, dialect), kept.changes)
     if usual := declared.usual:
-        literals = {name: _literal(table.c[name], it, dialect) for name, it in usual.items()}
-        usual_insert = Writing(_insert(table, dialect, literals), kept.usual_values)
+        literals = {name: literal_text(table.c[name], it, dialect) for name, it in usual.items()}
+        usual_insert = Writing(insert_rows(table, dialect, literals), kept.usual_values)
     if rare := declared.rare:
-        usual_update = Writing(_update(declared, table, dialect, rare), kept.usual_changes)
+        usual_update = Writing(update_rows(declared, table, dialect, rare), kept.usual_changes)
     return TableStatements(
         read={by: _by_keys(table, by, dialect, lock=locks and declared.locked) for by in found_by},
-        insert=Writing(_insert(table, dialect), kept.values),
+        insert=Writing(insert_rows(table, dialect), kept.values),
         update=update,
         usual_insert=usual_insert,
         usual_values=tuple(declared.usual.values()),
@@ -504,9 +438,9 @@ def _built(dialect: Dialect, folded_rows: int, *, locks: bool) -> BatchStatement
         take_payables=_text(*take_payables(dialect, folded_rows)),
         folded_rows=folded_rows,
         payable_left=_text(*payable_left(dialect)),
-        insert_payables=_insert(t["operator_payables"], dialect),
+        insert_payables=insert_rows(t["operator_payables"], dialect),
         last_seal=_text(last_seal, dialect, ()),
-        insert_seals=_insert(t["seals"], dialect),
-        insert_sealed_heads=_insert(t["sealed_heads"], dialect),
+        insert_seals=insert_rows(t["seals"], dialect),
+        insert_sealed_heads=insert_rows(t["sealed_heads"], dialect),
         note_uses=_note_uses(dialect),
     )

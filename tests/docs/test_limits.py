@@ -75,7 +75,7 @@ FACTS: dict[str, dict[str, str]] = {
     "cli/overrides.py": {"DAY_US": UNIT},
     "storage/overrides.py": {"PORTION": SHELL, "_TOGETHER": STATEMENT, "_ENDED_VERSION": METHOD},
     "cli/listings.py": {"TOGETHER": SHELL},
-    "cli/terms.py": {"MOST_OUTSIDE": SHELL},
+    "cli/terms_texts.py": {"MOST_OUTSIDE": SHELL},
     "storage/listings.py": {"TOGETHER": STATEMENT},
     "cli/sources.py": {"MOST_SHOWN": TEXT},
     "certificates.py": {"RSA_BITS": METHOD, "WAIT_S": METHOD},
