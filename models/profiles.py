@@ -83,7 +83,7 @@ _TOP_CODE = re.compile(r"9{1,8}[0-9]?|9+[6-9]")
 
 @dataclass
 class Points:
-    """What the points in a column of plain numbers may mean.
+    """The possible meanings of points in a column of plain numbers.
 
     `possible` as long as each number may be written with points between thousands. `cells` are some
     that have a point; `round` says whether one of them ends with 0, and `short` whether a number

@@ -152,7 +152,7 @@ def require_counting(it: Listing, known: Mapping[str, Collection[str]]) -> None:
 def _where_it_is(
     it: Listing, name: str, here: Collection[str], known: Mapping[str, Collection[str]]
 ) -> str:
-    """What to do instead of naming a condition that the listing's policies do not have."""
+    """The advice to an owner whose listing names a condition that its policies do not have."""
     elsewhere = sorted((not it.may_skip(other), other) for other in known if name in known[other])
     if elsewhere:
         foreign, other = elsewhere[0]
