@@ -19,11 +19,15 @@ from typing import NamedTuple
 
 from service.domain import concessions, corrections, debts
 from service.domain.acts import Act, require
-from service.domain.authorization import HOLDING, TAKEN, Authorization, Step, step
-from service.domain.captures import WITHOUT_ROW, Capture, Part, spread
+from service.domain.authorization import (
+    TAKEN,
+    Authorization,
+    Step,
+    step,
+)
+from service.domain.captures import WITHOUT_ROW, Capture, Part
 from service.domain.errors import IllegalState, InvalidInput
 from service.domain.ledger import Account, Posting
-from service.domain.money import share_minor
 from service.domain.transitions import Transition
 
 
@@ -51,7 +55,7 @@ class ChargeBack(NamedTuple):
     are recorded by the place from which they were taken: money owed back, the deposit, the
     operator's charge (`conceded_minor`), Freehold's goodwill, money recovered after a write-off,
     and money that had gone out before (`overpaid_minor`); `found_minor` was given up by the
-    operator when the item was found.
+    operator when the item was found, or would have been if the bank had not taken it before.
 
     `gone_out_minor` is the part that had gone out when the bank took it: such a case is DOUBLE.
     `decide_us` and `decide_version` are the instant and the authorization's version of the last
@@ -342,123 +346,27 @@ def found(it: Authorization, cases: Sequence[ChargeBack]) -> list[ChargeBack]:
     return changes
 
 
-# -- reopening ------------------------------------------------------------------------------------
+def given_up(
+    cases: Sequence[ChargeBack], others: Sequence[int], regain_minor: int
+) -> list[ChargeBack]:
+    """The changed rows after the fee was fixed anew, for example because the item was found.
 
-
-def reopen(
-    it: Authorization,
-    case: ChargeBack,
-    now_us: int,
-    conceded: Iterable[tuple[int, int]] = (),
-    left_minor: int | None = None,
-    room_minor: int | None = None,
-) -> tuple[Step, ChargeBack]:
-    """Undoes a decision: all of the case is open again.
-
-    If the decision went against the person, the bank has now taken the money once more. The bank
-    can have taken at most `left_minor`, the part of the payment that no other case has taken; None
-    if no payment was named. If the decision went for the person, everyone gets back what the
-    decision took. `conceded` has the number of each capture that the decision conceded, with the
-    amount that the capture may get back. `room_minor` is the amount by which the hold may grow, or
-    None for any amount. Money that has no place any more is owed to the person: a deposit of a
-    closed rental, a deposit above what the authorization may hold, a debt that was paid since, and
-    an amount that the operator gave up when the item was found or the fee was waived. Raises
-    IllegalState if the authorization or the payment has less money left than the bank took.
+    Of the fee that lost cases took from the operator, it may regain at most `regain_minor` if the
+    cases are reopened. The person keeps the rest for good. It is taken first from the oldest case.
+    `others` has for each case the amount that it took of captures for anything but the fee.
     """
-    require(it, RESOLVE_CHARGE_BACK)
-    if case.overturned_minor:
-        amount_minor = case.overturned_minor
-        most_minor = it.chargeable_back_minor
-        if left_minor is not None:
-            most_minor = min(most_minor, left_minor)
-        if amount_minor > most_minor:
-            raise IllegalState(
-                "NOTHING_LEFT_TO_TAKE_BACK",
-                f"the bank can take back only {most_minor} of this payment or authorization;"
-                " record the rest as a separate case that names its payment",
-                it.state,
+    fees = [max(0, case.conceded_minor - minor) for case, minor in zip(cases, others, strict=True)]
+    excess_minor = sum(fees) - regain_minor
+    changes = []
+    for case, fee_minor in zip(cases, fees, strict=True):
+        part_minor = min(excess_minor, fee_minor)
+        if part_minor > 0:
+            excess_minor -= part_minor
+            changes.append(
+                changed(
+                    case,
+                    conceded_minor=case.conceded_minor - part_minor,
+                    found_minor=case.found_minor + part_minor,
+                )
             )
-        again = it._replace(charged_back_minor=it.charged_back_minor + amount_minor)
-        posting = Posting(Account.RECEIVABLE_CHARGED_BACK, Account.CASH, amount_minor)
-        taken = step(
-            again,
-            (posting,),
-            Transition.CHARGE_BACK_REOPENED,
-            now_us,
-            parts=(Part(WITHOUT_ROW, amount_minor),),
-        )
-        return taken, changed(
-            case,
-            open_minor=case.open_minor + amount_minor,
-            overturned_minor=0,
-            reopened=case.reopened + 1,
-        )
-    amount_minor = case.kept_minor
-    undone, postings, parts = _undo(it, case, conceded, room_minor)
-    back = step(undone, postings, Transition.CHARGE_BACK_REOPENED, now_us, parts=parts)
-    return back, changed(
-        case,
-        open_minor=case.open_minor + amount_minor,
-        **dict.fromkeys(_KEPT, 0),
-        reopened=case.reopened + 1,
-    )
-
-
-_KEPT = (
-    *("owed_minor", "held_minor", "conceded_minor", "goodwill_minor", "recovered_minor"),
-    *("overpaid_minor", "found_minor"),
-)
-
-
-def _undo(
-    it: Authorization,
-    case: ChargeBack,
-    conceded: Iterable[tuple[int, int]],
-    room_minor: int | None,
-) -> tuple[Authorization, tuple[Posting, ...], tuple[Part, ...]]:
-    amount_minor = case.kept_minor
-    held_minor = case.held_minor if it.state in HOLDING else 0
-    if room_minor is not None:
-        # The hold may have grown since.
-        held_minor = min(held_minor, room_minor)
-    recovered_minor = min(case.recovered_minor, it.unrecovered_minor)
-    twice_minor = min(case.overpaid_minor, it.overpaid_minor)
-    lost_minor = min(case.overpaid_minor - twice_minor, it.overpaid_written_off_minor)
-    # The operator may have given up since what Freehold bore.
-    goodwill_minor = min(case.goodwill_minor, it.goodwill_minor)
-    charge_minor = case.conceded_minor + goodwill_minor
-    owed_minor = (
-        amount_minor - held_minor - recovered_minor - twice_minor - lost_minor - charge_minor
-    )
-    conceded_minor = it.conceded_minor - case.conceded_minor
-    fee_minor = share_minor(it.captured_minor - conceded_minor, it.fee_bp)
-    undone = it._replace(
-        charged_back_minor=it.charged_back_minor + amount_minor,
-        received_minor=it.received_minor + amount_minor,
-        refund_payable_minor=it.refund_payable_minor + owed_minor,
-        cash_minor=it.cash_minor + held_minor,
-        held_cash_minor=it.held_cash_minor + held_minor,
-        recovered_minor=it.recovered_minor + recovered_minor,
-        overpaid_minor=it.overpaid_minor - twice_minor,
-        overpaid_written_off_minor=it.overpaid_written_off_minor - lost_minor,
-        conceded_minor=conceded_minor,
-        fee_minor=fee_minor,
-        refunded_minor=it.refunded_minor - charge_minor,
-    )
-    earned_minor = fee_minor - it.fee_minor
-    charged_back = Account.RECEIVABLE_CHARGED_BACK
-    postings = (
-        Posting(charged_back, Account.OPERATOR_PAYABLE, case.conceded_minor - earned_minor),
-        Posting(charged_back, Account.FEE_INCOME, earned_minor),
-        Posting(charged_back, Account.GOODWILL, goodwill_minor),
-        Posting(charged_back, Account.RECOVERY, recovered_minor),
-        Posting(charged_back, Account.DEPOSIT, held_minor),
-        Posting(charged_back, Account.OVERPAID, twice_minor),
-        Posting(charged_back, Account.CREDIT_LOSS, lost_minor),
-        Posting(charged_back, Account.REFUND_PAYABLE, owed_minor),
-    )
-    parts = [Part(number, minor, -minor) for number, minor in spread(conceded, case.conceded_minor)]
-    rest_minor = amount_minor - case.conceded_minor
-    if rest_minor:
-        parts.append(Part(WITHOUT_ROW, rest_minor))
-    return undone, postings, tuple(parts)
+    return changes

@@ -253,16 +253,19 @@ def standing_fee_minor(debt: Authorization) -> int:
     return debt.unheld_minor - debt.unheld_dropped_minor - debt.conceded_minor
 
 
-def lower_fee(debt: Authorization, found: Step) -> Step | None:
-    """Lowers the debt to the part of the fee that is still not captured; None if it is lower.
+def excess_minor(debt: Authorization, rental: Authorization) -> int:
+    """The part of the debt above the fee that is still not captured; negative if it is lower."""
+    return standing_fee_minor(debt) - rental.uncollected_minor
+
+
+def lower_fee(debt: Authorization, found: Step, excess_minor: int) -> Step:
+    """Lowers the debt by its excess. The operator may regain nothing that it gave up before.
 
     `found` is the step that lowers the fee of the rental: a report that the item was docked
     earlier, a waiver, or a late pause.
     """
-    excess_minor = standing_fee_minor(debt) - found.authorization.uncollected_minor
-    if excess_minor <= 0:
-        return None
     # The events of a case, and of a waiver, belong to the authorization that it is about.
     own = found.transition in (Transition.RETURN_PRESUMED, Transition.PAUSED)
     transition = found.transition if own else Transition.FOUND
-    return complaints.grant(debt, excess_minor, transition, found.event_us)
+    lowered = complaints.grant(debt, excess_minor, transition, found.event_us)
+    return lowered._replace(regain_minor=0)

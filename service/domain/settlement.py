@@ -437,15 +437,18 @@ def docked(
     is_back: bool = True,
 ) -> Step:
     """The operator gives back the part of the kept fee above the total. Unless `is_back` is false,
-    the item is back too."""
-    excess_minor = max(0, kept_fee_minor(authorization, captures) - total_minor)
+    the item is back too. Of the fee that it gave up before, it may regain no more than the total
+    leaves."""
+    kept_minor = kept_fee_minor(authorization, captures)
+    excess_minor = max(0, kept_minor - total_minor)
+    regain_minor = max(0, total_minor - kept_minor)
     missing_minor = max(0, total_minor - authorization.fee_captured_minor)
     uncollected_minor = min(authorization.uncollected_minor, missing_minor)
     found = authorization._replace(uncollected_minor=uncollected_minor)
     if is_back:
         found = found._replace(custody=Custody.IN_STATION, sold_us=None, claim_until_us=None)
     found, postings, parts = give_fee_back(found, captures, excess_minor)
-    return step(found, postings, transition, event_us, parts=parts)
+    return step(found, postings, transition, event_us, parts=parts, regain_minor=regain_minor)
 
 
 def _fee_captures(it: Authorization, captures: Sequence[Capture]) -> list[Capture]:

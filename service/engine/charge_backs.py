@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from service.domain import charge_backs
 from service.domain.authorization import Authorization, Start
+from service.domain.captures import Capture, Purpose
 from service.domain.charge_backs import ChargeBack
 from service.domain.errors import (
     BusinessReferenceReused,
@@ -17,6 +18,7 @@ from service.domain.errors import (
 from service.domain.suspense import Direction, SuspenseItem
 from service.domain.transitions import Transition
 from service.engine.charges import payments_named
+from service.engine.correcting import captures_of
 from service.engine.records.late_pickups import LatePickupRecord
 from service.engine.records.payments import PaymentKind, PaymentRecord
 from service.engine.rows import Draft, Rows
@@ -54,6 +56,32 @@ def add_found(draft: Draft, it: Authorization, rows: Rows) -> None:
     changes = charge_backs.found(it, cases_of(it, rows, draft))
     if changes:
         draft[CHARGE_BACKS] += changes
+
+
+def add_given_up(draft: Draft, it: Authorization, rows: Rows, regain_minor: int) -> None:
+    """Changes the lost charge-backs after the fee was fixed anew; see `charge_backs.given_up`."""
+    if not it.conceded_minor:
+        return
+    cases = [one for one in cases_of(it, rows, draft) if one.conceded_minor]
+    if cases:
+        purposes = {one.number: one.purpose for one in captures_of(it, rows, draft)}
+        others = [_of_others_minor(it, one, purposes, rows) for one in cases]
+        changes = charge_backs.given_up(cases, others, regain_minor)
+        if changes:
+            draft[CHARGE_BACKS] += changes
+
+
+def _of_others_minor(
+    it: Authorization, case: ChargeBack, purposes: Mapping[int, Purpose], rows: Rows
+) -> int:
+    """The amount that a case took of captures for anything but the fee."""
+    return sum(
+        [
+            minor
+            for number, minor in conceded_by(it, case, rows)
+            if purposes.get(number, Purpose.FEE) is not Purpose.FEE
+        ]
+    )
 
 
 def payments_taken_back(it: Authorization, reference: str, rows: Rows) -> list[PaymentRecord]:
@@ -208,9 +236,16 @@ def case_named(case_id: str, cases: Iterable[ChargeBack]) -> ChargeBack:
     raise NotFound("charge_back", case_id)
 
 
-def conceded_by(it: Authorization, case: ChargeBack, rows: Rows) -> list[tuple[int, int]]:
-    """The captures that the last decision on a case conceded, each with the conceded amount."""
-    return [
+def conceded_by(
+    it: Authorization, case: ChargeBack, rows: Rows, captures: Iterable[Capture] = ()
+) -> list[tuple[int, int]]:
+    """The captures that the last decision on a case conceded, each with the conceded amount.
+
+    Those of `captures` that are for the fee come last: if a part of the fee was given up since, it
+    is the fee that gets less back.
+    """
+    others = {one.number for one in captures if one.purpose is not Purpose.FEE}
+    found = [
         (row.capture, row.conceded_minor)
         for row in rows[CORRECTIONS].values()
         if row[:2] == (it.user_id, it.authorization_id)
@@ -218,3 +253,4 @@ def conceded_by(it: Authorization, case: ChargeBack, rows: Rows) -> list[tuple[i
         and row.transition is Transition.CHARGE_BACK_WON
         and row.conceded_minor
     ]
+    return sorted(found, key=lambda one: one[0] not in others)

@@ -50,8 +50,12 @@ def read_charges(rows: Rows, keys: Keys, transaction: Transaction) -> None:
     """Reads the captures, corrections, charge-backs and details of authorizations."""
     if keys.billed:
         _read_bills(rows, keys, transaction)
-    # Any step may give up an amount that is charged back, also one that time has caused.
+    # Any step may give up an amount that is charged back, or that a charge-back took before, also
+    # one that time has caused.
+    given = {key for key, it in rows[AUTHORIZATIONS].items() if it.conceded_minor}
+    keys.corrected |= given
     people = {it.user_id for it in rows[AUTHORIZATIONS].values() if it.charged_back_minor}
+    people |= {user_id for user_id, _ in given}
     if people or keys.charge_backs or keys.suspense:
         _read_charge_backs(rows, keys, people, transaction)
     wishes = [

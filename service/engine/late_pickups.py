@@ -25,6 +25,7 @@ from service.engine.attesting import metered, read_attestations
 from service.engine.budgets import budget_left_minor
 from service.engine.calls import LateStart, Work
 from service.engine.cases import add_evidence, cases_of, with_open_case
+from service.engine.charge_backs import add_given_up
 from service.engine.context import Context, Decided
 from service.engine.correcting import captures_of
 from service.engine.exposure import free_minor
@@ -138,6 +139,8 @@ def late_pickup(
         captures = captures_of(reservation, rows, draft)
         given = late_pickups.give_fee_back(reservation, captures, context.now_us)
         reservation = _apply(draft, given, line, rows, context)
+    else:
+        add_given_up(draft, reservation, rows, 0)
     reservation = _keep_deposit(reservation, line, draft, rows, context)
     steps = draft.get(AUTHORIZATIONS, ())
     left_minor = budget_left_minor(reservation.operator_id, [product], rows, steps)

@@ -28,7 +28,7 @@ from service.engine.attesting import meter
 from service.engine.beside import tell
 from service.engine.calls import AuthorizationCommand, Corrected, Work
 from service.engine.cases import follow
-from service.engine.charge_backs import GIVING_BACK, add_found
+from service.engine.charge_backs import GIVING_BACK, add_found, add_given_up
 from service.engine.context import Context, Decided
 from service.engine.correcting import (
     NO_REMARK,
@@ -182,6 +182,8 @@ def apply(
         add_corrections(draft, step, rows, remark, context.now_us)
         if step.transition in GIVING_BACK:
             add_found(draft, result, rows)
+    if step.regain_minor is not None:
+        add_given_up(draft, result, rows, step.regain_minor)
     if step.transfer is not None:
         draft[TRANSFERS].append(_transfer(result, step.transfer, context))
     if result.close_us is not None:
@@ -236,9 +238,12 @@ def _follow_fee(
         charges |= {one.name: one for one in draft[AUTHORIZATIONS]}
         for debt in charges.values():
             if debt.parent_id == it.authorization_id and late_pickups.is_fee(debt):
-                lowered = late_pickups.lower_fee(debt, step)
-                if lowered is not None:
+                excess_minor = late_pickups.excess_minor(debt, it)
+                if excess_minor > 0:
+                    lowered = late_pickups.lower_fee(debt, step, excess_minor)
                     apply(draft, lowered, line, rows, context, remark)
+                else:
+                    add_given_up(draft, debt, rows, -excess_minor)
 
 
 def _payload(draft: Draft, step: Step, posted: list[Entry], rows: Rows, context: Context) -> bytes:

@@ -295,6 +295,8 @@ def waive(books: Any, caller: str, it: Row, command: c.WaiveFee, now_us: int) ->
     books._correct(it, said, ("authorization.fee_waived", now_us), *parts)
     books._lower_fee(it, "authorization.found", now_us, said)
     bank.found(books, it)
+    if asked is None:
+        bank.given_up(books, it, 0)
     return attest(books, it, "WAIVER", now_us, command, amount=amount, pending=pending)
 
 

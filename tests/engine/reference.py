@@ -969,6 +969,8 @@ class Reference(Documents):
         if it["captured"] > it["conceded"]:
             nobody = c.ReportFound(it["user_id"], "")
             self.lower_to(it, "authorization.deposit_carried_over", 0, at_us, nobody)
+        else:
+            bank.given_up(self, it, 0)
         self._cancel_payouts(it, lambda: payable_out(it) >= it["cash"], now_us)
         left = plain_budgets.left(self, it["operator_id"], [it["terms"]], now_us)
         hold = min(it["credit"], self.line(it["user_id"])["available"])
@@ -1430,10 +1432,12 @@ class Reference(Documents):
         debt = self.rentals[row["key"]]
         excess = debt["unheld"] - debt["unheld_dropped"] - debt["conceded"] - it["uncollected"]
         if excess <= 0:
+            bank.given_up(self, debt, -excess)
             return
         if transition.startswith("case."):
             transition = "authorization.found"  # the case is about the rental
         self._grant_amount(debt, excess, transition, event_us, command)
+        bank.given_up(self, debt, 0)
 
     def _claim(self, caller: str, it: Row, command: c.ClaimReturn, now_us: int) -> None:
         late, told_us = it["state"] == "SETTLED", command.occurred_us
@@ -1543,6 +1547,7 @@ class Reference(Documents):
         self._correct(it, command, (transition, event_us), *parts)
         self._lower_fee(it, transition, event_us, command)
         bank.found(self, it)
+        bank.given_up(self, it, max(0, usage - kept))
 
     def _give(
         self, it: Row, amount: int, captures: list[tuple[int, Row]]

@@ -220,6 +220,38 @@ def found(of: Reference, it: Row) -> None:
             of.change(row, open=row["open"] - part, found=row["found"] + part)
 
 
+def given_up(of: Reference, it: Row, most: int) -> None:
+    """The fee is another now. Of the fee that lost cases took, the operator may get back only
+    `most`, so the oldest cases keep the rest."""
+    rows = [row for _, row in _of(of, it)]
+    fees = []
+    for row in rows:
+        others = sum(part for number, part in _conceded(of, it, row) if not _is_fee(of, it, number))
+        fees.append(max(0, row["conceded"] - others))
+    too_much = sum(fees) - most
+    for row, fee in zip(rows, fees, strict=True):
+        part = min(too_much, fee)
+        if part > 0:
+            too_much -= part
+            of.change(row, conceded=row["conceded"] - part, found=row["found"] + part)
+
+
+def _conceded(of: Reference, it: Row, row: Row) -> list[tuple[int, int]]:
+    """The captures that the decision on a case conceded, with the amounts."""
+    return [
+        (one["capture"], one["conceded"])
+        for (key, _), one in sorted(of.corrections.items(), key=lambda entry: entry[0][1])
+        if key == it["key"]
+        and one["version"] == row["decide_version"]
+        and one["transition"] == "collection.charge_back_won"
+        and one["conceded"]
+    ]
+
+
+def _is_fee(of: Reference, it: Row, number: int) -> bool:
+    return number == 0 or dict(of._of(it))[number]["purpose"] == "FEE"
+
+
 def resolve(
     of: Reference, _caller: str, it: Row, command: c.ResolveChargeBack, now_us: int
 ) -> None:
@@ -359,17 +391,11 @@ def _undo(of: Reference, it: Row, row: Row, command: c.ResolveChargeBack, now_us
     conceded = it["conceded"] - row["conceded"]
     earned = share(it["captured"] - conceded, it["fee_bp"]) - it["fee"]
     gets |= {"operator_payable": row["conceded"] - earned, "fee_income": earned}
-    # The captures that the decision conceded.
-    parts = [
-        (one["capture"], one["conceded"], -one["conceded"], 0)
-        for (key, _), one in sorted(of.corrections.items(), key=lambda entry: entry[0][1])
-        if key == it["key"]
-        and one["version"] == row["decide_version"]
-        and one["transition"] == "collection.charge_back_won"
-        and one["conceded"]
-    ]
+    # A part of the fee may have been given up since, so what is no fee comes back first.
+    took = _conceded(of, it, row)
+    no_fee = [one for one in took if not _is_fee(of, it, one[0])]
     of_case, rest = [], row["conceded"]
-    for number, most, _, _ in parts:
+    for number, most in [*no_fee, *(one for one in took if one not in no_fee)]:
         part = min(rest, most)
         if part:
             of_case.append((number, part, -part, 0))

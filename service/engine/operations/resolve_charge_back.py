@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from service.domain import charge_backs, increments
+from service.domain import charge_backs, increments, reopening
 from service.domain.authorization import Authorization, Step
 from service.domain.charge_backs import CaseState, ChargeBack, Decision
 from service.domain.errors import IllegalState
@@ -65,10 +65,10 @@ def decide(work: Work, it: ResolveChargeBack, rows: Rows, context: Context) -> D
 
     for place, case in enumerate(deciding):
         if not case.open_minor or (case.kept_minor and not it.user_won):
-            conceded = conceded_by(current, case, rows)
+            conceded = conceded_by(current, case, rows, captures_of(current, rows, draft))
             left_minor = left_of_case(current, case, rows)
             room_minor = increments.room_minor(current, product_of(current, context))
-            step, deciding[place] = charge_backs.reopen(
+            step, deciding[place] = reopening.reopen(
                 current, case, context.now_us, conceded, left_minor, room_minor
             )
             current = take(step, [deciding[place]])
