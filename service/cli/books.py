@@ -82,7 +82,7 @@ def _witness(text: str) -> Witness:
 @click.option(
     "--since-seal",
     "since",
-    type=click.IntRange(1),
+    type=click.IntRange(1, 2**63 - 1),
     help="Check only people with entries after this seal; needs a --witness for it.",
 )
 def verify(

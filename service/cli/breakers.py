@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import click
 
 from service.cli.parts import (
+    NUMBER,
     database_option,
     instant_text,
     json_option,
@@ -38,7 +39,7 @@ def list_breakers(operator_id: str, open_only: bool, database: str, as_json: boo
 
 @breaker.command("reset")
 @click.argument("operator_id", metavar="OPERATOR")
-@click.argument("number", type=click.IntRange(1))
+@click.argument("number", type=NUMBER)
 @click.option("--reason", required=True, help="Why, for the record.")
 @database_option
 @json_option

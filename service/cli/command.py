@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 
 import click
 from sqlalchemy.exc import SQLAlchemyError
@@ -117,6 +118,10 @@ def main() -> None:
         said, text = error, f"{error}: check, or run it again with the same --request-id"
     except SQLAlchemyError as error:
         said, text = error, f"the database refused{_told(error)}"
+    except UnicodeEncodeError as error:
+        if all(_is_text(word) for word in sys.argv):
+            raise
+        said, text = error, "a word of the command is not UTF-8: type it again"
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         said, text = error, f"{where}{error.strerror or error}"
@@ -128,6 +133,11 @@ def main() -> None:
     else:
         return
     raise SystemExit(f"Error: {' '.join(text.split())}") from said
+
+
+def _is_text(word: str) -> bool:
+    """False for a word with bytes that are not UTF-8, which no database takes."""
+    return not any("\ud800" <= it <= "\udfff" for it in word)
 
 
 def _told(error: BaseException | None) -> str:

@@ -24,12 +24,20 @@ def read_table(file: Path) -> dict[str, Any]:
         table = tomllib.loads(text)
     except InvalidInput as error:
         raise click.ClickException(f"{file}: {error.violations[0].description}") from error
+    except UnicodeDecodeError as error:
+        raise click.ClickException(f"{file}: is not UTF-8: save it in this encoding") from error
     except (OSError, ValueError, RecursionError) as error:
-        raise click.ClickException(f"{file}: is not readable TOML: {error}") from error
+        told = "it has a number of too many digits" if _is_long_number(error) else error
+        raise click.ClickException(f"{file}: is not readable TOML: {told}") from error
     faults = [f"{file}: {key} is a date or a time: put it in quotes" for key in _times_in(table)]
     if faults:
         raise click.ClickException("\n".join(faults))
     return table
+
+
+def _is_long_number(error: Exception) -> bool:
+    """True for Python's own refusal of a long number; other faults of TOML are TOMLDecodeError."""
+    return isinstance(error, ValueError) and not isinstance(error, tomllib.TOMLDecodeError)
 
 
 def _times_in(value: object, path: str = "") -> Iterator[str]:

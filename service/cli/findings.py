@@ -6,6 +6,7 @@ from __future__ import annotations
 import click
 
 from service.cli.parts import (
+    NUMBER,
     database_option,
     instant_text,
     json_option,
@@ -44,7 +45,7 @@ def open_one(model_id: str, severity: str, text: str, database: str, request_id:
 
 @finding.command("close")
 @click.argument("model_id")
-@click.argument("number", type=click.IntRange(1))
+@click.argument("number", type=NUMBER)
 @click.option("--text", required=True, help="What was done about it, for the record.")
 @database_option
 @request_option

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -11,9 +10,11 @@ from typing import Any
 
 import click
 
+from service.cli.document_files import read_table
 from service.cli.parts import now_us
 from service.cli.toml_text import toml_of
 from service.domain.day_tariff_segments import segments_of_days
+from service.domain.document_fields import MOST_MINOR
 from service.domain.errors import InvalidInput
 from service.domain.gbfs_export import GbfsVersion, feed_of, json_of, plans_of
 from service.domain.gbfs_import import Imported, plans_of_text, tariff_of_plan
@@ -54,21 +55,22 @@ def tariff() -> None:
 @click.option(
     "--ttl",
     "ttl_s",
-    type=click.IntRange(0),
+    type=click.IntRange(0, 10**9),
     default=86_400,
     show_default=True,
     help="Seconds until the file is made again.",
 )
 def export_tariffs(files: tuple[Path, ...], gbfs: bool, gbfs_version: str, ttl_s: int) -> None:
-    """Print the tariffs of these FILES in TOML as pricing plans.
+    """Print the tariffs of these FILES in TOML or JSON as pricing plans.
 
     Each place of a tariff is one more plan. A tariff with a key that a plan cannot express is
     refused, and the key is named. A plan names the buy-out in its description only."""
     version = GbfsVersion(gbfs_version)
     plans: dict[str, Any] = {}
     for file in files:
+        table = read_table(file)
         with faults_of(file):
-            found = _tariff(_table(file))
+            found = _tariff(table)
             for plan in plans_of(found, version):
                 name = plan["plan_id"]
                 if name in plans:
@@ -84,7 +86,7 @@ def export_tariffs(files: tuple[Path, ...], gbfs: bool, gbfs_version: str, ttl_s
 @click.option("--gbfs", is_flag=True, required=True, help="FILE is system_pricing_plans.json.")
 @click.option(
     "--buy-out-minor",
-    type=click.IntRange(0),
+    type=click.IntRange(0, MOST_MINOR),
     required=True,
     help="The most that a rental costs, in minor units; an item that is still out is then bought.",
 )
@@ -117,14 +119,6 @@ def _tariff(table: dict[str, Any]) -> TariffDocument:
     if isinstance(read, TariffDocument):
         return read
     return TariffDocument(read.name, read.currency, segments_of_days(read.tariff))
-
-
-def _table(file: Path) -> dict[str, Any]:
-    """The parsed TOML of a file. Raises InvalidInput."""
-    try:
-        return tomllib.loads(_text(file))
-    except tomllib.TOMLDecodeError as error:
-        raise InvalidInput.of("document", "toml", f"is no TOML: {error}") from None
 
 
 def _text(file: Path) -> str:

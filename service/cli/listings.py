@@ -11,6 +11,7 @@ import click
 
 from service.cli.keys import Expiry, expires_option_of
 from service.cli.parts import (
+    NUMBER,
     database_option,
     instant_text,
     json_option,
@@ -105,7 +106,7 @@ def add_listing(
 
 @listing.command("end")
 @click.argument("owner")
-@click.argument("numbers", nargs=-1, required=True, type=click.IntRange(1))
+@click.argument("numbers", nargs=-1, required=True, type=NUMBER)
 @_reason
 @database_option
 @json_option

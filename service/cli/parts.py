@@ -33,6 +33,9 @@ LIMITS_GIVEN = "service.cli.limits"
 
 Command = Callable[..., Any]
 
+NUMBER = click.IntRange(1, 10**9)
+"""The number of a row or of a revision, as a command takes it; all databases take it too."""
+
 
 class WrongSettings(click.ClickException):
     """Every fault of the settings, one a line."""

@@ -157,7 +157,7 @@ def _tls(settings: Settings) -> ServerTls | None:
 @click.option(
     "--wait",
     "wait_s",
-    type=click.FloatRange(min=0),
+    type=click.FloatRange(0, 86_400),
     default=0.0,
     show_default=True,
     help="Seconds to keep asking a server that does not serve yet.",

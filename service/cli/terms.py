@@ -14,6 +14,7 @@ import click
 
 from service.cli.document_files import read_table
 from service.cli.parts import (
+    NUMBER,
     database_option,
     instant_text,
     json_option,
@@ -101,7 +102,7 @@ def _name_argument(of: OfKind) -> Callable[[Command], Command]:
 
 
 def _revision_option(text: str) -> Callable[[Command], Command]:
-    return click.option("--revision", type=click.IntRange(1, 10**9), help=f"The revision; {text}.")
+    return click.option("--revision", type=NUMBER, help=f"The revision; {text}.")
 
 
 def _read_options(command: Command) -> Command:
@@ -172,22 +173,24 @@ def _apply(of: OfKind) -> click.Command:
 
 def _list(of: OfKind) -> click.Command:
     @click.command("list")
+    @click.argument("name", default="")
     @_owner_option(of)
     @click.option("--all", "everything", is_flag=True, help="Also list retired revisions.")
     @_read_options
-    def list_all(owner: str, everything: bool, database: str, as_json: bool) -> None:
-        """List the documents with their states."""
+    def list_all(name: str, owner: str, everything: bool, database: str, as_json: bool) -> None:
+        """List the documents with their states: all, or those of NAME."""
         from service.storage.terms_reads import page_of_terms
 
         found = page_of_terms(
-            *(opened(database), owner, str(of.kind), "", ("", "", 0)),
+            *(opened(database), owner, str(of.kind), name, ("", "", 0)),
             *(None, now_us(), everything),
         )
         if as_json:
             click.echo(json.dumps([record_of(it) for it in found]))
             return
         if not found:
-            click.echo(f"no {of.words}: apply one with --activate")
+            of_name = f" {name} but retired ones" if name else ""
+            click.echo(f"no {of.words}{of_name}: apply one with --activate")
         rows = [("NAME", "REVISION", "STATE", "SINCE", "BY", "REASON")]
         rows += [(it.name, str(it.revision), it.state.lower(), *last_step(it)) for it in found]
         for line in columns_of(rows) if found else ():
@@ -284,10 +287,10 @@ def _diff(of: OfKind) -> click.Command:
     @click.option(
         "--from",
         "from_revision",
-        type=click.IntRange(1, 10**9),
+        type=NUMBER,
         help="The revision before; the default is the one in force.",
     )
-    @click.option("--to", "to_revision", type=click.IntRange(1, 10**9), help="The revision after.")
+    @click.option("--to", "to_revision", type=NUMBER, help="The revision after.")
     @_read_options
     def diff(
         name: str,

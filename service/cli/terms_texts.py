@@ -61,6 +61,7 @@ def report(
             "faults": [one._asdict() for one in it.faults],
             "products": [one._asdict() for one in it.products],
             "outside": [one._asdict() for one in it.outside],
+            "unused": [one._asdict() for one in it.unused],
         }
         click.echo(json.dumps(record))
         return
@@ -83,6 +84,8 @@ def report(
         click.echo(f"    {fault.field} {fault.description} ({fault.rule})")
     if len(it.outside) > MOST_OUTSIDE:
         click.echo(f"    and {len(it.outside) - MOST_OUTSIDE} more")
+    for fault in it.unused:
+        click.echo(f"  note: {fault.field} {fault.description} ({fault.rule})")
     for one in it.products[:10]:
         click.echo(f"  product {one.operator_id}/{one.product_id}: revision {one.revision}")
     if len(it.products) > 10:

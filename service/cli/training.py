@@ -31,7 +31,7 @@ class Duration(click.ParamType[float]):
 
 jobs_option = click.option(
     "--jobs",
-    type=click.IntRange(1),
+    type=click.IntRange(1, 1_024),
     show_default="one for each core, and fewer for a large table",
     help="Processes that train at the same time. Each takes about twice the table's memory.",
 )

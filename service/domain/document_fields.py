@@ -171,7 +171,9 @@ class Fields:
         """Adds a fault for each field that was not read."""
         for name in self._table:
             if name not in self._read:
-                near = near_name(str(name), self._known - self._table.keys(), LIKENESS)
+                # A time in microseconds is exact and rare: whoever writes another unit means none.
+                known = {it for it in self._known if not it.endswith("_us")}
+                near = near_name(str(name), known - self._table.keys(), LIKENESS)
                 do = "remove it" if near is None else f"did you mean {near}?"
                 self.fault(name, "unknown", f"is not a field of this document: {do}")
 

@@ -123,8 +123,8 @@ def malformed_token() -> InvalidInput:
 
 
 NAMED_KINDS = frozenset(
-    {"operator", "product", "tariff", "policy", "limits", "bounds", "key", "model", "finding",
-     "proposal"}
+    {"operator", "product", "tariff", "policy", "limits", "bounds", "terms", "key", "model",
+     "finding", "proposal"}
 )  # fmt: skip
 """The kinds of things that a text may name. Texts go to logs, so the names of people, of their
 rentals and of payments stand only in the metadata."""

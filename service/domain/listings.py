@@ -129,11 +129,12 @@ def require_sound(listings: Sequence[Listing], known_rules: frozenset[str]) -> N
 
 
 def require_counting(it: Listing, known: Mapping[str, Collection[str]]) -> None:
-    """Raises InvalidInput for each condition that a listing skips and none of its policies has.
+    """Raises InvalidInput for each condition that a listing skips and none of its policies has, and
+    for an owner without a policy whose rules it may skip.
 
     `known` has the names of the conditions of each policy that the owner may know, by the policy's
     id. The listing counts for its policy, or else for all whose rules the owner may skip. The other
-    rules have fixed names, so a policy may get them later.
+    rules have fixed names, so such a policy may get them later.
     """
     concerned = [it.policy_id] if it.policy_id else [name for name in known if it.may_skip(name)]
     here = {name for policy_id in concerned for name in known[policy_id]}
@@ -145,6 +146,12 @@ def require_counting(it: Listing, known: Mapping[str, Collection[str]]) -> None:
             has = f"{whose} has {'no' if it.policy_id else 'the'} condition {name}"
             text = f"{has}: {_where_it_is(it, name, here, known)}"
             faults.append(Violation(f"rules[{place}]", "rules.no_condition", text))
+    if it.rules and not concerned and not faults:
+        text = "would never be skipped: there is no policy yet"
+        if it.owner != PLATFORM:
+            text = "would never be skipped: only the platform skips rules of its own policies"
+        text += "; apply a policy first, a draft suffices"
+        faults.append(Violation("rules", "rules.no_policy", text))
     if faults:
         raise InvalidInput(faults)
 

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from service.domain.document_fields import CURRENCY, MOST_MINOR, NAME, Fields, require_none
 from service.domain.documents import Table, canonical
 from service.domain.errors import Violation
+from service.domain.near_names import near_name
 from service.domain.pass_document import read_passes, written_pass
 from service.domain.segment_tariff import (
     Cap,
@@ -199,7 +200,9 @@ def _arithmetic(it: Fields) -> SegmentTariff:
         passes=read_passes(it),
     )
     if tariff.time_zone and tariff.time_zone not in time_zones():
-        it.fault("time_zone", "unknown_zone", "must be a zone of the IANA data base")
+        near = near_name(tariff.time_zone, time_zones())
+        hint = "" if near is None else f": did you mean {near}?"
+        it.fault("time_zone", "unknown_zone", f"must be a zone of the IANA data base{hint}")
     _require_few_prices(it, tariff)
     _require_single_units(it, tariff)
     return tariff

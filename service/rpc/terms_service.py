@@ -208,6 +208,7 @@ def _result(applied: Any, by: Principal) -> pb.TermsResult:
         product_count=len(applied.products),
         outside=map(fault_of, applied.outside[:MOST_OUTSIDE]),
         outside_count=len(applied.outside),
+        unused=map(fault_of, applied.unused),
     )
 
 

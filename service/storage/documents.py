@@ -41,6 +41,16 @@ def missing(connection: Connection, it: DocumentName) -> NotFound:
     return NotFound(it.kind, it.name, near_name(it.name, names))
 
 
+def require_name(connection: Connection, owner: str, kind: str, name: str) -> None:
+    """Raises NotFound, with a near name, for a name that no document of an owner has.
+
+    An empty kind means any kind, and an empty name is not checked.
+    """
+    mine = select(D.name).where(D.owner == owner, *([D.kind == kind] if kind else []))
+    if name and connection.scalar(mine.where(D.name == name).limit(1)) is None:
+        raise NotFound(kind or "terms", name, near_name(name, connection.scalars(mine.distinct())))
+
+
 def active_of(connection: Connection, kind: str, owner: str, name: str) -> TermsDocument | None:
     """The revision in force of a document, or None."""
     query = select(t.terms_documents).where(*_of(kind, owner, name), _active())

@@ -13,7 +13,6 @@ from service.domain.access import PLATFORM
 from service.domain.documents import DocumentKind, DocumentState
 from service.domain.errors import ActRefused, InvalidInput, NotFound
 from service.domain.listings import (
-    CONDITION_PREFIX,
     SKIPPABLE,
     Listing,
     ListingEffect,
@@ -165,10 +164,11 @@ def _id_of_policy(connection: Connection, it: Listing) -> str:
     """The id of the only policy for which a new listing counts; empty for all policies.
 
     As in a product, a name is that of the owner's policy, or else of the platform's. Raises
-    InvalidInput for a policy that the owner does not have, or whose rules it may not skip, and for
-    conditions that no such policy has: such a listing would never count, and nobody would notice.
+    InvalidInput for a policy that the owner does not have, or whose rules it may not skip, for
+    conditions that no such policy has, and for rules if there is no such policy: such a listing
+    would never count, and nobody would notice.
     """
-    if not it.policy_id and not any(rule.startswith(CONDITION_PREFIX) for rule in it.rules):
+    if not it.policy_id and not it.rules:
         return ""
     known = _conditions_in_reach(connection, it.owner)
     found = it.policy_id and _found_policy(it, known)

@@ -65,6 +65,7 @@ from service.storage.terms_checks import (
     named_by,
     second_person_kinds,
     terms_outside,
+    unused_rules,
 )
 
 
@@ -98,7 +99,8 @@ class Applied(NamedTuple):
 
     `differences` are those from the revision in force to this one, `faults` the reasons why the
     document cannot come into force now, and `products` the new rows of products. `outside` are the
-    bounds that terms in force break once new bounds are in force; they hinder nothing.
+    bounds that terms in force break once new bounds are in force, and `unused` the rules that count
+    for no product in force; both hinder nothing.
     """
 
     document: TermsDocument
@@ -107,6 +109,7 @@ class Applied(NamedTuple):
     faults: tuple[Violation, ...] = ()
     products: tuple[ProductRevision, ...] = ()
     outside: tuple[Violation, ...] = ()
+    unused: tuple[Violation, ...] = ()
 
 
 Encode = Callable[[Applied], bytes]
@@ -235,17 +238,18 @@ class _TermsDesk:
         active = active_of(self._connection, parsed.kind, owner, parsed.name)
         changed = differences({} if active is None else self._meaning(active), parsed.document)
         if active is not None and not changed:
-            outside = self._outside(parsed)
-            return Applied(active, Outcome.UNCHANGED, (), tuple(found), outside=outside)
+            same = Applied(active, Outcome.UNCHANGED, (), tuple(found))
+            return self._with_remarks(same, parsed)
         outcome, it = self._draft(parsed, order.reason)
         if not found and it.state == DocumentState.DRAFT:
             it = self._validated(it, order.reason)
             outcome = Outcome.VALIDATED
-        outside = self._outside(parsed)
-        if not order.activate or found:
-            return Applied(it, outcome, changed, tuple(found), outside=outside)
-        it, products = self._put_into_force(it, parsed, order.reason)
-        return Applied(it, Outcome.ACTIVATED, changed, (), tuple(products), outside)
+        products: list[ProductRevision] = []
+        if order.activate and not found:
+            it, products = self._put_into_force(it, parsed, order.reason)
+            outcome = Outcome.ACTIVATED
+        done = Applied(it, outcome, changed, tuple(found), tuple(products))
+        return self._with_remarks(done, parsed)
 
     def validate(self, name: DocumentName, reason: str) -> Applied:
         require_text("reason", reason)
@@ -253,10 +257,10 @@ class _TermsDesk:
         parsed = self._read(it)
         changed = self._changed(parsed)
         found = self._faults(parsed)
-        outside = self._outside(parsed)
-        if it.state != DocumentState.DRAFT or found:
-            return Applied(it, Outcome.UNCHANGED, changed, tuple(found), outside=outside)
-        return Applied(self._validated(it, reason), Outcome.VALIDATED, changed, outside=outside)
+        outcome = Outcome.UNCHANGED
+        if it.state == DocumentState.DRAFT and not found:
+            it, outcome = self._validated(it, reason), Outcome.VALIDATED
+        return self._with_remarks(Applied(it, outcome, changed, tuple(found)), parsed)
 
     def activate(self, name: DocumentName, reason: str, *, beyond_bounds: bool) -> Applied:
         require_text("reason", reason)
@@ -276,8 +280,8 @@ class _TermsDesk:
         if it.state == DocumentState.DRAFT:
             it = self._validated(it, reason)
         it, products = self._put_into_force(it, parsed, reason)
-        outside = self._outside(parsed)
-        return Applied(it, Outcome.ACTIVATED, changed, (), tuple(products), outside)
+        done = Applied(it, Outcome.ACTIVATED, changed, (), tuple(products))
+        return self._with_remarks(done, parsed)
 
     def retire(self, name: DocumentName, reason: str) -> Applied:
         require_text("reason", reason)
@@ -389,11 +393,15 @@ class _TermsDesk:
         owner = self._desk.owner
         return faults_of(self._connection, parsed, owner, beyond_bounds=beyond_bounds)
 
-    def _outside(self, it: Parsed) -> tuple[Violation, ...]:
-        """The bounds that terms in force break under a document of bounds; none for others."""
-        if it.kind is not DocumentKind.BOUNDS:
-            return ()
-        return tuple(terms_outside(self._connection, it.value))
+    def _with_remarks(self, done: Applied, it: Parsed) -> Applied:
+        """The result with the remarks on a document of bounds or of a policy; others have none."""
+        if it.kind is DocumentKind.BOUNDS:
+            return done._replace(outside=tuple(terms_outside(self._connection, it.value)))
+        if it.kind is DocumentKind.POLICY:
+            wrong = {fault.field for fault in done.faults}
+            found = unused_rules(self._connection, it.value.rules, self._desk.owner)
+            return done._replace(unused=tuple(one for one in found if one.field not in wrong))
+        return done
 
     def _require_second_person(
         self, kind: DocumentKind, before: Table | None, after: Table | None

@@ -162,6 +162,29 @@ def _of_currencies(connection: Connection, it: Table, *sections: str) -> Iterato
                 yield Violation(path, f"{section}.currency.no_limits", text)
 
 
+def unused_rules(connection: Connection, rules: Rules | None, owner: str) -> Iterator[Violation]:
+    """The rules of a policy whose category or currency no product in force of its owner has.
+
+    They count once there is such a product. The platform's policy counts for all operators.
+    """
+    if rules is None:
+        return
+    mine = [P.retire_us.is_(None), is_newest()]
+    if owner != PLATFORM:
+        mine.append(P.operator_id == owner)
+    for section, key in (("cut_off", "category"), ("budget", "currency"), ("breaker", "currency")):
+        rows = getattr(rules, section) or ()
+        known = set(connection.scalars(select(P[key]).where(*mine).distinct())) if rows else set()
+        for place, row in enumerate(rows):
+            value = getattr(row, key)
+            if value not in known:
+                near = near_name(value, known)
+                hint = "" if near is None else f"; did you mean {near}?"
+                text = f"{value} is the {key} of no product in force: it counts once one has it"
+                path = f"{section}[{place}].{key}"
+                yield Violation(path, f"{section}.{key}.unused", text + hint)
+
+
 def _of_product(connection: Connection, it: ProductDocument, owner: str) -> Iterator[Violation]:
     tariff = reached(connection, DocumentKind.TARIFF, owner, it.tariff)
     if tariff is None:

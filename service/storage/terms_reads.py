@@ -14,7 +14,15 @@ from service.engine.records.documents import CompiledProduct, DocumentName, Term
 from service.storage import schema as t
 from service.storage.adoption import lacks_documents
 from service.storage.database import reading
-from service.storage.documents import active_of, missing, newest_of, read_one, revisions, table_of
+from service.storage.documents import (
+    active_of,
+    missing,
+    newest_of,
+    read_one,
+    require_name,
+    revisions,
+    table_of,
+)
 from service.storage.known_operators import require_known
 from service.storage.terms_acts import adopt
 
@@ -31,11 +39,13 @@ def page_of_terms(
 ) -> list[TermsDocument]:
     """A page of an owner's documents, after a kind, a name and a revision; `size` None means all.
 
-    Raises NotFound for an unknown operator.
+    Raises NotFound for an unknown operator, and for a name that no document of the owner has. A
+    name of documents that are all retired is known.
     """
     _prepare(engine, owner, now_us)
     query = revisions(owner, kind, name, after, everything=retired).limit(size)
     with reading(engine) as connection:
+        require_name(connection, owner, kind, name)
         return [TermsDocument(*row) for row in connection.execute(query)]
 
 

@@ -403,6 +403,33 @@ def test_a_file_that_is_not_a_database_is_refused_in_one_line(tmp_path: Path) ->
     assert text.read_text() == "not a database\n" * 100
 
 
+def parameters_of(command: click.Command) -> Iterator[click.Parameter]:
+    """The parameters of a command and of all commands in it."""
+    yield from command.params
+    for one in command.commands.values() if isinstance(command, click.Group) else ():
+        yield from parameters_of(one)
+
+
+def test_every_number_has_a_largest_value() -> None:
+    """A number that a command takes has a largest value, so that no number is too large for a
+    database."""
+    numbers = [
+        it for it in parameters_of(cli)
+        if isinstance(it.type, click.IntRange | click.FloatRange | type(click.INT))
+    ]  # fmt: skip
+    assert len(numbers) > 30
+    for it in numbers:
+        assert getattr(it.type, "max", None) is not None, it
+        assert getattr(it.type, "max", 0) < 2**63, it
+
+
+def test_a_word_that_is_not_utf_8_is_refused(migrated: str) -> None:
+    """A word with bytes that are not UTF-8 is refused in one line."""
+    for words in (("listing", "list"), ("tariff", "list", "--operator"), ("budget", "list")):
+        done = shell(*words, "city\udcff", "--database", migrated)
+        assert refused(done) == "Error: a word of the command is not UTF-8: type it again"
+
+
 def test_help_works_without_a_database() -> None:
     """--help works for every command and names its options."""
     pages: list[Callable[[], Result]] = [

@@ -108,9 +108,9 @@ def test_each_fault_is_told_with_its_file(tmp_path: Path) -> None:
     assert f"{wrong}: segment[0].intervall_minutes: is not a field" in export(wrong).output
     twice = written(tmp_path, "twice.toml", COMPANY)
     assert "name: power-bank-2026 is in two files" in export(twice, twice).output
-    assert "is no TOML" in export(written(tmp_path, "text", "no = ")).output
+    assert "is not readable TOML" in export(written(tmp_path, "text", "no = ")).output
     (tmp_path / "bytes").write_bytes(b"\xff")
-    assert "is no text in UTF-8" in export(str(tmp_path / "bytes")).output
+    assert "is not UTF-8: save it" in export(str(tmp_path / "bytes")).output
 
 
 def test_a_plan_that_is_no_tariff_is_refused(tmp_path: Path) -> None:

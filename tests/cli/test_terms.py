@@ -106,6 +106,7 @@ def test_a_document_that_does_not_exist_is_named(desk: Desk) -> None:
         ("diff", "bank-2025", *owner, "--file", file), ("diff", "bank-2025", *owner),
         ("show", "bank-2025", *owner), ("activate", "bank-2025", *owner),
         ("retire", "bank-2025", *owner), ("show", "bank-2025", *owner, "--revision", "1"),
+        ("list", "bank-2025", *owner), ("list", "bank-2025", "--all", *owner),
     ):  # fmt: skip
         done = invoke("tariff", *words, "--database", desk.url)
         assert isinstance(done.exception, NotFound), words
@@ -114,6 +115,7 @@ def test_a_document_that_does_not_exist_is_named(desk: Desk) -> None:
     assert str(done.exception) == "tariff not found: bank-2026/9"
     done = invoke("policy", "show", "x", "--operator", "nobody", "--database", desk.url)
     assert str(done.exception) == "operator not found: nobody"
+    assert len(desk.run("tariff", "list", "bank-2026", *owner).splitlines()) == 2
     Path(file).write_text(TARIFF.replace("bank-2026", "new"))
     assert "  + free_minutes = 5" in desk.run("tariff", "diff", "new", *owner, "--file", file)
 
@@ -165,6 +167,26 @@ def test_faults_name_the_file_the_key_and_what_to_do(desk: Desk) -> None:
         f"Error: {file}: free_minutes is a date or a time: put it in quotes",
         f"{file}: segment[0].price_minor is a date or a time: put it in quotes",
     ]
+
+
+def test_a_file_that_no_reader_takes_says_what_to_do(desk: Desk) -> None:
+    """A file in another encoding, a number of thousands of digits, and a misspelt time zone or unit
+    of time are refused with what to do; a unit is never taken for microseconds."""
+    file = desk.folder / "tariff.toml"
+    for text, said in (
+        (TARIFF.encode("utf-16"), "is not UTF-8: save it in this encoding"),
+        (TARIFF.replace("= 5", f"= 5{'0' * 5_000}").encode(), "a number of too many digits"),
+        (TARIFF.replace("= 5", '= 5\ntime_zone = "asia/shanghai"').encode(), "Asia/Shanghai?"),
+    ):
+        file.write_bytes(text)
+        for words in (("apply",), ("export", "--gbfs")):
+            database = ("--database", desk.url) if words == ("apply",) else ()
+            done = invoke("tariff", *words, str(file), *database)
+            assert done.exit_code == 1, done.output
+            assert said in done.output
+            assert "set_int_max" not in done.output
+    hours = 'name = "careful"\nrental_period_minutes = 60\n'
+    assert "did you mean rental_period_hours?" in desk.apply("policy", hours, exit_code=1)
 
 
 def test_a_mark_of_the_byte_order_is_passed_over(desk: Desk) -> None:

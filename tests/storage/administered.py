@@ -193,7 +193,11 @@ def _models(engine: Engine, now_us: int) -> None:
 
 
 def _listings(engine: Engine, now_us: int) -> None:
-    """A user and a device are denied, of which the first listing is ended, and rules snoozed."""
+    """A user and a device are denied, of which the first listing is ended, and rules of a draft
+    snoozed."""
+    steps = {"zero_from_score": 600, "reduced_from_score": 520, "reduced_credit_share_bp": 5_000}
+    draft = {"name": "snoozed", **steps}
+    apply_terms(engine, OPERATOR, DocumentKind.POLICY, draft, now_us, activate=False)
     deny, allow = ListingEffect.DENY, ListingEffect.ALLOW
     rows = [
         Listing("", 0, deny, ListingKind.USER, "mallory", (), "", "", 0, ""),

@@ -110,7 +110,8 @@ def test_a_listing_names_a_policy_that_counts(store: SqlStore) -> None:
 
 def test_a_listing_skips_rules_that_a_policy_has(store: SqlStore) -> None:
     """A listing names a condition that one of its policies has, be it in a draft. Any other is
-    refused, with where it is or the condition that was meant, because it would never count."""
+    refused, with where it is or the condition that was meant, because it would never count; so is
+    any rule if there is no such policy."""
     engine = store.engine
 
     def policy(name: str, owner: str, *conditions: str, activate: bool = True) -> None:
@@ -127,6 +128,12 @@ def test_a_listing_skips_rules_that_a_policy_has(store: SqlStore) -> None:
 
     none = "rules[0] no policy of yours has the condition night: apply a policy that has it first"
     assert allow("CONDITION/night") == f"{none}; a draft suffices"
+    # Without a policy of its own, an operator has no rules that it may skip.
+    assert allow("NEW_USER") == (
+        "rules would never be skipped: only the platform skips rules of its own policies; apply a"
+        " policy first, a draft suffices"
+    )
+    assert allow("NEW_USER", owner=PLATFORM) == ""
     policy("own", OPERATOR, "night", "dear")
     policy("new", OPERATOR, "youth", activate=False)
     policy("own", OTHER_OPERATOR, "secret")

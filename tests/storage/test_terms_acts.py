@@ -213,7 +213,8 @@ def test_what_a_document_names_must_be_there(store: SqlStore) -> None:
         ("currency", "currency.no_limits"),
     }
     assert rules(refused) == faults
-    assert states(store, K.PRODUCT, "kite") == []
+    with pytest.raises(NotFound, match="product not found: kite"):
+        states(store, K.PRODUCT, "kite")
     draft = apply(store, K.PRODUCT, {**wrong, "currency": "CNY"}, activate=False)
     assert draft.outcome is Outcome.DRAFTED
     assert {it.field for it in draft.faults} == {"tariff", "policy"}
@@ -386,6 +387,49 @@ def test_rules_in_a_currency_without_limits_are_refused(store: SqlStore) -> None
     assert sound(store)
 
 
+def test_rules_that_count_for_no_product_are_noted(store: SqlStore) -> None:
+    """A policy comes into force with a cut-off for a category, or a budget or a breaker in a
+    currency, that no product in force of its owner has; each answer notes these rules."""
+    steps = [{"currency": it, "from_score": 500, "limit_minor": 10_000} for it in ("CNY", "EUR")]
+    apply(store, K.LIMITS, {"limit": steps}, PLATFORM)
+    cut = {key: POLICY[key] for key in ("zero_from_score", "reduced_from_score")}
+    table = {
+        **POLICY,
+        "cut_off": [{**cut, "category": it} for it in ("BIKE", "POWER_BNAK")],
+        "budget": [{"currency": it, "most_minor": 100} for it in ("CNY", "EUR")],
+        "breaker": [{"currency": "EUR", "days": 7, "most_minor": 100}],
+    }
+    apply(store, K.PRODUCT, {**BIKE, "id": "own", "policy": "small-item"})
+
+    def unused(owner: str = OPERATOR) -> list[tuple[str, str]]:
+        order = Order(K.POLICY, owner, table, "", activate=True)
+        dry = check_terms(store.engine, shell("apply"), order, START_US)
+        for found in (apply(store, K.POLICY, table, owner), dry):
+            assert found.faults == ()
+            assert found.unused == dry.unused
+        return [(it.field, it.description.split(":")[0]) for it in found.unused]
+
+    # A currency without limits is a fault, and no remark beside it.
+    wrong = {**table, "budget": [{"currency": "USD", "most_minor": 100}]}
+    dry = check_terms(store.engine, shell("apply"), Order(K.POLICY, OPERATOR, wrong, ""), START_US)
+    assert [it.field for it in dry.faults] == ["budget[0].currency"]
+    assert "budget[0].currency" not in {it.field for it in dry.unused}
+
+    bank = ("cut_off[1].category", "POWER_BNAK is the category of no product in force")
+    assert unused() == [
+        bank,
+        ("budget[1].currency", "EUR is the currency of no product in force"),
+        ("breaker[0].currency", "EUR is the currency of no product in force"),
+    ]
+    own = {**BIKE, "id": "bank", "category": "POWER_BNAK", "policy": "small-item"}
+    apply(store, K.PRODUCT, own, OTHER_OPERATOR)
+    assert bank in unused()
+    assert bank not in unused(PLATFORM)
+    apply(store, K.PRODUCT, own)
+    assert bank not in unused()
+    assert sound(store)
+
+
 def test_limits_of_several_currencies(store: SqlStore) -> None:
     """Limits are replaced as a whole, each currency with its own steps; a currency in use stays."""
     steps = [{"currency": "CNY", "from_score": 500, "limit_minor": 10_000}]
@@ -480,6 +524,27 @@ def test_missing_terms_are_not_found(store: SqlStore) -> None:
         get_terms(store.engine, DocumentName("policy", OPERATOR, "nothing", 0), START_US)
     with pytest.raises(NotFound):
         apply(store, K.POLICY, POLICY, "nobody")
+
+
+def test_a_list_of_a_name_that_no_terms_have_is_not_found(store: SqlStore) -> None:
+    """A list of one name is NOT_FOUND, with the name that was meant, if the owner has no terms of
+    it; terms of another owner or kind do not count, and retired ones do."""
+    apply(store, K.POLICY, POLICY)
+    name = POLICY["name"]
+    for owner, kind, wanted, said in (
+        (OPERATOR, "policy", "carefull", "policy not found: carefull: did you mean careful?"),
+        (OPERATOR, "", "carefull", "terms not found: carefull: did you mean careful?"),
+        (OPERATOR, "tariff", name, "tariff not found: careful"),
+        (OTHER_OPERATOR, "policy", name, "policy not found: careful"),
+    ):
+        with pytest.raises(NotFound) as refused:
+            page_of_terms(store.engine, owner, kind, wanted, ("", "", 0), 9, START_US, True)
+        assert str(refused.value) == said
+    retire_terms(
+        *(store.engine, shell("retire"), DocumentName("policy", OPERATOR, name, 1), ""),
+        *(START_US, lambda _: b""),
+    )
+    assert page_of_terms(store.engine, OPERATOR, "", name, ("", "", 0), 9, START_US, False) == []
 
 
 def test_differences_between_revisions(store: SqlStore) -> None:

@@ -122,7 +122,7 @@ class ProductRevision(_message.Message):
     def __init__(self, operator_id: _Optional[str] = ..., product_id: _Optional[str] = ..., revision: _Optional[int] = ...) -> None: ...
 
 class TermsResult(_message.Message):
-    __slots__ = ("terms", "outcome", "differences", "faults", "products", "product_count", "outside", "outside_count")
+    __slots__ = ("terms", "outcome", "differences", "faults", "products", "product_count", "outside", "outside_count", "unused")
     TERMS_FIELD_NUMBER: _ClassVar[int]
     OUTCOME_FIELD_NUMBER: _ClassVar[int]
     DIFFERENCES_FIELD_NUMBER: _ClassVar[int]
@@ -131,6 +131,7 @@ class TermsResult(_message.Message):
     PRODUCT_COUNT_FIELD_NUMBER: _ClassVar[int]
     OUTSIDE_FIELD_NUMBER: _ClassVar[int]
     OUTSIDE_COUNT_FIELD_NUMBER: _ClassVar[int]
+    UNUSED_FIELD_NUMBER: _ClassVar[int]
     terms: Terms
     outcome: TermsOutcome
     differences: _containers.RepeatedCompositeFieldContainer[TermsDifference]
@@ -139,7 +140,8 @@ class TermsResult(_message.Message):
     product_count: int
     outside: _containers.RepeatedCompositeFieldContainer[TermsFault]
     outside_count: int
-    def __init__(self, terms: _Optional[_Union[Terms, _Mapping]] = ..., outcome: _Optional[_Union[TermsOutcome, str]] = ..., differences: _Optional[_Iterable[_Union[TermsDifference, _Mapping]]] = ..., faults: _Optional[_Iterable[_Union[TermsFault, _Mapping]]] = ..., products: _Optional[_Iterable[_Union[ProductRevision, _Mapping]]] = ..., product_count: _Optional[int] = ..., outside: _Optional[_Iterable[_Union[TermsFault, _Mapping]]] = ..., outside_count: _Optional[int] = ...) -> None: ...
+    unused: _containers.RepeatedCompositeFieldContainer[TermsFault]
+    def __init__(self, terms: _Optional[_Union[Terms, _Mapping]] = ..., outcome: _Optional[_Union[TermsOutcome, str]] = ..., differences: _Optional[_Iterable[_Union[TermsDifference, _Mapping]]] = ..., faults: _Optional[_Iterable[_Union[TermsFault, _Mapping]]] = ..., products: _Optional[_Iterable[_Union[ProductRevision, _Mapping]]] = ..., product_count: _Optional[int] = ..., outside: _Optional[_Iterable[_Union[TermsFault, _Mapping]]] = ..., outside_count: _Optional[int] = ..., unused: _Optional[_Iterable[_Union[TermsFault, _Mapping]]] = ...) -> None: ...
 
 class ApplyTermsRequest(_message.Message):
     __slots__ = ("request_id", "operator_id", "kind", "document", "reason", "activate", "validate_only", "beyond_bounds")
