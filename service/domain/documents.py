@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from enum import StrEnum
 from typing import Any, NamedTuple
 
@@ -55,12 +55,16 @@ MOST_DIGITS = 100
 key."""
 
 
-def table_of_json(text: str) -> Table:
-    """The table of a document. Raises InvalidInput for a text that is not one JSON object."""
+def table_of_json(text: str, fraction: Callable[[str], Any] = float) -> Table:
+    """The table of a document. Raises InvalidInput for a text that is not one JSON object.
+
+    `fraction` reads a number with a point or an exponent.
+    """
     try:
         table = json.loads(
             text,
             parse_constant=_refuse_constant,
+            parse_float=fraction,
             parse_int=_whole_number,
             object_pairs_hook=_table_of,
         )

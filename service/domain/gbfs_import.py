@@ -11,13 +11,13 @@ Source: General Bikeshare Feed Specification, `gbfs.md`, section `system_pricing
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
 from typing import Any, NamedTuple
 
 from service.domain.currencies import exponent_of, minor_of_decimal
 from service.domain.document_fields import CURRENCY, NAME
+from service.domain.documents import table_of_json
 from service.domain.errors import InvalidInput, Violation
 from service.domain.segment_tariff import Rounding
 from service.domain.tariff_document import TariffDocument, read_tariff
@@ -41,12 +41,17 @@ class Imported(NamedTuple):
 def plans_of_text(text: str) -> dict[str, Any]:
     """The plans of a feed, by their ids. Raises InvalidInput (GBFS_WRONG) for a wrong feed."""
     try:
-        feed = json.loads(text, parse_float=Decimal)
-    except (ValueError, RecursionError, InvalidOperation) as error:
-        raise _wrong([Violation("feed", "gbfs.json", f"is no JSON: {error}")]) from None
-    plans = feed.get("data", {}).get("plans") if _is_feed(feed) else None
-    if not isinstance(plans, list) or not all(isinstance(it, dict) for it in plans):
-        text = "must be a list of plans, as in system_pricing_plans.json"
+        feed = table_of_json(text, Decimal)
+    except InvalidInput as error:
+        said = error.violations[0].description
+        raise _wrong([Violation("feed", "gbfs.json", said)]) from None
+    except InvalidOperation:
+        said = "has a number that is too large"
+        raise _wrong([Violation("feed", "gbfs.json", said)]) from None
+    data = feed.get("data")
+    plans = data.get("plans") if isinstance(data, dict) else None
+    if not isinstance(plans, list) or not plans or not all(isinstance(it, dict) for it in plans):
+        text = "must be a list of at least one plan, as in system_pricing_plans.json"
         raise _wrong([Violation("data.plans", "gbfs.plans", text)])
     version = feed.get("version")
     if version not in VERSIONS:
@@ -60,10 +65,6 @@ def plans_of_text(text: str) -> dict[str, Any]:
             raise _wrong([Violation(f"data.plans[{place}].plan_id", "gbfs.plan_id", text)])
         found[plan_id] = plan
     return found
-
-
-def _is_feed(feed: Any) -> bool:
-    return isinstance(feed, dict) and isinstance(feed.get("data", {}), dict)
 
 
 def tariff_of_plan(plan: Mapping[str, Any], buy_out_minor: int, name: str = "") -> Imported:

@@ -385,7 +385,13 @@ def test_a_feed_has_plans_by_their_ids() -> None:
     [
         ("{", "feed"),
         ("[" * 100_000, "feed"),
-        ("[]", "data.plans"),
+        ("[]", "feed"),
+        (feed().replace('"a"', '"a", "price": 1, "price": 2'), "feed"),
+        (feed().replace('"a"', '"a", "price": NaN'), "feed"),
+        (feed().replace('"a"', f'"a", "price": 1{"0" * 5_000}'), "feed"),
+        (feed().replace('"a"', f'"a", "price": 1e{"9" * 30}'), "feed"),
+        (feed(data={"plans": []}), "data.plans"),
+        ("{}", "data.plans"),
         ('{"data": []}', "data.plans"),
         (feed(data={"plans": [1]}), "data.plans"),
         (feed(version="2.3"), "version"),
@@ -395,7 +401,8 @@ def test_a_feed_has_plans_by_their_ids() -> None:
     ],
 )
 def test_a_damaged_feed_is_refused(text: str, field: str) -> None:
-    """A feed that is no JSON, of another version, without plans or with one id twice is refused."""
+    """A feed that is no JSON, of another version, without plans, or with an id or a key twice is
+    refused."""
     with pytest.raises(InvalidInput) as refused:
         plans_of_text(text)
     assert [it.field for it in refused.value.violations] == [field]
