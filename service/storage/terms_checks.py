@@ -92,7 +92,9 @@ def _outside(connection: Connection, it: TermsDocument, bounds: Bounds) -> Itera
     tariff = reached(connection, DocumentKind.TARIFF, it.owner, product.tariff)
     if tariff is not None and bounds.jurisdictions:
         for broken in _broken(bounds.jurisdictions, product, tariff_of_document(tariff)):
-            yield broken.violation() if isinstance(broken, BrokenRule) else broken
+            # A jurisdiction that does not exist is a fault of the bounds themselves.
+            if isinstance(broken, BrokenRule):
+                yield broken.violation()
 
 
 def second_person_kinds(connection: Connection, owner: str) -> frozenset[str]:
@@ -202,6 +204,10 @@ def _of_product(connection: Connection, it: ProductDocument, owner: str) -> Iter
                 yield fault._replace(field=f"tariff.{fault.field}")
         for broken in _broken(_jurisdictions(connection, owner, it), it, read):
             yield broken.violation() if isinstance(broken, BrokenRule) else broken
+    if it.cancellation_fee_minor > it.deposit_minor:
+        # A reservation holds the deposit, and nothing above the hold is charged.
+        text = f"must be at most deposit_minor, {it.deposit_minor}: no more is held"
+        yield Violation("cancellation_fee_minor", "cancellation_fee_minor.above_deposit", text)
     yield from unknown_items(it.line_items or (), it.category, line_items())
     if reached(connection, DocumentKind.POLICY, owner, it.policy) is None:
         yield _missing("policy", it.policy)

@@ -364,7 +364,7 @@ def _product(chance: Random, books: Documents, owner: str) -> tuple[Row, bool]:
             case 2:
                 it["policy"] = chance.choice(("bike", "small-item", *OWN_POLICIES, "none"))
             case 3:
-                it["cancellation_fee_minor"] = chance.choice((0, 200, 300))
+                it["cancellation_fee_minor"] = chance.choice((0, 200, 300, 5_000))
             case 4:
                 it.pop("damage_without_consent_minor", None)
                 if chance.random() < 0.7:

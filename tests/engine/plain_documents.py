@@ -482,6 +482,7 @@ class Documents(Listings):
                 yield any(slow_prices(read, self._sold(owner, document["id"])))
             yield self.reached("policy", owner, document["policy"]) is None
             yield document["currency"] not in [row["currency"] for row in self.limits]
+            yield document["cancellation_fee_minor"] > document["deposit_minor"]
             for row in bounds.get("amount", []):
                 if row["currency"] == document["currency"]:
                     hold = document.get("most_hold_minor")

@@ -38,6 +38,8 @@ class Listings(Merges):
         policy_id = self.policy_of_listing(owner, first["policy_id"], first["effect"])
         if first["effect"] == "ALLOW":
             skipping = self.policies_of_listing(owner, policy_id)
+            if not skipping:
+                raise Refused("INVALID_INPUT")
             has = {f"CONDITION/{row['name']}" for it in skipping for row in it.get("condition", [])}
             if not has.issuperset(it for it in rules if "/" in it):
                 raise Refused("INVALID_INPUT")

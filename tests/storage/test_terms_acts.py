@@ -629,6 +629,19 @@ def test_a_tariff_of_segments_counts_for_its_products(store: SqlStore) -> None:
     assert sound(store)
 
 
+def test_a_cancellation_costs_no_more_than_the_deposit(store: SqlStore) -> None:
+    """A product whose fee for a cancellation is above its deposit is refused: no more is held."""
+    fee = {"cancellation_fee_minor": BIKE["deposit_minor"] + 1, "policy": "small-item"}
+    with pytest.raises(InvalidInput) as refused:
+        apply(store, K.PRODUCT, {**BIKE, **fee})
+    assert rules(refused) == {
+        ("cancellation_fee_minor", "cancellation_fee_minor.above_deposit"),
+    }
+    fee["cancellation_fee_minor"] = BIKE["deposit_minor"]
+    assert apply(store, K.PRODUCT, {**BIKE, **fee}).outcome is Outcome.ACTIVATED
+    assert sound(store)
+
+
 def test_a_condition_is_checked_with_line_and_column(store: SqlStore) -> None:
     """A policy with a wrong condition is refused: the fault has its path, line and column. An
     operator's condition does not read the score."""

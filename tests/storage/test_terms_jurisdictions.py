@@ -10,8 +10,9 @@ from service.domain.access import PLATFORM
 from service.domain.documents import DocumentKind as K
 from service.domain.errors import InvalidInput
 from service.storage.store import SqlStore
-from tests.fakes import OPERATOR, OTHER_OPERATOR
-from tests.storage.administered import DAY_TARIFF
+from service.storage.terms_acts import Order, check_terms
+from tests.fakes import OPERATOR, OTHER_OPERATOR, START_US
+from tests.storage.administered import DAY_TARIFF, shell
 from tests.storage.test_terms_acts import BIKE, apply, rules, sound, states
 from tests.terms import copied_product, plant
 
@@ -99,6 +100,10 @@ def test_an_unknown_jurisdiction_is_refused(store: SqlStore) -> None:
     with pytest.raises(InvalidInput) as refused:
         apply(store, K.BOUNDS, {"name": OPERATOR, "jurisdictions": ["CN-XX"]}, PLATFORM)
     assert rules(refused) == {("jurisdictions[0]", "jurisdictions.unknown")}
+    # No product in force is told to break rules that do not exist.
+    apply(store, K.PRODUCT, {**BANK, "tariff": "power-bank"})
+    order = Order(K.BOUNDS, PLATFORM, {"name": OPERATOR, "jurisdictions": ["CN-XX"]}, "")
+    assert check_terms(store.engine, shell("apply"), order, START_US).outside == ()
 
 
 def test_a_row_changed_by_sql_keeps_its_jurisdiction(store: SqlStore) -> None:
