@@ -190,7 +190,8 @@ def _list(of: OfKind) -> click.Command:
             return
         if not found:
             of_name = f" {name} but retired ones" if name else ""
-            click.echo(f"no {of.words}{of_name}: apply one with --activate")
+            whose = " of the platform" if of.operators and owner == PLATFORM else ""
+            click.echo(f"no {of.words}{of_name}{whose}: apply one with --activate")
         rows = [("NAME", "REVISION", "STATE", "SINCE", "BY", "REASON")]
         rows += [(it.name, str(it.revision), it.state.lower(), *last_step(it)) for it in found]
         for line in columns_of(rows) if found else ():

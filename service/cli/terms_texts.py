@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from service.cli.parts import instant_text
-from service.domain.documents import Difference
+from service.domain.access import PLATFORM
+from service.domain.documents import Difference, DocumentKind
 from service.domain.errors import TermsDamaged, Violation
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ def report(
         said = f"unchanged: the same terms are {document.state.lower()}"
     if refused:
         said = "refused, because it has faults"
-    head = f"{document.kind} {document.name} revision {document.revision}: {said}"
+    head = f"{document.kind} {document.name}{_whose(document)} revision {document.revision}: {said}"
     click.echo(f"{head} (dry run: nothing was changed)" if dry_run else head)
     changed = [] if all(not one.before for one in it.differences) else it.differences
     for line in difference_lines(changed):
@@ -90,6 +91,12 @@ def report(
         click.echo(f"  product {one.operator_id}/{one.product_id}: revision {one.revision}")
     if len(it.products) > 10:
         click.echo(f"  and {len(it.products) - 10} more products")
+
+
+def _whose(it: TermsDocument) -> str:
+    """Says that a tariff or a policy is the platform's, for a command that named no operator."""
+    shared = it.owner == PLATFORM and it.kind in (DocumentKind.TARIFF, DocumentKind.POLICY)
+    return " of the platform" if shared else ""
 
 
 def steps_of(it: TermsDocument) -> list[tuple[str, int, str, str]]:

@@ -169,6 +169,17 @@ def test_faults_name_the_file_the_key_and_what_to_do(desk: Desk) -> None:
     ]
 
 
+def test_terms_without_an_operator_are_said_to_be_the_platforms(desk: Desk) -> None:
+    """A command that names no operator says that the tariff is the platform's."""
+    assert "no tariffs of the platform: apply one" in desk.run("tariff", "list")
+    file = desk.folder / "tariff.toml"
+    file.write_text(TARIFF)
+    told = desk.run("tariff", "apply", str(file), "--activate")
+    assert told.startswith("tariff bank-2026 of the platform revision 1: in force now")
+    own = TARIFF.replace("bank-2026", "own")
+    assert desk.apply("tariff", own).startswith("tariff own revision 1: kept")
+
+
 def test_a_file_that_no_reader_takes_says_what_to_do(desk: Desk) -> None:
     """A file in another encoding, a number of thousands of digits, and a misspelt time zone or unit
     of time are refused with what to do; a unit is never taken for microseconds."""
