@@ -62,26 +62,42 @@ class Fitted(NamedTuple):
     penalty: float
 
 
+class Cut(NamedTuple):
+    """The columns of a fit in bins: `codes` (k, n) are the bin of each value, `ends` the smallest
+    and the largest value of each column, and `rest` the place of the rare levels of each ordered
+    one. `part` are the rows that the penalty is chosen on, and `x` (m, k) their values."""
+
+    bins: Sequence[Bins]
+    codes: Codes
+    ends: Sequence[tuple[float, float]]
+    rest: Sequence[float | None]
+    part: Indices
+    x: Floats
+
+
+def cut(x: Floats, rest: Sequence[float | None]) -> Cut:
+    """The bins of (n, k) training rows. All that follows needs the values of few of them."""
+    bins = [bins_of(values, place) for values, place in zip(x.T, rest, strict=True)]
+    bits = np.random.PCG64(0).random_raw(x.shape[0])
+    part = np.argsort(bits, kind="stable")[:_ROWS_TO_CHOOSE]
+    return Cut(bins, _codes(x, bins), step_trees.ends(x), rest, part, x[part])
+
+
 def fit(
-    x: Floats,
+    rows: Cut,
     label: Labels,
     columns: Sequence[Derived],
-    rest: Sequence[float | None],
     names: Sequence[str],
     weight: Floats | None = None,
     group: Groups | None = None,
 ) -> Fitted:
-    """The scorecard of (n, k) training rows of these columns; `rest` is the place of the rare
-    levels of each ordered column, and `names` are the columns' names in the text."""
-    bins = [bins_of(values, place) for values, place in zip(x.T, rest, strict=True)]
-    codes = _codes(x, bins)
+    """The scorecard of training rows of these columns, which have these names in its text."""
     signs = [column.monotone for column in columns]
     y = label.astype(np.float64)
     w = np.ones(y.shape[0]) if weight is None else weight / weight.mean()
-    cut = _Cut(x, rest, codes, bins)
-    penalty = _chosen(cut, label, w, signs, group)
-    points = _fitted(_Cells(codes, bins), y, w, bins, signs, penalty, None)
-    return Fitted(_text(names, x, codes, bins, points), penalty)
+    penalty = _chosen(rows, label, w, signs, group)
+    points = _fitted(_Cells(rows.codes, rows.bins), y, w, rows.bins, signs, penalty, None)
+    return Fitted(_text(names, rows, points), penalty)
 
 
 def bins_of(values: Floats, rest: float | None) -> Bins:
@@ -126,15 +142,16 @@ def _codes(x: Floats, bins: Sequence[Bins]) -> Codes:
     return codes
 
 
-class _Cut(NamedTuple):
-    """The columns of a fit: their values, the places of rare levels, and all rows' bins."""
+class _Part(NamedTuple):
+    """The rows that the penalty is chosen on: their values, the places of rare levels, and their
+    bins."""
 
     x: Floats
     rest: Sequence[float | None]
     codes: Codes
     bins: Sequence[Bins]
 
-    def part(self, label: Labels, rows: Indices) -> _Cut:
+    def learned(self, label: Labels, rows: Indices) -> _Part:
         """The bins as these rows alone decide them.
 
         The places of a category's levels follow from labels, so other rows' labels would already be
@@ -159,33 +176,32 @@ class _Cut(NamedTuple):
             rest[j] = float(places[own[0]]) if own.shape[0] else None
             bins[j] = bins_of(x[rows, j], rest[j])._replace(missing=self.bins[j].missing)
         codes[ordered] = _codes(x[:, ordered], [bins[j] for j in ordered])
-        return _Cut(x, rest, codes, bins)
+        return _Part(x, rest, codes, bins)
 
 
 def _chosen(
-    cut: _Cut, label: Labels, w: Floats, signs: Sequence[int], group: Groups | None
+    rows: Cut, label: Labels, w: Floats, signs: Sequence[int], group: Groups | None
 ) -> float:
     """The penalty with the least loss on rows that the fit did not see, from the strongest on.
 
     Rows of one group lie in one part.
     """
-    bits = np.random.PCG64(0).random_raw(label.shape[0])
-    order = np.argsort(bits, kind="stable")[:_ROWS_TO_CHOOSE]
     # Good and bad rows are dealt apart, so that each part has both.
-    order = order[np.argsort(label[order], kind="stable")]
+    place = np.argsort(label[rows.part], kind="stable")
+    order = rows.part[place]
     label, w = label[order], w[order]
     fold: NDArray[np.integer] = np.arange(order.shape[0]) % _CHOICE_FOLDS
     if group is not None:
         fold = dataset.stratified_folds(label, _CHOICE_FOLDS, 0, group[order])
-    cut = cut._replace(x=cut.x[order], codes=cut.codes[:, order])
+    part = _Part(rows.x[place], rows.rest, rows.codes[:, order], rows.bins)
     y = label.astype(np.float64)
     folds = range(_CHOICE_FOLDS if order.shape[0] < 4_000 else 1)
     parts = [(np.flatnonzero(fold != k), np.flatnonzero(fold == k)) for k in folds]
     if any(np.unique(y[train]).shape[0] < 2 for train, _ in parts):
         raise TrainingError("the scorecard needs good and bad rows in each part of its fit")
-    cuts = [cut.part(label, train) for train, _ in parts]
+    cuts = [part.learned(label, train) for train, _ in parts]
     learned, judged = (
-        [_Cells(own.codes[:, part[side]], own.bins) for own, part in zip(cuts, parts, strict=True)]
+        [_Cells(own.codes[:, both[side]], own.bins) for own, both in zip(cuts, parts, strict=True)]
         for side in (0, 1)
     )
     starts: list[Floats | None] = [None] * len(parts)
@@ -335,11 +351,10 @@ def _offsets(bins: Sequence[Bins]) -> list[int]:
     return list(accumulate((each.size for each in bins), initial=1))
 
 
-def _text(
-    names: Sequence[str], x: Floats, codes: Codes, bins: Sequence[Bins], points: Floats
-) -> str:
+def _text(names: Sequence[str], rows: Cut, points: Floats) -> str:
     steps = []
-    for j, (code, each, start) in enumerate(zip(codes, bins, _offsets(bins), strict=False)):
+    starts = _offsets(rows.bins)
+    for j, (code, each, start) in enumerate(zip(rows.codes, rows.bins, starts, strict=False)):
         counts = np.bincount(code, minlength=each.size).tolist()
         values = points[start : start + each.size].tolist()
         missing, lacking = (values.pop(), counts.pop()) if each.missing else (None, 0)
@@ -352,4 +367,4 @@ def _text(
         )
     if not steps:
         raise TrainingError("no column of the scorecard varies")
-    return step_trees.text(names, steps, float(points[0]), x)
+    return step_trees.text(names, steps, float(points[0]), rows.ends, rows.codes.shape[1])

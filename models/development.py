@@ -28,7 +28,7 @@ Hashes = NDArray[np.uint8]
 
 _DIGITS = 64
 # Rows that are written at once.
-_PORTION = 65_536
+_PORTION = 16_384
 _INPUT, _PROTECTED = "input ", "protected "
 _ABOUT = "freehold"
 # Arrays that a data set may lack.

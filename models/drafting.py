@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from models import checking, draft_dates, profiles, reading, sniffing, spec, text_tables
+from models import checking, draft_dates, freed, profiles, reading, sniffing, spec, text_tables
 from models.checking import Alone
 from models.dataset import Dataset
 from models.draft_columns import A_DATE, Column, exclude, one_id, set_part
@@ -46,9 +46,11 @@ class Draft(NamedTuple):
     notes: tuple[str, ...]
 
 
-CELLS_AT_ONCE = 4_000_000
+CELLS_AT_ONCE = 1_000_000
 """The cells that are profiled at once, whole columns of them and one at least. They take up to 16
 bytes each; the file is split into cells again for further columns."""
+MOST_TIMES = 7
+"""The times that a file is split into cells, at most: of a long table more cells are profiled."""
 
 
 class _Table(NamedTuple):
@@ -109,7 +111,7 @@ def _profiled(path: Path, folder: Path, label: str | int, name: str, this_year: 
     last: dict[str, Any] = {}
     ends: dict[str, Any] = {}
     columns: list[Column] = []
-    width = max(1, CELLS_AT_ONCE // opened.rows)
+    width = max(1, CELLS_AT_ONCE // opened.rows, -(-len(opened.names) // MOST_TIMES))
     for first in range(0, len(opened.names), width):
         found = [Profile(n, first + j) for j, n in enumerate(opened.names[first : first + width])]
         for block in opened.blocks([p.position for p in found]):
@@ -123,6 +125,7 @@ def _profiled(path: Path, folder: Path, label: str | int, name: str, this_year: 
             ends = block.cells.row(-1, named=True)
         last |= ends
         columns += [_column(profile, at, opened.rows, this_year) for profile in found]
+        freed.give_back()
     one_id(columns)
     if any(map(_two_digit_years, columns)):
         keys["last_year"] = this_year

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from models import choice, dataset, importance, learners, recipes, spec
+from models import choice, dataset, freed, importance, learners, recipes, spec
 from models.choice import Plan
 from models.samples import State, domain_of, sample_of
 from models.spec_model import Recipe
@@ -81,6 +81,13 @@ def refits(count: int) -> list[Task]:
 
 def work(it: Work, task: Task) -> Outcome:
     """One fit, in a worker process, judged on the rows that it did not see."""
+    try:
+        return _outcome(it, task)
+    finally:
+        freed.give_back(it.state.label.shape[0])
+
+
+def _outcome(it: Work, task: Task) -> Outcome:
     if task.kind == "refit":
         seeded = replace(it.state.spec, seed=it.state.spec.seed + task.seed)
         it = it._replace(state=replace(it.state, spec=seeded))

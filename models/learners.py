@@ -9,18 +9,15 @@ import lightgbm
 import numpy as np
 from numpy.typing import NDArray
 
-from models import binned, calibrate, freed, portions, recipes
+from models import binned, calibrate, freed, parallel, portions, recipes
 from models.dataset import Labels
 from models.domain import Admitted, Domain
 from models.encoding import Preparation
 from models.errors import TrainingError
-from models.samples import Sample, State
+from models.samples import PORTION, Sample, State
 from models.spec_model import Recipe
 
 Floats = NDArray[np.float64]
-
-MANY_ROWS = 100_000
-"""A fit of so many rows gives the memory back that it freed. Small fits soon use it again."""
 
 _LEAST_PD = 1e-9
 
@@ -62,18 +59,20 @@ def fit(state: State, sample: Sample, recipe: Recipe, judge: Judge | None = None
     try:
         return _fitted(state, sample, recipe, judge)
     finally:
-        if sample.rows.shape[0] >= MANY_ROWS:
-            freed.give_back()
+        freed.give_back(sample.rows.shape[0])
 
 
 def _fitted(state: State, sample: Sample, recipe: Recipe, judge: Judge | None) -> Learned:
     label, columns = state.label[sample.rows], sample.preparation.columns
     if recipe.kind == "scorecard":
+        with parallel.turn():
+            freed.give_back(label.shape[0])
+            rows = binned.cut(sample.x(state.raw), sample.preparation.rest)
+            freed.give_back(label.shape[0])
         card = binned.fit(
-            sample.x(state.raw),
+            rows,
             label,
             columns,
-            sample.preparation.rest,
             names(sample.preparation),
             state.weight_of(sample.rows),
             None if state.group is None else state.group[sample.rows],
@@ -147,8 +146,12 @@ class Calibrated:
 
 def margins(booster: lightgbm.Booster, seen: Domain, raw: Floats, rounds: int = -1) -> Floats:
     """(n,) raw margins of (n, k_raw) raw values; NaN for rows that the model cannot score."""
-    admitted = seen.admit(raw)
-    return in_place(admitted, margin_of(booster, admitted.derived, rounds))
+    found = np.empty(raw.shape[0])
+    for start in range(0, raw.shape[0], PORTION):
+        admitted = seen.admit(raw[start : start + PORTION])
+        answers = margin_of(booster, admitted.derived, rounds)
+        found[start : start + PORTION] = in_place(admitted, answers)
+    return found
 
 
 def in_place(admitted: Admitted, answers: Floats) -> Floats:

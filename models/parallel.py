@@ -7,6 +7,8 @@ not forked, because OpenMP, which LightGBM uses, does not survive a fork.
 The arrays of their input lie in files without a name, which all workers map: so they are in memory
 once, and nothing is left of them when the last process has ended. With `shared`, this process maps
 the same file, and has no copy of its own.
+
+A fit takes most memory while it reads its columns. Workers on a large input do that in turns.
 """
 
 from __future__ import annotations
@@ -19,10 +21,12 @@ import signal
 import tempfile
 import weakref
 from collections.abc import Callable, Generator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from multiprocessing import reduction
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerContext, SpawnContext
 from multiprocessing.process import BaseProcess
+from multiprocessing.synchronize import Semaphore
 from typing import IO, Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -38,6 +42,8 @@ _GRACE_SECONDS = 5.0
 _ALIGNED = 64
 FITS_BYTES = 256 * 2**20
 """The memory of simultaneous fits; one fit may take more."""
+TURN_BYTES = 64 * 2**20
+"""The input of workers that read their columns at the same time; one worker always may."""
 # How workers are started.
 CONTEXT: SpawnContext | ForkServerContext = multiprocessing.get_context("spawn")
 
@@ -49,6 +55,15 @@ def usual_jobs(array_bytes: int) -> int:
     four times a large table's.
     """
     return max(1, min(os.cpu_count() or 1, FITS_BYTES // (2 * max(1, array_bytes))))
+
+
+_turns: AbstractContextManager[Any] = nullcontext()
+
+
+def turn() -> AbstractContextManager[Any]:
+    """This process's turn among the workers of its `run`, for a step that takes much memory and
+    little time: it waits while too many others have theirs. Elsewhere it never waits."""
+    return _turns
 
 
 def run(
@@ -68,11 +83,13 @@ def run(
     own = _unnamed_file()
     try:
         packed, others = _packed(state, own)
+        size = sum(place.size for place in packed.places)
         if jobs is None:
-            jobs = usual_jobs(sum(place.size for place in packed.places))
+            jobs = usual_jobs(size)
+        turns = CONTEXT.Semaphore(max(1, TURN_BYTES // max(1, size)))
         for _ in range(max(1, min(jobs, len(tasks)))):
             ours, theirs = CONTEXT.Pipe()
-            process = CONTEXT.Process(target=_serve, args=(theirs, work), daemon=True)
+            process = CONTEXT.Process(target=_serve, args=(theirs, work, turns), daemon=True)
             process.start()
             theirs.close()
             workers[ours] = process
@@ -223,8 +240,10 @@ def _end(workers: dict[Connection, BaseProcess]) -> None:
             process.join()
 
 
-def _serve(pipe: Connection, work: Callable[[Any, Any], Any]) -> None:
+def _serve(pipe: Connection, work: Callable[[Any, Any], Any], turns: Semaphore) -> None:
     """A worker: it answers tasks until its pipe closes. The pipe also closes if the parent dies."""
+    global _turns
+    _turns = turns
     # An interrupt from the terminal reaches the whole group, but only the parent handles it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:

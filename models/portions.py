@@ -8,6 +8,7 @@ and so the trees, are the same to the bit.
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -15,6 +16,8 @@ import lightgbm
 import numpy as np
 from lightgbm.basic import ZERO_THRESHOLD
 from numpy.typing import NDArray
+
+from models import freed, parallel
 
 Floats = NDArray[np.float64]
 Places = NDArray[np.int32]
@@ -47,7 +50,13 @@ class Portions(lightgbm.Dataset):
         if self._handle is not None:
             return self
         rows, _ = self._shape
-        self._init_from_sample(*self._columns(), rows, rows)
+        with parallel.turn():
+            freed.give_back(rows)
+            self._init_from_sample(*self._columns(), rows, rows)
+            # LightGBM leaves its pointers to these columns in a cycle, which would keep them until
+            # the collector came by.
+            gc.collect(1)
+            freed.give_back(rows)
         self._binned = True
         for part in self._portions():
             self._push_rows(part)

@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from models import cells, spec_columns, text_tables
+from models import cells, freed, spec_columns, text_tables
 from models.dataset import Dataset, Floats, Indices, Labels
 from models.errors import DatasetError
 from models.spec import Spec
@@ -61,7 +61,11 @@ def read(spec: Spec, findings: Findings) -> Dataset:
     DatasetError only where there is no table to read.
     """
     table = text_tables.open_table(spec.data)
-    return _Reader(spec, table, findings).read()
+    try:
+        return _Reader(spec, table, findings).read()
+    finally:
+        # The texts of its blocks take more memory than the numbers.
+        freed.give_back()
 
 
 class _Reader:
@@ -92,7 +96,9 @@ class _Reader:
         if self.position.errors:
             self.findings.errors += self.position.errors
             self.findings.require()
-        for block in self.table.blocks(self.position.wanted):
+        wanted = self.position.wanted
+        step = text_tables.block_rows(self.table.rows, len(wanted))
+        for block in self.table.blocks(wanted, step):
             self._block(block.row, block.cells)
         self.table.close()
         self._report()

@@ -74,7 +74,7 @@ def state_of(data: dataset.Dataset) -> State:
     return State(data.raw, data.label, the_spec, holdout, training, data.group, data.weight)
 
 
-PORTION = 16_384
+PORTION = 4_096
 """Rows that are derived at once. All rows' columns take more memory than the table itself."""
 
 

@@ -59,13 +59,19 @@ def threshold(value: float) -> float:
     return ZERO if -ZERO <= value <= ZERO else value
 
 
-def text(names: Sequence[str], steps: Sequence[Steps], intercept: float, x: Floats) -> str:
-    """The model's text for columns of these names; `x` are the (n, k) training rows."""
-    trees: list[tuple[int, _Split | _Leaf]] = [(0, _Leaf(intercept, x.shape[0]))]
+def text(
+    names: Sequence[str],
+    steps: Sequence[Steps],
+    intercept: float,
+    ends_: Sequence[tuple[float, float]],
+    rows: int,
+) -> str:
+    """The model's text for columns of these names and `ends`, which so many training rows have."""
+    trees: list[tuple[int, _Split | _Leaf]] = [(0, _Leaf(intercept, rows))]
     for each in steps:
         trees += [(each.column, tree) for tree in _trees(each)]
     written = [_tree(i, column, tree) for i, (column, tree) in enumerate(trees)]
-    infos = [f"[{low!r}:{high!r}]" if low < high else "none" for low, high in map(_ends, x.T)]
+    infos = [f"[{low!r}:{high!r}]" if low < high else "none" for low, high in ends_]
     header = [
         "tree",
         "version=v4",
@@ -83,8 +89,12 @@ def text(names: Sequence[str], steps: Sequence[Steps], intercept: float, x: Floa
     return "\n".join(header) + "".join(written) + "end of trees\n\nparameters:\nend of parameters\n"
 
 
+def ends(x: Floats) -> list[tuple[float, float]]:
+    """The smallest and the largest value of each of (n, k) columns."""
+    return [_ends(values) for values in x.T]
+
+
 def _ends(values: Floats) -> tuple[float, float]:
-    """The smallest and the largest value of a column."""
     present = values[~np.isnan(values)]
     return (float(present.min()), float(present.max())) if present.shape[0] else (0.0, 0.0)
 

@@ -26,6 +26,7 @@ from models.spec_data import SPACES, Data
 Indices = NDArray[np.int64]
 
 BLOCK_ROWS = 65_536
+_BLOCKS, _BLOCK_CELLS = 16, 250_000
 _SPACE = b"\x1f"
 # Faults of single rows are listed up to this number.
 _LISTED = 3
@@ -48,11 +49,18 @@ class TextTable(Protocol):
     sha256: str
     rows: int
 
-    def blocks(self, positions: Sequence[int]) -> Iterator[Block]:
-        """The columns at these positions, all rows in order."""
+    def blocks(self, positions: Sequence[int], step: int = BLOCK_ROWS) -> Iterator[Block]:
+        """The columns at these positions, all rows in order, `step` rows of the file at a time."""
 
     def close(self) -> None:
         """Let go of the file's content."""
+
+
+def block_rows(rows: int, columns: int) -> int:
+    """The rows of a block of so many columns of a table: a sixteenth of them, so that their texts
+    take little beside the numbers, but enough cells that the block's own cost is small."""
+    enough = -(-_BLOCK_CELLS // max(1, columns))
+    return min(BLOCK_ROWS, max(enough, -(-rows // _BLOCKS)))
 
 
 def open_table(data: Data) -> TextTable:
@@ -159,11 +167,11 @@ class CsvTable:
                 "the file"
             )
 
-    def blocks(self, positions: Sequence[int]) -> Iterator[Block]:
-        """The columns at these positions, all rows in order."""
+    def blocks(self, positions: Sequence[int], step: int = BLOCK_ROWS) -> Iterator[Block]:
+        """The columns at these positions, all rows in order, `step` rows of the file at a time."""
         wanted = sorted({*positions})
-        for first in range(0, self._start.shape[0], BLOCK_ROWS):
-            last = min(first + BLOCK_ROWS, self._start.shape[0])
+        for first in range(0, self._start.shape[0], step):
+            last = min(first + step, self._start.shape[0])
             piece = self._content[self._start[first] : self._end[last - 1]]
             frame = self._frame(piece, wanted, first, last)
             full = self._full[first:last]
@@ -224,8 +232,8 @@ class ParquetTable:
             raise DatasetError(f"{self._name}: the header differs from data.columns")
         self.names = named(self._columns)
 
-    def blocks(self, positions: Sequence[int]) -> Iterator[Block]:
-        """The columns at these positions, all rows in order."""
+    def blocks(self, positions: Sequence[int], step: int = BLOCK_ROWS) -> Iterator[Block]:
+        """The columns at these positions, all rows in order, `step` rows of the file at a time."""
         wanted = sorted({*positions})
         chosen = [
             _as_text(self._columns[j], self._schema[self._columns[j]]).alias(str(j)) for j in wanted
@@ -237,9 +245,9 @@ class ParquetTable:
                     f"{self.names[j]}: has type {kind} in {self._name}, which is no number, text "
                     "or date"
                 )
-        for first in range(0, self.rows, BLOCK_ROWS):
+        for first in range(0, self.rows, step):
             try:
-                scanned = pl.scan_parquet(io.BytesIO(self._content)).slice(first, BLOCK_ROWS)
+                scanned = pl.scan_parquet(io.BytesIO(self._content)).slice(first, step)
                 frame = scanned.select(chosen).collect()
             except (PolarsError, PanicException) as error:
                 raise DatasetError(

@@ -40,6 +40,7 @@ from models import (
     fairness_gate,
     features,
     fits,
+    freed,
     golden,
     importance,
     instability,
@@ -329,6 +330,8 @@ class _Runner:
         """The outcomes of tasks under a plan."""
         results: metrics.Results = {}
         it = Work(self._state, plan)
+        # This process then waits for long, beside workers that need memory.
+        freed.give_back()
         with closing(parallel.run(fits.work, it, tasks, self._jobs)) as arriving:
             for index, result in arriving:
                 results[tasks[index]] = result

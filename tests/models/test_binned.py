@@ -42,7 +42,7 @@ def test_a_step_function_of_any_width_is_the_sum_of_its_trees(
         0, thresholds, tuple(values[:count]), (3,) * count, values[32] if lacks else None, 5 * lacks
     )
     x = np.array([-1.0, *thresholds, 1.0])[:, None]
-    text = step_trees.text(["c0"], [steps], 0.25, x)
+    text = step_trees.text(["c0"], [steps], 0.25, step_trees.ends(x), x.shape[0])
     trees = tables.parse(text)
     assert tables.hold(trees)
     points = [-2e9, 2e9, *thresholds]
@@ -71,7 +71,7 @@ def test_the_scorecard_finds_a_curve_and_keeps_a_direction() -> None:
     odds = x[:, 0] ** 2 + 0.3 * x[:, 1] - 1.5 + 2.0 * np.isnan(x[:, 2])
     label = (generator.random(4_000) < 1 / (1 + np.exp(-odds))).astype(np.int8)
     columns = [Derived(name, sign, name) for name, sign in (("u", 0), ("up", 1), ("gap", 0))]
-    card = binned.fit(x[:3_000], label[:3_000], columns, [None] * 3, ["c0", "c1", "c2"])
+    card = binned.fit(binned.cut(x[:3_000], [None] * 3), label[:3_000], columns, ["c0", "c1", "c2"])
     booster = lightgbm.Booster(model_str=card.text)
     assert evaluate.auc(label[3_000:], np.asarray(booster.predict(x[3_000:]))) > 0.72
     sweep = np.zeros((200, 3))
@@ -81,7 +81,7 @@ def test_the_scorecard_finds_a_curve_and_keeps_a_direction() -> None:
     assert np.diff(booster.predict(gap, raw_score=True))[0] > 1.0
     # Against the declared direction, a column says nothing.
     down = [Derived("up", -1, "up")]
-    flat = binned.fit(x[:, 1:2], label, down, [None], ["c0"]).text
+    flat = binned.fit(binned.cut(x[:, 1:2], [None]), label, down, ["c0"]).text
     swept = lightgbm.Booster(model_str=flat).predict(sweep[:, 1:2], raw_score=True)
     assert np.ptp(swept) < 1e-6
 
@@ -94,7 +94,7 @@ def test_reasons_are_points_away_from_the_mean() -> None:
     )
     label = (generator.random(3_000) < 0.1 + 0.02 * x[:, 0]).astype(np.int8)
     columns = [Derived("a", 0, "A"), Derived("b", 0, "B")]
-    text = binned.fit(x, label, columns, [None, None], ["c0", "c1"]).text
+    text = binned.fit(binned.cut(x, [None, None]), label, columns, ["c0", "c1"]).text
     trees = tables.parse(text)
     index = tables.Patterns(trees, Memory()).index(x)
     found = explain.Explainer(trees, ["A", "B"], Memory()).contributions(index)[:3_000]
@@ -112,8 +112,8 @@ def test_the_pull_does_not_see_labels_in_the_order_of_levels() -> None:
     places = encoding.places(level.astype(float), label, tuple(map(float, range(60))))
     x = np.column_stack((np.array(places, dtype=np.float64)[level], other))
     columns, names = [Derived("l", 0, "L"), Derived("o", 0, "O")], ["c0", "c1"]
-    ordered = binned.fit(x, label, columns, [float(places[-1]), None], names)
-    assert ordered.penalty < binned.fit(x, label, columns, [None, None], names).penalty
+    ordered = binned.fit(binned.cut(x, [float(places[-1]), None]), label, columns, names)
+    assert ordered.penalty < binned.fit(binned.cut(x, [None, None]), label, columns, names).penalty
 
 
 def test_the_pull_is_chosen_on_other_groups() -> None:
@@ -124,8 +124,8 @@ def test_the_pull_is_chosen_on_other_groups() -> None:
     x = np.round(generator.normal(size=(150, 3)), 2)[person]
     label = (generator.random(150) < 0.3).astype(np.int8)[person]
     columns, names = [Derived(n, 0, n) for n in "abc"], ["c0", "c1", "c2"]
-    alone = binned.fit(x, label, columns, [None] * 3, names)
-    together = binned.fit(x, label, columns, [None] * 3, names, group=person)
+    alone = binned.fit(binned.cut(x, [None] * 3), label, columns, names)
+    together = binned.fit(binned.cut(x, [None] * 3), label, columns, names, group=person)
     assert together.penalty < alone.penalty
 
 

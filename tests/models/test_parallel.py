@@ -116,6 +116,26 @@ def test_a_large_input_gets_fewer_workers(monkeypatch: pytest.MonkeyPatch) -> No
         assert len(set(found)) == workers
 
 
+def test_workers_on_a_large_input_read_their_columns_in_turns(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Workers on a large input have turns, of which one is taken at a time; on a small input there
+    are as many as the input's memory fits into 64 MiB; a process that is no worker never waits."""
+    state = _state()
+    for most_bytes, free in ((parallel.TURN_BYTES, [0]), (2**28, [2])):
+        monkeypatch.setattr(parallel, "TURN_BYTES", most_bytes)
+        assert [it for _, it in parallel.run(turns, state, [0], jobs=1)] == free
+    with parallel.turn(), parallel.turn():
+        pass
+
+
+def turns(_: Input, __: int) -> int:
+    """The turns that are free while the worker has one."""
+    with parallel.turn() as taken:
+        assert taken
+        return int(parallel._turns.get_value())  # type: ignore[attr-defined]
+
+
 def process(_: Input, __: int) -> int:
     """The worker's process."""
     return os.getpid()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from pathlib import Path
 
 import lightgbm
@@ -109,3 +111,27 @@ def test_the_size_of_a_portion_decides_nothing(
     assert found[0] == found[1]
     assert len(found[0][0]) < ROWS
     assert any(found[0][1])
+
+
+def test_the_columns_are_let_go_once_they_have_bins(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The values of a fit's columns are freed before its trees grow, not when the collector of
+    cycles comes by."""
+    state = _state()
+    sample = sample_of(state, state.training, 20)
+    columns: list[weakref.ref[Floats]] = []
+    read = Portions._columns
+
+    def watched(self: Portions) -> tuple[list[Floats], list[NDArray[np.int32]]]:
+        values, places = read(self)
+        base = values[0].base
+        assert isinstance(base, np.ndarray)
+        columns.append(weakref.ref(base))
+        return values, places
+
+    monkeypatch.setattr(Portions, "_columns", watched)
+    gc.disable()
+    try:
+        learners.fit(state, sample, recipes.PLAIN)
+    finally:
+        gc.enable()
+    assert [it() for it in columns] == [None]
