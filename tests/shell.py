@@ -127,6 +127,8 @@ class Forked:
             self._process.start()
         assert self._process.pid is not None
         self.pid: int = self._process.pid
+        self.sentinel: int = self._process.sentinel
+        """What `multiprocessing.connection.wait` waits for its end by."""
         if start_new_session:
             with suppress(ProcessLookupError):
                 while os.getpgid(self.pid) != self.pid:

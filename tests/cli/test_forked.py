@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.forked_program import ForkedProgram
 from tests.shell import PRELOADED, Forked
 
 WORDS = [sys.executable, "-m", "json.tool"]
@@ -62,3 +64,37 @@ def test_a_forked_program_stays_on_its_starters_cores(tmp_path: Path) -> None:
         free.communicate(b"[]")
         assert os.sched_getaffinity(pinned.pid) == {min(before)}
         pinned.communicate(b"[]")
+
+
+def test_a_shells_program_is_its_forked_command(tmp_path: Path) -> None:
+    """A program that a shell starts has the words, the folder, the environment, the streams and the
+    exit code of its forked command."""
+    program = tmp_path / "freehold"
+    (tmp_path / "freehold.toml").write_text("listen = 5\n")
+    with ForkedProgram(program):
+        words = [str(program), "config", "check"]
+        own = {**os.environ, "FREEHOLD_CONFIG": "freehold.toml"}
+        done = subprocess.run(words, cwd=tmp_path, env=own, capture_output=True, text=True)
+        helped = subprocess.run([str(program), "--help"], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "freehold.toml" in done.stderr
+    assert "listen" in done.stderr
+    assert (helped.returncode, helped.stderr) == (0, "")
+    assert helped.stdout.startswith("Usage: ")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_reaches_the_forked_command(tmp_path: Path, number: signal.Signals) -> None:
+    """A signal to a program that a shell started ends its forked command, and the program as the
+    command ended."""
+    program = tmp_path / "freehold"
+    with ForkedProgram(program), socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"127.0.0.1:{silent.getsockname()[1]}"
+        waiting = subprocess.Popen([str(program), "health", address, "--wait", "60"])
+        connected, _ = silent.accept()
+        with connected:
+            waiting.send_signal(number)
+            assert waiting.wait(60) != 0
+            assert connected.recv(65_536) is not None
+            while connected.recv(65_536):
+                pass

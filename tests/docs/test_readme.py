@@ -7,10 +7,13 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
+
+from tests.forked_program import ForkedProgram
 
 ROOT = Path(__file__).resolve().parents[2]
 PYTHON_PATH = (ROOT / "tests" / "without_training", ROOT, ROOT / "proto")
@@ -55,6 +58,13 @@ def checkout(tmp_path: Path, model: Path) -> Path:
     return folder
 
 
+@pytest.fixture
+def forked(checkout: Path) -> Iterator[Path]:
+    """That folder, where each `freehold` is forked; in sh the quickstart runs without this."""
+    with ForkedProgram(checkout / ".venv" / "bin" / "freehold"):
+        yield checkout
+
+
 def paste(shell: str, text: str, folder: Path, **given: str) -> subprocess.CompletedProcess[str]:
     """A shell's output for a text that is pasted into it, in a folder."""
     return subprocess.run(
@@ -90,56 +100,59 @@ def at_work(folder: Path) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize(("shell", "times"), [("sh", 1), ("bash", 2)])
+@pytest.mark.parametrize(
+    ("shell", "times", "programs"), [("sh", 1, "checkout"), ("bash", 2, "forked")]
+)
 def test_the_quickstart_may_be_pasted_twice(
-    shell: str, times: int, checkout: Path, tmp_path: Path
+    shell: str, times: int, programs: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
     """The README's quickstart is pasted once, and in bash a second time. Each time it prints the
     README's transcript. It leaves no file, no process, and no change in the checkout."""
     if shutil.which(shell) is None:
         pytest.skip(f"{shell} is not installed")
+    folder: Path = request.getfixturevalue(programs)
     temporary = tmp_path / "temporary"
     temporary.mkdir()
-    before, files = changed(), sorted(checkout.rglob("*"))
+    before, files = changed(), sorted(folder.rglob("*"))
     block = quickstart()
     again = f'{block}echo "left: $FREEHOLD_DATABASE$OPERATOR_KEY"\n' * times
-    done = paste(shell, again, checkout, TMPDIR=str(temporary))
+    done = paste(shell, again, folder, TMPDIR=str(temporary))
     assert done.stderr == ""
     assert done.stdout == f"{transcript()}left: \n" * times
     assert done.returncode == 0
     assert list(temporary.iterdir()) == []
-    assert sorted(checkout.rglob("*")) == files
-    assert at_work(checkout) == []
+    assert sorted(folder.rglob("*")) == files
+    assert at_work(folder) == []
     assert changed() == before
 
 
-def test_a_failing_quickstart_gives_the_reason(checkout: Path, tmp_path: Path) -> None:
+def test_a_failing_quickstart_gives_the_reason(forked: Path, tmp_path: Path) -> None:
     """If the server does not start, the quickstart ends with the server's output, and leaves no
     file and no process."""
-    (checkout / ".freehold" / "demo" / "model").unlink()
+    (forked / ".freehold" / "demo" / "model").unlink()
     block = quickstart()
-    done = paste("sh", block.replace("--wait 60", "--wait 15"), checkout, TMPDIR=str(tmp_path))
+    done = paste("sh", block.replace("--wait 60", "--wait 15"), forked, TMPDIR=str(tmp_path))
     assert done.returncode == 1
     assert "does not serve: UNAVAILABLE" in done.stderr
     assert ".freehold/demo/model" in done.stdout
-    assert [it for it in tmp_path.iterdir() if it != checkout] == []
-    assert at_work(checkout) == []
+    assert [it for it in tmp_path.iterdir() if it != forked] == []
+    assert at_work(forked) == []
 
 
-def test_own_terms_may_be_pasted(checkout: Path, tmp_path: Path) -> None:
+def test_own_terms_may_be_pasted(forked: Path, tmp_path: Path) -> None:
     """The README's block of own terms prints its transcript: a tariff is refused under CN-BJ by
     three rules, and two companies rent out under their own terms. It leaves no file and no
     process."""
     temporary = tmp_path / "temporary"
     temporary.mkdir()
-    before, files = changed(), sorted(checkout.rglob("*"))
-    done = paste("sh", OWN_TERMS[0], checkout, TMPDIR=str(temporary))
+    before, files = changed(), sorted(forked.rglob("*"))
+    done = paste("sh", OWN_TERMS[0], forked, TMPDIR=str(temporary))
     assert done.stderr == ""
     assert done.stdout == OWN_TERMS[1]
     assert done.returncode == 0
     assert list(temporary.iterdir()) == []
-    assert sorted(checkout.rglob("*")) == files
-    assert at_work(checkout) == []
+    assert sorted(forked.rglob("*")) == files
+    assert at_work(forked) == []
     assert changed() == before
 
 

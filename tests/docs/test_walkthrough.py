@@ -8,23 +8,23 @@ from pathlib import Path
 
 import pytest
 
-from tests.docs.test_readme import ROOT, at_work, checkout, paste
+from tests.docs.test_readme import ROOT, at_work, checkout, forked, paste
 
 PAGE = (ROOT / "service" / "cli" / "WALKTHROUGH.md").read_text("utf-8")
 BLOCKS = re.findall(r"^```sh\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
 SAFELY = "set -e\ntrap 'kill $server 2>/dev/null || true' EXIT\n"
 """A step that fails ends the shell, and the server with it."""
 
-__all__ = ["checkout"]
+__all__ = ["checkout", "forked"]
 
 
 @pytest.mark.skipif(shutil.which("openssl") is None, reason="needs the command openssl")
-def test_the_walk_through_may_be_pasted(checkout: Path, tmp_path: Path) -> None:
+def test_the_walk_through_may_be_pasted(forked: Path, tmp_path: Path) -> None:
     """The blocks of the walk-through, pasted one after another, build a service with TLS, metrics
     and seals, upgrade it and restore it. They leave no file and no process."""
     temporary = tmp_path / "temporary"
     temporary.mkdir()
-    done = paste("sh", SAFELY + "".join(BLOCKS), checkout, TMPDIR=str(temporary))
+    done = paste("sh", SAFELY + "".join(BLOCKS), forked, TMPDIR=str(temporary))
     assert done.returncode == 0, done.stdout + done.stderr
     said = done.stdout
     assert "the settings are right" in said
