@@ -1,12 +1,14 @@
 """Shared by all tests: profiles of Hypothesis, and fresh databases copied from one template.
 
-A test that asks for `url`, `store`, `desk` or `databases` runs on SQLite and on PostgreSQL. A test
-that asks for `file` is about SQLite's files.
+A test that asks for `url`, `store`, `desk` or `databases` runs on SQLite and on PostgreSQL; of the
+rules' tests only a sample runs on both (see `left_out`). A test that asks for `file` is about
+SQLite's files.
 """
 
 from __future__ import annotations
 
 import gc
+import inspect
 import os
 import shutil
 import sys
@@ -14,6 +16,7 @@ from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from signal import SIG_IGN, SIGINT, SIGTERM, getsignal, signal
 from typing import TYPE_CHECKING, Any, Protocol
+from zlib import crc32
 
 import pytest
 import structlog
@@ -68,6 +71,17 @@ NewFile = Callable[[], Path]
 NewFolder = Callable[[], Path]
 
 KINDS = ("sqlite", "postgresql")
+
+TESTS = Path(__file__).parent
+RULES = (TESTS / "engine", TESTS / "operations")
+"""The folders whose tests state the engine's rules, in which a database has no part."""
+DATABASES = frozenset({"databases", "url", "store", "faulty", "shaky"})
+"""What a test asks for that states something about the database too."""
+WHOLE = "ON_BOTH"
+"""A file with this name runs on both kinds of database; its value is the reason, mostly statements
+that the tests of no other file make on PostgreSQL."""
+SHARE = 8
+"""Of the other tests of rules, one in so many runs on PostgreSQL too."""
 
 
 class Databases(Protocol):
@@ -168,6 +182,35 @@ def pytest_collection() -> Generator[None, object, object]:
     finally:
         gc.freeze()
         gc.enable()
+
+
+def left_out(item: pytest.Item) -> bool:
+    """Whether a test on PostgreSQL is left out of a run, since the same test runs on SQLite.
+
+    A rule of the engine is the same on every database, and its test takes twice as much CPU time on
+    PostgreSQL. So where a test of rules reaches the database only through its desk, one in
+    eight runs on PostgreSQL too, chosen by name. A file may say that all of its tests do, and with
+    FREEHOLD_EVERY_TEST=yes every test does.
+    """
+    if os.environ.get("FREEHOLD_EVERY_TEST") == "yes" or not isinstance(item, pytest.Function):
+        return False
+    given = item.callspec.params if hasattr(item, "callspec") else {}
+    return (
+        given.get("databases") == "postgresql"
+        and any(item.path.is_relative_to(folder) for folder in RULES)
+        and not hasattr(item.module, WHOLE)
+        and "desk" in item.fixturenames
+        and DATABASES.isdisjoint(inspect.signature(item.function).parameters)
+        and crc32(item.nodeid.encode()) % SHARE != 0
+    )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leaves tests out that are not of the sample."""
+    without = {it for it in items if left_out(it)}
+    if without:
+        config.hook.pytest_deselected(items=[it for it in items if it in without])
+        items[:] = [it for it in items if it not in without]
 
 
 class SharedTexts(dict[tuple[Any, ...], Any]):

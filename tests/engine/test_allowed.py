@@ -17,6 +17,8 @@ from tests.fakes import OTHER_OPERATOR, Desk
 from tests.operations.every import ON_AUTHORIZATION
 from tests.rpc.support import RPCS
 
+ON_BOTH = "each call is made on each database"
+
 AMOUNTS_FORBID = {"INVALID_INPUT", "NOTHING_DUE", "NOTHING_DISPUTED", "NOTHING_CHARGED_BACK",
                   "NOT_PROPOSED", "NOT_MISSING", "NOT_PAUSED", "NOTHING_TO_WAIVE"}  # fmt: skip
 """Reasons for which an allowed command may still be refused."""

@@ -42,6 +42,8 @@ from tests.fakes import (
     FakeUnscorable,
 )
 
+ON_BOTH = "the calls of a batch share a transaction"
+
 
 def test_later_commands_see_earlier_ones(desk: Desk) -> None:
     """A command sees the effects of the commands before it in the batch."""

@@ -27,6 +27,8 @@ from tests.engine.test_catalog_reloader import OtherIds
 from tests.engine.test_velocity import read_values
 from tests.fakes import OPERATOR, OTHER_OPERATOR, Desk
 
+ON_BOTH = "servers that share a database open a breaker once"
+
 BIKE_MINOR = 19_900
 
 

@@ -28,6 +28,8 @@ from tests.engine.test_quotes import ask, everything, quotes_of
 from tests.engine.test_velocity import read_values
 from tests.fakes import OPERATOR, OTHER_OPERATOR, Desk
 
+ON_BOTH = "servers that share a database share a budget"
+
 BIKE_MINOR = 19_900
 DAY_US = 86_400_000_000
 

@@ -31,6 +31,8 @@ from tests.engine.calls import authorize, balances, pay, refused, rental, stored
 from tests.fakes import START_US, Desk
 from tests.rows import read
 
+ON_BOTH = "corrections are read by statements of their own"
+
 FEE, DAMAGE, PENALTY = Purpose.FEE, Purpose.DAMAGE, Purpose.PENALTY
 FIVE = "five"
 """An operator whose commission is 5 %."""

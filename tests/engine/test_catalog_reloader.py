@@ -23,6 +23,8 @@ from tests.engine.acts import revise
 from tests.engine.calls import authorize, rental, settle, stored
 from tests.fakes import START_US, CountingIds, Desk, serving
 
+ON_BOTH = "the database tells which terms changed"
+
 HANG_S = 30.0
 
 

@@ -14,6 +14,8 @@ from service.storage import schema as t
 from tests.engine.calls import authorize, pick_up, rental, settle
 from tests.fakes import Desk
 
+ON_BOTH = "the database keeps the order of events"
+
 GROUP = Authorize(
     "ben", (Item("bike", ""), Item("umbrella", ""), Item("umbrella", "")), Start.IMMEDIATE, (),
     grouped=True,

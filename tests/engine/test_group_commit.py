@@ -25,6 +25,8 @@ from service.engine.group_commit import (
 from tests.engine.calls import authorize, counts
 from tests.fakes import Desk
 
+ON_BOTH = "batches are transactions"
+
 T = TypeVar("T")
 HANG_S = 30.0
 AT_ONCE = CommitLimits(max_queue=4, max_batch=2, min_arrivals=1e9)

@@ -29,6 +29,8 @@ from tests.engine.calls import (
 from tests.fakes import OPERATOR, OTHER_OPERATOR, START_US, Desk, encode
 from tests.rows import read
 
+ON_BOTH = "the database keeps the answers of calls"
+
 DAY_US = 86_400_000_000
 
 

@@ -39,6 +39,8 @@ from tests.engine.acts import Books, charged, group, increment, money, revise
 from tests.engine.calls import authorize, balances, counts, pick_up, reason, rental, stored
 from tests.fakes import MINUTE_US, OPERATOR, START_US, Desk, FakeScorer
 
+ON_BOTH = "the calls of a batch share a transaction"
+
 ITEM = "bike-7"
 LAPSE_US = START_US + 30 * MINUTE_US
 ZERO = (Offer.ZERO,)

@@ -15,6 +15,8 @@ from tests.engine import acts
 from tests.engine.calls import authorize, pick_up, rental, reverse, settle
 from tests.fakes import OPERATOR, OTHER_OPERATOR, Desk, lists_of
 
+ON_BOTH = "lapses are listed by a statement of their own"
+
 DAY_US = acts.DAY_US
 
 

@@ -34,6 +34,8 @@ from tests.engine.calls import (
 )
 from tests.fakes import START_US, Desk
 
+ON_BOTH = "the database refuses chains of names"
+
 BIKE_MINOR = 19_900
 
 

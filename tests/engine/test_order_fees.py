@@ -35,6 +35,8 @@ from tests.engine.test_reservations import TARIFF, pass_time
 from tests.engine.test_velocity import read_values
 from tests.fakes import MINUTE_US, OPERATOR, START_US, Desk
 
+ON_BOTH = "the database refuses a fee above the order"
+
 FEE = 1_000
 DEPOSIT = 19_900
 

@@ -13,6 +13,8 @@ from tests.engine.calls import rental
 from tests.engine.test_refunds_by_time import DEPOSIT, released, set_row
 from tests.fakes import BACKSTAGE, START_US, Desk
 
+ON_BOTH = "late refunds are found by a statement of their own"
+
 
 def look(desk: Desk) -> list[tuple[OwedBack, int]]:
     """The reports of one look, under a bound of three days."""

@@ -19,6 +19,8 @@ from tests.engine.acts import charged, money
 from tests.engine.calls import refused
 from tests.fakes import BACKSTAGE, OPERATOR, Desk
 
+ON_BOTH = "balances are folded by statements of their own"
+
 FOLDED_ROWS = LIMITS.fold_portion
 
 

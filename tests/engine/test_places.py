@@ -31,6 +31,8 @@ from tests.engine.currencies import apply
 from tests.fakes import MINUTE_US, OPERATOR, Desk
 from tests.terms import plant
 
+ON_BOTH = "places are stored and verified by statements of their own"
+
 K = DocumentKind
 TARIFF: dict[str, Any] = {
     "name": "by-place", "currency": "CNY", "rounding": "STARTED", "buy_out_minor": 9_900,

@@ -43,6 +43,8 @@ from service.storage import schema as t
 from service.storage.quoting import QuoteStore
 from tests.fakes import MINUTE_US, OPERATOR, OTHER_OPERATOR, Desk
 
+ON_BOTH = "minutes are counted and verified by statements of their own"
+
 DAILY = Quota("daily", 30, QuotaPeriod.DAY)
 WEEKLY = Quota("weekly", 20, QuotaPeriod.WEEK)
 ZONE = "Asia/Shanghai"

@@ -47,6 +47,8 @@ from tests.engine.test_wrong_terms import BAD_BIKE, MEND
 from tests.fakes import MINUTE_US, OPERATOR, OTHER_OPERATOR, Desk
 from tests.terms import plant
 
+ON_BOTH = "a quote reads by statements of its own"
+
 NOW = Usage(None, None, ())
 WORD = (Cause.ITEM_AT_FAULT, Source.USER)
 DAY_US = 24 * 60 * MINUTE_US

@@ -32,6 +32,8 @@ from tests.engine.calls import balances, confirm, pick_up, rental, reverse, stor
 from tests.engine.test_quotas import offer
 from tests.fakes import MINUTE_US, OPERATOR, START_US, Desk
 
+ON_BOTH = "a receipt is made again from rows that few others read"
+
 RESERVATION = Reservation(10, 1, 20, 300)
 TARIFF = SegmentTariff(
     Rounding.STARTED, 100, 0, FreeMinutes.DEDUCTED, 0, 19_900, (Segment(0, None, 10, 100),),

@@ -27,6 +27,8 @@ from tests.engine.calls import authorize, line, reason, rental, settle
 from tests.fakes import BACKSTAGE, Desk, horizon_of
 from tests.storage.book import KEY, KEYS, seal, witness
 
+ON_BOTH = "the database keeps the order of events"
+
 
 @pytest.fixture
 def desk(store: SqlStore) -> Iterator[Desk]:

@@ -31,6 +31,8 @@ from service.storage.models import (
 from tests.engine.calls import authorize, profile, rental
 from tests.fakes import START_US, Desk, FakeScored, FakeScorer, FakeUnscorable
 
+ON_BOTH = "models and terms are changed by statements of their own"
+
 SCORES = (600.0, 700.0)
 
 

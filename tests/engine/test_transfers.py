@@ -21,6 +21,8 @@ from tests.engine.acts import charged, woken
 from tests.engine.calls import pay, rental
 from tests.fakes import BACKSTAGE, MINUTE_US, Desk, lists_of
 
+ON_BOTH = "transfers are found by statements of their own"
+
 T = TypeVar("T")
 HANG_S = 60.0
 PORTION = 64

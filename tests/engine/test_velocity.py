@@ -32,6 +32,8 @@ from tests.engine import acts
 from tests.engine.calls import authorize, confirm, pick_up, rental, reverse, settle
 from tests.fakes import OTHER_OPERATOR, Desk
 
+ON_BOTH = "traces are counted by statements of their own"
+
 HOUR_US = 3_600_000_000
 DAY_US = 24 * HOUR_US
 
