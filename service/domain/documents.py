@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping
 from enum import StrEnum
 from typing import Any, NamedTuple
@@ -68,6 +69,11 @@ def table_of_json(text: str, fraction: Callable[[str], Any] = float) -> Table:
             parse_int=_whole_number,
             object_pairs_hook=_table_of,
         )
+        if _HALF_PAIR.search(text):
+            json.dumps(table, ensure_ascii=False, default=str).encode()
+    except UnicodeEncodeError as error:
+        said = "has half of a surrogate pair, such as \\ud83d alone: no text is written so"
+        raise InvalidInput.of("document", "document.json", said) from error
     except RecursionError as error:
         raise InvalidInput.of("document", "document.json", "is nested too deep") from error
     except ValueError as error:
@@ -76,6 +82,10 @@ def table_of_json(text: str, fraction: Callable[[str], Any] = float) -> Table:
     if not isinstance(table, dict):
         raise InvalidInput.of("document", "document.json", "must be one JSON object")
     return table
+
+
+_HALF_PAIR = re.compile(r"\\u[dD][89a-fA-F]")
+"""The beginning of an escape that is half of a character; json.loads joins the halves of a pair."""
 
 
 def _refuse_constant(text: str) -> Any:

@@ -8,7 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.domain.documents import Difference, canonical, differences, digest_of
+from service.domain.documents import (
+    Difference,
+    canonical,
+    differences,
+    digest_of,
+    table_of_json,
+)
 from service.domain.errors import InvalidInput
 from service.domain.exposure import Rate, TotalExposure
 from service.domain.limits_document import Limit, LimitsDocument, read_limits, write_limits
@@ -52,6 +58,18 @@ def test_a_changed_value_is_the_only_difference(table: dict[str, int], value: in
     before = str(table["a"]) if "a" in table else ""
     expected = [] if before == str(value) else [Difference("a", before, str(value))]
     assert list(differences(table, changed)) == expected
+
+
+@pytest.mark.parametrize("half", ["\\ud83d", "\\uDE00", "\\ude00\\ud83d"])
+@pytest.mark.parametrize("form", ['{"a": "%s"}', '{"%s": 1}', '{"a": [{"b": "x%sy"}]}'])
+def test_half_of_a_surrogate_pair_is_refused(form: str, half: str) -> None:
+    """A text or a key of a document with half of a surrogate pair is refused: no database takes
+    it. A whole pair is one character, and a written backslash is none."""
+    with pytest.raises(InvalidInput) as refused:
+        table_of_json(form % half)
+    assert "half of a surrogate pair" in refused.value.violations[0].description
+    assert "\U0001f600" in canonical(table_of_json(form % "\\ud83d\\ude00"))
+    assert table_of_json(form % "\\\\ud83d")
 
 
 def test_differences_name_places_in_lists() -> None:

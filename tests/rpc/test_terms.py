@@ -93,6 +93,7 @@ def _request(caller: Caller, **parts: Any) -> Any:
         ({"document": "{"}, "INVALID_INPUT", {"document"}),
         ({"document": "[]"}, "INVALID_INPUT", {"document"}),
         ({"document": '{"a": 1, "a": 2}'}, "INVALID_INPUT", {"document"}),
+        ({"document": '{"a": "\\ud83d"}'}, "INVALID_INPUT", {"document"}),
         ({"document": "{}", "beyond_bounds": True}, "INVALID_INPUT", {"beyond_bounds"}),
         ({"kind": pb.TERMS_KIND_LIMITS, "document": "{}"}, "INVALID_INPUT", {"kind"}),
         (
