@@ -21,7 +21,7 @@ from service.domain.access import PLATFORM, hash_key, key_id_of
 from service.domain.errors import FreeholdError, InvalidInput
 from service.engine.records.administration import Asked, By, NewKey
 from service.storage import schema as t
-from service.storage.administration import Administration, administer
+from service.storage.administration import Administration, administer, require_text
 from service.storage.adoption import ADOPTED, Adoption
 from service.storage.database import writing
 from service.storage.keys import create_key
@@ -120,7 +120,7 @@ def create_operator(
 ) -> None:
     """Registers an operator with the default products.
 
-    Raises InvalidInput for a malformed id, OperatorExists, and RequestIdReused.
+    Raises InvalidInput for a malformed id or name, OperatorExists, and RequestIdReused.
     """
     row = {"operator_id": operator_id, "name": name, "fee_bp": fee_bp, "create_us": now_us}
     products = [
@@ -134,6 +134,7 @@ def create_operator(
         if not OPERATOR_ID.fullmatch(operator_id) or operator_id == PLATFORM:
             text = "must match [a-z0-9][a-z0-9-]{0,62}"
             raise InvalidInput.of("operator_id", "operator_id.form", text)
+        require_text("name", name, shortest=1)
         known = t.operators.c.operator_id
         if desk.connection.scalar(select(known).where(known == operator_id)) is not None:
             raise OperatorExists(operator_id)

@@ -212,6 +212,15 @@ def test_an_operators_id_is_checked(migrated: str, file: Path, operator_id: str)
     assert rows(file, "SELECT count(*) FROM api_keys") == [(0,)]
 
 
+@pytest.mark.parametrize("name", ["", "\u202eevil", "a\nb", "x" * 201])
+def test_an_operators_name_is_checked(migrated: str, file: Path, name: str) -> None:
+    """An operator's name has 1 to 200 characters, and no control characters, as a person's has."""
+    done = invoke("operator", "create", "city", "--name", name, "--database", migrated)
+    assert done.exit_code == 1
+    assert getattr(done.exception, "reason", "") == "INVALID_INPUT"
+    assert rows(file, "SELECT count(*) FROM operators") == [(0,)]
+
+
 @pytest.mark.parametrize("fee", ["-1", "10001", "3%", "1.5"])
 def test_a_commission_is_a_share(migrated: str, fee: str) -> None:
     """A commission outside 0 to 10,000 basis points is refused with the option's name."""
