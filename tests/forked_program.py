@@ -30,12 +30,17 @@ asked.connect({address!r})
 content = marshal.dumps((sys.argv[1:], dict(os.environ), os.getcwd()))
 socket.send_fds(asked, [len(content).to_bytes(8, "big")], [0, 1, 2])
 asked.sendall(content)
-process = int.from_bytes(asked.recv(8), "big")
+
+def heard():
+    return asked.recv(8) or sys.exit("freehold: the test's process forks no more commands")
+
+
+process = int.from_bytes(heard(), "big")
 for number in PASSED_ON:
     if signal.getsignal(number) is not signal.SIG_IGN:
         signal.signal(number, lambda number, _: os.kill(process, number))
 signal.pthread_sigmask(signal.SIG_UNBLOCK, PASSED_ON)
-code = int.from_bytes(asked.recv(8), "big", signed=True)
+code = int.from_bytes(heard(), "big", signed=True)
 if code < 0:
     signal.signal(-code, signal.SIG_DFL)
     os.kill(os.getpid(), -code)
