@@ -168,14 +168,14 @@ def label(top: TomlTable) -> Label:
     )
 
 
-def time(top: TomlTable) -> Time | None:
-    """The [time] table, if there is one."""
+def time(top: TomlTable, last_year: int) -> Time | None:
+    """The [time] table, if there is one. Years of two digits are those up to `last_year`."""
     if not top.has("time"):
         return None
     table = TomlTable("time", top.value["time"], TIME_KEYS, top.faults)
     return Time(
         column=table.column("column"),
-        oot_from=_instant(table, "oot_from") or 0,
+        oot_from=_instant(table, "oot_from", last_year) or 0,
         format=spec_columns.date_format(table),
     )
 
@@ -187,12 +187,13 @@ def column(top: TomlTable, name: str) -> str | int | None:
     return TomlTable(name, top.value[name], COLUMN_KEYS, top.faults).column("column")
 
 
-def exclusions(top: TomlTable) -> tuple[Exclusion, ...]:
-    """The [[exclude]] tables."""
-    return tuple(_exclusion(t) for t in top.tables("exclude", EXCLUDE_KEYS, required=False))
+def exclusions(top: TomlTable, last_year: int) -> tuple[Exclusion, ...]:
+    """The [[exclude]] tables. Years of two digits are those up to `last_year`."""
+    tables = top.tables("exclude", EXCLUDE_KEYS, required=False)
+    return tuple(_exclusion(table, last_year) for table in tables)
 
 
-def _exclusion(table: TomlTable) -> Exclusion:
+def _exclusion(table: TomlTable, last_year: int) -> Exclusion:
     given = [name for name in _CONDITIONS if table.has(name)]
     if len(given) != 1:
         table.fault("column", f"needs exactly one of {', '.join(_CONDITIONS)}")
@@ -210,8 +211,8 @@ def _exclusion(table: TomlTable) -> Exclusion:
         other_than=_texts(table, "other_than", []),
         below=numbers.get("below"),
         above=numbers.get("above"),
-        before=_instant(table, "before") if table.has("before") else None,
-        after=_instant(table, "after") if table.has("after") else None,
+        before=_instant(table, "before", last_year) if table.has("before") else None,
+        after=_instant(table, "after", last_year) if table.has("after") else None,
         format=spec_columns.date_format(table),
         missing=table.has("missing"),
     )
@@ -224,12 +225,12 @@ def _texts(table: TomlTable, name: str, default: object) -> tuple[str, ...]:
     return tuple(values)
 
 
-def _instant(table: TomlTable, name: str) -> int | None:
+def _instant(table: TomlTable, name: str, last_year: int) -> int | None:
     """A date of the spec in seconds since 1970: a TOML date, ISO text, or text in `format`."""
     value = table.get(name, ...)
     if value is ...:
         return None
-    found = _date_of(value, table.value.get("format"))
+    found = _date_of(value, table.value.get("format"), last_year)
     if found is None:
         table.fault(name, "must be a date, as 2026-11-29, or as its column writes it")
         return None
@@ -238,7 +239,7 @@ def _instant(table: TomlTable, name: str) -> int | None:
     return int(found.timestamp())
 
 
-def _date_of(value: object, form: object) -> datetime.datetime | None:
+def _date_of(value: object, form: object, last_year: int) -> datetime.datetime | None:
     if isinstance(value, datetime.datetime):
         return value
     if isinstance(value, datetime.date):
@@ -250,7 +251,11 @@ def _date_of(value: object, form: object) -> datetime.datetime | None:
     forms = [form] if isinstance(form, str) and form != ISO else []
     for each in [*forms, "%Y-%m-%d", "%Y-%m", "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S", "%Y"]:
         try:
-            return datetime.datetime.strptime(value.strip(), each)
+            found = datetime.datetime.strptime(value.strip(), each)
+            if "%y" in each:
+                # As `cells.seconds` reads the column; a leap day that the century lacks is no date.
+                found = found.replace(year=last_year - (last_year - found.year) % 100)
+            return found
         except ValueError:
             continue
     return None

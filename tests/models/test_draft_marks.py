@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import random
 import tomllib
 from collections.abc import Callable
@@ -12,7 +13,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from models import cells, checking, drafting, reading, spec
+from models import cells, checking, drafting, errors, reading, spec
 from models.drafting import Draft
 from models.spec_columns import LAST_YEAR, Notation
 from tests.models import reading_tables
@@ -155,6 +156,47 @@ def test_two_digits_are_a_year_of_the_hundred_up_to_the_last(
     whole = cells.days(pl.Series(["28-02-1962"]), "%d-%m-%Y", Notation(last_year=1900))
     assert np.isnan(read.values[5])
     assert whole.values[0] == -2_864
+
+
+@pytest.mark.parametrize(
+    ("last_year", "years"), [(None, (2069, 2068, 2000)), (2026, (1969, 1968, 2000)),
+                             (1999, (1969, 1968, None)), (2168, (2069, 2168, 2100))],
+)  # fmt: skip
+def test_dates_of_a_spec_are_in_the_hundred_years_of_their_columns(
+    tmp_path: Path, last_year: int | None, years: tuple[int, int, int | None]
+) -> None:
+    """Two digits of `oot_from`, `before` and `after` mean the year that they mean in the column,
+    and a leap day that its century lacks is refused."""
+    form = "%d-%m-%y"
+
+    def found(text: str) -> tuple[float, ...]:
+        dated = {"column": "day", "format": form}
+        the_spec = reading_tables.spec_of(
+            tmp_path,
+            "x,day,bad\n1,1,0\n",
+            data={} if last_year is None else {"last_year": last_year},
+            time={**dated, "oot_from": text},
+            exclude=[{**dated, "reason": key, key: text} for key in ("before", "after")],
+        )
+        (before, after), time = the_spec.exclusions, the_spec.time
+        assert time is not None
+        assert before.before is not None
+        assert after.after is not None
+        read = cells.seconds(pl.Series([text]), form, the_spec.data.notation)
+        assert read.values[0] == time.oot_from
+        return time.oot_from, before.before, after.after
+
+    for text, year in zip(("01-03-69", "01-03-68"), years[:2], strict=True):
+        wanted = datetime.datetime(year or 0, 3, 1, tzinfo=datetime.UTC).timestamp()
+        assert found(text) == (wanted,) * 3
+    if years[2] == 2000:
+        assert found("29-02-00") == (951_782_400,) * 3
+    else:
+        with pytest.raises(errors.SpecError, match="must be a date") as caught:
+            found("29-02-00")
+        assert {it.key for it in (caught.value, *caught.value.others)} == {
+            "time.oot_from", "exclude[0].before", "exclude[1].after"
+        }  # fmt: skip
 
 
 def test_a_check_names_dates_that_a_century_splits(tmp_path: Path) -> None:
