@@ -22,6 +22,7 @@ from models import (
     evaluate,
     fairness_gate,
     fits,
+    recipes,
     scorecard,
     spec,
     spec_card,
@@ -362,9 +363,14 @@ def _fairness_all_rows(
 
 def _out_of_fold(state: State, results: Results, kind: str, seed: int) -> Floats:
     """The margin of every row by the seed's model that did not see the row; NaN if the model cannot
-    score it, or if no fold has it."""
+    score it, or if no fold has it. Where every fold chose the scorecard, the model is the rival."""
     count = state.spec.validation.folds
     fold = state.folds(seed)
+    chosen = {results[fits.Task(kind, seed, k)].recipe for k in range(count)}
+    if kind == "fold" and chosen == {recipes.SCORECARD}:
+        # The same fits. A chosen recipe's margins are calibrated inside its rows, to compare with
+        # those of other recipes; here that would only add the error of this calibration.
+        kind = recipes.SCORECARD.name
     margin = np.full(state.label.shape[0], np.nan)
     for k in range(count):
         margin[fold == k] = results[fits.Task(kind, seed, k)].margin

@@ -29,8 +29,9 @@ def test_the_gate_judges_the_kind_that_is_served() -> None:
     data = Dataset(the_spec, (), rows, state.raw, it.y, "", protected={"b": it.b})
     fold = state.folds(0)
     of_kind = {"fold": it.a, "scorecard": it.a + 3.0 * (it.b > 0.0)}
+    recipe = {"fold": recipes.MEDIUM, "scorecard": recipes.SCORECARD}
     results = {
-        fits.Task(kind, 0, k): fits.Outcome(margin[fold == k], recipes.SCORECARD, [])
+        fits.Task(kind, 0, k): fits.Outcome(margin[fold == k], recipe[kind], [])
         for kind, margin in of_kind.items()
         for k in range(3)
     }
@@ -40,6 +41,32 @@ def test_the_gate_judges_the_kind_that_is_served() -> None:
         ratio[kind] = {g["group"]: g["approval"]["value"] for g in attribute["groups"]}
     assert abs(ratio["fold"]["more"] - ratio["fold"]["zero"]) < 0.1
     assert ratio["scorecard"]["more"] < ratio["scorecard"]["zero"] - 0.2
+
+
+def test_scorecards_of_all_folds_have_the_figures_of_the_scorecard() -> None:
+    """Where every fold chose the scorecard, the model's figures are the scorecard's, without the
+    calibration inside each fold; where one chose trees, that calibration counts."""
+    it = table()
+    rows = np.arange(600)
+    state = State(it.a[:, None], it.y, small_spec([A]), rows[:0], rows)
+    data = Dataset(state.spec, (), rows, state.raw, it.y, "")
+    fold = state.folds(0)
+    results = {
+        fits.Task(kind, 0, k): fits.Outcome(it.a[fold == k], recipes.SCORECARD, [])
+        for kind in ("scorecard", "plain", "fold")
+        for k in range(3)
+    }
+    for k in range(3):
+        calibrated = it.a[fold == k] * (1.0 + k) - k
+        results[fits.Task("fold", 0, k)] = fits.Outcome(calibrated, recipes.SCORECARD, [])
+    figures = metrics.validation(state, data, results, (0,))
+    assert figures["model"] == figures["scorecard"]
+    first = fits.Task("fold", 0, 0)
+    results[first] = results[first]._replace(recipe=recipes.MEDIUM)
+    mixed = metrics.validation(state, data, results, (0,))
+    assert mixed["scorecard"] == figures["scorecard"]
+    assert mixed["model"]["auc"] == figures["model"]["auc"]
+    assert mixed["model"]["log_loss"] != figures["model"]["log_loss"]
 
 
 def test_a_protected_column_without_groups_is_a_warning(tmp_path: Path) -> None:
