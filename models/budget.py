@@ -76,9 +76,11 @@ def pinned(
 
 
 def _rounds(rows: int, limit: int) -> tuple[int, ...]:
+    """The most rows of each round of a choice. A fold may have more rows than these, so `rows` is
+    no limit itself: a table with one row above its limit is cut to half of them."""
     if rows <= 2 * _FIRST_PART:
-        return (min(rows, limit),)
-    return tuple(sorted({min(rows, limit), _FIRST_PART if limit > _FIRST_PART else limit}))
+        return (limit,)
+    return tuple(sorted({min(limit, _FIRST_PART), limit}))
 
 
 def _longest(plan: Plan, rows: int, columns: int) -> float:

@@ -251,7 +251,7 @@ def _judged(sample_: Development, progress: bool, jobs: int | None, budget_s: fl
         "raw": len(the_spec.inputs), "derived": len(prepared)
     }  # fmt: skip
     figures["verdict"] = {"kind": ruling.kind, "sentence": ruling.sentence}
-    figures["choice"] = _choice(course, outcome, chosen)
+    figures["choice"] = _choice(course, outcome, chosen, state.training.shape[0])
     figures["coverage"] = {"columns": columns, "better_blank": better_blank}
     figures["warnings"] = warnings
     created_at = datetime.now(UTC).isoformat(timespec="seconds")
@@ -357,13 +357,13 @@ def _calibrated(state: State, results: metrics.Results, ruling: Verdict) -> _Ser
     return _Served(outcome, sample, ruling, platt, scorecard.scale(platt), margin)
 
 
-def _choice(course: Course, outcome: Outcome, chosen: Sequence[str]) -> dict[str, Any]:
-    """The recipes that were compared, how often the folds chose each, and the served one's
-    figures."""
+def _choice(course: Course, outcome: Outcome, chosen: Sequence[str], rows: int) -> dict[str, Any]:
+    """The recipes that were compared, how often the folds chose each, and the served one's figures;
+    it was fitted on so many rows."""
     return {
         "nested": len(course.plan.candidates) > 1,
         "candidates": [c.name for c in course.plan.candidates],
-        "rows": list(course.plan.rounds),
+        "rows": sorted({min(most, rows) for most in course.plan.rounds}),
         "chosen_in_folds": {name: list(chosen).count(name) for name in sorted({*chosen})},
         "served": outcome.recipe.name,
         "served_trees": outcome.recipe.trees,

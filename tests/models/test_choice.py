@@ -302,6 +302,18 @@ def test_a_smaller_budget_never_makes_a_larger_plan(rows: int) -> None:
     assert full.plan.candidates == recipes.LADDER
 
 
+def test_a_fold_with_more_rows_than_the_first_chooses_by_all_of_them() -> None:
+    """A table whose rows its folds do not share equally is planned by the rows outside its first
+    fold, and the choice of every fold tries all of the fold's rows."""
+    state = drawn(401, lambda a, b: a + b)
+    outside = [fits.split(state, Task("fold", 0, k))[0].shape[0] for k in range(3)]
+    plan = budget.course(outside[0], 2, 3, (0,), 1e9).plan
+    assert max(outside) > outside[0]
+    for k, count in enumerate(outside):
+        found = fits.work(Work(state, plan._replace(candidates=SHORT[:2])), Task("fold", 0, k))
+        assert [it["rows"] for it in found.candidates] == [count] * 2
+
+
 def figures(gain: float, low: float, loss: float) -> dict[str, Any]:
     return {
         "gain": {"auc_mean": gain, "interval": [low, 2 * gain - low], "folds": 15},
