@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 Indices = NDArray[np.int64]
 
-_BLOCK = 1 << 24
+_BLOCK = 1 << 21
 _NEWLINE = 10
 
 

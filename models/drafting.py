@@ -77,7 +77,9 @@ def draft(path: Path, target: Path, question: Question, today: date) -> Draft:
         return _parsed(_toml(table, columns, at, question, values), target)
 
     _exclude_leaks(reading.load(written()), columns)
+    freed.give_back()
     _derive_ages(columns, written)
+    freed.give_back()
     text = _toml(table, columns, at, question, values)
     findings = reading.Findings()
     checking.check(_parsed(text, target), None, findings)

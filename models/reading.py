@@ -61,11 +61,7 @@ def read(spec: Spec, findings: Findings) -> Dataset:
     DatasetError only where there is no table to read.
     """
     table = text_tables.open_table(spec.data)
-    try:
-        return _Reader(spec, table, findings).read()
-    finally:
-        # The texts of its blocks take more memory than the numbers.
-        freed.give_back()
+    return _Reader(spec, table, findings).read()
 
 
 class _Reader:
@@ -101,6 +97,8 @@ class _Reader:
         for block in self.table.blocks(wanted, step):
             self._block(block.row, block.cells)
         self.table.close()
+        # The texts of the blocks took more memory than the numbers do.
+        freed.give_back()
         self._report()
         row = np.concatenate(self.row)
         if not row.shape[0]:

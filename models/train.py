@@ -108,12 +108,15 @@ def train(
     with features.beside(Path(spec_path)):
         development_sample = _read(Path(spec_path), Path(out))
         made = _made(development_sample, progress, jobs, budget_s)
+    # What made the figures is freed before the sample is written, and that before the charts are
+    # drawn: each takes memory of its own.
+    freed.give_back()
     made_id = manifest.model_id(made.document)
-    report = page.of(made.figures, made_id)
 
     def beside(folder: Path) -> None:
         development.write(development_sample, folder)
-        (folder / page.NAME).write_text(report, encoding="utf-8")
+        freed.give_back()
+        (folder / page.NAME).write_text(page.of(made.figures, made_id), encoding="utf-8")
 
     folder, other = Path(out), manifest.occupant(Path(out), made_id)
     if other:
