@@ -11,21 +11,27 @@ PROBING = 64
 
 
 class ArrivalRate:
-    """The rate of calls in a second, an exponential average over a short window."""
+    """The rate of calls in a second, an exponential average over a short window.
+
+    After a rest the average says nothing, so the first calls count alone, and over a shorter
+    window: the rate of a burst is soon known.
+    """
 
     def __init__(self, window_s: float) -> None:
         self._window_s = window_s
         self._arrived = 0
         self._since = 0.0
+        self._rested = False
         self.per_second = 0.0
 
     def measure(self, now: float, arrived: int) -> float:
         """The rate at `now` (seconds of any steady clock), with `arrived` calls since the start."""
         elapsed = now - self._since
-        if elapsed >= self._window_s:
-            weight = min(1.0, elapsed / (4 * self._window_s))
+        if elapsed >= (self._window_s / 8 if self._rested else self._window_s):
+            weight = 1.0 if self._rested else min(1.0, elapsed / (4 * self._window_s))
             self.per_second += weight * ((arrived - self._arrived) / elapsed - self.per_second)
             self._arrived, self._since = arrived, now
+            self._rested = elapsed >= 4 * self._window_s
         return self.per_second
 
 
@@ -68,11 +74,16 @@ class Waits:
         self._skipped += 1
         return self._skipped % PROBING == 0
 
-    def ended(self, brought: int, expected: float) -> None:
-        """Records the calls that a wait brought, and those that arrive in its time on average.
+    def ended(self, brought: int, per_second: float, waited_s: float, pause_s: float) -> None:
+        """Records the calls that a wait brought, at a rate of arrivals.
+
+        `waited_s` is the time of the wait, which was to take at most `pause_s`. A wait that
+        outlasts its pause measures a machine that stood still, or a loop that came late to read the
+        calls, so the pause counts.
 
         Both are averaged apart. A wait ends with the call that it waited for, so after a short one
         the ratio of the two is high by chance.
         """
         self._brought += (brought - self._brought) / 4
+        expected = per_second * min(waited_s, pause_s)
         self._expected += (expected - self._expected) / 4

@@ -370,8 +370,8 @@ class Committer:
                 # uvloop's time has whole milliseconds.
                 before, since_s = len(self._queue), time.perf_counter()
                 await self._linger(pause)
-                expected = rate * (time.perf_counter() - since_s)
-                self._waits.ended(len(self._queue) - before, expected)
+                waited_s = time.perf_counter() - since_s
+                self._waits.ended(len(self._queue) - before, rate, waited_s, pause)
             taken = self._take()
             self._bulk -= min(self._bulk, len(taken))
             self._served.append(taken[0][0].caller)

@@ -123,8 +123,21 @@ def test_the_rate_is_not_measured_within_a_window() -> None:
     """Within one window the rate stays; the arrivals count in the next measurement."""
     rate = ArrivalRate(0.05)
     rate.measure(100.0, 0)
-    assert rate.measure(100.049, 1) == 0.0
+    rate.measure(100.01, 0)
+    assert rate.measure(100.059, 1) == 0.0
     assert rate.measure(100.2, 1) == pytest.approx(1 / 0.2)
+
+
+def test_a_burst_after_a_rest_is_soon_known() -> None:
+    """After a rest the calls of an eighth of the window count alone, so the rate of a burst is soon
+    known. Then the average goes on."""
+    rate = ArrivalRate(0.05)
+    rate.measure(100.0, 0)
+    rate.measure(101.0, 1)
+    assert rate.measure(101.006, 30) == pytest.approx(1.0)
+    assert rate.measure(101.010, 41) == pytest.approx(4_000)
+    assert rate.measure(101.050, 41) == pytest.approx(4_000)
+    assert rate.measure(101.060, 241) == pytest.approx(4_000)
 
 
 def test_the_crowd_is_the_recent_peak_of_callers() -> None:
@@ -144,14 +157,24 @@ def test_a_wait_pays_only_for_callers_that_come_back() -> None:
     waits = Waits()
     for _ in range(100):
         assert waits.pay()
-        waits.ended(8, 3.0)
+        waits.ended(8, 300, 0.01, 0.01)
     for _ in range(10):
-        waits.ended(10, 9.5)
+        waits.ended(10, 950, 0.01, 0.01)
     tried = [waits.pay() for _ in range(4 * PROBING)]
     assert tried.count(True) == 4
     for _ in range(4):
-        waits.ended(8, 3.0)
+        waits.ended(8, 300, 0.01, 0.01)
     assert all(waits.pay() for _ in range(2 * PROBING))
+
+
+def test_a_machine_that_stood_still_does_not_end_the_waits() -> None:
+    """A wait of 10 ms that took 150 ms, because the machine stood still, counts as 10 ms: waits for
+    callers that come back go on."""
+    waits = Waits()
+    for _ in range(100):
+        waits.ended(60, 2_000, 0.006, 0.01)
+    waits.ended(60, 2_000, 0.15, 0.01)
+    assert waits.pay()
 
 
 def test_a_short_wait_by_chance_is_no_gain() -> None:
@@ -159,7 +182,7 @@ def test_a_short_wait_by_chance_is_no_gain() -> None:
     which one call arrives on average."""
     waits = Waits()
     for expected in [0.2, 0.4, 2.4] * 20:
-        waits.ended(1, expected)
+        waits.ended(1, expected, 1, 1)
     assert not waits.pay()
 
 
