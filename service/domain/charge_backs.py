@@ -19,12 +19,7 @@ from typing import NamedTuple
 
 from service.domain import concessions, corrections, debts
 from service.domain.acts import Act, require
-from service.domain.authorization import (
-    TAKEN,
-    Authorization,
-    Step,
-    step,
-)
+from service.domain.authorization import TAKEN, Authorization, Step, step
 from service.domain.captures import WITHOUT_ROW, Capture, Part
 from service.domain.errors import IllegalState, InvalidInput
 from service.domain.ledger import Account, Posting
