@@ -442,8 +442,8 @@ class Step(NamedTuple):
 
     A step has the next version, the postings, the name and time of the transition, and the transfer
     for the payment rail, if any. `taken` is the capture that the step makes; `parts` are the
-    captures that the step corrects, with the corrected amounts. If the step fixes the fee anew,
-    `regain_minor` is the most that the operator may regain of the fee that it gave up before.
+    captures that the step corrects, with the corrected amounts. If it fixes the fee anew, the
+    operator may regain at most `regain_minor` of the fee that it gave up before.
     """
 
     authorization: Authorization
@@ -465,7 +465,6 @@ def step(
     *,
     taken: Taken | None = None,
     parts: tuple[Part, ...] = (),
-    regain_minor: int | None = None,
     **changes: Any,
 ) -> Step:
     """One step of an authorization, with the fields that it changes.
@@ -483,8 +482,7 @@ def step(
         following = following._replace(corrections=following.corrections + len(parts))
     if following.refund_payable_minor or following.refund_since_us is not None:
         following = refund_clocked(following, event_us)
-    values = (following, postings, transition, event_us, transfer, taken, parts, regain_minor)
-    return _new(Step, values)
+    return _new(Step, (following, postings, transition, event_us, transfer, taken, parts, None))
 
 
 def refund_clocked(it: Authorization, event_us: int) -> Authorization:

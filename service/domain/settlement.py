@@ -441,14 +441,14 @@ def docked(
     leaves."""
     kept_minor = kept_fee_minor(authorization, captures)
     excess_minor = max(0, kept_minor - total_minor)
-    regain_minor = max(0, total_minor - kept_minor)
     missing_minor = max(0, total_minor - authorization.fee_captured_minor)
     uncollected_minor = min(authorization.uncollected_minor, missing_minor)
     found = authorization._replace(uncollected_minor=uncollected_minor)
     if is_back:
         found = found._replace(custody=Custody.IN_STATION, sold_us=None, claim_until_us=None)
     found, postings, parts = give_fee_back(found, captures, excess_minor)
-    return step(found, postings, transition, event_us, parts=parts, regain_minor=regain_minor)
+    given = step(found, postings, transition, event_us, parts=parts)
+    return given._replace(regain_minor=max(0, total_minor - kept_minor))
 
 
 def _fee_captures(it: Authorization, captures: Sequence[Capture]) -> list[Capture]:

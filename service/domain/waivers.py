@@ -87,7 +87,7 @@ def waive(
     it, postings, parts = give_fee_back(it, captures, given_minor)
     if lowered_minor + pending_minor:
         parts = (*parts, Part(WITHOUT_ROW, lowered_minor + pending_minor))
-    regain_minor = 0 if amount_minor is None else None
-    at = Transition.FEE_WAIVED, now_us
-    waived = step(it, postings, *at, parts=parts, regain_minor=regain_minor)
+    waived = step(it, postings, Transition.FEE_WAIVED, now_us, parts=parts)
+    if amount_minor is None:
+        waived = waived._replace(regain_minor=0)
     return waived, Waiver(waived_minor, pending_minor)
