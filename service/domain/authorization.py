@@ -107,10 +107,8 @@ class Authorization(NamedTuple):
     holds until it is settled or reversed, or lapses at `expire_us`.
 
     `accept_offers` are the accepted offers, in the caller's order; an empty tuple accepts all.
-
     Authorized is `credit_minor` + `cash_minor`; of these, `held_credit_minor` and `held_cash_minor`
     are still held.
-
     `captured_minor` was captured in all, `captured_credit_minor` of it on credit. `conceded_minor`
     was given up by the operator again. `fee_minor` is Freehold's commission on the rest.
 
