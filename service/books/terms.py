@@ -237,6 +237,9 @@ def _compare_products(connection: Connection) -> None:
         link = dict(zip(columns, row[len(names) : -2], strict=True))
         own, tariff = _json(row[-2]), _json(row[-1])
         name = f"products/{values['operator_id']}/{values['product_id']}/{values['revision']}"
+        if values["retire_us"] is not None:
+            # A product ends by a revision of its own, which no document made.
+            raise Found(TERMS, name, "it is retired, and a row says that documents made it")
         owner, policy = link["policy_owner"], link["policy_name"]
         expected = {
             "policy_id": policy if owner == PLATFORM else f"{owner}/{policy}",

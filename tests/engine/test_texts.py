@@ -165,7 +165,8 @@ def test_acts_on_models_are_in_the_record(desk: Desk) -> None:
     register_model(engine, asked(1), JOBS, START_US + 7)
     retire_model(engine, asked(2), "jobs", "replaced", START_US + 8)
     with engine.connect() as connection:
-        acts = connection.execute(select(t.audit.c.act, t.audit.c.subject)).all()
+        query = select(t.audit.c.act, t.audit.c.subject).order_by(t.audit.c.record_us)
+        acts = connection.execute(query).all()
     assert [tuple(it) for it in acts][-2:] == [
         ("models.registered", "models/jobs"),
         ("models.retired", "models/jobs"),
