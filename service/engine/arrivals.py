@@ -11,27 +11,21 @@ PROBING = 64
 
 
 class ArrivalRate:
-    """The rate of calls in a second, an exponential average over a short window.
-
-    After a rest the average says nothing, so the first calls count alone, and over a shorter
-    window: the rate of a burst is soon known.
-    """
+    """The rate of calls in a second, an exponential average over a short window."""
 
     def __init__(self, window_s: float) -> None:
         self._window_s = window_s
         self._arrived = 0
         self._since = 0.0
-        self._rested = False
         self.per_second = 0.0
 
     def measure(self, now: float, arrived: int) -> float:
         """The rate at `now` (seconds of any steady clock), with `arrived` calls since the start."""
         elapsed = now - self._since
-        if elapsed >= (self._window_s / 8 if self._rested else self._window_s):
-            weight = 1.0 if self._rested else min(1.0, elapsed / (4 * self._window_s))
+        if elapsed >= self._window_s:
+            weight = min(1.0, elapsed / (4 * self._window_s))
             self.per_second += weight * ((arrived - self._arrived) / elapsed - self.per_second)
             self._arrived, self._since = arrived, now
-            self._rested = elapsed >= 4 * self._window_s
         return self.per_second
 
 

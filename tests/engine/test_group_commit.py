@@ -123,21 +123,8 @@ def test_the_rate_is_not_measured_within_a_window() -> None:
     """Within one window the rate stays; the arrivals count in the next measurement."""
     rate = ArrivalRate(0.05)
     rate.measure(100.0, 0)
-    rate.measure(100.01, 0)
-    assert rate.measure(100.059, 1) == 0.0
+    assert rate.measure(100.049, 1) == 0.0
     assert rate.measure(100.2, 1) == pytest.approx(1 / 0.2)
-
-
-def test_a_burst_after_a_rest_is_soon_known() -> None:
-    """After a rest the calls of an eighth of the window count alone, so the rate of a burst is soon
-    known. Then the average goes on."""
-    rate = ArrivalRate(0.05)
-    rate.measure(100.0, 0)
-    rate.measure(101.0, 1)
-    assert rate.measure(101.006, 30) == pytest.approx(1.0)
-    assert rate.measure(101.010, 41) == pytest.approx(4_000)
-    assert rate.measure(101.050, 41) == pytest.approx(4_000)
-    assert rate.measure(101.060, 241) == pytest.approx(4_000)
 
 
 def test_the_crowd_is_the_recent_peak_of_callers() -> None:
