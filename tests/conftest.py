@@ -76,7 +76,7 @@ TESTS = Path(__file__).parent
 RULES = (TESTS / "engine", TESTS / "operations")
 """The folders whose tests state the engine's rules, in which a database has no part."""
 DATABASES = frozenset({"databases", "url", "store", "faulty", "shaky"})
-"""What a test asks for that states something about the database too."""
+"""Fixtures of tests that state something about the database too."""
 WHOLE = "ON_BOTH"
 """A file with this name runs on both kinds of database; its value is the reason, mostly statements
 that the tests of no other file make on PostgreSQL."""

@@ -128,7 +128,7 @@ class Forked:
         assert self._process.pid is not None
         self.pid: int = self._process.pid
         self.sentinel: int = self._process.sentinel
-        """What `multiprocessing.connection.wait` waits for its end by."""
+        """The handle by which `multiprocessing.connection.wait` waits for its end."""
         if start_new_session:
             with suppress(ProcessLookupError):
                 while os.getpgid(self.pid) != self.pid:

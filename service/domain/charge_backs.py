@@ -325,20 +325,9 @@ def found(it: Authorization, cases: Sequence[ChargeBack]) -> list[ChargeBack]:
     The person keeps this amount. It is taken first from charge-backs without a row, then from the
     oldest case.
     """
-    excess_minor = -unrowed_minor(it, cases)
-    changes = []
-    for one in sorted(cases, key=lambda case: (case.record_us, case.case_id)):
-        part_minor = min(excess_minor, one.open_minor)
-        if part_minor > 0:
-            excess_minor -= part_minor
-            changes.append(
-                changed(
-                    one,
-                    open_minor=one.open_minor - part_minor,
-                    found_minor=one.found_minor + part_minor,
-                )
-            )
-    return changes
+    ordered = sorted(cases, key=lambda case: (case.record_us, case.case_id))
+    amounts = [one.open_minor for one in ordered]
+    return _found_in(ordered, "open_minor", amounts, -unrowed_minor(it, cases))
 
 
 def given_up(
@@ -351,17 +340,19 @@ def given_up(
     `others` has for each case the amount that it took of captures for anything but the fee.
     """
     fees = [max(0, case.conceded_minor - minor) for case, minor in zip(cases, others, strict=True)]
-    excess_minor = sum(fees) - regain_minor
+    return _found_in(cases, "conceded_minor", fees, sum(fees) - regain_minor)
+
+
+def _found_in(
+    cases: Sequence[ChargeBack], place: str, amounts: Sequence[int], excess_minor: int
+) -> list[ChargeBack]:
+    """The changed rows after an excess moved from a place to `found_minor`, from the first case on,
+    from each at most its amount."""
     changes = []
-    for case, fee_minor in zip(cases, fees, strict=True):
-        part_minor = min(excess_minor, fee_minor)
+    for one, most_minor in zip(cases, amounts, strict=True):
+        part_minor = min(excess_minor, most_minor)
         if part_minor > 0:
             excess_minor -= part_minor
-            changes.append(
-                changed(
-                    case,
-                    conceded_minor=case.conceded_minor - part_minor,
-                    found_minor=case.found_minor + part_minor,
-                )
-            )
+            left = {place: getattr(one, place) - part_minor}
+            changes.append(changed(one, **left, found_minor=one.found_minor + part_minor))
     return changes

@@ -60,7 +60,7 @@ def checkout(tmp_path: Path, model: Path) -> Path:
 
 @pytest.fixture
 def forked(checkout: Path) -> Iterator[Path]:
-    """That folder, where each `freehold` is forked; in sh the quickstart runs without this."""
+    """The same folder; each `freehold` there is forked. In sh the quickstart runs without this."""
     with ForkedProgram(checkout / ".venv" / "bin" / "freehold"):
         yield checkout
 

@@ -44,7 +44,7 @@ def test_the_gate_judges_the_kind_that_is_served() -> None:
 
 
 def test_scorecards_of_all_folds_have_the_figures_of_the_scorecard() -> None:
-    """Where every fold chose the scorecard, the model's figures are the scorecard's, without the
+    """If every fold chose the scorecard, the model's figures are the scorecard's, without the
     calibration inside each fold; where one chose trees, that calibration counts."""
     it = table()
     rows = np.arange(600)
