@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import optimize, sparse
 
-from models import dataset, encoding, step_trees
+from models import dataset, encoding, freed, step_trees
 from models.errors import TrainingError
 from models.spec_columns import Derived
 
@@ -83,6 +83,20 @@ def cut(x: Floats, rest: Sequence[float | None]) -> Cut:
     return Cut(bins, _codes(x, bins), step_trees.ends(x), rest, part, x[part])
 
 
+def joined(parts: Sequence[Cut]) -> Cut:
+    """The columns of all parts, which are cuts of the same rows."""
+    if len(parts) == 1:
+        return parts[0]
+    return Cut(
+        [each for one in parts for each in one.bins],
+        np.concatenate([one.codes for one in parts]),
+        [each for one in parts for each in one.ends],
+        [each for one in parts for each in one.rest],
+        parts[0].part,
+        np.concatenate([one.x for one in parts], axis=1),
+    )
+
+
 def fit(
     rows: Cut,
     label: Labels,
@@ -96,6 +110,8 @@ def fit(
     y = label.astype(np.float64)
     w = np.ones(y.shape[0]) if weight is None else weight / weight.mean()
     penalty = _chosen(rows, label, w, signs, group)
+    # What chose the penalty is freed before the whole fit takes memory of its own.
+    freed.give_back(y.shape[0])
     points = _fitted(_Cells(rows.codes, rows.bins), y, w, rows.bins, signs, penalty, None)
     return Fitted(_text(names, rows, points), penalty)
 

@@ -109,13 +109,15 @@ def better_blank(
     a better score without the value."""
     booster = lightgbm.Booster(model_str=model_text)
     seen = domain_of(state, sample, booster)
-    shares = []
+    shares: list[dict[str, Any]] = []
+    if not seen.nullable.any():
+        return shares
+    raw = state.raw[state.holdout]
+    margins = learners.margins(booster, seen, raw)
     for j in np.flatnonzero(seen.nullable).tolist():
-        raw = state.raw[state.holdout]
-        raw = raw[~np.isnan(raw[:, j])]
-        without = raw.copy()
+        present = ~np.isnan(raw[:, j])
+        without, before = raw[present], margins[present]
         without[:, j] = np.nan
-        before = learners.margins(booster, seen, raw)
         after = learners.margins(booster, seen, without)
         both = ~np.isnan(before) & ~np.isnan(after)
         pairs = zip(before[both].tolist(), after[both].tolist(), strict=True)

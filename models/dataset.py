@@ -28,7 +28,8 @@ class Dataset:
     spec       the spec of the columns in use: inputs without two different values are left out
     ids        n different texts: those of the id's column, or the numbers of the rows
     row        (n,) int64, the numbers of the rows in the file, from 1
-    raw        (n, k) float64, the input features in `spec.raw_names` order; NaN without a value
+    raw        (n, k) float64, the input features in `spec.raw_names` order; NaN without a value.
+               It lies in memory column after column, for a fit asks for its columns one by one
     levels     name of a text column -> its texts, in the order of their numbers in `raw`
     label      (n,) int8, 1 = bad
     protected  name -> (n,) float64, for measuring fairness only

@@ -169,7 +169,7 @@ def _data(
         f for f in the_spec.features if f.role != "input" or _INPUT + f.name in columns
     )
     kept = replace(the_spec, features=features, sha256=about["spec_sha256"])
-    raw = np.empty((rows, len(kept.raw_names)))
+    raw = np.empty((rows, len(kept.raw_names)), order="F")
     for j, name in enumerate(kept.raw_names):
         raw[:, j] = columns[_INPUT + name]
     return Dataset(

@@ -107,56 +107,65 @@ def learn(
     leaf. With `special_is_amount`, a module's function reads special values as they are. Raises
     DatasetError for a column without any value, and when no good or no bad row is left.
     """
-    shape = label.shape[0], len(features)
+    # A row for each column of the table.
+    shape = len(features), label.shape[0]
     missing: Bools = np.empty(shape, dtype=np.bool_)
     special: Bools = np.zeros(shape, dtype=np.bool_)
     for j, feature in enumerate(features):
         values = column(j)
-        missing[:, j] = np.isnan(values)
+        missing[j] = np.isnan(values)
         if not special_is_amount and (codes := encoding.special_values(feature)):
-            special[:, j] = np.isin(values, codes)
+            special[j] = np.isin(values, codes)
     nullable: Bools = np.array([f.missing == "nan" for f in features])
     for j, feature in enumerate(features):
-        if missing[:, j].all():
+        if missing[j].all():
             raise DatasetError(f"{feature.name}: no training row has a value; leave the column out")
     usable: Bools = np.ones(len(features), dtype=np.bool_)
+    bad = label == 1
     while True:
-        kept = ~np.any(missing & ~nullable | special & ~usable, axis=1)
-        lacking = missing[kept].sum(axis=0)
-        lacking_bad = missing[kept & (label == 1)].sum(axis=0)
+        out = missing[~nullable].any(axis=0) | special[~usable].any(axis=0)
+        kept: Bools = np.asarray(~out)
+        lacking, lacking_bad = _counts(missing, kept), _counts(missing, kept & bad)
         enough: Bools = np.asarray(
             (lacking >= max(rules.missing_rows, leaf))
             & (lacking_bad >= rules.missing_bad)
             & (lacking - lacking_bad >= rules.missing_good)
         )
         # A special value has no amount, so it shares the direction of the blanks.
-        count = special[kept].sum(axis=0)
+        count = _counts(special, kept)
         enough_special = (count == 0) | (count + lacking * nullable >= rules.missing_rows)
         if not (nullable & ~enough).any() and not (usable & ~enough_special).any():
             break
         # Rows that go take their other columns' blanks with them: count again.
         nullable &= enough
         usable &= enough_special
+    everyone = np.ones(label.shape[0], dtype=np.bool_)
+    lacking, lacking_bad = _counts(missing, everyone), _counts(missing, bad)
     if np.unique(label[kept]).shape[0] < 2:
-        rare = [f"{f.name} ({n})" for f, n, has in zip(features, missing.sum(axis=0), nullable,
+        rare = [f"{f.name} ({n})" for f, n, has in zip(features, lacking, nullable,
                 strict=True) if n and not has]  # fmt: skip
         raise DatasetError(
             f"without the training rows that lack a value of {', '.join(rare)}, no good or no bad "
             "row is left; leave the column out, or fill its values"
         )
-    bad = label == 1
+    whole = bool(kept.all())
     trained = tuple(
         _trained(
             feature,
-            column(j)[kept],
+            column(j) if whole else column(j)[kept],
             rules,
-            missing=int(missing[:, j].sum()),
-            missing_bad=int(missing[bad, j].sum()),
+            missing=int(lacking[j]),
+            missing_bad=int(lacking_bad[j]),
             nullable=bool(nullable[j]),
         )
         for j, feature in enumerate(features)
     )
     return Learned(kept, trained)
+
+
+def _counts(marks: Bools, among: Bools) -> NDArray[np.int64]:
+    """(k,) the marks of (k, n) among these (n,)."""
+    return np.array([np.count_nonzero(row & among) for row in marks], dtype=np.int64)
 
 
 def _trained(

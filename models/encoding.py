@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -113,7 +114,12 @@ class Preparation:
     ) -> None:
         """`special` are the positions and values of raw columns that count as unknown amounts.
         `reads` (k_raw, k) are the raw columns that each column is computed from; None for all."""
-        self._reads = reads
+        # Most columns have one raw column behind them; of these one look-up finds all.
+        self._reads = None if reads is None else reads.argmax(axis=0)
+        self._several: list[tuple[int, NDArray[np.intp]]] = []
+        if reads is not None:
+            many = np.flatnonzero(reads.sum(axis=0) != 1).tolist()
+            self._several = [(j, np.flatnonzero(reads[:, j])) for j in many]
         self.columns = tuple(columns)
         self.document = document
         self.rest = tuple(rest) or (None,) * len(self.columns)
@@ -136,7 +142,11 @@ class Preparation:
         nan, unknown = np.isnan(derived), self.unknown(raw)
         if self._reads is None:
             return nan & ~unknown.any(axis=1, keepdims=True)
-        return nan & ~(unknown @ self._reads)
+        behind: Bools = unknown.take(self._reads, axis=1)
+        for j, of in self._several:
+            behind[:, j] = unknown[:, of].any(axis=1)
+        without: Bools = nan & ~behind
+        return without
 
     def unknown(self, raw: Floats) -> Bools:
         """(n, k_raw): the values that are missing, or special and thus no amounts."""
@@ -170,7 +180,7 @@ def fit(
         if is_category(feature):
             steps += _category(feature, column(j), label, the_spec.house, orders)
         elif feature.type != "date" or feature.name not in used:
-            steps += _ordered(feature, column(j), the_spec.house)
+            steps += _ordered(feature, partial(column, j), the_spec.house)
         else:
             # Time goes on: a date is compared with another one, not learned.
             continue
@@ -205,10 +215,13 @@ def from_json(document: Mapping[str, Any], raw_names: Sequence[str]) -> Preparat
     return _prepared(raw_names, steps, declared)
 
 
-def _ordered(feature: Feature, values: Floats, rules: HouseRules) -> list[Step]:
+def _ordered(feature: Feature, column: Callable[[], Floats], rules: HouseRules) -> list[Step]:
     """A column of amounts, one of each special value with enough rows, and one of the others."""
     special = tuple(sorted(special_values(feature)))
     steps = [_step(feature, "", "special", special, monotone=feature.monotone)]
+    if not special:
+        return steps
+    values = column()
     counts = {v: int((values == v).sum()) for v in special}
     own = [v for v in special if counts[v] >= rules.special_rows]
     steps += [_step(feature, f"{v:g}", "indicator", (v,)) for v in own]

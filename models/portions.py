@@ -8,7 +8,9 @@ and so the trees, are the same to the bit.
 
 from __future__ import annotations
 
+import contextlib
 import gc
+import mmap
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -21,6 +23,19 @@ from models import freed, parallel
 
 Floats = NDArray[np.float64]
 Places = NDArray[np.int32]
+
+
+def sparse(kind: type[np.generic], shape: tuple[int, int]) -> NDArray[Any]:
+    """An array of which the operating system has only what is written of it.
+
+    numpy asks for pages of some megabytes, and so has all of each row after its first value.
+    """
+    block = mmap.mmap(-1, max(1, shape[0] * shape[1]) * np.dtype(kind).itemsize)
+    if hasattr(mmap, "MADV_NOHUGEPAGE"):
+        # A kernel without such pages does not know the advice.
+        with contextlib.suppress(OSError):
+            block.madvise(mmap.MADV_NOHUGEPAGE)
+    return np.frombuffer(block, dtype=kind, count=shape[0] * shape[1]).reshape(shape)
 
 
 class Portions(lightgbm.Dataset):
@@ -69,9 +84,7 @@ class Portions(lightgbm.Dataset):
     def _columns(self) -> tuple[list[Floats], list[Places]]:
         """Each column's values other than zero, and their rows."""
         rows, width = self._shape
-        # Each is one block, not one for each column: the operating system gives memory only for
-        # what is written of it, and gets a large block back when it is freed.
-        values, places = np.empty((width, rows)), np.empty((width, rows), dtype=np.int32)
+        values, places = sparse(np.float64, (width, rows)), sparse(np.int32, (width, rows))
         all_rows = np.arange(rows, dtype=np.int32)
         ends, start = [0] * width, 0
         for part in self._portions():

@@ -78,7 +78,7 @@ class _Reader:
         self.row: list[Indices] = []
         self.label: list[Labels] = []
         # All rows of the file at once: blocks that are joined later would take the memory twice.
-        self.raw: Floats = np.empty((table.rows, len(spec.inputs)))
+        self.raw: Floats = np.empty((len(spec.inputs), table.rows))
         self.place = {f.name: j for j, f in enumerate(spec.inputs)}
         self.kept = 0
         self.protected: dict[str, list[Floats]] = {f.name: [] for f in spec.protected}
@@ -129,7 +129,7 @@ class _Reader:
         for feature in self.used:
             values = self._column(feature, row, frame)
             if feature.role == "input":
-                self.raw[self.kept : end, self.place[feature.name]] = values
+                self.raw[self.place[feature.name], self.kept : end] = values
             else:
                 self.protected[feature.name].append(values)
         self.kept = end
@@ -274,7 +274,7 @@ class _Reader:
     def _dataset(self, row: Indices) -> Dataset:
         spec = self.spec
         levels: dict[str, tuple[str, ...]] = {}
-        raw = self.raw[: self.kept]
+        raw = self._kept_rows()
         for j, feature in enumerate(spec.inputs):
             if feature.type == "text":
                 raw[:, j] = self._leveled(feature, raw[:, j], levels)
@@ -296,6 +296,14 @@ class _Reader:
             warnings=(),
             sha256=self.table.sha256,
         )
+
+    def _kept_rows(self) -> Floats:
+        """(n, k) of the kept rows, column after column in memory."""
+        width, flat = self.raw.shape[0], self.raw.reshape(-1)
+        if self.kept < self.raw.shape[1]:
+            for j in range(width):
+                flat[j * self.kept : (j + 1) * self.kept] = self.raw[j, : self.kept]
+        return flat[: width * self.kept].reshape(width, self.kept).T
 
     def _leveled(
         self, feature: Feature, values: Floats, levels: dict[str, tuple[str, ...]]
@@ -467,7 +475,7 @@ def _narrowed(data: Dataset, left_out: set[str]) -> Dataset:
     return replace(
         data,
         spec=replace(spec, features=features, derived=derived),
-        raw=np.ascontiguousarray(data.raw[:, kept]),
+        raw=np.asfortranarray(data.raw[:, kept]),
         levels={name: v for name, v in data.levels.items() if name not in left_out},
     )
 

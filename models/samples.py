@@ -97,12 +97,13 @@ class Sample(NamedTuple):
         for start in range(0, self.rows.shape[0], PORTION):
             yield self.preparation(raw[self.rows[start : start + PORTION]])
 
-    def x(self, raw: Floats) -> Floats:
-        """The (n, k) columns of all rows."""
-        whole = np.empty((self.rows.shape[0], len(self.preparation.columns)))
+    def x(self, raw: Floats, columns: slice = slice(None)) -> Floats:
+        """The (n, k) columns of all rows, or some of them, column after column in memory."""
+        width = len(self.preparation.columns[columns])
+        whole = np.empty((self.rows.shape[0], width), order="F")
         start = 0
         for part in self.portions(raw):
-            whole[start : start + part.shape[0]] = part
+            whole[start : start + part.shape[0]] = part[:, columns]
             start += part.shape[0]
         return whole
 

@@ -23,9 +23,6 @@ Floats = NDArray[np.float64]
 # Stable code of rows that are not features at all; `models.domain` has the others.
 MALFORMED_FEATURES = "MALFORMED_FEATURES"
 
-# Rows looked up at once: more would not fit the processor's cache.
-_BLOCK = 64
-
 
 class Scored(NamedTuple):
     """A person's score. `pd` is for information; decisions use `score`.
@@ -167,8 +164,8 @@ class ModelScorer:
         admitted = self._admit(rows)
         derived = admitted.derived
         explained: list[tuple[Scored, tuple[str, ...]]] = []
-        for start in range(0, derived.shape[0], _BLOCK):
-            explained += self._explained(derived[start : start + _BLOCK], below)
+        for start in range(0, derived.shape[0], tables.BLOCK):
+            explained += self._explained(derived[start : start + tables.BLOCK], below)
         return _in_place(admitted, explained, len(rows))
 
     def scored(self, margin: float, extrapolated: tuple[str, ...]) -> Scored:
@@ -202,12 +199,7 @@ class ModelScorer:
     def _margins(self, derived: Floats) -> Floats:
         if self._tables is None:
             return self._oracle(derived)
-        margins = np.empty(derived.shape[0])
-        for start in range(0, derived.shape[0], _BLOCK):
-            block = derived[start : start + _BLOCK]
-            index = self._tables.patterns.index(block)
-            margins[start : start + _BLOCK] = self._tables.margins.margin(index)[: block.shape[0]]
-        return margins
+        return tables.margins(self._tables.patterns, self._tables.margins, derived)
 
     def _oracle(self, derived: Floats) -> Floats:
         return np.asarray(

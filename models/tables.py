@@ -26,6 +26,8 @@ Bits = NDArray[np.uint8]
 
 NODES = 7
 PATTERNS = 2**NODES
+BLOCK = 64
+"""Rows to look up at once: more would not fit the processor's cache."""
 # Batches are padded to a multiple of this: so there are few widths to prepare.
 _STEP = 4
 # Patterns of so many trees are one word.
@@ -286,6 +288,15 @@ class Margins:
         # All indices are inside; of numpy's ways with others, "wrap" is the fastest.
         self._negated.take(index, None, values, "wrap")
         return sum_trees(values)
+
+
+def margins(patterns: Patterns, leaves: Margins, x: Floats) -> Floats:
+    """(n,) raw margins of (n, k) derived values, some rows at a time."""
+    found = np.empty(x.shape[0])
+    for start in range(0, x.shape[0], BLOCK):
+        block = x[start : start + BLOCK]
+        found[start : start + BLOCK] = leaves.margin(patterns.index(block))[: block.shape[0]]
+    return found
 
 
 def sum_trees(negated: Floats) -> Floats:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import sys
 import weakref
 from pathlib import Path
 
@@ -11,9 +12,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from models import learners, recipes, samples, spec
+from benchmarks import process_memory
+from models import freed, learners, portions, recipes, samples, spec
 from models.portions import Portions
-from models.samples import State, sample_of
+from models.samples import State, domain_of, sample_of
 from models.spec_model import Recipe
 from tests.models.small_tables import tree
 
@@ -79,6 +81,53 @@ def test_trees_are_those_of_the_whole_table(recipe: Recipe, weighted: bool) -> N
     )
     text = learners.fit(state, sample, recipe).booster.model_to_string()
     assert text == whole.model_to_string()
+
+
+@pytest.mark.parametrize(
+    "recipe", [recipes.SCORECARD, recipes.SHALLOW, recipes.PLAIN], ids=lambda it: it.name
+)
+def test_tables_and_lightgbm_give_the_same_margins(
+    recipe: Recipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The margins of many rows, which tables compute where the trees are small, are those of
+    LightGBM to the bit; a row that cannot be scored has none."""
+    state = _state()
+    trees = recipe if recipe.kind == "scorecard" else recipes.fixed(recipe, 30)
+    sample = sample_of(state, state.training, recipes.leaf(recipe, ROWS))
+    booster = learners.fit(state, sample, trees).booster
+    seen = domain_of(state, sample, booster)
+    raw = np.concatenate((state.raw, np.full((1, 5), 1e300)))
+    by_lightgbm = learners.margins(booster, seen, raw)
+    monkeypatch.setattr(learners, "_MANY_ROWS", 0)
+    by_tables = learners.margins(booster, seen, raw)
+    assert by_tables.tobytes() == by_lightgbm.tobytes()
+    assert np.isnan(by_tables[-1])
+    assert not np.isnan(by_tables[sample.rows]).any()
+
+
+def test_a_scorecard_in_halves_is_the_whole_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A scorecard of many rows, whose columns are derived in two halves, is that of all columns at
+    once, to the bit."""
+    state = _state()
+    sample = sample_of(state, state.training, 20)
+    whole = learners.fit(state, sample, recipes.SCORECARD)
+    monkeypatch.setattr(freed, "MANY_ROWS", 0)
+    halves = learners.fit(state, sample, recipes.SCORECARD)
+    assert halves.booster.model_to_string() == whole.booster.model_to_string()
+    assert halves.penalty == whole.penalty
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells the memory of a process")
+def test_a_sparse_array_takes_the_memory_that_was_written() -> None:
+    """Rows of which little is written take little memory, also where the system gives memory in
+    pages of some megabytes."""
+    rows, width = 1_000_000, 64
+    before = process_memory.own_bytes()
+    array = portions.sparse(np.float64, (width, rows))
+    array[:, 0] = 1.0
+    used = process_memory.own_bytes() - before
+    assert used < array.nbytes / 8
+    assert array[:, :2].tolist() == [[1.0, 0.0]] * width
 
 
 def test_columns_without_a_use_have_no_bins() -> None:

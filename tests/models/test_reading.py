@@ -35,6 +35,17 @@ def test_without_an_id_the_rows_number_is_the_id(tmp_path: Path) -> None:
     assert data.excluded == (("label is '2', left out", 1),)
 
 
+def test_inputs_lie_column_after_column(tmp_path: Path) -> None:
+    """Each input is one run of memory, also without the rows and the columns that were left out:
+    so a fit reads it fast, and the processes of a training share it."""
+    features = [{**X, "name": name} for name in ("x", "same", "z")]
+    text = "bad,x,same,z\n1,1,5,7\n2,0,5,0\n0,2,5,8\n2,0,5,0\n0,3,5,9\n"
+    data = read(tmp_path, text, feature=features, label={"ignore": [2]})
+    assert data.spec.raw_names == ("x", "z")
+    assert data.raw.tolist() == [[1.0, 7.0], [2.0, 8.0], [3.0, 9.0]]
+    assert data.raw.flags.f_contiguous
+
+
 def test_groups_and_weights_are_read(tmp_path: Path) -> None:
     """Rows with one text in the group's column have one group; a weight is a number above 0."""
     text = "bad,x,who,w\n1,1,b,0.5\n0,2,a,2\n0,3,b,1\n"
