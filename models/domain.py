@@ -37,7 +37,7 @@ AS_IS, EXTRAPOLATED, REFUSED = 0, 1, 2
 """A value is scored as it is, as the nearest trained value, or not at all."""
 
 _LARGEST = sys.float_info.max
-_PORTION = 65_536
+_PORTION = 8_192
 MOST_GAPS = 256
 """The widest code whose unseen values are listed; of wider ones the seen values are listed."""
 
