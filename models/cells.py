@@ -54,14 +54,18 @@ def numbers(text: pl.Series, notation: Notation) -> Cells:
 
 def _plain(text: pl.Series, notation: Notation) -> pl.Series:
     """The numbers as a program writes them; a cell that is no number becomes blank."""
+    if notation.accounting:
+        text = text.str.replace("\u2212", "-", literal=True)
+        text = text.str.replace(r"^([^+-].*?)\s*-$", "-${1}")
+    if notation.accounting or notation.currency:
+        text = text.str.replace(r"^\((.*)\)$", "-${1}")
     if notation.currency:
         sign = "|".join(re.escape(c) for c in sorted(notation.currency, key=len, reverse=True))
-        text = text.str.replace(r"^\((.*)\)$", "-${1}")
         text = text.str.replace(rf"^([+-]?)\s*(?:{sign})\s*", "${1}")
         text = text.str.replace(rf"\s*(?:{sign})$", "")
     if notation.percent:
-        percent = text.str.ends_with("%")
-        text = text.str.replace(r"\s*%$", "").set(~percent, "")
+        percent = text.str.contains(r"[%\uff05]$")
+        text = text.str.replace(r"\s*[%\uff05]$", "").set(~percent, "")
     grouped = ""
     if notation.thousands:
         mark = re.escape(notation.thousands)
@@ -88,7 +92,8 @@ def seconds(text: pl.Series, form: str, notation: Notation) -> Cells:
         present = form
         for directive, value in day:
             month = directive == "%m" and ("%b" in form or "%B" in form)
-            if directive not in form and not month:
+            hour = directive == "%H" and "%I" in form
+            if directive not in form and not month and not hour:
                 text, present = text + f" {value}", f"{present} {directive}"
         form = present
     try:
@@ -124,13 +129,16 @@ def days(text: pl.Series, form: str, notation: Notation) -> Cells:
 
 
 def _iso(text: pl.Series) -> pl.Series:
-    """Years, months, days and instants as `2026-11-29 10:00:00`; anything else stays as it is."""
+    """Years, months, days and instants as `2026-11-29 10:00:00`; anything else stays as it is.
+
+    Dates are those of the clock that wrote them, so the zone of an instant does not count.
+    """
     text = text.str.replace(r"^([0-9]{4})$", "${1}-01-01")
     text = text.str.replace(r"^([0-9]{4}-[0-9]{2})$", "${1}-01")
     text = text.str.replace(r"^([0-9]{4}-[0-9]{2}-[0-9]{2})$", "${1} 00:00:00")
     text = text.str.replace(
         r"^([0-9]{4}-[0-9]{2}-[0-9]{2})[T ]([0-9]{2}:[0-9]{2})(:[0-9]{2})?(?:\.[0-9]+)?"
-        r"(?:Z|[+-]00:?00)?$",
+        r" ?(?:Z|UTC|[+-][0-9]{2}(?::?[0-9]{2})?)?$",
         "${1} ${2}${3}",
     )
     return text.str.replace(r"^(.{10} [0-9]{2}:[0-9]{2})$", "${1}:00")

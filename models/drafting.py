@@ -13,17 +13,26 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import polars as pl
 
 from models import checking, draft_dates, freed, profiles, reading, sniffing, spec, text_tables
 from models.checking import Alone
 from models.dataset import Dataset
-from models.draft_columns import A_DATE, Column, exclude, one_id, set_part
+from models.draft_columns import A_DATE, Column, exclude, one_id, set_part, unreadable
 from models.errors import DatasetError
 from models.profiles import Guess, Profile
 
 LEAK_AUC = 0.985
 """A column that alone has this AUC is left out of a draft."""
 _TOTAL = re.compile(r"\s*(grand\s+)?(sub)?(total|sum|summe|gesamt|合计|总计)s?\s*:?\s*", re.I)
+
+_NOT_OVER = re.compile(
+    r"\b(current|active|open|ongoing|running|in[\s_-]*(progress|grace|process|repayment)|pending|"
+    r"issued|approved|unknown|n/?a|null|not[\s_-]*yet\w*|late|past[\s_-]*due|overdue|"
+    r"indeterminate|cancell?ed|rejected|laufend|offen|aktiv|en[\s_-]*cours|vigente|em[\s_-]*aberto)\b|"
+    r"^[?.-]*$|还款中|进行中|未结清|未到期|审核|未知",
+    re.I,
+)
 
 
 class Question(NamedTuple):
@@ -50,13 +59,15 @@ CELLS_AT_ONCE = 1_000_000
 """The cells that are profiled at once, whole columns of them and one at least. They take up to 16
 bytes each; the file is split into cells again for further columns."""
 MOST_TIMES = 7
-"""The times that a file is split into cells, at most: of a long table more cells are profiled."""
+"""The times that a file is split into cells for the profiles, at most: of a long table more cells
+are profiled."""
 
 
 class _Table(NamedTuple):
     keys: dict[str, Any]
     columns: list[Column]
     labels: Counter[str]
+    values: dict[str, list[str]]
     total: tuple[int, str] | None
     rows: int
 
@@ -68,10 +79,9 @@ def draft(path: Path, target: Path, question: Question, today: date) -> Draft:
     there, or no spec of this table could train.
     """
     label: str | int = int(question.label) if question.label.isdecimal() else question.label
-    table = _profiled(path, target.parent, label, question.label, today.year)
-    columns = table.columns
+    table = _profiled(path, target.parent, label, question, today.year)
+    columns, values = table.columns, table.values
     at = _label_position([c.profile.name for c in columns], question.label, label)
-    values = _outcomes(question, table.labels)
 
     def written() -> spec.Spec:
         return _parsed(_toml(table, columns, at, question, values), target)
@@ -85,6 +95,8 @@ def draft(path: Path, target: Path, question: Question, today: date) -> Draft:
     checking.check(_parsed(text, target), None, findings)
     findings.require()
     notes = [*_left_out(values, table.labels)]
+    if lines := table.keys.get("skip_last_lines"):
+        notes.append(f"the last {lines} lines have other cells than the rows and are left out")
     notes += [f"{c.profile.name}: {each}" for c in columns for each in c.comments]
     inputs = sum(c.part == "feature" and c.role == "input" for c in columns)
     return Draft(text, table.rows, inputs, (*notes, *findings.warnings))
@@ -105,44 +117,58 @@ def _date_century(column: Column, this_year: int) -> None:
     column.guess = replace(column.guess, notes=(*column.guess.notes, note))
 
 
-def _profiled(path: Path, folder: Path, label: str | int, name: str, this_year: int) -> _Table:
+def _profiled(
+    path: Path, folder: Path, label: str | int, question: Question, this_year: int
+) -> _Table:
+    """The profiles of the columns, by the rows whose outcome is bad or good. Totals, headers that
+    are repeated and debts that are not over would be read as if they were people."""
     keys = sniffing.sniff(path, label, folder)
     opened = text_tables.open_table(sniffing.data_of(keys, folder))
-    at = _label_position(opened.names, name, label)
+    at = _label_position(opened.names, question.label, label)
     labels: Counter[str] = Counter()
+    for block in opened.blocks([at]):
+        for value, count in block.cells[str(at)].value_counts().iter_rows():
+            labels[value] += count
+    values = _outcomes(question, labels)
+    known = [*values["bad"], *values["good"]]
+    rows = sum(labels[value] for value in known)
     last: dict[str, Any] = {}
     ends: dict[str, Any] = {}
     columns: list[Column] = []
     width = max(1, CELLS_AT_ONCE // opened.rows, -(-len(opened.names) // MOST_TIMES))
     for first in range(0, len(opened.names), width):
         found = [Profile(n, first + j) for j, n in enumerate(opened.names[first : first + width])]
-        for block in opened.blocks([p.position for p in found]):
+        read = [p for p in found if p.position not in opened.unreadable]
+        for block in opened.blocks([at, *(p.position for p in read)]):
             if not block.cells.height:
                 continue
-            for profile in found:
-                profile.add(block.cells[str(profile.position)])
-            if first <= at < first + width:
-                for value, count in block.cells[str(at)].value_counts().iter_rows():
-                    labels[value] += count
+            kept = block.cells.filter(pl.col(str(at)).is_in(known))
+            for profile in read if kept.height else ():
+                profile.add(kept[str(profile.position)])
             ends = block.cells.row(-1, named=True)
         last |= ends
-        columns += [_column(profile, at, opened.rows, this_year) for profile in found]
+        for profile in found:
+            if kind := opened.unreadable.get(profile.position):
+                columns.append(unreadable(profile, kind))
+            else:
+                columns.append(_column(profile, at, rows, opened.rows, this_year))
         freed.give_back()
     one_id(columns)
     if any(map(_two_digit_years, columns)):
         keys["last_year"] = this_year
-    return _Table(keys, columns, labels, _total(last, at), opened.rows)
+    return _Table(keys, columns, labels, values, _total(last, at), opened.rows)
 
 
-def _column(profile: Profile, at: int, rows: int, this_year: int) -> Column:
-    """The column of a profile, whose values are forgotten; `at` is the label's position."""
+def _column(profile: Profile, at: int, rows: int, of: int, this_year: int) -> Column:
+    """The column of a profile of `rows` rows `of` a table, whose values are forgotten; `at` is the
+    label's position."""
     column = Column(profile, profiles.guess(profile))
     if _two_digit_years(column):
         _date_century(column, this_year)
     if profile.position == at:
         column.part = "label"
     else:
-        set_part(column, rows)
+        set_part(column, rows, of)
     profile.forget()
     return column
 
@@ -173,7 +199,9 @@ def _outcomes(question: Question, labels: Counter[str]) -> dict[str, list[str]]:
         seen = ", ".join(repr(v) for v, _ in labels.most_common(10))
         raise DatasetError(f"--bad: no row has this label; the labels are {seen}")
     rest = [v for v, _ in labels.most_common() if v and v not in bad]
-    chosen = question.good or tuple(rest[:1])
+    # Debts that are not over are often more than those that are.
+    over = [v for v in rest if not _NOT_OVER.search(v)]
+    chosen = question.good or tuple((over or rest)[:1])
     good = [v for v in rest if _one_of(v, chosen)]
     if not good:
         raise DatasetError("--good: no row has this label")
@@ -304,7 +332,7 @@ def _toml(
 
 
 _DEFAULTS = {"format": "csv", "compression": "none", "delimiter": ",", "encoding": "utf-8",
-             "skip_lines": 0, "header": True}  # fmt: skip
+             "skip_lines": 0, "skip_last_lines": 0, "header": True}  # fmt: skip
 
 
 def _time(columns: list[Column]) -> list[str]:
@@ -346,6 +374,8 @@ def _feature(column: Column, columns: list[Column], taken: set[str]) -> list[str
     if guess.tokens:
         lines.append(_line("missing_tokens", list(guess.tokens)))
     lines += _notation(guess)
+    if guess.unit:
+        lines.append(_line("unit", guess.unit))
     if guess.special and column.role == "input":
         lines.append(_line("special", list(guess.special)))
     lines += [_line(k, v) for k, v in column.keys.items() if k in ("groups", "group_names")]
@@ -379,6 +409,7 @@ def _notation(guess: Guess) -> list[str]:
         for key, value, usual in (
             ("decimal", notation.decimal, "."), ("thousands", notation.thousands, ""),
             ("currency", list(notation.currency), []), ("percent", notation.percent, False),
+            ("accounting", notation.accounting, False),
         )
         if value != usual and not notation.plain
     ]  # fmt: skip

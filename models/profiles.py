@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from models import cells
+from models import cells, units
 from models.dataset import Floats
 from models.spec import HouseRules
 from models.spec_columns import Notation
@@ -22,11 +22,30 @@ Counts = NDArray[np.int64]
 TOKENS = (
     "NA", "N/A", "n/a", "na", "NaN", "nan", "NULL", "null", "Null", "None", "none", ".", "?",
     "#N/A", "#NA", "#VALUE!", "#DIV/0!", "-", "--", "NONE", "nil", "missing", "Missing", "MISSING",
-    "unknown", "(null)", "<NA>",
+    "unknown", "(null)", "<NA>", "<null>", "NaT", "\\N", "..", "N.A.", "n.a.", "N/D", "n/d", "N/V",
+    "s/d", "k.A.", "k. A.", "#REF!", "#NAME?", "#NUM!", "#NULL!", "#NV", "#N/D", "\u2013", "\u2014",
+    "无", "空", "不详", "未知", "暂无",
 )  # fmt: skip
 # In a column of words these may be answers.
 _WORDS = frozenset(
-    ("None", "none", "NONE", "nil", "missing", "Missing", "MISSING", "unknown", "-", "--")
+    (
+        "None",
+        "none",
+        "NONE",
+        "nil",
+        "missing",
+        "Missing",
+        "MISSING",
+        "unknown",
+        "-",
+        "--",
+        "\u2013",
+        "\u2014",
+        "无",
+        "不详",
+        "未知",
+        "暂无",
+    )
 )
 FORMATS = (
     "iso", "%d/%m/%Y", "%m/%d/%Y", "%d.%m.%Y", "%d-%m-%Y", "%m-%d-%Y", "%Y/%m/%d", "%Y.%m.%d",
@@ -34,7 +53,8 @@ FORMATS = (
     "%d.%m.%y", "%d/%m/%Y %H:%M", "%m/%d/%Y %H:%M", "%d/%m/%Y %H:%M:%S", "%m/%d/%Y %H:%M:%S",
     "%d.%m.%Y %H:%M", "%Y/%m/%d %H:%M:%S", "%d-%m-%y", "%m-%d-%y", "%d-%m-%Y %H:%M",
     "%d-%m-%Y %H:%M:%S", "%m/%d/%Y %I:%M:%S %p", "%m/%d/%Y %I:%M %p", "%b %d, %Y", "%B %d, %Y",
-    "%d %B %Y", "%m/%Y", "%m-%Y",
+    "%d %B %Y", "%m/%Y", "%m-%Y", "%Y年%m月%d日", "%Y年%m月", "%Y/%m", "%Y/%m/%d %H:%M", "%d/%b/%Y",
+    "%d-%B-%Y", "%d.%m.%Y %H:%M:%S", "%a %b %d %Y", "%a %b %d %H:%M:%S %Y", "%d %b %y", "%m.%Y",
 )  # fmt: skip
 # Formats that differ in the order of day and month.
 _UNCLEAR = (
@@ -57,8 +77,9 @@ _CURRENCIES = (
     "A$", "S$", "HK$", "NT$", "kr", "zł", "Kč", "Ft", "Rs", "Rs.", "USD", "EUR", "GBP", "CNY",
     "RMB", "JPY", "CHF", "SEK", "NOK", "DKK", "PLN", "CZK", "HUF", "RUB", "TRY", "INR", "BRL",
     "MXN", "ZAR", "AUD", "CAD", "NZD", "HKD", "SGD", "TWD", "KRW", "THB", "MYR", "IDR", "PHP",
-    "VND", "KES", "NGN",
+    "VND", "KES", "NGN", "/-",
 )  # fmt: skip
+_MINUS = re.compile(r"\(.*\)|.*[0-9]\s*-|\u2212.*")
 # Distinct cells that are no plain numbers are kept up to this number.
 _KEPT = 20_000
 # Plain numbers are kept as they are written, up to this number.
@@ -165,6 +186,14 @@ class Profile:
         else:
             self.hashes = []
 
+    def values(self, notation: Notation) -> Floats:
+        """The numbers of a column in this notation, those without decimals and marks first."""
+        other = pl.Series([*self.other], dtype=pl.String)
+        read = cells.numbers(other, notation).values
+        counts = np.fromiter(self.other.values(), dtype=np.int64, count=len(self.other))
+        written = np.repeat(read, counts)
+        return np.concatenate((*self.numbers, written[~np.isnan(written)]))
+
     def forget(self) -> None:
         """Let go of the values, which take as much memory as the table."""
         self.numbers, self.hashes = [], []
@@ -178,7 +207,8 @@ class Profile:
 class Guess:
     """The guessed type of a column, and the way that it is written.
 
-    `shared` is the share of a text's rows whose text a model can know: enough rows have it.
+    `shared` is the share of a text's rows whose text a model can know: enough rows have it. `unit`
+    stands after each number.
     """
 
     type: str
@@ -190,6 +220,7 @@ class Guess:
     notes: tuple[str, ...] = ()
     levels: int = 0
     shared: float = 1.0
+    unit: str | None = None
 
 
 def guess(profile: Profile) -> Guess:
@@ -214,6 +245,8 @@ def guess(profile: Profile) -> Guess:
             every = np.concatenate((_beside(notation, values, plain.values), read.values))
             number = _number(every, notation, tokens, missing)
             return replace(number, notes=_doubts(profile, words, notation))
+    if found := _with_unit(profile, words, usual, values):
+        return found
     if found := _odd_number(profile, words, usual, values) or _date(profile, words, usual):
         return found
     tokens = tuple(t for t in tokens if t not in _WORDS)
@@ -224,11 +257,35 @@ def guess(profile: Profile) -> Guess:
         tokens=tokens,
         missing=bool(profile.blank or tokens),
         levels=len(words) + int(codes.shape[0]),
-        shared=_shared([*counts.tolist(), *(profile.other[w] for w in words)], profile.rows),
+        shared=shared([*counts.tolist(), *(profile.other[w] for w in words)], profile.rows),
     )
 
 
-def _shared(counts: Sequence[int], rows: int) -> float:
+def _with_unit(
+    profile: Profile, words: Sequence[str], usual: Notation, values: Floats
+) -> Guess | None:
+    """A column of numbers that each have the same unit, also written in several ways."""
+    if profile.overflow or values.any():
+        return None
+    written = units.one_unit(words)
+    if not written:
+        return None
+    text = pl.Series(words, dtype=pl.String)
+    for notation in _notations(words, usual):
+        currency = [c for c in notation.currency if not any(c in unit for unit in written)]
+        known = replace(notation, currency=(*currency, *written))
+        read = cells.numbers(text, known)
+        if not read.wrong.any():
+            unit = max(written, key=len)
+            number = _number(np.concatenate((values, read.values)), known, usual.missing, False)
+            note = f"each number has the unit {unit}, which a call leaves out"
+            return replace(
+                number, missing=bool(profile.blank or usual.missing), unit=unit, notes=(note,)
+            )
+    return None
+
+
+def shared(counts: Sequence[int], rows: int) -> float:
     """The share of all rows that are in levels with enough rows, by the rows of each level."""
     house = HouseRules()
     enough = max(house.level_rows, house.level_share * rows)
@@ -330,19 +387,33 @@ def _odd_note(profile: Profile, odd: Sequence[str], kind: str) -> str:
 def _notations(words: Sequence[str], usual: Notation) -> list[Notation]:
     """Notations that may fit these cells, the likeliest first."""
     joined = " ".join(words[:200])
-    currency = tuple(c for c in _CURRENCIES if c in joined)
-    percent = all(w.endswith("%") for w in words)
+    found = [c for c in _CURRENCIES if c in joined]
+    # Not the $ of R$, if it never stands alone.
+    currency = tuple(
+        c for c in found
+        if joined.count(c) > sum(joined.count(d) for d in found if c != d and c in d)
+    )  # fmt: skip
+    percent = all(w.endswith(("%", "\uff05")) for w in words)
+    accounting = any(map(_MINUS.fullmatch, words))
     # In 0,250 the mark is before decimals.
     decimals = {w[-4] for w in words if _BELOW_ONE.search(w)}
-    found = []
+    notations = []
     for decimal, thousands in ((".", ","), (",", "."), (",", ""), (".", ""), (",", " "), (".", " "),
-                               (".", "'"), (",", "\u00a0")):  # fmt: skip
+                               (".", "'"), (",", "\u00a0"), (",", "\u202f"), (".", "\u00a0"),
+                               (".", "\u202f"), (",", "\u2009"), (".", "\u2019")):  # fmt: skip
         if thousands in decimals:
             continue
-        found.append(
-            replace(usual, decimal=decimal, thousands=thousands, currency=currency, percent=percent)
+        notations.append(
+            replace(
+                usual,
+                decimal=decimal,
+                thousands=thousands,
+                currency=currency,
+                percent=percent,
+                accounting=accounting,
+            )
         )
-    return found
+    return notations
 
 
 def _number(values: Floats, notation: Notation, tokens: tuple[str, ...], missing: bool) -> Guess:

@@ -19,6 +19,8 @@ from models.toml_table import TomlTable
 
 _SAMPLE = 1 << 18
 _RECORDS = 400
+# Records among which the header is sought, and the most lines after the last row.
+_HEADERS, _LAST_LINES = 5, 20
 _DELIMITERS = (",", ";", "\t", "|", " ")
 _NUMBER = re.compile(r"[+-]?[0-9][0-9.,]*%?|[+-]?\.[0-9]+")
 # Each line is matched once, so that a file of blank lines takes no longer than its length.
@@ -55,19 +57,59 @@ def sniff(path: Path, label: str | int, folder: Path) -> dict[str, Any]:
     keys["compression"] = next((c for m, c in _PACKED.items() if first.startswith(m)), "none")
     content = file_bytes.read(data_of(keys, folder)).content
     keys["encoding"] = _encoding(content)
-    text = file_bytes.text(data_of(keys, folder), content)[:_SAMPLE]
-    sample = text[: text.rfind(b"\n") + 1] or text
+    text = file_bytes.text(data_of(keys, folder), content)
+    sample = text[:_SAMPLE]
+    sample = sample[: sample.rfind(b"\n") + 1] or sample
     if _ARFF.match(sample):
         return keys | _arff(sample)
-    keys["delimiter"] = _delimiter(sample)
+    keys["delimiter"] = _delimiter(sample, label)
     records = _records(sample, keys["delimiter"])
     if not records:
         raise DatasetError(f"{path.name}: has no rows")
     width = Counter(map(len, records)).most_common(1)[0][0]
     skipped = next((i for i, cells in enumerate(records) if len(cells) >= width), 0)
-    keys["skip_lines"] = skipped
+    keys["skip_lines"] = skipped = _header_line(records, skipped, label)
     keys["header"] = _has_header(records[skipped:], label)
+    if keys["delimiter"] != SPACES:
+        keys["skip_last_lines"] = _last_lines(text, keys["delimiter"], width)
     return keys
+
+
+def _header_line(records: list[list[str]], first: int, label: str | int) -> int:
+    """The place of the header among the records: that of the first one, or of one of the next few
+    where only that has the label."""
+    for place in range(first, min(first + _HEADERS, len(records))):
+        if label in [cell.strip() for cell in records[place]]:
+            return place
+    return first
+
+
+def _last_lines(text: bytes, delimiter: str, width: int) -> int:
+    """The lines at the end of a file that have fewer cells than its rows, such as notes and totals.
+
+    One with several cells and no end is none of them: the file breaks off there.
+    """
+    tail = text[-_SAMPLE:]
+    if len(tail) < len(text):
+        tail = tail[tail.find(b"\n") + 1 :]
+    records = csv_records.scan(tail, delimiter, '"')
+    if records.open:
+        return 0
+    found = 0
+    start = np.concatenate(([0], records.end[:-1]))
+    for place in range(records.end.shape[0] - 1, -1, -1):
+        line = tail[start[place] : records.end[place]].strip(b"\r\n")
+        cells = int(records.cells[place])
+        if not line.replace(delimiter.encode(), b"").strip():
+            continue
+        if cells >= width:
+            return found
+        if cells > 1 and not found and not text.endswith(b"\n"):
+            return 0
+        found += 1
+        if found > _LAST_LINES:
+            return 0
+    return 0
 
 
 def _arff(sample: bytes) -> dict[str, Any]:
@@ -126,16 +168,21 @@ def _decodes(content: bytes, encoding: str) -> _Characters | None:
     return _Characters(beyond, ideographs)
 
 
-def _delimiter(sample: bytes) -> str:
-    """The delimiter that gives most records the same number of cells, and many of them."""
-    best, best_share, best_width = ",", 0.0, 1
+def _delimiter(sample: bytes, label: str | int) -> str:
+    """The delimiter that gives most records the same number of cells, and many of them; first of
+    all one that makes the label a cell of the first records."""
+    best, best_share, best_width, best_named = ",", 0.0, 1, False
     for each in _DELIMITERS:
         records = csv_records.scan(sample, each, '"')
         cells = records.cells[:_RECORDS].tolist()
         width, hits = Counter(cells).most_common(1)[0] if cells else (1, 0)
         share = round(hits / max(len(cells), 1), 1)
-        if width > 1 and (share, width) > (best_share, best_width):
-            best, best_share, best_width = each, share, width
+        first = sample[: records.end[:_HEADERS].max(initial=0)].decode("utf-8", "ignore")
+        named = width > 1 and any(
+            label == cell.strip(' "\r') for line in first.split("\n") for cell in line.split(each)
+        )
+        if width > 1 and (named, share, width) > (best_named, best_share, best_width):
+            best, best_share, best_width, best_named = each, share, width, named
     widths = {len(re.split(rb"[ \t]+", line.strip())) for line in sample.splitlines()[:_RECORDS]}
     if best in (" ", "\t", ",") and best_share < 0.9 and len(widths - {1}) == 1:
         return SPACES

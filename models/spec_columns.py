@@ -18,7 +18,9 @@ ABSENT = ("reject", "missing")
 ISO = "iso"
 """The format of dates such as 2026-11-29, also with a time of day or without a day."""
 
-NOTATION_KEYS = ("decimal", "thousands", "currency", "percent", "missing_tokens", "last_year")
+NOTATION_KEYS = (
+    "decimal", "thousands", "currency", "percent", "accounting", "missing_tokens", "last_year",
+)  # fmt: skip
 FEATURE_KEYS = (
     "name", "column", "type", "role", "missing", "absent", "special", "monotone", "actionable",
     "reason_group", "min", "max", "groups", "group_names", "group_values",
@@ -36,7 +38,7 @@ _UPPER_SNAKE = re.compile(r"[A-Z][A-Z0-9]*(_[A-Z0-9]+)*")
 _FUNCTION = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 # Characters that LightGBM refuses in a name or changes, and control characters.
 _UNSAFE = re.compile(r"""[^!#-+\--9;-Z\\^-z|~]""")
-_DIRECTIVES = "YymdbBHMS"
+_DIRECTIVES = "YymdbBaHIMSp"
 
 LAST_YEAR = 2069
 """The latest year that two digits mean, where a spec does not say another one."""
@@ -48,7 +50,8 @@ class Notation:
 
     `decimal` is the mark before the decimals; `thousands` the mark between groups of digits, or "".
     `currency` are texts that may stand before or after a number. With `percent` each number has a
-    percent sign and counts as a hundredth. `missing` are the cells, besides blanks, without a
+    percent sign and counts as a hundredth. With `accounting` a number below 0 may also be written
+    `(5)`, `5-` or with the minus sign U+2212. `missing` are the cells, besides blanks, without a
     value, in the Unicode form NFC. Years of two digits are the hundred years up to `last_year`.
     """
 
@@ -56,13 +59,16 @@ class Notation:
     thousands: str = ""
     currency: tuple[str, ...] = ()
     percent: bool = False
+    accounting: bool = False
     missing: tuple[str, ...] = MISSING_TOKENS
     last_year: int = LAST_YEAR
 
     @property
     def plain(self) -> bool:
         """Numbers are written as in a program."""
-        return self.decimal == "." and not (self.thousands or self.currency or self.percent)
+        return self.decimal == "." and not (
+            self.thousands or self.currency or self.percent or self.accounting
+        )
 
 
 @dataclass(frozen=True)
@@ -138,6 +144,7 @@ def notation(table: TomlTable, usual: Notation) -> Notation:
         thousands=thousands,
         currency=tuple(c.strip() for c in currency),
         percent=table.flag("percent", usual.percent),
+        accounting=table.flag("accounting", usual.accounting),
         missing=tuple(
             unicodedata.normalize("NFC", t.strip())
             for t in table.list_of("missing_tokens", str, list(usual.missing))

@@ -19,7 +19,7 @@ SPACES = "spaces"
 
 DATA_KEYS = (
     "path", "format", "compression", "delimiter", "quote", "encoding", "header", "skip_lines",
-    "columns", "other_columns", "sha256", *NOTATION_KEYS,
+    "skip_last_lines", "columns", "other_columns", "sha256", *NOTATION_KEYS,
 )  # fmt: skip
 LABEL_KEYS = (
     "column", "bad", "good", "ignore", "horizon", "outcome", "population", "simulated",
@@ -37,7 +37,8 @@ _CONDITIONS = ("values", "other_than", "below", "above", "before", "after", "mis
 class Data:
     """The place and format of the data file; `sha256` is of the uncompressed bytes.
 
-    `skip_lines` lines stand before the header, or before the first row. `columns` names the columns
+    `skip_lines` lines stand before the header, or before the first row, and `skip_last_lines` lines
+    that are not blank after the last row. `columns` names the columns
     of a file without a header, and must equal a header that is there. `others` says whether columns
     that the spec does not name are refused or not read. `notation` is that of every column that
     declares no other.
@@ -51,6 +52,7 @@ class Data:
     encoding: str
     header: bool
     skip_lines: int
+    skip_last_lines: int
     columns: tuple[str, ...]
     others: str
     sha256: str | None
@@ -135,6 +137,7 @@ def data(top: TomlTable, folder: Path) -> Data:
         encoding=table.text("encoding", "utf-8"),
         header=table.flag("header", True),
         skip_lines=table.integer("skip_lines", 0, 1000, 0),
+        skip_last_lines=table.integer("skip_last_lines", 0, 1000, 0),
         columns=tuple(table.list_of("columns", str, [])),
         others=table.choice("other_columns", OTHERS, "refuse"),
         sha256=sha256,

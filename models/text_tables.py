@@ -10,7 +10,7 @@ import csv
 import io
 import re
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -43,11 +43,15 @@ class Block(NamedTuple):
 
 
 class TextTable(Protocol):
-    """A file's columns. A column without a name, or with a blank one, is called `column_N`."""
+    """A file's columns. A column without a name, or with a blank one, is called `column_N`.
+
+    `unreadable` has the types of columns that are no numbers, texts or dates, by their positions.
+    """
 
     names: tuple[str, ...]
     sha256: str
     rows: int
+    unreadable: Mapping[int, str]
 
     def blocks(self, positions: Sequence[int], step: int = BLOCK_ROWS) -> Iterator[Block]:
         """The columns at these positions, all rows in order, `step` rows of the file at a time."""
@@ -96,6 +100,8 @@ class CsvTable:
         self._end = records.end[first:]
         self._cells = records.cells[first:]
         self._full = self._filled()
+        if data.skip_last_lines:
+            self._full[np.flatnonzero(self._full)[-data.skip_last_lines :]] = False
         if not self._full.any():
             raise DatasetError(f"{self._name}: has no rows")
         self.rows = int(self._full.sum())
@@ -111,6 +117,7 @@ class CsvTable:
                     f"{self._name}: rows have {width} cells, but data.columns has {len(header)}"
                 )
         self.names = named(header)
+        self.unreadable: Mapping[int, str] = {}
         self._check_cells()
 
     def _record(self, start: Indices, records: Records, index: int) -> list[str]:
@@ -231,6 +238,11 @@ class ParquetTable:
         if data.columns and tuple(self._columns) != data.columns:
             raise DatasetError(f"{self._name}: the header differs from data.columns")
         self.names = named(self._columns)
+        self.unreadable: Mapping[int, str] = {
+            j: str(kind)
+            for j, kind in enumerate(self._schema.values())
+            if kind.is_nested() or kind in (pl.Binary, pl.Object, pl.Duration)
+        }
 
     def blocks(self, positions: Sequence[int], step: int = BLOCK_ROWS) -> Iterator[Block]:
         """The columns at these positions, all rows in order, `step` rows of the file at a time."""
@@ -239,8 +251,7 @@ class ParquetTable:
             _as_text(self._columns[j], self._schema[self._columns[j]]).alias(str(j)) for j in wanted
         ]
         for j in wanted:
-            kind = self._schema[self._columns[j]]
-            if kind.is_nested() or kind in (pl.Binary, pl.Object):
+            if kind := self.unreadable.get(j):
                 raise DatasetError(
                     f"{self.names[j]}: has type {kind} in {self._name}, which is no number, text "
                     "or date"
