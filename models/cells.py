@@ -61,6 +61,7 @@ def _plain(text: pl.Series, notation: Notation) -> pl.Series:
         text = text.str.replace(r"^\((.*)\)$", "-${1}")
     if notation.currency:
         sign = "|".join(re.escape(c) for c in sorted(notation.currency, key=len, reverse=True))
+        text = text.str.replace(rf"^((?:{sign})\s*)\((.*)\)$", "-${1}${2}")
         text = text.str.replace(rf"^([+-]?)\s*(?:{sign})\s*", "${1}")
         text = text.str.replace(rf"\s*(?:{sign})$", "")
     if notation.percent:

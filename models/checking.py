@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import polars as pl
 
 from models import cells, dataset, features, reading
 from models.dataset import Dataset, Floats, Labels
@@ -26,6 +27,8 @@ MOST_FEATURES = 256
 
 # From this AUC on, a column alone is suspected to be known only after the outcome.
 SUSPECT_AUC = 0.95
+# From this share of rows on, repeated ones are warned of.
+_REPEATED_SHARE, _HASHED = 0.01, 65_536
 # A column whose values are this few for its rows may tell the label value by value.
 _ROWS_PER_VALUE = 20
 
@@ -58,6 +61,7 @@ def check(spec: Spec, out: Path | None, findings: Findings) -> Dataset:
     findings.errors += _references(data)
     findings.warnings += _unjudged(data)
     findings.warnings += _split_centuries(data)
+    findings.warnings += _repeated(data)
     _single_columns(data, findings)
     if out is not None:
         findings.errors += _other_model(out, data)
@@ -143,6 +147,33 @@ def _references(data: Dataset) -> list[str]:
                 f"the groups are {', '.join(names) or 'not declared'}"
             )
     return errors
+
+
+def _repeated(data: Dataset) -> list[str]:
+    """Rows that repeat another row, where that cannot be chance: a column has a value of its own in
+    most rows. A [group] may keep them together."""
+    rows = data.label.shape[0]
+    own = (2 * np.unique(data.raw[:, j]).shape[0] > rows for j in range(data.raw.shape[1]))
+    if data.group is not None or not any(own):
+        return []
+    # A copy of the whole table would take its memory once more.
+    hashes = np.concatenate([
+        pl.from_numpy(data.raw[at : at + _HASHED])
+        .with_columns(label=data.label[at : at + _HASHED])
+        .hash_rows()
+        .to_numpy()
+        for at in range(0, rows, _HASHED)
+    ])  # fmt: skip
+    _, place, times = np.unique(hashes, return_index=True, return_counts=True)
+    count = rows - times.shape[0]
+    if count < _REPEATED_SHARE * rows:
+        return []
+    row = int(data.row[place[times > 1].min()])
+    said = (
+        f"{count} rows repeat another row in every input and in the label; the first is row {row}. "
+        "In two folds they make the figures too good: take them out, or name the person in [group]"
+    )
+    return [said]
 
 
 def _split_centuries(data: Dataset) -> Iterator[str]:

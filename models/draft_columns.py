@@ -72,6 +72,12 @@ _HISTORY = re.compile(
     r"[0-9]|within|ever|prior|previous|past|since|num(ber)?[\s_.-]*of|count|inq|bureau|^[a-z_]*flag$",
     re.I,
 )
+_DATE_NAME = re.compile(
+    r"(^|[^a-z])(date|datum|fecha|time|timestamp|dt|at|epoch|created|opened)$|日期|时间", re.I
+)
+# Days of spreadsheets from 1954 on, seconds and milliseconds from 1980 on.
+_COUNTS = (("days", 20e3, 70e3), ("seconds", 315e6, 3e9), ("milliseconds", 315e9, 3e12))
+_NUMBERLIKE = re.compile(r"[^0-9]{0,5}[0-9][0-9.,' ]*[^0-9]{0,8}")
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _THING = (
     r"(car|vehicle|auto|house|home|building|property|accounts?|acc(oun)?t|credit|loan|asset|item|"
@@ -147,6 +153,12 @@ def set_part(column: Column, rows: int, of: int) -> None:
         )
     elif guess.type == "text" and guess.shared < LEAST_SHARED:
         exclude(column, "hardly any text is in enough rows to learn from")
+        if _like_numbers(profile):
+            column.comments.append(
+                "most cells look like numbers: give them one notation, or a unit"
+            )
+    elif guess.type == "integer" and (said := _counts_time(column, name)):
+        exclude(column, said)
     elif not guess.missing and _constant(profile):
         exclude(column, "all rows have the same value")
     elif guess.special:
@@ -154,6 +166,24 @@ def set_part(column: Column, rows: int, of: int) -> None:
         column.comments.append(f"{said} taken for special values, which are codes and no amounts")
     if column.part == "feature" and column.role == "input" and guess.type == "integer":
         _name_codes(column, name)
+
+
+def _like_numbers(profile: Profile) -> bool:
+    """Whether most different texts of a column are a number with little around it."""
+    found = sum(_NUMBERLIKE.fullmatch(text) is not None for text in profile.other)
+    return found > len(profile.other) / 2
+
+
+def _counts_time(column: Column, name: str) -> str | None:
+    """What whole numbers count since a fixed day where the name says that they are dates."""
+    values = np.concatenate(column.profile.numbers)
+    if not _DATE_NAME.search(name) or not values.shape[0]:
+        return None
+    least, greatest = float(values.min()), float(values.max())
+    for unit, first, last in _COUNTS:
+        if first <= least and greatest <= last:
+            return f"{unit} since a fixed day: in a model they only say how late it is"
+    return None
 
 
 def _name_codes(column: Column, name: str) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from datetime import date
 from math import inf
 
 import numpy as np
@@ -23,14 +24,20 @@ _LATER = re.compile(
     r"expir|updat|到期|还款|结清|逾期",
     re.I,
 )
+_FIRST_DAY = date(1970, 1, 1)
 MOST_LATER = 0.01
 """The share of rows in which another date may lie after the date of the decision."""
 
 
-def decision(dates: Mapping[str, Floats]) -> str | None:
-    """The name of the date of the decision among (n,) columns of days: each row has it, and hardly
-    any row has another date after it. None where no column is like that."""
-    known = {name: days for name, days in dates.items() if not _LATER.search(name)}
+def decision(dates: Mapping[str, Floats], today: date) -> str | None:
+    """The name of the date of the decision among (n,) columns of days: each row has it, not after
+    `today`, and hardly any row has another date after it. None where no column is like that."""
+    last = (today - _FIRST_DAY).days
+    known = {
+        name: days
+        for name, days in dates.items()
+        if not _LATER.search(name) and not (days > last).any()
+    }
     if len(known) < 2:
         return None
     for name, days in known.items():

@@ -88,7 +88,7 @@ def draft(path: Path, target: Path, question: Question, today: date) -> Draft:
 
     _exclude_leaks(reading.load(written()), columns)
     freed.give_back()
-    _derive_ages(columns, written)
+    _derive_ages(columns, written, today)
     freed.give_back()
     text = _toml(table, columns, at, question, values)
     findings = reading.Findings()
@@ -96,7 +96,7 @@ def draft(path: Path, target: Path, question: Question, today: date) -> Draft:
     findings.require()
     notes = [*_left_out(values, table.labels)]
     if lines := table.keys.get("skip_last_lines"):
-        notes.append(f"the last {lines} lines have other cells than the rows and are left out")
+        notes.append(f"lines at the end that are no rows are left out: {lines}")
     notes += [f"{c.profile.name}: {each}" for c in columns for each in c.comments]
     inputs = sum(c.part == "feature" and c.role == "input" for c in columns)
     return Draft(text, table.rows, inputs, (*notes, *findings.warnings))
@@ -220,7 +220,8 @@ def _left_out(values: dict[str, list[str]], labels: Counter[str]) -> Iterator[st
 
 
 def _one_of(value: str, wanted: tuple[str, ...]) -> bool:
-    if value in [w.strip() for w in wanted]:
+    """Whether a label is one of these, in upper or lower case, or as the same number."""
+    if value.casefold() in [w.strip().casefold() for w in wanted]:
         return True
     try:
         return float(value) in [float(w) for w in wanted]
@@ -249,9 +250,9 @@ def _leak(power: Alone) -> str | None:
     return f"LEAK? alone it has an AUC of {power.auc:.3f}: known only after the outcome?"
 
 
-def _derive_ages(columns: list[Column], written: Callable[[], spec.Spec]) -> None:
-    """Derives the months from each date to the date of the decision, if the table has one; the spec
-    is `written` from the columns."""
+def _derive_ages(columns: list[Column], written: Callable[[], spec.Spec], today: date) -> None:
+    """Derives the months from each date to the date of the decision, if the table has one that is
+    not after `today`; the spec is `written` from the columns."""
     dates = {c.keys["name"]: c for c in columns if c.part == "feature" and c.guess.type == "date"
              and c.role == "excluded" and c.comments[-1] == A_DATE}  # fmt: skip
     if len(dates) < 2:
@@ -266,7 +267,7 @@ def _derive_ages(columns: list[Column], written: Callable[[], spec.Spec]) -> Non
         # A date that is written otherwise, beyond the cells that the format was guessed from.
         return
     days = {n: data.raw[:, j] for j, n in enumerate(data.spec.raw_names) if n in dates}
-    decided = draft_dates.decision(days)
+    decided = draft_dates.decision(days, today)
     if decided is None:
         return
     for name in draft_dates.earlier(days, decided):
@@ -331,8 +332,9 @@ def _toml(
     return "\n".join(lines) + "\n"
 
 
-_DEFAULTS = {"format": "csv", "compression": "none", "delimiter": ",", "encoding": "utf-8",
-             "skip_lines": 0, "skip_last_lines": 0, "header": True}  # fmt: skip
+_DEFAULTS = {"format": "csv", "compression": "none", "delimiter": ",", "quote": '"',
+             "encoding": "utf-8", "skip_lines": 0, "skip_last_lines": 0,
+             "header": True}  # fmt: skip
 
 
 def _time(columns: list[Column]) -> list[str]:

@@ -63,7 +63,8 @@ def sniff(path: Path, label: str | int, folder: Path) -> dict[str, Any]:
     if _ARFF.match(sample):
         return keys | _arff(sample)
     keys["delimiter"] = _delimiter(sample, label)
-    records = _records(sample, keys["delimiter"])
+    keys["quote"] = _quote(sample, keys["delimiter"])
+    records = _records(sample, keys["delimiter"], keys["quote"])
     if not records:
         raise DatasetError(f"{path.name}: has no rows")
     width = Counter(map(len, records)).most_common(1)[0][0]
@@ -71,7 +72,7 @@ def sniff(path: Path, label: str | int, folder: Path) -> dict[str, Any]:
     keys["skip_lines"] = skipped = _header_line(records, skipped, label)
     keys["header"] = _has_header(records[skipped:], label)
     if keys["delimiter"] != SPACES:
-        keys["skip_last_lines"] = _last_lines(text, keys["delimiter"], width)
+        keys["skip_last_lines"] = _last_lines(text, keys["delimiter"], keys["quote"], width)
     return keys
 
 
@@ -84,7 +85,7 @@ def _header_line(records: list[list[str]], first: int, label: str | int) -> int:
     return first
 
 
-def _last_lines(text: bytes, delimiter: str, width: int) -> int:
+def _last_lines(text: bytes, delimiter: str, quote: str, width: int) -> int:
     """The lines at the end of a file that have fewer cells than its rows, such as notes and totals.
 
     One with several cells and no end is none of them: the file breaks off there.
@@ -92,7 +93,7 @@ def _last_lines(text: bytes, delimiter: str, width: int) -> int:
     tail = text[-_SAMPLE:]
     if len(tail) < len(text):
         tail = tail[tail.find(b"\n") + 1 :]
-    records = csv_records.scan(tail, delimiter, '"')
+    records = csv_records.scan(tail, delimiter, quote)
     if records.open:
         return 0
     found = 0
@@ -189,11 +190,21 @@ def _delimiter(sample: bytes, label: str | int) -> str:
     return best
 
 
-def _records(sample: bytes, delimiter: str) -> list[list[str]]:
+def _quote(sample: bytes, delimiter: str) -> str:
+    """The mark around cells: ' where it stands around at least one cell of each line, and no \" is
+    there; else \"."""
+    if delimiter == SPACES or b'"' in sample:
+        return '"'
+    mark = re.escape(delimiter.encode())
+    quoted = re.findall(rb"(?m)(?:^|(?<=" + mark + rb"))'[^'\n]*'(?=" + mark + rb"|\r?$)", sample)
+    return "'" if len(quoted) >= max(2, sample.count(b"\n") - 1) else '"'
+
+
+def _records(sample: bytes, delimiter: str, quote: str) -> list[list[str]]:
     text = sample.decode("utf-8", "ignore")
     if delimiter == SPACES:
         return [line.split() for line in text.splitlines()[:_RECORDS] if line.strip()]
-    rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+    rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, quotechar=quote)
     try:
         found = [row for row, _ in zip(rows, range(_RECORDS), strict=False)]
     except csv.Error as error:

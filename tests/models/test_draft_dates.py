@@ -160,7 +160,7 @@ def test_a_few_dates_after_the_decision_are_mistakes() -> None:
     decided = np.zeros(100)
     for later, found in ((1, "a"), (2, None)):
         other = np.where(np.arange(100) < later, 5.0, -5.0)
-        assert draft_dates.decision({"a": decided, "b": other}) == found
+        assert draft_dates.decision({"a": decided, "b": other}, TODAY) == found
 
 
 def test_an_age_means_the_same_in_later_years(trained: Trained) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from models import cells, drafting, reading, spec
+from models import cells, checking, drafting, reading, spec
 from models.drafting import Question
 from models.errors import DatasetError, SpecError
 from models.spec_columns import Notation
@@ -33,7 +33,7 @@ def test_a_note_after_the_rows_is_left_out_of_a_draft(tmp_path: Path) -> None:
     data = reading.load(spec.load(tmp_path / "draft.toml"))
     assert data.row.tolist() == list(range(1, 601))
     draft = drafting.draft(tmp_path / "table.csv", tmp_path / "draft.toml", QUESTION, TODAY)
-    assert "the last 2 lines have other cells than the rows and are left out" in draft.notes
+    assert "lines at the end that are no rows are left out: 2" in draft.notes
 
 
 def test_a_row_that_breaks_off_is_no_note(tmp_path: Path) -> None:
@@ -123,6 +123,7 @@ def test_numbers_with_one_unit_are_numbers(
     [
         (lambda i: f'"({i}.50)"' if i % 3 else f"{i}.50", {"accounting": True}),
         (lambda i: f"{i}.50-" if i % 3 else f"{i}.50", {"accounting": True}),
+        (lambda i: f"$({i}.50)" if i % 3 else f"${i}.50", {"currency": ["$"]}),
         (lambda i: f"\u2212{i}.50" if i % 3 else f"{i}.50", {"accounting": True}),
         (lambda i: f"{i}.5\uff05", {"percent": True}),
         (lambda i: f'"{1 + i}\u202f000,50 €"', {"decimal": ",", "currency": ["€"]}),
@@ -247,6 +248,85 @@ def test_what_is_written_after_the_outcome_is_told_by_its_name(
     """A column whose name says that it is written after the outcome, such as a recovery, is left
     out with a comment; what a history counted before is not."""
     assert column(tmp_path, name, lambda i: i % 9)["role"] == role
+
+
+def test_a_date_after_today_is_none_of_a_decision(tmp_path: Path) -> None:
+    """The date of the decision is none that lies after the day of the draft, such as the end of a
+    contract."""
+
+    def cells_of(i: int) -> str:
+        first = DAY + i * datetime.timedelta(1)
+        return f"{first},{first + (10_950 + i % 500) * datetime.timedelta(1)}"
+
+    made = tomllib.loads(written(tmp_path, "first,until", cells_of).text)
+    assert "derivation" not in made
+
+
+@pytest.mark.parametrize(
+    ("name", "cell", "unit"),
+    [
+        ("created_at", lambda i: 1_577_836_800 + 8_640 * (i % 300), "seconds"),
+        ("Datum", lambda i: 43_831 + i % 400, "days"),
+        ("income", lambda i: 43_831 + i % 400, None),
+        ("update", lambda i: i % 400, None),
+    ],
+)
+def test_counts_of_time_are_no_amounts(
+    tmp_path: Path, name: str, cell: Callable[[int], object], unit: str | None
+) -> None:
+    """Days of a spreadsheet and seconds since 1970, in a column that is named after a date, are
+    left out, because a model could only learn from them how late it is."""
+    made = written(tmp_path, name, cell)
+    said = f"{name}: {unit} since a fixed day: in a model they only say how late it is"
+    assert (said in made.notes) == (unit is not None)
+
+
+def test_the_case_of_an_outcome_does_not_count(tmp_path: Path) -> None:
+    """Outcomes that differ in upper and lower case alone are one outcome of a draft."""
+    words = {"0": ("No", "no", "NO"), "1": ("Yes", "yes", "YES")}
+    rows = [f"{row[:-2]},{words[row[-1]][i % 3]}" for i, row in enumerate(lines(table()))]
+    (tmp_path / "table.csv").write_text(file_of(rows), encoding="utf-8")
+    question = Question("y", ("Yes",), (), "missed", "a month", "made up")
+    made = drafting.draft(tmp_path / "table.csv", tmp_path / "draft.toml", question, TODAY)
+    label = tomllib.loads(made.text)["label"]
+    assert (label["bad"], label["good"]) == (["YES", "Yes", "yes"], ["NO", "No", "no"])
+    assert "ignore" not in label
+
+
+def test_single_quotes_around_cells_are_seen(tmp_path: Path) -> None:
+    """A draft sees that a file has its cells in single quotes, and a name with an apostrophe does
+    not make it think so."""
+    rows = [",".join(f"'{cell}'" for cell in row.split(",")) for row in lines(table())]
+    made = drafted(tmp_path, file_of([f"{row},'a,b'" for row in rows], "id,a,b,y,c"))
+    assert made["data"]["quote"] == "'"
+    assert {it["name"]: it.get("type") for it in made["feature"]}["a"] == "number"
+    plain = drafted(tmp_path, file_of([f"{row},O'Neil" for row in lines(table())], "id,a,b,y,c"))
+    assert "quote" not in plain["data"]
+
+
+def test_cells_that_look_like_numbers_are_told(tmp_path: Path) -> None:
+    """Where a draft leaves a text out of which most cells look like numbers, it says so."""
+    made = written(tmp_path, "mixed", lambda i: f"{i}.5%" if i % 2 else f"{i}.5 CHF")
+    said = "mixed: most cells look like numbers: give them one notation, or a unit"
+    assert said in made.notes
+
+
+@pytest.mark.parametrize(("times", "warned"), [(6, True), (5, False)])
+def test_rows_that_are_repeated_are_warned_of(tmp_path: Path, times: int, warned: bool) -> None:
+    """A check warns where at least 1 % of the rows repeat another one, unless a group keeps them
+    together."""
+    rows = [f"{i}.5,{row[-3:]}" for i, row in enumerate(lines(table()))][: 600 - times]
+    rows += rows[7 : 7 + times]
+    made = drafted(tmp_path, file_of(rows, "a,b,y"))
+    for group in (None, {"column": "b"}):
+        tree = made if group is None else {**made, "group": group}
+        tree["feature"] = [it for it in made["feature"] if group is None or it["name"] != "b"]
+        findings = reading.Findings()
+        checking.check(spec.parse(tree, path=tmp_path / "t.toml", sha256=""), None, findings)
+        said = (
+            f"{times} rows repeat another row in every input and in the label; the first is row 8"
+        )
+        assert any(said in it for it in findings.warnings) == (warned and group is None)
 
 
 def test_accounting_needs_a_truth_value(tmp_path: Path) -> None:
