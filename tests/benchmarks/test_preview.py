@@ -18,11 +18,11 @@ def test_a_preview_is_measured_against_its_decisions(tmp_path: Path) -> None:
     """Every draft is previewed over all decisions; the headline is the median of the rounds' times
     of the slowest preview without rules over those of the batches."""
     file = tmp_path / "preview.json"
-    words = ["--decisions", "1024", "--people", "200", "--rounds", "3", "--json", str(file)]
+    words = ["--decisions", "256", "--people", "60", "--rounds", "3", "--json", str(file)]
     done = CliRunner().invoke(benchmark.previews, words)
     assert done.exit_code == 0, done.output
     content = json.loads(file.read_text())
-    assert content["decisions"] == 1024
+    assert content["decisions"] == 256
     ratios = []
     for run in content["runs"]:
         previews_s = run["previews_s"]

@@ -31,8 +31,8 @@ from tests.storage.book import KEY, verified
 
 @pytest.fixture(scope="module")
 def sealing(transport: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desks]:
-    """A server that seals every few milliseconds."""
-    limits = Limits(seal_interval_s=0.005, seal_pause_s=0.001)
+    """A server that seals some fifty times a second."""
+    limits = Limits(seal_interval_s=0.02, seal_pause_s=0.005)
     folder = tmp_path_factory.mktemp("sealing")
     with serving(folder, limits=limits, seal_key=KEY) as served, desks(served) as callers:
         yield callers

@@ -34,6 +34,7 @@ from tests.rpc.support import (
     RPCS,
     TIMEOUT_S,
     Caller,
+    Desks,
     GatedScorer,
     Refused,
     desks,
@@ -126,14 +127,21 @@ def test_a_full_queue_gives_a_delay(tmp_path: Path) -> None:
 # -- time ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("method", sorted(RPCS))
-def test_a_short_deadline_is_refused_before_the_write(tmp_path: Path, method: str) -> None:
-    """With too little time left, every call is DEADLINE_EXCEEDED."""
+@pytest.fixture(scope="module")
+def hurried(transport: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desks]:
+    """A server that leaves no call enough time."""
     limits = Limits(min_time_left_s=2 * TIMEOUT_S)
-    with serving(tmp_path, limits=limits) as served, desks(served) as desk:
-        refusal = desk.caller_for(method).refused(method, example(method), timeout=TIMEOUT_S)
-        assert refusal.code is grpc.StatusCode.DEADLINE_EXCEEDED
-        assert refusal.reason == "DEADLINE_TOO_NEAR"
+    folder = tmp_path_factory.mktemp("hurried")
+    with serving(folder, limits=limits) as served, desks(served) as callers:
+        yield callers
+
+
+@pytest.mark.parametrize("method", sorted(RPCS))
+def test_a_short_deadline_is_refused_before_the_write(hurried: Desks, method: str) -> None:
+    """With too little time left, every call is DEADLINE_EXCEEDED."""
+    refusal = hurried.caller_for(method).refused(method, example(method), timeout=TIMEOUT_S)
+    assert refusal.code is grpc.StatusCode.DEADLINE_EXCEEDED
+    assert refusal.reason == "DEADLINE_TOO_NEAR"
 
 
 def test_a_call_refused_for_its_deadline_writes_nothing(tmp_path: Path) -> None:

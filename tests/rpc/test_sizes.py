@@ -52,13 +52,15 @@ def test_r16_the_largest_valid_message_is_not_too_large(desk: Desks, method: str
 def test_r16_the_largest_bulk_is_refused_with_its_limit(desk: Desks) -> None:
     """R16: only a bulk call can keep the rules of its fields and still be too large. It is refused
     with the limit as a violation. A thousand people with 32 features each are not too many."""
-    message = largest(PutUsersRequest)
-    assert protovalidate.collect_violations(message) == []
+    message, person = PutUsersRequest(request_id="r" * 64), largest(User)
+    for number in range(25):
+        person.user_id = f"{number:064}"
+        message.users.append(person)
     limit = Limits().max_bulk_message_bytes
-    del message.users[25:]
     assert limit < message.ByteSize() < 2 * limit + MIB
     while message.ByteSize() > 2 * limit - 1:
         del message.users[-1]
+    assert protovalidate.collect_violations(message) == []
     refusal = desk.platform.refused("PutUsers", message)
     assert (refusal.code, refusal.reason) == (
         grpc.StatusCode.INVALID_ARGUMENT,

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, Table
+from sqlalchemy import Engine, Table, select
 from sqlalchemy.exc import DBAPIError
 
 from service.books.verify import verify_books
@@ -35,9 +35,10 @@ from service.engine.records.administration import (
 from service.storage import admin, approvals, keys, persons
 from service.storage import schema as t
 from service.storage.administration import list_audit
-from service.storage.database import writing
+from service.storage.database import open_database, writing
 from service.storage.proposals import list_proposals
 from service.storage.store import SqlStore
+from tests.conftest import KINDS, databases_of
 from tests.fakes import OPERATOR, START_US
 from tests.rows import keep_rows_again, let_rows_be_removed
 from tests.storage.administered import (
@@ -94,6 +95,19 @@ def refusal(act: Callable[[], object]) -> str:
     with pytest.raises(FreeholdError) as refused:
         act()
     return refused.value.reason
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def administered(request: pytest.FixtureRequest) -> Iterator[Engine]:
+    """A database with every act, whose books are right. A test undoes what it changes."""
+    databases = databases_of(request)
+    url = databases.new()
+    store = SqlStore(open_database(url))
+    administer(store, START_US)
+    yield store.engine
+    assert verify_books(store.engine).fault is None
+    store.close()
+    databases.drop(url)
 
 
 # -- keys ----------------------------------------------------------------------------------------
@@ -315,15 +329,19 @@ def test_a_removed_act_is_found(store: SqlStore, number: int) -> None:
         ("old-ended", {"units_a_second": 0}),
     ],
 )
-def test_a_changed_key_is_found(store: SqlStore, name: str, changes: dict[str, Any]) -> None:
+def test_a_changed_key_is_found(administered: Engine, name: str, changes: dict[str, Any]) -> None:
     """The verifier finds a key whose owner, scopes, person, expiry, certificates, rate or end is
     not what the acts made of it."""
-    administer(store, START_US)
-    assert verify_books(store.engine).fault is None
-    with writing(store.engine) as connection:
-        mine = t.api_keys.c.key_hash.startswith(id_of(name))
+    mine = t.api_keys.c.key_hash.startswith(id_of(name))
+    with writing(administered) as connection:
+        columns = [t.api_keys.c[column] for column in changes]
+        before = connection.execute(select(*columns).where(mine)).mappings().one()
         connection.execute(t.api_keys.update().where(mine).values(**changes))
-    fault = verify_books(store.engine).fault
+    try:
+        fault = verify_books(administered).fault
+    finally:
+        with writing(administered) as connection:
+            connection.execute(t.api_keys.update().where(mine).values(**before))
     assert fault is not None
     assert fault.rule == "AUDIT"
 
