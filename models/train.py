@@ -108,10 +108,10 @@ def train(
     with features.beside(Path(spec_path)):
         development_sample = _read(Path(spec_path), Path(out))
         made = _made(development_sample, progress, jobs, budget_s)
+    made_id = manifest.model_id(made.document)
     # What made the figures is freed before the sample is written, and that before the charts are
     # drawn: each takes memory of its own.
     freed.give_back()
-    made_id = manifest.model_id(made.document)
 
     def beside(folder: Path) -> None:
         development.write(development_sample, folder)
