@@ -119,6 +119,9 @@ class SqliteLimits:
     """
     cached_statements: int = bounded(1_024, 0, 100_000)
     """Enough to keep every size of every statement of a batch prepared."""
+    remembered_rows: int = bounded(8_192, 0, 1_000_000)
+    """The people whose lines the connection that writes batches keeps in memory, and the open
+    authorizations: about 3 KiB for one of each."""
     checkpoint_pages: int = bounded(16_384, 1, 16 * MIB)
     """The length of the WAL at which it is copied back into the file.
 

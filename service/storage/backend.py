@@ -16,6 +16,7 @@ from sqlalchemy.sql.elements import ColumnElement
 
 from service.config import Limits
 from service.domain.verification import BookFault
+from service.storage.row_memory import RowMemory
 from service.storage.row_statements import RowsStatement, Together
 
 
@@ -27,6 +28,11 @@ class Session(Protocol):
 
     driver: Any
     """The driver's connection."""
+
+    @property
+    def memory(self) -> RowMemory | None:
+        """The rows in memory; None if other connections may write between two transactions."""
+        ...
 
     @property
     def gone(self) -> bool:

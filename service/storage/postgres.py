@@ -190,6 +190,9 @@ def commit_checked(session: Any, warnings: deque[str]) -> None:
 class PostgresSession:
     """The connection for writing batches, used through the driver."""
 
+    memory = None
+    """Other processes write too: each transaction reads the rows, and locks them."""
+
     def __init__(self, connection: Connection) -> None:
         """Owns the connection until it is closed."""
         driver: Any = connection.connection.driver_connection

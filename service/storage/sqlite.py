@@ -18,6 +18,7 @@ from service.domain.verification import BookFault
 from service.engine.read_time import read_time
 from service.storage import sqlite_integrity
 from service.storage.only_server import only_server
+from service.storage.row_memory import RowMemory
 from service.storage.row_statements import IN_TURN, RowsStatement, Together
 from service.storage.sqlite_files import (
     FileGone,
@@ -83,6 +84,11 @@ class SqliteDatabase:
                 raise
             self._opened.append(connection)
         return connection
+
+    @property
+    def remembered_rows(self) -> int:
+        """The bound of the rows in memory of the connection that writes batches."""
+        return self._limits.remembered_rows
 
     def cache_kib(self) -> int:
         """The memory for pages of the connection that writes batches."""
@@ -168,17 +174,26 @@ class SqliteSession:
         # memory is enough; other connections sort whole tables.
         self.driver.execute("PRAGMA temp_store=MEMORY")
         self.driver.execute(f"PRAGMA cache_size=-{self._database.cache_kib()}")
-        self.rollback = self.driver.rollback
+        self.memory = RowMemory(self._database.remembered_rows)
         self.gone = False
 
     def begin(self) -> Any:
         """Begins a transaction and returns a cursor. Raises the driver's error."""
         self._database.begin_writing(self.driver)
-        return self.driver.cursor()
+        cursor = self.driver.cursor()
+        # Nobody else can commit before this transaction ends.
+        ((commits,),) = cursor.execute("PRAGMA data_version").fetchall()
+        self.memory.begin(commits)
+        return cursor
 
     def commit(self) -> None:
         """Commits; raises FileGone, FileGoneSince, or the driver's error."""
         self._database.commit(self.driver)
+
+    def rollback(self) -> None:
+        """Rolls the transaction back; raises the driver's error."""
+        self.memory.forget()
+        self.driver.rollback()
 
     def read(self, fetch: Callable[[Any], list[Any]]) -> list[Any]:
         """The rows that `fetch` reads without a transaction."""

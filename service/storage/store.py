@@ -117,7 +117,7 @@ class SqlStore:
             self._drop_writer()
             raise StorageFailed("no transaction could be started") from telling(error)
         try:
-            opened = SqlTransaction(cursor, self._statements)
+            opened = SqlTransaction(cursor, self._statements, memory=session.memory)
             yield opened
         except ReadAgain:
             if opened.has_written:
@@ -155,6 +155,8 @@ class SqlStore:
             self._roll_back(session)
             raise
         self._commit(session)
+        if session.memory is not None and opened.written is not None:
+            session.memory.keep(opened.written)
 
     def _commit(self, session: Session) -> None:
         began_s = time.perf_counter()

@@ -19,6 +19,7 @@ from service.domain.transitions import Transition
 from service.engine.ports import Conflict, Since
 from service.engine.rows import Docking, Rows, TakenPayable, Wish
 from service.engine.tables import TABLES, Table
+from service.storage.row_memory import RowMemory
 from service.storage.row_statements import RowsStatement, Together, Values
 
 Key = TypeVar("Key", str, tuple[str, str])
@@ -143,21 +144,41 @@ class SqlTransaction:
     has_written: bool = False
     """True if rows were changed or deleted, so that a commit would keep the changes."""
 
+    memory: RowMemory | None = None
+    written: Rows | None = None
+    """The batch that was written, if any."""
+
     def read(self, rows: Rows, wishes: Iterable[Wish]) -> None:
-        """Reads rows into the overlay, one statement for each wish, in the order given."""
-        tables = self.statements.tables
+        """Reads rows into the overlay, one statement for each wish, in the order given.
+
+        What is in memory is not read again. Either way, the rows are in the order of their keys.
+        """
+        tables, memory = self.statements.tables, self.memory
+        parts: list[tuple[Wish, set[Any], dict[Any, Any]]] = []
+        for wish in wishes:
+            known = {} if memory is None else memory.find(*wish)
+            keys = wish.keys.difference(known) if known else wish.keys
+            parts.append((wish, keys, known))
         wished = [
-            (table, tables[table].read[by], keys if len(by) > 1 else [(key,) for key in keys])
-            for table, by, keys in wishes
+            (tables[table].read[by], keys if len(by) > 1 else [(key,) for key in keys])
+            for (table, by, _), keys, _ in parts
             if keys
         ]
-        found = self.statements.together.fetch(self.cursor, [it[1:] for it in wished])
-        for (table, _, _), its in zip(wished, found, strict=True):
-            if its and table.key_of is not None:
-                records = list(map(tables[table].record, its))
-                read = dict(zip(map(table.key_of, records), records, strict=True))
-                rows.read[table].update(read)
-                rows[table].update(read)
+        found = iter(self.statements.together.fetch(self.cursor, wished))
+        for (table, by, _), keys, known in parts:
+            its = next(found) if keys else []
+            if table.key_of is None or not (its or known):
+                continue
+            records = list(map(tables[table].record, its))
+            read = dict(zip(map(table.key_of, records), records, strict=True))
+            if memory is not None and keys:
+                memory.note(table, by, keys, read)
+            if known:
+                for each in known.values():
+                    read |= each
+                read = {key: read[key] for key in sorted(read)}
+            rows.read[table].update(read)
+            rows[table].update(read)
 
     def lapsed(self, keys: Iterable[str], now_us: int) -> list[tuple[str, str]]:
         """Authorizations of these people that hold something and have a due timer."""
@@ -260,6 +281,7 @@ class SqlTransaction:
         because no two batches share their rows.
         """
         self.has_written = True
+        self.written = rows
         changed, added = rows.changed, rows.added
         runs: list[_Run] = []
         for table in sorted({*added, *changed}, key=_PLACES.__getitem__):

@@ -332,7 +332,7 @@ COUNTS = frozenset({
     "max_calls", "max_calls_a_caller", "sweep_portion", "dispatch_portion", "seal_heads",
     "fold_rows", "fold_portion", "max_known", "max_unknown", "threads", "max_waiting",
     "bulk_in_flight", "cached_statements", "checkpoint_pages",
-    "light_checkpoint_pages", "checkpoint_turns", "connections",
+    "light_checkpoint_pages", "checkpoint_turns", "connections", "remembered_rows",
     "keepalives", "refusals_a_second", "max_held", "most_waiting", "most_in_a_line",
     "max_connections", "max_watches", "max_reflections",
     "max_queue_a_caller", "max_share", "max_strangers", "max_unread", "max_keys",

@@ -197,7 +197,7 @@ class Refusal(sqlite3.OperationalError):
 class FakeSession:
     """A session whose transactions begin and end as scripted."""
 
-    driver = None
+    driver = memory = None
 
     def __init__(
         self,
