@@ -129,7 +129,14 @@ def compare(table: Table, budget_s: float) -> dict[str, Any]:
     folds, seeds = state.spec.validation.folds, state.spec.validation.seeds[:1]
     rows = state.label.shape[0]
     columns = len(sample_of(state, state.training, 1, orders=True).preparation.columns)
-    course = budget.course(state.training.shape[0], columns, folds, seeds, budget_s)
+    course = budget.course(
+        state.training.shape[0],
+        choice.cases_of(state, state.training),
+        columns,
+        folds,
+        seeds,
+        budget_s,
+    )
     work = Work(state, course.plan)
     results: metrics.Results = {}
     for k in range(folds):

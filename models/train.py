@@ -16,7 +16,7 @@ from __future__ import annotations
 import hashlib
 import platform
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -159,7 +159,8 @@ def rebuild(directory: Path, *, progress: bool = True, jobs: int | None = None) 
     kept = manifest.read(directory)
     development_sample = parallel.shared(development.read(directory))
     development.require(development_sample, kept.document)
-    made = _made(development_sample, progress, jobs, kept.document["budget_s"])
+    figures = manifest.figures(directory)
+    made = _made(development_sample, progress, jobs, kept.document["budget_s"], figures)
     if "monitoring" not in kept.document:
         # Earlier builds kept no people to measure drift by.
         del made.document["monitoring"]
@@ -201,20 +202,36 @@ class _Made(NamedTuple):
     figures: dict[str, Any]
 
 
-def _made(sample_: Development, progress: bool, jobs: int | None, budget_s: float) -> _Made:
+def _made(
+    sample_: Development,
+    progress: bool,
+    jobs: int | None,
+    budget_s: float,
+    kept: Mapping[str, Any] | None = None,
+) -> _Made:
+    """The model of a sample; by the plan in the figures that are `kept` of it, if there are any."""
     # One thread, as in the fits: sums then have one order on any machine, and threads that wait for
     # one another cost more than they gain.
     with threadpool_limits(limits=1):
-        return _judged(sample_, progress, jobs, budget_s)
+        return _judged(sample_, progress, jobs, budget_s, kept)
 
 
-def _judged(sample_: Development, progress: bool, jobs: int | None, budget_s: float) -> _Made:
+def _judged(
+    sample_: Development,
+    progress: bool,
+    jobs: int | None,
+    budget_s: float,
+    kept: Mapping[str, Any] | None,
+) -> _Made:
     started = time.perf_counter()
     data = sample_.data
     state = state_of(data)
     the_spec = state.spec
     derive_sha256 = features.source_sha256(the_spec.derive_function)
-    course = _course(state, budget_s)
+    if kept is None:
+        course = _course(state, budget_s)
+    else:
+        course = budget.kept(kept, the_spec.recipe, state.training.shape[0])
     leaf = recipes.leaf_of(course.plan.candidates, state.training.shape[0])
     columns = coverage.by_column(state, sample_of(state, state.training, leaf))
     warnings = list(data.warnings)
@@ -226,7 +243,7 @@ def _judged(sample_: Development, progress: bool, jobs: int | None, budget_s: fl
         chosen = [results[Task("fold", s, k)].recipe.name for s, k in runner.folds]
         ruling = verdict.judge(figures, the_spec.recipe, chosen, the_spec.validation.folds)
         candidates = tuple(c for c in course.plan.candidates if c.kind == ruling.kind)
-        results |= runner.run(Plan(candidates, course.plan.rounds), [fits.SERVED])
+        results |= runner.run(course.plan._replace(candidates=candidates), [fits.SERVED])
         outcome = results[fits.SERVED]
         again = instability.tasks(outcome.recipe, course.refits)
         runner.skip(course.refits - len(again))
@@ -292,11 +309,12 @@ def _course(state: State, budget_s: float) -> Course:
     the_spec, rows = state.spec, state.training
     validation = the_spec.validation
     sample = sample_of(state, rows, 1, orders=the_spec.recipe is None)
-    size = (rows.shape[0], len(sample.preparation.columns), validation.folds)
+    count, columns = rows.shape[0], len(sample.preparation.columns)
     if the_spec.recipe is not None:
-        return budget.pinned(the_spec.recipe, *size, validation.seeds)
+        return budget.pinned(the_spec.recipe, count, columns, validation.folds, validation.seeds)
     choice.can_choose(state, rows)
-    return budget.course(*size, validation.seeds, budget_s)
+    cases = choice.cases_of(state, rows)
+    return budget.course(count, cases, columns, validation.folds, validation.seeds, budget_s)
 
 
 class _Runner:
@@ -363,8 +381,9 @@ def _calibrated(state: State, results: metrics.Results, ruling: Verdict) -> _Ser
 def _choice(course: Course, outcome: Outcome, chosen: Sequence[str], rows: int) -> dict[str, Any]:
     """The recipes that were compared, how often the folds chose each, and the served one's figures;
     it was fitted on so many rows."""
+    nested = len(course.plan.candidates) > 1
     return {
-        "nested": len(course.plan.candidates) > 1,
+        "nested": nested,
         "candidates": [c.name for c in course.plan.candidates],
         "rows": sorted({min(most, rows) for most in course.plan.rounds}),
         "chosen_in_folds": {name: list(chosen).count(name) for name in sorted({*chosen})},
@@ -372,6 +391,8 @@ def _choice(course: Course, outcome: Outcome, chosen: Sequence[str], rows: int) 
         "served_trees": outcome.recipe.trees,
         "served_candidates": outcome.candidates,
         "planned_seconds": round(course.seconds, 1),
+        # The plan of an earlier build has no number of them.
+        **({"repeats": course.plan.repeats} if nested and course.plan.repeats is not None else {}),
     }
 
 

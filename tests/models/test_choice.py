@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from models import budget, calibrate, choice, fits, learners, recipes, spec, verdict
 from models.choice import Plan, Tried
-from models.errors import DatasetError
+from models.errors import DatasetError, ModelDirectoryError
 from models.fits import Task, Work
 from models.samples import State, sample_of
 from models.spec_model import Recipe
@@ -178,7 +178,7 @@ def test_each_kind_is_tried_on_its_own_columns() -> None:
     tree = small_tables.tree([{**A, "type": "code"}])
     the_spec = spec.parse(tree, path=Path("spec.toml"), sha256="")
     state = State(raw, label, the_spec, np.empty(0, dtype=np.int64), np.arange(900))
-    runs = choice._runs(state, state.everyone, SHORT[:2], 0)
+    runs = choice._runs(state, state.everyone, SHORT[:2], 20, 0)
     widths = {name: {run.x.shape[1] for run in found} for name, found in runs.items()}
     assert widths == {"scorecard": {4}, "shallow": {6}}
 
@@ -264,17 +264,71 @@ def test_where_no_recipe_ranks_people_the_simplest_is_taken(rows: int) -> None:
 
 
 def test_a_repeated_validation_is_no_further_evidence() -> None:
-    """The rows of a small table are validated three times, and each counts once, with its mean
-    loss."""
-    assert [choice.folds(rows).repeats for rows in (2_000, 2_001)] == [3, 1]
+    """The rows of a validation that is repeated count once each, with their mean loss."""
     state = drawn(400, lambda a, b: a + b)
-    (one,) = choice._try(state, state.everyone, SHORT[1:2])
-    assert one.losses.shape[0] == 400
-    assert one.shared == 5 / 4
-    with mock.patch.object(choice, "folds", return_value=choice.Folds(5, 5, 1)):
-        (first,) = choice._try(state, state.everyone, SHORT[1:2])
-    assert not np.array_equal(one.losses, first.losses)
-    assert one.loss == pytest.approx(first.loss, abs=0.02)
+    ((three,), others) = choice._try(state, state.everyone, SHORT[1:2], 3)
+    assert not others
+    assert three.losses.shape[0] == 400
+    assert three.shared == 5 / 4
+    assert three.repeats.shape[0] == 3
+    assert three.repeats.mean() == pytest.approx(three.loss)
+    ((first,), _) = choice._try(state, state.everyone, SHORT[1:2], 1)
+    assert not np.array_equal(three.losses, first.losses)
+    assert three.loss == pytest.approx(first.loss, abs=0.02)
+
+
+def repeated(recipe: Recipe, by_repeat: list[float], spread: float) -> Tried:
+    """A candidate whose rows' losses are `spread` around the mean of its repeats."""
+    mean = float(np.mean(by_repeat))
+    losses = [mean + spread, mean - spread] * 200
+    return tried(recipe, losses, 0.75)._replace(repeats=np.array(by_repeat))
+
+
+@pytest.mark.parametrize(
+    ("scorecard", "medium", "deep", "going"),
+    [
+        # Far worse in each repeat, or far better.
+        ([0.55, 0.56, 0.54], [0.53, 0.54, 0.53], [0.500, 0.501, 0.499], set()),
+        ([0.500, 0.501, 0.499], [0.53, 0.54, 0.53], [0.55, 0.56, 0.54], set()),
+        # The scorecard, which loses a little more than it may, may lose less on other folds.
+        ([0.53, 0.51, 0.52], [0.55, 0.56, 0.55], [0.500, 0.501, 0.499], {"scorecard", "deep"}),
+        # So may larger trees than the best.
+        ([0.60, 0.61, 0.60], [0.500, 0.501, 0.499], [0.50, 0.53, 0.48], {"medium", "deep"}),
+        # The scorecard loses less than it may in the mean, but not in each repeat.
+        ([0.51, 0.50, 0.52], [0.55, 0.56, 0.55], [0.500, 0.501, 0.499], {"scorecard", "deep"}),
+        # And here in each.
+        ([0.501, 0.502, 0.500], [0.55, 0.56, 0.55], [0.500, 0.501, 0.499], set()),
+    ],
+)
+def test_a_choice_is_repeated_while_other_folds_may_turn_it(
+    scorecard: list[float], medium: list[float], deep: list[float], going: set[str]
+) -> None:
+    """Further repeats are of the candidates whose place beside the best one is not settled by two
+    standard errors of the repeats, and of the best one; there are none if every place is."""
+    candidates = [
+        repeated(recipes.SCORECARD, scorecard, 0.3),
+        repeated(recipes.MEDIUM, medium, 0.1),
+        repeated(recipes.DEEP, deep, 0.1),
+    ]
+    assert choice.undecided(candidates, 1_000, 250) == going
+
+
+def test_repeats_that_rank_nothing_end() -> None:
+    """Where no candidate ranks people, no further repeat is needed."""
+    candidates = [
+        repeated(recipe, [0.50, 0.53, 0.48], 0.1)._replace(auc=0.5) for recipe in SHORT[:2]
+    ]
+    assert choice.undecided(candidates, 1_000, 250) == set()
+
+
+def test_candidates_that_cannot_be_taken_are_tried_no_further() -> None:
+    """A candidate that leaves has the figures of its first three repeats; the choice is between the
+    others, which have as many repeats as the plan gives."""
+    state = drawn(400, lambda a, b: a + b)
+    with mock.patch.object(choice, "undecided", return_value={"scorecard", "medium"}):
+        left, others = choice._try(state, state.everyone, SHORT[:3], 5)
+    assert [(t.recipe.name, t.repeats.shape[0]) for t in left] == [("scorecard", 5), ("medium", 5)]
+    assert [(t.recipe.name, t.repeats.shape[0]) for t in others] == [("shallow", 3)]
 
 
 def test_too_few_rows_of_a_class_are_an_error_before_the_first_fit() -> None:
@@ -290,16 +344,63 @@ def test_a_smaller_budget_never_makes_a_larger_plan(rows: int) -> None:
     does; the plan depends on nothing else."""
     before = float("inf")
     for seconds in (1e9, 10_000.0, 1_200.0, 60.0, 1.0):
-        course = budget.course(rows, 30, 5, (0, 1, 2), seconds)
-        assert course == budget.course(rows, 30, 5, (0, 1, 2), seconds)
+        course = budget.course(rows, rows // 4, 30, 5, (0, 1, 2), seconds)
+        assert course == budget.course(rows, rows // 4, 30, 5, (0, 1, 2), seconds)
         assert course.seconds <= before
         before = course.seconds
         if len(course.plan.candidates) > 2:
             assert course.seconds <= seconds
     assert len(course.seeds) == 1
-    full = budget.course(rows, 30, 5, (0, 1, 2), 1e9)
+    full = budget.course(rows, rows // 4, 30, 5, (0, 1, 2), 1e9)
     assert full.seeds == (0, 1, 2)
     assert full.plan.candidates == recipes.LADDER
+
+
+@pytest.mark.parametrize(
+    ("rows", "cases", "repeats"),
+    [
+        (1_000, 250, {9, 6, 3}),
+        (2_000, 1_000, {9, 6, 3}),
+        (2_001, 500, {1}),
+        (2_001, 499, {9, 6, 3, 1}),
+        (1_000_000, 250_000, {1}),
+    ],
+)
+def test_the_repeats_follow_the_budget(rows: int, cases: int, repeats: set[int]) -> None:
+    """On an uncertain table the choice is repeated up to nine times, as the budget allows, before
+    any other part of the plan gets less; others have one validation."""
+    found: dict[int | None, budget.Course] = {}
+    for seconds in np.geomspace(1.0, 1e6, 200):
+        course = budget.course(rows, cases, 30, 5, (0, 1, 2), float(seconds))
+        found[course.plan.repeats] = course
+    assert {*found} == repeats
+    # From the smallest budget to the largest.
+    assert [*found] == sorted(repeats)
+    for count in repeats & {9, 6}:
+        assert found[count].seeds == (0, 1, 2)
+        assert found[count].refits == budget.REFITS
+        assert found[count].plan.candidates == recipes.LADDER
+
+
+def test_the_plan_of_a_model_is_known_from_its_figures() -> None:
+    """The plan that a model was made by follows from its figures, also where this build plans
+    otherwise; an earlier build's repeats a fit of up to 2,000 rows three times. A candidate that
+    this build does not have is said."""
+    made = {
+        "candidates": ["scorecard", "shallow"], "rows": [20_000, 64_000], "repeats": 1,
+        "planned_seconds": 12.5,
+    }  # fmt: skip
+    figures = {"choice": made, "folds": {"seeds": [4, 5]}, "instability": {"refits": 5}}
+    course = budget.kept(figures, None, 64_000)
+    plan = Plan(recipes.LADDER[:2], (20_000, 100_000), 1)
+    assert course == budget.Course(plan, (4, 5), 12.5, 5)
+    del made["repeats"]
+    plan = budget.kept(figures, None, 64_000).plan
+    assert plan.repeats is None
+    assert [choice._repeats(plan, rows) for rows in (2_000, 2_001)] == [3, 1]
+    made["candidates"] = ["forest", "scorecard"]
+    with pytest.raises(ModelDirectoryError, match="that this build does not have: forest;"):
+        budget.kept(figures, None, 64_000)
 
 
 def test_a_fold_with_more_rows_than_the_first_chooses_by_all_of_them() -> None:
@@ -307,7 +408,7 @@ def test_a_fold_with_more_rows_than_the_first_chooses_by_all_of_them() -> None:
     fold, and the choice of every fold tries all of the fold's rows."""
     state = drawn(401, lambda a, b: a + b)
     outside = [fits.split(state, Task("fold", 0, k))[0].shape[0] for k in range(3)]
-    plan = budget.course(outside[0], 2, 3, (0,), 1e9).plan
+    plan = budget.course(outside[0], outside[0] // 4, 2, 3, (0,), 1e9).plan
     assert max(outside) > outside[0]
     for k, count in enumerate(outside):
         found = fits.work(Work(state, plan._replace(candidates=SHORT[:2])), Task("fold", 0, k))
@@ -374,8 +475,8 @@ def test_a_choice_counts_rows_by_their_weights() -> None:
     chosen by."""
     state = drawn(800, lambda a, b: np.where(np.arange(800) < 400, 0.0, 6 * a))
     weight = np.where(np.arange(800) < 400, 1e-3, 1.0)
-    (equal,) = choice._try(state, state.everyone, SHORT[:1])
-    (weighted,) = choice._try(replace(state, weight=weight), state.everyone, SHORT[:1])
+    ((equal,), _) = choice._try(state, state.everyone, SHORT[:1], 3)
+    ((weighted,), _) = choice._try(replace(state, weight=weight), state.everyone, SHORT[:1], 3)
     assert weighted.loss < 0.35 < 0.45 < equal.loss
     assert weighted.auc > 0.9 > 0.85 > equal.auc
 

@@ -6,20 +6,21 @@ import json
 import shutil
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models import manifest, reference, spec, stability, train
+from models import budget, manifest, recipes, reference, spec, stability, train
 from models.errors import SpecError, TamperedError
 from models.monitored import OTHERS, Column, Columns
 from models.scorer import ModelScorer, Scored
 from models.spec_columns import MISSING_TOKENS
 from models.spec_monitoring import HOUSE, from_json
 from models.stability import Bin, Drift, Watch
-from tests.models.small_tables import A, B, spec_of, table, tree
+from tests.models.small_tables import A, B, spec_of, table, trained_without_recipe, tree
 from tests.models.watched_table import LEVELS, TAIL
 from tests.shell import forked_workers
 
@@ -208,6 +209,27 @@ def test_a_model_of_an_earlier_build_is_made_again(scorecard_folder: Path, tmp_p
     (folder / "manifest.json").write_text(json.dumps(document))
     with forked_workers():
         assert train.rebuild(folder, progress=False, jobs=1) == document["model_id"]
+
+
+def test_a_model_that_another_plan_made_is_made_again(tmp_path: Path) -> None:
+    """A rebuild follows the plan in the figures of the model, and not this build's for the budget;
+    so it makes a model of an earlier build again, whose plan did not name the repeats."""
+    planned = budget.course
+
+    def earlier(*args: Any) -> budget.Course:
+        course = planned(*args)
+        plan = course.plan._replace(candidates=recipes.LADDER[:2], repeats=None)
+        return course._replace(plan=plan, seconds=1.5, refits=2)
+
+    it = table(300)
+    y = (np.random.default_rng(1).random(300) < 1 / (1 + np.exp(-4 * it.a * it.b))).astype(np.int8)
+    with mock.patch.object(budget, "course", earlier):
+        made = trained_without_recipe(tmp_path, it._replace(y=y), [A, B], 1.0)
+    assert "repeats" not in made.metrics["choice"]
+    assert made.metrics["choice"]["planned_seconds"] == 1.5
+    with forked_workers():
+        again = train.rebuild(tmp_path / "model", progress=False, jobs=1)
+    assert again == made.scorer.manifest.model_id
 
 
 def test_other_figures_of_another_build_are_named(scorecard_folder: Path, tmp_path: Path) -> None:
