@@ -126,11 +126,16 @@ def test_offers_are_those_of_the_default_policies() -> None:
 
 @pytest.mark.parametrize("rows", [1_000, 100_000])
 def test_the_refits_are_within_the_budget(rows: int) -> None:
-    """A plan with the five refits is within the budget; a budget that ends before them has none."""
+    """A plan with the five refits is within the budget. A smaller budget first repeats the choice
+    less often; where that is at its fewest, one that ends before the refits has none."""
     full = budget.course(rows, rows // 4, 30, 5, (0,), 1e9)
-    assert full.refits == 5
-    assert budget.course(rows, rows // 4, 30, 5, (0,), full.seconds) == full
-    less = budget.course(rows, rows // 4, 30, 5, (0,), full.seconds * 0.999)
+    while True:
+        assert full.refits == budget.REFITS
+        assert budget.course(rows, rows // 4, 30, 5, (0,), full.seconds) == full
+        less = budget.course(rows, rows // 4, 30, 5, (0,), full.seconds * 0.999)
+        if less.plan.repeats == full.plan.repeats:
+            break
+        full = less
     assert (less.plan, less.refits) == (full.plan, 0)
     assert less.seconds < full.seconds
 
