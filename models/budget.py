@@ -115,7 +115,7 @@ def pinned(
 
 def _rounds(rows: int, limit: int) -> tuple[int, ...]:
     """The most rows of each round of a choice. A fold may have more rows than these, so `rows` is
-    no limit itself: a table with one row above its limit is cut to half of them."""
+    no limit itself."""
     if rows <= 2 * _FIRST_PART:
         return (limit,)
     return tuple(sorted({min(limit, _FIRST_PART), limit}))

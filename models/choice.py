@@ -52,6 +52,8 @@ ranks people at all. The highest of five is so high by chance in three choices o
 # After the first round on a part of the rows: the best so many stay.
 _STAY = 2
 _INNER_SEED = 90_210
+# The parts into which rows are cut to take some of them: a fold is one byte.
+_MOST_PARTS = 120
 
 
 class Plan(NamedTuple):
@@ -113,7 +115,7 @@ def choose(state: State, rows: Indices, plan: Plan) -> Chosen:
     tried: list[Tried] = []
     part = rows
     for number, most in enumerate(plan.rounds):
-        part = _part(state, rows, most)
+        part = _part(state, rows, _share(rows.shape[0], most, earlier=plan.repeats is None))
         last = number + 1 == len(plan.rounds)
         tried, others = _try(state, part, left, _repeats(plan, part.shape[0]) if last else 1)
         for each in (*others, *tried):
@@ -149,13 +151,31 @@ def _repeats(plan: Plan, rows: int) -> int:
     return FIRST_REPEATS if rows <= SMALL_TABLE else 1
 
 
-def _part(state: State, rows: Indices, most: int) -> Indices:
-    """At most this many of the rows, each class in its share."""
-    if rows.shape[0] <= most:
+class _Share(NamedTuple):
+    """So many of these equal parts."""
+
+    taken: int
+    parts: int
+
+
+def _share(rows: int, most: int, *, earlier: bool = False) -> _Share:
+    """The largest share of so many rows that has at most these; one part where none has. An
+    `earlier` build took one part, which was half of a table with one row more than these."""
+    if rows <= most:
+        return _Share(1, 1)
+    if earlier:
+        return _Share(1, min(-(-rows // most), _MOST_PARTS))
+    shares = [_Share(parts * most // rows, parts) for parts in range(1, _MOST_PARTS + 1)]
+    best = max(shares, key=lambda share: share.taken / share.parts)
+    return best if best.taken else shares[-1]._replace(taken=1)
+
+
+def _part(state: State, rows: Indices, share: _Share) -> Indices:
+    """This share of the rows, each class and whole groups in theirs."""
+    if share.taken == share.parts:
         return rows
-    count = -(-rows.shape[0] // most)
-    fold = state.folds_of(rows, min(count, 120), _INNER_SEED + 1)
-    part: Indices = rows[fold == 0]
+    fold = state.folds_of(rows, share.parts, _INNER_SEED + 1)
+    part: Indices = rows[fold < share.taken]
     return part
 
 

@@ -140,6 +140,28 @@ def test_a_large_table_is_first_tried_on_a_part() -> None:
     assert sorted(rows) == [300, 300, 300, 900, 900]
 
 
+@pytest.mark.parametrize("rows", [20_001, 20_500, 33_000, 100_000, 333_333, 899_999])
+def test_a_part_has_nearly_the_most_rows(rows: int) -> None:
+    """A part of a table has at most the rows of the round, and at least 97 in 100 of them; the plan
+    of an earlier build takes the part that it took."""
+    share = choice._share(rows, 20_000)
+    assert 0.97 * 20_000 <= rows * share.taken / share.parts <= 20_000
+    assert choice._share(rows, 20_000, earlier=True) == (1, math.ceil(rows / 20_000))
+    assert choice._share(20_000, 20_000) == (1, 1)
+    assert choice._share(2_500_000, 20_000) == (1, 120)
+
+
+def test_a_part_has_each_class_in_its_share() -> None:
+    """A part of a table is the same each time, and has the share of bad rows of the whole."""
+    state = drawn(2_000, lambda a, b: a - 1)
+    part = choice._part(state, state.everyone, choice._share(2_000, 1_999))
+    assert np.array_equal(part, np.unique(part))
+    assert part.shape[0] == pytest.approx(2_000 * 119 / 120, abs=2)
+    assert state.label[part].mean() == pytest.approx(state.label.mean(), abs=0.002)
+    again = choice._part(state, state.everyone, choice._share(2_000, 1_999))
+    assert np.array_equal(part, again)
+
+
 def test_rounds_are_chosen_by_the_loss_after_calibration() -> None:
     """A fit stops by the log-loss of its judge after calibration, in which a margin and three
     times that margin are as good; so trees that are too sure of themselves may still learn."""
