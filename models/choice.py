@@ -209,6 +209,8 @@ def _try(
             return tried, others
         others += [t for t in tried if t.recipe.name not in going]
         left = [c for c in left if c.name in going]
+        # The fits of the others are no longer needed, and take memory.
+        runs = {c.name: runs[c.name] for c in left}
 
 
 def _tried(state: State, rows: Indices, candidate: Recipe, runs: Sequence[Sequence[_Run]]) -> Tried:
