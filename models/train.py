@@ -33,7 +33,6 @@ from models import (
     budget,
     calibrate,
     checking,
-    choice,
     coverage,
     development,
     drift,
@@ -49,6 +48,7 @@ from models import (
     monitored,
     page,
     parallel,
+    planned,
     recipes,
     reference,
     scorecard,
@@ -228,10 +228,7 @@ def _judged(
     state = state_of(data)
     the_spec = state.spec
     derive_sha256 = features.source_sha256(the_spec.derive_function)
-    if kept is None:
-        course = _course(state, budget_s)
-    else:
-        course = budget.kept(kept, the_spec.recipe, state.training.shape[0])
+    course = planned.course(state, budget_s, kept)
     leaf = recipes.leaf_of(course.plan.candidates, state.training.shape[0])
     columns = coverage.by_column(state, sample_of(state, state.training, leaf))
     warnings = list(data.warnings)
@@ -271,7 +268,7 @@ def _judged(
         "raw": len(the_spec.inputs), "derived": len(prepared)
     }  # fmt: skip
     figures["verdict"] = {"kind": ruling.kind, "sentence": ruling.sentence}
-    figures["choice"] = _choice(course, outcome, chosen, state.training.shape[0])
+    figures["choice"] = planned.figures(course, outcome, chosen, state.training.shape[0])
     figures["coverage"] = {"columns": columns, "better_blank": better_blank}
     figures["warnings"] = warnings
     created_at = datetime.now(UTC).isoformat(timespec="seconds")
@@ -302,19 +299,6 @@ def _judged(
     figures["created_at"] = created_at
     figures["seconds"] = round(time.perf_counter() - started, 1)
     return _Made(document, outcome.text, figures)
-
-
-def _course(state: State, budget_s: float) -> Course:
-    """The plan for the budget. Raises DatasetError where a class has too few rows for a choice."""
-    the_spec, rows = state.spec, state.training
-    validation = the_spec.validation
-    sample = sample_of(state, rows, 1, orders=the_spec.recipe is None)
-    count, columns = rows.shape[0], len(sample.preparation.columns)
-    if the_spec.recipe is not None:
-        return budget.pinned(the_spec.recipe, count, columns, validation.folds, validation.seeds)
-    choice.can_choose(state, rows)
-    cases = choice.cases_of(state, rows)
-    return budget.course(count, cases, columns, validation.folds, validation.seeds, budget_s)
 
 
 class _Runner:
@@ -376,24 +360,6 @@ def _calibrated(state: State, results: metrics.Results, ruling: Verdict) -> _Ser
         state, training, recipes.leaf(recipe, training.shape[0]), orders=recipes.orders(recipe)
     )
     return _Served(outcome, sample, ruling, platt, scorecard.scale(platt), margin)
-
-
-def _choice(course: Course, outcome: Outcome, chosen: Sequence[str], rows: int) -> dict[str, Any]:
-    """The recipes that were compared, how often the folds chose each, and the served one's figures;
-    it was fitted on so many rows."""
-    nested = len(course.plan.candidates) > 1
-    return {
-        "nested": nested,
-        "candidates": [c.name for c in course.plan.candidates],
-        "rows": sorted({min(most, rows) for most in course.plan.rounds}),
-        "chosen_in_folds": {name: list(chosen).count(name) for name in sorted({*chosen})},
-        "served": outcome.recipe.name,
-        "served_trees": outcome.recipe.trees,
-        "served_candidates": outcome.candidates,
-        "planned_seconds": round(course.seconds, 1),
-        # The plan of an earlier build has no number of them.
-        **({"repeats": course.plan.repeats} if nested and course.plan.repeats is not None else {}),
-    }
 
 
 def _described(state: State, sample_: Development, served: _Served) -> dict[str, Any]:
