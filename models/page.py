@@ -69,13 +69,12 @@ def _warnings(metrics: Metrics) -> str:
 
 
 def _verdict(metrics: Metrics) -> str:
-    folds, gain = metrics["folds"], metrics["gain"]
+    folds = metrics["folds"]
     seeds = ", ".join(str(seed) for seed in folds["seeds"])
     about = (
         f"Cross-validated, not out of time: n = {folds.get('rows', metrics['rows']):,} rows in "
         f"{folds['count']} folds, seeds {seeds}. {_holdout(metrics)}"
     )
-    low, high = gain["interval"]
     columns = [
         ("Model, folds", metrics["model"]),
         ("Scorecard, folds", metrics["scorecard"]),
@@ -97,9 +96,8 @@ def _verdict(metrics: Metrics) -> str:
         about,
         f'<p class="verdict">{escape(metrics["verdict"]["sentence"])}</p>\n',
         _choice(metrics["choice"]),
-        f"<p>Gain over the scorecard: {gain['auc_mean']:+.4f} AUC [{low:+.4f}, {high:+.4f}] "
-        f"({escape(gain['method'])}). After ± stands the standard deviation over folds. Brackets "
-        "are 95 % intervals.</p>\n",
+        f"<p>{escape(gained)}</p>\n" if (gained := report.gain(metrics)) else "",
+        "<p>After ± stands the standard deviation over folds. Brackets are 95 % intervals.</p>\n",
         html.table(["", *(title for title, _ in columns), "Served, hold-out"], rows),
         f"<p>{escape(report.instability(metrics['instability']))}</p>\n",
         "<p>The score ranks people. Unless the outcome is rental_loss, it prices nothing.</p>\n",

@@ -27,14 +27,10 @@ def print_metrics(metrics: Metrics, console: Console | None = None) -> None:
     # Models of earlier builds have none.
     if "coverage" in metrics and (unscorable := _coverage(metrics)).row_count:
         console.print(unscorable)
-    gain = metrics["gain"]
     if "verdict" in metrics:
         console.print(metrics["verdict"]["sentence"], style="bold", markup=False)
-    console.print(
-        f"Gain over the scorecard: {gain['auc_mean']:+.4f} AUC "
-        f"[{gain['interval'][0]:+.4f}, {gain['interval'][1]:+.4f}] ({gain['method']}, "
-        f"{gain['folds']} folds)."
-    )
+    if found := gain(metrics):
+        console.print(found, markup=False)
     if "instability" in metrics:
         console.print(instability(metrics["instability"]))
     console.print(
@@ -46,6 +42,19 @@ def print_metrics(metrics: Metrics, console: Console | None = None) -> None:
     if "model_id" in metrics:
         console.print(f"Model {metrics['model_id']}", soft_wrap=True)
     console.print(f"{metrics['seconds']} s")
+
+
+def gain(metrics: Metrics) -> str:
+    """The sentence about the gain over the scorecard; empty where every fold chose that one."""
+    # Models of earlier builds have no choice.
+    if {*metrics.get("choice", {}).get("chosen_in_folds", ())} == {"scorecard"}:
+        return ""
+    found = metrics["gain"]
+    low, high = found["interval"]
+    return (
+        f"Gain over the scorecard: {found['auc_mean']:+.4f} AUC [{low:+.4f}, {high:+.4f}] "
+        f"({found['method']}, {found['folds']} folds)."
+    )
 
 
 def instability(figures: Metrics) -> str:

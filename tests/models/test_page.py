@@ -135,6 +135,15 @@ def test_a_report_names_the_recipe_that_was_chosen(metrics: dict[str, Any]) -> N
     assert "Chosen in folds: medium 13, deep 1, scorecard 1." in told
 
 
+def test_scorecards_of_all_folds_have_no_gain_over_themselves(metrics: dict[str, Any]) -> None:
+    """The verdict tells the gain over the scorecard only where a fold chose another recipe."""
+    figures = copy.deepcopy(metrics)
+    figures["choice"] |= {"chosen_in_folds": {"deep": 1, "scorecard": 4}}
+    assert "Gain over the scorecard: " in read(page.of(figures, MODEL_ID)).text["verdict"]
+    figures["choice"] |= {"chosen_in_folds": {"scorecard": 5}}
+    assert "Gain over the scorecard: " not in read(page.of(figures, MODEL_ID)).text["verdict"]
+
+
 def test_a_warnings_command_is_shown_as_code(metrics: dict[str, Any]) -> None:
     """A command between back quotes is code in the report; a single back quote stays as it is."""
     figures = copy.deepcopy(metrics)
