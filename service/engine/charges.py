@@ -19,6 +19,7 @@ from service.engine.tables import (
     SUSPENSE,
     Pair,
 )
+from service.engine.timed import read_timed
 
 _BY_AUTHORIZATION, _BY_PARENT = ("user_id", "authorization_id"), ("user_id", "parent_id")
 _BY_GROUP = ("user_id", "group_id")
@@ -104,7 +105,7 @@ def _read_charge_backs(rows: Rows, keys: Keys, people: set[str], transaction: Tr
     transaction.read(rows, [Wish(PAYMENTS, PAYMENTS.key, _payments_of(rows, again) - payments)])
     others = _charged_back_by_name(rows, keys.taken_back | again)
     unread = others - rows.read[AUTHORIZATIONS].keys()
-    transaction.read(rows, [Wish(AUTHORIZATIONS, AUTHORIZATIONS.key, unread)])
+    _read_others(rows, Wish(AUTHORIZATIONS, AUTHORIZATIONS.key, unread), transaction)
     if keys.carried:
         _read_carried(rows, keys.carried | others, transaction)
 
@@ -141,10 +142,18 @@ def _read_carried(rows: Rows, carried: set[Pair], transaction: Transaction) -> N
     transaction.read(rows, wishes)
     cited = {(it.user_id, it.authorization_id) for it in rows[LATE_PICKUPS].values()}
     unread = cited - rows.read[AUTHORIZATIONS].keys()
-    transaction.read(rows, [Wish(AUTHORIZATIONS, AUTHORIZATIONS.key, unread)])
+    _read_others(rows, Wish(AUTHORIZATIONS, AUTHORIZATIONS.key, unread), transaction)
     found = [it for key in cited if (it := rows[AUTHORIZATIONS].get(key)) is not None]
     groups = {(it.user_id, it.group_id) for it in found if it.group_id}
-    transaction.read(rows, [Wish(AUTHORIZATIONS, _BY_GROUP, groups)])
+    _read_others(rows, Wish(AUTHORIZATIONS, _BY_GROUP, groups), transaction)
+
+
+def _read_others(rows: Rows, wish: Wish, transaction: Transaction) -> None:
+    """Reads authorizations that no call of the batch names, with what time may do to them."""
+    before = set(rows.read[AUTHORIZATIONS])
+    transaction.read(rows, [wish])
+    found = rows.read[AUTHORIZATIONS]
+    read_timed(rows, [it for key, it in found.items() if key not in before], transaction)
 
 
 def payments_named(operator_id: str, reference: str) -> set[tuple[str, str]]:

@@ -16,18 +16,16 @@ from service.domain.authorization import HOLDING
 from service.domain.errors import FreeholdError
 from service.domain.policy import Reason
 from service.domain.transitions import Transition
-from service.engine.attesting import metered, read_attestations
 from service.engine.calls import AuthorizationCommand, Work
-from service.engine.cases import with_open_case
 from service.engine.context import Context, Decided
 from service.engine.operation import Asks, Pair
 from service.engine.ports import AuthorizationKey, Conflict, ReadAgain, Transaction, UserKey
 from service.engine.quotas import read_quotas
 from service.engine.records.authorizations import ItemKind
 from service.engine.rows import Rows, Wish
-from service.engine.tables import AUTHORIZATIONS, CASES, DECISIONS, LINES, OPEN_ITEMS, OUTBOX
+from service.engine.tables import AUTHORIZATIONS, DECISIONS, LINES, OPEN_ITEMS, OUTBOX
+from service.engine.timed import read_timed
 
-_BY_AUTHORIZATION = ("user_id", "authorization_id")
 _MISSING = ItemKind.MISSING
 _EXHAUSTED, _IN_USE = Reason.LINE_EXHAUSTED, Reason.ASSET_IN_USE
 _NOBODY: frozenset[AuthorizationKey] = frozenset()
@@ -101,8 +99,7 @@ class LapsedHolds:
             return out_of_reach
         transaction.read(rows, [Wish(AUTHORIZATIONS, AUTHORIZATIONS.key, unread)])
         holds = [it for key in unread if (it := rows.read[AUTHORIZATIONS].get(key)) is not None]
-        transaction.read(rows, [Wish(CASES, _BY_AUTHORIZATION, with_open_case(holds))])
-        read_attestations(rows, metered(holds), transaction)
+        read_timed(rows, holds, transaction)
         if any((it.user_id, it.currency) not in rows.read[LINES] for it in holds):
             # It is the first line of a person, and could not be locked before it existed.
             raise Conflict("a line was opened after the lines were read")
@@ -112,11 +109,6 @@ class LapsedHolds:
             raise ReadAgain(out_of_reach | unread)
         if rows.pools is not None:
             read_quotas(rows, self.context.catalog, transaction)
-        items = {(it.operator_id, it.asset_id) for it in holds if it.asset_id}
-        unread_items = (
-            items - rows.read[OPEN_ITEMS].keys() - rows.changed.get(OPEN_ITEMS, {}).keys()
-        )
-        transaction.read(rows, [Wish(OPEN_ITEMS, OPEN_ITEMS.key, unread_items)])
         return out_of_reach
 
 

@@ -21,10 +21,9 @@ from service.domain.errors import (
 )
 from service.domain.ledger import Line
 from service.domain.policy import Reason
-from service.engine.attesting import metered, read_attestations
 from service.engine.budgets import budget_left_minor
 from service.engine.calls import LateStart, Work
-from service.engine.cases import add_evidence, cases_of, with_open_case
+from service.engine.cases import add_evidence, cases_of
 from service.engine.charge_backs import add_given_up
 from service.engine.context import Context, Decided
 from service.engine.correcting import captures_of
@@ -45,6 +44,7 @@ from service.engine.tables import (
     TRANSFERS,
     Pair,
 )
+from service.engine.timed import read_timed
 
 _BY_AUTHORIZATION = ("user_id", "authorization_id")
 
@@ -76,10 +76,8 @@ def read_late_pickups(rows: Rows, keys: Keys, transaction: Transaction, now_us: 
     begun = {(it.user_id, it.started_id) for it in rows[LATE_PICKUPS].values()}
     unread = begun - rows.read[AUTHORIZATIONS].keys()
     transaction.read(rows, [Wish(AUTHORIZATIONS, AUTHORIZATIONS.key, unread)])
-    # Another call of the batch may end them, if their time is over.
     rentals = [it for key in unread if (it := rows.read[AUTHORIZATIONS].get(key)) is not None]
-    transaction.read(rows, [Wish(CASES, _BY_AUTHORIZATION, with_open_case(rentals))])
-    read_attestations(rows, metered(rentals), transaction)
+    read_timed(rows, rentals, transaction)
     holders = {
         (item.user_id, item.authorization_id)
         for key in items

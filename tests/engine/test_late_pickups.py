@@ -10,11 +10,12 @@ from service.domain.authorization import Authorization, Custody, Start, State, T
 from service.domain.cases import Case, CaseKind, Outcome
 from service.domain.errors import IllegalState, InvalidInput
 from service.domain.ledger import Standing
+from service.domain.money import Money
 from service.engine import operations as c
 from service.engine.calls import LateStart
 from service.engine.records.transfers import TransferState
 from service.engine.rows import Rows, Wish
-from service.engine.tables import CASES, LATE_PICKUPS
+from service.engine.tables import CASES, LATE_PICKUPS, OPEN_ITEMS
 from service.storage import schema as t
 from tests.engine import acts
 from tests.engine.acts import DAY_US, HOUR_US, MINUTE_US, Books, change_terms, picked_up, woken
@@ -28,6 +29,7 @@ from tests.engine.calls import (
     refused,
     rental,
     reverse,
+    settle,
     start,
     stored,
 )
@@ -154,6 +156,28 @@ def test_r5_a_claim_on_a_late_pick_up_ends_in_a_batch_that_reports_it_again(desk
     )
     assert stored(desk, claimed).state is State.SETTLED
     assert [case.outcome for case in questions(desk, claimed)] == [Outcome.FOR_USER]
+
+
+@pytest.mark.parametrize(("days", "custody"), [(10, Custody.MISSING), (100, Custody.SOLD)])
+def test_r5_a_late_pick_up_is_lost_in_a_batch_that_reports_it_again(
+    desk: Desk, days: int, custody: Custody
+) -> None:
+    """R5, R13: the item of a late pick-up that time has lost is missing or sold, even if the batch
+    reports the pick-up again without the item, and another call only needs the line."""
+    it = expired(desk, asset_id="")
+    begun = rental(desk, picked_up(it, TAKEN_US, ITEM))
+    desk.do(c.SetLimit("ann", Money("CNY", HOLD)), caller=PLATFORM)
+    desk.clock.advance(START_US + days * DAY_US)
+    desk.apply(
+        desk.work(picked_up(it, TAKEN_US), request_id="again"),
+        desk.work(authorize(asset_id="b-2"), request_id="next"),
+    )
+    assert stored(desk, begun).custody is custody
+    with desk.store.begin() as transaction:
+        (item,) = read(transaction, OPEN_ITEMS, {(begun.operator_id, ITEM)}).values()
+    assert (item.authorization_id, str(item.kind)) == (begun.authorization_id, str(custody))
+    found = verify_books(desk.store.engine)
+    assert found.fault is None, found.fault
 
 
 def test_r5_two_reports_in_one_batch_may_name_two_items(desk: Desk) -> None:
@@ -359,6 +383,27 @@ def test_r5_an_open_charge_back_keeps_its_part(desk: Desk) -> None:
     assert late(desk, it).held_cash_minor == 6_950
     it = rental(desk, acts.decide_charge_back(stored(desk, it), user_won=True), caller=PLATFORM)
     assert (it.refund_payable_minor, it.received_minor, it.overpaid_minor) == (0, 0, 0)
+
+
+def test_r5_a_rental_of_the_group_is_lost_in_a_batch_with_a_charge_back(desk: Desk) -> None:
+    """R5, R13: the item of a rental that time has lost is missing, even if the batch has read the
+    rental only because another one of its group is charged back."""
+    desk.put_users(ann=800)
+    items = (("umbrella", "u-1"), ("umbrella", "u-2"))
+    both = acts.members(desk, acts.group("ann", *items, start=Start.ON_PICKUP))
+    lost = rental(desk, start(both[0]))
+    begun = late(desk, woken(desk, both[1], END_US))
+    ended = rental(desk, settle(begun, 100))
+    desk.do(c.SetLimit("ann", Money("CNY", 100)), caller=PLATFORM)
+    desk.clock.advance(START_US + 10 * DAY_US)
+    desk.apply(
+        desk.work(acts.charge_back(ended, 50), request_id="bank", caller=PLATFORM),
+        desk.work(authorize(asset_id="b-2"), request_id="next"),
+    )
+    assert stored(desk, lost).custody is Custody.MISSING
+    with desk.store.begin() as transaction:
+        (item,) = read(transaction, OPEN_ITEMS, {(lost.operator_id, "u-1")}).values()
+    assert str(item.kind) == "MISSING"
 
 
 def test_r5_a_suspended_person_has_the_item_all_the_same(desk: Desk) -> None:

@@ -1,0 +1,30 @@
+"""Reads what the steps of authorizations need that time alone causes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from service.domain.authorization import Authorization
+from service.engine.attesting import metered, read_attestations
+from service.engine.cases import with_open_case
+from service.engine.ports import Transaction
+from service.engine.rows import Rows, Wish
+from service.engine.tables import CASES, OPEN_ITEMS
+
+_BY_AUTHORIZATION = ("user_id", "authorization_id")
+
+
+def read_timed(rows: Rows, found: Iterable[Authorization], transaction: Transaction) -> None:
+    """Reads the open cases, the attestations and the items of authorizations that a batch has just
+    read.
+
+    No call of the batch may name them, but one may end them if their time is over.
+    """
+    them = list(found)
+    transaction.read(rows, [Wish(CASES, _BY_AUTHORIZATION, with_open_case(them))])
+    read_attestations(rows, metered(them), transaction)
+    items = {(it.operator_id, it.asset_id) for it in them if it.asset_id}
+    items -= rows.read[OPEN_ITEMS].keys()
+    # An earlier call of the batch may have changed an item since.
+    items -= rows.changed.get(OPEN_ITEMS, {}).keys()
+    transaction.read(rows, [Wish(OPEN_ITEMS, OPEN_ITEMS.key, items)])
