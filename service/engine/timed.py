@@ -18,7 +18,7 @@ def read_timed(rows: Rows, found: Iterable[Authorization], transaction: Transact
     """Reads the open cases, the attestations and the items of authorizations that a batch has just
     read.
 
-    No call of the batch may name them, but one may end them if their time is over.
+    Although no call names them, one that needs their line ends them if their time is over.
     """
     them = list(found)
     transaction.read(rows, [Wish(CASES, _BY_AUTHORIZATION, with_open_case(them))])
