@@ -345,7 +345,7 @@ def uncertain(rows: int, cases: int) -> bool:
 
 
 def _allowed(each: Tried, best: Tried, rows: int, cases: int) -> float:
-    """What a candidate's mean loss may be above the least."""
+    """The most by which a candidate's mean loss may be above the least."""
     worse = each.losses - best.losses
     error = float(worse.std()) / math.sqrt(worse.shape[0])
     if not uncertain(rows, cases):

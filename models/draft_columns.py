@@ -175,7 +175,7 @@ def _like_numbers(profile: Profile) -> bool:
 
 
 def _counts_time(column: Column, name: str) -> str | None:
-    """What whole numbers count since a fixed day where the name says that they are dates."""
+    """The comment on whole numbers that count time since a fixed day, by their name, or None."""
     values = np.concatenate(column.profile.numbers)
     if not _DATE_NAME.search(name) or not values.shape[0]:
         return None

@@ -336,7 +336,7 @@ def test_a_choice_is_repeated_while_other_folds_may_turn_it(
 
 
 def test_repeats_that_rank_nothing_end() -> None:
-    """Where no candidate ranks people, no further repeat is needed."""
+    """No further repeat is needed if no candidate ranks people."""
     candidates = [
         repeated(recipe, [0.50, 0.53, 0.48], 0.1)._replace(auc=0.5) for recipe in SHORT[:2]
     ]

@@ -305,7 +305,7 @@ def test_single_quotes_around_cells_are_seen(tmp_path: Path) -> None:
 
 
 def test_cells_that_look_like_numbers_are_told(tmp_path: Path) -> None:
-    """Where a draft leaves a text out of which most cells look like numbers, it says so."""
+    """A draft says so if it leaves out a text of which most cells look like numbers."""
     made = written(tmp_path, "mixed", lambda i: f"{i}.5%" if i % 2 else f"{i}.5 CHF")
     said = "mixed: most cells look like numbers: give them one notation, or a unit"
     assert said in made.notes

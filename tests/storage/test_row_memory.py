@@ -143,7 +143,7 @@ def test_a_commit_of_another_connection_is_seen(sqlite_desk: Desk) -> None:
 def test_a_transaction_without_a_commit_leaves_nothing_in_memory(
     sqlite_desk: Desk, error: Exception
 ) -> None:
-    """What was written before a rollback is not kept, and what was kept is read again."""
+    """Rows written before a rollback are not kept, and rows kept before are read again."""
     it = rental(sqlite_desk, authorize("ann"))
     before = line(sqlite_desk)
     begin = sqlite_desk.store.begin
