@@ -328,7 +328,7 @@ class Engine:
         if not (keys.origins or keys.transfers or keys.authorizations or keys.refunded):
             # No other read depends on these rows.
             wishes.append(Wish(OPEN_ITEMS, OPEN_ITEMS.key, keys.items))
-            keys.items = set()
+            rows.sought_items, keys.items = keys.items, set()
         transaction.read(rows, wishes)
         if keys.passes or keys.refunded:
             read_named_passes(rows, keys, transaction)
@@ -357,6 +357,7 @@ class Engine:
             read_cases(rows, keys, transaction)
         if keys.items or keys.registered or keys.builds:
             wishes = [Wish(OPEN_ITEMS, OPEN_ITEMS.key, keys.items)]
+            rows.sought_items |= keys.items
             wishes.append(Wish(USERS, USERS.key, keys.registered))
             wishes.append(Wish(COMPATIBILITY, COMPATIBILITY.key, keys.builds))
             transaction.read(rows, wishes)

@@ -7,7 +7,14 @@ from collections.abc import Callable
 from service.domain import late_pickups, timers
 from service.domain.access import PLATFORM
 from service.domain.acts import check_version
-from service.domain.authorization import Authorization, Custody, Start, Step, Transfer
+from service.domain.authorization import (
+    HOLDING,
+    Authorization,
+    Custody,
+    Start,
+    Step,
+    Transfer,
+)
 from service.domain.captures import Capture
 from service.domain.details import price_of
 from service.domain.errors import (
@@ -188,9 +195,7 @@ def apply(
         draft[TRANSFERS].append(_transfer(result, step.transfer, context))
     if result.close_us is not None:
         if result.asset_id:
-            item = rows[OPEN_ITEMS].get((result.operator_id, result.asset_id))
-            if item is not None and item.authorization_id == result.authorization_id:
-                _leave(draft, item, result.custody)
+            _leave(draft, result, rows)
         if result.start is _LATE_PICKUP:
             _follow_fee(draft, step, line, rows, context, remark)
     if rows.pools:
@@ -287,9 +292,17 @@ def _payload(draft: Draft, step: Step, posted: list[Entry], rows: Rows, context:
     return payload + context.encode_beside(row)
 
 
-def _leave(draft: Draft, item: OpenItem, custody: Custody) -> None:
-    """Frees the item of a closed rental; a lost item is kept from being free."""
-    key, kind = (item.operator_id, item.asset_id), _LOST_AS.get(custody)
+def _leave(draft: Draft, closed: Authorization, rows: Rows) -> None:
+    """Frees the item of a closed rental; a lost item is kept from being free.
+
+    Raises InvariantBroken if the batch has not read the item that the rental has.
+    """
+    key, kind = (closed.operator_id, closed.asset_id), _LOST_AS.get(closed.custody)
+    item = rows[OPEN_ITEMS].get(key)
+    if item is None or item.authorization_id != closed.authorization_id:
+        if key not in rows.sought_items and _has_item(closed, rows):
+            raise InvariantBroken("the item of a rental was not read before the rental was closed")
+        return
     if OPEN_ITEMS in draft:
         # An earlier step of the draft may have lost the item.
         others = [it for it in draft[OPEN_ITEMS] if (it.operator_id, it.asset_id) != key]
@@ -298,6 +311,14 @@ def _leave(draft: Draft, item: OpenItem, custody: Custody) -> None:
         draft.gone = [*draft.gone, (OPEN_ITEMS, key)]
     elif kind is not item.kind:
         draft[OPEN_ITEMS].append(item._replace(kind=kind))
+
+
+def _has_item(closed: Authorization, rows: Rows) -> bool:
+    """Whether the rental had its item before the command, either out or kept from being free."""
+    before = rows[AUTHORIZATIONS].get((closed.user_id, closed.authorization_id))
+    if before is None or before.parent_id:
+        return False
+    return before.state in HOLDING or before.custody in _LOST_AS
 
 
 _LOST_AS = {Custody.MISSING: ItemKind.MISSING, Custody.SOLD: ItemKind.SOLD}

@@ -194,6 +194,8 @@ class Rows(defaultdict[Table[Any, Any], dict[Any, Any]]):
         self.last_seal = 0
         """The number of the last seal, this batch's seals included; read only for a new seal."""
         self.seals: list[SealRecord] = []
+        self.sought_items: set[Pair] = set()
+        """Items whose rows were asked for, by operator and item. One without a row is free."""
         self.reserved: set[Pair] = set()
         """Closed authorizations that once held an item for a pick-up; read for late pick-ups."""
         self.dockings: dict[Pair, Docking] = {}

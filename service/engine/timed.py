@@ -23,8 +23,7 @@ def read_timed(rows: Rows, found: Iterable[Authorization], transaction: Transact
     them = list(found)
     transaction.read(rows, [Wish(CASES, _BY_AUTHORIZATION, with_open_case(them))])
     read_attestations(rows, metered(them), transaction)
-    items = {(it.operator_id, it.asset_id) for it in them if it.asset_id}
-    items -= rows.read[OPEN_ITEMS].keys()
-    # An earlier call of the batch may have changed an item since.
-    items -= rows.changed.get(OPEN_ITEMS, {}).keys()
+    # An earlier call of the batch may have changed an item that was read before.
+    items = {(it.operator_id, it.asset_id) for it in them if it.asset_id} - rows.sought_items
+    rows.sought_items |= items
     transaction.read(rows, [Wish(OPEN_ITEMS, OPEN_ITEMS.key, items)])

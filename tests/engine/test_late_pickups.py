@@ -8,9 +8,10 @@ from service.books.verify import verify_books
 from service.domain.access import PLATFORM
 from service.domain.authorization import Authorization, Custody, Start, State, TransferKind
 from service.domain.cases import Case, CaseKind, Outcome
-from service.domain.errors import IllegalState, InvalidInput
+from service.domain.errors import IllegalState, InvalidInput, InvariantBroken
 from service.domain.ledger import Standing
 from service.domain.money import Money
+from service.engine import late_pickups
 from service.engine import operations as c
 from service.engine.calls import LateStart
 from service.engine.records.transfers import TransferState
@@ -178,6 +179,29 @@ def test_r5_a_late_pick_up_is_lost_in_a_batch_that_reports_it_again(
     assert (item.authorization_id, str(item.kind)) == (begun.authorization_id, str(custody))
     found = verify_books(desk.store.engine)
     assert found.fault is None, found.fault
+
+
+def test_r5_a_rental_does_not_end_before_its_item_was_read(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """R5: if a defect leaves an item unread, its rental does not end; the defect is reported, and a
+    call that needs the line asks for a cash deposit."""
+    it = expired(desk, asset_id="")
+    begun = rental(desk, picked_up(it, TAKEN_US, ITEM))
+    desk.do(c.SetLimit("ann", Money("CNY", HOLD)), caller=PLATFORM)
+    desk.clock.advance(START_US + 10 * DAY_US)
+    monkeypatch.setattr(late_pickups, "read_timed", lambda rows, found, transaction: None)
+    desk.apply(
+        desk.work(picked_up(it, TAKEN_US), request_id="again"),
+        desk.work(authorize(asset_id="b-2"), request_id="next"),
+    )
+    (error,) = desk.faults
+    assert isinstance(error, InvariantBroken)
+    assert stored(desk, begun) == begun
+    other = rental(desk, authorize(asset_id="b-2"), request_id="next")
+    assert other.state is State.OFFERED
+    assert verify_books(desk.store.engine).fault is None
+    desk.faults.clear()
 
 
 def test_r5_two_reports_in_one_batch_may_name_two_items(desk: Desk) -> None:
