@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from html import escape
 
@@ -39,6 +40,7 @@ svg { max-width: 100%; height: auto; }
     background: #fff; }
   td.chart { min-width: 3rem; }
 }
+.whole { white-space: nowrap; }
 .id { font-family: ui-monospace, monospace; font-size: .85rem; overflow-wrap: anywhere; }
 """
 
@@ -89,8 +91,18 @@ def pair(*parts: str) -> str:
 
 
 def prose(text: str) -> str:
-    """A text with its commands, which stand between back quotes, as code."""
+    """A text with its commands, which stand between back quotes, as code.
+
+    A narrow page does not part an option after its hyphens.
+    """
     parts = escape(text).split("`")
     if len(parts) % 2 == 0:
         return escape(text)
-    return "".join(f"<code>{p}</code>" if i % 2 else p for i, p in enumerate(parts))
+    return "".join(
+        f"<code>{_OPTION.sub(_WHOLE, part)}</code>" if place % 2 else part
+        for place, part in enumerate(parts)
+    )
+
+
+_OPTION = re.compile(r"(?<!\S)-\S+")
+_WHOLE = r'<span class="whole">\g<0></span>'

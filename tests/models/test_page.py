@@ -153,6 +153,17 @@ def test_a_warnings_command_is_shown_as_code(metrics: dict[str, Any]) -> None:
     assert "a column named `." in read(written).text["warnings"]
 
 
+def test_an_option_stays_in_one_piece(metrics: dict[str, Any]) -> None:
+    """A narrow page does not part an option of a command after its hyphens."""
+    figures = copy.deepcopy(metrics)
+    figures["warnings"] = ["do `freehold model accept --reason TEXT -q`, not a --reason"]
+    written = page.of(figures, MODEL_ID)
+    whole = '<span class="whole">{}</span>'
+    assert (
+        f"accept {whole.format('--reason')} TEXT {whole.format('-q')}</code>, not a --" in written
+    )
+
+
 def test_a_difference_of_nothing_has_no_sign(metrics: dict[str, Any]) -> None:
     """A gap that rounds to 0 is shown as 0.00, also if it is a little below."""
     figures = copy.deepcopy(metrics)
