@@ -150,11 +150,14 @@ def _references(data: Dataset) -> list[str]:
 
 
 def _repeated(data: Dataset) -> list[str]:
-    """Rows that repeat another row, where that cannot be chance: a column has a value of its own in
-    most rows. A [group] may keep them together."""
+    """Rows that repeat another row, where that cannot be chance: they share a value that hardly
+    any other row has, in a column with a value of its own in most rows. Many people may have equal
+    rows of common values, such as accounts that nobody uses. A [group] may keep them together."""
     rows = data.label.shape[0]
-    own = (2 * np.unique(data.raw[:, j]).shape[0] > rows for j in range(data.raw.shape[1]))
-    if data.group is not None or not any(own):
+    if data.group is not None:
+        return []
+    own = [j for j in range(data.raw.shape[1]) if 2 * np.unique(data.raw[:, j]).size > rows]
+    if not own:
         return []
     # A copy of the whole table would take its memory once more.
     hashes = np.concatenate([
@@ -165,10 +168,15 @@ def _repeated(data: Dataset) -> list[str]:
         for at in range(0, rows, _HASHED)
     ])  # fmt: skip
     _, place, times = np.unique(hashes, return_index=True, return_counts=True)
-    count = rows - times.shape[0]
+    place, times = place[times > 1], times[times > 1]
+    copied = np.zeros(place.shape, dtype=bool)
+    for j in own:
+        values, having = np.unique(data.raw[:, j], return_counts=True)
+        copied |= having[np.searchsorted(values, data.raw[place, j])] <= 2 * times
+    count = int((times[copied] - 1).sum())
     if count < _REPEATED_SHARE * rows:
         return []
-    row = int(data.row[place[times > 1].min()])
+    row = int(data.row[place[copied].min()])
     said = (
         f"{count} rows repeat another row in every input and in the label; the first is row {row}. "
         "In two folds they make the figures too good: take them out, or name the person in [group]"

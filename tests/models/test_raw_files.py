@@ -329,6 +329,17 @@ def test_rows_that_are_repeated_are_warned_of(tmp_path: Path, times: int, warned
         assert any(said in it for it in findings.warnings) == (warned and group is None)
 
 
+def test_equal_rows_of_common_values_are_not_warned_of(tmp_path: Path) -> None:
+    """A check does not take many people with the same common values, such as accounts that nobody
+    uses, for copies of each other."""
+    rows = [f"{i}.5,{row[-3:]}" for i, row in enumerate(lines(table()))]
+    rows[100:160] = [f"0,{i % 6},{rows[i][-1]}" for i in range(60)]
+    made = drafted(tmp_path, file_of(rows, "a,b,y"))
+    findings = reading.Findings()
+    checking.check(spec.parse(made, path=tmp_path / "t.toml", sha256=""), None, findings)
+    assert not any("repeat another row" in it for it in findings.warnings)
+
+
 def test_accounting_needs_a_truth_value(tmp_path: Path) -> None:
     """A key with another value than its type's is refused by its name."""
     with pytest.raises(SpecError, match=r"data\.accounting"):
