@@ -31,6 +31,7 @@ from service.storage.store import SqlStore
 if TYPE_CHECKING:
     from tests.fakes import Desk
     from tests.postgres import Cluster
+    from tests.sqlite import LentFiles
 
 # A fork only starts another program here. With its own handlers, gRPC would run its threads in the
 # child, which may then fail before it becomes that program.
@@ -96,12 +97,16 @@ class Databases(Protocol):
         """The URL of a new one."""
         ...
 
+    def lend(self) -> str:
+        """The URL of a database like a new one, for a test that changes only rows."""
+        ...
+
     def empty(self) -> str:
         """The URL of a new database without a schema."""
         ...
 
     def engine(self, url: str) -> Engine:
-        """An engine of a new database, for a test that changes only rows."""
+        """An engine of a database that was lent; it stays open for the next test."""
         ...
 
     def drop(self, url: str) -> None:
@@ -114,25 +119,33 @@ class SqliteDatabases:
 
     kind = "sqlite"
 
-    def __init__(self, new_file: NewFile, new_folder: NewFolder) -> None:
+    def __init__(self, new_file: NewFile, new_folder: NewFolder, files: LentFiles) -> None:
         self._new_file = new_file
         self._new_folder = new_folder
+        self._files = files
 
     def new(self) -> str:
         """The URL of a new file in a folder of its own."""
         return f"sqlite:///{self._new_file()}"
+
+    def lend(self) -> str:
+        """The URL of a file that earlier tests may have used."""
+        return f"sqlite:///{self._files.lend()}"
 
     def empty(self) -> str:
         """The URL of a file that does not exist yet, in its own folder."""
         return f"sqlite:///{self._new_folder() / 'empty.db'}"
 
     def engine(self, url: str) -> Engine:
-        """A fresh engine."""
-        return open_database(url)
+        """The engine of a lent file, or a fresh one."""
+        lent = self._files.lent(Path(str(make_url(url).database)))
+        return open_database(url) if lent is None else lent.engine
 
     def drop(self, url: str) -> None:
-        """Removes the file with its folder."""
-        shutil.rmtree(Path(str(make_url(url).database)).parent)
+        """Makes a lent file fresh for the next test; removes another with its folder."""
+        file = Path(str(make_url(url).database))
+        if not self._files.give_back(file):
+            shutil.rmtree(file.parent)
 
 
 class PostgresDatabases:
@@ -145,8 +158,10 @@ class PostgresDatabases:
         self._empty: set[str] = set()
 
     def new(self) -> str:
-        """The URL of a new database."""
+        """The URL of a database that earlier tests may have used."""
         return self.cluster.url(self.cluster.lend())
+
+    lend = new
 
     def empty(self) -> str:
         """The URL of a new database without tables."""
@@ -184,6 +199,11 @@ def pytest_collection() -> Generator[None, object, object]:
         gc.enable()
 
 
+def every_test() -> bool:
+    """Whether no test is left out of this run."""
+    return os.environ.get("FREEHOLD_EVERY_TEST") == "yes"
+
+
 def left_out(item: pytest.Item) -> bool:
     """Whether a test on PostgreSQL is left out of a run, since the same test runs on SQLite.
 
@@ -192,7 +212,7 @@ def left_out(item: pytest.Item) -> bool:
     eight runs on PostgreSQL too, chosen by name. A file may say that all of its tests do, and with
     FREEHOLD_EVERY_TEST=yes every test does.
     """
-    if os.environ.get("FREEHOLD_EVERY_TEST") == "yes" or not isinstance(item, pytest.Function):
+    if every_test() or not isinstance(item, pytest.Function):
         return False
     given = item.callspec.params if hasattr(item, "callspec") else {}
     return (
@@ -301,6 +321,16 @@ def file(new_file: NewFile) -> Iterator[Path]:
 
 
 @pytest.fixture(scope="session")
+def lent_files(template: Path, new_file: NewFile) -> Iterator[LentFiles]:
+    """The files that tests use one after the other."""
+    from tests.sqlite import LentFiles
+
+    files = LentFiles(template, new_file)
+    yield files
+    files.close()
+
+
+@pytest.fixture(scope="session")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The directory of a small real model, which no test changes."""
     # Imported here, because most tests need neither LightGBM nor the training libraries.
@@ -357,7 +387,8 @@ def databases_of(request: pytest.FixtureRequest) -> Databases:
     if request.param == "sqlite":
         folders: pytest.TempPathFactory = request.getfixturevalue("tmp_path_factory")
         new_file: NewFile = request.getfixturevalue("new_file")
-        return SqliteDatabases(new_file, lambda: folders.mktemp("database"))
+        files: LentFiles = request.getfixturevalue("lent_files")
+        return SqliteDatabases(new_file, lambda: folders.mktemp("database"), files)
     return PostgresDatabases(request.getfixturevalue("cluster"))
 
 

@@ -11,7 +11,7 @@ import re
 import shutil
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -27,6 +27,7 @@ from service.storage import schema as t
 from service.storage.integrity import check_integrity
 from service.storage.opening import open_current
 from service.storage.proof import verify_database
+from tests.sqlite import LentFile, LentFiles
 from tests.storage.book import KEYS, at, copy_of, real_answers, seal
 
 README = Path(__file__).parents[2] / "service" / "README.md"
@@ -56,6 +57,24 @@ def listed() -> set[tuple[str, str]]:
 def book(lived: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A sealed book with every transition and with a row of every table."""
     return whole_book(lived, tmp_path_factory.mktemp("book"))
+
+
+@pytest.fixture(scope="module")
+def copies(book: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LentFiles]:
+    """Copies of that book."""
+    made = LentFiles(book, lambda: Path(shutil.copy(book, tmp_path_factory.mktemp("changed"))))
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def changing(copies: LentFiles) -> Iterator[LentFile]:
+    """A copy of that book, for one test to change."""
+    file = copies.lend()
+    made = copies.lent(file)
+    assert made is not None
+    yield made
+    copies.give_back(file)
 
 
 def whole_book(lived: Path, folder: Path) -> Path:
@@ -127,74 +146,48 @@ def others(column: Column[Any], now: Any, rest: list[Any]) -> list[Any]:
     return [value for value in found if value != now]
 
 
-def tries(
-    book: Path, folder: Path, table: Table, column: Column[Any], turn: int = 0
-) -> Iterator[Try]:
-    """Changes a value of this column in a copy of the book, and yields what was changed: values
-    of different rows, one at a time. A change that a CHECK or a key refuses is not made. Another
-    turn has other values."""
+def tries(book: LentFile, table: Table, column: Column[Any], turn: int = 0) -> Iterator[Try]:
+    """Changes a value of this column in the book, and yields what was changed: values of different
+    rows, one at a time; each is changed back before the next. A change that a CHECK or a key
+    refuses is not made. Another turn has other values."""
     chance = random.Random(f"{table.name}.{column.name}")
-    with closing(sqlite3.connect(book)) as connection:
-        query = f"SELECT rowid, {column.name} FROM {table.name} ORDER BY rowid"
-        rows = connection.execute(query).fetchall()
+    query = f"SELECT rowid, {column.name} FROM {table.name} ORDER BY rowid"
+    rows = book.session.execute(query).fetchall()
     chance.shuffle(rows)
     # Rows with different values come first: a column's usual value may mean nothing.
     first = {value: row for row, value in reversed(rows)}
     rows.sort(key=lambda it: first[it[1]] != it[0])
-    file, whole = folder / "changed.db", False
     for place, (row, now) in enumerate(rows):
         values = others(column, now, [value for _, value in rows])
         start = (place + turn) % max(1, len(values))
-        if not whole:
-            shutil.copyfile(book, file)
-        written = changed(file, table, column, row, values[start:] + values[:start])
-        whole = written is None
+        written = changed(book.session, table, column, row, values[start:] + values[:start])
         if written is not None:
             yield Try(row, now, *written)
+            book.restore(table.name)
 
 
 def changed(
-    file: Path, table: Table, column: Column[Any], row: int, values: list[Any]
+    session: sqlite3.Connection, table: Table, column: Column[Any], row: int, values: list[Any]
 ) -> tuple[Any] | None:
-    """Changes a value by plain SQL to the first of these that no CHECK and no key refuses, and
-    leaves the triggers as they were. The written value, or None if the file did not change."""
-    # Each statement is on its own, unless a transaction was begun.
-    with closing(sqlite3.connect(file, isolation_level=None)) as connection:
-        connection.execute("PRAGMA synchronous=OFF")
-        connection.execute("BEGIN")
-        query = "SELECT name, sql FROM sqlite_master WHERE type = 'trigger' AND tbl_name = ?"
-        triggers = connection.execute(query, (table.name,)).fetchall()
-        for name, _ in triggers:
-            connection.execute(f"DROP TRIGGER {name}")
-        change = f"UPDATE {table.name} SET {column.name} = ? WHERE rowid = ?"
-        for value in values:
-            try:
-                connection.execute(change, (value, row))
-            except sqlite3.IntegrityError:
-                continue
-            for _, sql in triggers:
-                connection.execute(sql)
-            connection.execute("COMMIT")
+    """Changes a value by plain SQL to the first of these that no CHECK and no key refuses. The
+    written value, or None if none was written."""
+    change = f"UPDATE {table.name} SET {column.name} = ? WHERE rowid = ?"
+    for value in values:
+        with suppress(sqlite3.IntegrityError):
+            session.execute(change, (value, row))
             return (value,)
-        connection.execute("ROLLBACK")
-        return None
+    return None
 
 
-def fault_of(file: Path, *, answers: bool = True, books_first: bool = False) -> str | None:
-    """The fault that `freehold verify` finds in the file, or why it does not open; or None.
-
-    With `books_first`, the database itself is checked only if the books are right.
-    """
+def fault_of(file: Path, *, answers: bool = True) -> str | None:
+    """The fault that `freehold verify` finds in the file, or why it does not open; or None."""
     try:
         engine = open_current(f"sqlite:///{file}")
     except FreeholdError as error:
         return str(error)
     read = read_answer if answers else None
-    verify = verify_books if books_first else verify_database
     try:
-        fault = verify(engine, KEYS, read_answer=read, read_payload=read_payload).fault
-        if fault is None and books_first:
-            fault = check_integrity(engine).fault
+        fault = verify_database(engine, KEYS, read_answer=read, read_payload=read_payload).fault
     except StorageFailed as error:
         return str(error)
     finally:
@@ -202,36 +195,51 @@ def fault_of(file: Path, *, answers: bool = True, books_first: bool = False) -> 
     return None if fault is None else fault.rule
 
 
+def seen(book: LentFile) -> bool:
+    """Whether `freehold verify` finds a fault in the book, or does not open it.
+
+    The books are verified first: opening the file and checking the database takes longer.
+    """
+    try:
+        found = verify_books(book.engine, KEYS, read_answer=read_answer, read_payload=read_payload)
+        if found.fault is not None:
+            return True
+        engine = open_current(f"sqlite:///{book.file}")
+    except (FreeholdError, StorageFailed):
+        return True
+    try:
+        return check_integrity(engine).fault is not None
+    except StorageFailed:
+        return True
+    finally:
+        engine.dispose()
+
+
 TABLES = [table.name for table in t.metadata.sorted_tables]
 
 
 @pytest.mark.parametrize("name", TABLES)
-def test_a_changed_value_is_seen_or_its_column_is_listed(
-    book: Path, tmp_path: Path, name: str
-) -> None:
+def test_a_changed_value_is_seen_or_its_column_is_listed(changing: LentFile, name: str) -> None:
     """The verifier sees a value of any column that was changed by SQL, unless the README lists the
     column; it does not see every change of a listed one."""
     table, columns = t.metadata.tables[name], listed()
     wrong = []
     for column in table.columns:
-        changes = tries(book, tmp_path, table, column)
+        changes = tries(changing, table, column)
         if (name, column.name) in columns:
-            turns = (tries(book, tmp_path, table, column, turn) for turn in range(MOST_TURNS))
+            turns = (tries(changing, table, column, turn) for turn in range(MOST_TURNS))
             changes = chain.from_iterable(turns)
-            unseen = (it for it in islice(changes, MOST_TRIES) if not _seen(tmp_path))
+            unseen = (it for it in islice(changes, MOST_TRIES) if not seen(changing))
             if next(unseen, None) is None:
                 wrong.append(f"{name}.{column.name} is seen: take it out of service/README.md")
-            continue
-        for it in islice(changes, TRIES):
-            if not _seen(tmp_path):
-                wrong.append(f"{name}.{column.name} is not seen ({it}): {WHAT_TO_DO}")
-                break
+        else:
+            for it in islice(changes, TRIES):
+                if not seen(changing):
+                    wrong.append(f"{name}.{column.name} is not seen ({it}): {WHAT_TO_DO}")
+                    break
+        changing.restore(name)
     assert wrong == []
-
-
-def _seen(folder: Path) -> bool:
-    """Whether the last change is seen."""
-    return fault_of(folder / "changed.db", books_first=True) is not None
+    assert not seen(changing), "the book was not restored"
 
 
 def test_the_listed_columns_exist() -> None:

@@ -28,8 +28,16 @@ def verified(request: pytest.FixtureRequest, store: SqlStore) -> bool:
 
 
 @pytest.fixture
+def url(databases: Databases) -> Iterator[str]:
+    """The URL of a database like a fresh one, of which a test of rules changes only rows."""
+    made = databases.lend()
+    yield made
+    databases.drop(made)
+
+
+@pytest.fixture
 def store(url: str, databases: Databases) -> Iterator[SqlStore]:
-    """A fresh database with two operators, on reused sessions."""
+    """A fresh database with two operators, on connections that stay open."""
     opened = SqlStore(databases.engine(url))
     yield opened
     opened.close()

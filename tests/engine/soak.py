@@ -37,6 +37,7 @@ from tests.engine.faults import DEATHS
 from tests.engine.model import TROUBLES, Model, Step
 from tests.fakes import Desk, new_database
 from tests.postgres import Cluster
+from tests.sqlite import LentFiles
 
 BAD_TIMES = sorted(TROUBLES.keys() - {"none"})
 SIZES = (1, 1, 2, 4, 8, 16, 24, 32, 48)
@@ -219,7 +220,7 @@ def _sqlite() -> Databases:
     def new_file() -> Path:
         return Path(shutil.copy(template, new_folder()))
 
-    return SqliteDatabases(new_file, new_folder)
+    return SqliteDatabases(new_file, new_folder, LentFiles(template, new_file))
 
 
 def _postgresql() -> Databases:

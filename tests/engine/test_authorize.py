@@ -195,7 +195,7 @@ def test_new_products_need_no_restart(desk: Desk) -> None:
     assert refused(desk, authorize(product_id="tank")).reason == "PRODUCT_NOT_FOUND"
     with desk.store.engine.connect().execution_options(writes=True) as c, c.begin():
         row = c.execute(select(t.products).where(t.products.c.product_id == "bike")).mappings()
-        c.execute(t.products.insert(), {**row.fetchmany(1)[0], "product_id": "tank"})
+        c.execute(t.products.insert(), {**row.all()[0], "product_id": "tank"})
     assert rental(desk, authorize(product_id="tank")).state is State.ACTIVE
 
 

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tests.engine.conftest import desk, store
+from tests.engine.conftest import desk, store, url
 
-__all__ = ["desk", "store"]
+__all__ = ["desk", "store", "url"]

@@ -6,7 +6,7 @@ import re
 import shutil
 import sqlite3
 import tracemalloc
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from hashlib import sha256
 from pathlib import Path
@@ -35,6 +35,7 @@ from tests.engine.calls import authorize, pay, rental, reverse, settle
 from tests.fakes import Desk, new_database
 from tests.operations.every import ON_AUTHORIZATION
 from tests.rows import keep_rows_again, let_rows_be_removed
+from tests.sqlite import LentFile, LentFiles
 from tests.storage.administered import id_of
 from tests.storage.book import (
     KEY,
@@ -79,6 +80,27 @@ def lived(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[SealReco
 def books(lived: tuple[Path, list[SealRecord]], tmp_path: Path) -> Path:
     """A copy of the sealed book."""
     return Path(shutil.copy(lived[0] / "book.db.whole", tmp_path / "book.db"))
+
+
+@pytest.fixture(scope="module")
+def copies(
+    lived: tuple[Path, list[SealRecord]], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[LentFiles]:
+    """Copies of the sealed book, for tests that change only rows."""
+    book = lived[0] / "book.db.whole"
+    made = LentFiles(book, lambda: Path(shutil.copy(book, tmp_path_factory.mktemp("planted"))))
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def planted(copies: LentFiles) -> Iterator[LentFile]:
+    """A copy of the sealed book whose rows the test changes."""
+    file = copies.lend()
+    made = copies.lent(file)
+    assert made is not None
+    yield made
+    copies.give_back(file)
 
 
 @pytest.fixture
@@ -1839,11 +1861,16 @@ def where(lived: tuple[Path, list[SealRecord]]) -> Where:
 
 
 @pytest.mark.parametrize("name", PLANTED)
-def test_a_planted_fault_is_found(books: Path, where: Where, name: str) -> None:
+def test_a_planted_fault_is_found(planted: LentFile, where: Where, name: str) -> None:
     """A file changed by hand is found, with the broken rule and the row."""
     statements, rule, row = PLANTED[name]
-    tamper(books, *(statement.format(**where) for statement in statements))
-    fault = verified(books).fault
+    planted.session.execute("PRAGMA ignore_check_constraints=ON")
+    planted.session.execute("BEGIN")
+    for statement in statements:
+        told = statement.format(**where)
+        assert planted.session.execute(told).rowcount >= 1, told
+    planted.session.execute("COMMIT")
+    fault = verify_books(planted.engine, KEYS, read_payload=read_payload).fault
     assert fault is not None
     assert (fault.rule, fault.row) == (rule, row.format(**where)), fault
     assert fault.detail
