@@ -3,15 +3,11 @@ server starts its own."""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path
-from zlib import crc32
 
 import pytest
 
 from service.config import AIO, TRANSPORTS
-from tests.conftest import SHARE, every_test
 from tests.fakes import DEFAULT, serving
 from tests.rpc.support import Desks, desks
 
@@ -23,41 +19,6 @@ AIO_ONLY = "AIO_ONLY"
 
 ONLY = "ONLY"
 """The name of a file's own choice of transports."""
-
-HERE = Path(__file__).parent
-LARGE = 2 * SHARE
-"""A test with more values than this runs with all of them on one transport."""
-ON_EACH = "ON_EACH"
-"""The name of a file's set of large tests that run with all their values on each transport."""
-
-
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leaves out most values of large tests on the second transport.
-
-    Behind its port, a transport has no part in a call, whose method and fields mean the same on
-    each. So a test of every method runs with all of them on grpc.aio, and with one in eight, chosen
-    by name, on the native transport. That each transport knows every method is a test of its own.
-    """
-    if every_test():
-        return
-    own = [it for it in items if isinstance(it, pytest.Function) and it.path.parent == HERE]
-    sizes = Counter((it.path, it.originalname) for it in own if _transport(it) == AIO)
-    without = {
-        it
-        for it in own
-        if sizes[it.path, it.originalname] > LARGE
-        and it.originalname not in vars(it.module).get(ON_EACH, ())
-        and _transport(it) not in ("", AIO)
-        and crc32(it.nodeid.encode()) % SHARE != 0
-    }
-    if without:
-        config.hook.pytest_deselected(items=[it for it in items if it in without])
-        items[:] = [it for it in items if it not in without]
-
-
-def _transport(item: pytest.Function) -> str:
-    """The transport on which a test runs; empty for a test that reaches no server."""
-    return str(item.callspec.params.get("transport", "")) if hasattr(item, "callspec") else ""
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
