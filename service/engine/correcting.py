@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from service.domain.authorization import Authorization, Step
 from service.domain.captures import WITHOUT_ROW, Capture, Taken
-from service.domain.errors import BusinessReferenceReused
+from service.domain.errors import BusinessReferenceReused, InvariantBroken
 from service.engine.records.captures import CaptureRecord, CorrectionRecord, digest_of
 from service.engine.rows import Draft, Rows
 from service.engine.tables import CAPTURES, CORRECTIONS
@@ -23,11 +23,23 @@ NO_REMARK = Remark()
 
 
 def captures_of(it: Authorization, rows: Rows, draft: Draft | None = None) -> list[Capture]:
-    """The captures of an authorization, a draft's included; they must have been read."""
+    """The captures of an authorization, a draft's included.
+
+    Raises InvariantBroken if they were not read.
+    """
     return [row.capture for row in _captures(it, rows, draft).values()]
 
 
 def _captures(it: Authorization, rows: Rows, draft: Draft | None) -> dict[int, CaptureRecord]:
+    """All captures by their numbers; raises InvariantBroken if they were not read."""
+    found = _known(it, rows, draft)
+    if len(found) < it.captures:
+        raise InvariantBroken("the captures of an authorization were not read")
+    return found
+
+
+def _known(it: Authorization, rows: Rows, draft: Draft | None) -> dict[int, CaptureRecord]:
+    """The captures that were read or made, by their numbers."""
     name, read = (it.user_id, it.authorization_id), rows[CAPTURES]
     # The numbers of captures are those from 1 to their number.
     keys = [(*name, number) for number in range(1, it.captures + 1)] if read else []
@@ -72,7 +84,8 @@ def add_capture(draft: Draft, step: Step, taken: Taken, now_us: int) -> None:
 def add_corrections(draft: Draft, step: Step, rows: Rows, remark: Remark, now_us: int) -> None:
     """Adds the rows of a step's correction to the draft, and changes the captures' rows."""
     it = step.authorization
-    captures = _captures(it, rows, draft)
+    # A correction without captures needs none.
+    captures = _known(it, rows, draft)
     reference = remark.business_reference
     for number, part in enumerate(step.parts, it.corrections - len(step.parts) + 1):
         values = (

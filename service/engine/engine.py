@@ -76,6 +76,7 @@ from service.engine.tables import (
     USERS,
 )
 from service.engine.terms import Terms, TermsInUse, TermsLog
+from service.engine.timed import giving_back
 from service.ids import Ids
 
 Result = bytes | FreeholdError
@@ -397,10 +398,7 @@ class Engine:
         keys.items.update((it.operator_id, it.asset_id) for it in found.values() if it.asset_id)
         keys.cased |= with_open_case(found.values())
         keys.attested |= metered(found.values())
-        # What is given back when time is over is given back from the captures.
-        keys.captured.update(
-            [key for key, it in found.items() if it.close_us is not None and it.custody in _LOST]
-        )
+        keys.captured |= giving_back(found.values())
 
     def _decide(self, work: Work, rows: Rows, context: Context, lapsed: LapsedHolds) -> Result:
         """The result of one work; its writes join the batch only if the whole work succeeded."""
@@ -494,7 +492,6 @@ class Engine:
         return self._fault(error, work)
 
 
-_LOST = (Custody.MISSING, Custody.UNKNOWN)
 _BY_USER, _BY_GROUP = ("user_id",), ("user_id", "group_id")
 _BY_AUTHORIZATION = ("user_id", "authorization_id")
 _BY_PARENT = ("user_id", "parent_id")

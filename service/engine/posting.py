@@ -92,7 +92,6 @@ def brought_up(
 ) -> Authorization:
     """The authorization after all due timers."""
     while timers.is_due(current, context.now_us):
-        # The engine reads the captures of a closed rental whose item may have appeared.
         appeared = current.close_us is not None and current.custody is Custody.UNKNOWN
         captures = captures_of(current, rows, draft) if appeared else ()
         product = product_of(current, context)

@@ -23,7 +23,7 @@ THEN = ("FULL", "REVIEW", "DECLINE")
 TIMES: dict[str, tuple[Any, ...]] = {
     "offer_window_minutes": (5, 15, 30), "pickup_window_minutes": (10, 30, 45),
     "max_feature_age_days": (30, 400), "review_window_hours": (2, 24, 30),
-    "rental_period_hours": (6, 24, 72, 80), "claim_window_hours": (12, 48, 72),
+    "rental_period_hours": (6, 24, 72, 80), "claim_window_hours": (0, 12, 48, 72),
     "missing_window_days": (3, 30), "report_window_days": (2, 90, 100),
     "overdue_window_hours": (1, 2, 5), "refund_after_hours": ("NONE", 0, 3, 24),
     "debt_window_days": (10, 90), "pause_limit_hours": (0, 4, 24, 48),

@@ -6,6 +6,7 @@ import pytest
 from sqlalchemy import delete, insert, select
 
 from service.domain.errors import InternalFault, InvariantBroken
+from service.engine.correcting import captures_of
 from service.engine.posting import line_of
 from service.engine.rows import Rows
 from service.storage import schema as t
@@ -41,3 +42,11 @@ def test_an_authorization_without_a_line(desk: Desk) -> None:
     it = rental(desk, authorize())
     with pytest.raises(InvariantBroken):
         line_of(it, Rows())
+
+
+def test_captures_that_were_not_read(desk: Desk) -> None:
+    """A rental with captures that were not read gives nothing back."""
+    it = rental(desk, settle(rental(desk, authorize()), 500))
+    assert it.captures == 1
+    with pytest.raises(InvariantBroken):
+        captures_of(it, Rows())

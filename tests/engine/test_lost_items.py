@@ -7,10 +7,11 @@ import pytest
 from service.books.verify import verify_books
 from service.domain.access import PLATFORM
 from service.domain.authorization import Authorization, Custody, Start, State
+from service.domain.captures import Purpose
 from service.domain.ledger import Standing
 from service.domain.policy import Offer
 from service.engine import operations as c
-from service.engine.tables import OPEN_ITEMS
+from service.engine.tables import CAPTURES, OPEN_ITEMS
 from service.storage import schema as t
 from service.storage.database import writing
 from tests.engine.acts import (
@@ -76,6 +77,43 @@ def appeared(desk: Desk) -> Authorization:
     it = woken(desk, it, SEEN_US)
     rental(desk, authorize("ben", "power-bank", ITEM))
     return stored(desk, it)
+
+
+@pytest.mark.parametrize("purpose", [Purpose.FEE, Purpose.DAMAGE])
+def test_r6_what_was_taken_before_the_loss_counts_in_the_same_batch(
+    desk: Desk, purpose: Purpose
+) -> None:
+    """R6: where a claim needs no time, a batch in which an item is lost, appears and counts as
+    returned gives back the same captures as two batches; what was taken for damage stays taken."""
+    change_terms(desk, t.policies, "small-item", claim_window_us=0)
+    given: list[tuple[int, int, list[tuple[int, Purpose, int, int]]]] = []
+    for user_id, asset_id in (("ann", "pb-8"), ("cem", "pb-9")):
+        it = rental(desk, authorize(user_id, "power-bank", asset_id))
+        taken = c.Settle(user_id, it.authorization_id, money(5_500), False, purpose=purpose)
+        assert rental(desk, taken).captures == 1
+        desk.clock.advance(max(desk.clock.now_us(), it.lost_us or 0))
+        works = [
+            desk.work(authorize("ben", "power-bank", asset_id)),
+            desk.work(wake(it), request_id=f"{user_id}-wakes"),
+        ]
+        if user_id == "ann":
+            desk.apply(*works)
+        else:
+            for work in works:
+                desk.apply(work)
+        after = stored(desk, it)
+        assert after.custody is Custody.IN_STATION
+        with desk.store.begin() as transaction:
+            rows = read(transaction, CAPTURES, {name(it)}, ("user_id", "authorization_id"))
+        kept = [
+            (row.capture.number, row.capture.purpose, row.capture.amount_minor, row.conceded_minor)
+            for row in rows.values()
+        ]
+        given.append((after.captured_minor, after.conceded_minor, sorted(kept)))
+    assert given[0] == given[1]
+    (_, whose, amount_minor, conceded_minor), *_ = given[0][2]
+    assert (whose, amount_minor) == (purpose, 5_500)
+    assert (conceded_minor == 0) == (purpose is Purpose.DAMAGE)
 
 
 def item(desk: Desk) -> tuple[str, str]:

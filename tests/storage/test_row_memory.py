@@ -106,7 +106,7 @@ def test_people_in_memory_and_others_share_a_batch(sqlite_desk: Desk) -> None:
 
 
 def test_rows_in_memory_are_those_of_the_file(sqlite_desk: Desk) -> None:
-    """After each step, every row in memory equals the stored row in values and types."""
+    """After each step, every row in memory equals the stored row."""
     ann = rental(sqlite_desk, authorize("ann", "bike", "b-1"))
     ben = rental(sqlite_desk, pick_up("ben"))
     steps = (increment(ann, 100), start(ben, "b-2"), settle(ann, 300), reverse(ben))
