@@ -8,17 +8,20 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
-from models import cells, dataset, features, reading
+from models import cells, dataset, encoding, features, reading
 from models.dataset import Dataset, Floats, Labels
 from models.errors import DatasetError, DeriveError, SpecError
 from models.reading import Findings
-from models.spec import Spec, load
+from models.spec import HouseRules, Spec, load
 from models.spec_columns import Feature
+
+Folds = NDArray[np.int8]
 
 WIRE_NAME = re.compile(r"[^\x00-\x1f\x7f]{1,64}")
 """The names of features that a call can carry."""
@@ -31,6 +34,8 @@ SUSPECT_AUC = 0.95
 _REPEATED_SHARE, _HASHED = 0.01, 65_536
 # A column whose values are this few for its rows may tell the label value by value.
 _ROWS_PER_VALUE = 20
+# Categories are ranked by the rates of other folds; of so many.
+_FOLDS = 5
 
 
 def ready(spec: Spec, out: Path | None) -> Dataset:
@@ -285,17 +290,26 @@ def _groups(data: Dataset, training: dataset.Indices) -> list[str]:
 
 
 class Alone(NamedTuple):
-    """A column that stands alone: its AUC, above 0.5 in the better direction, and whether it tells
-    bad from good without a fault."""
+    """A column that stands alone: its AUC, 0.5 or more in the better direction, and whether it
+    tells bad from good without a fault."""
 
     auc: float
     tells: bool
 
 
-def alone(values: Floats, label: Labels, ordered: bool) -> Alone:
+class Parting(NamedTuple):
+    """How categories are ranked: the (n,) fold of each row, and the rules of the spec."""
+
+    fold: Folds
+    rules: HouseRules
+
+
+def alone(values: Floats, label: Labels, parting: Parting | None = None) -> Alone:
     """The power of (n,) values of one column; a missing value is a value of its own.
 
-    Values that are not `ordered` are ranked by their bad rate.
+    The values of a category have no order. With a `parting` they are ranked by the bad rates in the
+    other folds, rare ones together as in a training: with its own row's label, a column of many
+    rare values would seem to know the outcome.
     """
     _, number = np.unique(values, return_inverse=True, equal_nan=True)
     rows = np.bincount(number)
@@ -303,23 +317,71 @@ def alone(values: Floats, label: Labels, ordered: bool) -> Alone:
     good = rows - bad
     if not bad.sum() or not good.sum():
         return Alone(0.5, False)
-    if not ordered:
-        order = np.argsort(bad / rows, kind="stable")
-        bad, good = bad[order], good[order]
-    below = np.cumsum(good) - good
-    auc = float((bad * (below + good / 2)).sum() / (bad.sum() * good.sum()))
-    auc = max(auc, 1.0 - auc)
+    if parting is None:
+        auc = _wins(bad, good) / float(bad.sum() * good.sum())
+        auc = max(auc, 1.0 - auc)
+    else:
+        auc = _auc_of_folds(number, label, parting, ~np.isnan(values))
     pure = not np.any((bad > 0) & (good > 0))
     few = rows.shape[0] <= max(2, label.shape[0] // _ROWS_PER_VALUE)
     return Alone(auc, pure and (few or auc == 1.0))
 
 
+def _wins(bad: NDArray[Any], good: NDArray[Any]) -> float:
+    """The pairs of a bad and a good row whose bad one is in a later place, equal ones as half; from
+    the bad and the good rows of each place."""
+    below = np.cumsum(good) - good
+    return float((bad * (below + good / 2)).sum())
+
+
+def _auc_of_folds(
+    number: dataset.Indices, label: Labels, parting: Parting, present: NDArray[np.bool_]
+) -> float:
+    """The AUC within the folds of the bad rates in all others, by the (n,) number of each row's
+    value; 0.5 where the rates order nothing or the wrong way round."""
+    fold, rules = parting
+    values = int(number.max()) + 1
+    bad_row = label == 1
+    missing = np.zeros(values, dtype=bool)
+    missing[number[~present]] = True
+    every_row, every_bad = np.bincount(number), np.bincount(number, weights=bad_row)
+    wins, pairs = 0.0, 0.0
+    for each in range(int(fold.max()) + 1):
+        here = fold == each
+        bad = np.bincount(number[here & bad_row], minlength=values).astype(np.float64)
+        good = np.bincount(number[here & ~bad_row], minlength=values).astype(np.float64)
+        known = every_row - bad - good
+        rest = known.sum()
+        if not rest:
+            continue
+        rare = ~missing & (known < max(rules.level_rows, rules.level_share * rest))
+        known_bad = every_bad - bad
+        known_bad[rare], known[rare] = known_bad[rare].sum(), known[rare].sum()
+        mean = (every_bad.sum() - bad.sum()) / rest
+        rate = (known_bad + encoding.PRIOR_ROWS * mean) / (known + encoding.PRIOR_ROWS)
+        _, place = np.unique(rate, return_inverse=True)
+        wins += _wins(np.bincount(place, weights=bad), np.bincount(place, weights=good))
+        pairs += float(bad.sum() * good.sum())
+    return max(wins / pairs, 0.5) if pairs else 0.5
+
+
 def each_alone(data: Dataset) -> dict[str, Alone]:
     """The power of each input by itself."""
+    parting = Parting(_folds(data), data.spec.house)
     return {
-        feature.name: alone(data.raw[:, j], data.label, feature.type not in ("text", "code"))
+        feature.name: alone(
+            data.raw[:, j], data.label, parting if feature.type in ("text", "code") else None
+        )
         for j, feature in enumerate(data.spec.inputs)
     }
+
+
+def _folds(data: Dataset) -> Folds:
+    """The folds to rank categories by; the rows of a group are in one."""
+    rows = np.bincount(data.label, minlength=2)
+    if data.group is None and rows.min() < _FOLDS:
+        return np.zeros(data.label.shape, dtype=np.int8)
+    return dataset.stratified_folds(data.label, _FOLDS, 0, data.group)
 
 
 def _single_columns(data: Dataset, findings: Findings) -> None:

@@ -8,90 +8,16 @@ from typing import Any
 
 import numpy as np
 
-from models import profiles
+from models import draft_names, draft_values, profiles
 from models.profiles import Guess, Profile
 from models.spec_columns import Notation
 
 LEAST_SHARED = 0.1
 """A column of texts is an input if at least this share of the rows has a text that a model can
 know, since enough rows have it."""
-LONG_NUMBER = 10_000_000
-"""Whole numbers from here on, all equally long and another one in each row, are ids."""
-
-# Names in the languages of raw files. Parts of a name are apart by anything but a letter.
-_ID_NAME = re.compile(
-    r"(^|[_\s.])(id|no|nr|num|number|key|uuid|guid|ref|index|row[_\s]?names?)$|^unnamed|^id|"
-    r"nummer$|^n[°º]|^n[uú]m[eé]ro|(^|[^a-z])(telefon\w*|t[eé]l[eé]phone|phone|mobile|handy|celular|"
-    r"e-?mail|konto|compte|cuenta|matr[ií]cul[ae]|folio|account|acct)[\s_.-]*(nr|no|#)?\.?$|"
-    r"^(cpf|cnpj|dni|nif|nie|curp|rfc|ssn|nino|aadhaa?r|iban|bsn|pesel|passport|passaporte|"
-    r"pasaporte)([^a-z]|$)|"
-    r"编号|序号|身份证|手机号|电话|合同号|单号|卡号|账号|流水号",
-    re.I,
-)
-_PERSON_NAME = re.compile(
-    r"(cust(omer)?|client|member|user|borrower|applicant|person|account|party|kunde|kunden|"
-    r"kreditnehmer|cliente|emprunteur)s?"
-    r"([\s_.-]*(id|no|num|number|key|code|ref|name|uuid|guid|hash|token|nr|nummer|kennung))?$|"
-    r"(客户|用户)(编?号|代码|名|标识|id)?$",
-    re.I,
-)
-_PROTECTED = re.compile(
-    r"(^|[^a-z])(sex|gender|female|male|wom[ae]n|age|senior|elderly|race|black|white|asian|"
-    r"hispan\w*|african|afam|ethnic\w*|nationality|foreign\w*|marital\w*|marriage|married|"
-    r"religion|disab\w*|pregnan\w*|birth\w*|born|dob|(family|civil|personal)[\s_.-]*status|"
-    r"caste|tribe|scheduled|"
-    # German, Portuguese, Spanish, French, Italian, Dutch and Polish.
-    r"geschlecht|sexo|sexe|sesso|geslacht|p[lł]e[cć]|g[eêé]n(ero|ere|re)|alter|edad|idade|[aâ]ge|età|"
-    r"leeftijd|wiek|geburt\w*|geb[\s_.-]*datum|nascimento|nacimiento|naissance|nascita|geboorte\w*|"
-    r"urodzenia|familienstand|(estado|stato|état|etat|stan)[\s_.-]*(civile?|cywilny)|"
-    r"situation[\s_.-]*(familiale|matrimoniale)|staatsangeh\w*|na[zct]ionali\w*|religi\w*|raza|"
-    r"raça|razza|hautfarbe|[eé]tni\w*|behinder\w*|schwerbehinder\w*|discapaci\w*|defici[eê]ncia|"
-    r"handicap\w*|schwanger\w*)"
-    r"([^a-z]|$)|性别|年龄|出生|生日|民族|婚姻|籍贯|国籍|宗教|性別|年齡|年齢|生年月日|户籍|생년월일|성별|나이|"
-    r"возраст|рождения|семейное",
-    re.I,
-)
-# Numbers that are names: nobody adds them, and a larger one is not more.
-_CODE_NAME = re.compile(
-    r"(^|[^a-z])(zip|zip[\s_.-]?code|postal|postcode|plz|postleitzahl|cep|pin[\s_.-]?code|naics|sic|"
-    r"mcc|fips|(branch|area|region|dealer|industry|sector|occupation|product|city|state|country)"
-    r"[\s_.-]*(id|code|cd|no|nr|num)?)([^a-z]|$)|邮编|邮政编码|"
-    r"(code|_cd)$",
-    re.I,
-)
 _MOST_SHARED_CODES = 0.5
-# Names of what is written after the outcome, and of what a history tells before it.
-_AFTERWARDS = re.compile(
-    r"recover(y|ies|ed)|(charged?|written?|wrt)[\s_.-]*off|chg[\s_.-]*off|collection[\s_.-]*(fee|rec)|"
-    r"(net|gross|principal)[\s_.-]*loss|(^|[^a-z])(total|last|next)[\s_.-]*(pymnt|rec)([^a-z]|$)|"
-    r"out[\s_.-]*prncp|customer[\s_.-]*payments|settlement|hardship|lgd([^a-z]|$)|"
-    r"核销|催收|回收|逾期后",
-    re.I,
-)
-_HISTORY = re.compile(
-    r"[0-9]|within|ever|prior|previous|past|since|num(ber)?[\s_.-]*of|count|inq|bureau|^[a-z_]*flag$",
-    re.I,
-)
-_DATE_NAME = re.compile(
-    r"(^|[^a-z])(date|datum|fecha|time|timestamp|dt|at|epoch|created|opened)$|日期|时间", re.I
-)
-# Days of spreadsheets from 1954 on, seconds and milliseconds from 1980 on.
-_COUNTS = (("days", 20e3, 70e3), ("seconds", 315e6, 3e9), ("milliseconds", 315e9, 3e12))
 _NUMBERLIKE = re.compile(r"[^0-9]{0,5}[0-9][0-9.,' ]*[^0-9]{0,8}")
-_CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
-_THING = (
-    r"(car|vehicle|auto|house|home|building|property|accounts?|acc(oun)?t|credit|loan|asset|item|"
-    r"file|history|bureau|card|trade|tl|device|company|business|firm|employment|job|debt|policy)"
-)
-_AGE_OF_A_THING = re.compile(
-    rf"(?<![a-z]){_THING}[\s_.-]*age(?![a-z])|"
-    rf"(?<![a-z])age[\s_.-]*((of|the|oldest|newest|latest|first|last|avg|average)[\s_.-]*)*"
-    rf"{_THING}(?![a-z])",
-    re.I,
-)
-_AGE = re.compile(
-    r"(^|[^a-z])([aâ]ge|alter|edad|idade|età|leeftijd|wiek)([^a-z]|$)|年[龄齡齢]", re.I
-)
+A_LATE_DATE = "LEAK? a date after the outcome, by its name: that it is filled tells the outcome"
 A_DATE = "a date: use it in [time], or derive an age by [[derivation]] with a second date"
 _AGE_GROUPS = (25, 35, 45, 55)
 
@@ -129,43 +55,66 @@ def set_part(column: Column, rows: int, of: int) -> None:
     """Sets the part of a column by its `rows` rows `of` a table, and says why it is none of the
     inputs."""
     profile, guess = column.profile, column.guess
-    distinct = profile.distinct()
-    name = _spaced(profile.name)
+    name = profile.name
     column.comments += guess.notes
     if guess.type == "empty":
         exclude(column, "has no values")
         return
-    if _PROTECTED.search(_AGE_OF_A_THING.sub("", name)):
+    if draft_names.is_protected(name) or draft_values.tell_persons(profile, guess):
         _protect(column)
         return
+    distinct = profile.distinct()
     whole = guess.type in ("text", "integer")
-    if distinct == rows and whole and (_ID_NAME.search(name) or _counted(profile, of)):
+    unique = distinct == rows and whole
+    numbers = guess.type == "integer"
+    if numbers and (unit := draft_values.unit_of_time(profile)):
+        exclude(column, f"{unit} since a fixed day: in a model they only say how late it is")
+    elif unique and (draft_names.is_id(name) or draft_values.are_ids(profile, of)):
         column.part = "id"
         exclude(column, "each row has another value: taken for an id")
     elif distinct is not None and whole and not guess.missing and _repeats(column, distinct, rows):
         column.part = "group"
         exclude(column, "several rows have one value: taken for a person, kept in one fold")
     elif guess.type == "date":
-        exclude(column, A_DATE)
-    elif _AFTERWARDS.search(name) and not _HISTORY.search(name):
+        exclude(column, A_LATE_DATE if draft_names.is_afterwards(name) else A_DATE)
+    elif draft_names.is_afterwards(name):
         exclude(
             column, 'LEAK? its name says that it is written after the outcome: else role = "input"'
         )
+    elif draft_values.are_weights(profile, guess):
+        exclude(column, "may be the weight of a row: then name it in [weight]")
     elif guess.type == "text" and guess.shared < LEAST_SHARED:
         exclude(column, "hardly any text is in enough rows to learn from")
         if _like_numbers(profile):
             column.comments.append(
                 "most cells look like numbers: give them one notation, or a unit"
             )
-    elif guess.type == "integer" and (said := _counts_time(column, name)):
-        exclude(column, said)
     elif not guess.missing and _constant(profile):
         exclude(column, "all rows have the same value")
-    elif guess.special:
-        said = ", ".join(f"{v:g}" for v in guess.special)
+    if column.part == "feature" and column.role == "input":
+        if numbers:
+            _name_codes(column)
+        _tell_doubts(column, distinct or 0)
+
+
+def _tell_doubts(column: Column, distinct: int) -> None:
+    """Says what else the values of an input, of which so many are `distinct`, may be."""
+    profile, special = column.profile, column.guess.special
+    if special:
+        said = ", ".join(f"{v:g}" for v in special)
         column.comments.append(f"{said} taken for special values, which are codes and no amounts")
-    if column.part == "feature" and column.role == "input" and guess.type == "integer":
-        _name_codes(column, name)
+    if draft_names.is_perhaps_later(profile.name):
+        column.comments.append(
+            'LEAK? it may be of a day after the decision: then give it role = "excluded"'
+        )
+    elif draft_values.are_periods(profile, column.guess):
+        column.comments.append(
+            "a time, as a date is: in a model it only says how late it is, so think of excluding it"
+        )
+    elif column.guess.type == "integer" and draft_values.may_be_ids(profile, distinct):
+        column.comments.append(
+            "nearly each row has another number, all equally long: if they are ids, exclude them"
+        )
 
 
 def _like_numbers(profile: Profile) -> bool:
@@ -174,23 +123,11 @@ def _like_numbers(profile: Profile) -> bool:
     return found > len(profile.other) / 2
 
 
-def _counts_time(column: Column, name: str) -> str | None:
-    """The comment on whole numbers that count time since a fixed day, by their name, or None."""
-    values = np.concatenate(column.profile.numbers)
-    if not _DATE_NAME.search(name) or not values.shape[0]:
-        return None
-    least, greatest = float(values.min()), float(values.max())
-    for unit, first, last in _COUNTS:
-        if first <= least and greatest <= last:
-            return f"{unit} since a fixed day: in a model they only say how late it is"
-    return None
-
-
-def _name_codes(column: Column, name: str) -> None:
+def _name_codes(column: Column) -> None:
     """Makes whole numbers a category where the column's name says that they are codes."""
     values = np.concatenate(column.profile.numbers)
     _, counts = np.unique(values, return_counts=True)
-    if not _CODE_NAME.search(name) or counts.shape[0] <= 2:
+    if not draft_names.is_code(column.profile.name) or counts.shape[0] <= 2:
         return
     if profiles.shared(counts.tolist(), column.profile.rows) < _MOST_SHARED_CODES:
         column.comments.append("its name says that the numbers are codes: is a larger one more?")
@@ -205,11 +142,6 @@ def exclude(column: Column, reason: str) -> None:
     column.comments.append(reason)
 
 
-def _spaced(name: str) -> str:
-    """A name whose words are apart, also those of `camelCase`."""
-    return _CAMEL.sub("_", name)
-
-
 def _constant(profile: Profile) -> bool:
     values = np.concatenate(profile.numbers)
     texts = len(profile.other)
@@ -218,23 +150,11 @@ def _constant(profile: Profile) -> bool:
     return texts == 1 if texts else bool(values.min() == values.max())
 
 
-def _counted(profile: Profile, of: int) -> bool:
-    """Numbers that count up the rows, of which a few may lack, or that are long and equally long,
-    as those of contracts and telephones are."""
-    values = np.concatenate(profile.numbers)
-    if values.shape[0] != profile.rows:
-        return False
-    least, greatest = float(values.min()), float(values.max())
-    if np.all(np.diff(values) >= 1.0) and greatest - least < 1.5 * of:
-        return True
-    return least >= LONG_NUMBER and len(f"{least:.0f}") == len(f"{greatest:.0f}")
-
-
 def _repeats(column: Column, distinct: int, rows: int) -> bool:
     """A column of persons: its name says so, and its values repeat."""
-    name = _spaced(column.profile.name)
-    named = _PERSON_NAME.search(name) or _ID_NAME.search(name)
-    return bool(named) and 0.02 * rows < distinct < 0.98 * rows
+    name = column.profile.name
+    named = draft_names.is_person(name) or draft_names.is_id(name)
+    return named and 0.02 * rows < distinct < 0.98 * rows
 
 
 def _protect(column: Column) -> None:
@@ -250,7 +170,7 @@ def _protect(column: Column) -> None:
         return
     values = profile.values(guess.notation)
     distinct = np.unique(values)
-    if _AGE.search(_spaced(profile.name)) and distinct.shape[0] > 12:
+    if draft_names.is_age(profile.name) and distinct.shape[0] > 12:
         edges = [float(a) for a in _AGE_GROUPS if distinct[0] < a <= distinct[-1]]
     elif distinct.shape[0] <= 12:
         edges = distinct[1:].tolist()

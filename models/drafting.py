@@ -267,13 +267,18 @@ def _derive_ages(columns: list[Column], written: Callable[[], spec.Spec], today:
         # A date that is written otherwise, beyond the cells that the format was guessed from.
         return
     days = {n: data.raw[:, j] for j, n in enumerate(data.spec.raw_names) if n in dates}
+    for name in [*days]:
+        blank = np.isnan(days[name]).astype(np.float64)
+        if checking.alone(blank, data.label).auc >= checking.SUSPECT_AUC:
+            dates[name].comments[-1] = "LEAK? that this date is filled tells the outcome"
+            del days[name]
     decided = draft_dates.decision(days, today)
     if decided is None:
         return
     for name in draft_dates.earlier(days, decided):
         column = dates[name]
         months = draft_dates.months(days[name], days[decided])
-        leak = _leak(checking.alone(months, data.label, ordered=True))
+        leak = _leak(checking.alone(months, data.label))
         if leak or np.unique(months).shape[0] < 2:
             column.comments[-1] = leak or "it lies equally long before the decision in all rows"
             continue

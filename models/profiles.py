@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from models import cells, units
+from models import cells, special_codes, units
 from models.dataset import Floats
 from models.spec import HouseRules
 from models.spec_columns import Notation
@@ -89,17 +89,6 @@ _WRITTEN = 3_000
 _MOST_ODD, _MOST_ODD_SHARE, _FEWEST_VALUES = 20, 0.01, 20
 # Beside so many different numbers a few different words may stand in any share of the rows.
 _WORD_CODES, _FEWEST_BESIDE_WORDS = 3, 100
-# Specials: a code that stands apart from all amounts.
-_NEGATIVE_CODES = frozenset(
-    (-1.0, -2.0, -3.0, -4.0, -5.0, -6.0, -7.0, -8.0, -9.0, -77.0, -88.0, -98.0, -99.0, -999.0,
-     -9999.0, -99999.0, -999999.0)
-)  # fmt: skip
-# Codes up to this one are no amounts even in a column with few values.
-_SURE_CODE, _FEW_VALUES, _MANY_VALUES = -7.0, 3, 8
-# Any value is a code in at least this share of the rows if it is as many times as far from all the
-# others as they are from each other.
-_CODE_SHARE, _CODE_APART = 0.01, 5.0
-_TOP_CODE = re.compile(r"9{1,8}[0-9]?|9+[6-9]")
 
 
 @dataclass
@@ -419,7 +408,7 @@ def _notations(words: Sequence[str], usual: Notation) -> list[Notation]:
 def _number(values: Floats, notation: Notation, tokens: tuple[str, ...], missing: bool) -> Guess:
     values = values[~np.isnan(values)]
     whole = bool((values == np.floor(values)).all()) and bool((np.abs(values) < 2**53).all())
-    special = _special(values)
+    special = special_codes.find(values)
     return Guess(
         "integer" if whole else "number", notation, tokens=tokens, missing=missing, special=special
     )
@@ -436,38 +425,3 @@ def _number_format(values: Floats) -> str | None:
         if whole and not cells.seconds(text, form, Notation(missing=())).wrong.any():
             return form
     return None
-
-
-def _special(values: Floats) -> tuple[float, ...]:
-    """Codes among amounts: negative ones where no other value is negative, nines far above all
-    others, and frequent values that lie apart from all others."""
-    distinct, counts = np.unique(values, return_counts=True)
-    negative = distinct[distinct < 0]
-    special: list[float] = []
-    fewest = _FEW_VALUES if negative.shape[0] and negative[-1] <= _SURE_CODE else _MANY_VALUES
-    apart = 0 < negative.shape[0] <= 6 and distinct.shape[0] - negative.shape[0] >= fewest
-    if apart and {*negative.tolist()} <= _NEGATIVE_CODES:
-        special += negative.tolist()
-    rest = distinct[distinct >= 0]
-    top = [v for v in rest[-6:].tolist() if v == int(v) and _TOP_CODE.fullmatch(str(int(v)))]
-    for count in range(len(top), 0, -1):
-        codes = top[-count:]
-        below = rest[rest < codes[0]]
-        if below.shape[0] >= _FEW_VALUES and codes[0] >= 90 and codes[0] > 3 * below[-1]:
-            special += codes
-            break
-    often = {float(v) for v, n in zip(distinct, counts, strict=True) if n >= 2}
-    return tuple(sorted(v for v in {*special, *_lonely(distinct, counts)} if v in often))
-
-
-def _lonely(distinct: Floats, counts: Counts) -> list[float]:
-    """The least or the greatest of these values, if it is frequent and far from all others."""
-    if distinct.shape[0] <= _MANY_VALUES:
-        return []
-    enough = _CODE_SHARE * counts.sum()
-    found = []
-    if counts[-1] >= enough and distinct[-1] - distinct[-2] > _CODE_APART * np.ptp(distinct[:-1]):
-        found.append(float(distinct[-1]))
-    if counts[0] >= enough and distinct[1] - distinct[0] > _CODE_APART * np.ptp(distinct[1:]):
-        found.append(float(distinct[0]))
-    return found

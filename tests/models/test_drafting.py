@@ -116,15 +116,19 @@ def test_declared_columns_without_rows_are_named(tmp_path: Path) -> None:
     ("numbers", "part"),
     [
         (np.arange(600) + np.arange(600) // 50, "id"),
-        (np.arange(600) * 7, "input"),
-        (np.arange(600)[::-1], "input"),
+        (np.arange(600) * 7, "id"),
+        (np.arange(600)[::-1] * 37, "id"),
+        (np.arange(600) * 30 + np.arange(600) ** 2 % 29, "id"),
+        (np.arange(600) ** 2, "input"),
+        (np.arange(600) * 7 * 211 % 4_201, "input"),
     ],
 )
-def test_numbers_that_count_up_the_rows_are_an_id(
+def test_numbers_that_count_the_rows_are_an_id(
     tmp_path: Path, numbers: np.ndarray[Any, np.dtype[np.int64]], part: str
 ) -> None:
-    """Numbers that count up the rows are an id, also where a few rows were taken out; other numbers
-    are a column of the model."""
+    """Numbers that rise or fall from row to row by one step, also where a few rows were taken out,
+    or that stay near a line, are an id whatever their name is; other numbers are a column of the
+    model, also where the rows are sorted by them."""
     rows = [f"{n},{line}" for n, line in zip(numbers.tolist(), lines(table()), strict=True)]
     made = drafted(tmp_path, file_of(rows, "place,a0,a,b,y"))
     (place,) = [f for f in made["feature"] if f["name"] == "place"] or [{"role": "id"}]
