@@ -65,6 +65,7 @@ are profiled."""
 
 class _Table(NamedTuple):
     keys: dict[str, Any]
+    notes: tuple[str, ...]
     columns: list[Column]
     labels: Counter[str]
     values: dict[str, list[str]]
@@ -94,7 +95,7 @@ def draft(path: Path, target: Path, question: Question, today: date) -> Draft:
     findings = reading.Findings()
     checking.check(_parsed(text, target), None, findings)
     findings.require()
-    notes = [*_left_out(values, table.labels)]
+    notes = [*table.notes, *_left_out(values, table.labels)]
     if lines := table.keys.get("skip_last_lines"):
         notes.append(f"lines at the end that are no rows are left out: {lines}")
     notes += [f"{c.profile.name}: {each}" for c in columns for each in c.comments]
@@ -122,9 +123,9 @@ def _profiled(
 ) -> _Table:
     """The profiles of the columns, by the rows whose outcome is bad or good. Totals, headers that
     are repeated and debts that are not over would be read as if they were people."""
-    keys = sniffing.sniff(path, label, folder)
+    keys, about = sniffing.sniff(path, label, folder)
     opened = text_tables.open_table(sniffing.data_of(keys, folder))
-    at = _label_position(opened.names, question.label, label)
+    at = _label_position(opened.names, question.label, label, about)
     labels: Counter[str] = Counter()
     for block in opened.blocks([at]):
         for value, count in block.cells[str(at)].value_counts().iter_rows():
@@ -156,7 +157,7 @@ def _profiled(
     one_id(columns)
     if any(map(_two_digit_years, columns)):
         keys["last_year"] = this_year
-    return _Table(keys, columns, labels, values, _total(last, at), opened.rows)
+    return _Table(keys, about, columns, labels, values, _total(last, at), opened.rows)
 
 
 def _column(profile: Profile, at: int, rows: int, of: int, this_year: int) -> Column:
@@ -183,13 +184,16 @@ def _total(last: dict[str, Any], at: int) -> tuple[int, str] | None:
     return None
 
 
-def _label_position(names: Sequence[str], name: str, label: str | int) -> int:
+def _label_position(
+    names: Sequence[str], name: str, label: str | int, about: Sequence[str] = ()
+) -> int:
     if name in names:
         return names.index(name)
     if isinstance(label, int) and 1 <= label <= len(names):
         return label - 1
     known = ", ".join(names[:20])
-    raise DatasetError(f"--label: there is no column {name}; the columns are {known}")
+    said = "; ".join((f"--label: there is no column {name}", f"the columns are {known}", *about))
+    raise DatasetError(said)
 
 
 def _outcomes(question: Question, labels: Counter[str]) -> dict[str, list[str]]:
@@ -301,6 +305,7 @@ def _toml(
         "# its model. models/SPEC.md explains every key, also [card], which names owner and uses.",
         "",
         "[data]",
+        *(f"# CHECK: {each}" for each in table.notes),
         *(_line(k, v) for k, v in table.keys.items() if _DEFAULTS.get(k, ...) != v),
         "missing_tokens = []  # blanks always count as missing; other texts are named by column",
         "",

@@ -23,6 +23,11 @@ _KINDS = (
     (b"PK\x03\x04", "is a zip archive or an Excel workbook: unpack it, or save it as CSV"),
     (b"\xd0\xcf\x11\xe0", "is an Excel workbook: save it as CSV"),
     (b"PAR1", 'is a Parquet file: write format = "parquet"'),
+    (b"SQLite format 3\0", "is a SQLite database: write its table as CSV or Parquet"),
+    (b"ARROW1\0\0", "is an Arrow file: convert it to Parquet"),
+    (b"\x89HDF\r\n", "is an HDF5 file: convert it to CSV or Parquet"),
+    (b"<stata_dta>", "is a Stata file: convert it to CSV or Parquet"),
+    (b"%PDF-", "is a PDF document: convert it to CSV"),
     (b"BZh", "is packed by bzip2: unpack it"),
     (b"\x28\xb5\x2f\xfd", "is packed by zstd: unpack it"),
 )

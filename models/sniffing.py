@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 import csv
 import io
 import re
@@ -12,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from models import csv_records, file_bytes, spec_data
+from models import csv_records, encodings, file_bytes, spec_data
 from models.errors import DatasetError
 from models.spec_data import SPACES, Data
 from models.toml_table import TomlTable
@@ -22,13 +21,23 @@ _RECORDS = 400
 # Records among which the header is sought, and the most lines after the last row.
 _HEADERS, _LAST_LINES = 5, 20
 _DELIMITERS = (",", ";", "\t", "|", " ")
+_COMMENT, _COMMENT_LINE = re.compile(r"\s*%"), re.compile(rb"(?m)^[ \t]*%")
 _NUMBER = re.compile(r"[+-]?[0-9][0-9.,]*%?|[+-]?\.[0-9]+")
 # Each line is matched once, so that a file of blank lines takes no longer than its length.
 _ARFF = re.compile(rb"(?:[^\S\n]*(?:%[^\n]*)?\n)*+[^\S\n]*@relation\b", re.IGNORECASE)
 _ATTRIBUTE = re.compile(
     r"@attribute\s+(?:(?P<mark>['\"])(?P<quoted>.+?)(?P=mark)|(?P<plain>[^\s{]+))", re.IGNORECASE
 )
-_ASCII, _FIRST_IDEOGRAPH, _LAST_IDEOGRAPH = 0x7F, 0x4E00, 0x9FFF
+_BEYOND_ASCII, _CELL_END = re.compile(rb"[\x80-\xff]"), re.compile(rb"[,;|\t\"\r\n]")
+_SHOWN = 40
+# Texts that are no tables, by their beginnings, and what to do with them.
+_OTHERS = (
+    (re.compile(rb"\s*\{\s*\"[^\n]*\}[^\S\n]*\n\s*+\{"), "is JSON lines"),
+    (re.compile(rb"\s*(?:\{\s*\"|\[\s*[\[{])"), "is JSON"),
+    (re.compile(rb"\s*<(?:!doctype\s+html|html|head|body|table|div)\b", re.I), "is an HTML page"),
+    (re.compile(rb"\s*<\?xml\b", re.I), "is XML"),
+)
+_ROW_NAMES = "row names"
 _PACKED = {b"\x1f\x8b": "gz", b"\xfd7zX": "xz"}
 
 
@@ -37,8 +46,15 @@ def data_of(keys: dict[str, Any], folder: Path) -> Data:
     return spec_data.data(TomlTable("", {"data": keys}, ("data",)), folder)
 
 
-def sniff(path: Path, label: str | int, folder: Path) -> dict[str, Any]:
-    """The keys of a [data] table for the file at `path`, which the spec in `folder` describes.
+class Sniffed(NamedTuple):
+    """The keys of a [data] table, and what its reader should look at."""
+
+    keys: dict[str, Any]
+    notes: tuple[str, ...] = ()
+
+
+def sniff(path: Path, label: str | int, folder: Path) -> Sniffed:
+    """How the file at `path` is written, which the spec in `folder` describes.
 
     `label` is a column that the table has. Raises DatasetError for a file that is no table.
     """
@@ -52,16 +68,20 @@ def sniff(path: Path, label: str | int, folder: Path) -> dict[str, Any]:
     except OSError as error:
         raise DatasetError(f"{path}: cannot be read ({error.strerror})") from error
     if first.startswith(b"PAR1"):
-        return {"path": name, "format": "parquet"}
+        return Sniffed({"path": name, "format": "parquet"})
     keys: dict[str, Any] = {"path": name, "format": "csv"}
     keys["compression"] = next((c for m, c in _PACKED.items() if first.startswith(m)), "none")
     content = file_bytes.read(data_of(keys, folder)).content
-    keys["encoding"] = _encoding(content)
+    keys["encoding"] = encodings.guess(content, label)
     text = file_bytes.text(data_of(keys, folder), content)
+    notes = tuple(filter(None, [_note(keys["encoding"], text)]))
     sample = text[:_SAMPLE]
     sample = sample[: sample.rfind(b"\n") + 1] or sample
+    for beginning, said in _OTHERS:
+        if beginning.match(text[:_SAMPLE]):
+            raise DatasetError(f"{path.name}: {said}: convert it to CSV or Parquet")
     if _ARFF.match(sample):
-        return keys | _arff(sample)
+        return Sniffed(keys | _arff(text, len(sample)), notes)
     keys["delimiter"] = _delimiter(sample, label)
     keys["quote"] = _quote(sample, keys["delimiter"])
     records = _records(sample, keys["delimiter"], keys["quote"])
@@ -69,11 +89,37 @@ def sniff(path: Path, label: str | int, folder: Path) -> dict[str, Any]:
         raise DatasetError(f"{path.name}: has no rows")
     width = Counter(map(len, records)).most_common(1)[0][0]
     skipped = next((i for i, cells in enumerate(records) if len(cells) >= width), 0)
-    keys["skip_lines"] = skipped = _header_line(records, skipped, label)
-    keys["header"] = _has_header(records[skipped:], label)
+    if header := _short_header(records, skipped, label):
+        keys |= header
+    else:
+        keys["skip_lines"] = skipped = _header_line(records, skipped, label)
+        keys["header"] = _has_header(records[skipped:], label)
     if keys["delimiter"] != SPACES:
         keys["skip_last_lines"] = _last_lines(text, keys["delimiter"], keys["quote"], width)
-    return keys
+    return Sniffed(keys, notes)
+
+
+def _short_header(records: list[list[str]], first: int, label: str | int) -> dict[str, Any]:
+    """The keys for a header with one name fewer than the rows have cells; empty for another file.
+
+    R writes the names of the rows into a first column that has no name. Where each row ends with a
+    delimiter, the last cells are blank and have no name.
+    """
+    place = first - 1
+    if place < 0 or len(records[place]) != len(records[first]) - 1:
+        return {}
+    names = [cell.strip() for cell in records[place]]
+    below = [cells for cells in records[first:] if len(cells) == len(records[first])]
+    if not all(names) or len({*names}) < len(names) or any(map(_NUMBER.fullmatch, names)):
+        return {}
+    if isinstance(label, str):
+        if label not in names or _header_line(records, first, label) != first:
+            return {}
+    elif _has_header(below, label):
+        return {}
+    if not any(cells[-1].strip() for cells in below):
+        return {"skip_lines": place, "header": True}
+    return {"skip_lines": first, "header": False, "columns": [_ROW_NAMES, *names]}
 
 
 def _header_line(records: list[list[str]], first: int, label: str | int) -> int:
@@ -113,60 +159,42 @@ def _last_lines(text: bytes, delimiter: str, quote: str, width: int) -> int:
     return 0
 
 
-def _arff(sample: bytes) -> dict[str, Any]:
-    """The keys for the file format of Weka and KEEL: names and types of the columns, then rows."""
-    lines = sample.decode("utf-8", "replace").splitlines()
+def _arff(text: bytes, length: int) -> dict[str, Any]:
+    """The keys for the file format of Weka and KEEL: names and types of the columns, then rows.
+    The columns are declared within so many bytes."""
+    lines = text[:length].decode("utf-8", "replace").split("\n")
     names = []
     for number, line in enumerate(lines, start=1):
         words = line.strip()
         if found := _ATTRIBUTE.match(words):
             names.append(found["quoted"] or found["plain"])
         elif words.lower() == "@data":
-            quote = "'" if any("'" in row for row in lines[number:]) else '"'
-            return {"delimiter": ",", "quote": quote, "skip_lines": number, "header": False,
+            rows = [row for row in lines[number:] if row.strip() and not _COMMENT.match(row)]
+            if rows and all(row.lstrip().startswith("{") for row in rows[:_RECORDS]):
+                raise DatasetError(
+                    "the file is a sparse ARFF file, whose rows name only the values that are not "
+                    "0: convert it to CSV, with a cell for each column"
+                )
+            quote = "'" if any("'" in row for row in rows) else '"'
+            keys = {"delimiter": ",", "quote": quote, "skip_lines": number, "header": False,
                     "columns": names}  # fmt: skip
+            data = sum(len(line.encode("utf-8", "replace")) + 1 for line in lines[:number])
+            return keys | ({"comment": "%"} if _COMMENT_LINE.search(text, data) else {})
     raise DatasetError("the file begins like one of Weka, but has no line @data")
 
 
-def _encoding(content: bytes) -> str:
-    for mark, name in (
-        (codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16")
-    ):  # fmt: skip
-        if content.startswith(mark):
-            return name
-    if _decodes(content, "utf-8") is not None:
-        return "utf-8"
-    chinese = _decodes(content, "gb18030")
-    if chinese is not None and chinese.ideographs > chinese.beyond_ascii / 2:
-        return "gb18030"
-    return "latin-1" if _decodes(content, "cp1252") is None else "cp1252"
-
-
-class _Characters(NamedTuple):
-    """The characters of a text beyond ASCII, and the Chinese ones among them."""
-
-    beyond_ascii: int
-    ideographs: int
-
-
-def _decodes(content: bytes, encoding: str) -> _Characters | None:
-    """Some of the characters of a text in this encoding; None where it is in another.
-
-    It is decoded in blocks: as one text it would take up to four times the memory.
-    """
-    decoder = codecs.getincrementaldecoder(encoding)()
-    beyond, ideographs = 0, 0
-    try:
-        for start in range(0, len(content) + 1, _SAMPLE):
-            part = content[start : start + _SAMPLE]
-            text = decoder.decode(part, final=start + _SAMPLE > len(content))
-            if not text.isascii():
-                code = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
-                beyond += int((code > _ASCII).sum())
-                ideographs += int(((code >= _FIRST_IDEOGRAPH) & (code <= _LAST_IDEOGRAPH)).sum())
-    except UnicodeDecodeError:
+def _note(encoding: str, text: bytes) -> str | None:
+    """What to say about an encoding that is a guess, with the first cell that shows it."""
+    found = _BEYOND_ASCII.search(text)
+    if encoding in ("utf-8", "utf-16") or found is None:
         return None
-    return _Characters(beyond, ideographs)
+    at = found.start()
+    before, after = _CELL_END.split(text[max(0, at - _SHOWN) : at])[-1], text[at : at + _SHOWN]
+    cell = (before + _CELL_END.split(after)[0]).decode("utf-8", "ignore").strip()
+    return (
+        f"the file does not say its encoding and is read as {encoding}, such as {cell!r}: if that "
+        "is wrong, save it as UTF-8 and draft again"
+    )
 
 
 def _delimiter(sample: bytes, label: str | int) -> str:

@@ -19,7 +19,7 @@ SPACES = "spaces"
 
 DATA_KEYS = (
     "path", "format", "compression", "delimiter", "quote", "encoding", "header", "skip_lines",
-    "skip_last_lines", "columns", "other_columns", "sha256", *NOTATION_KEYS,
+    "skip_last_lines", "comment", "columns", "other_columns", "sha256", *NOTATION_KEYS,
 )  # fmt: skip
 LABEL_KEYS = (
     "column", "bad", "good", "ignore", "horizon", "outcome", "population", "simulated",
@@ -38,10 +38,10 @@ class Data:
     """The place and format of the data file; `sha256` is of the uncompressed bytes.
 
     `skip_lines` lines stand before the header, or before the first row, and `skip_last_lines` lines
-    that are not blank after the last row. `columns` names the columns
-    of a file without a header, and must equal a header that is there. `others` says whether columns
-    that the spec does not name are refused or not read. `notation` is that of every column that
-    declares no other.
+    that are not blank after the last row. Lines that begin with `comment` count as blank, unless it
+    is "". `columns` names the columns of a file without a header, and must equal a header that is
+    there. `others` says whether columns that the spec does not name are refused or not read.
+    `notation` is that of every column that declares no other.
     """
 
     path: Path
@@ -53,6 +53,7 @@ class Data:
     header: bool
     skip_lines: int
     skip_last_lines: int
+    comment: str
     columns: tuple[str, ...]
     others: str
     sha256: str | None
@@ -138,11 +139,20 @@ def data(top: TomlTable, folder: Path) -> Data:
         header=table.flag("header", True),
         skip_lines=table.integer("skip_lines", 0, 1000, 0),
         skip_last_lines=table.integer("skip_last_lines", 0, 1000, 0),
+        comment=_comment(table),
         columns=tuple(table.list_of("columns", str, [])),
         others=table.choice("other_columns", OTHERS, "refuse"),
         sha256=sha256,
         notation=spec_columns.notation(table, Notation()),
     )
+
+
+def _comment(table: TomlTable) -> str:
+    comment = table.get("comment", "")
+    if not isinstance(comment, str) or not comment.isascii() or comment != "".join(comment.split()):
+        table.fault("comment", 'must be ASCII characters without a space, or "" for none')
+        return ""
+    return comment
 
 
 def label(top: TomlTable) -> Label:

@@ -83,6 +83,9 @@ class CsvTable:
         self.sha256 = read.sha256
         self._delimiter, self._quote = data.delimiter, data.quote
         content = file_bytes.text(data, read.content)
+        if data.comment:
+            mark = re.escape(data.comment.encode())
+            content = re.sub(rb"(?m)^[ \t]*" + mark + rb"[^\n]*", b"", content)
         if data.delimiter == SPACES:
             self._delimiter = _SPACE.decode()
             content = re.sub(rb"(?m)^[ \t]+|[ \t\r]+$", b"", content)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from models import checking, drafting, reading, sniffing, spec
+from models import checking, drafting, encodings, reading, sniffing, spec
 from models.drafting import Question
 from models.errors import DatasetError
 from tests.models.reading_tables import TODAY
@@ -56,7 +56,7 @@ def test_a_file_that_begins_with_blank_lines_is_read_at_once(tmp_path: Path) -> 
     (tmp_path / "blank.csv").write_text(head + file_of(lines(table())), encoding="utf-8")
     found: dict[str, Any] = {}
     with contextlib.suppress(DatasetError):
-        found = sniffing.sniff(tmp_path / "blank.csv", "y", tmp_path)
+        found = sniffing.sniff(tmp_path / "blank.csv", "y", tmp_path).keys
     assert "columns" not in found
 
 
@@ -88,8 +88,8 @@ def test_the_encoding_of_a_long_file_is_seen(
     word = {"utf-8": "é", "gb18030": "北京", "cp1252": "é", "latin-1": "\x81"}[encoding]
     rows = [f"{line},{word}" for line in lines(table())]
     (tmp_path / "table.csv").write_text(file_of(rows, "id,a,b,y,c"), encoding=encoding)
-    monkeypatch.setattr(sniffing, "_SAMPLE", 1_021)
-    keys = sniffing.sniff(tmp_path / "table.csv", "y", tmp_path)
+    monkeypatch.setattr(encodings, "_BLOCK", 1_021)
+    keys = sniffing.sniff(tmp_path / "table.csv", "y", tmp_path).keys
     assert keys["encoding"] == encoding
 
 
