@@ -352,7 +352,9 @@ def _time(columns: list[Column]) -> list[str]:
     if not dates:
         return []
     ends = {c.age_at for c in dates}
-    column = next((c for c in dates if c.keys.get("name") in ends), dates[0])
+    # A row without a date is in no part of the table that [time] makes.
+    usual = next((c for c in dates if not c.guess.missing), dates[0])
+    column = next((c for c in dates if c.keys.get("name") in ends), usual)
     return [
         "",
         "# To hold out the latest rows, choose a date:",

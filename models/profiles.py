@@ -11,8 +11,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from models import cells, special_codes, units
+from models import cells, guessed_dates, odd_cells, special_codes, units
 from models.dataset import Floats
+from models.guessed_dates import Dates
 from models.spec import HouseRules
 from models.spec_columns import Notation
 
@@ -47,31 +48,11 @@ _WORDS = frozenset(
         "暂无",
     )
 )
-FORMATS = (
-    "iso", "%d/%m/%Y", "%m/%d/%Y", "%d.%m.%Y", "%d-%m-%Y", "%m-%d-%Y", "%Y/%m/%d", "%Y.%m.%d",
-    "%b-%y", "%b-%Y", "%d-%b-%Y", "%d-%b-%y", "%d %b %Y", "%d%b%Y", "%B %Y", "%d/%m/%y", "%m/%d/%y",
-    "%d.%m.%y", "%d/%m/%Y %H:%M", "%m/%d/%Y %H:%M", "%d/%m/%Y %H:%M:%S", "%m/%d/%Y %H:%M:%S",
-    "%d.%m.%Y %H:%M", "%Y/%m/%d %H:%M:%S", "%d-%m-%y", "%m-%d-%y", "%d-%m-%Y %H:%M",
-    "%d-%m-%Y %H:%M:%S", "%m/%d/%Y %I:%M:%S %p", "%m/%d/%Y %I:%M %p", "%b %d, %Y", "%B %d, %Y",
-    "%d %B %Y", "%m/%Y", "%m-%Y", "%Y年%m月%d日", "%Y年%m月", "%Y/%m", "%Y/%m/%d %H:%M", "%d/%b/%Y",
-    "%d-%B-%Y", "%d.%m.%Y %H:%M:%S", "%a %b %d %Y", "%a %b %d %H:%M:%S %Y", "%d %b %y", "%m.%Y",
-)  # fmt: skip
-# Formats that differ in the order of day and month.
-_UNCLEAR = (
-    {"%d/%m/%Y", "%m/%d/%Y"}, {"%d-%m-%Y", "%m-%d-%Y"}, {"%d/%m/%y", "%m/%d/%y"},
-    {"%d-%m-%y", "%m-%d-%y"},
-)  # fmt: skip
-# Dates that are written as whole numbers, with their least and greatest one.
-_NUMBER_FORMATS = (("%Y%m%d", 19_000_101, 21_001_231), ("%Y%m", 190_001, 210_012))
-# A column has dates of that kind if it has as many different ones: a few amounts may look alike.
-_DATES = 12
 # Whole numbers whose thousands a point marks, at most one in each. They may also be decimals with
 # three places if they are so in the whole column, and in so many different cells.
 _GROUPED = r"^[+-]?[1-9][0-9]{0,2}\.[0-9]{3}$"
 _FEWEST_GROUPED = 12
 _BELOW_ONE = re.compile(r"(?<![0-9.,])0[.,][0-9]{3}$")
-# A date that stands for none.
-_NO_DATE = re.compile(r"[0/.: -]*0[0/.: -]*")
 _CURRENCIES = (
     "$", "€", "£", "¥", "￥", "元", "₹", "₩", "₽", "₺", "₫", "฿", "₴", "₦", "₱", "US$", "R$", "C$",
     "A$", "S$", "HK$", "NT$", "kr", "zł", "Kč", "Ft", "Rs", "Rs.", "USD", "EUR", "GBP", "CNY",
@@ -84,9 +65,8 @@ _MINUS = re.compile(r"\(.*\)|.*[0-9]\s*-|\u2212.*")
 _KEPT = 20_000
 # Plain numbers are kept as they are written, up to this number.
 _WRITTEN = 3_000
-# Other cells in a column of numbers or dates: at most so many different ones, in such a share of
-# the rows, and at least so many different numbers or dates beside them.
-_MOST_ODD, _MOST_ODD_SHARE, _FEWEST_VALUES = 20, 0.01, 20
+# Beside a few other cells a column of numbers has at least so many different numbers.
+_FEWEST_VALUES = 20
 # Beside so many different numbers a few different words may stand in any share of the rows.
 _WORD_CODES, _FEWEST_BESIDE_WORDS = 3, 100
 
@@ -222,8 +202,8 @@ def guess(profile: Profile) -> Guess:
     if not words:
         if not values.shape[0]:
             return Guess("empty", usual, missing=True, tokens=tokens)
-        if form := _number_format(values):
-            return Guess("date", usual, form, tokens, missing)
+        if dates := guessed_dates.of_numbers(values):
+            return _dates(dates, profile, usual)
         number = _number(*_as_written(profile, usual, values), tokens, missing)
         return replace(number, notes=_doubts(profile, [], number.notation))
     text = pl.Series(words, dtype=pl.String)
@@ -236,8 +216,12 @@ def guess(profile: Profile) -> Guess:
             return replace(number, notes=_doubts(profile, words, notation))
     if found := _with_unit(profile, words, usual, values):
         return found
-    if found := _odd_number(profile, words, usual, values) or _date(profile, words, usual):
+    if found := _odd_number(profile, words, usual, values):
         return found
+    if not profile.overflow and not values.any():
+        found_texts = {word: profile.other[word] for word in words} | _zeros(profile, values)
+        if dates := guessed_dates.of_texts(found_texts, profile.rows - profile.blank, usual):
+            return _dates(dates, profile, usual)
     tokens = tuple(t for t in tokens if t not in _WORDS)
     codes, counts = np.unique(values, return_counts=True)
     return Guess(
@@ -248,6 +232,22 @@ def guess(profile: Profile) -> Guess:
         levels=len(words) + int(codes.shape[0]),
         shared=shared([*counts.tolist(), *(profile.other[w] for w in words)], profile.rows),
     )
+
+
+def _dates(dates: Dates, profile: Profile, usual: Notation) -> Guess:
+    """A column of dates; cells that stand for none count as missing."""
+    tokens = (*usual.missing, *dates.tokens)
+    return Guess(
+        "date", replace(usual, missing=tokens), dates.form, tokens, bool(profile.blank or tokens),
+        notes=dates.notes,
+    )  # fmt: skip
+
+
+def _zeros(profile: Profile, values: Floats) -> dict[str, int]:
+    """The plain numbers of a column that has none but 0, as they are written."""
+    counts = Counter(profile.plain.to_list())
+    rest = values.shape[0] - counts.total()
+    return {text: n + rest * (i == 0) for i, (text, n) in enumerate(counts.most_common())}
 
 
 def _with_unit(
@@ -298,11 +298,14 @@ def _odd_number(
         every = np.concatenate((_beside(notation, values, plain.values), read.values[~read.wrong]))
         known = np.unique(every).shape[0]
         codes = len(odd) <= _WORD_CODES and known >= _FEWEST_BESIDE_WORDS
-        if codes or (known > _FEWEST_VALUES and _few(profile, odd)):
+        if codes or (
+            known > _FEWEST_VALUES
+            and odd_cells.few(odd, profile.other, profile.rows - profile.blank)
+        ):
             tokens = (*usual.missing, *odd)
             found = _number(every, replace(notation, missing=tokens), tokens, missing=True)
             notes = _doubts(profile, [w for w in words if w not in odd], notation)
-            return replace(found, notes=(_odd_note(profile, odd, "number"), *notes))
+            return replace(found, notes=(odd_cells.note(odd, profile.other, "number"), *notes))
     return None
 
 
@@ -331,46 +334,6 @@ def _doubts(profile: Profile, words: Sequence[str], notation: Notation) -> tuple
     if notation.thousands == "," and not profile.plain.len() and all(map(one.fullmatch, words)):
         return (digits.format("comma", "decimals", 'decimal = "," and no thousands'),)
     return ()
-
-
-def _date(profile: Profile, words: Sequence[str], usual: Notation) -> Guess | None:
-    """A column of dates, also with a few other cells, which count as missing; None for another."""
-    if profile.overflow or any(each.shape[0] for each in profile.numbers):
-        return None
-    none = [word for word in words if _NO_DATE.fullmatch(word)]
-    rest = pl.Series([word for word in words if word not in none], dtype=pl.String)
-    forms: list[tuple[str, list[str]]] = []
-    for form in FORMATS:
-        wrong = cells.seconds(rest, form, usual).wrong
-        odd = rest.filter(pl.Series(wrong)).to_list()
-        if not odd or (_few(profile, odd) and rest.len() - len(odd) > _FEWEST_VALUES):
-            forms.append((form, odd))
-    if not forms or not rest.len():
-        return None
-    form, odd = min(forms, key=lambda it: len(it[1]))
-    notes = []
-    as_good = {f for f, o in forms if len(o) == len(odd)}
-    if any(pair <= as_good for pair in _UNCLEAR):
-        notes.append("day and month cannot be told apart: check the format")
-    if odd or none:
-        notes.append(_odd_note(profile, [*none, *odd], "date"))
-    tokens = (*usual.missing, *none, *odd)
-    return Guess(
-        "date", replace(usual, missing=tokens), form, tokens, bool(profile.blank or tokens),
-        notes=tuple(notes),
-    )  # fmt: skip
-
-
-def _few(profile: Profile, odd: Sequence[str]) -> bool:
-    """Whether these cells are so few that a column may be what its other cells are."""
-    rows = sum(profile.other[word] for word in odd)
-    return len(odd) <= _MOST_ODD and rows <= _MOST_ODD_SHARE * (profile.rows - profile.blank)
-
-
-def _odd_note(profile: Profile, odd: Sequence[str], kind: str) -> str:
-    rows = sum(profile.other[word] for word in odd)
-    said = ", ".join(map(repr, odd[:3])) + (" and others" if len(odd) > 3 else "")
-    return f"{rows} cells are no {kind} and count as missing: {said}"
 
 
 def _notations(words: Sequence[str], usual: Notation) -> list[Notation]:
@@ -412,16 +375,3 @@ def _number(values: Floats, notation: Notation, tokens: tuple[str, ...], missing
     return Guess(
         "integer" if whole else "number", notation, tokens=tokens, missing=missing, special=special
     )
-
-
-def _number_format(values: Floats) -> str | None:
-    """The format of dates that are written as whole numbers, such as 20261129."""
-    distinct = np.unique(values)
-    for form, least, greatest in _NUMBER_FORMATS:
-        if distinct.shape[0] < _DATES or distinct[0] < least or distinct[-1] > greatest:
-            continue
-        text = pl.Series([f"{v:.0f}" for v in distinct.tolist()], dtype=pl.String)
-        whole = bool((distinct == np.floor(distinct)).all())
-        if whole and not cells.seconds(text, form, Notation(missing=())).wrong.any():
-            return form
-    return None
