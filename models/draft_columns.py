@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
-from models import draft_names, draft_values, profiles
+from models import draft_names, draft_values, profiles, units
 from models.profiles import Guess, Profile
 from models.spec_columns import Notation
 
@@ -16,7 +15,8 @@ LEAST_SHARED = 0.1
 """A column of texts is an input if at least this share of the rows has a text that a model can
 know, since enough rows have it."""
 _MOST_SHARED_CODES = 0.5
-_NUMBERLIKE = re.compile(r"[^0-9]{0,5}[0-9][0-9.,' ]*[^0-9]{0,8}")
+_FEWEST_AMOUNTS = 12
+_NOTATIONS = "most cells look like numbers: give them one notation, or a unit"
 A_LATE_DATE = "LEAK? a date after the outcome, by its name: that it is filled tells the outcome"
 A_DATE = "a date: use it in [time], or derive an age by [[derivation]] with a second date"
 _AGE_GROUPS = (25, 35, 45, 55)
@@ -86,22 +86,22 @@ def set_part(column: Column, rows: int, of: int) -> None:
     elif guess.type == "text" and guess.shared < LEAST_SHARED:
         exclude(column, "hardly any text is in enough rows to learn from")
         if _like_numbers(profile):
-            column.comments.append(
-                "most cells look like numbers: give them one notation, or a unit"
-            )
+            column.comments.append(_NOTATIONS)
     elif not guess.missing and _constant(profile):
         exclude(column, "all rows have the same value")
     if column.part == "feature" and column.role == "input":
         if numbers:
-            _name_codes(column)
+            _codes(column)
         _tell_doubts(column, distinct or 0)
 
 
 def _tell_doubts(column: Column, distinct: int) -> None:
     """Says what else the values of an input, of which so many are `distinct`, may be."""
     profile, special = column.profile, column.guess.special
+    if column.guess.type == "text" and _all_like_numbers(profile):
+        column.comments.append(_NOTATIONS)
     if special:
-        said = ", ".join(f"{v:g}" for v in special)
+        said = ", ".join(map(_full, special))
         column.comments.append(f"{said} taken for special values, which are codes and no amounts")
     if draft_names.is_perhaps_later(profile.name):
         column.comments.append(
@@ -117,23 +117,41 @@ def _tell_doubts(column: Column, distinct: int) -> None:
         )
 
 
+def _full(value: float) -> str:
+    """A number with all of its digits."""
+    return f"{value:.0f}" if value == int(value) else repr(value)
+
+
 def _like_numbers(profile: Profile) -> bool:
-    """Whether most different texts of a column are a number with little around it."""
-    found = sum(_NUMBERLIKE.fullmatch(text) is not None for text in profile.other)
-    return found > len(profile.other) / 2
+    """Whether most different texts of a column are numbers with marks or a unit."""
+    return sum(map(units.is_number, profile.other)) > len(profile.other) / 2
 
 
-def _name_codes(column: Column) -> None:
-    """Makes whole numbers a category where the column's name says that they are codes."""
+def _all_like_numbers(profile: Profile) -> bool:
+    """Whether each text of a column of many amounts is such a number."""
+    texts = [text for text in profile.other if text not in profiles.TOKENS]
+    values = np.unique(np.concatenate(profile.numbers)).shape[0]
+    return len(texts) + values >= _FEWEST_AMOUNTS and all(map(units.is_number, texts))
+
+
+def _codes(column: Column) -> None:
+    """Makes whole numbers a category where the column's name or the zeros before them say that they
+    are codes, if enough rows share each."""
+    named = draft_names.is_code(column.profile.name)
     values = np.concatenate(column.profile.numbers)
     _, counts = np.unique(values, return_counts=True)
-    if not draft_names.is_code(column.profile.name) or counts.shape[0] <= 2:
+    if not (named or column.profile.digits.codes) or counts.shape[0] <= 2:
         return
-    if profiles.shared(counts.tolist(), column.profile.rows) < _MOST_SHARED_CODES:
-        column.comments.append("its name says that the numbers are codes: is a larger one more?")
+    why = (
+        "its name says that the numbers" if named else "the zeros before its numbers say that they"
+    )
+    # Codes begin at 1; counts, also with zeros before them, at 0.
+    amounts = not named and values.min() == 0.0
+    if amounts or profiles.shared(counts.tolist(), column.profile.rows) < _MOST_SHARED_CODES:
+        column.comments.append(f"{why} are codes: is a larger one more?")
         return
     column.guess = replace(column.guess, type="code", special=())
-    column.comments.append("its name says that the numbers are codes, so each is a category")
+    column.comments.append(f"{why} are codes, so each is a category")
 
 
 def exclude(column: Column, reason: str) -> None:
@@ -179,5 +197,5 @@ def _protect(column: Column) -> None:
         edges = [e for e in edges if e > distinct[0]]
     if edges:
         column.keys["groups"] = edges
-        names = [f"from {e:g}" for e in edges]
-        column.keys["group_names"] = [f"below {edges[0]:g}", *names]
+        names = [f"from {_full(e)}" for e in edges]
+        column.keys["group_names"] = [f"below {_full(edges[0])}", *names]

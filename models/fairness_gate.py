@@ -40,6 +40,17 @@ def judge(attributes: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return {"verdict": worst, "groups": groups}
 
 
+def unjudged(attributes: Sequence[Mapping[str, Any]]) -> str:
+    """Why no group of these attributes was judged; empty where one was."""
+    if not attributes:
+        return "no protected column has groups"
+    for attribute in attributes:
+        for group in attribute["groups"]:
+            if group["group"] != attribute["compared_with"] and not group["small"]:
+                return ""
+    return "each group but the one that it is compared with is small"
+
+
 def verdict_of(metrics: Mapping[str, Any]) -> str:
     """The verdict in the content of `metrics.json`; figures of earlier builds have none, and are
     fine."""

@@ -269,12 +269,13 @@ def _fairness(metrics: Metrics) -> str:
         f"names, or the largest. Groups under {fairness['small_group']} (*) are not judged. Beside "
         f"it: {_holdout(metrics)}"
     )
+    unjudged = fairness_gate.unjudged(whole["attributes"])
     if not whole["attributes"]:
-        text = "<p>Not judged: no protected column has groups.</p>\n"
-        return html.section("fairness", "Fairness", about, text)
+        return html.section("fairness", "Fairness", about, f"<p>Not judged: {unjudged}.</p>\n")
     mark = ' class="blocked"' if gate["verdict"] != fairness_gate.FINE else ""
     verdict_of = {(g["attribute"], g["group"]): g["verdict"] for g in gate["groups"]}
-    parts = [f"<p{mark}>{escape(_GATE[gate['verdict']])}</p>\n"]
+    verdict = f"Not judged: {unjudged}." if unjudged else _GATE[gate["verdict"]]
+    parts = [f"<p{mark}>{escape(verdict)}</p>\n"]
     for title, figures, verdicts in (
         ("all rows, out of fold", whole, verdict_of),
         (_apart(metrics), fairness, None),

@@ -53,13 +53,6 @@ _WORDS = frozenset(
 _GROUPED = r"^[+-]?[1-9][0-9]{0,2}\.[0-9]{3}$"
 _FEWEST_GROUPED = 12
 _BELOW_ONE = re.compile(r"(?<![0-9.,])0[.,][0-9]{3}$")
-_CURRENCIES = (
-    "$", "€", "£", "¥", "￥", "元", "₹", "₩", "₽", "₺", "₫", "฿", "₴", "₦", "₱", "US$", "R$", "C$",
-    "A$", "S$", "HK$", "NT$", "kr", "zł", "Kč", "Ft", "Rs", "Rs.", "USD", "EUR", "GBP", "CNY",
-    "RMB", "JPY", "CHF", "SEK", "NOK", "DKK", "PLN", "CZK", "HUF", "RUB", "TRY", "INR", "BRL",
-    "MXN", "ZAR", "AUD", "CAD", "NZD", "HKD", "SGD", "TWD", "KRW", "THB", "MYR", "IDR", "PHP",
-    "VND", "KES", "NGN", "/-",
-)  # fmt: skip
 _MINUS = re.compile(r"\(.*\)|.*[0-9]\s*-|\u2212.*")
 # Distinct cells that are no plain numbers are kept up to this number.
 _KEPT = 20_000
@@ -116,6 +109,30 @@ class Points:
 
 
 @dataclass
+class Digits:
+    """Whether the plain numbers of a column are whole, equally wide, and some begin with 0."""
+
+    possible: bool = True
+    width: int = 0
+    zeros: bool = False
+
+    def add(self, plain: pl.Series) -> None:
+        """Look at a block's plain numbers."""
+        if not self.possible or not plain.len():
+            return
+        wide = plain.str.len_bytes()
+        self.width = self.width or int(wide[0])
+        self.possible = bool((wide == self.width).all()) and self.width > 1
+        self.possible = self.possible and bool(plain.str.contains(r"^[0-9]+$").all())
+        self.zeros |= bool(plain.str.starts_with("0").any())
+
+    @property
+    def codes(self) -> bool:
+        """Whether nobody would write amounts so."""
+        return self.possible and self.zeros
+
+
+@dataclass
 class Profile:
     """One column: its cells that are no plain numbers with their counts, and its numbers."""
 
@@ -130,6 +147,7 @@ class Profile:
     hashes: list[pl.Series] = field(default_factory=list)
     many: bool = True
     points: Points = field(default_factory=lambda: Points())
+    digits: Digits = field(default_factory=lambda: Digits())
 
     def add(self, text: pl.Series) -> None:
         """Count a block's cells."""
@@ -138,6 +156,8 @@ class Profile:
         self.blank += int(read.missing.sum())
         plain = ~read.missing & ~read.wrong
         self.numbers.append(read.values[plain])
+        whole = text.filter(pl.Series(plain)) if self.digits.possible else text.clear()
+        self.digits.add(whole)
         if self.plain.len() < _WRITTEN:
             self.plain = pl.concat([self.plain, text.filter(pl.Series(plain)).head(_WRITTEN)])
         self.points.add(text, plain, self.numbers[-1])
@@ -339,7 +359,7 @@ def _doubts(profile: Profile, words: Sequence[str], notation: Notation) -> tuple
 def _notations(words: Sequence[str], usual: Notation) -> list[Notation]:
     """Notations that may fit these cells, the likeliest first."""
     joined = " ".join(words[:200])
-    found = [c for c in _CURRENCIES if c in joined]
+    found = [c for c in units.CURRENCIES if c in joined]
     # Not the $ of R$, if it never stands alone.
     currency = tuple(
         c for c in found

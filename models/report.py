@@ -9,6 +9,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from models import fairness_gate
+
 Metrics = Mapping[str, Any]
 
 
@@ -23,7 +25,9 @@ def print_metrics(metrics: Metrics, console: Console | None = None) -> None:
         console.print(table)
     # Models of earlier builds have none.
     if (gate := metrics["fairness"].get("gate")) is not None:
-        console.print(f"Fairness, out of fold on all rows: {gate['verdict']}.")
+        unjudged = fairness_gate.unjudged(metrics["fairness"]["all_rows"]["attributes"])
+        verdict = f"not judged: {unjudged}" if unjudged else gate["verdict"]
+        console.print(f"Fairness, out of fold on all rows: {verdict}.")
     # Models of earlier builds have none.
     if "coverage" in metrics and (unscorable := _coverage(metrics)).row_count:
         console.print(unscorable)

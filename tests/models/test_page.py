@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import copy
+import io
 import json
 import re
 from html.parser import HTMLParser
@@ -8,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
-from models import fairness_gate, manifest, page
+from models import fairness_gate, manifest, page, report
 from tests.models.small_tables import A, B, table, trained
 
 SECTIONS = [
@@ -189,10 +191,22 @@ def test_a_model_is_read_without_its_report(tmp_path: Path) -> None:
 
 
 def test_a_study_without_protected_attributes_is_not_judged(metrics: dict[str, Any]) -> None:
-    """Without a protected attribute the report says that fairness was not judged."""
+    """Without a protected attribute, and where only the largest group is not small, the report and
+    the console say that fairness was not judged, and why."""
     figures = copy.deepcopy(metrics)
+    for attribute in figures["fairness"]["all_rows"]["attributes"]:
+        for group in attribute["groups"]:
+            group["small"] = group["group"] != attribute["compared_with"]
+    _not_judged(figures, "each group but the one that it is compared with is small")
     figures["fairness"]["attributes"] = figures["fairness"]["all_rows"]["attributes"] = []
-    assert "Not judged" in read(page.of(figures, MODEL_ID)).text["fairness"]
+    _not_judged(figures, "no protected column has groups")
+
+
+def _not_judged(figures: dict[str, Any], why: str) -> None:
+    assert f"Not judged: {why}." in read(page.of(figures, MODEL_ID)).text["fairness"]
+    printed = io.StringIO()
+    report.print_metrics(figures, Console(file=printed, width=200))
+    assert f"Fairness, out of fold on all rows: not judged: {why}." in printed.getvalue()
 
 
 def _group(

@@ -304,11 +304,57 @@ def test_single_quotes_around_cells_are_seen(tmp_path: Path) -> None:
     assert "quote" not in plain["data"]
 
 
-def test_cells_that_look_like_numbers_are_told(tmp_path: Path) -> None:
-    """A draft says so if it leaves out a text of which most cells look like numbers."""
-    made = written(tmp_path, "mixed", lambda i: f"{i}.5%" if i % 2 else f"{i}.5 CHF")
+@pytest.mark.parametrize(
+    ("cell", "told"),
+    [
+        (lambda i: f"{i}.5%" if i % 2 else f"{i}.5 CHF", True),
+        (lambda i: f"{1 + i % 40}万" if i % 2 else 5000 + 10 * (i % 40), True),
+        (lambda i: f"{i} Main St", False),
+        (lambda i: f"10.0.{i % 256}.{i % 7}", False),
+        (lambda i: f"{i}xx", False),
+        (lambda i: f"AB{i}", False),
+    ],
+)
+def test_cells_that_look_like_numbers_are_told(
+    tmp_path: Path, cell: Callable[[int], object], told: bool
+) -> None:
+    """A draft says so if the cells of a text are numbers in several notations; addresses and codes
+    with letters are none."""
+    made = written(tmp_path, "mixed", cell)
     said = "mixed: most cells look like numbers: give them one notation, or a unit"
-    assert said in made.notes
+    assert (said in made.notes) == told
+
+
+def test_codes_are_told_in_full(tmp_path: Path) -> None:
+    """The note on special values has all of their digits, and so have the names of groups."""
+    made = written(tmp_path, "paid", lambda i: 99_999_999 if i % 9 == 0 else i % 500)
+    said = "99999999 taken for special values, which are codes and no amounts"
+    assert f"paid: {said}" in made.notes
+    groups = column(tmp_path, "sex", lambda i: 12_345_670 + i % 3)["group_names"]
+    assert groups == ["below 12345671", "from 12345671", "from 12345672"]
+
+
+@pytest.mark.parametrize(
+    ("cell", "kind", "told"),
+    [
+        (lambda i: f"{1 + i % 12:02}", "code", True),
+        (lambda i: f"{i % 9:03}", "code", True),
+        (lambda i: f"{7 * (i % 290):05}", "integer", True),
+        (lambda i: f"{i % 2:02}", "integer", False),
+        (lambda i: 10 + i % 12, "integer", False),
+        (lambda i: f"{i % 12:02}" if i % 5 else "100", "integer", False),
+        (lambda i: f"{i % 9 / 10:.1f}", "number", False),
+    ],
+)
+def test_numbers_with_zeros_before_them_are_categories(
+    tmp_path: Path, cell: Callable[[int], object], kind: str, told: bool
+) -> None:
+    """Whole numbers of equal width, some with zeros before them, are categories if most rows share
+    theirs with enough others; else the draft asks whether a larger one is more."""
+    made = written(tmp_path, "size", cell)
+    (found,) = [it for it in tomllib.loads(made.text)["feature"] if it["name"] == "size"]
+    assert found["type"] == kind
+    assert any("the zeros before its numbers" in it for it in made.notes) == told
 
 
 @pytest.mark.parametrize(("times", "warned"), [(6, True), (5, False)])
