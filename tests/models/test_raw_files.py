@@ -338,7 +338,8 @@ def test_codes_are_told_in_full(tmp_path: Path) -> None:
     ("cell", "kind", "told"),
     [
         (lambda i: f"{1 + i % 12:02}", "code", True),
-        (lambda i: f"{i % 9:03}", "code", True),
+        (lambda i: f"{1 + i % 9:03}", "code", True),
+        (lambda i: f"{i % 9:03}", "integer", True),
         (lambda i: f"{7 * (i % 290):05}", "integer", True),
         (lambda i: f"{i % 2:02}", "integer", False),
         (lambda i: 10 + i % 12, "integer", False),
@@ -350,7 +351,7 @@ def test_numbers_with_zeros_before_them_are_categories(
     tmp_path: Path, cell: Callable[[int], object], kind: str, told: bool
 ) -> None:
     """Whole numbers of equal width, some with zeros before them, are categories if most rows share
-    theirs with enough others; else the draft asks whether a larger one is more."""
+    theirs with enough others and none is 0; else the draft asks whether a larger one is more."""
     made = written(tmp_path, "size", cell)
     (found,) = [it for it in tomllib.loads(made.text)["feature"] if it["name"] == "size"]
     assert found["type"] == kind
