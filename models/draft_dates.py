@@ -20,7 +20,7 @@ from models.spec_columns import LAST_YEAR
 
 # Names of dates that are known only after a decision, or that lie ahead of it.
 _LATER = re.compile(
-    r"next|end(ed|s)?([^a-z]|$)|clos|due|pay|pymnt|paid|matur|settle|default|charge|return|finish|disburs|"
+    r"next|end(ed|s)?([^a-z]|$)|clos|due|pay|pymnt|paid|matur|settle|default|charge|return|finish|"
     r"expir|updat|到期|还款|结清|逾期",
     re.I,
 )

@@ -93,9 +93,9 @@ _LATE = r"(delinquen(t|cy)|past due|overdue|late|arrears?|dpd)"
 _AFTERWARDS = re.compile(
     r"recover(y|ies|ed)|\b((charged?|write|written|wrt|chg) ?offs?|chargedoff|writtenoff)\b|"
     r"\bcollections? (fee|rec|status|agency|stage|flag|date|cost)|\bin collections?\b|"
-    r"\b(net|gross|principal|credit|default) (principal |credit )?loss(es)?\b|"
+    r"\b(net|gross|principal|credit|default|actual) (principal |credit )?loss(es)?\b|"
     rf"\bloss(es)? (given|severity|{_AMOUNT})\b|lgd\b|\bead\b|exposure at default|"
-    rf"\b(total|last|next) (pymnt|rec)\b|\blast {_PAYMENT}|\bnext {_PAYMENT} {_DAY}\b|"
+    rf"\b(total|last|next) (pymnt|rec)\b|\blast (paid\b|{_PAYMENT})|\bnext {_PAYMENT} {_DAY}\b|"
     r"\blast (credit pull|fico)\b|"
     rf"\bout prncp\b|\boutstanding {_PRINCIPAL}\b|\b{_PRINCIPAL} (outstanding|remaining)\b|"
     rf"\b(remaining|current|unpaid) (actual )?{_PRINCIPAL}\b|"
@@ -107,10 +107,15 @@ _AFTERWARDS = re.compile(
     r"\bfinal (bucket|outcome|result|balance|dpd)\b|"
     rf"\b(close|closed|closure|terminat(ed|ion)|settled) (reason|{_DAY}|{_AMOUNT}|code)\b|"
     r"\breason (of|for) (closure|closing|termination)\b|\bzero ?bal(ance)?\b|\bpay ?off\b|"
-    r"settlement|hardship|foreclos|\brepossess|"
+    r"settlement|hardship|foreclos|\brepossess|\bforbearance\b|\bliquidat|\bdeferral\b|"
+    r"\b(sale|enhancement) proceeds\b|\bdisposition\b|\b(principal )?forgive(n|ness)\b|"
+    r"\bpayment plan (start|end|status)|\b(loan )?modification (flag|cost|date)\b|"
     rf"\b(dpd|days {_LATE}|{_LATE} days) (\w+ )?(current|currently|end|final|now|after)\b|"
     rf"\b(current|final|end) (\w+ )?(dpd|days {_LATE}|{_LATE} (days|status))\b|"
-    r"核销|催收|回收|逾期后"
+    # German, French, Spanish, Portuguese and Chinese.
+    r"\binkasso|\bmahnstufe|\babschreibung|\bausfall ?(datum|betrag|grund)|\bausgefallen|"
+    r"\brecouvrement|\bcontentieux|\bdate (du )?défaut|\bcobran[zç]a|\bcastigad|"
+    r"\brecupera(ci[oó]n|[cç][aã]o|do)|核销|催收|回收|逾期后|违约日期|结清日期|代偿"
 )
 # Words of a history that is known before the outcome.
 _HISTORY = re.compile(

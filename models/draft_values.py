@@ -107,14 +107,14 @@ def _equally_long(profile: Profile, least: int) -> bool:
 
 def are_periods(profile: Profile, guess: Guess) -> bool:
     """Whether a column holds years, quarters or weeks of an application: by the cells of texts, or
-    by its name and years among its numbers."""
-    if guess.type == "text":
-        known = [text for text in profile.other if text.strip() not in guess.tokens]
-        return bool(known) and all(_PERIOD.fullmatch(text.strip()) for text in known)
-    if guess.type != "integer" or not draft_names.is_calendar(profile.name):
+    by its name, with no other numbers than years."""
+    if guess.type not in ("text", "integer"):
         return False
     values = np.concatenate(profile.numbers)
-    return bool(values.shape[0]) and _YEARS[0] <= values.min() and values.max() <= _YEARS[1]
+    if draft_names.is_calendar(profile.name):
+        return not values.shape[0] or bool(_YEARS[0] <= values.min() and values.max() <= _YEARS[1])
+    known = [text.strip() for text in profile.other if text not in guess.tokens]
+    return bool(known) and not values.shape[0] and all(map(_PERIOD.fullmatch, known))
 
 
 def are_weights(profile: Profile, guess: Guess) -> bool:

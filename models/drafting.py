@@ -18,7 +18,7 @@ import polars as pl
 from models import checking, draft_dates, freed, profiles, reading, sniffing, spec, text_tables
 from models.checking import Alone
 from models.dataset import Dataset
-from models.draft_columns import A_DATE, Column, exclude, one_id, set_part, unreadable
+from models.draft_columns import A_DATE, A_LATE_DATE, Column, exclude, one_id, set_part, unreadable
 from models.errors import DatasetError
 from models.profiles import Guess, Profile
 
@@ -258,7 +258,7 @@ def _derive_ages(columns: list[Column], written: Callable[[], spec.Spec], today:
     """Derives the months from each date to the date of the decision, if the table has one that is
     not after `today`; the spec is `written` from the columns."""
     dates = {c.keys["name"]: c for c in columns if c.part == "feature" and c.guess.type == "date"
-             and c.role == "excluded" and c.comments[-1] == A_DATE}  # fmt: skip
+             and c.role == "excluded" and c.comments[-1] in (A_DATE, A_LATE_DATE)}  # fmt: skip
     if len(dates) < 2:
         return
     for column in dates.values():
@@ -271,16 +271,18 @@ def _derive_ages(columns: list[Column], written: Callable[[], spec.Spec], today:
         # A date that is written otherwise, beyond the cells that the format was guessed from.
         return
     days = {n: data.raw[:, j] for j, n in enumerate(data.spec.raw_names) if n in dates}
-    for name in [*days]:
+    for name, column in dates.items():
         blank = np.isnan(days[name]).astype(np.float64)
-        if checking.alone(blank, data.label).auc >= checking.SUSPECT_AUC:
-            dates[name].comments[-1] = "LEAK? that this date is filled tells the outcome"
-            del days[name]
+        told = checking.alone(blank, data.label).auc >= checking.SUSPECT_AUC
+        if told and column.comments[-1] == A_DATE:
+            column.comments[-1] = "LEAK? that this date is filled tells the outcome"
     decided = draft_dates.decision(days, today)
     if decided is None:
         return
     for name in draft_dates.earlier(days, decided):
         column = dates[name]
+        if column.comments[-1] != A_DATE:
+            continue
         months = draft_dates.months(days[name], days[decided])
         leak = _leak(checking.alone(months, data.label))
         if leak or np.unique(months).shape[0] < 2:

@@ -26,6 +26,8 @@ _LONG_NINES = re.compile(r"9{4,8}")
 # Nines in this share of the rows are codes if the gap below them is as many times the widest gap
 # between amounts; with four nines and more, which hardly any amount has, so many times.
 _NINES_APART, _LONG_NINES_APART = 5.0, 2.0
+# Where so many amounts end with 9, as prices do, nines are no codes.
+_PRICES = 0.3
 # A rank, such as 1 to 5, beside which 9 is a code, has so many values without a gap.
 _FEWEST_RANKS, _MOST_RANKS = 4, 6
 # Points of a score, among which 0 is none, and their fewest values and narrowest range.
@@ -63,9 +65,15 @@ def _top(amounts: Floats) -> set[float]:
     for count in range(len(top), 0, -1):
         codes = top[-count:]
         below = amounts[amounts < codes[0]]
-        if below.shape[0] >= _FEW_VALUES and codes[0] >= 90 and codes[0] > 3 * below[-1]:
+        apart = below.shape[0] >= _FEW_VALUES and codes[0] >= 90 and codes[0] > 3 * below[-1]
+        if apart and not _prices(below):
             return {*codes}
     return set()
+
+
+def _prices(amounts: Floats) -> bool:
+    """Whether these amounts end with 9 so often that nines above them are no codes."""
+    return bool((amounts % 10.0 == 9.0).mean() > _PRICES)
 
 
 def _lonely(distinct: Floats, counts: Counts) -> set[float]:
@@ -88,7 +96,7 @@ def _nines(distinct: Floats, counts: Counts, rows: int) -> set[float]:
         codes, below = distinct[-size:].tolist(), distinct[:-size]
         if below.shape[0] < 2 or counts[-size:].sum() < _CODE_SHARE * rows:
             continue
-        if any(v < 0 or v != int(v) for v in codes) or codes[-1] - codes[0] > 3:
+        if any(v < 0 or v != int(v) for v in codes) or codes[-1] - codes[0] > 3 or _prices(below):
             continue
         # The least value may be another code, such as 0 below the points of a score.
         between = below[1:] if below.shape[0] > _MANY_VALUES else below

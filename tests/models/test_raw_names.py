@@ -30,7 +30,9 @@ def told(folder: Path, name: str, cell: Callable[[int], object]) -> tuple[dict[s
         "last_payment_amount", "last_fico_range_high", "payoff_amount", "closed_reason", "lgd",
         "foreclosure_flag", "zero_balance_code", "loan_status_code", "final_status", "out_prncp",
         "outstanding_principal", "CURRENT_LOAN_DELINQUENCY_STATUS", "currentActualUPB",
-        "max_dpd_12m_after", "hardship_flag", "account_recoveries",
+        "net_sale_proceeds", "last_paid_installment", "actual_loss", "principal_forgiveness",
+        "Ausfalldatum", "date défaut", "valor_recuperado", "违约日期", "max_dpd_12m_after",
+        "hardship_flag", "account_recoveries",
     ],
 )  # fmt: skip
 def test_words_of_an_outcome_are_known_in_any_writing(name: str) -> None:
@@ -148,7 +150,9 @@ def test_a_weight_of_zero_is_none_of_a_row(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "cell", "is_time"),
     [
-        ("ApprovalFY", lambda i: 1990 + i % 20, True), ("issue_yr", lambda i: 2005 + i % 9, True),
+        ("ApprovalFY", lambda i: 1990 + i % 20, True),
+        ("ApprovalFY", lambda i: "1976A" if i % 40 == 0 else 1990 + i % 20, True),
+        ("issue_yr", lambda i: 2005 + i % 9, True),
         ("LoanOriginationQuarter", lambda i: f"Q{1 + i % 4} 2014", True),
         ("when", lambda i: f"2015-Q{1 + i % 4}", True), ("wk", lambda i: f"2015W{1 + i % 9}", True),
         ("year_founded", lambda i: 1990 + i % 20, False), ("issue_yr", lambda i: i % 9, False),
