@@ -137,7 +137,7 @@ _OF_A_ROW = (
     r"instance|importance)"
 )
 _WEIGHT = re.compile(
-    rf"({_OF_A_ROW} ?)*(weights?|wgts?|wts?)( [0-9]+)?|pond[eé]rations?|"
+    rf"(({_OF_A_ROW} ?)*(weights?|wgts?)|({_OF_A_ROW} ?)+wts?)( [0-9]+)?|pond[eé]rations?|"
     r"ponderaci[oó]n|pondera[cç][aã]o|gewichtung|fallgewicht|权重|样本权重"
 )
 _OF_AN_APPLICATION = (

@@ -132,6 +132,8 @@ def test_answers_of_persons_are_known_by_their_words(
         ("weight_kg", "input"),
         ("vehicle_weight", "input"),
         ("parcel_wt", "input"),
+        ("wt", "input"),
+        ("sample_wt", "excluded"),
     ],
 )
 def test_weights_of_rows_are_no_inputs(tmp_path: Path, name: str, role: str) -> None:
