@@ -56,7 +56,7 @@ def gain(metrics: Metrics) -> str:
     found = metrics["gain"]
     low, high = found["interval"]
     return (
-        f"Gain over the scorecard: {found['auc_mean']:+.4f} AUC [{low:+.4f}, {high:+.4f}] "
+        f"Gain over the scorecard: {found['auc_mean']:+z.4f} AUC [{low:+z.4f}, {high:+z.4f}] "
         f"({found['method']}, {found['folds']} folds)."
     )
 

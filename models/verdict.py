@@ -37,8 +37,8 @@ def _ruled(metrics: Mapping[str, Any], pinned: Recipe | None, chosen: Sequence[s
     value, (low, high) = gain["auc_mean"], gain["interval"]
     loss = metrics["model"]["log_loss"]["mean"] / metrics["scorecard"]["log_loss"]["mean"] - 1.0
     figures = (
-        f"{value:+.4f} AUC (95 % interval {low:+.4f} to {high:+.4f}) and "
-        f"{100.0 * loss:+.1f} % log-loss on {gain['folds']} folds"
+        f"{value:+z.4f} AUC (95 % interval {low:+z.4f} to {high:+z.4f}) and "
+        f"{100.0 * loss:+z.1f} % log-loss on {gain['folds']} folds"
     )
     better = loss <= MOST_LOSS and (low > 0.0 or value >= LEAST_AUC or loss <= -LEAST_LOSS)
     sure = "" if low > 0.0 else "; chance alone may explain the difference in AUC"

@@ -167,8 +167,10 @@ def test_an_option_stays_in_one_piece(metrics: dict[str, Any]) -> None:
 
 
 def test_a_difference_of_nothing_has_no_sign(metrics: dict[str, Any]) -> None:
-    """A gap that rounds to 0 is shown as 0.00, also if it is a little below."""
+    """A gap that rounds to 0 is shown as 0.00, also if it is a little below; so is a gain."""
     figures = copy.deepcopy(metrics)
+    figures["gain"] |= {"auc_mean": -0.00001, "interval": [-0.01, -0.00002]}
+    assert "+0.0000 AUC [-0.0100, +0.0000]" in report.gain(figures)
     group = figures["fairness"]["attributes"][0]["groups"][0]
     group["gap_of_good"] = {"value": -0.001, "interval": [-0.02, 0.004]}
     assert "0.00 [-0.02, 0.00]" in read(page.of(figures, MODEL_ID)).text["fairness"]
