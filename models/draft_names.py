@@ -1,4 +1,4 @@
-"""What the name of a raw column says about it, in the languages of raw files.
+"""The hints of a raw column's name, in the languages of raw files.
 
 A rule is about the words of a name, which capitals, blanks and marks part: `LoanCurrentDPD`,
 `loan_current_dpd` and `loan current dpd` are one name.

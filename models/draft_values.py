@@ -1,4 +1,4 @@
-"""What the values of a raw column say beside its name: ids, times and attributes of persons."""
+"""The hints of a raw column's values beside its name: ids, times and attributes of persons."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ def few(odd: Sequence[str], counts: Mapping[str, int], rows: int) -> bool:
 
 
 def note(odd: Sequence[str], counts: Mapping[str, int], kind: str) -> str:
-    """What to say about cells that are no `kind`."""
+    """A note on cells that are no `kind`."""
     rows = sum(map(counts.__getitem__, odd))
     return f"{rows} cells are no {kind} and count as missing: {shown(odd)}"
 

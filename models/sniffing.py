@@ -184,7 +184,7 @@ def _arff(text: bytes, length: int) -> dict[str, Any]:
 
 
 def _note(encoding: str, text: bytes) -> str | None:
-    """What to say about an encoding that is a guess, with the first cell that shows it."""
+    """A note on an encoding that is a guess, with the first cell that shows it."""
     found = _BEYOND_ASCII.search(text)
     if encoding in ("utf-8", "utf-16") or found is None:
         return None

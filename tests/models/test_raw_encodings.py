@@ -105,8 +105,8 @@ def test_utf16_without_a_mark_is_seen(tmp_path: Path, encoding: str) -> None:
 @pytest.mark.parametrize("mark", [",", " ", "\t"])
 @pytest.mark.parametrize("label", ["y", "4"])
 def test_names_of_rows_have_no_name_in_a_table_of_r(tmp_path: Path, mark: str, label: str) -> None:
-    """Where the header has one name fewer than the rows have cells, as R writes it, the first
-    column has the names of the rows."""
+    """The first column has the names of the rows where the header has one name fewer than the rows
+    have cells, as R writes it."""
     rows = [f'"{row.split(",")[0]}",{row.split(",", 1)[1]}' for row in lines(table())]
     content = file_of(rows, '"a","b","y"').replace(",", mark)
     (tmp_path / "table.csv").write_text(content, encoding="utf-8")
@@ -120,7 +120,7 @@ def test_names_of_rows_have_no_name_in_a_table_of_r(tmp_path: Path, mark: str, l
 
 
 def test_a_delimiter_after_each_row_makes_no_names_of_rows(tmp_path: Path) -> None:
-    """Where each row but the header ends with a delimiter, the names stay with their columns."""
+    """Names stay with their columns where each row but the header ends with a delimiter."""
     made = drafted(tmp_path, file_of([f"{row}," for row in lines(table())], "id,a,b,y"))
     assert [it["name"] for it in made["feature"]] == ["a", "b"]
     assert made["id"] == {"column": "id"}

@@ -53,8 +53,8 @@ def test_words_of_an_outcome_are_known_in_any_writing(name: str) -> None:
     ],
 )  # fmt: skip
 def test_words_of_a_history_are_no_outcome(name: str) -> None:
-    """What a bureau or an account tells of the time before the decision is no outcome, also where
-    it speaks of late payments, losses or defaults."""
+    """A column by which a bureau or an account tells of the time before the decision is no outcome,
+    also where it speaks of late payments, losses or defaults."""
     assert not draft_names.is_afterwards(name)
 
 
