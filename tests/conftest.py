@@ -199,11 +199,6 @@ def pytest_collection() -> Generator[None, object, object]:
         gc.enable()
 
 
-def every_test() -> bool:
-    """Whether no test is left out of this run."""
-    return os.environ.get("FREEHOLD_EVERY_TEST") == "yes"
-
-
 def left_out(item: pytest.Item) -> bool:
     """Whether a test on PostgreSQL is left out of a run, since the same test runs on SQLite.
 
@@ -212,7 +207,7 @@ def left_out(item: pytest.Item) -> bool:
     eight runs on PostgreSQL too, chosen by name. A file may say that all of its tests do, and with
     FREEHOLD_EVERY_TEST=yes every test does.
     """
-    if every_test() or not isinstance(item, pytest.Function):
+    if os.environ.get("FREEHOLD_EVERY_TEST") == "yes" or not isinstance(item, pytest.Function):
         return False
     given = item.callspec.params if hasattr(item, "callspec") else {}
     return (

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
-from collections.abc import Callable
-from contextlib import closing, suppress
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from sqlalchemy import Engine
@@ -44,6 +44,13 @@ class LentFiles:
         else:
             lent.close()
         return True
+
+    @contextmanager
+    def borrowed(self) -> Iterator[LentFile]:
+        """A file for as long as one test changes its rows, with its open connections."""
+        file = self.lend()
+        yield self._lent[file]
+        self.give_back(file)
 
     def close(self) -> None:
         """Removes all files."""

@@ -70,11 +70,8 @@ def copies(book: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Len
 @pytest.fixture
 def changing(copies: LentFiles) -> Iterator[LentFile]:
     """A copy of that book, for one test to change."""
-    file = copies.lend()
-    made = copies.lent(file)
-    assert made is not None
-    yield made
-    copies.give_back(file)
+    with copies.borrowed() as made:
+        yield made
 
 
 def whole_book(lived: Path, folder: Path) -> Path:

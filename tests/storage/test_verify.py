@@ -96,11 +96,8 @@ def copies(
 @pytest.fixture
 def planted(copies: LentFiles) -> Iterator[LentFile]:
     """A copy of the sealed book whose rows the test changes."""
-    file = copies.lend()
-    made = copies.lent(file)
-    assert made is not None
-    yield made
-    copies.give_back(file)
+    with copies.borrowed() as made:
+        yield made
 
 
 @pytest.fixture
