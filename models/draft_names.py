@@ -150,50 +150,50 @@ _CALENDAR = re.compile(
 )
 
 
-def words(name: str) -> str:
+def _words(name: str) -> str:
     """The words of a name in lower case, parted by one blank."""
     return " ".join(part.lower() for part in _PARTS.split(name.strip()) if part)
 
 
-def spaced(name: str) -> str:
+def _spaced(name: str) -> str:
     """A name whose words are apart, also those of `camelCase`."""
     return _CAMEL.sub("_", name)
 
 
 def is_id(name: str) -> bool:
     """Whether a column is named after a row's or a person's id."""
-    return _ID.search(spaced(name)) is not None
+    return _ID.search(_spaced(name)) is not None
 
 
 def is_person(name: str) -> bool:
     """Whether a column is named after a person or a person's number."""
-    return _PERSON.search(spaced(name)) is not None
+    return _PERSON.search(_spaced(name)) is not None
 
 
 def is_protected(name: str) -> bool:
     """Whether a column is named after an attribute that the law protects, or that tells one."""
-    of_persons = _AGE_OF_A_THING.sub("", spaced(name))
-    return bool(_PROTECTED.search(of_persons) or _PROTECTED_WORDS.search(words(of_persons)))
+    of_persons = _AGE_OF_A_THING.sub("", _spaced(name))
+    return bool(_PROTECTED.search(of_persons) or _PROTECTED_WORDS.search(_words(of_persons)))
 
 
 def is_age(name: str) -> bool:
     """Whether a column is named after an age."""
-    return _AGE.search(spaced(name)) is not None
+    return _AGE.search(_spaced(name)) is not None
 
 
 def is_code(name: str) -> bool:
     """Whether numbers are named after codes, such as post codes."""
-    return _CODE.search(spaced(name)) is not None
+    return _CODE.search(_spaced(name)) is not None
 
 
 def is_time(name: str) -> bool:
     """Whether a column is named after a date or a time."""
-    return _TIME.search(spaced(name)) is not None
+    return _TIME.search(_spaced(name)) is not None
 
 
 def is_afterwards(name: str) -> bool:
     """Whether a name says that a column is written after the outcome, as a recovery is."""
-    said = words(name)
+    said = _words(name)
     if _LATE_AFTER.search(said):
         return True
     return bool(_AFTERWARDS.search(said)) and not _HISTORY.search(said)
@@ -201,15 +201,15 @@ def is_afterwards(name: str) -> bool:
 
 def is_perhaps_later(name: str) -> bool:
     """Whether a column of this name may be of today, and not of the day of the decision."""
-    said = words(name)
+    said = _words(name)
     return bool(_PERHAPS_LATER.search(said)) and not re.search("prior|previous|ever", said)
 
 
 def is_weight(name: str) -> bool:
     """Whether a column is named after the weight of a row."""
-    return _WEIGHT.fullmatch(words(name)) is not None
+    return _WEIGHT.fullmatch(_words(name)) is not None
 
 
 def is_calendar(name: str) -> bool:
     """Whether a column is named after the year, quarter or month of an application."""
-    return _CALENDAR.fullmatch(words(name)) is not None
+    return _CALENDAR.fullmatch(_words(name)) is not None

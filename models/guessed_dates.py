@@ -12,13 +12,10 @@ from typing import NamedTuple
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from models import cells, odd_cells
 from models.dataset import Floats
 from models.spec_columns import Notation
-
-Counts = NDArray[np.int64]
 
 FORMATS = (
     "iso", "%d/%m/%Y", "%m/%d/%Y", "%d.%m.%Y", "%d-%m-%Y", "%m-%d-%Y", "%Y/%m/%d", "%Y.%m.%d",

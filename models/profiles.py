@@ -17,8 +17,6 @@ from models.guessed_dates import Dates
 from models.spec import HouseRules
 from models.spec_columns import Notation
 
-Counts = NDArray[np.int64]
-
 # Texts that people write for "no value".
 TOKENS = (
     "NA", "N/A", "n/a", "na", "NaN", "nan", "NULL", "null", "Null", "None", "none", ".", "?",
